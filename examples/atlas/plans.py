@@ -1,0 +1,17 @@
+"""The plans of the atlas: each says which graph a use case needs."""
+
+from atlas.models import City, Continent, Country
+from loadplan import LoadPlan, load
+
+CONTINENT_PAGE = LoadPlan(
+    Continent,
+    load(
+        Continent.countries,
+        load(Country.capital, only=[City.name, City.population]),
+        load(Country.languages),
+        load(Country.neighbours, only=[Country.name]),
+        load(Country.cities, only=[City.name, City.population]),
+        only=[Country.name, Country.population, Country.area_km2],
+    ),
+    name="continent page",
+)

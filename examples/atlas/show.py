@@ -1,0 +1,152 @@
+"""How the tour looks: everything that knows about rich."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from atlas import database
+from atlas.models import Continent, Country
+from atlas.statements import Statement
+
+COUNTRIES_SHOWN = 4
+NAMES_SHOWN = 6
+CITIES_SHOWN = 5
+
+
+class Page:
+    """A page of numbered sections on a console, all of it indented by two."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.sections = 0
+
+    def put(self, *renderables: RenderableType) -> None:
+        """Print blocks, an empty line after each."""
+        for renderable in renderables:
+            self.console.print(Padding(renderable, (0, 2, 1, 2), expand=False), highlight=False)
+
+    def heading(self, words: str) -> None:
+        """Start a section."""
+        self.sections += 1
+        self.console.rule(f"[bold cyan]{self.sections}  {words}", align="left", style="cyan")
+        self.console.print()
+
+    @contextmanager
+    def bars(self) -> Iterator[database.Progress]:
+        """Show a bar for each table that is loaded; nothing where none is."""
+        columns = (TextColumn("  {task.description:<17}"), BarColumn(bar_width=40), MofNCompleteColumn())
+        bars = Progress(*columns, console=self.console)
+        tasks: dict[str, TaskID] = {}
+
+        def advance(table: str, done: int, total: int) -> None:
+            bars.start()
+            if table not in tasks:
+                tasks[table] = bars.add_task(table, total=total)
+            bars.update(tasks[table], completed=done)
+
+        try:
+            yield advance
+        finally:
+            if tasks:
+                bars.stop()
+                self.console.print()
+
+
+def python(source: str) -> Syntax:
+    """Colour Python."""
+    return Syntax(source.strip(), "python", background_color="default")
+
+
+def continent_tree(continent: Continent) -> Tree:
+    """Draw the first few countries with what hangs below them."""
+    countries = continent.countries
+    tree = Tree(
+        f"[bold]{escape(continent.name)}[/bold]  "
+        f"[dim]{people(continent.population)} people, {len(countries)} countries[/dim]",
+        guide_style="cyan",
+    )
+    for country in countries[:COUNTRIES_SHOWN]:
+        add_country(tree, country)
+    if len(countries) > COUNTRIES_SHOWN:
+        rest = names([country.name for country in countries[COUNTRIES_SHOWN:]])
+        tree.add(f"[dim]{escape(rest)}[/dim]")
+    return tree
+
+
+def add_country(tree: Tree, country: Country) -> None:
+    """Add a country with its capital, languages, neighbours and largest cities."""
+    branch = tree.add(
+        f"[bold]{escape(country.name)}[/bold]  "
+        f"[dim]{people(country.population)} people, {country.area_km2:,} km²[/dim]"
+    )
+    largest = [f"{city.name} {people(city.population)}" for city in country.cities[:CITIES_SHOWN]]
+    add_fact(branch, "capital", country.capital.name if country.capital else "none")
+    add_fact(branch, "languages", names([language.name for language in country.languages]))
+    add_fact(branch, "neighbours", names([neighbour.name for neighbour in country.neighbours]))
+    add_fact(branch, "largest cities", names(largest))
+
+
+def add_fact(branch: Tree, fact: str, value: str) -> None:
+    """Add a leaf whose text stays in its column where it takes a second line."""
+    leaf = Table.grid(padding=(0, 1))
+    leaf.add_column(width=14, style="green")
+    leaf.add_column()
+    leaf.add_row(fact, Text(value))
+    branch.add(leaf)
+
+
+def names(words: Sequence[str]) -> str:
+    """Join the first few, and say how many more there are."""
+    more = len(words) - NAMES_SHOWN
+    shown = ", ".join(words[:NAMES_SHOWN]) or "none"
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def people(number: int) -> str:
+    """Write a population for the eye.
+
+    >>> people(1_031_833_000), people(144_478_050), people(10_381_222), people(33_000), people(140)
+    ('1,032M', '144M', '10.4M', '33k', '140')
+    """
+    if number >= 100_000_000:
+        return f"{number / 1e6:,.0f}M"
+    if number >= 1_000_000:
+        return f"{number / 1e6:.1f}M"
+    return f"{number / 1e3:.0f}k" if number >= 10_000 else f"{number:,}"
+
+
+def statement_table(statements: Sequence[Statement]) -> Table:
+    """List the statements with their rows and times."""
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("rows", justify="right")
+    table.add_column("ms", justify="right")
+    table.add_column("SQL")
+    for number, statement in enumerate(statements):
+        if number:
+            table.add_row()
+        sql = Syntax(shorten_sql(statement.sql), "sql", background_color="default", word_wrap=True)
+        table.add_row(f"{statement.rows:,}", f"{statement.seconds * 1e3:.1f}", sql)
+    return table
+
+
+def shorten_sql(sql: str) -> str:
+    """Leave out the casts of parameters, cut long lists of them, and give each clause a line."""
+    sql = re.sub(r"(\$\d+)::\w+", r"\1", sql)
+    sql = re.sub(r"(\$\d+), (?:\$\d+, )+(\$\d+)", r"\1, … \2", sql)
+    return re.sub(r"\s+(FROM|(?:LEFT OUTER )?JOIN|WHERE|ORDER BY|LIMIT)\b", r"\n\1", sql)
+
+
+def error_panel(error: Exception) -> Panel:
+    """Frame an error as it reads."""
+    words = Text(f"{type(error).__name__}: ", style="bold red").append(str(error), style="default")
+    return Panel(words, border_style="red", expand=False)

@@ -1,0 +1,147 @@
+"""A tour of loadplan on the world atlas: the data, a plan, what it does, brings and refuses."""
+
+import argparse
+import asyncio
+import inspect
+import os
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.text import Text
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from atlas import plans
+from atlas.database import count_rows, ensure_atlas
+from atlas.models import Continent, Country
+from atlas.plans import CONTINENT_PAGE
+from atlas.show import Page, continent_tree, error_panel, python, statement_table
+from atlas.statements import watch
+from loadplan import Loader, NotLoaded, load
+
+CONTINENTS = ("AF", "AN", "AS", "EU", "NA", "OC", "SA")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the demo from the command line."""
+    parser = argparse.ArgumentParser(
+        prog="demo.py",
+        description=__doc__,
+        epilog="LOADPLAN_DEMO_DSN names a PostgreSQL database to use in place of the embedded server.",
+    )
+    parser.add_argument("--continent", choices=CONTINENTS, default="EU", help="which to fetch (default: EU)")
+    parser.add_argument("--fresh", action="store_true", help="load the data again")
+    options = parser.parse_args(arguments)
+
+    console = Console()
+    with console.status("starting PostgreSQL ..."):
+        url = database_url()
+    asyncio.run(tour(console, url, options.continent, fresh=options.fresh))
+
+
+def database_url() -> URL:
+    """Return the database that the environment names, or else that of the embedded server, started here."""
+    dsn = os.environ.get("LOADPLAN_DEMO_DSN")
+    if dsn:
+        return make_url(dsn).set(drivername="postgresql+asyncpg")
+    from embedded_postgres import start
+
+    return start("atlas")
+
+
+async def tour(console: Console, url: URL, code: str, *, fresh: bool = False) -> None:
+    """Load the atlas where it is missing, then show what loadplan does with it.
+
+    Args:
+        console: everything is printed there.
+        url: of a PostgreSQL database, for asyncpg.
+        code: of the continent to fetch.
+        fresh: load the atlas even if it is there.
+    """
+    page = Page(console)
+    console.print()
+    page.put(Panel.fit("[bold]loadplan[/bold] on the world atlas", padding=(0, 4)))
+    engine = create_async_engine(url)
+    try:
+        await show_data(page, engine, fresh=fresh)
+        loader = Loader(engine)
+        show_plan(page, loader)
+        await show_fetch(page, engine, loader, code)
+        await show_refusal(page, loader, code)
+    finally:
+        await engine.dispose()
+
+
+async def show_data(page: Page, engine: AsyncEngine, *, fresh: bool) -> None:
+    """Load the atlas, or find it loaded."""
+    page.heading("The data")
+    started = time.perf_counter()
+    with page.bars() as progress:
+        loaded = await ensure_atlas(engine, fresh=fresh, progress=progress)
+    seconds = time.perf_counter() - started
+    async with engine.connect() as connection:
+        version = await connection.scalar(text("SHOW server_version"))
+    rows = await count_rows(engine)
+    page.put(
+        f"PostgreSQL {version}: {rows['continent']} continents, {rows['country']} countries, "
+        f"{rows['city']:,} cities, {rows['language']} languages, {rows['currency']} currencies; "
+        + (f"loaded in {seconds:.1f} s." if loaded else "loaded by an earlier run, used again.")
+    )
+
+
+def show_plan(page: Page, loader: Loader) -> None:
+    """Print the declaration, then what loadplan makes of it."""
+    page.heading("The plan")
+    source = inspect.getsource(plans)
+    page.put(python(source[source.index("CONTINENT_PAGE = ") :]))
+
+    page.heading("How each edge is loaded, and why")
+    page.put(escape(str(loader.explain(CONTINENT_PAGE))))
+
+
+async def show_fetch(page: Page, engine: AsyncEngine, loader: Loader, code: str) -> None:
+    """Fetch the continent twice, and print the graph and the SQL of the second time."""
+    page.heading("The graph")
+    page.put(python(f'continent = await loader.fetch(CONTINENT_PAGE, "{code}")'))
+    started = time.perf_counter()
+    await loader.fetch(CONTINENT_PAGE, code)
+    first = time.perf_counter() - started
+    with watch(engine) as statements:
+        started = time.perf_counter()
+        continent = await loader.fetch(CONTINENT_PAGE, code)
+        again = time.perf_counter() - started
+    page.put(continent_tree(continent))
+
+    page.heading("The SQL that ran")
+    page.put(
+        statement_table(statements),
+        f"{len(statements)} statements, {sum(statement.rows for statement in statements):,} rows; "
+        f"the graph took [bold]{again * 1e3:.0f} ms[/bold] (the first time {first * 1e3:.0f} ms).",
+    )
+
+
+async def show_refusal(page: Page, loader: Loader, code: str) -> None:
+    """Touch what the plan does not name, then do what the error says."""
+    page.heading("What the plan does not name")
+    continent = await loader.fetch(CONTINENT_PAGE, code)
+    page.put(python("continent.countries[0].currency"))
+    try:
+        _ = continent.countries[0].currency
+    except NotLoaded as error:
+        page.put(error_panel(error))
+
+    page.put("No hidden SQL, no MissingGreenlet. The hint, taken:")
+    page.put(
+        python(
+            "plan = CONTINENT_PAGE.also(load(Continent.countries, load(Country.currency)))\n"
+            f'continent = await loader.fetch(plan, "{code}")\n'
+            "continent.countries[0].currency"
+        )
+    )
+    plan = CONTINENT_PAGE.also(load(Continent.countries, load(Country.currency)))
+    continent = await loader.fetch(plan, code)
+    currency = continent.countries[0].currency
+    page.put(Text(f"{currency.name} ({currency.code})" if currency else "None", style="bold green"))

@@ -1,0 +1,1 @@
+"""Entities: a tree becomes statements with loader options; their rows become sealed, detached objects."""

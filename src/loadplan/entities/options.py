@@ -1,0 +1,64 @@
+"""Tree -> SQLAlchemy loader options: of the joined part that one statement brings, or of a whole plan."""
+
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import joinedload, load_only, raiseload, selectinload, subqueryload
+from sqlalchemy.orm.strategy_options import _AbstractLoad
+from sqlalchemy.sql.base import ExecutableOption
+
+from loadplan import mapping
+from loadplan.resolve import resolve_plan
+from loadplan.spec import LoadPlan
+from loadplan.tree import Edge, Node, Strategy
+
+_LOADERS = {
+    Strategy.JOINED: joinedload,
+    Strategy.SELECTIN: selectinload,
+    Strategy.SUBQUERY: subqueryload,
+}
+
+
+def node_options(node: Node, *, whole: bool, entity: Any = None) -> tuple[ExecutableOption, ...]:
+    """Return the options that load ``node`` in a statement that starts at it.
+
+    One wildcard at the root refuses every relationship that is not named, at every level: SQLAlchemy ignores a
+    wildcard below the root in some spellings (sqlalchemy/sqlalchemy#9548).
+
+    Args:
+        node: where the statement starts.
+        whole: all edges below, each by an option of its strategy; else the joined ones alone, for a statement whose
+            other edges have statements of their own.
+        entity: what is selected, if it is not the node's class itself.
+    """
+    return (raiseload("*"), *_loads(node, node.entity if entity is None else entity, whole=whole))
+
+
+def _loads(node: Node, entity: Any, *, whole: bool) -> list[_AbstractLoad]:
+    options: list[_AbstractLoad] = []
+    if node.restricted:
+        columns = [getattr(entity, key) for key in sorted(node.columns)]
+        options.append(load_only(*columns, raiseload=True))
+    options += [raiseload(attribute) for attribute in mapping.subclass_eager_relationships(node.mapper)]
+    for edge in node.edges:
+        if whole or edge.strategy.joins:
+            target = mapping.target_entity(node.mapper, edge.key)
+            options.append(_edge_load(edge, entity).options(*_loads(edge.target, target, whole=whole)))
+    return options
+
+
+def _edge_load(edge: Edge, entity: Any) -> _AbstractLoad:
+    attribute = getattr(entity, edge.key)
+    if edge.strategy is Strategy.INNER:
+        return joinedload(attribute, innerjoin=True)
+    return _LOADERS[edge.strategy](attribute)
+
+
+def plan_options(plan: LoadPlan[Any]) -> tuple[ExecutableOption, ...]:
+    """Return the options of a whole plan; see :meth:`loadplan.LoadPlan.options`."""
+    return node_options(resolve_plan(plan).root, whole=True)
+
+
+def plan_select(plan: LoadPlan[Any]) -> Select[Any]:
+    """Return the statement of a whole plan; see :meth:`loadplan.LoadPlan.select`."""
+    return select(plan.entity).options(*plan_options(plan))

@@ -1,0 +1,148 @@
+"""How a plan is loaded, as a value with a readable text: tree, strategies with their reasons, every statement."""
+
+from collections.abc import Iterator
+
+import attrs
+from sqlalchemy import Dialect, Select
+
+from loadplan.entities.graph import CompiledGraph, Step, Stop
+from loadplan.entities.statements import CHUNK, Keys
+
+
+@attrs.frozen
+class ExplainedEdge:
+    """One relationship of a plan.
+
+    Attributes:
+        name: ``"User.posts"``.
+        target: name of the class it leads to.
+        cardinality: ``"one-to-many"`` and the like.
+        strategy: ``"left join"``, ``"inner join"``, ``"select-in"`` or ``"subquery"``.
+        reason: why that one.
+        columns: names of the columns loaded there, or None for all that the mapping loads.
+        statement: number of the statement that brings it, from 1.
+        edges: what hangs below.
+    """
+
+    name: str
+    target: str
+    cardinality: str
+    strategy: str
+    reason: str
+    columns: tuple[str, ...] | None
+    statement: int
+    edges: "tuple[ExplainedEdge, ...]"
+
+
+@attrs.frozen
+class ExplainedStatement:
+    """One statement of a plan.
+
+    Attributes:
+        edge: name of the edge that it loads; the entity's name for the first.
+        sql: its text; parameters are named, as the driver's own marks tell nothing.
+    """
+
+    edge: str
+    sql: str
+
+
+@attrs.frozen
+class Explanation:
+    """How a plan is loaded; ``str()`` of it is for people.
+
+    Attributes:
+        plan: its label.
+        entity: name of the class that the graph starts at.
+        columns: names of the root's columns that are loaded, or None for all that the mapping loads.
+        edges: the relationships.
+        sql: every statement, in the order they run.
+        statements: how many a fetch of up to 500 parents an edge takes.
+        formula: the same beyond.
+    """
+
+    plan: str
+    entity: str
+    columns: tuple[str, ...] | None
+    edges: tuple[ExplainedEdge, ...]
+    sql: tuple[ExplainedStatement, ...]
+    statements: int
+    formula: str
+
+    def __str__(self) -> str:
+        count = f"{self.statements} statement{'s' * (self.statements != 1)}"
+        lines = [f"{self.plan}: {self.entity}{_columns(self.columns)}, {count} ({self.formula})"]
+        lines += _edge_lines(self.edges, "")
+        for number, statement in enumerate(self.sql, start=1):
+            lines += ["", f"-- {number}. {statement.edge}", statement.sql]
+        return "\n".join(lines)
+
+
+def explain_graph(graph: CompiledGraph[object]) -> Explanation:
+    """Return the explanation of a compiled plan. Pure."""
+    numbers = {id(follow): number for number, follow in enumerate(graph.follow_ups, start=2)}
+    sql = [ExplainedStatement(graph.root.node.entity.__name__, _sql(graph.root.statement, graph.dialect))]
+    sql += [
+        ExplainedStatement(follow.edge.name, _sql(follow.segment.statement, graph.dialect))
+        for follow in graph.follow_ups
+    ]
+    chunked = [follow for follow in graph.follow_ups if _in_chunks(follow.keys)]
+    whole = 1 + len(graph.follow_ups) - len(chunked)
+    terms = [str(whole), *(f"ceil({follow.edge.name.split('.')[0]} / {CHUNK})" for follow in chunked)]
+    return Explanation(
+        plan=graph.tree.label,
+        entity=graph.root.node.entity.__name__,
+        columns=_explained_columns(graph.start),
+        edges=tuple(_explained_edges(graph.start, 1, numbers)),
+        sql=tuple(sql),
+        statements=len(sql),
+        formula=f"{' + '.join(terms)}, however many rows" if not chunked else " + ".join(terms),
+    )
+
+
+def _in_chunks(keys: Keys | None) -> bool:
+    return keys is not None and not keys.as_arrays
+
+
+def _sql(statement: Select[tuple[object]], dialect: Dialect) -> str:
+    named: Dialect = type(dialect)(paramstyle="named")  # type: ignore[call-arg]
+    return str(statement.compile(dialect=named))
+
+
+def _explained_columns(stop: Stop) -> tuple[str, ...] | None:
+    return tuple(sorted(stop.node.columns)) if stop.node.restricted else None
+
+
+def _explained_edges(stop: Stop, statement: int, numbers: dict[int, int]) -> Iterator[ExplainedEdge]:
+    for step in stop.steps:
+        yield _explained_edge(step, statement, numbers)
+
+
+def _explained_edge(step: Step, statement: int, numbers: dict[int, int]) -> ExplainedEdge:
+    number = statement if step.follow_up is None else numbers[id(step.follow_up)]
+    edge = step.edge
+    return ExplainedEdge(
+        name=edge.name,
+        target=edge.target.entity.__name__,
+        cardinality=edge.cardinality.value,
+        strategy=edge.strategy.title,
+        reason=edge.reason,
+        columns=_explained_columns(step.target),
+        statement=number,
+        edges=tuple(_explained_edges(step.target, number, numbers)),
+    )
+
+
+def _columns(columns: tuple[str, ...] | None) -> str:
+    return "" if columns is None else f" ({', '.join(columns)})"
+
+
+def _edge_lines(edges: tuple[ExplainedEdge, ...], indent: str) -> Iterator[str]:
+    for edge in edges:
+        last = edge is edges[-1]
+        title = f"{edge.name} -> {edge.target}{_columns(edge.columns)}"
+        how = f"{edge.cardinality}, {edge.strategy}, statement {edge.statement}"
+        yield f"{indent}{'└─' if last else '├─'} {title}: {how}"
+        below = f"{indent}{'   ' if last else '│  '}"
+        yield f"{below}{'│' if edge.edges else ' '}    {edge.reason}"
+        yield from _edge_lines(edge.edges, below)

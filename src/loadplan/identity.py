@@ -1,0 +1,91 @@
+"""Ids: what a caller may pass, as the tuple that the primary key is compared with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from sqlalchemy import Dialect
+from sqlalchemy.orm import Mapper
+
+from loadplan import mapping
+from loadplan.errors import IdentityError, Problem
+from loadplan.values import refusal
+
+Identity = tuple[Any, ...]
+
+
+@attrs.frozen(eq=False)
+class IdentityReader:
+    """Reads ids of one entity.
+
+    Attributes:
+        mapper: of the entity.
+        label: of the plan, for errors.
+        dialect: decides what a column can hold.
+    """
+
+    mapper: Mapper[Any]
+    label: str
+    dialect: Dialect
+
+    def read(self, given: object) -> Identity:
+        """Return the primary key's values in the order of the mapping.
+
+        Args:
+            given: a scalar; for a composite key a tuple in that order, or a mapping by attribute name.
+
+        Raises:
+            IdentityError: LP404, the value cannot be that entity's key.
+        """
+        names = mapping.primary_key(self.mapper)
+        if isinstance(given, Mapping):
+            if set(given) != set(names):
+                raise self._error(given, f"its names are {_listed(given)}")
+            values = tuple(given[name] for name in names)
+        elif isinstance(given, tuple):
+            values = tuple(given)
+        else:
+            values = (given,)
+        if len(values) != len(names):
+            raise self._error(given, f"it has {len(values)} value{'s' * (len(values) != 1)}")
+        for name, value, column in zip(names, values, self.mapper.primary_key, strict=True):
+            reason = "None is no key" if value is None else refusal(value, column.type, self.dialect)
+            if reason is not None:
+                where = f"'{name}': " if len(names) > 1 else ""
+                raise self._error(given, f"{where}{reason}")
+        return values
+
+    def _error(self, given: object, detail: str) -> IdentityError:
+        names = mapping.primary_key(self.mapper)
+        entity = self.mapper.class_.__name__
+        columns = [f"{name}: {_type_name(column)}" for name, column in zip(names, self.mapper.primary_key, strict=True)]
+        shape = "one value" if len(names) == 1 else f"a tuple of {len(names)}, or a mapping by name"
+        return IdentityError(
+            Problem(
+                "LP404",
+                f"{_shown(given)} cannot be the primary key of '{entity}'",
+                (self.label,),
+                detail=f"{detail}.",
+                hint=f"the key is {shape}: {', '.join(columns)}.",
+            )
+        )
+
+
+def _type_name(column: Any) -> str:
+    try:
+        return str(column.type.python_type.__name__)
+    except NotImplementedError:
+        return str(column.type)
+
+
+def _listed(names: Mapping[Any, Any]) -> str:
+    return ", ".join(repr(name) for name in names) or "none"
+
+
+def _shown(given: object) -> str:
+    """Return the value for a message, shortened: it may come from outside and be of any size."""
+    try:
+        text = repr(given)
+    except ValueError:  # an int of more than 4,300 digits refuses to be printed
+        text = f"<{type(given).__name__}>"
+    return text if len(text) <= 80 else f"{text[:77]}..."

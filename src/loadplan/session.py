@@ -1,0 +1,191 @@
+"""Sessions: for every kind of bind a private one, which carries over whatever holds in the caller's own."""
+
+import abc
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+from sqlalchemy import Connection, Dialect, Engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Mapper, Session
+
+from loadplan.errors import LoaderError, Problem
+from loadplan.sqlalchemy_internals import copy_listeners, has_transaction_hooks
+
+R = TypeVar("R")
+
+Bind: TypeAlias = AsyncEngine | async_sessionmaker[Any] | AsyncSession | AsyncConnection
+"""What a Loader can be made with."""
+
+Work: TypeAlias = Callable[[Session], R]
+"""Something to do with a private session, inside SQLAlchemy's greenlet."""
+
+
+class PrivateSession(abc.ABC):
+    """A session of our own for one fetch: what earlier work loaded or changed elsewhere is not in it.
+
+    Attributes:
+        in_transaction_of_caller: whether it runs inside a transaction that the caller began and will end.
+    """
+
+    in_transaction_of_caller: bool
+
+    @abc.abstractmethod
+    def dialect(self, mapper: Mapper[Any]) -> Dialect:
+        """Return the dialect of the database that holds ``mapper``. Opens nothing."""
+
+    @abc.abstractmethod
+    async def run(self, work: Work[R], mappers: Iterable[Mapper[Any]], *, statements: int) -> R:
+        """Do ``work`` and close the session, which detaches its objects.
+
+        Args:
+            work: what to do.
+            mappers: of the entities that it will select, to open their databases' transactions.
+            statements: how many it may send; one needs no snapshot.
+        """
+
+
+def private_session(bind: Bind, *, snapshot: bool) -> PrivateSession:
+    """Return a private session on ``bind``. Nothing is opened before it runs.
+
+    Raises:
+        LoaderError: LP408, ``bind`` is nothing that a loader can use.
+    """
+    if isinstance(bind, AsyncEngine):
+        return _OwnSession(AsyncSession(bind, autoflush=False, expire_on_commit=False), snapshot)
+    if isinstance(bind, async_sessionmaker):
+        return _OwnSession(bind(autoflush=False), snapshot)
+    if isinstance(bind, AsyncSession):
+        return _GuestOfSession(bind)
+    if isinstance(bind, AsyncConnection):
+        return _GuestOfConnection(bind)
+    raise LoaderError(
+        Problem(
+            "LP408",
+            f"a Loader cannot use {type(bind).__name__}",
+            hint="give it an AsyncEngine, async_sessionmaker, AsyncSession or AsyncConnection.",
+        )
+    )
+
+
+@attrs.frozen(eq=False)
+class _OwnSession(PrivateSession):
+    """A session with its own connection and transaction, from an engine or a sessionmaker."""
+
+    session: AsyncSession
+    snapshot: bool
+
+    @property
+    def in_transaction_of_caller(self) -> bool:  # type: ignore[override]
+        return isinstance(self.session.bind, AsyncConnection)
+
+    def dialect(self, mapper: Mapper[Any]) -> Dialect:
+        return self.session.get_bind(mapper=mapper).dialect
+
+    async def run(self, work: Work[R], mappers: Iterable[Mapper[Any]], *, statements: int) -> R:
+        return await self.session.run_sync(self._run, work, mappers, statements)
+
+    def _run(self, session: Session, work: Work[R], mappers: Iterable[Mapper[Any]], statements: int) -> R:
+        try:
+            if not session.in_transaction():
+                session.begin()
+            engines = {session.get_bind(mapper=mapper): mapper for mapper in mappers}
+            for engine, mapper in engines.items():
+                options = self._options(session, engine, statements) if isinstance(engine, Engine) else None
+                if options is not None:
+                    session.connection({"mapper": mapper}, execution_options=options)
+            return work(session)
+        finally:
+            session.close()
+
+    def _options(self, session: Session, engine: Engine, statements: int) -> dict[str, Any] | None:
+        """Return the connection's options: one snapshot for several statements, no transaction for a single one.
+
+        asyncpg sends ``BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`` where it would send ``BEGIN``, so the
+        snapshot costs nothing; BEGIN and ROLLBACK around one statement would cost two round trips.
+        """
+        if engine.dialect.name != "postgresql":
+            return None
+        if statements == 1:
+            return None if has_transaction_hooks(session, engine) else {"isolation_level": "AUTOCOMMIT"}
+        if not self.snapshot:
+            return None
+        return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+
+@attrs.frozen(eq=False)
+class _GuestOfConnection(PrivateSession):
+    """A session on the caller's connection."""
+
+    connection: AsyncConnection
+    in_transaction_of_caller = True
+
+    def dialect(self, mapper: Mapper[Any]) -> Dialect:
+        return self.connection.dialect
+
+    async def run(self, work: Work[R], mappers: Iterable[Mapper[Any]], *, statements: int) -> R:
+        return await self.connection.run_sync(self._run, work)
+
+    def _run(self, connection: Connection, work: Work[R]) -> R:
+        session = Session(connection, autoflush=False, expire_on_commit=False, join_transaction_mode="rollback_only")
+        with session:
+            return work(session)
+
+
+@attrs.frozen(eq=False)
+class _GuestOfSession(PrivateSession):
+    """A session on the connections that the caller's session has, or would take, inside its transaction."""
+
+    session: AsyncSession
+    in_transaction_of_caller = True
+
+    def dialect(self, mapper: Mapper[Any]) -> Dialect:
+        return self.session.get_bind(mapper=mapper).dialect
+
+    async def run(self, work: Work[R], mappers: Iterable[Mapper[Any]], *, statements: int) -> R:
+        return await self.session.run_sync(self._run, work)
+
+    def _run(self, caller: Session, work: Work[R]) -> R:
+        if caller.autoflush:
+            caller.flush()
+        kind: Any = type(caller)
+        guest = _guest_class(kind)
+        with _join(guest.__new__(guest), caller) as session:
+            return work(session)
+
+
+@lru_cache(maxsize=256)
+def _guest_class(session_class: Any) -> type[Session]:
+    """Return a subclass of the caller's session class that lives on the caller's connections.
+
+    A subclass, so that listeners on the class hold and ``isinstance`` in them still says yes. Whatever routing the
+    class does (``binds``, an overridden ``get_bind``) is left to the caller's session, which answers with the
+    connection that it has in its transaction.
+    """
+
+    def get_bind(self: Any, mapper: Any = None, *, clause: Any = None, bind: Any = None, **kw: Any) -> Any:
+        if bind is not None:
+            return bind
+        return self._loadplan_caller.connection({"mapper": mapper, "clause": clause, **kw})
+
+    return type(session_class.__name__, (session_class,), {"get_bind": get_bind, "__module__": __name__})
+
+
+def _join(session: Session, caller: Session) -> Session:
+    """Make ``session`` a guest of ``caller``: its connections, listeners, ``info`` and attributes of its own.
+
+    ``__init__`` of a subclass is passed by: it may want arguments that only the application knows, and what it set is
+    on the caller already.
+    """
+    Session.__init__(session, autoflush=False, expire_on_commit=False, join_transaction_mode="rollback_only")
+    ours = vars(session)
+    ours["_loadplan_caller"] = caller
+    ours["info"] = caller.info
+    if hasattr(caller, "execution_options"):  # since SQLAlchemy 2.1
+        ours["execution_options"] = caller.execution_options
+    for name, value in vars(caller).items():
+        if not hasattr(Session, name):
+            ours.setdefault(name, value)
+    copy_listeners(caller, session)
+    return session

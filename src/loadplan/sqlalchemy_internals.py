@@ -1,0 +1,116 @@
+"""Every undocumented name of SQLAlchemy that loadplan relies on, each with its reason.
+
+tests/test_sqlalchemy_internals.py fails if one of them changes its meaning.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import (
+    InstanceState,
+    LoaderCallableStatus,
+    Mapper,
+    PassiveFlag,
+    RelationshipProperty,
+    Session,
+)
+from sqlalchemy.orm.attributes import instance_state
+
+AttributeLoader = Callable[[InstanceState[Any], PassiveFlag], Any]
+
+#: The answer of an attribute loader that has no value and may not run SQL.
+NO_RESULT = LoaderCallableStatus.PASSIVE_NO_RESULT
+
+
+def install_loaders(entity: object, loaders: Mapping[str, AttributeLoader]) -> None:
+    """Have ``loaders`` asked for the attributes of ``entity`` that hold no value, instead of SQLAlchemy's own.
+
+    ``InstanceState.callables`` maps a key to what is called when the attribute is touched and absent from
+    ``__dict__``; it is consulted before the loader strategy, and survives pickling, copying and re-attaching. There is
+    no public hook for this: a raise option speaks only while the object is attached. The mapping is shared by all
+    objects of one class at one place of a plan, so it must not let itself be changed.
+
+    ``load_options`` and ``load_path`` are what the statement left for later lazy loads. There will be none, and
+    criteria in them would break pickling. ``expired_attributes`` names subclass columns that the row did not hold;
+    it would be asked before ``callables``.
+    """
+    state = instance_state(entity)
+    state.callables = loaders  # type: ignore[assignment]
+    remembered = state.__dict__
+    remembered.pop("load_options", None)
+    remembered.pop("load_path", None)
+    if state.expired_attributes:
+        state.expired_attributes.clear()
+
+
+def installed_loaders(state: InstanceState[Any]) -> Mapping[str, AttributeLoader]:
+    """Return what :func:`install_loaders` left, or what SQLAlchemy itself put there."""
+    return state.callables
+
+
+def load_as_mapped(state: InstanceState[Any], key: str, passive: PassiveFlag) -> Any:
+    """Answer as the mapping's own loader would, for the unit of work that must see a value before it deletes.
+
+    ``AttributeImpl.callable_`` is the class-level loader that ``InstanceState.callables`` took precedence over.
+    """
+    loader = state.manager[key].impl.callable_
+    return LoaderCallableStatus.ATTR_EMPTY if loader is None else loader(state, passive)
+
+
+def guard_dynamic(mapper: Mapper[Any], key: str, guard: Callable[[InstanceState[Any], str], None]) -> None:
+    """Call ``guard`` whenever the ``lazy="dynamic"`` attribute ``key`` is read.
+
+    A dynamic attribute never looks at ``callables``; detached it answers ``[]``, which is a lie. What it calls on
+    every read is ``query_class(impl, state)``.
+    """
+    impl: Any = mapper.class_manager[key].impl
+    query_class = impl.query_class
+    if getattr(query_class, "_loadplan_guarded", False):
+        return
+
+    class Guarded(query_class):  # type: ignore[misc]
+        _loadplan_guarded = True
+
+        def __init__(self, attr: Any, state: InstanceState[Any]) -> None:
+            guard(state, attr.key)
+            super().__init__(attr, state)
+
+    Guarded.__name__ = query_class.__name__
+    impl.query_class = Guarded
+
+
+def copy_listeners(source: Session, target: Session) -> None:
+    """Register the listeners of the session ``source``, those on that one instance too, on ``target``.
+
+    ``event.listen(session, "do_orm_execute", ...)`` keeps its listener in the instance's dispatcher; a session that
+    runs statements on its behalf must ask them as well, and the public API registers but never lists.
+    """
+    target.dispatch._update(source.dispatch, only_propagate=False)
+
+
+def has_transaction_hooks(session: Session, engine: Engine) -> bool:
+    """Tell whether somebody listens who may tie state to the transaction, such as ``SET LOCAL`` of a tenant.
+
+    Such a listener needs a transaction around even a single statement. The public API cannot list listeners.
+    """
+    return any(
+        bool(getattr(dispatch, name))
+        for dispatch, names in (
+            (session.dispatch, ("after_begin", "after_transaction_create", "do_orm_execute")),
+            (engine.dispatch, ("begin", "engine_connect", "before_execute", "before_cursor_execute")),
+        )
+        for name in names
+    )
+
+
+def declared_arguments(relationship: RelationshipProperty[Any]) -> Iterator[Any]:
+    """Yield what ``relationship(...)`` was called with and evaluates later: names, expressions in strings, lambdas.
+
+    ``RelationshipProperty._init_args`` keeps them. The public attributes exist only once the mappers are configured,
+    and trying that too early ruins the mappers for good.
+    """
+    yield relationship.argument
+    for name, declared in relationship._init_args._asdict().items():
+        if name != "back_populates" and declared.argument is not None:
+            yield declared.argument

@@ -1,0 +1,55 @@
+"""Which strategy each edge takes, and why. Pure: a tree in, the same tree with its choices out.
+
+The rules are published in docs/strategies.md; a reason is a sentence of theirs.
+"""
+
+import attrs
+
+from loadplan.tree import Cardinality, Edge, Node, Strategy, Tree
+
+#: Joins that one statement takes at most. SQLite refuses more than 64 tables.
+MAX_JOINS = 50
+
+
+def choose_strategies(tree: Tree) -> Tree:
+    """Return the tree with a strategy and its reason on every edge."""
+    return attrs.evolve(tree, root=_choose_node(tree.root, _Joins()))
+
+
+@attrs.define
+class _Joins:
+    """The joins taken so far by the statement that a node is loaded in."""
+
+    count: int = 0
+
+
+def _choose_node(node: Node, joins: _Joins) -> Node:
+    return attrs.evolve(node, edges=tuple(_choose_edge(edge, joins) for edge in node.edges))
+
+
+def _choose_edge(edge: Edge, joins: _Joins) -> Edge:
+    strategy, reason = _choice(edge, joins)
+    if strategy.joins:
+        joins.count += 1
+        target = _choose_node(edge.target, joins)
+    else:
+        target = _choose_node(edge.target, _Joins())
+    return attrs.evolve(edge, strategy=strategy, reason=reason, target=target)
+
+
+def _choice(edge: Edge, joins: _Joins) -> tuple[Strategy, str]:
+    if edge.asked is not None:
+        return Strategy(edge.asked), f"the plan asks for strategy={edge.asked!r}"
+    if not edge.cardinality.to_one:
+        return Strategy.SELECTIN, "a collection: a statement of its own never multiplies the parent's rows"
+    if joins.count >= MAX_JOINS:
+        return Strategy.SELECTIN, f"the statement above joins {MAX_JOINS} tables already"
+    if edge.cardinality is Cardinality.MANY_TO_ONE:
+        return (
+            Strategy.JOINED,
+            "one row at most; LEFT OUTER, so a missing or hidden one never drops its parent",
+        )
+    return (
+        Strategy.JOINED,
+        "one row on either side; LEFT OUTER, so a missing or hidden one never drops its parent",
+    )

@@ -1,0 +1,135 @@
+"""Can this Python value be bound to that SQL type? Asked of ids before any SQL runs."""
+
+import datetime
+import decimal
+import math
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Dialect, types
+
+#: Bits of PostgreSQL's integer types. SQLite stores 64 whatever the column is called.
+_INTEGER_BITS: tuple[tuple[type[types.Integer], int], ...] = (
+    (types.SmallInteger, 16),
+    (types.BigInteger, 64),
+    (types.Integer, 32),
+)
+
+
+def refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
+    """Return why ``value`` cannot be a value of ``kind``, or None if it can.
+
+    A value is taken as it is, never converted: ``"42"`` is no integer. Types that say nothing about their
+    Python values are believed.
+
+    Args:
+        value: not None.
+        kind: the column's type.
+        dialect: decides the range of integers.
+
+    Returns:
+        A clause for a sentence, as ``"it takes int, not str"``.
+    """
+    if isinstance(kind, types.TypeDecorator):
+        return _refusal_by_decorator(value, kind, dialect)
+    for known, check in _CHECKS:
+        if isinstance(kind, known):
+            return check(value, kind, dialect)
+    return None
+
+
+def _refusal_by_decorator(value: Any, kind: types.TypeDecorator[Any], dialect: Dialect) -> str | None:
+    try:
+        bound = kind.process_bind_param(value, dialect)
+    except NotImplementedError:
+        bound = value
+    except Exception as error:  # what a user's type raises on a wrong value is its own affair
+        return f"{type(kind).__name__} refuses it: {error}"
+    return None if bound is None else refusal(bound, kind.impl_instance, dialect)
+
+
+def _wrong_type(value: object, wanted: str) -> str:
+    return f"it takes {wanted}, not {type(value).__name__}"
+
+
+def _integer(value: Any, kind: Any, dialect: Dialect) -> str | None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return _wrong_type(value, "int")
+    bits = 64
+    if dialect.name == "postgresql":
+        bits = next(bits for known, bits in _INTEGER_BITS if isinstance(kind, known))
+    return None if -(1 << bits - 1) <= value < 1 << bits - 1 else f"it does not fit {bits} bits"
+
+
+def _text(value: Any, kind: Any, dialect: Dialect) -> str | None:
+    if not isinstance(value, str):
+        return _wrong_type(value, "str")
+    if "\0" in value and dialect.name == "postgresql":
+        return "PostgreSQL's text holds no NUL character"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "it holds a lone surrogate, which is no text"
+    return None
+
+
+def _enum(value: Any, kind: types.Enum, dialect: Dialect) -> str | None:
+    if kind.enum_class is not None:
+        if isinstance(value, kind.enum_class) or (isinstance(value, str) and value in kind.enums):
+            return None
+        return _wrong_type(value, kind.enum_class.__name__)
+    if not isinstance(value, str):
+        return _wrong_type(value, "str")
+    return None if value in kind.enums else f"it is none of {', '.join(map(repr, kind.enums))}"
+
+
+def _uuid(value: Any, kind: Any, dialect: Dialect) -> str | None:
+    wanted: type = uuid.UUID if kind.as_uuid else str
+    if not isinstance(value, wanted):
+        return _wrong_type(value, "uuid.UUID" if kind.as_uuid else "str")
+    if wanted is str:
+        try:
+            uuid.UUID(str(value))
+        except ValueError:
+            return "it is no UUID"
+    return None
+
+
+def _number(value: Any, kind: Any, dialect: Dialect) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal):
+        return _wrong_type(value, "Decimal, int or float")
+    if isinstance(value, float) and not math.isfinite(value):
+        return "it is not a finite number"
+    return None
+
+
+def _date(value: Any, kind: Any, dialect: Dialect) -> str | None:
+    right = isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
+    return None if right else _wrong_type(value, "datetime.date")
+
+
+def _datetime(value: Any, kind: types.DateTime, dialect: Dialect) -> str | None:
+    if not isinstance(value, datetime.datetime):
+        return _wrong_type(value, "datetime.datetime")
+    if dialect.name == "postgresql" and (value.tzinfo is not None) != bool(kind.timezone):
+        return f"the column is {'with' if kind.timezone else 'without'} time zone, the value is not"
+    return None
+
+
+def _instance_of(wanted: type | tuple[type, ...], name: str) -> Callable[[Any, Any, Dialect], str | None]:
+    return lambda value, kind, dialect: None if isinstance(value, wanted) else _wrong_type(value, name)
+
+
+_CHECKS: tuple[tuple[Any, Callable[[Any, Any, Dialect], str | None]], ...] = (
+    (types.Integer, _integer),
+    (types.Enum, _enum),
+    (types.String, _text),
+    (types.Uuid, _uuid),
+    (types.Numeric, _number),
+    (types.DateTime, _datetime),
+    (types.Date, _date),
+    (types.Time, _instance_of(datetime.time, "datetime.time")),
+    (types.Boolean, _instance_of(bool, "bool")),
+    (types.LargeBinary, _instance_of((bytes, bytearray, memoryview), "bytes")),
+)

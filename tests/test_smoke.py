@@ -1,0 +1,36 @@
+from sqlalchemy import ForeignKey
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from support import recording, tables
+
+from loadplan import Loader, LoadPlan, load
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class User(Base):
+    __tablename__ = "smoke_users"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    posts: Mapped[list["Post"]] = relationship(back_populates="author")
+
+
+class Post(Base):
+    __tablename__ = "smoke_posts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    author_id: Mapped[int] = mapped_column(ForeignKey("smoke_users.id"))
+    author: Mapped[User] = relationship(back_populates="posts")
+
+
+async def test_a_graph_comes_back(engine: AsyncEngine) -> None:
+    """One root, one collection: two statements, and the children point back."""
+    async with tables(engine, Base.metadata):
+        async with AsyncSession(engine) as session:
+            session.add(User(id=1, posts=[Post(id=1), Post(id=2)]))
+            await session.commit()
+        with recording(engine) as statements:
+            user = await Loader(engine).fetch(LoadPlan(User, load(User.posts)), 1)
+        assert len(statements.selects) == 2
+        assert [post.id for post in user.posts] == [1, 2]
+        assert all(post.author is user for post in user.posts)
