@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import attrs
-from sqlalchemy import ColumnElement, Select, bindparam, select, tuple_
+from sqlalchemy import ColumnElement, bindparam, select, tuple_
 from sqlalchemy.orm import Session
 
 from loadplan import mapping
 from loadplan.entities.graph import CompiledGraph, Narrowing, compile_graph
-from loadplan.entities.statements import Keys, among_keys
+from loadplan.entities.statements import AnySelect, Keys, among_keys
 from loadplan.errors import LoaderError, MultipleFound, NotFound, PlanError, Problem
 from loadplan.explain import Explanation, explain_graph
 from loadplan.identity import Identity, IdentityReader
@@ -296,10 +296,10 @@ def _narrowing(
     if order or bounded:
         order = [*order, *key]
 
-    def narrow(statement: Select[Any]) -> Select[Any]:
+    def narrow(statement: AnySelect) -> AnySelect:
         return statement.where(*conditions).order_by(*order).limit(limit).offset(offset)
 
-    def narrow_by_subquery(statement: Select[Any]) -> Select[Any]:
+    def narrow_by_subquery(statement: AnySelect) -> AnySelect:
         """Count roots where a join may repeat them."""
         left = key[0] if len(key) == 1 else tuple_(*key)
         return statement.where(left.in_(narrow(select(*key)))).order_by(*order)

@@ -177,9 +177,8 @@ class _Resolver:
     def node(self, mapper: Mapper[Any], parts: list[_Part], path: tuple[str, ...], at: tuple[str, ...]) -> Node:
         """Resolve one place of the graph from all that is declared about it."""
         for part in parts:  # grows while nested plans for the same place are met
-            for item in part.loads:
-                if isinstance(item, LoadPlan) and self.fits(mapper, item, at):
-                    parts.append(_root_part(item))
+            nested = [item for item in part.loads if isinstance(item, LoadPlan)]
+            parts.extend(_root_part(item) for item in nested if self.fits(mapper, item, at))
         edges: list[Edge] = []
         keys: set[str] = set()
         for key, items in self.by_relationship(mapper, parts, at).items():
@@ -248,7 +247,7 @@ class _Resolver:
     ) -> Edge:
         """Resolve one relationship from every load that names it."""
         name = f"{mapper.class_.__name__}.{prop.key}"
-        asked = {item.strategy: None for item in items if item.strategy is not None}
+        asked: dict[StrategyName, None] = {item.strategy: None for item in items if item.strategy is not None}
         if len(asked) > 1:
             self.problems.append(
                 Problem(

@@ -190,7 +190,9 @@ class LoadPlan(Generic[T]):
         defer: Columns | None = None,
         name: str | None = None,
     ) -> None:
-        self.__attrs_init__(entity, loads, _tuple_or_none(only), _tuple_or_none(defer), name)
+        self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
+            entity, loads, _tuple_or_none(only), _tuple_or_none(defer), name
+        )
         from loadplan.resolve import check_early
 
         check_early(self)

@@ -69,7 +69,7 @@ def guard_dynamic(mapper: Mapper[Any], key: str, guard: Callable[[InstanceState[
     if getattr(query_class, "_loadplan_guarded", False):
         return
 
-    class Guarded(query_class):  # type: ignore[misc]
+    class Guarded(query_class):  # type: ignore[misc,valid-type]
         _loadplan_guarded = True
 
         def __init__(self, attr: Any, state: InstanceState[Any]) -> None:

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
-from sqlalchemy import Dialect, Select
+from sqlalchemy import Dialect
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.collections import collection_adapter
 
 from loadplan.entities.seal import Sealer
-from loadplan.entities.statements import FollowUp, Segment, follow_up, root_segment
+from loadplan.entities.statements import AnySelect, FollowUp, Segment, follow_up, root_segment
 from loadplan.resolve import resolve_plan
 from loadplan.spec import LoadPlan
 from loadplan.tree import Edge, Node, Strategy, Tree
@@ -21,7 +21,7 @@ T = TypeVar("T")
 Parameters = dict[str, Any]
 
 #: Adds conditions, order and limits to a statement of roots, with options or bare.
-Narrowing = Callable[[Select[Any]], Select[Any]]
+Narrowing: TypeAlias = Callable[[AnySelect], AnySelect]
 
 _NONE: frozenset[object] = frozenset({None})
 
@@ -224,8 +224,8 @@ def _rows(session: Session, follow: FollowUp, parameters: Parameters) -> Iterato
             yield key_of(child.__dict__), child
         return
     single = len(follow.attributes) == 1
-    for row in result.unique() if follow.segment.unique else result:
-        yield (row[1] if single else tuple(row[1:])), row[0]
+    for child, *key in result.unique() if follow.segment.unique else result:
+        yield (key[0] if single else tuple(key)), child
 
 
 def _key_getter(names: Sequence[str]) -> "itemgetter[Any]":

@@ -66,10 +66,11 @@ class Seal(dict[str, "SealedAttribute"]):
         for key in self.dynamic:
             guard_dynamic(mapper, key, _refuse_dynamic)
 
-    def _drop(self, *_: object, **__: object) -> None:
+    def _drop(self, *_: Any, **__: Any) -> None:
         """Leave the entries as they are."""
 
-    __setitem__ = __delitem__ = clear = update = _drop
+    __setitem__ = __delitem__ = clear = _drop
+    update = _drop  # pyright: ignore[reportAssignmentType]
 
     def pop(self, key: str, default: Any = None) -> Any:
         """Answer as if the entry had been there, or not; it stays."""

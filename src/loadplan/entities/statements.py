@@ -5,10 +5,10 @@ arrays. Where it has none the keys are an expanding IN, in chunks as SQLAlchemy'
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
-from sqlalchemy import ARRAY, ColumnElement, Dialect, Select, any_, bindparam, func, select, tuple_, types
+from sqlalchemy import ARRAY, ColumnElement, Dialect, any_, bindparam, func, select, tuple_, types
 from sqlalchemy.orm import aliased
 
 from loadplan import mapping
@@ -18,6 +18,9 @@ from loadplan.tree import Edge, Node, Strategy
 
 #: Keys in one expanding IN. SQLAlchemy's selectinload sends as many; SQLite takes 32,766 parameters at most.
 CHUNK = 500
+
+#: A select of any columns. SQLAlchemy 2.0 and 2.1 spell that type differently.
+AnySelect: TypeAlias = Any
 
 _KEYS = "loadplan_keys"
 
@@ -91,8 +94,8 @@ class Segment:
     """
 
     node: Node
-    statement: Select[Any]
-    bare: Select[Any]
+    statement: AnySelect
+    bare: AnySelect
     unique: bool
 
 
@@ -166,7 +169,7 @@ def _held_by_target(link: Link, prop: Any, target: Node) -> tuple[str, ...] | No
 
 def _linked(
     link: Link, prop: Any, parent: Node, target: Any, key: str
-) -> tuple[tuple[ColumnElement[Any], ...], Select[Any]]:
+) -> tuple[tuple[ColumnElement[Any], ...], AnySelect]:
     """Return the columns that hold the parents' keys, and a statement of target and those columns.
 
     The target is selected as itself, never through an alias: ``with_loader_criteria`` passes aliases by.
