@@ -1,6 +1,7 @@
 """How a plan is loaded, as a value with a readable text: tree, strategies with their reasons, every statement."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import attrs
 from sqlalchemy import Dialect, Select
@@ -105,8 +106,8 @@ def _in_chunks(keys: Keys | None) -> bool:
 
 
 def _sql(statement: Select[tuple[object]], dialect: Dialect) -> str:
-    named: Dialect = type(dialect)(paramstyle="named")  # type: ignore[call-arg]
-    return str(statement.compile(dialect=named))
+    make_dialect: Any = type(dialect)
+    return str(statement.compile(dialect=make_dialect(paramstyle="named")))
 
 
 def _explained_columns(stop: Stop) -> tuple[str, ...] | None:

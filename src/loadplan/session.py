@@ -23,13 +23,12 @@ Work: TypeAlias = Callable[[Session], R]
 
 
 class PrivateSession(abc.ABC):
-    """A session of our own for one fetch: what earlier work loaded or changed elsewhere is not in it.
+    """A session of our own for one fetch: what earlier work loaded or changed elsewhere is not in it."""
 
-    Attributes:
-        in_transaction_of_caller: whether it runs inside a transaction that the caller began and will end.
-    """
-
-    in_transaction_of_caller: bool
+    @property
+    def in_transaction_of_caller(self) -> bool:
+        """Whether it runs inside a transaction that the caller began and will end."""
+        return True
 
     @abc.abstractmethod
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
@@ -77,7 +76,7 @@ class _OwnSession(PrivateSession):
     snapshot: bool
 
     @property
-    def in_transaction_of_caller(self) -> bool:  # type: ignore[override]
+    def in_transaction_of_caller(self) -> bool:
         return isinstance(self.session.bind, AsyncConnection)
 
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
@@ -119,7 +118,6 @@ class _GuestOfConnection(PrivateSession):
     """A session on the caller's connection."""
 
     connection: AsyncConnection
-    in_transaction_of_caller = True
 
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
         return self.connection.dialect
@@ -138,7 +136,6 @@ class _GuestOfSession(PrivateSession):
     """A session on the connections that the caller's session has, or would take, inside its transaction."""
 
     session: AsyncSession
-    in_transaction_of_caller = True
 
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
         return self.session.get_bind(mapper=mapper).dialect

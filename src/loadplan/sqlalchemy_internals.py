@@ -35,8 +35,8 @@ def install_loaders(entity: object, loaders: Mapping[str, AttributeLoader]) -> N
     criteria in them would break pickling. ``expired_attributes`` names subclass columns that the row did not hold;
     it would be asked before ``callables``.
     """
-    state = instance_state(entity)
-    state.callables = loaders  # type: ignore[assignment]
+    state: Any = instance_state(entity)
+    state.callables = loaders
     remembered = state.__dict__
     remembered.pop("load_options", None)
     remembered.pop("load_path", None)

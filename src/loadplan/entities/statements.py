@@ -163,8 +163,9 @@ def _held_by_target(link: Link, prop: Any, target: Node) -> tuple[str, ...] | No
     """Return the target's attributes for the link's columns, if they are loaded anyway."""
     if link.kind is not LinkKind.TARGET:
         return None
-    names = tuple(mapping.attribute_of(prop.mapper, column) for column in link.columns)
-    return names if all(name in target.columns for name in names) else None  # type: ignore[return-value]
+    names = [mapping.attribute_of(prop.mapper, column) for column in link.columns]
+    held = tuple(name for name in names if name is not None and name in target.columns)
+    return held if len(held) == len(names) else None
 
 
 def _linked(

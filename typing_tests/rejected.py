@@ -1,0 +1,24 @@
+"""Lines that a type checker must reject: an ignore that nothing needs is an error, under mypy and pyright."""
+
+from plans import AUTHOR, Post, Profile, User
+
+from loadplan import Loader, LoadPlan, load
+
+PROFILE = LoadPlan(Profile)
+
+load(User.name)  # type: ignore  # pyright: ignore
+load(User.id)  # type: ignore  # pyright: ignore
+load(User)  # type: ignore  # pyright: ignore
+load(User.posts, AUTHOR)  # type: ignore  # pyright: ignore
+load(Post.author, PROFILE)  # type: ignore  # pyright: ignore
+load(User.posts, strategy="lazy")  # type: ignore  # pyright: ignore
+LoadPlan(User, PROFILE)  # type: ignore  # pyright: ignore
+LoadPlan(User, User.posts)  # type: ignore  # pyright: ignore
+LoadPlan(User, only=User.id)  # type: ignore  # pyright: ignore
+LoadPlan(User).loads = ()  # type: ignore  # pyright: ignore
+
+
+async def wrong(loader: Loader) -> None:
+    name: str = await loader.fetch(AUTHOR, 1)  # type: ignore  # pyright: ignore
+    await loader.fetch(User, 1)  # type: ignore  # pyright: ignore
+    print(name)
