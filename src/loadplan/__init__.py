@@ -1,23 +1,28 @@
 """Declare the object graph a use case needs; fetch it complete, detached and typed from async SQLAlchemy 2."""
 
 from loadplan.errors import (
+    CursorError,
     IdentityError,
     LoaderError,
     LoadPlanError,
     MultipleFound,
     NotFound,
     NotLoaded,
+    ParameterError,
     PartialCollectionError,
     PlanError,
     Problem,
+    TooManyRows,
 )
 from loadplan.explain import ExplainedEdge, ExplainedStatement, Explanation
 from loadplan.loader import Loader
-from loadplan.spec import Load, LoadPlan, load
+from loadplan.paging import Page
+from loadplan.spec import Load, LoadPlan, On, load, on
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CursorError",
     "ExplainedEdge",
     "ExplainedStatement",
     "Explanation",
@@ -30,8 +35,13 @@ __all__ = [
     "MultipleFound",
     "NotFound",
     "NotLoaded",
+    "On",
+    "Page",
+    "ParameterError",
     "PartialCollectionError",
     "PlanError",
     "Problem",
+    "TooManyRows",
     "load",
+    "on",
 ]

@@ -127,6 +127,18 @@ class IdentityError(LoadPlanError):
     """A value that cannot be that entity's primary key (LP404). Raised before any SQL runs."""
 
 
+class ParameterError(LoadPlanError):
+    """``params=`` does not fit the plan: one is missing, unknown, or of the wrong type (LP405). Before any SQL."""
+
+
+class TooManyRows(LoadPlanError):  # noqa: N818 - the contract's name
+    """A fetch would bring more rows than ``max_rows`` allows (LP406)."""
+
+
+class CursorError(LoadPlanError):
+    """A page cursor that was not made by this listing: tampered with, cut short, or of another order (LP407)."""
+
+
 class LoaderError(LoadPlanError):
     """The loader was asked for something that its bind cannot do (LP408)."""
 
@@ -154,3 +166,12 @@ def one_of(values: Mapping[str, object] | Iterable[str]) -> str:
     """Return names for a sentence: ``'joined', 'inner' or 'selectin'``."""
     quoted = [f"'{value}'" for value in values]
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+
+def shown(given: object) -> str:
+    """Return the value for a message, shortened: it may come from outside and be of any size."""
+    try:
+        text = repr(given)
+    except ValueError:  # an int of more than 4,300 digits refuses to be printed
+        text = f"<{type(given).__name__}>"
+    return text if len(text) <= 80 else f"{text[:77]}..."

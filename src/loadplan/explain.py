@@ -6,8 +6,10 @@ from typing import Any
 import attrs
 from sqlalchemy import Dialect, Select
 
-from loadplan.entities.graph import CompiledGraph, Step, Stop
-from loadplan.entities.statements import CHUNK, Keys
+from loadplan import mapping
+from loadplan.entities.graph import Branch, CompiledGraph, Step, Stop
+from loadplan.entities.keys import CHUNK, Keys
+from loadplan.entities.statements import FollowUp
 
 
 @attrs.frozen
@@ -81,15 +83,9 @@ class Explanation:
 
 def explain_graph(graph: CompiledGraph[object]) -> Explanation:
     """Return the explanation of a compiled plan. Pure."""
-    numbers = {id(follow): number for number, follow in enumerate(graph.follow_ups, start=2)}
+    numbers = {id(each): number for number, each in enumerate(graph.later, start=2)}
     sql = [ExplainedStatement(graph.root.node.entity.__name__, _sql(graph.root.statement, graph.dialect))]
-    sql += [
-        ExplainedStatement(follow.edge.name, _sql(follow.segment.statement, graph.dialect))
-        for follow in graph.follow_ups
-    ]
-    chunked = [follow for follow in graph.follow_ups if _in_chunks(follow.keys)]
-    whole = 1 + len(graph.follow_ups) - len(chunked)
-    terms = [str(whole), *(f"ceil({follow.edge.name.split('.')[0]} / {CHUNK})" for follow in chunked)]
+    sql += [ExplainedStatement(_name(each), _sql(each.segment.statement, graph.dialect)) for each in graph.later]
     return Explanation(
         plan=graph.tree.label,
         entity=graph.root.node.entity.__name__,
@@ -97,8 +93,35 @@ def explain_graph(graph: CompiledGraph[object]) -> Explanation:
         edges=tuple(_explained_edges(graph.start, 1, numbers)),
         sql=tuple(sql),
         statements=len(sql),
-        formula=f"{' + '.join(terms)}, however many rows" if not chunked else " + ".join(terms),
+        formula=_formula(graph),
     )
+
+
+def _name(later: FollowUp | Branch) -> str:
+    return later.edge.name if isinstance(later, FollowUp) else later.target.node.path[-1]
+
+
+def _formula(graph: CompiledGraph[object]) -> str:
+    """Return the number of statements as it depends on the rows."""
+    once = 1
+    terms: list[str] = []
+    for each in graph.later:
+        parents = each.edge.owner.__name__ if isinstance(each, FollowUp) else each.segment.node.entity.__name__
+        count = f"ceil({parents} / {CHUNK})" if _in_chunks(each.keys) else "1"
+        if isinstance(each, FollowUp) and each.level_by_level:
+            terms.append(f"levels of {each.edge.name}" if count == "1" else f"levels of {each.edge.name} * {count}")
+        elif count == "1":
+            once += 1
+        else:
+            terms.append(count)
+    terms += [f"1 if a {name} is among them" for name in _polymorphic(graph)]
+    return " + ".join([str(once), *terms]) if terms else f"{once}, however many rows"
+
+
+def _polymorphic(graph: CompiledGraph[object]) -> list[str]:
+    """Return the subclasses for which SQLAlchemy sends statements of its own accord."""
+    nodes = [graph.root.node, *(each.segment.node for each in graph.later)]
+    return [name for node in nodes for name in mapping.polymorphic_statements(node.mapper)]
 
 
 def _in_chunks(keys: Keys | None) -> bool:
@@ -115,19 +138,36 @@ def _explained_columns(stop: Stop) -> tuple[str, ...] | None:
 
 
 def _explained_edges(stop: Stop, statement: int, numbers: dict[int, int]) -> Iterator[ExplainedEdge]:
+    for branch in stop.branches:
+        yield _explained_branch(branch, stop, numbers)
     for step in stop.steps:
         yield _explained_edge(step, statement, numbers)
+
+
+def _explained_branch(branch: Branch, stop: Stop, numbers: dict[int, int]) -> ExplainedEdge:
+    number = numbers[id(branch)]
+    return ExplainedEdge(
+        name=branch.target.node.path[-1],
+        target=branch.target.node.entity.__name__,
+        cardinality="subclass",
+        strategy="select-in",
+        reason=f"what a {branch.target.node.entity.__name__} has besides what every {stop.node.entity.__name__} has",
+        columns=_explained_columns(branch.target),
+        statement=number,
+        edges=tuple(_explained_edges(branch.target, number, numbers)),
+    )
 
 
 def _explained_edge(step: Step, statement: int, numbers: dict[int, int]) -> ExplainedEdge:
     number = statement if step.follow_up is None else numbers[id(step.follow_up)]
     edge = step.edge
+    how = "" if step.follow_up is None else step.follow_up.how
     return ExplainedEdge(
         name=edge.name,
         target=edge.target.entity.__name__,
         cardinality=edge.cardinality.value,
         strategy=edge.strategy.title,
-        reason=edge.reason,
+        reason="; ".join(filter(None, [edge.reason, how])),
         columns=_explained_columns(step.target),
         statement=number,
         edges=tuple(_explained_edges(step.target, number, numbers)),

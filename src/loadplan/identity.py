@@ -8,7 +8,7 @@ from sqlalchemy import Dialect
 from sqlalchemy.orm import Mapper
 
 from loadplan import mapping
-from loadplan.errors import IdentityError, Problem
+from loadplan.errors import IdentityError, Problem, shown
 from loadplan.values import refusal
 
 Identity = tuple[Any, ...]
@@ -63,7 +63,7 @@ class IdentityReader:
         return IdentityError(
             Problem(
                 "LP404",
-                f"{_shown(given)} cannot be the primary key of '{entity}'",
+                f"{shown(given)} cannot be the primary key of '{entity}'",
                 (self.label,),
                 detail=f"{detail}.",
                 hint=f"the key is {shape}: {', '.join(columns)}.",
@@ -80,12 +80,3 @@ def _type_name(column: Any) -> str:
 
 def _listed(names: Mapping[Any, Any]) -> str:
     return ", ".join(repr(name) for name in names) or "none"
-
-
-def _shown(given: object) -> str:
-    """Return the value for a message, shortened: it may come from outside and be of any size."""
-    try:
-        text = repr(given)
-    except ValueError:  # an int of more than 4,300 digits refuses to be printed
-        text = f"<{type(given).__name__}>"
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,34 +1,30 @@
 """The loader: takes a plan and an id, gives a graph. The only module that waits."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
-import attrs
-from sqlalchemy import ColumnElement, bindparam, select, tuple_
 from sqlalchemy.orm import Session
 
-from loadplan import mapping
-from loadplan.entities.graph import CompiledGraph, Narrowing, compile_graph
-from loadplan.entities.statements import AnySelect, Keys, among_keys
-from loadplan.errors import LoaderError, MultipleFound, NotFound, PlanError, Problem
+from loadplan.entities.graph import CompiledGraph, compile_graph
+from loadplan.errors import LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
 from loadplan.explain import Explanation, explain_graph
-from loadplan.identity import Identity, IdentityReader
+from loadplan.identity import Identity
+from loadplan.paging import Page, page_of
 from loadplan.resolve import resolve_plan
+from loadplan.roots import RootQuery, by_id, by_ids, locking
 from loadplan.session import Bind, private_session
-from loadplan.spec import LoadPlan
-from loadplan.tree import Node
+from loadplan.spec import Conditions, LoadPlan, Order, tuple_or_none
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-Where: TypeAlias = ColumnElement[bool] | Sequence[ColumnElement[bool]] | None
-"""A condition on the root, or several that must all hold."""
-
-OrderBy: TypeAlias = Any | Sequence[Any] | None
-"""One order expression on the root, or several, most significant first."""
-
 ForUpdate: TypeAlias = bool | Mapping[str, Any]
 """Whether to lock the root rows; the keyword arguments of ``with_for_update`` say more."""
+
+Params: TypeAlias = Mapping[str, Any] | None
+"""Values of the plan's bindparams, by name."""
+
+Work: TypeAlias = Callable[[Session], R]
 
 
 class Loader:
@@ -41,34 +37,51 @@ class Loader:
             caller's session is touched.
         snapshot: on an engine or sessionmaker, run a plan of several statements in one REPEATABLE READ, READ ONLY
             transaction on PostgreSQL, so that a graph is never torn by a writer. It costs no round trip.
+        max_rows: rows that one fetch may bring, over all its statements; a stream counts each batch.
+        cursor_key: secret that signs the cursors of :meth:`fetch_page`. Without one a cursor is guarded against
+            accidents, not against somebody who forges it.
 
     Raises:
         LoaderError: LP408, ``bind`` is none of these.
     """
 
-    def __init__(self, bind: Bind, *, snapshot: bool = True) -> None:
+    def __init__(
+        self, bind: Bind, *, snapshot: bool = True, max_rows: int | None = None, cursor_key: bytes = b""
+    ) -> None:
         self._bind = bind
         self._snapshot = snapshot
+        self._max_rows = max_rows
+        self._cursor_key = cursor_key
         private_session(bind, snapshot=snapshot)  # refuses a wrong bind here, not at the first fetch
 
     def __repr__(self) -> str:
         return f"Loader({type(self._bind).__name__})"
 
-    async def fetch(self, plan: LoadPlan[T], id: object, *, for_update: ForUpdate = False) -> T:  # noqa: A002
+    async def fetch(
+        self,
+        plan: LoadPlan[T],
+        id: object,  # noqa: A002 - the word that every caller uses
+        *,
+        params: Params = None,
+        for_update: ForUpdate = False,
+    ) -> T:
         """Return the graph of one root, by primary key.
 
         Args:
             plan: what to load.
             id: a scalar; for a composite key a tuple in the mapping's order, or a mapping by attribute name.
+            params: values of the plan's bindparams.
             for_update: lock the root row, and no other, until the caller's transaction ends.
 
         Raises:
             NotFound: LP402, no row has that key, or a filter of the session hides it.
             IdentityError: LP404, the value cannot be that key; before any SQL.
+            ParameterError: LP405, ``params`` does not fit the plan; before any SQL.
+            TooManyRows: LP406, the graph has more than ``max_rows`` rows.
             LoaderError: LP408, ``for_update`` without a transaction of the caller.
             PlanError: the plan does not resolve.
         """
-        found = await self.fetch_or_none(plan, id, for_update=for_update)
+        found = await self.fetch_or_none(plan, id, params=params, for_update=for_update)
         if found is None:
             raise _not_found(plan, [id])
         return found
@@ -78,15 +91,16 @@ class Loader:
         plan: LoadPlan[T],
         id: object,  # noqa: A002
         *,
+        params: Params = None,
         for_update: ForUpdate = False,
     ) -> T | None:
         """Return the graph of one root by primary key, or None if there is no such row. See :meth:`fetch`."""
 
-        def prepare(compiled: CompiledGraph[T]) -> Callable[[Session], list[T]]:
-            by_id = _by_id(compiled)
-            parameters = by_id.bind(by_id.reader.read(id))
-            graph = by_id.graph if not for_update else by_id.graph.narrowed(_locking(plan, for_update))
-            return lambda session: graph.run(session, parameters)
+        def prepare(compiled: CompiledGraph[T]) -> Work[list[T]]:
+            one = by_id(compiled)
+            bound = {**one.parameters(params), **one.bind(id)}
+            graph = one.graph.narrowed(locking(plan, for_update)) if for_update else one.graph
+            return lambda session: graph.run(session, bound, self._max_rows)
 
         found = await self._run(plan, prepare, for_update=for_update)
         return found[0] if found else None
@@ -97,6 +111,7 @@ class Loader:
         ids: Iterable[object],
         *,
         missing: Literal["raise", "skip"] = "raise",
+        params: Params = None,
     ) -> list[T]:
         """Return the graphs of many roots by primary key.
 
@@ -104,6 +119,7 @@ class Loader:
             plan: what to load.
             ids: as for :meth:`fetch`. An id given twice answers twice, with the same object.
             missing: ``"raise"`` if an id has no row, or ``"skip"`` it.
+            params: values of the plan's bindparams.
 
         Returns:
             The roots in the order of ``ids``. One statement for all of them on PostgreSQL, one for 500 elsewhere.
@@ -115,32 +131,41 @@ class Loader:
         asked = list(ids)
         wanted: list[Identity] = []
 
-        def prepare(compiled: CompiledGraph[T]) -> Callable[[Session], dict[Identity, T]]:
-            by_ids = _by_ids(compiled)
-            wanted.extend(map(by_ids.reader.read, asked))
-            return lambda session: by_ids.run(session, list(dict.fromkeys(wanted)))
+        def prepare(compiled: CompiledGraph[T]) -> Work[dict[Identity, T]]:
+            many = by_ids(compiled)
+            bound = many.parameters(params)
+            wanted.extend(map(many.reader.read, asked))
+            return lambda session: many.run(session, list(dict.fromkeys(wanted)), bound, self._max_rows)
 
         found = await self._run(plan, prepare) if asked else {}
-        absent = [each for each, identity in zip(asked, wanted, strict=True) if identity not in found] if asked else []
+        absent = [each for each, identity in zip(asked, wanted, strict=False) if identity not in found]
         if absent and missing == "raise":
             raise _not_found(plan, absent)
         return [found[identity] for identity in wanted if identity in found]
 
-    async def fetch_one(self, plan: LoadPlan[T], where: Where, *, for_update: ForUpdate = False) -> T:
+    async def fetch_one(
+        self,
+        plan: LoadPlan[T],
+        where: Conditions | None,
+        *,
+        params: Params = None,
+        for_update: ForUpdate = False,
+    ) -> T:
         """Return the graph of the one root that meets a condition.
 
         Raises:
             NotFound: LP402, no row meets it.
             MultipleFound: LP403, more than one does.
         """
-        found = await self._fetch_where(plan, where, None, 2, None, for_update)
+        found = await self.fetch_all(plan, where, limit=2, params=params, for_update=for_update)
+        entity = plan.entity.__name__
         if not found:
-            raise NotFound(Problem("LP402", f"no '{plan.entity.__name__}' meets the condition", (plan.label,)))
+            raise NotFound(Problem("LP402", f"no '{entity}' meets the condition", (plan.label,)))
         if len(found) > 1:
             raise MultipleFound(
                 Problem(
                     "LP403",
-                    f"more than one '{plan.entity.__name__}' meets the condition",
+                    f"more than one '{entity}' meets the condition",
                     (plan.label,),
                     hint="narrow the condition, or use fetch_all(..., limit=1) if any one of them will do.",
                 )
@@ -150,11 +175,12 @@ class Loader:
     async def fetch_all(
         self,
         plan: LoadPlan[T],
-        where: Where = None,
-        order_by: OrderBy = None,
+        where: Conditions | None = None,
+        order_by: Order | None = None,
         limit: int | None = None,
         offset: int | None = None,
         *,
+        params: Params = None,
         for_update: ForUpdate = False,
     ) -> list[T]:
         """Return the graphs of all roots that meet a condition.
@@ -166,15 +192,100 @@ class Loader:
                 without an order goes by it, so that the answer is the same every time.
             limit: roots at most. It counts roots, never joined rows.
             offset: roots to leave out first.
+            params: values of the bindparams of plan, ``where`` and ``order_by``.
             for_update: lock the root rows, and no others.
         """
-        return await self._fetch_where(plan, where, order_by, limit, offset, for_update)
+
+        def prepare(compiled: CompiledGraph[T]) -> Work[list[T]]:
+            query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
+            bound = query.parameters(params)
+            graph = query.graph(limit, offset)
+            if for_update:
+                graph = graph.narrowed(locking(plan, for_update))
+            return lambda session: graph.run(session, bound, self._max_rows, limit)
+
+        return await self._run(plan, prepare, for_update=for_update)
+
+    async def fetch_page(
+        self,
+        plan: LoadPlan[T],
+        order_by: Order | None = None,
+        size: int = 50,
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        where: Conditions | None = None,
+        params: Params = None,
+    ) -> Page[T]:
+        """Return one page of roots, found by the values of the order at its edge, not by counting rows.
+
+        No row comes twice and none is missed while others are inserted and deleted between pages.
+
+        Args:
+            plan: what to load.
+            order_by: any mix of ascending, descending and nullable expressions on the root; the primary key breaks
+                ties, and is the order if there is none.
+            size: roots a page.
+            after: the ``next`` of the page before.
+            before: the ``previous`` of the page behind.
+            where: conditions on the root.
+            params: values of the bindparams.
+
+        Raises:
+            CursorError: LP407, the cursor was tampered with or is of another order; before any SQL.
+        """
+
+        def prepare(compiled: CompiledGraph[T]) -> Work[Page[T]]:
+            query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
+            bound = query.parameters(params)
+            page = page_of(query, size, after, before, self._cursor_key)
+            return lambda session: page.run(session, bound, self._max_rows)
+
+        return await self._run(plan, prepare)
+
+    async def stream(
+        self,
+        plan: LoadPlan[T],
+        where: Conditions | None = None,
+        order_by: Order | None = None,
+        batch_size: int = 500,
+        *,
+        params: Params = None,
+    ) -> AsyncIterator[T]:
+        """Yield the graphs of all roots that meet a condition, with the memory of one batch.
+
+        The roots come through a server-side cursor on PostgreSQL, and each batch of them brings its graph in the
+        statements that the plan has. One transaction, and one snapshot, from beginning to end. One row is one object
+        within a batch.
+
+        Args:
+            plan: what to load.
+            where: conditions on the root.
+            order_by: one expression on the root, or several; ties go by the primary key.
+            batch_size: roots a batch.
+            params: values of the bindparams.
+
+        Raises:
+            LoaderError: LP408, the plan joins a collection to its root, whose rows no cursor can cut into batches.
+        """
+        private = private_session(self._bind, snapshot=self._snapshot)
+        compiled = compile_graph(plan, private.dialect(resolve_plan(plan).root.mapper))
+        query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
+        bound = query.parameters(params)
+        batches = query.graph(None, None).batches(bound, batch_size, self._max_rows)
+        async with private.open(compiled.mappers, statements=2) as opened:
+            while True:
+                batch = await opened(batches.next_batch)
+                if not batch:
+                    return
+                for root in batch:
+                    yield root
 
     def explain(self, plan: LoadPlan[Any]) -> Explanation:
         """Return how a plan is loaded: tree, strategies with their reasons, every statement. Runs nothing."""
         mapper = resolve_plan(plan).root.mapper
         dialect = private_session(self._bind, snapshot=self._snapshot).dialect(mapper)
-        return explain_graph(_by_id(compile_graph(plan, dialect)).graph)
+        return explain_graph(by_id(compile_graph(plan, dialect)).graph)
 
     def check(self, *plans: LoadPlan[Any]) -> None:
         """Resolve plans now, for start-up.
@@ -191,27 +302,10 @@ class Loader:
         if problems:
             raise PlanError(problems)
 
-    async def _fetch_where(
-        self,
-        plan: LoadPlan[T],
-        where: Where,
-        order_by: OrderBy,
-        limit: int | None,
-        offset: int | None,
-        for_update: ForUpdate,
-    ) -> list[T]:
-        def prepare(compiled: CompiledGraph[T]) -> Callable[[Session], list[T]]:
-            graph = compiled.narrowed(_narrowing(compiled, where, order_by, limit, offset))
-            if for_update:
-                graph = graph.narrowed(_locking(plan, for_update))
-            return lambda session: graph.run(session, {})
-
-        return await self._run(plan, prepare, for_update=for_update)
-
     async def _run(
         self,
         plan: LoadPlan[T],
-        prepare: Callable[[CompiledGraph[T]], Callable[[Session], R]],
+        prepare: Callable[[CompiledGraph[T]], Work[R]],
         *,
         for_update: ForUpdate = False,
     ) -> R:
@@ -219,103 +313,9 @@ class Loader:
         private = private_session(self._bind, snapshot=self._snapshot)
         if for_update and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
-        mapper = resolve_plan(plan).root.mapper
-        compiled = compile_graph(plan, private.dialect(mapper))
+        compiled = compile_graph(plan, private.dialect(resolve_plan(plan).root.mapper))
         work = prepare(compiled)
-        return await private.run(work, compiled.mappers, statements=1 + len(compiled.follow_ups))
-
-
-# --- the conditions that a fetch puts on its roots ------------------------------------------------------------------
-
-
-@attrs.frozen(eq=False)
-class _ById:
-    """A graph narrowed to one root by primary key; its statement is the same for every id."""
-
-    graph: CompiledGraph[Any]
-    reader: IdentityReader
-
-    def bind(self, identity: Identity) -> dict[str, Any]:
-        return {f"loadplan_id_{index}": value for index, value in enumerate(identity)}
-
-
-@attrs.frozen(eq=False)
-class _ByIds:
-    """A graph narrowed to many roots by primary key."""
-
-    graph: CompiledGraph[Any]
-    reader: IdentityReader
-    keys: Keys
-
-    def run(self, session: Session, identities: Sequence[Identity]) -> dict[Identity, Any]:
-        """Return what is found by identity, in as few executions as the keys go in."""
-        keys = [identity[0] for identity in identities] if self.keys.width == 1 else list(identities)
-        found: dict[Identity, Any] = {}
-        for parameters in self.keys.bind(keys):
-            for root in self.graph.run(session, parameters):
-                found[mapping.identity_of(root)] = root
-        return found
-
-
-def _root_key(node: Node) -> list[Any]:
-    return [getattr(node.entity, name) for name in mapping.primary_key(node.mapper)]
-
-
-def _by_id(compiled: CompiledGraph[T]) -> _ById:
-    by_id: _ById | None = compiled.variants.get("by id")
-    if by_id is None:
-        conditions = [
-            column == bindparam(f"loadplan_id_{index}", type_=column.type)
-            for index, column in enumerate(_root_key(compiled.root.node))
-        ]
-        graph = compiled.narrowed(lambda statement: statement.where(*conditions))
-        by_id = compiled.variants["by id"] = _ById(graph, _reader(compiled))
-    return by_id
-
-
-def _by_ids(compiled: CompiledGraph[T]) -> _ByIds:
-    by_ids: _ByIds | None = compiled.variants.get("by ids")
-    if by_ids is None:
-        keys = among_keys(_root_key(compiled.root.node), compiled.dialect)
-        graph = compiled.narrowed(lambda statement: statement.where(keys.condition))
-        by_ids = compiled.variants["by ids"] = _ByIds(graph, _reader(compiled), keys)
-    return by_ids
-
-
-def _reader(compiled: CompiledGraph[Any]) -> IdentityReader:
-    return IdentityReader(compiled.root.node.mapper, compiled.tree.label, compiled.dialect)
-
-
-def _narrowing(
-    compiled: CompiledGraph[Any], where: Where, order_by: OrderBy, limit: int | None, offset: int | None
-) -> Narrowing:
-    key = _root_key(compiled.root.node)
-    conditions = _sequence(where)
-    order = _sequence(order_by)
-    bounded = limit is not None or offset is not None
-    if order or bounded:
-        order = [*order, *key]
-
-    def narrow(statement: AnySelect) -> AnySelect:
-        return statement.where(*conditions).order_by(*order).limit(limit).offset(offset)
-
-    def narrow_by_subquery(statement: AnySelect) -> AnySelect:
-        """Count roots where a join may repeat them."""
-        left = key[0] if len(key) == 1 else tuple_(*key)
-        return statement.where(left.in_(narrow(select(*key)))).order_by(*order)
-
-    return narrow_by_subquery if bounded and compiled.root.unique else narrow
-
-
-def _sequence(given: Any) -> list[Any]:
-    if given is None:
-        return []
-    return list(given) if isinstance(given, list | tuple) else [given]
-
-
-def _locking(plan: LoadPlan[Any], for_update: ForUpdate) -> Narrowing:
-    options = dict(for_update) if isinstance(for_update, Mapping) else {}
-    return lambda statement: statement.with_for_update(**{**options, "of": plan.entity})
+        return await private.run(work, compiled.mappers, statements=1 + len(compiled.later))
 
 
 def _lock_without_transaction(plan: LoadPlan[Any]) -> LoaderError:
@@ -332,7 +332,7 @@ def _lock_without_transaction(plan: LoadPlan[Any]) -> LoaderError:
 
 def _not_found(plan: LoadPlan[Any], missing: Sequence[object]) -> NotFound:
     entity = plan.entity.__name__
-    shown = ", ".join(repr(each) for each in missing[:5])
+    listed = ", ".join(shown(each) for each in missing[:5])
     more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
     what = "has the primary key" if len(missing) == 1 else "has one of the primary keys"
-    return NotFound(Problem("LP402", f"no '{entity}' {what} {shown}{more}", (plan.label,)), tuple(missing))
+    return NotFound(Problem("LP402", f"no '{entity}' {what} {listed}{more}", (plan.label,)), tuple(missing))

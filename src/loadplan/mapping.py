@@ -2,12 +2,12 @@
 
 import enum
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FunctionType, MethodType
 from typing import Any, cast
 
 import attrs
-from sqlalchemy import ColumnElement, Table, UniqueConstraint, and_, inspect, types
+from sqlalchemy import Column, ColumnElement, Join, PrimaryKeyConstraint, Table, UniqueConstraint, and_, inspect, types
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import (
     ColumnProperty,
@@ -17,6 +17,7 @@ from sqlalchemy.orm import (
     RelationshipDirection,
     RelationshipProperty,
     SynonymProperty,
+    class_mapper,
 )
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.exc import UnmappedColumnError
@@ -104,6 +105,24 @@ def relationship(mapper: Mapper[Any], key: str) -> RelationshipProperty[Any] | N
 def target_entity(mapper: Mapper[Any], key: str) -> Any:
     """Return what a relationship selects: its target class, or the alias that the mapping relates to."""
     return mapper.relationships[key].entity.entity
+
+
+def tables_of(mapper: Mapper[Any]) -> set[Any]:
+    """Return everything that columns of a class may come from."""
+    return {mapper.local_table, mapper.persist_selectable, mapper.selectable, *mapper.tables}
+
+
+def tables_in(selectable: Any) -> set[Any]:
+    """Return the tables that a join joins, or the selectable itself."""
+    if isinstance(selectable, Join):
+        return tables_in(selectable.left) | tables_in(selectable.right)
+    return {selectable}
+
+
+def property_of(entity: type[Any], key: str) -> RelationshipProperty[Any]:
+    """Return a relationship of a class that is known to have it."""
+    mapper: Mapper[Any] = class_mapper(entity)
+    return mapper.relationships[key]
 
 
 def column_attributes(mapper: Mapper[Any]) -> Iterator[ColumnProperty[Any]]:
@@ -203,6 +222,50 @@ def reverse_of(prop: RelationshipProperty[Any]) -> RelationshipProperty[Any] | N
     return prop.mapper.relationships.get(prop.back_populates) if prop.back_populates else None
 
 
+def mapper_behind(entity: Any) -> Mapper[Any]:
+    """Return the mapper of a mapped class or of an alias of one."""
+    mapper: Mapper[Any] = inspect(entity).mapper
+    return mapper
+
+
+def is_one_table(mapper: Mapper[Any], columns: frozenset[str]) -> bool:
+    """Tell whether a class is a plain table, and those of its attributes plain columns of it."""
+    return (
+        mapper.inherits is None
+        and not mapper.polymorphic_map
+        and isinstance(mapper.local_table, Table)
+        and all(
+            len(prop.columns) == 1 and prop.columns[0] in mapper.local_table.c.values()
+            for prop in (mapper.column_attrs[key] for key in columns)
+        )
+    )
+
+
+def index_serves(columns: Sequence[ColumnElement[Any]]) -> bool:
+    """Tell whether the metadata has an index that starts with these columns, in that order.
+
+    The last columns may be missing where those before are of one table: the database sorts what ties. An index that
+    only the database knows of is not seen.
+    """
+    plain = [_table_column(column) for column in columns]
+    first = plain[0]
+    if first is None or any(column is None or column.table is not first.table for column in plain):
+        return False
+    table = first.table
+    names = [column.name for column in plain if column is not None]
+    keys = [[column.name for column in index.columns] for index in table.indexes if len(index.columns)]
+    unique = [each for each in table.constraints if isinstance(each, PrimaryKeyConstraint | UniqueConstraint)]
+    keys += [[column.name for column in each.columns] for each in unique]
+    wanted = names[:-1] if len(names) > 2 else names  # the last one is the primary key that breaks ties
+    return any(key[: len(wanted)] == wanted for key in keys)
+
+
+def _table_column(column: Any) -> Column[Any] | None:
+    element = column.__clause_element__() if hasattr(column, "__clause_element__") else column
+    table = getattr(element, "table", None)
+    return table.c.get(element.key) if isinstance(table, Table) else None
+
+
 def is_single(prop: RelationshipProperty[Any]) -> bool:
     """Tell whether a constraint holds a parent to one target: a unique key within the far columns.
 
@@ -243,7 +306,10 @@ def subclass_eager_relationships(mapper: Mapper[Any]) -> Iterator[QueryableAttri
     Only a mapper that loads subclass columns by itself (``polymorphic_load``, ``with_polymorphic``) can meet them.
     SQLAlchemy's wildcard for lazy loading does not reach them; naming them does.
     """
-    for sub in mapper.self_and_descendants:
+    loads_subclasses = mapper.with_polymorphic_mappers or any(
+        sub.polymorphic_load is not None for sub in mapper.self_and_descendants
+    )
+    for sub in mapper.self_and_descendants if loads_subclasses else ():
         for prop in sub.relationships:
             if sub is not mapper and prop.parent is sub and prop.lazy in EAGER_LAZY:
                 yield getattr(sub.class_, prop.key)

@@ -1,19 +1,21 @@
 """Plan plus mapping -> tree, with every problem found on the way."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import attrs
+from sqlalchemy import ClauseElement, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
+from sqlalchemy.sql.elements import BindParameter
+from sqlalchemy.sql.visitors import iterate
 
-from loadplan import mapping
-from loadplan.errors import PlanError, Problem, did_you_mean, one_of
-from loadplan.spec import Load, LoadPlan, StrategyName
+from loadplan import mapping, problems
+from loadplan.errors import PlanError, Problem
+from loadplan.spec import Below, Load, LoadPlan, On, StrategyName, comparable
+from loadplan.sqlalchemy_internals import subtype_of
 from loadplan.strategy import choose_strategies
-from loadplan.tree import Edge, Node, Tree
-
-T = TypeVar("T")
+from loadplan.tree import Edge, Node, Parameter, Shape, Tree
 
 
 def resolve_plan(plan: LoadPlan[Any]) -> Tree:
@@ -26,121 +28,103 @@ def resolve_plan(plan: LoadPlan[Any]) -> Tree:
     """
     tree: Tree | None = plan._derived.get("tree")
     if tree is None:
-        problems = list(_shape_problems(plan))
+        found = list(_form_problems(plan))
         root = None
         if mapper := mapping.mapper_of(plan.entity):
             _configure(mapper, plan)
-            root = _Resolver(plan.label, problems).node(mapper, [_root_part(plan)], path=(), at=(plan.label,))
-        if problems or root is None:
-            raise PlanError(problems)
-        tree = plan._derived["tree"] = choose_strategies(Tree(plan.label, root))
+            root = _Resolver(plan.label, found).node(mapper, [_root_part(plan)], path=(), at=(plan.label,))
+            if not found:
+                found.extend(_conflicts(root, plan.label))
+        if found or root is None:
+            raise PlanError(found)
+        tree = Tree(plan.label, root, tuple(_parameters(root)))
+        tree = plan._derived["tree"] = choose_strategies(tree)
     return tree
 
 
 def check_early(plan: LoadPlan[Any]) -> None:
-    """Check a plan where it is written: wholly if the mappers can be configured by now, else its shape alone.
+    """Check a plan where it is written: wholly if the mappers can be configured by now, else its form alone.
 
     Raises:
         PlanError: with every problem that can be known.
     """
     if mapping.can_configure(plan.entity):
         resolve_plan(plan)
-    elif problems := list(_shape_problems(plan)):
-        raise PlanError(problems)
+    elif found := list(_form_problems(plan)):
+        raise PlanError(found)
 
 
 def _configure(mapper: Mapper[Any], plan: LoadPlan[Any]) -> None:
     try:
         mapper.registry.configure(cascade=True)
     except SQLAlchemyError as error:
-        raise PlanError(
-            [
-                Problem(
-                    "LP208",
-                    f"the mapping around '{mapper.class_.__name__}' cannot be configured",
-                    (plan.label,),
-                    detail=str(error).partition("\n")[0],
-                    hint="mend the mapping, or import the module of the class it names before the plan is used.",
-                )
-            ]
-        ) from error
+        raise PlanError([problems.mapping_broken(mapper, error, (plan.label,))]) from error
 
 
-# --- shape: what can be told without a mapper -----------------------------------------------------------------------
+# --- form: what can be told without a mapper ------------------------------------------------------------------------
 
 
-def _shape_problems(plan: LoadPlan[Any]) -> Iterator[Problem]:
+def _form_problems(plan: LoadPlan[Any]) -> Iterator[Problem]:
     if mapping.mapper_of(plan.entity) is None:
-        yield Problem(
-            "LP200",
-            f"{plan.entity!r} is not a mapped class",
-            (plan.label,),
-            hint="the first argument of LoadPlan is the class that the graph starts at.",
-        )
+        yield problems.not_mapped(plan.entity, (plan.label,))
     yield from _part_problems(plan, (plan.label,))
 
 
-def _part_problems(part: Load[Any] | LoadPlan[Any], at: tuple[str, ...]) -> Iterator[Problem]:
+def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
     if part.only is not None and part.defer is not None:
-        yield Problem("LP103", "only= and defer= are given together", at, hint="keep the one that says what you mean.")
+        yield problems.only_and_defer(at)
     for word in ("only", "defer"):
         for column in getattr(part, word) or ():
             if not isinstance(column, QueryableAttribute):
-                yield Problem(
-                    "LP104",
-                    f"{word}= holds {column!r}, which is not a mapped column",
-                    at,
-                    hint=f"name columns as attributes of the class, as {word}=[Post.id, Post.title].",
-                )
-    if isinstance(part, Load) and part.strategy is not None and part.strategy not in get_args(StrategyName):
-        yield Problem(
-            "LP105",
-            f"strategy={part.strategy!r} is not a strategy",
-            at,
-            hint=f"use {one_of(get_args(StrategyName))}, or leave it out to have it chosen.",
-        )
+                yield problems.not_a_column(word, column, at)
+    if isinstance(part, Load):
+        yield from _argument_problems(part, at)
     items: tuple[object, ...] = part.loads
     for item in items:
         if isinstance(item, LoadPlan):
             yield from _part_problems(item, at)
+        elif isinstance(item, On):
+            if mapping.mapper_of(item.entity) is None:
+                yield problems.not_mapped(item.entity, at)
+            yield from _part_problems(item, at)
         elif isinstance(item, Load):
             yield from _load_problems(item, at)
         else:
-            relationship = _name_of(item, quote="") if isinstance(item, QueryableAttribute) else "..."
-            yield Problem(
-                "LP102",
-                f"{_name_of(item)} stands where a load(...) belongs",
-                at,
-                hint=f"a relationship goes into load({relationship}), a column into only=[...].",
-            )
+            yield problems.not_a_load(item, at)
+
+
+def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
+    if item.strategy is not None and item.strategy not in get_args(StrategyName):
+        yield problems.not_a_strategy(item.strategy, at)
+    for word in ("limit", "depth"):
+        given = getattr(item, word)
+        if given is not None and (word, given) != ("depth", "all") and not _counts(given):
+            yield problems.bad_number(word, given, at)
+    for word in ("where", "order_by"):
+        for expression in getattr(item, word) or ():
+            if not isinstance(expression, ClauseElement | QueryableAttribute):
+                yield problems.not_an_expression(word, expression, at)
+
+
+def _counts(given: object) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and given >= 1
 
 
 def _load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
-    target = item.relationship
-    if isinstance(target, str):
-        yield from _part_problems(item, (*at, target))
-    elif not isinstance(target, QueryableAttribute) or not hasattr(target.parent, "class_"):
-        yield Problem(
-            "LP101",
-            f"load() is given {_name_of(target)}, which is not a relationship of a mapped class",
-            at,
-            hint="name it as an attribute of the class, as load(User.posts).",
-        )
-    elif target.parent.is_aliased_class:
-        yield Problem(
-            "LP101",
-            f"load() is given '{target.key}' of an alias",
-            at,
-            hint=f"name it on the class itself, as load({target.parent.mapper.class_.__name__}.{target.key}).",
-        )
+    named: object = item.relationship
+    if isinstance(named, str):
+        yield from _part_problems(item, (*at, named))
+    elif not isinstance(named, QueryableAttribute) or not hasattr(named.parent, "mapper"):
+        yield problems.not_a_relationship(named, at)
+    elif named.parent.is_aliased_class:
+        yield problems.relationship_of_alias(named, at)
     else:
-        yield from _part_problems(item, (*at, target.key))
+        yield from _part_problems(item, (*at, named.key))
 
 
-def _name_of(value: object, quote: str = "'") -> str:
-    if isinstance(value, QueryableAttribute):
-        return f"{quote}{value.class_.__name__}.{value.key}{quote}"
-    return repr(value)
+def is_reference(item: Load[Any]) -> bool:
+    """Tell whether a load names something that a mapper can be asked for."""
+    return not any(each.code == "LP101" for each in _load_problems(item, ()))
 
 
 # --- meaning: against the mapping -----------------------------------------------------------------------------------
@@ -150,7 +134,7 @@ def _name_of(value: object, quote: str = "'") -> str:
 class _Part:
     """One declaration's say about a node: nothing about its columns, all of them, or a subset."""
 
-    loads: tuple[Load[Any] | LoadPlan[Any], ...]
+    loads: tuple[Below, ...]
     only: tuple[QueryableAttribute[Any], ...] | None
     defer: tuple[QueryableAttribute[Any], ...] | None
     says_columns: bool
@@ -167,46 +151,80 @@ def _load_part(item: Load[Any]) -> _Part:
     return _Part(item.loads, item.only, item.defer, says)
 
 
+def _branch_part(item: On[Any]) -> _Part:
+    return _Part(item.loads, item.only, item.defer, says_columns=True)
+
+
 @attrs.frozen
 class _Resolver:
-    """Walks a plan against the mappers; what is wrong goes to ``problems``, and the walk goes on."""
+    """Walks a plan against the mappers; what is wrong goes to ``found``, and the walk goes on."""
 
     label: str
-    problems: list[Problem]
+    found: list[Problem]
 
-    def node(self, mapper: Mapper[Any], parts: list[_Part], path: tuple[str, ...], at: tuple[str, ...]) -> Node:
-        """Resolve one place of the graph from all that is declared about it."""
+    def node(
+        self,
+        mapper: Mapper[Any],
+        parts: list[_Part],
+        path: tuple[str, ...],
+        at: tuple[str, ...],
+        branch_of: Node | None = None,
+        keys: frozenset[str] = frozenset(),
+    ) -> Node:
+        """Resolve one place of the graph from all that is declared about it.
+
+        Args:
+            mapper: of the class there.
+            parts: what is declared about the place.
+            path: the edges that lead there, for the tree.
+            at: the names that lead there, for errors.
+            branch_of: the place that this one branches off; a branch loads what its subclass adds to it.
+            keys: columns that loading goes by, whatever is declared.
+        """
         for part in parts:  # grows while nested plans for the same place are met
             nested = [item for item in part.loads if isinstance(item, LoadPlan)]
             parts.extend(_root_part(item) for item in nested if self.fits(mapper, item, at))
         edges: list[Edge] = []
-        keys: set[str] = set()
         for key, items in self.by_relationship(mapper, parts, at).items():
             prop = mapper.relationships[key]
             keys |= mapping.key_columns(prop, mapper)
             edges.append(self.edge(mapper, prop, items, path, (*at, key)))
-        columns = self.columns(mapper, parts, at) | mapping.required_columns(mapper) | keys
-        loadable = {prop.key for prop in mapping.column_attributes(mapper)}
-        columns &= loadable
-        restricted = columns != mapping.default_columns(mapper)
-        subset = next((word for word in ("only", "defer") for part in parts if getattr(part, word)), None)
-        return Node(mapper, path, columns, restricted, subset, tuple(edges))
+        default = mapping.default_columns(mapper)
+        if branch_of is not None:
+            default -= {prop.key for prop in mapping.column_attributes(branch_of.mapper)}
+        columns = self.columns(mapper, parts, default, at) | mapping.required_columns(mapper) | keys
+        columns &= {prop.key for prop in mapping.column_attributes(mapper)}
+        node = Node(
+            mapper=mapper,
+            path=path,
+            columns=columns,
+            restricted=columns != mapping.default_columns(mapper),
+            subset=next((word for word in ("only", "defer") for part in parts if getattr(part, word)), None),
+            edges=tuple(edges),
+        )
+        return attrs.evolve(node, branches=tuple(self.branches(node, parts, at)))
+
+    def branches(self, node: Node, parts: Sequence[_Part], at: tuple[str, ...]) -> Iterator[Node]:
+        """Resolve what is declared for subclasses at a place, each subclass once."""
+        groups: dict[Mapper[Any], list[_Part]] = {}
+        for part in parts:
+            for item in part.loads:
+                if isinstance(item, On):
+                    sub = mapping.mapper_of(item.entity)
+                    if sub is not None and sub is not node.mapper and sub.isa(node.mapper):
+                        groups.setdefault(sub, []).append(_branch_part(item))
+                    elif sub is not None:
+                        self.found.append(problems.not_a_subclass(node.mapper, sub, at))
+        for sub, branch_parts in groups.items():
+            name = f"on({sub.class_.__name__})"
+            yield self.node(sub, branch_parts, (*node.path, name), (*at, name), branch_of=node)
 
     def fits(self, mapper: Mapper[Any], plan: LoadPlan[Any], at: tuple[str, ...]) -> bool:
         """Tell whether a nested plan speaks of the class at this place."""
         other = mapping.mapper_of(plan.entity)
         if other is not None and mapper.isa(other):
             return True
-        here = mapper.class_.__name__
-        name = getattr(plan.entity, "__name__", repr(plan.entity))
-        self.problems.append(
-            Problem(
-                "LP204",
-                f"plan '{plan.label}' is for '{name}', but here stands '{here}'",
-                at,
-                hint=f"nest a LoadPlan({here}, ...), or move this one to a relationship to '{name}'.",
-            )
-        )
+        self.found.append(problems.wrong_plan(mapper, plan, at))
         return False
 
     def by_relationship(
@@ -216,10 +234,10 @@ class _Resolver:
         groups: dict[str, list[Load[Any]]] = {}
         for part in parts:
             for item in part.loads:
-                if isinstance(item, Load) and _is_reference(item):
+                if isinstance(item, Load) and is_reference(item):
                     prop = self.relationship(mapper, item.relationship, at)
                     if prop is not None:
-                        groups.setdefault(prop.key, []).append(item)
+                        groups.setdefault(prop.key, []).append(_spell_out_subtype(item))
         return groups
 
     def relationship(
@@ -231,10 +249,10 @@ class _Resolver:
         owner = None if isinstance(named, str) else named.parent.mapper
         if prop is not None and (owner is None or mapper.isa(owner)):
             if prop.lazy in mapping.UNLOADABLE_LAZY:
-                self.problems.append(_unloadable(mapper, prop, at))
+                self.found.append(problems.unloadable(mapper, prop, at))
                 return None
             return prop
-        self.problems.append(_no_relationship(mapper, key, owner, at))
+        self.found.append(problems.no_relationship(mapper, key, owner, at))
         return None
 
     def edge(
@@ -247,31 +265,38 @@ class _Resolver:
     ) -> Edge:
         """Resolve one relationship from every load that names it."""
         name = f"{mapper.class_.__name__}.{prop.key}"
-        asked: dict[StrategyName, None] = {item.strategy: None for item in items if item.strategy is not None}
-        if len(asked) > 1:
-            self.problems.append(
-                Problem(
-                    "LP106",
-                    f"'{name}' is loaded twice, with different strategies",
-                    at,
-                    detail=f"they are {one_of([str(each) for each in asked])}.",
-                    hint="keep one of them; a relationship named twice is loaded once.",
-                )
-            )
+        parts = [_load_part(item) for item in items]
+        for word in ("strategy", "where", "order_by", "limit", "depth"):
+            if not _agree(items, word):
+                self.found.append(problems.loads_disagree(name, word, items, at))
+        first = items[0]
+        shape = Shape(first.where or (), first.order_by, first.limit, first.depth)
+        self.found.extend(_shape_problems(mapper, prop, shape, first.strategy, at))
+        target_path = (*path, name)
+        if isinstance(first.depth, int) and first.depth > 1:
+            below = tuple(attrs.evolve(item, depth=first.depth - 1) for item in items)
+            parts.append(_Part(below, None, None, says_columns=False))
+        keys = mapping.key_columns(prop, prop.mapper) if first.depth == "all" else frozenset()
+        target = self.node(prop.mapper, parts, target_path, at, keys=keys)
+        if first.depth == 1:
+            target = attrs.evolve(target, frontier={prop.key: _run_length(target_path)})
         return Edge(
             key=prop.key,
             owner=mapper.class_,
             cardinality=mapping.cardinality(prop),
-            target=self.node(prop.mapper, [_load_part(item) for item in items], (*path, name), at),
+            target=target,
             single=mapping.is_single(prop),
+            self_loading=any(True for _ in mapping.subclass_eager_relationships(prop.mapper)),
             back_reference=mapping.back_reference(prop),
-            asked=next(iter(asked), None),
+            shape=attrs.evolve(shape, depth="all" if shape.depth == "all" else None),
+            asked=next((item.strategy for item in items if item.strategy is not None), None),
         )
 
-    def columns(self, mapper: Mapper[Any], parts: Iterable[_Part], at: tuple[str, ...]) -> frozenset[str]:
+    def columns(
+        self, mapper: Mapper[Any], parts: Iterable[_Part], default: frozenset[str], at: tuple[str, ...]
+    ) -> frozenset[str]:
         """Return the columns that all declarations about a place ask for together."""
         asked: frozenset[str] = frozenset()
-        default = mapping.default_columns(mapper)
         said = False
         for part in parts:
             only = self.column_keys(mapper, part.only, at)
@@ -290,83 +315,125 @@ class _Resolver:
                 belongs = owner is not None and mapper.isa(owner)
                 keys = mapping.columns_behind(mapper, column.key) if belongs else None
                 if keys is None:
-                    self.problems.append(_no_column(mapper, column.key, owner, at))
+                    self.found.append(problems.no_column(mapper, column.key, owner, at))
                 found.update(keys or ())
         return frozenset(found)
 
 
-def _is_reference(item: Load[Any]) -> bool:
-    named = item.relationship
-    return isinstance(named, str) or (
-        isinstance(named, QueryableAttribute) and hasattr(named.parent, "mapper") and not named.parent.is_aliased_class
-    )
+def _spell_out_subtype(item: Load[Any]) -> Load[Any]:
+    """Read ``load(Company.employees.of_type(Manager), ...)`` as ``load(Company.employees, on(Manager, ...))``."""
+    subtype = None if isinstance(item.relationship, str) else subtype_of(item.relationship)
+    if subtype is None:
+        return item
+    branch = On(subtype, item.loads, item.only, item.defer)
+    return attrs.evolve(item, loads=(branch,), only=None, defer=None)
 
 
-def _unloadable(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: tuple[str, ...]) -> Problem:
-    return Problem(
-        "LP205",
-        f"'{mapper.class_.__name__}.{prop.key}' cannot be eagerly loaded",
-        (*at, prop.key),
-        detail=f'it is mapped lazy="{prop.lazy}", which does not support object population.',
-        hint='map it lazy="raise" (or add a second, viewonly=True relationship that is), or leave it out of the plan.',
-    )
+def _agree(items: Sequence[Load[Any]], word: str) -> bool:
+    """Tell whether loads of one relationship can hold together in one respect. A strategy may be left to the other."""
+    given = [item for item in items if word != "strategy" or item.strategy is not None]
+    return all(_same(word, given[0], item) for item in given[1:])
 
 
-def _no_relationship(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at: tuple[str, ...]) -> Problem:
-    here = mapper.class_.__name__
-    at = (*at, key)
-    if owner is not None and owner.isa(mapper) and owner is not mapper:
-        sub = owner.class_.__name__
-        return Problem(
-            "LP209",
-            f"'{sub}.{key}' exists on '{sub}' alone, but here stands any '{here}'",
-            at,
-            hint=f"start a plan at '{sub}', or load it through a relationship to '{sub}'.",
-        )
-    if owner is not None and not mapper.isa(owner):
-        there = owner.class_.__name__
-        routes = [prop.key for prop in mapper.relationships if prop.mapper.isa(owner)]
-        route = f"load({here}.{routes[0]}, load({there}.{key}))" if routes else None
-        known = mapper.relationships.keys()
-        return Problem(
-            "LP201",
-            f"'{here}' has no relationship '{there}.{key}'",
-            at,
-            detail=f"it belongs to '{there}'.",
-            hint=f"nest it: {route}." if route else did_you_mean(key, known, f"Relationships of {here}"),
-        )
-    if mapping.columns_behind(mapper, key) or key in mapper.all_orm_descriptors:
-        return Problem(
-            "LP202",
-            f"'{here}.{key}' is {mapping.describe_attribute(mapper, key)}, not a relationship",
-            at,
-            hint="columns come by themselves; name a subset with only=[...].",
-        )
-    return Problem(
-        "LP201",
-        f"'{here}' has no relationship '{key}'",
-        at,
-        hint=did_you_mean(key, mapper.relationships.keys(), f"Relationships of {here}"),
-    )
+def _same(word: str, one: Load[Any], other: Load[Any]) -> bool:
+    return comparable(getattr(one, word)) == comparable(getattr(other, word))
 
 
-def _no_column(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at: tuple[str, ...]) -> Problem:
-    here = mapper.class_.__name__
-    if owner is not None and mapper.isa(owner):
-        what = mapping.describe_attribute(mapper, key)
-        return Problem(
-            "LP203",
-            f"'{here}.{key}' is {what}, not a column",
-            at,
-            hint=f"load it with load({here}.{key})."
-            if what == "a relationship"
-            else "name the columns that it reads; it is computed from them.",
-        )
-    there = owner.class_.__name__ if owner is not None else "?"
-    known = [prop.key for prop in mapping.column_attributes(mapper)]
-    return Problem(
-        "LP203",
-        f"'{there}.{key}' is not a column of '{here}'",
-        at,
-        hint=did_you_mean(key, known, f"Columns of {here}"),
-    )
+def _run_length(path: tuple[str, ...]) -> int:
+    """Return how often the last edge stands at the end of a path: the depth that a tree ends at."""
+    count = 0
+    for name in reversed(path):
+        if name != path[-1]:
+            break
+        count += 1
+    return count
+
+
+def _conflicts(root: Node, label: str) -> Iterator[Problem]:
+    """Yield a problem for each collection that two paths want different rows of: an object has one value for it."""
+    seen: dict[tuple[Any, str], Edge] = {}
+    for edge in all_edges(root):
+        prop = mapping.property_of(edge.owner, edge.key)
+        other = seen.setdefault((prop.parent.base_mapper, prop.key), edge)
+        if not _same_rows(edge.shape, other.shape):
+            yield problems.paths_disagree(label, other, edge)
+
+
+def _same_rows(one: Shape, other: Shape) -> bool:
+    words = ("where", "order_by", "limit")
+    return all(comparable(getattr(one, word)) == comparable(getattr(other, word)) for word in words)
+
+
+# --- shape: which rows ----------------------------------------------------------------------------------------------
+
+
+def _shape_problems(
+    mapper: Mapper[Any],
+    prop: RelationshipProperty[Any],
+    shape: Shape,
+    strategy: StrategyName | None,
+    at: tuple[str, ...],
+) -> Iterator[Problem]:
+    if not prop.uselist:
+        for word in ("order_by", "limit"):
+            if getattr(shape, word) is not None:
+                yield problems.to_one_in_order(prop, word, at)
+    elif shape.limit is not None and shape.order_by is None and not prop.order_by:
+        yield problems.limit_without_order(prop, at)
+    if shape.depth is not None and not (prop.mapper.isa(prop.parent) and mapper.isa(prop.parent)):
+        yield problems.not_a_tree(prop, at)
+    for word in _NEEDS_OWN_STATEMENT.get(strategy or "", ()):
+        given = getattr(shape, word)
+        if given is not None and not (word == "depth" and given != "all"):
+            yield problems.strategy_cannot(prop, str(strategy), word, at)
+    for word in ("where", "order_by"):
+        known = mapping.tables_of(prop.mapper)
+        if prop.secondary is not None and strategy not in {"joined", "inner"}:
+            known |= {prop.secondary}
+        tables = foreign_tables(known, getattr(shape, word) or ())
+        if tables:
+            name = f"{prop.parent.class_.__name__}.{prop.key}"
+            yield problems.speaks_of_others(name, prop.mapper.class_.__name__, word, tables, at)
+
+
+#: What a strategy cannot do: a join has one order, that of its parent, and no way to count rows a parent.
+_NEEDS_OWN_STATEMENT = {
+    "joined": ("order_by", "limit", "depth"),
+    "inner": ("order_by", "limit", "depth"),
+    "subquery": ("limit", "depth"),
+}
+
+
+def foreign_tables(known: set[Any], expressions: Sequence[Any]) -> list[str]:
+    """Return the names of tables that expressions speak of outside of subqueries and that are not ``known``."""
+    usable: list[Any] = [each for each in expressions if isinstance(each, ClauseElement | QueryableAttribute)]
+    froms = select(*usable).get_final_froms() if usable else []
+    tables = {table for each in froms for table in (mapping.tables_in(each) if each not in known else ())}
+    return sorted(str(getattr(table, "name", "another query")) for table in tables - known)
+
+
+def all_edges(node: Node) -> Iterator[Edge]:
+    """Yield every edge below a node, those of its branches too."""
+    for edge in node.edges:
+        yield edge
+        yield from all_edges(edge.target)
+    for branch in node.branches:
+        yield from all_edges(branch)
+
+
+def _parameters(root: Node) -> Iterator[Parameter]:
+    seen: set[str] = set()
+    for edge in all_edges(root):
+        for expression in (*edge.shape.where, *(edge.shape.order_by or ())):
+            for parameter in parameters_in(expression):
+                if parameter.name not in seen:
+                    seen.add(parameter.name)
+                    yield parameter
+
+
+def parameters_in(expression: Any) -> Iterator[Parameter]:
+    """Yield the parameters of an expression that were named by whoever wrote it; literals are not among them."""
+    element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    for each in iterate(element):
+        if isinstance(each, BindParameter) and not each.unique:
+            yield Parameter(each.key, each.type, each.required, each.expanding)

@@ -1,12 +1,14 @@
 """Sessions: for every kind of bind a private one, which carries over whatever holds in the caller's own."""
 
 import abc
-from collections.abc import Callable, Iterable
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import lru_cache
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import attrs
-from sqlalchemy import Connection, Dialect, Engine
+from sqlalchemy import Dialect, Engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Mapper, Session
 
@@ -18,8 +20,15 @@ R = TypeVar("R")
 Bind: TypeAlias = AsyncEngine | async_sessionmaker[Any] | AsyncSession | AsyncConnection
 """What a Loader can be made with."""
 
-Work: TypeAlias = Callable[[Session], R]
-"""Something to do with a private session, inside SQLAlchemy's greenlet."""
+Mappers: TypeAlias = Iterable[Mapper[Any]]
+
+
+class OpenedSession(Protocol):
+    """Does work with an open private session, again and again, inside SQLAlchemy's greenlet."""
+
+    def __call__(self, work: Callable[[Session], R], /) -> Awaitable[R]:
+        """Do ``work`` with the session, and return what it returns."""
+        ...
 
 
 class PrivateSession(abc.ABC):
@@ -35,7 +44,14 @@ class PrivateSession(abc.ABC):
         """Return the dialect of the database that holds ``mapper``. Opens nothing."""
 
     @abc.abstractmethod
-    async def run(self, work: Work[R], mappers: Iterable[Mapper[Any]], *, statements: int) -> R:
+    async def _in_greenlet(self, work: Callable[[], R]) -> R:
+        """Do ``work`` where SQLAlchemy can wait for the driver."""
+
+    @abc.abstractmethod
+    def _start(self, mappers: Mappers, statements: int) -> Session:
+        """Return the session, ready for statements. Runs in the greenlet."""
+
+    async def run(self, work: Callable[[Session], R], mappers: Mappers, *, statements: int) -> R:
         """Do ``work`` and close the session, which detaches its objects.
 
         Args:
@@ -43,6 +59,29 @@ class PrivateSession(abc.ABC):
             mappers: of the entities that it will select, to open their databases' transactions.
             statements: how many it may send; one needs no snapshot.
         """
+
+        def start_and_work() -> R:
+            session = self._start(mappers, statements)
+            try:
+                return work(session)
+            finally:
+                session.close()
+
+        return await self._in_greenlet(start_and_work)
+
+    @contextlib.asynccontextmanager
+    async def open(self, mappers: Mappers, *, statements: int) -> AsyncIterator[OpenedSession]:
+        """Open the session for work that comes in pieces, and close it at the end, however that comes."""
+        session = await self._in_greenlet(lambda: self._start(mappers, statements))
+
+        async def do(work: Callable[[Session], R], /) -> R:
+            return await self._in_greenlet(lambda: work(session))
+
+        try:
+            yield do
+        finally:
+            # a second cancellation must not leave the connection checked out
+            await asyncio.shield(asyncio.ensure_future(self._in_greenlet(session.close)))
 
 
 def private_session(bind: Bind, *, snapshot: bool) -> PrivateSession:
@@ -82,10 +121,11 @@ class _OwnSession(PrivateSession):
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
         return self.session.get_bind(mapper=mapper).dialect
 
-    async def run(self, work: Work[R], mappers: Iterable[Mapper[Any]], *, statements: int) -> R:
-        return await self.session.run_sync(self._run, work, mappers, statements)
+    async def _in_greenlet(self, work: Callable[[], R]) -> R:
+        return await self.session.run_sync(lambda _: work())
 
-    def _run(self, session: Session, work: Work[R], mappers: Iterable[Mapper[Any]], statements: int) -> R:
+    def _start(self, mappers: Mappers, statements: int) -> Session:
+        session = self.session.sync_session
         try:
             if not session.in_transaction():
                 session.begin()
@@ -94,9 +134,10 @@ class _OwnSession(PrivateSession):
                 options = self._options(session, engine, statements) if isinstance(engine, Engine) else None
                 if options is not None:
                     session.connection({"mapper": mapper}, execution_options=options)
-            return work(session)
-        finally:
+        except BaseException:
             session.close()
+            raise
+        return session
 
     def _options(self, session: Session, engine: Engine, statements: int) -> dict[str, Any] | None:
         """Return the connection's options: one snapshot for several statements, no transaction for a single one.
@@ -122,13 +163,16 @@ class _GuestOfConnection(PrivateSession):
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
         return self.connection.dialect
 
-    async def run(self, work: Work[R], mappers: Iterable[Mapper[Any]], *, statements: int) -> R:
-        return await self.connection.run_sync(self._run, work)
+    async def _in_greenlet(self, work: Callable[[], R]) -> R:
+        return await self.connection.run_sync(lambda _: work())
 
-    def _run(self, connection: Connection, work: Work[R]) -> R:
-        session = Session(connection, autoflush=False, expire_on_commit=False, join_transaction_mode="rollback_only")
-        with session:
-            return work(session)
+    def _start(self, mappers: Mappers, statements: int) -> Session:
+        return Session(
+            self.connection.sync_connection,
+            autoflush=False,
+            expire_on_commit=False,
+            join_transaction_mode="rollback_only",
+        )
 
 
 @attrs.frozen(eq=False)
@@ -140,16 +184,16 @@ class _GuestOfSession(PrivateSession):
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
         return self.session.get_bind(mapper=mapper).dialect
 
-    async def run(self, work: Work[R], mappers: Iterable[Mapper[Any]], *, statements: int) -> R:
-        return await self.session.run_sync(self._run, work)
+    async def _in_greenlet(self, work: Callable[[], R]) -> R:
+        return await self.session.run_sync(lambda _: work())
 
-    def _run(self, caller: Session, work: Work[R]) -> R:
+    def _start(self, mappers: Mappers, statements: int) -> Session:
+        caller = self.session.sync_session
         if caller.autoflush:
             caller.flush()
         kind: Any = type(caller)
         guest = _guest_class(kind)
-        with _join(guest.__new__(guest), caller) as session:
-            return work(session)
+        return _join(guest.__new__(guest), caller)
 
 
 @lru_cache(maxsize=256)

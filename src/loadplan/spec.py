@@ -5,12 +5,14 @@ itself as soon as the mappers it speaks of can be configured.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 import attrs
-from sqlalchemy import ClauseElement, Select
+from sqlalchemy import ClauseElement, ColumnExpressionArgument, Select
 from sqlalchemy.orm import Mapper, QueryableAttribute
 from sqlalchemy.sql.base import ExecutableOption
+
+from loadplan.source import call_source
 
 StrategyName: TypeAlias = Literal["joined", "inner", "selectin", "subquery"]
 """What ``strategy=`` takes: a LEFT OUTER JOIN, an INNER JOIN, a statement by keys, a statement by subquery."""
@@ -26,7 +28,7 @@ E = TypeVar("E", bound=Entity)
 T = TypeVar("T")
 
 
-def _comparable(value: object) -> object:
+def comparable(value: object) -> object:
     """Return what equality and hashing of a declaration go by.
 
     SQLAlchemy's attributes and expressions answer ``==`` with SQL, so they are compared by what they name.
@@ -36,7 +38,7 @@ def _comparable(value: object) -> object:
     if isinstance(value, ClauseElement):
         return _SameExpression(value)
     if isinstance(value, list | tuple):
-        return tuple(map(_comparable, value))
+        return tuple(map(comparable, value))
     return value
 
 
@@ -53,26 +55,36 @@ class _SameExpression:
         return hash(type(self.expression))
 
 
-def _source(value: object) -> str:
-    """Return the code that would build ``value``, as far as the value itself still tells."""
-    if isinstance(value, QueryableAttribute):
-        return f"{value.class_.__name__}.{value.key}"
-    if isinstance(value, type):
-        return value.__name__
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_source, value))}]"
-    return str(value) if isinstance(value, ClauseElement) else repr(value)
-
-
-def _call_source(name: str, positional: Sequence[object], keywords: Mapping[str, object]) -> str:
-    given = [f"{key}={_source(value)}" for key, value in keywords.items() if value is not None]
-    return f"{name}({', '.join([*map(_source, positional), *given])})"
-
-
-def _tuple_or_none(columns: Sequence[Any] | None) -> tuple[Any, ...] | None:
-    if columns is None:
+def tuple_or_none(given: Any) -> tuple[Any, ...] | None:
+    """Return one value, or several, as a tuple; None stays None."""
+    if given is None:
         return None
-    return tuple(columns) if isinstance(columns, list | tuple | set | frozenset) else (columns,)
+    return tuple(given) if isinstance(given, list | tuple | set | frozenset) else (given,)
+
+
+Columns: TypeAlias = Sequence[QueryableAttribute[Any]]
+"""Columns of one class, as ``[Post.id, Post.title]``."""
+
+Conditions: TypeAlias = ColumnExpressionArgument[bool] | Sequence[ColumnExpressionArgument[bool]]
+"""One condition, or several that must all hold."""
+
+Order: TypeAlias = ColumnExpressionArgument[Any] | Sequence[ColumnExpressionArgument[Any]]
+"""One order expression, or several, most significant first."""
+
+Depth: TypeAlias = int | Literal["all"]
+"""Levels of a tree."""
+
+
+class LoadOptions(TypedDict, total=False):
+    """The keyword arguments of :func:`load`, for type checkers."""
+
+    only: Columns | None
+    defer: Columns | None
+    where: Conditions | None
+    order_by: Order | None
+    limit: int | None
+    depth: Depth | None
+    strategy: StrategyName | None
 
 
 @attrs.frozen(repr=False)
@@ -82,60 +94,86 @@ class Load(Generic[T]):
     The parameter is the class at the far end. Compare, hash and share it freely; it holds no state.
     """
 
-    relationship: QueryableAttribute[Any] | str = attrs.field(eq=_comparable)
-    loads: "tuple[Load[Any] | LoadPlan[Any], ...]" = ()
-    only: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=_comparable)
-    defer: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=_comparable)
+    relationship: QueryableAttribute[Any] | str = attrs.field(eq=comparable)
+    loads: "tuple[Below, ...]" = ()
+    only: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
+    defer: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
+    where: tuple[Any, ...] | None = attrs.field(default=None, eq=comparable)
+    order_by: tuple[Any, ...] | None = attrs.field(default=None, eq=comparable)
+    limit: int | None = None
+    depth: Depth | None = None
     strategy: StrategyName | None = None
 
     def __repr__(self) -> str:
-        return _call_source(
-            "load",
-            [self.relationship, *self.loads],
-            {"only": self.only, "defer": self.defer, "strategy": self.strategy},
-        )
+        words = ("only", "defer", "where", "order_by", "limit", "depth", "strategy")
+        return call_source("load", [self.relationship, *self.loads], {word: getattr(self, word) for word in words})
 
 
-Columns: TypeAlias = Sequence[QueryableAttribute[Any]]
+@attrs.frozen(repr=False)
+class On(Generic[T]):
+    """What to load of the objects at a place that are of a subclass: what :func:`on` returns."""
+
+    entity: type[T]
+    loads: "tuple[Below, ...]" = ()
+    only: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
+    defer: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
+
+    def __repr__(self) -> str:
+        return call_source("on", [self.entity, *self.loads], {"only": self.only, "defer": self.defer})
+
+
+def on(
+    entity: type[T],
+    *loads: "Load[Any] | On[Any] | LoadPlan[T]",
+    only: Columns | None = None,
+    defer: Columns | None = None,
+) -> On[T]:
+    """Name what a plan loads of those objects at a place that are of a subclass.
+
+    Args:
+        entity: a subclass of the class at that place: single-table, joined or concrete inheritance.
+        *loads: its relationships, as :func:`load`.
+        only: these columns of it; all that the subclass adds by default.
+        defer: all columns that it adds but these.
+
+    Returns:
+        An immutable value for a :class:`LoadPlan` or a ``load``. It takes one statement, however many objects of the
+        subclass there are, and none if there is none.
+    """
+    return On(entity, loads, tuple_or_none(only), tuple_or_none(defer))
 
 
 @overload
 def load(
     relationship: QueryableAttribute[Mapping[Any, E]],
-    *loads: "Load[Any] | LoadPlan[E]",
-    only: Columns | None = None,
-    defer: Columns | None = None,
-    strategy: StrategyName | None = None,
+    *loads: "Load[Any] | On[Any] | LoadPlan[E]",
+    **options: Unpack[LoadOptions],
 ) -> Load[E]: ...
 @overload
 def load(
     relationship: QueryableAttribute[Collection[E]],
-    *loads: "Load[Any] | LoadPlan[E]",
-    only: Columns | None = None,
-    defer: Columns | None = None,
-    strategy: StrategyName | None = None,
+    *loads: "Load[Any] | On[Any] | LoadPlan[E]",
+    **options: Unpack[LoadOptions],
 ) -> Load[E]: ...
 @overload
 def load(
     relationship: QueryableAttribute[E] | QueryableAttribute[E | None],
-    *loads: "Load[Any] | LoadPlan[E]",
-    only: Columns | None = None,
-    defer: Columns | None = None,
-    strategy: StrategyName | None = None,
+    *loads: "Load[Any] | On[Any] | LoadPlan[E]",
+    **options: Unpack[LoadOptions],
 ) -> Load[E]: ...
 @overload
 def load(
-    relationship: str,
-    *loads: "Load[Any] | LoadPlan[Any]",
-    only: Columns | None = None,
-    defer: Columns | None = None,
-    strategy: StrategyName | None = None,
+    relationship: str, *loads: "Load[Any] | On[Any] | LoadPlan[Any]", **options: Unpack[LoadOptions]
 ) -> Load[Any]: ...
 def load(
     relationship: QueryableAttribute[Any] | str,
-    *loads: "Load[Any] | LoadPlan[Any]",
+    *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
     only: Columns | None = None,
     defer: Columns | None = None,
+    where: Conditions | None = None,
+    order_by: Order | None = None,
+    limit: int | None = None,
+    depth: Depth | None = None,
     strategy: StrategyName | None = None,
 ) -> Load[Any]:
     """Name a relationship that a plan loads, and what to load of its target.
@@ -143,9 +181,15 @@ def load(
     Args:
         relationship: the mapped attribute, as ``User.posts``. A name serves where the class does not have the
             attribute yet, as for a ``backref`` before the mappers are configured; it is checked just the same.
-        *loads: relationships of the target, as more ``load(...)``, or a whole :class:`LoadPlan` of the target.
+        *loads: relationships of the target, as more ``load(...)``, branches for its subclasses, as ``on(...)``, or a
+            whole :class:`LoadPlan` of the target.
         only: load these columns and no others; primary keys, and the keys that loading goes by, come always.
         defer: load all columns but these.
+        where: which related rows: conditions on the target. They may hold ``bindparam("since")``, whose value comes
+            with the fetch as ``params={"since": ...}``. On a to-one a row that fails them leaves None.
+        order_by: order of a collection; without it that of the mapping holds. Ties go by the primary key.
+        limit: the first so many rows of each parent; needs an order, given or mapped.
+        depth: of a relationship of a class with itself: that many levels, or ``"all"``.
         strategy: override of the automatic choice: ``"joined"`` (LEFT OUTER JOIN), ``"inner"`` (INNER JOIN: parents
             without a row vanish), ``"selectin"`` (a statement by keys), ``"subquery"`` (a statement by subquery).
 
@@ -153,7 +197,17 @@ def load(
         An immutable value for a :class:`LoadPlan` or another ``load``. Nothing is checked here: the plan that it
         ends up in reports all its problems at once.
     """
-    return Load(relationship, loads, _tuple_or_none(only), _tuple_or_none(defer), strategy)
+    return Load(
+        relationship,
+        loads,
+        tuple_or_none(only),
+        tuple_or_none(defer),
+        tuple_or_none(where),
+        tuple_or_none(order_by),
+        limit,
+        depth,
+        strategy,
+    )
 
 
 @attrs.frozen(repr=False, init=False)
@@ -165,7 +219,7 @@ class LoadPlan(Generic[T]):
 
     Args:
         entity: the mapped class that the graph starts at.
-        *loads: its relationships, as :func:`load`.
+        *loads: its relationships, as :func:`load`, and branches for its subclasses, as :func:`on`.
         only: load these columns of ``entity`` and no others; its primary key comes always.
         defer: load all columns of ``entity`` but these.
         name: used in errors, explanations and logs; the name of the class by default.
@@ -176,22 +230,22 @@ class LoadPlan(Generic[T]):
     """
 
     entity: type[T]
-    loads: "tuple[Load[Any] | LoadPlan[Any], ...]" = ()
-    only: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=_comparable)
-    defer: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=_comparable)
+    loads: "tuple[Below, ...]" = ()
+    only: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
+    defer: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
     name: str | None = None
     _derived: dict[str, Any] = attrs.field(factory=dict, eq=False, init=False)
 
     def __init__(
         self,
         entity: type[T],
-        *loads: "Load[Any] | LoadPlan[T]",
+        *loads: "Load[Any] | On[Any] | LoadPlan[T]",
         only: Columns | None = None,
         defer: Columns | None = None,
         name: str | None = None,
     ) -> None:
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
-            entity, loads, _tuple_or_none(only), _tuple_or_none(defer), name
+            entity, loads, tuple_or_none(only), tuple_or_none(defer), name
         )
         from loadplan.resolve import check_early
 
@@ -203,13 +257,13 @@ class LoadPlan(Generic[T]):
         return self.name or str(getattr(self.entity, "__name__", repr(self.entity)))
 
     def __repr__(self) -> str:
-        return _call_source(
+        return call_source(
             "LoadPlan",
             [self.entity, *self.loads],
             {"only": self.only, "defer": self.defer, "name": self.name},
         )
 
-    def also(self, *loads: "Load[Any] | LoadPlan[T]") -> "LoadPlan[T]":
+    def also(self, *loads: "Load[Any] | On[Any] | LoadPlan[T]") -> "LoadPlan[T]":
         """Return a new plan that loads these as well.
 
         A relationship that both name is merged: its loads and columns together.
@@ -243,3 +297,7 @@ class LoadPlan(Generic[T]):
         from loadplan.entities.options import plan_options
 
         return plan_options(self)
+
+
+Below: TypeAlias = Load[Any] | On[Any] | LoadPlan[Any]
+"""What may hang below a place of a plan."""

@@ -4,18 +4,21 @@ tests/test_sqlalchemy_internals.py fails if one of them changes its meaning.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import ClauseElement, Engine
 from sqlalchemy.orm import (
     InstanceState,
     LoaderCallableStatus,
     Mapper,
     PassiveFlag,
+    QueryableAttribute,
     RelationshipProperty,
     Session,
 )
 from sqlalchemy.orm.attributes import instance_state
+from sqlalchemy.orm.collections import CollectionAdapter, collection_adapter
 
 AttributeLoader = Callable[[InstanceState[Any], PassiveFlag], Any]
 
@@ -47,6 +50,52 @@ def install_loaders(entity: object, loaders: Mapping[str, AttributeLoader]) -> N
 def installed_loaders(state: InstanceState[Any]) -> Mapping[str, AttributeLoader]:
     """Return what :func:`install_loaders` left, or what SQLAlchemy itself put there."""
     return state.callables
+
+
+class _CopiesQuietly(CollectionAdapter):
+    """The adapter of a collection whose deep copies come without events."""
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        data: Any = self.data
+        copied: Any = memo.get(id(data))
+        kind = _CopiesQuietly if copied is None else _Rebuilding
+        adapter: Any = memo.setdefault(id(self), kind.__new__(kind))
+        state: Any = self.__getstate__()  # type: ignore[no-untyped-call]
+        adapter.__setstate__(deepcopy(state, memo))
+        if copied is not None:  # a dict by key is made whole, and asks for its adapter while that happens
+            copied._loadplan_to_come = len(data) - len(copied)
+            adapter.count(0)
+        return adapter
+
+
+class _Rebuilding(_CopiesQuietly):
+    """The adapter of a copy that ``deepcopy`` still fills, item by item."""
+
+    __slots__ = ()
+
+    def count(self, arrived: int) -> None:
+        """Note that so many items have arrived; the last one ends the quiet."""
+        data: Any = self.data
+        data._loadplan_to_come -= arrived
+        if data._loadplan_to_come <= 0:
+            del data._loadplan_to_come
+            self.__class__ = _CopiesQuietly  # type: ignore[assignment]
+
+    def fire_append_event(self, item: Any, initiator: Any = None, key: Any = None) -> Any:
+        """Take an item as it is: it was in the collection before."""
+        self.count(1)
+        return item
+
+
+def copy_quietly(collection: Any) -> None:
+    """Have ``copy.deepcopy`` copy a loaded collection as it is.
+
+    ``deepcopy`` gives the copy of a list its ``CollectionAdapter`` first and then appends the items, each of which the
+    adapter announces: the copy has changes to flush, and a many-to-many with both sides loaded holds items twice.
+    """
+    collection_adapter(collection).__class__ = _CopiesQuietly
 
 
 def load_as_mapped(state: InstanceState[Any], key: str, passive: PassiveFlag) -> Any:
@@ -102,6 +151,23 @@ def has_transaction_hooks(session: Session, engine: Engine) -> bool:
         )
         for name in names
     )
+
+
+def attribute_behind(expression: ClauseElement) -> tuple[type[Any], str] | None:
+    """Return (class, name) of the mapped attribute that an expression is, or None.
+
+    The ORM annotates a column that came from an attribute with its mapper and the attribute's name; nothing public
+    leads back from ``Post.id`` inside ``Post.id.desc()`` to the class.
+    """
+    notes = expression._annotations
+    entity, key = notes.get("parententity"), notes.get("proxy_key")
+    return None if entity is None or key is None else (entity.class_, key)
+
+
+def subtype_of(attribute: QueryableAttribute[Any]) -> Any:
+    """Return the class of ``Company.employees.of_type(Manager)``, or None; only a private name keeps it."""
+    subtype = getattr(attribute, "_of_type", None)
+    return None if subtype is None else subtype.entity
 
 
 def declared_arguments(relationship: RelationshipProperty[Any]) -> Iterator[Any]:

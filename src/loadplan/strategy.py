@@ -24,7 +24,9 @@ class _Joins:
 
 
 def _choose_node(node: Node, joins: _Joins) -> Node:
-    return attrs.evolve(node, edges=tuple(_choose_edge(edge, joins) for edge in node.edges))
+    edges = tuple(_choose_edge(edge, joins) for edge in node.edges)
+    branches = tuple(_choose_node(branch, _Joins()) for branch in node.branches)
+    return attrs.evolve(node, edges=edges, branches=branches)
 
 
 def _choose_edge(edge: Edge, joins: _Joins) -> Edge:
@@ -40,8 +42,15 @@ def _choose_edge(edge: Edge, joins: _Joins) -> Edge:
 def _choice(edge: Edge, joins: _Joins) -> tuple[Strategy, str]:
     if edge.asked is not None:
         return Strategy(edge.asked), f"the plan asks for strategy={edge.asked!r}"
+    if edge.shape.depth == "all":
+        return Strategy.SELECTIN, "a whole tree: as deep as the rows go"
     if not edge.cardinality.to_one:
         return Strategy.SELECTIN, "a collection: a statement of its own never multiplies the parent's rows"
+    if edge.self_loading:
+        return (
+            Strategy.SELECTIN,
+            "its subclasses load relationships by themselves; only a statement of its own stops that",
+        )
     if joins.count >= MAX_JOINS:
         return Strategy.SELECTIN, f"the statement above joins {MAX_JOINS} tables already"
     if edge.cardinality is Cardinality.MANY_TO_ONE:

@@ -1,12 +1,14 @@
 """The resolved tree: what a plan means against the mapping. Data only; a plan is turned into it by ``resolve``."""
 
 import enum
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 from sqlalchemy.orm import Mapper
+from sqlalchemy.types import TypeEngine
 
-from loadplan.spec import StrategyName
+from loadplan.spec import Depth, StrategyName
 
 
 class Cardinality(enum.Enum):
@@ -44,6 +46,28 @@ class Strategy(enum.Enum):
 
 
 @attrs.frozen(eq=False)
+class Shape:
+    """What a declaration takes of a relationship's rows; all of them, in the mapping's order, by default.
+
+    Attributes:
+        where: conditions on the target that must all hold.
+        order_by: order of a collection; None for the mapping's own.
+        limit: rows a parent gets at most.
+        depth: ``"all"`` for a whole tree; a number of levels is so many edges, one below the other.
+    """
+
+    where: tuple[Any, ...] = ()
+    order_by: tuple[Any, ...] | None = None
+    limit: int | None = None
+    depth: Depth | None = None
+
+    @property
+    def partial(self) -> bool:
+        """Whether some of a parent's rows may be left out."""
+        return bool(self.where) or self.limit is not None
+
+
+@attrs.frozen(eq=False)
 class Edge:
     """One relationship of the graph.
 
@@ -53,7 +77,9 @@ class Edge:
         cardinality: of the relationship, by its mapping.
         target: what is loaded there.
         single: whether a constraint, and not the mapping alone, holds a parent to one target at most.
+        self_loading: whether subclasses of the target load relationships by themselves, which a join cannot stop.
         back_reference: the many-to-one of the target that points back to the parent, if the mapping has one.
+        shape: which rows, in which order, how many of them, how deep.
         asked: the ``strategy=`` of the declaration.
         strategy: the one chosen.
         reason: why, as a sentence for ``explain``.
@@ -64,7 +90,9 @@ class Edge:
     cardinality: Cardinality
     target: "Node"
     single: bool = False
+    self_loading: bool = False
     back_reference: str | None = None
+    shape: Shape = Shape()
     asked: StrategyName | None = None
     strategy: Strategy = Strategy.SELECTIN
     reason: str = ""
@@ -86,6 +114,8 @@ class Node:
         restricted: whether ``columns`` are fewer or more than the mapping loads by itself.
         subset: ``"only"`` or ``"defer"``, the word that the plan restricts them by.
         edges: its relationships, in the order they were declared.
+        branches: what is loaded besides of objects that are of a subclass.
+        frontier: relationships that the place above has and that end here, with the depth that they end at.
     """
 
     mapper: Mapper[Any]
@@ -94,6 +124,8 @@ class Node:
     restricted: bool
     subset: str | None
     edges: tuple[Edge, ...]
+    branches: "tuple[Node, ...]" = ()
+    frontier: Mapping[str, int] = attrs.field(factory=dict)
 
     @property
     def entity(self) -> type[Any]:
@@ -108,7 +140,26 @@ class Tree:
     Attributes:
         label: the plan's name, for errors and explanations.
         root: the place that the graph starts at.
+        parameters: name and type of every ``bindparam`` in it whose value comes with the fetch; whether one must come.
     """
 
     label: str
     root: Node
+    parameters: "tuple[Parameter, ...]" = ()
+
+
+@attrs.frozen(eq=False)
+class Parameter:
+    """A ``bindparam`` of a plan.
+
+    Attributes:
+        name: that ``params=`` gives it by.
+        type: of the column that it is compared with.
+        required: whether it has no value of its own.
+        expanding: whether it stands for a list, as in ``Post.id.in_(bindparam("ids", expanding=True))``.
+    """
+
+    name: str
+    type: TypeEngine[Any]
+    required: bool
+    expanding: bool = False

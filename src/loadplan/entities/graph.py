@@ -1,6 +1,6 @@
-"""Running a compiled plan on a session: rows to objects, objects to each other, and everything sealed at the end."""
+"""Running a compiled plan on a session: rows to objects, objects to each other, everything sealed at the end."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -10,15 +10,19 @@ from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.collections import collection_adapter
 
+from loadplan import mapping, problems
+from loadplan.entities.keys import Keys
 from loadplan.entities.seal import Sealer
-from loadplan.entities.statements import AnySelect, FollowUp, Segment, follow_up, root_segment
+from loadplan.entities.statements import AnySelect, FollowUp, Segment, branch_segment, follow_up, root_segment
+from loadplan.errors import PlanError, Problem, TooManyRows
 from loadplan.resolve import resolve_plan
 from loadplan.spec import LoadPlan
+from loadplan.sqlalchemy_internals import copy_quietly
 from loadplan.tree import Edge, Node, Strategy, Tree
 
 T = TypeVar("T")
 
-Parameters = dict[str, Any]
+Parameters: TypeAlias = Mapping[str, Any]
 
 #: Adds conditions, order and limits to a statement of roots, with options or bare.
 Narrowing: TypeAlias = Callable[[AnySelect], AnySelect]
@@ -26,12 +30,16 @@ Narrowing: TypeAlias = Callable[[AnySelect], AnySelect]
 _NONE: frozenset[object] = frozenset({None})
 
 
+# --- a plan, ready to run -------------------------------------------------------------------------------------------
+
+
 @attrs.frozen(eq=False)
 class Stop:
-    """A node, ready to run: how its objects are sealed, and the edges that lead on."""
+    """A node, ready to run: how its objects are sealed, and the ways on."""
 
     node: Node
     sealer: Sealer
+    branches: "tuple[Branch, ...]"
     steps: "tuple[Step, ...]"
 
 
@@ -45,6 +53,16 @@ class Step:
 
 
 @attrs.frozen(eq=False)
+class Branch:
+    """What a subclass adds at a node, ready to run: a statement for its objects, by their own keys."""
+
+    segment: Segment
+    keys: Keys
+    attributes: tuple[str, ...]
+    target: Stop
+
+
+@attrs.frozen(eq=False)
 class CompiledGraph(Generic[T]):
     """A plan of entities, ready to run on one dialect. Immutable; shared by all tasks.
 
@@ -53,22 +71,21 @@ class CompiledGraph(Generic[T]):
         dialect: that the statements are for.
         root: the statement that the graph starts with.
         start: the node of that statement, and the way on.
-        follow_ups: the other statements, in the order they run.
-        variants: the same graph narrowed in ways that are used again and again; grows, and is bounded by its users.
+        later: the other statements by what they load, in the order they run.
+        variants: the same graph narrowed in ways that are used again and again; its users bound it.
     """
 
     tree: Tree
     dialect: Dialect
     root: Segment
     start: Stop
-    follow_ups: tuple[FollowUp, ...]
+    later: tuple[FollowUp | Branch, ...]
     variants: dict[str, Any] = attrs.field(factory=dict, init=False)
 
     @property
     def mappers(self) -> tuple[Mapper[Any], ...]:
         """The mapper that each statement selects."""
-        segments = (self.root, *(follow.segment for follow in self.follow_ups))
-        return tuple(segment.node.mapper for segment in segments)
+        return tuple(segment.node.mapper for segment in (self.root, *(each.segment for each in self.later)))
 
     def narrowed(self, narrow: Narrowing) -> "CompiledGraph[T]":
         """Return the graph for the roots that ``narrow`` leaves: conditions, order and limits of the root.
@@ -76,27 +93,82 @@ class CompiledGraph(Generic[T]):
         Costs next to nothing, unless an edge goes by subquery: that one repeats the conditions of its parents.
         """
         root = attrs.evolve(self.root, statement=narrow(self.root.statement), bare=narrow(self.root.bare))
-        if any(follow.edge.strategy is Strategy.SUBQUERY for follow in self.follow_ups):
+        if any(isinstance(each, FollowUp) and each.edge.strategy is Strategy.SUBQUERY for each in self.later):
             return _compile_below(self.tree, root, self.dialect)
         return attrs.evolve(self, root=root)
 
-    def run(self, session: Session, parameters: Parameters) -> list[T]:
+    def run(
+        self, session: Session, parameters: Parameters, max_rows: int | None = None, limit: int | None = None
+    ) -> list[T]:
         """Load the roots and their whole graphs.
 
         Args:
             session: private to this call; its objects are detached by closing it.
-            parameters: that the root statement binds.
+            parameters: that the root statement and the conditions of the plan bind.
+            max_rows: rows that all statements together may bring.
+            limit: that the root statement has already; one that ``max_rows`` exceeds stays as it is.
 
         Returns:
-            The roots in the order of their rows, each once, sealed. One statement for them, and one for each
-            follow-up that has parents (more where keys go in chunks).
+            The roots in the order of their rows, each once, sealed. One statement for them, and one for each of
+            ``later`` that has parents (more where keys go in chunks).
+
+        Raises:
+            TooManyRows: LP406.
         """
-        result = session.execute(self.root.statement, parameters).scalars()
-        roots: list[T] = list(result.unique() if self.root.unique else result)
-        visits: list[tuple[Stop, Sequence[object]]] = []
-        _load_below(session, self.start, roots, [parameters], visits)
-        for stop, objects in reversed(visits):
-            stop.sealer.seal(objects)
+        run = Run(session, self.tree, parameters, max_rows)
+        is_bounded = max_rows is None or (limit is not None and limit <= max_rows)
+        roots = run.entities(self.root, parameters, self.root.node.entity.__name__, is_bounded=is_bounded)
+        run.complete(self.start, roots)
+        return roots
+
+    def batches(self, parameters: Parameters, size: int, max_rows: int | None) -> "Batches[T]":
+        """Return the roots and their graphs in batches, with the memory of one.
+
+        Raises:
+            PlanError: LP216, a collection is joined to the root: a cursor cuts rows, not roots.
+        """
+        joined = [edge for edge in self.root.node.edges if edge.strategy.joins and not edge.cardinality.to_one]
+        if joined:
+            raise PlanError([problems.joined_in_stream(self.tree.label, joined[0])])
+        return Batches(self, parameters, size, max_rows)
+
+
+class Batches(Generic[T]):
+    """A walk over roots in batches.
+
+    Args:
+        graph: narrowed to the roots.
+        parameters: that its statements bind.
+        size: roots a batch.
+        max_rows: rows that one batch may bring.
+    """
+
+    def __init__(self, graph: CompiledGraph[T], parameters: Parameters, size: int, max_rows: int | None) -> None:
+        self._graph = graph
+        self._parameters = parameters
+        self._size = size
+        self._max_rows = max_rows
+        self._parts: Iterator[Sequence[Any]] | None = None
+        self._last: tuple[Any, ...] = ()
+
+    def next_batch(self, session: Session) -> list[T]:
+        """Return the next roots with their graphs, sealed and detached; nothing at the end."""
+        if self._parts is None:
+            options = {"yield_per": self._size}
+            result = session.execute(self._graph.root.statement, self._parameters, execution_options=options)
+            self._parts = iter(result.scalars().partitions())
+        roots: list[T] = []
+        while not roots:
+            part = next(self._parts, None)
+            if part is None:
+                return []
+            distinct = {mapping.identity_of(root): root for root in part}
+            distinct.pop(self._last, None)  # a join that repeats a root may do so across two batches
+            roots = list(distinct.values())
+            self._last = mapping.identity_of(part[-1])
+        run = Run(session, self._graph.tree, self._parameters, self._max_rows)
+        run.complete(self._graph.start, run.counted(roots, self._graph.root.node.entity.__name__))
+        session.expunge_all()
         return roots
 
 
@@ -114,58 +186,200 @@ def compile_graph(plan: LoadPlan[T], dialect: Dialect) -> CompiledGraph[T]:
 
 
 def _compile_below(tree: Tree, root: Segment, dialect: Dialect) -> CompiledGraph[Any]:
-    follow_ups: list[FollowUp] = []
-    start = _compile_node(tree.label, tree.root, (), root, dialect, follow_ups)
-    return CompiledGraph(tree, dialect, root, start, tuple(follow_ups))
+    compiler = _Compiler(tree.label, dialect)
+    start = compiler.stop(tree.root, (), root)
+    return CompiledGraph(tree, dialect, root, start, tuple(compiler.later))
 
 
-def _compile_node(
-    label: str,
-    node: Node,
-    trail: tuple[Edge, ...],
-    segment: Segment,
-    dialect: Dialect,
-    follow_ups: list[FollowUp],
-) -> Stop:
-    steps: list[Step] = []
-    for edge in node.edges:
+@attrs.frozen
+class _Compiler:
+    """Walks a tree; the statements it makes go to ``later`` in the order that they will run."""
+
+    label: str
+    dialect: Dialect
+    later: list[FollowUp | Branch] = attrs.field(factory=list)
+
+    def stop(self, node: Node, trail: tuple[Edge, ...], above: Segment, key: str | None = None) -> Stop:
+        """Compile a node.
+
+        Args:
+            node: to compile.
+            trail: the joined edges that lead to it from the start of ``above``.
+            above: the statement that brings it.
+            key: of the relationship that runs through a whole tree of such nodes, if one does.
+        """
+        branches = tuple(self.branch(branch) for branch in node.branches)
+        steps = tuple(self.step(edge, node, trail, above) for edge in node.edges)
+        return Stop(node, Sealer(self.label, node, key), branches, steps)
+
+    def branch(self, node: Node) -> Branch:
+        """Compile a branch for a subclass."""
+        segment, keys = branch_segment(node, self.dialect)
+        place = len(self.later)
+        target = self.stop(node, (), segment)
+        branch = Branch(segment, keys, mapping.primary_key(node.mapper), target)
+        self.later.insert(place, branch)
+        return branch
+
+    def step(self, edge: Edge, node: Node, trail: tuple[Edge, ...], above: Segment) -> Step:
+        """Compile an edge and what is below it."""
         if edge.strategy.joins:
-            target = _compile_node(label, edge.target, (*trail, edge), segment, dialect, follow_ups)
-            steps.append(Step(edge, None, target))
-        else:
-            follow = follow_up(edge, node, trail, segment, dialect)
-            follow_ups.append(follow)
-            target = _compile_node(label, edge.target, (), follow.segment, dialect, follow_ups)
-            steps.append(Step(edge, follow, target))
-    return Stop(node, Sealer(label, node), tuple(steps))
+            return Step(edge, None, self.stop(edge.target, (*trail, edge), above))
+        follow = follow_up(edge, node, trail, above, self.dialect)
+        self.later.append(follow)
+        key = edge.key if edge.shape.depth == "all" else None
+        return Step(edge, follow, self.stop(edge.target, (), follow.segment, key))
 
 
-def _load_below(
-    session: Session,
-    stop: Stop,
-    objects: Sequence[Any],
-    executions: Sequence[Parameters],
-    visits: list[tuple[Stop, Sequence[object]]],
-) -> None:
-    """Load every edge below ``stop`` for ``objects``, which are distinct.
+# --- one run --------------------------------------------------------------------------------------------------------
+
+
+class Run:
+    """One run of a compiled graph: what it may still bring, and what was found where.
 
     Args:
-        session: to load in.
-        stop: the node that the objects stand at.
-        objects: found there.
-        executions: parameters of the executions that brought the objects, for subqueries of the same statement.
-        visits: what was found where, for sealing; grows.
+        session: private; all objects are in it until it is closed.
+        tree: of the plan, for errors.
+        parameters: of the caller.
+        max_rows: rows that all statements together may bring; None for no bound.
     """
-    if not objects:
-        return
-    visits.append((stop, objects))
-    for step in stop.steps:
-        if step.follow_up is None:
-            children = _tie_joined(step.edge, objects)
-            below = executions
-        else:
-            children, below = _run_follow_up(session, step.follow_up, objects, executions)
-        _load_below(session, step.target, children, below, visits)
+
+    def __init__(self, session: Session, tree: Tree, parameters: Parameters, max_rows: int | None) -> None:
+        self._session = session
+        self._tree = tree
+        self._parameters = parameters
+        self._max_rows = max_rows
+        self._rows = 0
+        self._visits: list[tuple[Stop, Sequence[object]]] = []
+
+    def complete(self, start: Stop, roots: Sequence[Any]) -> None:
+        """Load everything below ``roots``, and seal all that was found. The outermost place has the say."""
+        self._load_below(start, roots, [self._parameters])
+        for stop, objects in reversed(self._visits):
+            stop.sealer.seal(objects)
+
+    def entities(self, segment: Segment, parameters: Parameters, name: str, *, is_bounded: bool = False) -> list[Any]:
+        """Execute a statement and return its entities, each once where a join repeats them."""
+        statement = segment.statement if is_bounded else self._bounded(segment.statement)
+        result = self._session.execute(statement, parameters).scalars()
+        return self.counted(list(result.unique() if segment.unique else result), name)
+
+    def _bounded(self, statement: AnySelect) -> AnySelect:
+        """Have a statement bring one row more than is left, at most: that one row tells."""
+        return statement if self._max_rows is None else statement.limit(self._max_rows - self._rows + 1)
+
+    def counted(self, rows: list[Any], name: str) -> list[Any]:
+        """Return rows that arrived, if they are not too many.
+
+        Raises:
+            TooManyRows: LP406.
+        """
+        self._rows += len(rows)
+        if self._max_rows is not None and self._rows > self._max_rows:
+            raise _too_many(self._tree, name, self._max_rows)
+        return rows
+
+    def _load_below(self, stop: Stop, objects: Sequence[Any], executions: Sequence[Parameters]) -> None:
+        """Load every edge and branch below ``stop`` for ``objects``, which are distinct.
+
+        Args:
+            stop: the node that the objects stand at.
+            objects: found there.
+            executions: parameters of the executions that brought the objects, for subqueries of the same statement.
+        """
+        if not objects:
+            return
+        self._visits.append((stop, objects))
+        for branch in stop.branches:
+            self._run_branch(branch, objects)
+        for step in stop.steps:
+            if step.follow_up is None:
+                children = _tie_joined(step.edge, objects)
+                below = executions
+            else:
+                children, below = self._run_follow_up(step.follow_up, objects, executions)
+            self._load_below(step.target, children, below)
+
+    def _run_branch(self, branch: Branch, objects: Iterable[Any]) -> None:
+        """Load what a subclass adds into those objects that are of it; SQLAlchemy fills what they lack."""
+        entity = branch.segment.node.entity
+        members = [each for each in objects if isinstance(each, entity)]
+        key_of = itemgetter(*branch.attributes)
+        executions = [
+            {**self._parameters, **keys} for keys in branch.keys.bind([key_of(each.__dict__) for each in members])
+        ]
+        for parameters in executions if members else ():
+            self.entities(branch.segment, parameters, branch.segment.node.path[-1])
+        self._load_below(branch.target, members, executions)
+
+    def _run_follow_up(
+        self, follow: FollowUp, parents: Sequence[Any], executions: Sequence[Parameters]
+    ) -> tuple[list[Any], list[Parameters]]:
+        """Load the targets of ``parents`` and set them there.
+
+        Every parent is asked for, one that has the attribute through another path too: this path may load more of
+        the targets. A value that is there already stays, so that one row remains one object in one collection.
+        """
+        key_of = itemgetter(*follow.attributes)
+        waiting: dict[Any, dict[int, Any]] = {}
+        groups: dict[Any, list[Any]] = {}
+        found: dict[int, Any] = {}
+        below: list[Parameters] = []
+        whole_tree = follow.edge.shape.depth == "all"
+        fresh = _enlist(parents, key_of, waiting, follow)
+        while fresh:
+            for parameters in self._executions(follow, fresh, executions):
+                below.append(parameters)
+                for key, child in self._rows_of(follow, parameters):
+                    groups.setdefault(key, []).append(child)
+                    found[id(child)] = child
+            fresh = _enlist(found.values(), key_of, waiting, follow) if whole_tree else []
+            if not follow.level_by_level:
+                break
+        for key, owners in waiting.items():
+            children = groups.get(key, ())
+            if follow.repeats and len(children) > 1:
+                children = list({id(child): child for child in children}.values())
+            for parent in owners.values():
+                _tie(follow.edge, parent, children)
+        return list(found.values()), below
+
+    def _executions(self, follow: FollowUp, keys: Sequence[Any], above: Sequence[Parameters]) -> Iterator[Parameters]:
+        if follow.keys is None:
+            yield from above
+            return
+        for bound in follow.keys.bind(keys):
+            yield {**self._parameters, **bound}
+
+    def _rows_of(self, follow: FollowUp, parameters: Parameters) -> Iterator[tuple[Any, Any]]:
+        """Yield (parent's key, target) of one execution."""
+        name = follow.edge.name
+        if follow.in_target is not None:
+            key_of = itemgetter(*follow.in_target)
+            for child in self.entities(follow.segment, parameters, name):
+                yield key_of(child.__dict__), child
+            return
+        result = self._session.execute(self._bounded(follow.segment.statement), parameters)
+        single = len(follow.attributes) == 1
+        for child, *key in self.counted(list(result.unique() if follow.segment.unique else result), name):
+            yield (key[0] if single else tuple(key)), child
+
+
+def _enlist(
+    parents: Iterable[Any], key_of: Callable[[Any], Any], waiting: dict[Any, dict[int, Any]], follow: FollowUp
+) -> list[Any]:
+    """Note parents by the key that their targets will come with; return the keys that are new and not NULL."""
+    fresh: list[Any] = []
+    single = len(follow.attributes) == 1
+    for parent in parents:
+        key = key_of(parent.__dict__)
+        owners = waiting.get(key)
+        if owners is None:
+            owners = waiting[key] = {}
+            if key is not None if single else _NONE.isdisjoint(key):
+                fresh.append(key)
+        owners[id(parent)] = parent
+    return fresh
 
 
 def _tie_joined(edge: Edge, parents: Iterable[Any]) -> list[Any]:
@@ -176,6 +390,8 @@ def _tie_joined(edge: Edge, parents: Iterable[Any]) -> list[Any]:
         value = parent.__dict__.get(key)
         if value is None:
             continue
+        if not edge.cardinality.to_one:
+            copy_quietly(value)
         for child in (value,) if edge.cardinality.to_one else collection_adapter(value):
             found[id(child)] = child
             if back is not None:
@@ -183,64 +399,24 @@ def _tie_joined(edge: Edge, parents: Iterable[Any]) -> list[Any]:
     return list(found.values())
 
 
-def _run_follow_up(
-    session: Session, follow: FollowUp, parents: Sequence[Any], executions: Sequence[Parameters]
-) -> tuple[list[Any], list[Parameters]]:
-    """Load the targets of ``parents`` and set them there.
-
-    Every parent is asked for, one that has the attribute through another path too: this path may load more of the
-    targets. A value that is there already stays, so that one row remains one object in one collection.
-    """
-    key_of = _key_getter(follow.attributes)
-    waiting: dict[Any, list[Any]] = {}
-    for parent in parents:
-        waiting.setdefault(key_of(parent.__dict__), []).append(parent)
-    keys = [key for key in waiting if not _is_null(key, follow)]
-    below: list[Parameters] = []
-    if keys:
-        below = list(executions) if follow.keys is None else list(follow.keys.bind(keys))
-    groups: dict[Any, list[Any]] = {}
-    found: dict[int, Any] = {}
-    for parameters in below:
-        for key, child in _rows(session, follow, parameters):
-            groups.setdefault(key, []).append(child)
-            found[id(child)] = child
-    for key, owners in waiting.items():
-        children = groups.get(key, ())
-        if follow.repeats and len(children) > 1:
-            children = list({id(child): child for child in children}.values())
-        for parent in owners:
-            _tie(follow.edge, parent, children)
-    return list(found.values()), below
-
-
-def _rows(session: Session, follow: FollowUp, parameters: Parameters) -> Iterator[tuple[Any, Any]]:
-    """Yield (parent's key, target) of one execution."""
-    result = session.execute(follow.segment.statement, parameters)
-    if follow.in_target is not None:
-        key_of = _key_getter(follow.in_target)
-        entities = result.scalars()
-        for child in entities.unique() if follow.segment.unique else entities:
-            yield key_of(child.__dict__), child
-        return
-    single = len(follow.attributes) == 1
-    for child, *key in result.unique() if follow.segment.unique else result:
-        yield (key[0] if single else tuple(key)), child
-
-
-def _key_getter(names: Sequence[str]) -> "itemgetter[Any]":
-    """Return a getter of the key in an object's ``__dict__``: a scalar for one name, a tuple for more."""
-    return itemgetter(*names)
-
-
-def _is_null(key: Any, follow: FollowUp) -> bool:
-    return key is None if len(follow.attributes) == 1 else not _NONE.isdisjoint(key)
-
-
 def _tie(edge: Edge, parent: Any, children: Sequence[Any]) -> None:
     if edge.key not in parent.__dict__:
         value = (children[0] if children else None) if edge.cardinality.to_one else children
         set_committed_value(parent, edge.key, value)
+        if not edge.cardinality.to_one:
+            copy_quietly(parent.__dict__[edge.key])
     if edge.back_reference is not None:
         for child in children:
             child.__dict__.setdefault(edge.back_reference, parent)
+
+
+def _too_many(tree: Tree, name: str, max_rows: int) -> TooManyRows:
+    return TooManyRows(
+        Problem(
+            "LP406",
+            f"the fetch brings more than {max_rows} rows",
+            (tree.label, name),
+            detail=f"the rows of '{name}' went past max_rows={max_rows}.",
+            hint="narrow the roots, give the collection a limit=, walk it with stream(), or raise max_rows.",
+        )
+    )

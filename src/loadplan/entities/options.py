@@ -1,5 +1,6 @@
 """Tree -> SQLAlchemy loader options: of the joined part that one statement brings, or of a whole plan."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -7,8 +8,9 @@ from sqlalchemy.orm import joinedload, load_only, raiseload, selectinload, subqu
 from sqlalchemy.orm.strategy_options import _AbstractLoad
 from sqlalchemy.sql.base import ExecutableOption
 
-from loadplan import mapping
-from loadplan.resolve import resolve_plan
+from loadplan import mapping, problems
+from loadplan.errors import PlanError, Problem
+from loadplan.resolve import parameters_in, resolve_plan
 from loadplan.spec import LoadPlan
 from loadplan.tree import Edge, Node, Strategy
 
@@ -31,7 +33,8 @@ def node_options(node: Node, *, whole: bool, entity: Any = None) -> tuple[Execut
             other edges have statements of their own.
         entity: what is selected, if it is not the node's class itself.
     """
-    return (raiseload("*"), *_loads(node, node.entity if entity is None else entity, whole=whole))
+    refused = [raiseload(attribute) for attribute in mapping.subclass_eager_relationships(node.mapper)]
+    return (raiseload("*"), *refused, *_loads(node, node.entity if entity is None else entity, whole=whole))
 
 
 def _loads(node: Node, entity: Any, *, whole: bool) -> list[_AbstractLoad]:
@@ -39,7 +42,6 @@ def _loads(node: Node, entity: Any, *, whole: bool) -> list[_AbstractLoad]:
     if node.restricted:
         columns = [getattr(entity, key) for key in sorted(node.columns)]
         options.append(load_only(*columns, raiseload=True))
-    options += [raiseload(attribute) for attribute in mapping.subclass_eager_relationships(node.mapper)]
     for edge in node.edges:
         if whole or edge.strategy.joins:
             target = mapping.target_entity(node.mapper, edge.key)
@@ -49,6 +51,8 @@ def _loads(node: Node, entity: Any, *, whole: bool) -> list[_AbstractLoad]:
 
 def _edge_load(edge: Edge, entity: Any) -> _AbstractLoad:
     attribute = getattr(entity, edge.key)
+    if edge.shape.where:
+        attribute = attribute.and_(*edge.shape.where)
     if edge.strategy is Strategy.INNER:
         return joinedload(attribute, innerjoin=True)
     return _LOADERS[edge.strategy](attribute)
@@ -56,7 +60,24 @@ def _edge_load(edge: Edge, entity: Any) -> _AbstractLoad:
 
 def plan_options(plan: LoadPlan[Any]) -> tuple[ExecutableOption, ...]:
     """Return the options of a whole plan; see :meth:`loadplan.LoadPlan.options`."""
-    return node_options(resolve_plan(plan).root, whole=True)
+    root = resolve_plan(plan).root
+    if found := list(_beyond_options(root, plan.label)):
+        raise PlanError(found)
+    return node_options(root, whole=True)
+
+
+def _beyond_options(node: Node, label: str) -> Iterator[Problem]:
+    """Yield a problem for all that loader options have no way to say."""
+    for branch in node.branches:
+        yield problems.branch_beyond_options(label, " > ".join(branch.path))
+    for edge in node.edges:
+        shape = edge.shape
+        words = [word for word in ("order_by", "limit", "depth") if getattr(shape, word) is not None]
+        if not edge.strategy.joins and any(any(parameters_in(each)) for each in shape.where):
+            words.insert(0, "where")  # SQLAlchemy does not hand parameters on to the statements that follow
+        if words:
+            yield problems.beyond_options(label, edge, words)
+        yield from _beyond_options(edge.target, label)
 
 
 def plan_select(plan: LoadPlan[Any]) -> Select[Any]:

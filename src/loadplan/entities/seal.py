@@ -1,6 +1,6 @@
 """Sealing: what a plan did not name says so when it is touched, wherever the object has gone."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -8,7 +8,7 @@ import attrs
 from sqlalchemy.orm import InstanceState, PassiveFlag
 
 from loadplan import mapping
-from loadplan.errors import NotLoaded, Problem
+from loadplan.errors import NotLoaded, PartialCollectionError, Problem
 from loadplan.sqlalchemy_internals import (
     NO_RESULT,
     guard_dynamic,
@@ -28,12 +28,14 @@ class Place:
         path: the edges that lead there, as ``("User.posts",)``.
         entity: name of the class that stands there.
         subset: ``"only"`` or ``"defer"`` if the plan restricts the columns there.
+        frontier: relationships of a tree that end here, each with the depth it ends at.
     """
 
     plan: str
     path: tuple[str, ...]
     entity: str
     subset: str | None = None
+    frontier: tuple[tuple[str, int], ...] = ()
 
 
 class Seal(dict[str, "SealedAttribute"]):
@@ -43,10 +45,11 @@ class Seal(dict[str, "SealedAttribute"]):
     other objects, so changes are dropped: an attribute that has a value is never looked up here.
     """
 
-    def __init__(self, entity: type[Any], place: Place, declared: frozenset[str]) -> None:
+    def __init__(self, entity: type[Any], place: Place, declared: frozenset[str], partial: frozenset[str]) -> None:
         mapper = mapping.mapper_of(entity)
         assert mapper is not None  # noqa: S101 - rows are only ever loaded as mapped classes
-        self.origin = (entity, place, declared)
+        self.origin = (entity, place, declared, partial)
+        self._partial = sorted(key for key in partial if mapper.relationships[key].cascade.merge)
         sealed = {
             prop.key: SealedAttribute(prop.key, entity.__name__, place, is_column=False)
             for prop in mapper.relationships
@@ -65,6 +68,22 @@ class Seal(dict[str, "SealedAttribute"]):
         }
         for key in self.dynamic:
             guard_dynamic(mapper, key, _refuse_dynamic)
+
+    def __iter__(self) -> Iterator[str]:
+        return super().__iter__()
+
+    def keys(self) -> Any:
+        """Answer ``Session.merge``, which copies the seal before it copies the collections.
+
+        Merging takes a collection for the whole of it and deletes, or orphans, what it does not hold. ``dict(seal)``
+        is how SQLAlchemy copies; it calls this, as ``__iter__`` is overridden, and nothing else does.
+
+        Raises:
+            PartialCollectionError: LP409, a collection of the object was limited or filtered.
+        """
+        if self._partial:
+            raise _partial_merge(self.origin[0], self.origin[1], self._partial[0])
+        return super().keys()
 
     def _drop(self, *_: Any, **__: Any) -> None:
         """Leave the entries as they are."""
@@ -87,9 +106,9 @@ class Seal(dict[str, "SealedAttribute"]):
 
 
 @lru_cache(maxsize=4096)
-def restore_seal(entity: Any, place: Place, declared: frozenset[str]) -> Seal:
+def restore_seal(entity: Any, place: Place, declared: frozenset[str], partial: frozenset[str]) -> Seal:
     """Return the seal of a class at a place; what unpickling calls."""
-    return Seal(entity, place, declared)
+    return Seal(entity, place, declared, partial)
 
 
 @attrs.frozen
@@ -122,12 +141,13 @@ class SealedAttribute:
 
     def _hint(self) -> str:
         name = f"{self.owner}.{self.key}"
+        depth = dict(self.place.frontier).get(self.key)
+        if depth is not None:
+            return f'depth {depth} ends here; give load({name}) a greater depth=, or depth="all"'
         here = f"load({self.place.path[-1]})" if self.place.path else "the plan"
         if self.owner != self.place.entity:
-            return (
-                f"{here} loads what every '{self.place.entity}' has; "
-                f"load '{name}' with a plan, or a relationship, of '{self.owner}'"
-            )
+            inside = f"only=[{name}]" if self.is_column else f"load({name})"
+            return f"add on({self.owner}, {inside}) {'under' if self.place.path else 'to'} {here}"
         if not self.is_column:
             return f"add load({name}) {'under' if self.place.path else 'to'} {here}"
         if self.place.subset == "only":
@@ -143,16 +163,49 @@ def _refuse_dynamic(state: InstanceState[Any], key: str) -> None:
         loaders.dynamic[key].refuse()
 
 
+def _partial_merge(entity: type[Any], place: Place, key: str) -> PartialCollectionError:
+    name = f"{entity.__name__}.{key}"
+    return PartialCollectionError(
+        Problem(
+            "LP409",
+            f"'{name}' holds a part of its rows, and merge would delete or orphan the rest",
+            (place.plan, *place.path),
+            detail="the plan gives it a where= or limit=, and merge takes a collection for the whole of it.",
+            hint="use session.add(obj), or merge an object that was loaded without them.",
+        )
+    )
+
+
 class Sealer:
     """Seals the objects of one node.
 
     The seal of a class is built when its first object is met: the rows decide which subclasses there are.
     """
 
-    def __init__(self, label: str, node: Node) -> None:
-        self._place = Place(label, node.path, node.entity.__name__, node.subset)
-        self._declared = node.columns | {edge.key for edge in node.edges}
+    def __init__(self, label: str, node: Node, tree_key: str | None) -> None:
+        self._place = Place(label, node.path, node.entity.__name__, node.subset, tuple(node.frontier.items()))
+        self._node = node
+        self._tree_key = tree_key
         self._seals: dict[type[Any], Seal] = {}
+
+    def _declared(self, kind: type[Any]) -> frozenset[str]:
+        """Return what the plan declares for objects of a class here, in branches for its base classes too."""
+        declared = set(self._node.columns) | {edge.key for edge in self._node.edges}
+        if self._tree_key is not None:
+            declared.add(self._tree_key)
+        waiting = list(self._node.branches)
+        while waiting:
+            branch = waiting.pop()
+            if issubclass(kind, branch.entity):
+                declared |= branch.columns | {edge.key for edge in branch.edges}
+                waiting += branch.branches
+        return frozenset(declared)
+
+    def _partial(self, kind: type[Any]) -> frozenset[str]:
+        """Return the collections here that may hold a part of their rows."""
+        places = [self._node, *self._node.branches]
+        edges = [edge for place in places if issubclass(kind, place.entity) for edge in place.edges]
+        return frozenset(edge.key for edge in edges if edge.shape.partial and not edge.cardinality.to_one)
 
     def seal(self, objects: Iterable[object]) -> None:
         """Seal each object; the outermost place that an object was found at has the say."""
@@ -161,5 +214,5 @@ class Sealer:
             kind: Any = type(entity)
             seal = seals.get(kind)
             if seal is None:
-                seal = seals[kind] = restore_seal(kind, self._place, self._declared)
+                seal = seals[kind] = restore_seal(kind, self._place, self._declared(kind), self._partial(kind))
             install_loaders(entity, seal)

@@ -4,82 +4,27 @@ A statement is built once a plan and dialect, and its text is the same for any n
 arrays. Where it has none the keys are an expanding IN, in chunks as SQLAlchemy's own selectinload sends them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import attrs
-from sqlalchemy import ARRAY, ColumnElement, Dialect, any_, bindparam, func, select, tuple_, types
+from sqlalchemy import ColumnElement, Dialect, select
 from sqlalchemy.orm import aliased
 
 from loadplan import mapping
+from loadplan.entities.first_rows import first_rows
+from loadplan.entities.keys import Keys, keys_of, row_of
 from loadplan.entities.options import node_options
+from loadplan.entities.whole_tree import in_whole_tree
 from loadplan.mapping import Link, LinkKind
+from loadplan.ordering import Ordering, with_tie_breaker
 from loadplan.tree import Edge, Node, Strategy
-
-#: Keys in one expanding IN. SQLAlchemy's selectinload sends as many; SQLite takes 32,766 parameters at most.
-CHUNK = 500
 
 #: A select of any columns. SQLAlchemy 2.0 and 2.1 spell that type differently.
 AnySelect: TypeAlias = Any
 
-_KEYS = "loadplan_keys"
-
 #: Databases whose text comparison is exact, so that Python may tie text keys to each other.
 _EXACT_TEXT = frozenset({"postgresql", "sqlite"})
-
-_ARRAY_ITEMS = (
-    types.Integer,
-    types.String,
-    types.Uuid,
-    types.Date,
-    types.DateTime,
-    types.Time,
-    types.Boolean,
-    types.Numeric,
-    types.LargeBinary,
-)
-
-
-@attrs.frozen(eq=False)
-class Keys:
-    """A condition "these columns are among these keys", and how the keys are bound to it.
-
-    Attributes:
-        condition: for a WHERE.
-        width: columns of a key.
-        as_arrays: one array parameter a column, any number of keys; else an expanding IN.
-    """
-
-    condition: ColumnElement[bool]
-    width: int
-    as_arrays: bool
-
-    def bind(self, keys: Sequence[Any]) -> Iterator[dict[str, Any]]:
-        """Yield the parameters of each execution that it takes to ask for ``keys``.
-
-        Args:
-            keys: distinct; scalars where ``width`` is 1, else tuples of that length.
-        """
-        if self.as_arrays:
-            columns = [keys] if self.width == 1 else zip(*keys, strict=True)
-            yield {f"{_KEYS}_{index}": list(column) for index, column in enumerate(columns)}
-            return
-        for start in range(0, len(keys), CHUNK):
-            yield {_KEYS: list(keys[start : start + CHUNK])}
-
-
-def among_keys(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> Keys:
-    """Return the condition that ``columns`` are among keys bound later."""
-    as_arrays = dialect.name == "postgresql" and all(isinstance(each.type, _ARRAY_ITEMS) for each in columns)
-    if not as_arrays:
-        left = columns[0] if len(columns) == 1 else tuple_(*columns)
-        return Keys(left.in_(bindparam(_KEYS, expanding=True)), len(columns), as_arrays=False)
-    arrays = [bindparam(f"{_KEYS}_{index}", type_=ARRAY(each.type)) for index, each in enumerate(columns)]
-    if len(columns) == 1:
-        return Keys(columns[0] == any_(arrays[0]), 1, as_arrays=True)
-    names = [f"key_{index}" for index in range(len(columns))]
-    rows = func.unnest(*arrays).table_valued(*names, name=_KEYS)
-    return Keys(tuple_(*columns).in_(select(*(rows.c[name] for name in names))), len(columns), as_arrays=True)
 
 
 @attrs.frozen(eq=False)
@@ -110,6 +55,8 @@ class FollowUp:
         in_target: the target's attributes that hold the parent's key; None where columns beside it do.
         keys: how parents' keys are bound; None where a subquery brings them.
         repeats: whether one target may come twice for one parent.
+        level_by_level: whether a whole tree takes the statement again for each of its levels.
+        how: what the statement does beyond keys, as a sentence for ``explain``; empty if nothing.
     """
 
     edge: Edge
@@ -118,12 +65,21 @@ class FollowUp:
     in_target: tuple[str, ...] | None
     keys: Keys | None
     repeats: bool
+    level_by_level: bool = False
+    how: str = ""
 
 
 def root_segment(node: Node) -> Segment:
     """Return the statement that a plan starts with, without a condition yet."""
     bare = select(node.entity)
     return Segment(node, bare.options(*node_options(node, whole=False)), bare, _repeats_rows(node))
+
+
+def branch_segment(branch: Node, dialect: Dialect) -> tuple[Segment, Keys]:
+    """Return the statement that loads what a subclass adds, and the keys of its objects."""
+    keys = keys_of([getattr(branch.entity, name) for name in mapping.primary_key(branch.mapper)], dialect)
+    bare = select(branch.entity).where(keys.condition)
+    return Segment(branch, bare.options(*node_options(branch, whole=False)), bare, _repeats_rows(branch)), keys
 
 
 def follow_up(edge: Edge, parent: Node, trail: Sequence[Edge], above: Segment, dialect: Dialect) -> FollowUp:
@@ -141,22 +97,48 @@ def follow_up(edge: Edge, parent: Node, trail: Sequence[Edge], above: Segment, d
     if link.compares_text and dialect.name not in _EXACT_TEXT:
         link = mapping.link_by_join(parent.mapper)
     target = mapping.target_entity(parent.mapper, edge.key)
-    columns, statement = _linked(link, prop, parent, target, edge.key)
+    columns, linked = _linked(link, prop, parent, target, edge.key)
+    order = _order(edge, prop, target)
     in_target = _held_by_target(link, prop, edge.target)
-    if in_target is not None:
-        statement = statement.with_only_columns(target)
-    if edge.strategy is Strategy.SUBQUERY:
-        keys = None
-        among = _among_parents(columns, link, trail, above)
+    beside = () if in_target is not None else columns
+    keys = None if edge.strategy is Strategy.SUBQUERY else keys_of(columns, dialect)
+    among = _among_parents(columns, link, trail, above) if keys is None else keys.condition
+    how, level_by_level, entity = "", False, target
+    if keys is not None and edge.shape.limit is not None:
+        rows = linked.where(*edge.shape.where)
+        level_by_level = edge.shape.depth == "all"
+        first = first_rows(rows, edge, link, keys, target, order, dialect)
+        statement, entity, how = first.statement, first.entity, first.how
+        if in_target is not None:
+            statement = statement.with_only_columns(entity, maintain_column_froms=True)
     else:
-        keys = among_keys(columns, dialect)
-        among = keys.condition
-    statement = statement.where(among)
-    if prop.order_by:
-        statement = statement.order_by(*prop.order_by)
-    options = node_options(edge.target, whole=False, entity=target)
+        if keys is not None and edge.shape.depth == "all":
+            level_by_level = link.kind is LinkKind.PARENT
+            if not level_by_level:
+                among = in_whole_tree(linked.where(*edge.shape.where), link, keys, target)
+                how = "one recursive statement for the whole tree"
+        statement = linked.with_only_columns(target, *beside).where(among, *edge.shape.where)
+        statement = statement.order_by(*(each.clause for each in order))
+    if level_by_level:
+        how = f"{how + '; ' if how else ''}the statement again for each level of the tree"
+    options = node_options(edge.target, whole=False, entity=entity)
     segment = Segment(edge.target, statement.options(*options), statement, _repeats_rows(edge.target))
-    return FollowUp(edge, segment, link.attributes, in_target, keys, repeats=link.kind is not LinkKind.TARGET)
+    return FollowUp(
+        edge,
+        segment,
+        link.attributes,
+        in_target,
+        keys,
+        repeats=link.kind is not LinkKind.TARGET,
+        level_by_level=level_by_level,
+        how=how,
+    )
+
+
+def _order(edge: Edge, prop: Any, target: Any) -> list[Ordering]:
+    """Return the order of a collection: the declared one, or the mapping's."""
+    given = edge.shape.order_by if edge.shape.order_by is not None else (prop.order_by or ())
+    return with_tie_breaker(given, target)
 
 
 def _held_by_target(link: Link, prop: Any, target: Node) -> tuple[str, ...] | None:
@@ -197,14 +179,13 @@ def _mapped(mapper: Any, column: ColumnElement[Any]) -> ColumnElement[Any]:
 def _among_parents(
     columns: Sequence[ColumnElement[Any]], link: Link, trail: Sequence[Edge], above: Segment
 ) -> ColumnElement[bool]:
-    """Return the condition that ``columns`` are keys of parents, as a subquery of the statement that brings those."""
+    """Return the condition that ``columns`` are keys of parents, by the statement that brings those as a subquery."""
     root = above.node.entity
     if not trail:
-        wanted = [getattr(root, name) for name in link.attributes]
-        parents = above.bare.with_only_columns(*wanted)
+        parents = above.bare.with_only_columns(*(getattr(root, name) for name in link.attributes))
     else:
         root_keys = [getattr(root, name) for name in mapping.primary_key(above.node.mapper)]
-        here = _row_of(root_keys).in_(above.bare.with_only_columns(*root_keys))
+        here = row_of(root_keys).in_(above.bare.with_only_columns(*root_keys))
         entity, joined = root, []
         for edge in trail:
             below = aliased(edge.target.entity)
@@ -213,11 +194,7 @@ def _among_parents(
         parents = select(*(getattr(entity, name) for name in link.attributes)).select_from(root).where(here)
         for each in joined:
             parents = parents.join(each)
-    return _row_of(columns).in_(parents)
-
-
-def _row_of(columns: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
-    return columns[0] if len(columns) == 1 else tuple_(*columns)
+    return row_of(columns).in_(parents)
 
 
 def _repeats_rows(node: Node) -> bool:

@@ -1,0 +1,124 @@
+"""Page cursors: the values of an order at one row, as an opaque text that shows if it was changed."""
+
+import base64
+import binascii
+import datetime
+import decimal
+import enum
+import hashlib
+import hmac
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from loadplan.errors import CursorError, Problem
+
+_MAC_BYTES = 12
+
+_ENCODERS: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
+    (bool, "bool", bool),
+    (int, "int", str),
+    (str, "str", str),
+    (float, "float", repr),
+    (decimal.Decimal, "decimal", str),
+    (datetime.datetime, "datetime", datetime.datetime.isoformat),
+    (datetime.date, "date", datetime.date.isoformat),
+    (datetime.time, "time", datetime.time.isoformat),
+    (datetime.timedelta, "interval", lambda value: [value.days, value.seconds, value.microseconds]),
+    (uuid.UUID, "uuid", str),
+    (bytes, "bytes", bytes.hex),
+)
+_DECODERS: dict[str, Callable[[Any], Any]] = {
+    "bool": bool,
+    "int": int,
+    "str": str,
+    "float": float,
+    "decimal": decimal.Decimal,
+    "datetime": datetime.datetime.fromisoformat,
+    "date": datetime.date.fromisoformat,
+    "time": datetime.time.fromisoformat,
+    "interval": lambda parts: datetime.timedelta(*parts),
+    "uuid": uuid.UUID,
+    "bytes": bytes.fromhex,
+}
+
+
+def encode_cursor(values: Sequence[Any], order: str, key: bytes) -> str:
+    """Return the cursor of a row.
+
+    Args:
+        values: of the order's expressions at that row.
+        order: text of the order, which is signed but not sent: a cursor of another order does not fit.
+        key: secret to sign with.
+
+    Raises:
+        TypeError: a value of a type that has no place in a cursor.
+    """
+    payload = json.dumps([_encoded(value) for value in values], separators=(",", ":"), ensure_ascii=False).encode(
+        "utf-8", "surrogatepass"
+    )
+    return base64.urlsafe_b64encode(_mac(payload, order, key) + payload).rstrip(b"=").decode()
+
+
+def decode_cursor(cursor: object, order: str, key: bytes, label: str, enums: Sequence[type | None]) -> list[Any]:
+    """Return the values that a cursor was made of.
+
+    Args:
+        cursor: from outside.
+        order: as it was made with.
+        key: as it was made with.
+        label: of the plan, for errors.
+        enums: the enum class of each expression, if it has one.
+
+    Raises:
+        CursorError: LP407, it was changed, cut short, or made for another order or with another key.
+    """
+    try:
+        if not isinstance(cursor, str) or not cursor.isascii():
+            raise _refused(label)
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+        canonical = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+        if canonical != cursor or not hmac.compare_digest(mac, _mac(payload, order, key)):
+            raise _refused(label)
+        values = json.loads(payload.decode("utf-8", "surrogatepass"))
+        return [_decoded(value, kind) for value, kind in zip(values, enums, strict=True)]
+    except (ValueError, TypeError, KeyError, LookupError, ArithmeticError, binascii.Error, RecursionError):
+        raise _refused(label) from None
+
+
+def _encoded(value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, enum.Enum):
+        return ["enum", value.name]
+    for kind, tag, encode in _ENCODERS:
+        if isinstance(value, kind):
+            return [tag, encode(value)]
+    raise TypeError(type(value).__name__)
+
+
+def _decoded(value: Any, enum_class: Any) -> Any:
+    if value is None:
+        return None
+    tag, encoded = value
+    return enum_class[encoded] if tag == "enum" else _DECODERS[tag](encoded)
+
+
+def _mac(payload: bytes, order: str, key: bytes) -> bytes:
+    secret = hashlib.blake2b(key, digest_size=32).digest()
+    order_digest = hashlib.blake2b(order.encode()).digest()
+    return hashlib.blake2b(order_digest + payload, key=secret, digest_size=_MAC_BYTES).digest()
+
+
+def _refused(label: str) -> CursorError:
+    return CursorError(
+        Problem(
+            "LP407",
+            "the cursor is not one of this listing",
+            (label,),
+            detail="it was changed or cut short, or it was made for another order or with another cursor_key.",
+            hint="pass Page.next as after=, or Page.previous as before=, with the same order_by=; else start anew.",
+        )
+    )

@@ -1,0 +1,82 @@
+"""Order expressions, taken apart: what is ordered by, in which direction, and where NULLs go."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy import ColumnElement, Dialect, UnaryExpression
+from sqlalchemy.sql import operators
+
+from loadplan import mapping
+
+
+@attrs.frozen(eq=False)
+class Ordering:
+    """One order expression.
+
+    Attributes:
+        expression: what is ordered by, without direction.
+        descending: the direction.
+        nulls_first: where NULLs were asked to go; None where the database decides.
+    """
+
+    expression: ColumnElement[Any]
+    descending: bool = False
+    nulls_first: bool | None = None
+
+    def on(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return the same order of another column, as of a subquery that hands the expression on."""
+        ordered: ColumnElement[Any] = column.desc() if self.descending else column.asc()
+        if self.nulls_first is None:
+            return ordered
+        return ordered.nulls_first() if self.nulls_first else ordered.nulls_last()
+
+    @property
+    def clause(self) -> ColumnElement[Any]:
+        """The expression to put into an ORDER BY."""
+        return self.on(self.expression)
+
+    def puts_nulls_first(self, dialect: Dialect) -> bool:
+        """Tell where NULLs go: PostgreSQL and Oracle take NULL for the largest value, the others for the smallest."""
+        if self.nulls_first is not None:
+            return self.nulls_first
+        return self.descending == (dialect.name in {"postgresql", "oracle"})
+
+
+def orderings(given: Iterable[Any]) -> list[Ordering]:
+    """Take order expressions apart."""
+    return [_ordering(each) for each in given]
+
+
+def _ordering(given: Any) -> Ordering:
+    element = given.__clause_element__() if hasattr(given, "__clause_element__") else given
+    descending, nulls_first = False, None
+    while isinstance(element, UnaryExpression) and element.modifier is not None:
+        if element.modifier is operators.desc_op:
+            descending = True
+        elif element.modifier is operators.nulls_first_op:
+            nulls_first = True
+        elif element.modifier is operators.nulls_last_op:
+            nulls_first = False
+        element = element.element
+    return Ordering(element, descending, nulls_first)
+
+
+def with_tie_breaker(given: Sequence[Any], entity: Any) -> list[Ordering]:
+    """Return the order made total: rows that tie go by their primary key, ascending.
+
+    Args:
+        given: order expressions; none at all stays no order.
+        entity: the class, or alias, whose rows are ordered.
+    """
+    found = orderings(given)
+    if not found:
+        return []
+    mapper = mapping.mapper_behind(entity)
+    named = [each.expression for each in found]
+    for name in mapping.primary_key(mapper):
+        column = getattr(entity, name)
+        element = column.__clause_element__()
+        if not any(element.compare(each) for each in named):
+            found.append(Ordering(column))
+    return found

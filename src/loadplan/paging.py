@@ -1,0 +1,166 @@
+"""Keyset pages: roots found by the values of their order, not by counting rows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import attrs
+from sqlalchemy import ColumnElement, and_, false, literal, or_, tuple_
+from sqlalchemy.orm import Session
+
+from loadplan import problems
+from loadplan.cursors import decode_cursor, encode_cursor
+from loadplan.entities.graph import Run
+from loadplan.errors import CursorError, PlanError, Problem
+from loadplan.ordering import Ordering
+from loadplan.roots import RootQuery, narrowing
+from loadplan.values import refusal
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Page(Generic[T]):
+    """One page of a listing.
+
+    Attributes:
+        items: the roots, in order.
+        next: cursor for ``after=``; None at the end.
+        previous: cursor for ``before=``; None at the beginning.
+    """
+
+    items: list[T]
+    next: str | None
+    previous: str | None
+
+
+@attrs.frozen(eq=False)
+class PageQuery:
+    """One page, ready to run.
+
+    Attributes:
+        query: the roots that are paged through.
+        order: total, in the direction that rows are read: backwards for ``before=``.
+        conditions: that keep the rows beyond the cursor.
+        size: roots a page.
+        cursor: that the page starts at, as it was given.
+        backwards: whether it goes towards the beginning.
+        key: that cursors are signed with.
+    """
+
+    query: RootQuery
+    order: Sequence[Ordering]
+    conditions: Sequence[Any]
+    size: int
+    cursor: str | None
+    backwards: bool
+    key: bytes
+
+    def run(self, session: Session, parameters: Mapping[str, Any], max_rows: int | None) -> Page[Any]:
+        """Load the page and, to know whether there is another one, the key of one root more."""
+        compiled = self.query.compiled
+        where = (*self.query.where, *self.conditions)
+        graph = compiled.narrowed(narrowing(compiled, where, self.order, self.size + 1, None))
+        values = [each.expression.label(f"loadplan_order_{index}") for index, each in enumerate(self.order)]
+        statement = graph.root.statement.add_columns(*values)
+        result = session.execute(statement, parameters)
+        rows = list(result.unique() if graph.root.unique else result)
+        rows = list({id(row[0]): row for row in rows}.values())
+        more = len(rows) > self.size
+        rows = rows[: self.size]
+        run = Run(session, compiled.tree, parameters, max_rows)
+        roots = run.counted([row[0] for row in rows], compiled.root.node.entity.__name__)
+        run.complete(graph.start, roots)
+        cursors = [self._cursor_of(row) for row in (rows[:1] + rows[-1:])]
+        return self._page(roots, cursors, more)
+
+    def _page(self, roots: list[Any], cursors: list[str], more: bool) -> Page[Any]:
+        if not roots:
+            return Page([], self.cursor if self.backwards else None, None if self.backwards else self.cursor)
+        first, last = cursors
+        if self.backwards:
+            return Page(roots[::-1], first, last if more else None)
+        return Page(roots, last if more else None, first if self.cursor is not None else None)
+
+    def _cursor_of(self, row: Any) -> str:
+        try:
+            return encode_cursor(row[1:], _order_text(self.query.total_order), self.key)
+        except TypeError as error:
+            label = self.query.compiled.tree.label
+            raise PlanError([problems.not_pageable(str(error), (label,))]) from None
+
+
+def page_of(query: RootQuery, size: int, after: str | None, before: str | None, key: bytes) -> PageQuery:
+    """Return a page, ready to run. Pure.
+
+    Raises:
+        PlanError: LP107, a size that counts nothing.
+        CursorError: LP407.
+    """
+    label = query.compiled.tree.label
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise PlanError([problems.bad_number("size", size, (label,))])
+    if after is not None and before is not None:
+        hint = "pass Page.next as after= to go on, or Page.previous as before= to go back."
+        raise CursorError(Problem("LP407", "after= and before= are given together", (label,), hint=hint))
+    dialect = query.compiled.dialect
+    order = query.total_order
+    backwards = before is not None
+    cursor = before if backwards else after
+    read = [_reversed(each, each.puts_nulls_first(dialect)) for each in order] if backwards else order
+    if cursor is None:
+        return PageQuery(query, read, (), size, None, backwards, key)
+    enums = [getattr(each.expression.type, "enum_class", None) for each in order]
+    values = decode_cursor(cursor, _order_text(order), key, label, enums)
+    for each, value in zip(order, values, strict=True):
+        if value is not None and refusal(value, each.expression.type, dialect) is not None:
+            raise CursorError(Problem("LP407", "the cursor is not one of this listing", (label,)))
+    nulls_first = [each.puts_nulls_first(dialect) for each in read]
+    return PageQuery(query, read, (_beyond(read, nulls_first, values),), size, cursor, backwards, key)
+
+
+def _reversed(ordering: Ordering, nulls_first: bool) -> Ordering:
+    """Return the opposite order; NULLs are placed by name, as the other direction may default them elsewhere."""
+    placed = None if ordering.nulls_first is None else not nulls_first
+    return Ordering(ordering.expression, not ordering.descending, placed)
+
+
+def _order_text(order: Sequence[Ordering]) -> str:
+    return ", ".join(str(each.clause) for each in order)
+
+
+def _beyond(order: Sequence[Ordering], nulls_first: Sequence[bool], values: Sequence[Any]) -> ColumnElement[bool]:
+    """Return the condition that a row comes after the one with these values."""
+    bound = [
+        None if value is None else literal(value, each.expression.type)
+        for each, value in zip(order, values, strict=True)
+    ]
+    if len({each.descending for each in order}) == 1 and not any(map(_is_nullable, order)):
+        row = tuple_(*(each.expression for each in order))
+        edge = tuple_(*(value for value in bound if value is not None))
+        if len(order) == 1:
+            return _past(order[0], False, bound[0])
+        return row < edge if order[0].descending else row > edge
+    steps = []
+    for index, (each, first, value) in enumerate(zip(order, nulls_first, bound, strict=True)):
+        same = [_equals(order[before], bound[before]) for before in range(index)]
+        steps.append(and_(*same, _past(each, first, value)))
+    return or_(*steps)
+
+
+def _equals(ordering: Ordering, value: Any) -> ColumnElement[bool]:
+    return ordering.expression.is_(None) if value is None else ordering.expression == value
+
+
+def _past(ordering: Ordering, nulls_first: bool, value: Any) -> ColumnElement[bool]:
+    """Return the condition that an expression comes after a value, wherever NULLs go."""
+    expression = ordering.expression
+    if value is None:
+        return expression.is_not(None) if nulls_first else false()
+    past: ColumnElement[bool] = expression < value if ordering.descending else expression > value
+    return or_(past, expression.is_(None)) if _is_nullable(ordering) and not nulls_first else past
+
+
+def _is_nullable(ordering: Ordering) -> bool:
+    element = ordering.expression
+    column = element.__clause_element__() if hasattr(element, "__clause_element__") else element
+    return bool(getattr(column, "nullable", True))

@@ -1,0 +1,60 @@
+"""``params=``: the values of the bindparams in a plan, checked before any SQL."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Dialect
+
+from loadplan.errors import ParameterError, Problem, did_you_mean, shown
+from loadplan.tree import Parameter
+from loadplan.values import refusal
+
+
+def read_parameters(
+    label: str, declared: Iterable[Parameter], given: Mapping[str, Any] | None, dialect: Dialect
+) -> dict[str, Any]:
+    """Return the parameters to execute with.
+
+    Args:
+        label: of the plan, for errors.
+        declared: every bindparam of the plan and of the fetch.
+        given: by the caller.
+        dialect: decides what a type can hold.
+
+    Raises:
+        ParameterError: LP405, one is missing, unknown, or cannot be compared with its column.
+    """
+    known = {parameter.name: parameter for parameter in declared}
+    values = dict(given or {})
+    for name in values:
+        if name not in known:
+            hint = did_you_mean(str(name), known, "Parameters")
+            raise ParameterError(Problem("LP405", f"there is no parameter {shown(name)}", (label,), hint=hint))
+    for parameter in known.values():
+        if parameter.name in values:
+            _check(label, parameter, values[parameter.name], dialect)
+        elif parameter.required:
+            raise ParameterError(
+                Problem(
+                    "LP405",
+                    f"parameter '{parameter.name}' has no value",
+                    (label,),
+                    hint=f"pass params={{'{parameter.name}': ...}} with the fetch.",
+                )
+            )
+    return values
+
+
+def _check(label: str, parameter: Parameter, value: Any, dialect: Dialect) -> None:
+    if parameter.expanding and not isinstance(value, list | tuple | set | frozenset):
+        raise _refused(label, parameter, value, f"it takes a list, not {type(value).__name__}")
+    for each in value if parameter.expanding else (value,):
+        reason = None if each is None else refusal(each, parameter.type, dialect)
+        if reason is not None:
+            raise _refused(label, parameter, each, reason)
+
+
+def _refused(label: str, parameter: Parameter, value: Any, reason: str) -> ParameterError:
+    return ParameterError(
+        Problem("LP405", f"{shown(value)} cannot be parameter '{parameter.name}'", (label,), detail=f"{reason}.")
+    )

@@ -1,0 +1,55 @@
+"""Declarations back to the code that would build them, for ``repr`` and for hints in errors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import BinaryExpression, BindParameter, ClauseElement, UnaryExpression
+from sqlalchemy.orm import QueryableAttribute
+from sqlalchemy.sql import operators
+
+from loadplan.sqlalchemy_internals import attribute_behind
+
+_BINARY = {
+    operators.eq: "==",
+    operators.ne: "!=",
+    operators.lt: "<",
+    operators.le: "<=",
+    operators.gt: ">",
+    operators.ge: ">=",
+}
+_METHODS = {
+    operators.desc_op: "desc",
+    operators.asc_op: "asc",
+    operators.nulls_first_op: "nulls_first",
+    operators.nulls_last_op: "nulls_last",
+}
+
+
+def call_source(name: str, positional: Sequence[object], keywords: Mapping[str, object]) -> str:
+    """Return the code of a call; keywords that are None are left out."""
+    given = [f"{key}={source(value)}" for key, value in keywords.items() if value is not None]
+    return f"{name}({', '.join([*map(source, positional), *given])})"
+
+
+def source(value: Any) -> str:
+    """Return the code that would build ``value``; SQL in angle brackets where an expression no longer tells."""
+    if isinstance(value, QueryableAttribute):
+        return f"{value.class_.__name__}.{value.key}"
+    if isinstance(value, type):
+        return value.__name__
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(source, value))}]"
+    return _expression(value) if isinstance(value, ClauseElement) else repr(value)
+
+
+def _expression(value: ClauseElement) -> str:
+    attribute = attribute_behind(value)
+    if attribute is not None:
+        return f"{attribute[0].__name__}.{attribute[1]}"
+    if isinstance(value, BindParameter):
+        return repr(value.value) if value.unique else f"bindparam({value.key!r})"
+    if isinstance(value, UnaryExpression) and value.modifier in _METHODS:
+        return f"{_expression(value.element)}.{_METHODS[value.modifier]}()"
+    if isinstance(value, BinaryExpression) and value.operator in _BINARY:
+        return f"{_expression(value.left)} {_BINARY[value.operator]} {_expression(value.right)}"
+    return f"<{value}>"
