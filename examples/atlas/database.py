@@ -37,9 +37,7 @@ def ignore_progress(_table: str, _done: int, _total: int) -> None:
     """Tell nobody."""
 
 
-async def ensure_atlas(
-    engine: AsyncEngine, *, fresh: bool = False, progress: Progress = ignore_progress
-) -> bool:
+async def ensure_atlas(engine: AsyncEngine, *, fresh: bool = False, progress: Progress = ignore_progress) -> bool:
     """Load the atlas unless it is there already.
 
     Safe to call from several processes at a time: the first one loads, the others wait for it.
@@ -102,9 +100,7 @@ async def copy_rows(connection: AsyncConnection, rows: AtlasRows, progress: Prog
     for table, table_rows in rows.by_table():
         done = 0
         for batch in batches(table_rows):
-            await driver.copy_records_to_table(
-                table, schema_name=SCHEMA, columns=batch[0]._fields, records=batch
-            )
+            await driver.copy_records_to_table(table, schema_name=SCHEMA, columns=batch[0]._fields, records=batch)
             done += len(batch)
             progress(table, done, len(table_rows))
 

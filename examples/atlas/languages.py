@@ -39,6 +39,4 @@ wof Gambian Wolof; wuu Wu; xal Kalmyk; xh Xhosa; yao Yao; yap Yapese; yka Yakan;
 za Zhuang; zh Chinese; zu Zulu
 """
 
-LANGUAGE_NAMES = {
-    code: name for code, _, name in (entry.strip().partition(" ") for entry in _NAMES.split(";"))
-}
+LANGUAGE_NAMES = {code: name for code, _, name in (entry.strip().partition(" ") for entry in _NAMES.split(";"))}

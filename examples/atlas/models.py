@@ -18,14 +18,14 @@ class Base(DeclarativeBase):
     """All tables of the atlas, in the schema ``atlas``; ``str`` is ``text`` here."""
 
     metadata = MetaData(schema="atlas", naming_convention=NAMING)
-    type_annotation_map = {str: Text()}  # noqa: RUF012 - SQLAlchemy reads it from the class
+    type_annotation_map = {str: Text()}
 
 
 country_language = Table(
     "country_language",
     Base.metadata,
-    Column("country_iso", ForeignKey("country.iso"), primary_key=True),
-    Column("language_code", ForeignKey("language.code"), primary_key=True, index=True),
+    Column("country_iso", Text, ForeignKey("country.iso"), primary_key=True),
+    Column("language_code", Text, ForeignKey("language.code"), primary_key=True, index=True),
     Column("rank", Integer, nullable=False, server_default="1", comment="1 is spoken most"),
 )
 """Which languages a country speaks, the most spoken one first."""
@@ -33,8 +33,8 @@ country_language = Table(
 country_neighbour = Table(
     "country_neighbour",
     Base.metadata,
-    Column("country_iso", ForeignKey("country.iso"), primary_key=True),
-    Column("neighbour_iso", ForeignKey("country.iso"), primary_key=True, index=True),
+    Column("country_iso", Text, ForeignKey("country.iso"), primary_key=True),
+    Column("neighbour_iso", Text, ForeignKey("country.iso"), primary_key=True, index=True),
 )
 """Land borders. Each border is two rows, one from either side."""
 

@@ -1,7 +1,7 @@
 """How the tour looks: everything that knows about rich."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, RenderableType
@@ -17,6 +17,7 @@ from rich.tree import Tree
 from atlas import database
 from atlas.models import Continent, Country
 from atlas.statements import Statement
+from loadplan import ExplainedEdge, Explanation
 
 COUNTRIES_SHOWN = 4
 NAMES_SHOWN = 6
@@ -42,7 +43,7 @@ class Page:
         self.console.print()
 
     @contextmanager
-    def bars(self) -> Iterator[database.Progress]:
+    def bars(self) -> Generator[database.Progress, None, None]:
         """Show a bar for each table that is loaded; nothing where none is."""
         columns = (TextColumn("  {task.description:<17}"), BarColumn(bar_width=40), MofNCompleteColumn())
         bars = Progress(*columns, console=self.console)
@@ -64,7 +65,24 @@ class Page:
 
 def python(source: str) -> Syntax:
     """Colour Python."""
-    return Syntax(source.strip(), "python", background_color="default")
+    return Syntax(source.strip(), "python", theme="ansi_dark", background_color="default")
+
+
+def explanation_tree(explanation: Explanation) -> Tree:
+    """Draw the edges of a plan, each with its strategy and the reason for it."""
+    tree = Tree(f"[bold]{explanation.entity}[/bold]  [dim]statement 1[/dim]", guide_style="cyan")
+    add_edges(tree, explanation.edges)
+    return tree
+
+
+def add_edges(branch: Tree, edges: Sequence[ExplainedEdge]) -> None:
+    """Add edges with those below them."""
+    for edge in edges:
+        below = branch.add(
+            f"[bold]{edge.name}[/bold]  [dim]{edge.cardinality}[/dim]  [green]{edge.strategy}[/green]"
+            f"[dim], statement {edge.statement}[/dim]\n{escape(edge.reason)}"
+        )
+        add_edges(below, edge.edges)
 
 
 def continent_tree(continent: Continent) -> Tree:
@@ -86,8 +104,7 @@ def continent_tree(continent: Continent) -> Tree:
 def add_country(tree: Tree, country: Country) -> None:
     """Add a country with its capital, languages, neighbours and largest cities."""
     branch = tree.add(
-        f"[bold]{escape(country.name)}[/bold]  "
-        f"[dim]{people(country.population)} people, {country.area_km2:,} km²[/dim]"
+        f"[bold]{escape(country.name)}[/bold]  [dim]{people(country.population)} people, {country.area_km2:,} km²[/dim]"
     )
     largest = [f"{city.name} {people(city.population)}" for city in country.cities[:CITIES_SHOWN]]
     add_fact(branch, "capital", country.capital.name if country.capital else "none")
@@ -128,25 +145,26 @@ def people(number: int) -> str:
 def statement_table(statements: Sequence[Statement]) -> Table:
     """List the statements with their rows and times."""
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("#", style="dim")
     table.add_column("rows", justify="right")
     table.add_column("ms", justify="right")
     table.add_column("SQL")
-    for number, statement in enumerate(statements):
-        if number:
+    for number, statement in enumerate(statements, start=1):
+        if number > 1:
             table.add_row()
-        sql = Syntax(shorten_sql(statement.sql), "sql", background_color="default", word_wrap=True)
-        table.add_row(f"{statement.rows:,}", f"{statement.seconds * 1e3:.1f}", sql)
+        sql = Syntax(shorten_sql(statement.sql), "postgresql", theme="ansi_dark", word_wrap=True)
+        table.add_row(str(number), f"{statement.rows:,}", f"{statement.seconds * 1e3:.1f}", sql)
     return table
 
 
 def shorten_sql(sql: str) -> str:
     """Leave out the casts of parameters, cut long lists of them, and give each clause a line."""
-    sql = re.sub(r"(\$\d+)::\w+", r"\1", sql)
+    sql = re.sub(r"(\$\d+)::\w+(?:\[\])?", r"\1", sql)
     sql = re.sub(r"(\$\d+), (?:\$\d+, )+(\$\d+)", r"\1, … \2", sql)
     return re.sub(r"\s+(FROM|(?:LEFT OUTER )?JOIN|WHERE|ORDER BY|LIMIT)\b", r"\n\1", sql)
 
 
 def error_panel(error: Exception) -> Panel:
     """Frame an error as it reads."""
-    words = Text(f"{type(error).__name__}: ", style="bold red").append(str(error), style="default")
-    return Panel(words, border_style="red", expand=False)
+    title = Text(type(error).__name__, style="bold red")
+    return Panel(Text(str(error)), title=title, title_align="left", border_style="red", expand=False)

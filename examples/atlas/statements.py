@@ -1,7 +1,7 @@
 """Watch the SQL that an engine sends: its text, its rows and its time."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ class Statement:
 
 
 @contextmanager
-def watch(engine: AsyncEngine) -> Iterator[list[Statement]]:
+def watch(engine: AsyncEngine) -> Generator[list[Statement], None, None]:
     """Collect the statements that the engine sends inside the ``with`` block, one task at a time."""
     statements: list[Statement] = []
     started = 0.0

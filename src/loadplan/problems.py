@@ -181,7 +181,8 @@ def no_relationship(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at
         )
     if owner is not None and not mapper.isa(owner):
         there = _name(owner)
-        routes = [prop.key for prop in mapper.relationships if prop.mapper.isa(owner)]
+        leads = key in owner.relationships
+        routes = [prop.key for prop in mapper.relationships if leads and prop.mapper.isa(owner)]
         return Problem(
             "LP201",
             f"'{here}' has no relationship '{there}.{key}'",

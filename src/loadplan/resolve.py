@@ -273,7 +273,7 @@ class _Resolver:
         shape = Shape(first.where or (), first.order_by, first.limit, first.depth)
         self.found.extend(_shape_problems(mapper, prop, shape, first.strategy, at))
         target_path = (*path, name)
-        if isinstance(first.depth, int) and first.depth > 1:
+        if isinstance(first.depth, int) and first.depth > 1 and prop.mapper.isa(prop.parent):
             below = tuple(attrs.evolve(item, depth=first.depth - 1) for item in items)
             parts.append(_Part(below, None, None, says_columns=False))
         keys = mapping.key_columns(prop, prop.mapper) if first.depth == "all" else frozenset()

@@ -81,14 +81,14 @@ async def test_every_continent(atlas_url: URL, atlas_engine: AsyncEngine, contin
     assert "LP401" in shown
 
 
-async def test_the_command(atlas_url: URL, atlas_engine: AsyncEngine) -> None:
-    """The command of the README finds its modules from any folder and takes a server by environment."""
+async def test_the_command(atlas_url: URL, atlas_engine: AsyncEngine, tmp_path: Path) -> None:
+    """The README's command finds its modules from any folder and takes a server from the environment."""
     await ensure_atlas(atlas_engine)
     dsn = atlas_url.set(drivername="postgresql").render_as_string(hide_password=False)
     done = subprocess.run(  # noqa: S603, ASYNC221 - our own script; nothing else runs meanwhile
         [sys.executable, str(DEMO), "--continent", "SA"],
         env=os.environ | {"LOADPLAN_DEMO_DSN": dsn, "COLUMNS": "100"},
-        cwd="/",
+        cwd=tmp_path,
         capture_output=True,
         encoding="utf-8",
         check=False,

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 from sqlalchemy import Dialect
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper, Session, object_session
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.collections import collection_adapter
 
@@ -168,7 +168,7 @@ class Batches(Generic[T]):
             self._last = mapping.identity_of(part[-1])
         run = Run(session, self._graph.tree, self._parameters, self._max_rows)
         run.complete(self._graph.start, run.counted(roots, self._graph.root.node.entity.__name__))
-        session.expunge_all()
+        run.detach()
         return roots
 
 
@@ -257,6 +257,13 @@ class Run:
         self._load_below(start, roots, [self._parameters])
         for stop, objects in reversed(self._visits):
             stop.sealer.seal(objects)
+
+    def detach(self) -> None:
+        """Take all that was found out of a session that goes on: ``expunge_all`` would end the walk that it is in."""
+        for _, objects in self._visits:
+            for each in objects:
+                if object_session(each) is self._session:
+                    self._session.expunge(each)
 
     def entities(self, segment: Segment, parameters: Parameters, name: str, *, is_bounded: bool = False) -> list[Any]:
         """Execute a statement and return its entities, each once where a join repeats them."""

@@ -62,7 +62,7 @@ class Seal(dict[str, "SealedAttribute"]):
         }
         super().__init__(sealed)
         self.dynamic = {
-            prop.key: SealedAttribute(prop.key, entity.__name__, place, is_column=False)
+            prop.key: SealedAttribute(prop.key, entity.__name__, place, is_column=False, is_dynamic=True)
             for prop in mapper.relationships
             if prop.lazy == "dynamic"
         }
@@ -119,6 +119,7 @@ class SealedAttribute:
     owner: str
     place: Place
     is_column: bool
+    is_dynamic: bool = False
 
     def __call__(self, state: InstanceState[Any], passive: PassiveFlag) -> Any:
         """Raise :class:`NotLoaded`, unless SQLAlchemy itself asks and may not, or must not, be refused."""
@@ -141,6 +142,8 @@ class SealedAttribute:
 
     def _hint(self) -> str:
         name = f"{self.owner}.{self.key}"
+        if self.is_dynamic:
+            return 'it is mapped lazy="dynamic", which no plan can load; add the object to a session and query it there'
         depth = dict(self.place.frontier).get(self.key)
         if depth is not None:
             return f'depth {depth} ends here; give load({name}) a greater depth=, or depth="all"'

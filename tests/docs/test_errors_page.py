@@ -1,0 +1,33 @@
+"""docs/errors.md and the source speak of the same error codes."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CODE = re.compile(r"\bLP\d{3}\b")
+
+
+def codes_in_source() -> set[str]:
+    return {code for module in (ROOT / "src").rglob("*.py") for code in CODE.findall(module.read_text("utf-8"))}
+
+
+def headings() -> list[str]:
+    return re.findall(r"^### (LP\d{3})$", (ROOT / "docs" / "errors.md").read_text("utf-8"), re.MULTILINE)
+
+
+def test_every_code_has_its_paragraph() -> None:
+    """The source and the page know the same codes."""
+    source = codes_in_source()
+    assert len(source) > 10
+    assert set(headings()) == source
+
+
+def test_paragraphs_are_in_order_and_once() -> None:
+    """Each code has one heading, and they ascend."""
+    assert headings() == sorted(set(headings()))
+
+
+def test_pages_name_no_code_that_is_not() -> None:
+    """Whatever page mentions a code, the source knows it."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    assert {code for page in pages for code in CODE.findall(page.read_text("utf-8"))} <= codes_in_source()

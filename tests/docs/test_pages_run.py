@@ -1,0 +1,126 @@
+"""Every Python block of the README and of docs/ runs, and prints what the page says it prints.
+
+The blocks of a page are one program, in the order of the page. Blocks with a file name as their title are files: the
+mapping ``blog.py`` is imported, other ones run as scripts. All other blocks may await at top level, and find there what
+the start has made: ``engine``, on PostgreSQL with the rows of the start, and the names of ``blog`` and ``loadplan``.
+"""
+
+import ast
+import contextlib
+import doctest
+import importlib
+import inspect
+import io
+import subprocess
+import sys
+import traceback
+import types
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pages import Block, python_blocks
+from sqlalchemy import URL, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+import loadplan
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+
+FILES = {block.title: block for block in python_blocks(README) if block.title is not None}
+
+
+def page_id(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.fixture
+def blog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
+    """The mapping of the start, imported afresh."""
+    for name, block in FILES.items():
+        (tmp_path / name).write_text(block.code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    module = importlib.import_module("blog")
+    yield module
+    del sys.modules["blog"]
+
+
+@pytest.fixture
+async def blog_engine(server_url: URL, blog: types.ModuleType) -> AsyncIterator[AsyncEngine]:
+    """A database of the page's own, with the rows of the start."""
+    name = f"loadplan_page_{uuid.uuid4().hex[:12]}"
+    admin = create_async_engine(server_url, isolation_level="AUTOCOMMIT")
+    async with admin.connect() as connection:
+        await connection.execute(text(f"CREATE DATABASE {name}"))
+    engine = create_async_engine(server_url.set(database=name))
+    async with engine.begin() as connection:
+        await connection.run_sync(blog.Base.metadata.create_all)
+    async with AsyncSession(engine) as session:
+        ada = blog.User(id=1, name="Ada", email="ada@example.org")
+        bob = blog.User(id=2, name="Bob", email="bob@example.org")
+        engines = blog.Post(id=1, title="Engines", author=ada)
+        notes = blog.Post(id=2, title="Notes", author=ada)
+        session.add_all([engines, notes, blog.Comment(id=1, text="First!", post=engines, author=bob)])
+        await session.commit()
+    yield engine
+    await engine.dispose()
+    async with admin.connect() as connection:
+        await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    await admin.dispose()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(python_blocks(page))], ids=page_id)
+async def test_blocks_run(page: Path, blog: types.ModuleType, blog_engine: AsyncEngine) -> None:
+    """Each block does, and prints or raises, what the page says."""
+    names: dict[str, Any] = {name: value for name, value in vars(blog).items() if isinstance(value, type)}
+    names |= {name: getattr(loadplan, name) for name in loadplan.__all__}
+    names |= {"__name__": "page", "engine": blog_engine}
+    for block in python_blocks(page):
+        if block.title is None:
+            assert_shows(block, await output_of(block, names))
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "blog.py"])
+def test_scripts_run(name: str, blog: types.ModuleType, tmp_path: Path) -> None:
+    """A script of the start does what the page says, in a folder where the start's files lie."""
+    done = subprocess.run([sys.executable, name], cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    assert_shows(FILES[name], done.stdout)
+
+
+def test_there_is_something_to_run() -> None:
+    """The start has its two files, and the pages have blocks that say what they print."""
+    assert set(FILES) == {"blog.py", "start.py"}
+    assert sum(block.shown is not None for page in PAGES for block in python_blocks(page)) > 10
+
+
+async def output_of(block: Block, names: dict[str, Any]) -> str:
+    """Run a block, and return what it prints, with the error it ends with, as Python would print that."""
+    tree = ast.parse("\n" * (block.line - 1) + block.code)
+    code = compile(tree, str(block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        try:
+            awaitable = eval(code, names)  # noqa: S307 - the pages are ours
+            if inspect.isawaitable(awaitable):
+                await awaitable
+        except Exception as error:
+            if block.shown is None:
+                raise
+            printed.write("".join(traceback.format_exception_only(error)))
+    return printed.getvalue()
+
+
+def assert_shows(block: Block, output: str) -> None:
+    """Compare what a block printed with what the page shows; ``...`` there stands for anything."""
+    where = f"{page_id(block.page)}:{block.line}"
+    if block.shown is None:
+        assert output == "", f"{where} prints what the page does not show"
+    else:
+        same = doctest.OutputChecker().check_output(block.shown, output, doctest.ELLIPSIS)
+        assert same, f"{where} shows\n{block.shown}\nbut prints\n{output}"
