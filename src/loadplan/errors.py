@@ -172,6 +172,6 @@ def shown(given: object) -> str:
     """Return the value for a message, shortened: it may come from outside and be of any size."""
     try:
         text = repr(given)
-    except ValueError:  # an int of more than 4,300 digits refuses to be printed
+    except Exception:  # an int of more than 4,300 digits refuses to be printed, and so may anything from outside
         text = f"<{type(given).__name__}>"
     return text if len(text) <= 80 else f"{text[:77]}..."

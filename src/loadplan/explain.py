@@ -134,7 +134,8 @@ def _sql(statement: Select[tuple[object]], dialect: Dialect) -> str:
 
 
 def _explained_columns(stop: Stop) -> tuple[str, ...] | None:
-    return tuple(sorted(stop.node.columns)) if stop.node.restricted else None
+    node = stop.node
+    return tuple(sorted(node.columns)) if node.columns != mapping.default_columns(node.mapper) else None
 
 
 def _explained_edges(stop: Stop, statement: int, numbers: dict[int, int]) -> Iterator[ExplainedEdge]:

@@ -28,6 +28,11 @@ class IdentityReader:
     label: str
     dialect: Dialect
 
+    @property
+    def exact(self) -> bool:
+        """Whether equal keys are equal in Python too: a type of the application's own may normalise its values."""
+        return mapping.is_exact(self.mapper.primary_key)
+
     def read(self, given: object) -> Identity:
         """Return the primary key's values in the order of the mapping.
 

@@ -99,7 +99,7 @@ class Loader:
         def prepare(compiled: CompiledGraph[T]) -> Work[list[T]]:
             one = by_id(compiled)
             bound = {**one.parameters(params), **one.bind(id)}
-            graph = one.graph.narrowed(locking(plan, for_update)) if for_update else one.graph
+            graph = one.graph.narrowed(locking(plan, for_update)) if _locks(for_update) else one.graph
             return lambda session: graph.run(session, bound, self._max_rows)
 
         found = await self._run(plan, prepare, for_update=for_update)
@@ -200,7 +200,7 @@ class Loader:
             query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
             bound = query.parameters(params)
             graph = query.graph(limit, offset)
-            if for_update:
+            if _locks(for_update):
                 graph = graph.narrowed(locking(plan, for_update))
             return lambda session: graph.run(session, bound, self._max_rows, limit)
 
@@ -311,11 +311,15 @@ class Loader:
     ) -> R:
         """Compile, let ``prepare`` check its input and build the work, and only then open a connection."""
         private = private_session(self._bind, snapshot=self._snapshot)
-        if for_update and not private.in_transaction_of_caller:
+        if _locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
         compiled = compile_graph(plan, private.dialect(resolve_plan(plan).root.mapper))
         work = prepare(compiled)
         return await private.run(work, compiled.mappers, statements=1 + len(compiled.later))
+
+
+def _locks(for_update: ForUpdate) -> bool:
+    return isinstance(for_update, Mapping) or bool(for_update)
 
 
 def _lock_without_transaction(plan: LoadPlan[Any]) -> LoaderError:

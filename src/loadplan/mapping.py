@@ -2,7 +2,7 @@
 
 import enum
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import FunctionType, MethodType
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.exc import UnmappedColumnError
 from sqlalchemy.sql.visitors import iterate
 
-from loadplan.sqlalchemy_internals import declared_arguments
+from loadplan.sqlalchemy_internals import declared_arguments, keyed_by
 from loadplan.tree import Cardinality
 
 #: ``lazy=`` settings whose attribute is a handle to query with, never a loaded value.
@@ -295,6 +295,7 @@ def back_reference(prop: RelationshipProperty[Any]) -> str | None:
         or reverse.direction is not RelationshipDirection.MANYTOONE
         or reverse.uselist
         or {(remote, local) for local, remote in _pairs(prop)} != set(_pairs(reverse))
+        or not (_equated_pairs(reverse) or reverse.primaryjoin.compare(prop.primaryjoin))
     ):
         return None
     return reverse.key
@@ -389,6 +390,30 @@ def key_columns(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> frozens
     return frozenset(key for key in keys if key is not None)
 
 
+def collection_key_columns(prop: RelationshipProperty[Any]) -> frozenset[str]:
+    """Return the target's columns that a dictionary collection keys it by; all of them where that is not known."""
+    target = prop.mapper
+    everything = default_columns(target)
+    names = keyed_by(prop)
+    columns = [columns_behind(target, name) for name in names] if names is not None else [None]
+    return frozenset().union(*(everything if each is None else each for each in columns))
+
+
+def missing_targets(mapper: Mapper[Any]) -> list[str]:
+    """Return relationships around a class whose target is named by a name that nothing has yet."""
+    mappers = list(mapper.registry.mappers)
+    known = {each.class_.__name__ for each in mappers}
+    return [
+        f"'{each.class_.__name__}.{relationship.key}' leads to '{relationship.argument}'"
+        for each in mappers
+        if not each.configured
+        for relationship in _unconfigured_relationships(each)
+        if isinstance(relationship.argument, str)
+        and relationship.argument.replace(".", "_").isidentifier()
+        and relationship.argument.rpartition(".")[2] not in known
+    ]
+
+
 def _pairs(prop: RelationshipProperty[Any]) -> list[tuple[ColumnElement[Any], ColumnElement[Any]]]:
     return cast("list[tuple[ColumnElement[Any], ColumnElement[Any]]]", list(prop.local_remote_pairs or ()))
 
@@ -421,6 +446,11 @@ _EXACT = (
     types.Numeric,
     types.LargeBinary,
 )
+
+
+def is_exact(columns: Iterable[ColumnElement[Any]]) -> bool:
+    """Tell whether values of these columns are equal in SQL exactly where they are equal in Python."""
+    return all(_same_in_python(column, column) for column in columns)
 
 
 def _same_in_python(left: ColumnElement[Any], right: ColumnElement[Any]) -> bool:

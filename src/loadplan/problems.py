@@ -292,6 +292,17 @@ def joined_in_stream(label: str, edge: Edge) -> Problem:
     )
 
 
+def mapping_incomplete(mapper: Mapper[Any], missing: Sequence[str], at: At) -> Problem:
+    """A class that the mapping names has not been imported."""
+    return Problem(
+        "LP208",
+        f"the mapping around '{_name(mapper)}' is not complete",
+        at,
+        detail=f"{'; '.join(missing)}, and no mapped class has that name yet.",
+        hint="import the module of that class before the plan is used.",
+    )
+
+
 def mapping_broken(mapper: Mapper[Any], error: Exception, at: At) -> Problem:
     """SQLAlchemy cannot configure the mappers."""
     return Problem(
@@ -354,6 +365,17 @@ def strategy_cannot(prop: RelationshipProperty[Any], strategy: str, word: str, a
         f"strategy={strategy!r} cannot serve {word}= of '{_name(prop.parent)}.{prop.key}'",
         at,
         hint="leave strategy= out, or use 'selectin': a statement of its own can.",
+    )
+
+
+def self_loading_subclasses(prop: RelationshipProperty[Any], strategy: str, at: At) -> Problem:
+    """A forced join with a class whose subclasses load relationships by themselves."""
+    return Problem(
+        "LP214",
+        f"strategy={strategy!r} cannot serve '{_name(prop.parent)}.{prop.key}'",
+        at,
+        detail=f"subclasses of '{_name(prop.mapper)}' load relationships by themselves, which a join cannot stop.",
+        hint="leave strategy= out: a statement of its own can.",
     )
 
 

@@ -55,6 +55,9 @@ def check_early(plan: LoadPlan[Any]) -> None:
 
 
 def _configure(mapper: Mapper[Any], plan: LoadPlan[Any]) -> None:
+    if missing := mapping.missing_targets(mapper):
+        # trying would leave mappers that never work again
+        raise PlanError([problems.mapping_incomplete(mapper, missing, (plan.label,))])
     try:
         mapper.registry.configure(cascade=True)
     except SQLAlchemyError as error:
@@ -193,12 +196,13 @@ class _Resolver:
         if branch_of is not None:
             default -= {prop.key for prop in mapping.column_attributes(branch_of.mapper)}
         columns = self.columns(mapper, parts, default, at) | mapping.required_columns(mapper) | keys
-        columns &= {prop.key for prop in mapping.column_attributes(mapper)}
+        loadable = {prop.key for prop in mapping.column_attributes(mapper)}
+        columns &= loadable
         node = Node(
             mapper=mapper,
             path=path,
             columns=columns,
-            restricted=columns != mapping.default_columns(mapper),
+            restricted=not columns == loadable == mapping.default_columns(mapper),
             subset=next((word for word in ("only", "defer") for part in parts if getattr(part, word)), None),
             edges=tuple(edges),
         )
@@ -276,7 +280,9 @@ class _Resolver:
         if isinstance(first.depth, int) and first.depth > 1 and prop.mapper.isa(prop.parent):
             below = tuple(attrs.evolve(item, depth=first.depth - 1) for item in items)
             parts.append(_Part(below, None, None, says_columns=False))
-        keys = mapping.key_columns(prop, prop.mapper) if first.depth == "all" else frozenset()
+        keys = mapping.collection_key_columns(prop)
+        if first.depth == "all":
+            keys |= mapping.key_columns(prop, prop.mapper)
         target = self.node(prop.mapper, parts, target_path, at, keys=keys)
         if first.depth == 1:
             target = attrs.evolve(target, frontier={prop.key: _run_length(target_path)})
@@ -382,6 +388,8 @@ def _shape_problems(
         yield problems.limit_without_order(prop, at)
     if shape.depth is not None and not (prop.mapper.isa(prop.parent) and mapper.isa(prop.parent)):
         yield problems.not_a_tree(prop, at)
+    if strategy in {"joined", "inner"} and any(True for _ in mapping.subclass_eager_relationships(prop.mapper)):
+        yield problems.self_loading_subclasses(prop, strategy, at)
     for word in _NEEDS_OWN_STATEMENT.get(strategy or "", ()):
         given = getattr(shape, word)
         if given is not None and not (word == "depth" and given != "all"):

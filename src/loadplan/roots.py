@@ -46,6 +46,7 @@ class ById:
 class ByIds:
     """A graph narrowed to many roots by primary key."""
 
+    compiled: CompiledGraph[Any]
     graph: CompiledGraph[Any]
     reader: IdentityReader
     keys: Keys
@@ -63,7 +64,22 @@ class ByIds:
         for bound in self.keys.bind(keys):
             for root in self.graph.run(session, {**parameters, **bound}, max_rows):
                 found[mapping.identity_of(root)] = root
+        if not self.reader.exact:
+            self._look_again(session, [each for each in identities if each not in found], parameters, found)
         return found
+
+    def _look_again(
+        self,
+        session: Session,
+        missing: Sequence[Identity],
+        parameters: Mapping[str, Any],
+        found: dict[Identity, Any],
+    ) -> None:
+        """Ask one by one for ids that the database may take for equal to keys that Python does not."""
+        one = by_id(self.compiled)
+        for identity in missing:
+            for root in one.graph.run(session, {**parameters, **one.bind(identity)}):
+                found[identity] = root
 
 
 def by_id(compiled: CompiledGraph[Any]) -> ById:
@@ -85,7 +101,7 @@ def by_ids(compiled: CompiledGraph[Any]) -> ByIds:
     if found is None:
         keys = keys_of(root_key(compiled.root.node), compiled.dialect)
         graph = compiled.narrowed(lambda statement: statement.where(keys.condition))
-        found = compiled.variants["by ids"] = ByIds(graph, _reader(compiled), keys)
+        found = compiled.variants["by ids"] = ByIds(compiled, graph, _reader(compiled), keys)
     return found
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, a
 from sqlalchemy.orm import Mapper, Session
 
 from loadplan.errors import LoaderError, Problem
-from loadplan.sqlalchemy_internals import copy_listeners, has_transaction_hooks
+from loadplan.sqlalchemy_internals import chosen_isolation, copy_listeners, has_transaction_hooks
 
 R = TypeVar("R")
 
@@ -116,10 +116,11 @@ class _OwnSession(PrivateSession):
 
     @property
     def in_transaction_of_caller(self) -> bool:
-        return isinstance(self.session.bind, AsyncConnection)
+        bind = self.session.bind
+        return isinstance(bind, AsyncConnection) and bind.in_transaction()
 
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
-        return self.session.get_bind(mapper=mapper).dialect
+        return self.session.sync_session.get_bind(mapper=mapper).dialect
 
     async def _in_greenlet(self, work: Callable[[], R]) -> R:
         return await self.session.run_sync(lambda _: work())
@@ -151,6 +152,8 @@ class _OwnSession(PrivateSession):
             return None if has_transaction_hooks(session, engine) else {"isolation_level": "AUTOCOMMIT"}
         if not self.snapshot:
             return None
+        if chosen_isolation(engine) == "SERIALIZABLE":  # a snapshot, and more
+            return {"postgresql_readonly": True}
         return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
@@ -159,6 +162,10 @@ class _GuestOfConnection(PrivateSession):
     """A session on the caller's connection."""
 
     connection: AsyncConnection
+
+    @property
+    def in_transaction_of_caller(self) -> bool:
+        return self.connection.in_transaction()
 
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
         return self.connection.dialect
@@ -182,7 +189,7 @@ class _GuestOfSession(PrivateSession):
     session: AsyncSession
 
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
-        return self.session.get_bind(mapper=mapper).dialect
+        return self.session.sync_session.get_bind(mapper=mapper).dialect
 
     async def _in_greenlet(self, work: Callable[[], R]) -> R:
         return await self.session.run_sync(lambda _: work())

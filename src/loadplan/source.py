@@ -38,8 +38,14 @@ def source(value: Any) -> str:
     if isinstance(value, type):
         return value.__name__
     if isinstance(value, tuple):
-        return f"[{', '.join(map(source, value))}]"
+        items = list(map(source, value))
+        return items[0] if len(items) == 1 and _is_expression(value[0]) else f"[{', '.join(items)}]"
     return _expression(value) if isinstance(value, ClauseElement) else repr(value)
+
+
+def _is_expression(value: object) -> bool:
+    """Tell a condition or an order, which may stand alone, from a column, which stands in a list."""
+    return isinstance(value, ClauseElement) and attribute_behind(value) is None
 
 
 def _expression(value: ClauseElement) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ClauseElement, Engine
 from sqlalchemy.orm import (
     InstanceState,
+    KeyFuncDict,
     LoaderCallableStatus,
     Mapper,
     PassiveFlag,
@@ -168,6 +169,38 @@ def subtype_of(attribute: QueryableAttribute[Any]) -> Any:
     """Return the class of ``Company.employees.of_type(Manager)``, or None; only a private name keeps it."""
     subtype = getattr(attribute, "_of_type", None)
     return None if subtype is None else subtype.entity
+
+
+def chosen_isolation(engine: Engine) -> str | None:
+    """Return the isolation level that transactions of an engine have, as far as it is known by now.
+
+    ``create_engine(isolation_level=...)`` is kept in a private name of the dialect alone.
+    """
+    chosen = engine.get_execution_options().get("isolation_level")
+    at_connect = getattr(engine.dialect, "_on_connect_isolation_level", None)
+    found: str | None = chosen or at_connect or getattr(engine.dialect, "default_isolation_level", None)
+    return found
+
+
+def keyed_by(relationship: RelationshipProperty[Any]) -> tuple[str, ...] | None:
+    """Return the attributes that the key of a dictionary collection is made of; None where only its function knows.
+
+    ``attribute_keyed_dict`` and ``column_keyed_dict`` keep them in their ``keyfunc``, under private names. The key is
+    asked for while the collection is filled, so those attributes must have been loaded.
+    """
+    collection_class: Any = relationship.collection_class
+    if collection_class is None:
+        return ()
+    collection = collection_class()
+    if not isinstance(collection, KeyFuncDict):
+        return None if isinstance(collection, dict) else ()
+    key_function: Any = collection.keyfunc
+    if hasattr(key_function, "attr_name"):
+        return (key_function.attr_name,)
+    if hasattr(key_function, "_cols"):
+        mapper = relationship.mapper
+        return tuple(mapper.get_property_by_column(column).key for column in key_function._cols(mapper))
+    return None
 
 
 def declared_arguments(relationship: RelationshipProperty[Any]) -> Iterator[Any]:

@@ -3,6 +3,8 @@
 The rules are published in docs/strategies.md; a reason is a sentence of theirs.
 """
 
+from typing import Any
+
 import attrs
 
 from loadplan.tree import Cardinality, Edge, Node, Strategy, Tree
@@ -18,9 +20,10 @@ def choose_strategies(tree: Tree) -> Tree:
 
 @attrs.define
 class _Joins:
-    """The joins taken so far by the statement that a node is loaded in."""
+    """The joins taken so far by the statement that a node is loaded in, and the collections among them."""
 
     count: int = 0
+    collections: set[tuple[type[Any], str]] = attrs.field(factory=set)
 
 
 def _choose_node(node: Node, joins: _Joins) -> Node:
@@ -33,6 +36,8 @@ def _choose_edge(edge: Edge, joins: _Joins) -> Edge:
     strategy, reason = _choice(edge, joins)
     if strategy.joins:
         joins.count += 1
+        if not edge.cardinality.to_one:
+            joins.collections.add((edge.target.entity, edge.key))
         target = _choose_node(edge.target, joins)
     else:
         target = _choose_node(edge.target, _Joins())
@@ -40,6 +45,12 @@ def _choose_edge(edge: Edge, joins: _Joins) -> Edge:
 
 
 def _choice(edge: Edge, joins: _Joins) -> tuple[Strategy, str]:
+    if edge.asked in {"joined", "inner"} and (edge.target.entity, edge.key) in joins.collections:
+        # SQLAlchemy fills one list from both places and loses it
+        return (
+            Strategy.SELECTIN,
+            "the statement above joins this collection already, and a row may stand at both places",
+        )
     if edge.asked is not None:
         return Strategy(edge.asked), f"the plan asks for strategy={edge.asked!r}"
     if edge.shape.depth == "all":

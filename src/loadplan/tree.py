@@ -111,7 +111,7 @@ class Node:
         mapper: of the class at this place.
         path: the edges that lead here from the root, as ``("User.posts", "Post.tags")``.
         columns: attribute names of the columns that are loaded.
-        restricted: whether ``columns`` are fewer or more than the mapping loads by itself.
+        restricted: whether ``columns`` must be named in the statement: some are left out, or the mapping defers some.
         subset: ``"only"`` or ``"defer"``, the word that the plan restricts them by.
         edges: its relationships, in the order they were declared.
         branches: what is loaded besides of objects that are of a subclass.

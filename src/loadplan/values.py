@@ -76,9 +76,7 @@ def _text(value: Any, kind: Any, dialect: Dialect) -> str | None:
 
 def _enum(value: Any, kind: types.Enum, dialect: Dialect) -> str | None:
     if kind.enum_class is not None:
-        if isinstance(value, kind.enum_class) or (isinstance(value, str) and value in kind.enums):
-            return None
-        return _wrong_type(value, kind.enum_class.__name__)
+        return None if isinstance(value, kind.enum_class) else _wrong_type(value, kind.enum_class.__name__)
     if not isinstance(value, str):
         return _wrong_type(value, "str")
     return None if value in kind.enums else f"it is none of {', '.join(map(repr, kind.enums))}"

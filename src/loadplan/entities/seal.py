@@ -70,20 +70,21 @@ class Seal(dict[str, "SealedAttribute"]):
             guard_dynamic(mapper, key, _refuse_dynamic)
 
     def __iter__(self) -> Iterator[str]:
-        return super().__iter__()
+        return super().__iter__()  # overridden so that dict(seal) asks keys()
 
     def keys(self) -> Any:
-        """Answer ``Session.merge``, which copies the seal before it copies the collections.
+        """Answer ``Session.merge``, which copies the seal to the session's object before it copies the collections.
 
-        Merging takes a collection for the whole of it and deletes, or orphans, what it does not hold. ``dict(seal)``
-        is how SQLAlchemy copies; it calls this, as ``__iter__`` is overridden, and nothing else does.
+        That object belongs to the session and is not sealed. Merging takes a collection for the whole of it and
+        deletes, or orphans, what it does not hold. ``dict(seal)`` is how SQLAlchemy copies; it calls this, as
+        ``__iter__`` is overridden, and nothing else does.
 
         Raises:
             PartialCollectionError: LP409, a collection of the object was limited or filtered.
         """
         if self._partial:
             raise _partial_merge(self.origin[0], self.origin[1], self._partial[0])
-        return super().keys()
+        return ()
 
     def _drop(self, *_: Any, **__: Any) -> None:
         """Leave the entries as they are."""

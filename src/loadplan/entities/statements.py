@@ -166,8 +166,10 @@ def _linked(
     alias = aliased(parent.entity)
     columns = tuple(getattr(alias, name) for name in link.attributes)
     through = getattr(alias, key)
-    statement = select(target, *columns).select_from(alias)
-    return columns, statement.join(through.of_type(target) if prop.entity.is_aliased_class else through)
+    if prop.entity.is_aliased_class:
+        through = through.of_type(target)
+    # the condition as a WHERE: a primaryjoin may speak of a third table, which a JOIN would not bring along
+    return columns, select(target, *columns).where(through.__clause_element__())
 
 
 def _mapped(mapper: Any, column: ColumnElement[Any]) -> ColumnElement[Any]:
