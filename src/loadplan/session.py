@@ -93,7 +93,8 @@ def private_session(bind: Bind, *, snapshot: bool) -> PrivateSession:
     if isinstance(bind, AsyncEngine):
         return _OwnSession(AsyncSession(bind, autoflush=False, expire_on_commit=False), snapshot)
     if isinstance(bind, async_sessionmaker):
-        return _OwnSession(bind(autoflush=False), snapshot)
+        # on a connection, whatever way of joining its transaction the application chose must not end it
+        return _OwnSession(bind(autoflush=False, join_transaction_mode="rollback_only"), snapshot)
     if isinstance(bind, AsyncSession):
         return _GuestOfSession(bind)
     if isinstance(bind, AsyncConnection):
@@ -213,8 +214,8 @@ def _guest_class(session_class: Any) -> type[Session]:
     """
 
     def get_bind(self: Any, mapper: Any = None, *, clause: Any = None, bind: Any = None, **kw: Any) -> Any:
-        if bind is not None:
-            return bind
+        if bind is not None:  # chosen by a listener; an engine's connection is the caller's, too
+            return self._loadplan_caller.connection({"bind": bind}) if isinstance(bind, Engine) else bind
         return self._loadplan_caller.connection({"mapper": mapper, "clause": clause, **kw})
 
     return type(session_class.__name__, (session_class,), {"get_bind": get_bind, "__module__": __name__})

@@ -5,7 +5,7 @@ tests/test_sqlalchemy_internals.py fails if one of them changes its meaning.
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import ClauseElement, Engine
 from sqlalchemy.orm import (
@@ -20,8 +20,12 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.collections import CollectionAdapter, collection_adapter
+from sqlalchemy.orm.strategy_options import _AbstractLoad
 
 AttributeLoader = Callable[[InstanceState[Any], PassiveFlag], Any]
+
+#: What joinedload, load_only and the like return; its ``options()`` nests. Only the concrete ``Load`` is public.
+AbstractLoad: TypeAlias = _AbstractLoad
 
 #: The answer of an attribute loader that has no value and may not run SQL.
 NO_RESULT = LoaderCallableStatus.PASSIVE_NO_RESULT

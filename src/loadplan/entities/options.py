@@ -5,13 +5,13 @@ from typing import Any
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload, load_only, raiseload, selectinload, subqueryload
-from sqlalchemy.orm.strategy_options import _AbstractLoad
 from sqlalchemy.sql.base import ExecutableOption
 
 from loadplan import mapping, problems
 from loadplan.errors import PlanError, Problem
 from loadplan.resolve import parameters_in, resolve_plan
 from loadplan.spec import LoadPlan
+from loadplan.sqlalchemy_internals import AbstractLoad
 from loadplan.tree import Edge, Node, Strategy
 
 _LOADERS = {
@@ -37,8 +37,8 @@ def node_options(node: Node, *, whole: bool, entity: Any = None) -> tuple[Execut
     return (raiseload("*"), *refused, *_loads(node, node.entity if entity is None else entity, whole=whole))
 
 
-def _loads(node: Node, entity: Any, *, whole: bool) -> list[_AbstractLoad]:
-    options: list[_AbstractLoad] = []
+def _loads(node: Node, entity: Any, *, whole: bool) -> list[AbstractLoad]:
+    options: list[AbstractLoad] = []
     if node.restricted:
         columns = [getattr(entity, key) for key in sorted(node.columns)]
         options.append(load_only(*columns, raiseload=True))
@@ -49,7 +49,7 @@ def _loads(node: Node, entity: Any, *, whole: bool) -> list[_AbstractLoad]:
     return options
 
 
-def _edge_load(edge: Edge, entity: Any) -> _AbstractLoad:
+def _edge_load(edge: Edge, entity: Any) -> AbstractLoad:
     attribute = getattr(entity, edge.key)
     if edge.shape.where:
         attribute = attribute.and_(*edge.shape.where)

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 import attrs
-from sqlalchemy.orm import InstanceState, PassiveFlag
+from sqlalchemy.orm import InstanceState, PassiveFlag, class_mapper
 
 from loadplan import mapping
 from loadplan.errors import NotLoaded, PartialCollectionError, Problem
@@ -26,14 +26,14 @@ class Place:
     Attributes:
         plan: its label.
         path: the edges that lead there, as ``("User.posts",)``.
-        entity: name of the class that stands there.
+        entity: the class that stands there; an object may be of a subclass.
         subset: ``"only"`` or ``"defer"`` if the plan restricts the columns there.
         frontier: relationships of a tree that end here, each with the depth it ends at.
     """
 
     plan: str
     path: tuple[str, ...]
-    entity: str
+    entity: type[Any]
     subset: str | None = None
     frontier: tuple[tuple[str, int], ...] = ()
 
@@ -50,19 +50,21 @@ class Seal(dict[str, "SealedAttribute"]):
         assert mapper is not None  # noqa: S101 - rows are only ever loaded as mapped classes
         self.origin = (entity, place, declared, partial)
         self._partial = sorted(key for key in partial if mapper.relationships[key].cascade.merge)
-        sealed = {
-            prop.key: SealedAttribute(prop.key, entity.__name__, place, is_column=False)
-            for prop in mapper.relationships
-            if prop.key not in declared and prop.lazy not in mapping.UNLOADABLE_LAZY
-        }
-        sealed |= {
-            prop.key: SealedAttribute(prop.key, entity.__name__, place, is_column=True)
-            for prop in mapping.column_attributes(mapper)
-            if prop.key not in declared
-        }
-        super().__init__(sealed)
+        inherited = class_mapper(place.entity).attrs.keys()
+
+        def sealed(key: str, *, is_column: bool, is_dynamic: bool = False) -> SealedAttribute:
+            by_subclass = key not in inherited
+            owner = entity if by_subclass else place.entity
+            return SealedAttribute(key, owner.__name__, place, is_column, by_subclass, is_dynamic)
+
+        super().__init__()
+        relationships = [prop for prop in mapper.relationships if prop.lazy not in mapping.UNLOADABLE_LAZY]
+        for props, is_column in ((relationships, False), (mapping.column_attributes(mapper), True)):
+            for prop in props:
+                if prop.key not in declared:
+                    super().__setitem__(prop.key, sealed(prop.key, is_column=is_column))
         self.dynamic = {
-            prop.key: SealedAttribute(prop.key, entity.__name__, place, is_column=False, is_dynamic=True)
+            prop.key: sealed(prop.key, is_column=False, is_dynamic=True)
             for prop in mapper.relationships
             if prop.lazy == "dynamic"
         }
@@ -120,6 +122,7 @@ class SealedAttribute:
     owner: str
     place: Place
     is_column: bool
+    by_subclass: bool = False
     is_dynamic: bool = False
 
     def __call__(self, state: InstanceState[Any], passive: PassiveFlag) -> Any:
@@ -149,7 +152,7 @@ class SealedAttribute:
         if depth is not None:
             return f'depth {depth} ends here; give load({name}) a greater depth=, or depth="all"'
         here = f"load({self.place.path[-1]})" if self.place.path else "the plan"
-        if self.owner != self.place.entity:
+        if self.by_subclass:
             inside = f"only=[{name}]" if self.is_column else f"load({name})"
             return f"add on({self.owner}, {inside}) {'under' if self.place.path else 'to'} {here}"
         if not self.is_column:
@@ -187,7 +190,7 @@ class Sealer:
     """
 
     def __init__(self, label: str, node: Node, tree_key: str | None) -> None:
-        self._place = Place(label, node.path, node.entity.__name__, node.subset, tuple(node.frontier.items()))
+        self._place = Place(label, node.path, node.entity, node.subset, tuple(node.frontier.items()))
         self._node = node
         self._tree_key = tree_key
         self._seals: dict[type[Any], Seal] = {}

@@ -1,0 +1,104 @@
+"""Models that act when they are loaded: their events fire once a row, and cannot send SQL behind the plan."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import ForeignKey, event, inspect
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, reconstructor, relationship
+
+from loadplan import Loader, LoadPlan, LoadPlanError, load
+from support import recording, tables
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Shelf(Base):
+    __tablename__ = "res_ev_shelves"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(default="s")
+    books: Mapped[list["Book"]] = relationship(back_populates="shelf", order_by="Book.id")
+
+
+class Book(Base):
+    __tablename__ = "res_ev_books"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(default="b")
+    blurb: Mapped[str] = mapped_column(default="long", deferred=True)
+    shelf_id: Mapped[int] = mapped_column(ForeignKey("res_ev_shelves.id"))
+    shelf: Mapped[Shelf] = relationship(back_populates="books")
+    touches = ""
+
+    @reconstructor
+    def loaded(self) -> None:
+        self.heading = f"* {self.title if 'title' in vars(self) else '?'}"
+        if Book.touches:
+            getattr(self, Book.touches)
+
+
+SHELF = LoadPlan(Shelf, load(Shelf.books))
+
+
+@pytest.fixture
+async def shelves(engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
+    async with tables(engine, Base.metadata):
+        async with AsyncSession(engine) as session:
+            session.add(Shelf(id=1, books=[Book(id=1), Book(id=2)]))
+            await session.commit()
+        yield engine
+    Book.touches = ""
+
+
+async def test_reconstructors_and_load_events_fire_once_a_row(shelves: AsyncEngine) -> None:
+    heard: list[tuple[str, int]] = []
+    listener: Any = lambda entity, context: heard.append((type(entity).__name__, entity.id))  # noqa: E731
+    event.listen(Base, "load", listener, propagate=True)
+    try:
+        shelf = await Loader(shelves).fetch(SHELF, 1)
+    finally:
+        event.remove(Base, "load", listener)
+    assert sorted(heard) == [("Book", 1), ("Book", 2), ("Shelf", 1)]
+    assert [book.heading for book in shelf.books] == ["* b", "* b"]
+
+
+@pytest.mark.parametrize("touched", ["shelf", "blurb"])
+@pytest.mark.parametrize(
+    "plan",
+    [LoadPlan(Book), LoadPlan(Book, only=[Book.title]), LoadPlan(Book, defer=[Book.title])],
+    ids=["all columns", "only", "defer"],
+)
+async def test_a_reconstructor_that_touches_what_is_not_loaded_cannot_send_sql(
+    shelves: AsyncEngine, plan: LoadPlan[Book], touched: str
+) -> None:
+    """It runs inside SQLAlchemy's greenlet, where lazy loading would work: one more statement a row, unseen."""
+    Book.touches = touched
+    with recording(shelves) as statements, pytest.raises((InvalidRequestError, LoadPlanError)):
+        await Loader(shelves).fetch_all(plan)
+    assert len(statements.selects) == 1
+
+
+async def test_a_load_event_of_the_session_that_touches_what_is_not_loaded_cannot_send_sql(
+    shelves: AsyncEngine,
+) -> None:
+    def listener(session: Session, entity: Any) -> None:
+        _ = entity.blurb
+
+    async with AsyncSession(shelves) as session:
+        event.listen(session.sync_session, "loaded_as_persistent", listener)
+        with recording(shelves) as statements, pytest.raises((InvalidRequestError, LoadPlanError)):
+            await Loader(session).fetch(LoadPlan(Book), 1)
+    assert len(statements.selects) == 1
+
+
+async def test_plain_attributes_that_an_event_sets_are_no_change(shelves: AsyncEngine) -> None:
+    shelf = await Loader(shelves).fetch(SHELF, 1)
+    assert all(not inspect(book).modified for book in shelf.books)
+    async with AsyncSession(shelves) as session:
+        session.add(shelf)
+        with recording(shelves) as statements:
+            await session.commit()
+    assert statements == []
