@@ -304,16 +304,21 @@ def back_reference(prop: RelationshipProperty[Any]) -> str | None:
 def subclass_eager_relationships(mapper: Mapper[Any]) -> Iterator[QueryableAttribute[Any]]:
     """Yield relationships of subclasses that would load by themselves when rows of those subclasses come.
 
-    Only a mapper that loads subclass columns by itself (``polymorphic_load``, ``with_polymorphic``) can meet them.
-    SQLAlchemy's wildcard for lazy loading does not reach them; naming them does.
+    SQLAlchemy's wildcard against lazy loading does not reach those of a class mapped ``polymorphic_load="selectin"``;
+    naming them does.
     """
-    loads_subclasses = mapper.with_polymorphic_mappers or any(
-        sub.polymorphic_load is not None for sub in mapper.self_and_descendants
-    )
-    for sub in mapper.self_and_descendants if loads_subclasses else ():
-        for prop in sub.relationships:
-            if sub is not mapper and prop.parent is sub and prop.lazy in EAGER_LAZY:
-                yield getattr(sub.class_, prop.key)
+    for sub in mapper.self_and_descendants:
+        if sub is not mapper and sub.polymorphic_load == "selectin":
+            for prop in sub.relationships:
+                if prop.parent is sub and prop.lazy in EAGER_LAZY:
+                    yield getattr(sub.class_, prop.key)
+
+
+def why_not_joined(mapper: Mapper[Any]) -> str | None:
+    """Return why joins from a class would not reach all its rows, or None if they do."""
+    if any(sub.concrete for sub in mapper.self_and_descendants if sub is not mapper):
+        return "its subclasses are concrete, and a join reaches the rows of the base alone"
+    return None
 
 
 def polymorphic_statements(mapper: Mapper[Any]) -> tuple[str, ...]:

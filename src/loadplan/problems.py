@@ -368,17 +368,6 @@ def strategy_cannot(prop: RelationshipProperty[Any], strategy: str, word: str, a
     )
 
 
-def self_loading_subclasses(prop: RelationshipProperty[Any], strategy: str, at: At) -> Problem:
-    """A forced join with a class whose subclasses load relationships by themselves."""
-    return Problem(
-        "LP214",
-        f"strategy={strategy!r} cannot serve '{_name(prop.parent)}.{prop.key}'",
-        at,
-        detail=f"subclasses of '{_name(prop.mapper)}' load relationships by themselves, which a join cannot stop.",
-        hint="leave strategy= out: a statement of its own can.",
-    )
-
-
 def speaks_of_others(name: str, target: str, word: str, tables: Sequence[str], at: At) -> Problem:
     """A condition or order whose columns are not the target's: it would join every row with every other."""
     return Problem(

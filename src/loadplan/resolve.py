@@ -292,7 +292,8 @@ class _Resolver:
             cardinality=mapping.cardinality(prop),
             target=target,
             single=mapping.is_single(prop),
-            self_loading=any(True for _ in mapping.subclass_eager_relationships(prop.mapper)),
+            to_alias=prop.entity.is_aliased_class,
+            why_not_joined=mapping.why_not_joined(mapper),
             back_reference=mapping.back_reference(prop),
             shape=attrs.evolve(shape, depth="all" if shape.depth == "all" else None),
             asked=next((item.strategy for item in items if item.strategy is not None), None),
@@ -388,8 +389,6 @@ def _shape_problems(
         yield problems.limit_without_order(prop, at)
     if shape.depth is not None and not (prop.mapper.isa(prop.parent) and mapper.isa(prop.parent)):
         yield problems.not_a_tree(prop, at)
-    if strategy in {"joined", "inner"} and any(True for _ in mapping.subclass_eager_relationships(prop.mapper)):
-        yield problems.self_loading_subclasses(prop, strategy, at)
     for word in _NEEDS_OWN_STATEMENT.get(strategy or "", ()):
         given = getattr(shape, word)
         if given is not None and not (word == "depth" and given != "all"):

@@ -44,7 +44,20 @@ def _choose_edge(edge: Edge, joins: _Joins) -> Edge:
     return attrs.evolve(edge, strategy=strategy, reason=reason, target=target)
 
 
+def _own_statement(edge: Edge) -> Strategy:
+    return Strategy.SUBQUERY if edge.asked == "subquery" else Strategy.SELECTIN
+
+
+def _would_join(edge: Edge) -> bool:
+    return edge.asked in {"joined", "inner"} or (edge.asked is None and edge.cardinality.to_one)
+
+
 def _choice(edge: Edge, joins: _Joins) -> tuple[Strategy, str]:
+    if edge.why_not_joined is not None:
+        return _own_statement(edge), edge.why_not_joined
+    if edge.to_alias and edge.asked != "subquery" and any(map(_would_join, edge.target.edges)):
+        # SQLAlchemy drops what is joined below a join to an alias
+        return Strategy.SELECTIN, "it leads to an alias, and joins go on from there only in a statement of its own"
     if edge.asked in {"joined", "inner"} and (edge.target.entity, edge.key) in joins.collections:
         # SQLAlchemy fills one list from both places and loses it
         return (
@@ -57,11 +70,6 @@ def _choice(edge: Edge, joins: _Joins) -> tuple[Strategy, str]:
         return Strategy.SELECTIN, "a whole tree: as deep as the rows go"
     if not edge.cardinality.to_one:
         return Strategy.SELECTIN, "a collection: a statement of its own never multiplies the parent's rows"
-    if edge.self_loading:
-        return (
-            Strategy.SELECTIN,
-            "its subclasses load relationships by themselves; only a statement of its own stops that",
-        )
     if joins.count >= MAX_JOINS:
         return Strategy.SELECTIN, f"the statement above joins {MAX_JOINS} tables already"
     if edge.cardinality is Cardinality.MANY_TO_ONE:

@@ -77,7 +77,8 @@ class Edge:
         cardinality: of the relationship, by its mapping.
         target: what is loaded there.
         single: whether a constraint, and not the mapping alone, holds a parent to one target at most.
-        self_loading: whether subclasses of the target load relationships by themselves, which a join cannot stop.
+        to_alias: whether the mapping relates to an alias, of a subquery for instance, and not to the class itself.
+        why_not_joined: why a join would not reach every parent, if it would not.
         back_reference: the many-to-one of the target that points back to the parent, if the mapping has one.
         shape: which rows, in which order, how many of them, how deep.
         asked: the ``strategy=`` of the declaration.
@@ -90,7 +91,8 @@ class Edge:
     cardinality: Cardinality
     target: "Node"
     single: bool = False
-    self_loading: bool = False
+    to_alias: bool = False
+    why_not_joined: str | None = None
     back_reference: str | None = None
     shape: Shape = Shape()
     asked: StrategyName | None = None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import joinedload, load_only, raiseload, selectinload, subqueryload
+from sqlalchemy.orm import defaultload, joinedload, load_only, raiseload, selectinload, subqueryload
 from sqlalchemy.sql.base import ExecutableOption
 
 from loadplan import mapping, problems
@@ -46,6 +46,9 @@ def _loads(node: Node, entity: Any, *, whole: bool) -> list[AbstractLoad]:
         if whole or edge.strategy.joins:
             target = mapping.target_entity(node.mapper, edge.key)
             options.append(_edge_load(edge, entity).options(*_loads(edge.target, target, whole=whole)))
+            for refused in mapping.subclass_eager_relationships(edge.target.mapper):
+                of_sub = getattr(entity, edge.key).of_type(refused.class_)
+                options.append(defaultload(of_sub).raiseload(refused))
     return options
 
 

@@ -33,12 +33,14 @@ class Segment:
 
     Attributes:
         node: where it starts.
+        entity: what it selects: the node's class, or the alias that the mapping relates to.
         statement: with loader options; what it selects first is the node's entity.
         bare: the same rows without options, to take keys from in a subquery.
         unique: whether a join may repeat the rows of the node.
     """
 
     node: Node
+    entity: Any
     statement: AnySelect
     bare: AnySelect
     unique: bool
@@ -72,14 +74,16 @@ class FollowUp:
 def root_segment(node: Node) -> Segment:
     """Return the statement that a plan starts with, without a condition yet."""
     bare = select(node.entity)
-    return Segment(node, bare.options(*node_options(node, whole=False)), bare, _repeats_rows(node))
+    return Segment(node, node.entity, bare.options(*node_options(node, whole=False)), bare, _repeats_rows(node))
 
 
 def branch_segment(branch: Node, dialect: Dialect) -> tuple[Segment, Keys]:
     """Return the statement that loads what a subclass adds, and the keys of its objects."""
     keys = keys_of([getattr(branch.entity, name) for name in mapping.primary_key(branch.mapper)], dialect)
     bare = select(branch.entity).where(keys.condition)
-    return Segment(branch, bare.options(*node_options(branch, whole=False)), bare, _repeats_rows(branch)), keys
+    return Segment(
+        branch, branch.entity, bare.options(*node_options(branch, whole=False)), bare, _repeats_rows(branch)
+    ), keys
 
 
 def follow_up(edge: Edge, parent: Node, trail: Sequence[Edge], above: Segment, dialect: Dialect) -> FollowUp:
@@ -122,7 +126,7 @@ def follow_up(edge: Edge, parent: Node, trail: Sequence[Edge], above: Segment, d
     if level_by_level:
         how = f"{how + '; ' if how else ''}the statement again for each level of the tree"
     options = node_options(edge.target, whole=False, entity=entity)
-    segment = Segment(edge.target, statement.options(*options), statement, _repeats_rows(edge.target))
+    segment = Segment(edge.target, entity, statement.options(*options), statement, _repeats_rows(edge.target))
     return FollowUp(
         edge,
         segment,
@@ -182,7 +186,7 @@ def _among_parents(
     columns: Sequence[ColumnElement[Any]], link: Link, trail: Sequence[Edge], above: Segment
 ) -> ColumnElement[bool]:
     """Return the condition that ``columns`` are keys of parents, by the statement that brings those as a subquery."""
-    root = above.node.entity
+    root = above.entity
     if not trail:
         parents = above.bare.with_only_columns(*(getattr(root, name) for name in link.attributes))
     else:
@@ -190,7 +194,8 @@ def _among_parents(
         here = row_of(root_keys).in_(above.bare.with_only_columns(*root_keys))
         entity, joined = root, []
         for edge in trail:
-            below = aliased(edge.target.entity)
+            mapped = mapping.target_entity(mapping.mapper_behind(entity), edge.key)
+            below = mapped if edge.to_alias else aliased(mapped)
             joined.append(getattr(entity, edge.key).of_type(below))
             entity = below
         parents = select(*(getattr(entity, name) for name in link.attributes)).select_from(root).where(here)
