@@ -7,7 +7,7 @@ import attrs
 from sqlalchemy import Dialect
 from sqlalchemy.orm import Mapper
 
-from loadplan import mapping
+from loadplan import links, mapping
 from loadplan.errors import IdentityError, Problem, shown
 from loadplan.values import refusal
 
@@ -31,7 +31,7 @@ class IdentityReader:
     @property
     def exact(self) -> bool:
         """Whether equal keys are equal in Python too: a type of the application's own may normalise its values."""
-        return mapping.is_exact(self.mapper.primary_key)
+        return links.is_exact(self.mapper.primary_key)
 
     def read(self, given: object) -> Identity:
         """Return the primary key's values in the order of the mapping.

@@ -1,7 +1,7 @@
 """Plan plus mapping -> tree, with every problem found on the way."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import attrs
 from sqlalchemy import ClauseElement, select
@@ -10,8 +10,9 @@ from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.sql.visitors import iterate
 
-from loadplan import mapping, problems
+from loadplan import links, mapping, problems, readiness
 from loadplan.errors import PlanError, Problem
+from loadplan.form import form_problems, is_reference
 from loadplan.spec import Below, Load, LoadPlan, On, StrategyName, comparable
 from loadplan.sqlalchemy_internals import subtype_of
 from loadplan.strategy import choose_strategies
@@ -28,7 +29,7 @@ def resolve_plan(plan: LoadPlan[Any]) -> Tree:
     """
     tree: Tree | None = plan._derived.get("tree")
     if tree is None:
-        found = list(_form_problems(plan))
+        found = list(form_problems(plan))
         root = None
         if mapper := mapping.mapper_of(plan.entity):
             _configure(mapper, plan)
@@ -48,86 +49,20 @@ def check_early(plan: LoadPlan[Any]) -> None:
     Raises:
         PlanError: with every problem that can be known.
     """
-    if mapping.can_configure(plan.entity):
+    if readiness.can_configure(plan.entity):
         resolve_plan(plan)
-    elif found := list(_form_problems(plan)):
+    elif found := list(form_problems(plan)):
         raise PlanError(found)
 
 
 def _configure(mapper: Mapper[Any], plan: LoadPlan[Any]) -> None:
-    if missing := mapping.missing_targets(mapper):
+    if missing := readiness.missing_targets(mapper):
         # trying would leave mappers that never work again
         raise PlanError([problems.mapping_incomplete(mapper, missing, (plan.label,))])
     try:
         mapper.registry.configure(cascade=True)
     except SQLAlchemyError as error:
         raise PlanError([problems.mapping_broken(mapper, error, (plan.label,))]) from error
-
-
-# --- form: what can be told without a mapper ------------------------------------------------------------------------
-
-
-def _form_problems(plan: LoadPlan[Any]) -> Iterator[Problem]:
-    if mapping.mapper_of(plan.entity) is None:
-        yield problems.not_mapped(plan.entity, (plan.label,))
-    yield from _part_problems(plan, (plan.label,))
-
-
-def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
-    if part.only is not None and part.defer is not None:
-        yield problems.only_and_defer(at)
-    for word in ("only", "defer"):
-        for column in getattr(part, word) or ():
-            if not isinstance(column, QueryableAttribute):
-                yield problems.not_a_column(word, column, at)
-    if isinstance(part, Load):
-        yield from _argument_problems(part, at)
-    items: tuple[object, ...] = part.loads
-    for item in items:
-        if isinstance(item, LoadPlan):
-            yield from _part_problems(item, at)
-        elif isinstance(item, On):
-            if mapping.mapper_of(item.entity) is None:
-                yield problems.not_mapped(item.entity, at)
-            yield from _part_problems(item, at)
-        elif isinstance(item, Load):
-            yield from _load_problems(item, at)
-        else:
-            yield problems.not_a_load(item, at)
-
-
-def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
-    if item.strategy is not None and item.strategy not in get_args(StrategyName):
-        yield problems.not_a_strategy(item.strategy, at)
-    for word in ("limit", "depth"):
-        given = getattr(item, word)
-        if given is not None and (word, given) != ("depth", "all") and not _counts(given):
-            yield problems.bad_number(word, given, at)
-    for word in ("where", "order_by"):
-        for expression in getattr(item, word) or ():
-            if not isinstance(expression, ClauseElement | QueryableAttribute):
-                yield problems.not_an_expression(word, expression, at)
-
-
-def _counts(given: object) -> bool:
-    return isinstance(given, int) and not isinstance(given, bool) and given >= 1
-
-
-def _load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
-    named: object = item.relationship
-    if isinstance(named, str):
-        yield from _part_problems(item, (*at, named))
-    elif not isinstance(named, QueryableAttribute) or not hasattr(named.parent, "mapper"):
-        yield problems.not_a_relationship(named, at)
-    elif named.parent.is_aliased_class:
-        yield problems.relationship_of_alias(named, at)
-    else:
-        yield from _part_problems(item, (*at, named.key))
-
-
-def is_reference(item: Load[Any]) -> bool:
-    """Tell whether a load names something that a mapper can be asked for."""
-    return not any(each.code == "LP101" for each in _load_problems(item, ()))
 
 
 # --- meaning: against the mapping -----------------------------------------------------------------------------------
@@ -190,7 +125,7 @@ class _Resolver:
         edges: list[Edge] = []
         for key, items in self.by_relationship(mapper, parts, at).items():
             prop = mapper.relationships[key]
-            keys |= mapping.key_columns(prop, mapper)
+            keys |= links.key_columns(prop, mapper)
             edges.append(self.edge(mapper, prop, items, path, (*at, key)))
         default = mapping.default_columns(mapper)
         if branch_of is not None:
@@ -280,9 +215,9 @@ class _Resolver:
         if isinstance(first.depth, int) and first.depth > 1 and prop.mapper.isa(prop.parent):
             below = tuple(attrs.evolve(item, depth=first.depth - 1) for item in items)
             parts.append(_Part(below, None, None, says_columns=False))
-        keys = mapping.collection_key_columns(prop)
+        keys = links.collection_key_columns(prop)
         if first.depth == "all":
-            keys |= mapping.key_columns(prop, prop.mapper)
+            keys |= links.key_columns(prop, prop.mapper)
         target = self.node(prop.mapper, parts, target_path, at, keys=keys)
         if first.depth == 1:
             target = attrs.evolve(target, frontier={prop.key: _run_length(target_path)})
@@ -291,10 +226,10 @@ class _Resolver:
             owner=mapper.class_,
             cardinality=mapping.cardinality(prop),
             target=target,
-            single=mapping.is_single(prop),
+            single=links.is_single(prop),
             to_alias=prop.entity.is_aliased_class,
             why_not_joined=mapping.why_not_joined(mapper),
-            back_reference=mapping.back_reference(prop),
+            back_reference=links.back_reference(prop),
             shape=attrs.evolve(shape, depth="all" if shape.depth == "all" else None),
             asked=next((item.strategy for item in items if item.strategy is not None), None),
         )

@@ -7,9 +7,9 @@ import attrs
 from sqlalchemy import Dialect, and_, func, select, true
 from sqlalchemy.orm import aliased
 
-from loadplan import mapping
+from loadplan import links, mapping
 from loadplan.entities.keys import Keys
-from loadplan.mapping import Link, LinkKind
+from loadplan.links import Link, LinkKind
 from loadplan.ordering import Ordering
 from loadplan.tree import Edge
 
@@ -48,7 +48,7 @@ def first_rows(
         dialect: PostgreSQL alone has LATERAL over arrays.
     """
     columns = [each.expression for each in order]
-    if keys.as_arrays and mapping.index_serves([*keys.columns, *columns]):
+    if keys.as_arrays and links.index_serves([*keys.columns, *columns]):
         how = "LATERAL: an index on the key and the order stops after the first rows of each parent"
         return _by_lateral(linked, edge, link, keys, target, order, how)
     reason = "no index on the key and the order" if keys.as_arrays else f"{dialect.name} has no LATERAL over arrays"
@@ -95,12 +95,13 @@ def _by_window(
 
 def _reads_numbered_rows(edge: Edge, link: Link) -> bool:
     """Tell whether the numbered rows can stand for the target's own table: all its columns are plain and there."""
-    return link.kind is not LinkKind.PARENT and mapping.is_one_table(edge.target.mapper, edge.target.columns)
+    return link.kind is not LinkKind.PARENT and mapping.is_one_table(edge.target.mapper)
 
 
 def _kept_columns(edge: Edge, link: Link, target: Any) -> list[Any]:
     if _reads_numbered_rows(edge, link):
-        return [getattr(target, name) for name in sorted(edge.target.columns)]
+        # all of them: criteria of the session reach the alias too, and may speak of a column that the plan leaves out
+        return [getattr(target, prop.key) for prop in mapping.column_attributes(edge.target.mapper)]
     names = mapping.primary_key(edge.target.mapper)
     return [getattr(target, name).label(f"target_{index}") for index, name in enumerate(names)]
 

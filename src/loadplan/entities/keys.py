@@ -4,24 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
-from sqlalchemy import ARRAY, BindParameter, ColumnElement, Dialect, any_, bindparam, func, select, tuple_, types
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Dialect, any_, bindparam, func, select, tuple_
+
+from loadplan.links import EXACT_TYPES
 
 #: Keys in one expanding IN. SQLAlchemy's selectinload sends as many; SQLite takes 32,766 parameters at most.
 CHUNK = 500
 
 _NAME = "loadplan_keys"
-
-_ARRAY_ITEMS = (
-    types.Integer,
-    types.String,
-    types.Uuid,
-    types.Date,
-    types.DateTime,
-    types.Time,
-    types.Boolean,
-    types.Numeric,
-    types.LargeBinary,
-)
 
 
 @attrs.frozen(eq=False)
@@ -75,7 +65,7 @@ class Keys:
 
 def keys_of(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> Keys:
     """Return how keys are bound to ``columns`` on a database."""
-    as_arrays = dialect.name == "postgresql" and all(isinstance(each.type, _ARRAY_ITEMS) for each in columns)
+    as_arrays = dialect.name == "postgresql" and all(isinstance(each.type, EXACT_TYPES) for each in columns)
     return Keys(tuple(columns), as_arrays)
 
 

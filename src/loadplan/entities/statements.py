@@ -11,12 +11,12 @@ import attrs
 from sqlalchemy import ColumnElement, Dialect, select
 from sqlalchemy.orm import aliased
 
-from loadplan import mapping
+from loadplan import links, mapping
 from loadplan.entities.first_rows import first_rows
 from loadplan.entities.keys import Keys, keys_of, row_of
 from loadplan.entities.options import node_options
 from loadplan.entities.whole_tree import in_whole_tree
-from loadplan.mapping import Link, LinkKind
+from loadplan.links import Link, LinkKind
 from loadplan.ordering import Ordering, with_tie_breaker
 from loadplan.tree import Edge, Node, Strategy
 
@@ -97,9 +97,9 @@ def follow_up(edge: Edge, parent: Node, trail: Sequence[Edge], above: Segment, d
         dialect: of the database, which decides how keys are bound.
     """
     prop = parent.mapper.relationships[edge.key]
-    link = mapping.link(prop, parent.mapper)
+    link = links.link(prop, parent.mapper)
     if link.compares_text and dialect.name not in _EXACT_TEXT:
-        link = mapping.link_by_join(parent.mapper)
+        link = links.link_by_join(parent.mapper)
     target = mapping.target_entity(parent.mapper, edge.key)
     columns, linked = _linked(link, prop, parent, target, edge.key)
     order = _order(edge, prop, target)

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, or_, select
 
 from loadplan.entities.keys import Keys, row_of
-from loadplan.mapping import Link
+from loadplan.links import Link
 
 
 def in_whole_tree(linked: Any, link: Link, keys: Keys, target: Any) -> ColumnElement[bool]:

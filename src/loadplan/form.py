@@ -1,0 +1,75 @@
+"""The form of a plan: what can be told of a declaration without a mapper."""
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from sqlalchemy import ClauseElement
+from sqlalchemy.orm import QueryableAttribute
+
+from loadplan import mapping, problems
+from loadplan.errors import Problem
+from loadplan.spec import Below, Load, LoadPlan, On, StrategyName
+
+
+def form_problems(plan: LoadPlan[Any]) -> Iterator[Problem]:
+    """Yield what is wrong with a plan whatever its mapping turns out to be: LP100 to LP108, and LP200."""
+    if mapping.mapper_of(plan.entity) is None:
+        yield problems.not_mapped(plan.entity, (plan.label,))
+    yield from _part_problems(plan, (plan.label,))
+
+
+def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
+    if part.only is not None and part.defer is not None:
+        yield problems.only_and_defer(at)
+    for word in ("only", "defer"):
+        for column in getattr(part, word) or ():
+            if not isinstance(column, QueryableAttribute):
+                yield problems.not_a_column(word, column, at)
+    if isinstance(part, Load):
+        yield from _argument_problems(part, at)
+    items: tuple[object, ...] = part.loads
+    for item in items:
+        if isinstance(item, LoadPlan):
+            yield from _part_problems(item, at)
+        elif isinstance(item, On):
+            if mapping.mapper_of(item.entity) is None:
+                yield problems.not_mapped(item.entity, at)
+            yield from _part_problems(item, at)
+        elif isinstance(item, Load):
+            yield from _load_problems(item, at)
+        else:
+            yield problems.not_a_load(item, at)
+
+
+def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
+    if item.strategy is not None and item.strategy not in get_args(StrategyName):
+        yield problems.not_a_strategy(item.strategy, at)
+    for word in ("limit", "depth"):
+        given = getattr(item, word)
+        if given is not None and (word, given) != ("depth", "all") and not _counts(given):
+            yield problems.bad_number(word, given, at)
+    for word in ("where", "order_by"):
+        for expression in getattr(item, word) or ():
+            if not isinstance(expression, ClauseElement | QueryableAttribute):
+                yield problems.not_an_expression(word, expression, at)
+
+
+def _counts(given: object) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and given >= 1
+
+
+def _load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
+    named: object = item.relationship
+    if isinstance(named, str):
+        yield from _part_problems(item, (*at, named))
+    elif not isinstance(named, QueryableAttribute) or not hasattr(named.parent, "mapper"):
+        yield problems.not_a_relationship(named, at)
+    elif named.parent.is_aliased_class:
+        yield problems.relationship_of_alias(named, at)
+    else:
+        yield from _part_problems(item, (*at, named.key))
+
+
+def is_reference(item: Load[Any]) -> bool:
+    """Tell whether a load names something that a mapper can be asked for."""
+    return not any(each.code == "LP101" for each in _load_problems(item, ()))

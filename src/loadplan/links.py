@@ -1,0 +1,191 @@
+"""How the rows at the two ends of a relationship find each other: key columns, constraints, indexes."""
+
+import enum
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import attrs
+from sqlalchemy import Column, ColumnElement, PrimaryKeyConstraint, Table, UniqueConstraint, and_, types
+from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
+from sqlalchemy.sql.visitors import iterate
+
+from loadplan.mapping import attribute_of, column_attributes, columns_behind, default_columns, primary_key, reverse_of
+from loadplan.sqlalchemy_internals import keyed_by
+
+
+class LinkKind(enum.Enum):
+    """Where the keys are that tie targets to their parents."""
+
+    TARGET = "columns of the target"
+    SECONDARY = "columns of the association table"
+    PARENT = "the parent's primary key, through a join"
+
+
+@attrs.frozen(eq=False)
+class Link:
+    """How the rows of a statement of its own find the parents they belong to.
+
+    Attributes:
+        kind: where ``columns`` are.
+        attributes: names of the parent's attributes whose values ``columns`` must equal, pair by pair.
+        columns: what is selected beside the target and compared with the parents' values.
+        compares_text: whether a pair is text, which some databases compare without regard to case.
+    """
+
+    kind: LinkKind
+    attributes: tuple[str, ...]
+    columns: tuple[ColumnElement[Any], ...]
+    compares_text: bool = False
+
+
+def link(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> Link:
+    """Return the shortest link between parents of class ``parent`` and their targets.
+
+    Plain equality of columns needs the target's table alone, or the association table's too. Everything else (an
+    expression in ``primaryjoin``, values that Python may compare otherwise than SQL) goes through a join with the
+    parent and is tied by its primary key.
+    """
+    by_join = link_by_join(parent)
+    pairs = _equated_pairs(prop)
+    if pairs is None or prop.entity.is_aliased_class:
+        return by_join
+    attributes = tuple(attribute_of(parent, local) for local, _ in pairs)
+    loadable = {each.key for each in column_attributes(parent)}
+    if not all(key in loadable for key in attributes) or not all(_same_in_python(*pair) for pair in pairs):
+        return by_join
+    kind = LinkKind.TARGET if prop.secondary is None else LinkKind.SECONDARY
+    if kind is LinkKind.TARGET and any(attribute_of(prop.mapper, remote) is None for _, remote in pairs):
+        return by_join
+    return Link(
+        kind,
+        tuple(key for key in attributes if key is not None),
+        tuple(remote for _, remote in pairs),
+        any(isinstance(local.type, types.String) for local, _ in pairs),
+    )
+
+
+def link_by_join(parent: Mapper[Any]) -> Link:
+    """Return the link that always holds: a join with the parent, tied by its primary key."""
+    return Link(LinkKind.PARENT, primary_key(parent), tuple(parent.primary_key))
+
+
+def key_columns(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> frozenset[str]:
+    """Return the parent's attributes that loading this relationship goes by."""
+    keys = {attribute_of(parent, local) for local, _ in _pairs(prop)} | set(link(prop, parent).attributes)
+    return frozenset(key for key in keys if key is not None)
+
+
+def collection_key_columns(prop: RelationshipProperty[Any]) -> frozenset[str]:
+    """Return the target's columns that a dictionary collection keys it by; all of them where that is not known."""
+    target = prop.mapper
+    everything = default_columns(target)
+    names = keyed_by(prop)
+    columns = [columns_behind(target, name) for name in names] if names is not None else [None]
+    return frozenset().union(*(everything if each is None else each for each in columns))
+
+
+def _pairs(prop: RelationshipProperty[Any]) -> list[tuple[ColumnElement[Any], ColumnElement[Any]]]:
+    return cast("list[tuple[ColumnElement[Any], ColumnElement[Any]]]", list(prop.local_remote_pairs or ()))
+
+
+def _equated_pairs(
+    prop: RelationshipProperty[Any],
+) -> list[tuple[ColumnElement[Any], ColumnElement[Any]]] | None:
+    """Return (parent's column, far column) pairs if ``primaryjoin`` says nothing but that they are equal."""
+    spoken = _columns_in(prop.primaryjoin)  # pairs of a many-to-many include those of its secondaryjoin
+    pairs = [(local, remote) for local, remote in _pairs(prop) if local in spoken and remote in spoken]
+    if not pairs or not prop.primaryjoin.compare(and_(*(local == remote for local, remote in pairs))):
+        return None
+    return pairs
+
+
+def _columns_in(expression: ColumnElement[Any]) -> set[ColumnElement[Any]]:
+    return {
+        cast("ColumnElement[Any]", element) for element in iterate(expression) if element.__visit_name__ == "column"
+    }
+
+
+#: Types whose values are equal in SQL exactly where they are equal in Python, collations aside.
+EXACT_TYPES = (
+    types.Integer,
+    types.String,
+    types.Uuid,
+    types.Date,
+    types.DateTime,
+    types.Time,
+    types.Boolean,
+    types.Numeric,
+    types.LargeBinary,
+)
+
+
+def is_exact(columns: Iterable[ColumnElement[Any]]) -> bool:
+    """Tell whether values of these columns are equal in SQL exactly where they are equal in Python."""
+    return all(_same_in_python(column, column) for column in columns)
+
+
+def _same_in_python(left: ColumnElement[Any], right: ColumnElement[Any]) -> bool:
+    """Tell whether two columns are equal in SQL exactly where their Python values are equal."""
+    return any(isinstance(left.type, kind) and isinstance(right.type, kind) for kind in EXACT_TYPES) and not any(
+        getattr(column.type, "collation", None) or type(column.type).__name__ == "CITEXT" for column in (left, right)
+    )
+
+
+def is_single(prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether a constraint holds a parent to one target: a unique key within the far columns.
+
+    ``uselist=False`` alone is a promise of the mapping that the rows may break.
+    """
+    if prop.uselist or prop.secondary is not None:
+        return False
+    remote = {column for _, column in _pairs(prop)}
+    table = next(iter(remote)).table if remote else None
+    if not isinstance(table, Table):
+        return False
+    keys: list[set[Any]] = [set(table.primary_key.columns)]
+    keys += [set(each.columns) for each in table.constraints if isinstance(each, UniqueConstraint)]
+    keys += [set(index.columns) for index in table.indexes if index.unique and not index.dialect_kwargs]
+    return any(key and key <= remote for key in keys)
+
+
+def back_reference(prop: RelationshipProperty[Any]) -> str | None:
+    """Return the target's many-to-one that must point at the parent it was loaded through, if there is one.
+
+    It must: its key columns are the very columns that the parent was found by.
+    """
+    reverse = reverse_of(prop)
+    if (
+        reverse is None
+        or prop.direction is not RelationshipDirection.ONETOMANY
+        or reverse.direction is not RelationshipDirection.MANYTOONE
+        or reverse.uselist
+        or {(remote, local) for local, remote in _pairs(prop)} != set(_pairs(reverse))
+        or not (_equated_pairs(reverse) or reverse.primaryjoin.compare(prop.primaryjoin))
+    ):
+        return None
+    return reverse.key
+
+
+def index_serves(columns: Sequence[ColumnElement[Any]]) -> bool:
+    """Tell whether the metadata has an index that starts with these columns, in that order.
+
+    The last columns may be missing where those before are of one table: the database sorts what ties. An index that
+    only the database knows of is not seen.
+    """
+    plain = [_table_column(column) for column in columns]
+    first = plain[0]
+    if first is None or any(column is None or column.table is not first.table for column in plain):
+        return False
+    table = first.table
+    names = [column.name for column in plain if column is not None]
+    keys = [[column.name for column in index.columns] for index in table.indexes if len(index.columns)]
+    unique = [each for each in table.constraints if isinstance(each, PrimaryKeyConstraint | UniqueConstraint)]
+    keys += [[column.name for column in each.columns] for each in unique]
+    wanted = names[:-1] if len(names) > 2 else names  # the last one is the primary key that breaks ties
+    return any(key[: len(wanted)] == wanted for key in keys)
+
+
+def _table_column(column: Any) -> Column[Any] | None:
+    element = column.__clause_element__() if hasattr(column, "__clause_element__") else column
+    table = getattr(element, "table", None)
+    return table.c.get(element.key) if isinstance(table, Table) else None

@@ -1,0 +1,78 @@
+"""Whether mappers can be configured by now: read beforehand, for a configuration that fails ruins them."""
+
+import re
+from collections.abc import Iterator
+from types import FunctionType, MethodType
+from typing import Any
+
+from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
+
+from loadplan.mapping import mapper_of
+from loadplan.sqlalchemy_internals import declared_arguments
+
+
+def can_configure(entity: object) -> bool:
+    """Tell whether the mappers around ``entity`` are configured, or surely can be.
+
+    Only reads: a configuration that fails part-way leaves mappers that never work again, so a class that is still
+    to be imported must be noticed before it is tried.
+    """
+    mapper = mapper_of(entity)
+    if mapper is None:
+        return True
+    mappers = list(mapper.registry.mappers)
+    if all(each.configured for each in mappers):
+        return True
+    known = {each.class_.__name__ for each in mappers} | set(mapper.registry.metadata.tables)
+    return all(
+        _is_known(argument, known)
+        for each in mappers
+        if not each.configured
+        for relationship in _unconfigured_relationships(each)
+        for argument in declared_arguments(relationship)
+    )
+
+
+def _unconfigured_relationships(mapper: Mapper[Any]) -> Iterator[RelationshipProperty[Any]]:
+    for attribute in vars(mapper.class_).values():
+        if isinstance(attribute, QueryableAttribute):
+            prop = getattr(attribute.comparator, "prop", None)
+            if isinstance(prop, RelationshipProperty):
+                yield prop
+
+
+#: The first name of each dotted or bare word in ``"and_(User.id == Post.user_id)"``; what is called is a function.
+_NAMES = re.compile(r"(?<![\w.'\"])([A-Za-z_]\w*)(?=\s*(?:\.|$))")
+
+
+def _is_known(argument: object, known: set[str]) -> bool:
+    """Tell whether what a relationship was declared with can be evaluated by now."""
+    if isinstance(argument, str):
+        return argument.rpartition(".")[2] in known or all(
+            name in known or any(each.endswith(f".{name}") for each in known)
+            for name in _NAMES.findall(argument.replace("func.", ""))
+            if name != "None"
+        )
+    if isinstance(argument, list | tuple):
+        return all(_is_known(each, known) for each in argument)
+    if isinstance(argument, FunctionType | MethodType):
+        try:
+            argument()
+        except Exception:  # a name that is still to be imported raises whatever it likes
+            return False
+    return True
+
+
+def missing_targets(mapper: Mapper[Any]) -> list[str]:
+    """Return relationships around a class whose target is named by a name that nothing has yet."""
+    mappers = list(mapper.registry.mappers)
+    known = {each.class_.__name__ for each in mappers}
+    return [
+        f"'{each.class_.__name__}.{relationship.key}' leads to '{relationship.argument}'"
+        for each in mappers
+        if not each.configured
+        for relationship in _unconfigured_relationships(each)
+        if isinstance(relationship.argument, str)
+        and relationship.argument.replace(".", "_").isidentifier()
+        and relationship.argument.rpartition(".")[2] not in known
+    ]
