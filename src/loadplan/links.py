@@ -29,12 +29,14 @@ class Link:
         kind: where ``columns`` are.
         attributes: names of the parent's attributes whose values ``columns`` must equal, pair by pair.
         columns: what is selected beside the target and compared with the parents' values.
+        repeats: whether one target may be tied to one parent by several rows.
         compares_text: whether a pair is text, which some databases compare without regard to case.
     """
 
     kind: LinkKind
     attributes: tuple[str, ...]
     columns: tuple[ColumnElement[Any], ...]
+    repeats: bool = False
     compares_text: bool = False
 
 
@@ -60,13 +62,14 @@ def link(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> Link:
         kind,
         tuple(key for key in attributes if key is not None),
         tuple(remote for _, remote in pairs),
+        kind is LinkKind.SECONDARY and not _pairs_are_unique(prop),
         any(isinstance(local.type, types.String) for local, _ in pairs),
     )
 
 
 def link_by_join(parent: Mapper[Any]) -> Link:
     """Return the link that always holds: a join with the parent, tied by its primary key."""
-    return Link(LinkKind.PARENT, primary_key(parent), tuple(parent.primary_key))
+    return Link(LinkKind.PARENT, primary_key(parent), tuple(parent.primary_key), repeats=True)
 
 
 def key_columns(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> frozenset[str]:
@@ -131,6 +134,11 @@ def _same_in_python(left: ColumnElement[Any], right: ColumnElement[Any]) -> bool
     )
 
 
+def _pairs_are_unique(prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether a constraint keeps the association table from holding one pair twice."""
+    return _has_unique_key(prop.secondary, {remote for _, remote in _pairs(prop)})
+
+
 def is_single(prop: RelationshipProperty[Any]) -> bool:
     """Tell whether a constraint holds a parent to one target: a unique key within the far columns.
 
@@ -139,13 +147,17 @@ def is_single(prop: RelationshipProperty[Any]) -> bool:
     if prop.uselist or prop.secondary is not None:
         return False
     remote = {column for _, column in _pairs(prop)}
-    table = next(iter(remote)).table if remote else None
+    return bool(remote) and _has_unique_key(next(iter(remote)).table, remote)
+
+
+def _has_unique_key(table: object, columns: set[ColumnElement[Any]]) -> bool:
+    """Tell whether a unique key of ``table`` lies within ``columns``."""
     if not isinstance(table, Table):
         return False
     keys: list[set[Any]] = [set(table.primary_key.columns)]
     keys += [set(each.columns) for each in table.constraints if isinstance(each, UniqueConstraint)]
     keys += [set(index.columns) for index in table.indexes if index.unique and not index.dialect_kwargs]
-    return any(key and key <= remote for key in keys)
+    return any(key and key <= columns for key in keys)
 
 
 def back_reference(prop: RelationshipProperty[Any]) -> str | None:

@@ -1,6 +1,6 @@
 """The loader: takes a plan and an id, gives a graph. The only module that waits."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from sqlalchemy.orm import Session
@@ -251,12 +251,12 @@ class Loader:
         batch_size: int = 500,
         *,
         params: Params = None,
-    ) -> AsyncIterator[T]:
+    ) -> AsyncGenerator[T, None]:
         """Yield the graphs of all roots that meet a condition, with the memory of one batch.
 
         The roots come through a server-side cursor on PostgreSQL, and each batch of them brings its graph in the
         statements that the plan has. One transaction, and one snapshot, from beginning to end. One row is one object
-        within a batch.
+        within a batch. Leaving the loop early ends the walk; ``contextlib.aclosing`` ends it at once.
 
         Args:
             plan: what to load.

@@ -17,6 +17,9 @@ from loadplan.values import refusal
 
 T = TypeVar("T")
 
+#: Marks the order of a cursor whose own row belongs to the page: it leads back from a page that was empty.
+_INCLUSIVE = " (inclusive)"
+
 
 @attrs.frozen
 class Page(Generic[T]):
@@ -43,6 +46,7 @@ class PageQuery:
         conditions: that keep the rows beyond the cursor.
         size: roots a page.
         cursor: that the page starts at, as it was given.
+        values: that it was made of.
         backwards: whether it goes towards the beginning.
         key: that cursors are signed with.
     """
@@ -54,6 +58,7 @@ class PageQuery:
     cursor: str | None
     backwards: bool
     key: bytes
+    values: Sequence[Any] = ()
 
     def run(self, session: Session, parameters: Mapping[str, Any], max_rows: int | None) -> Page[Any]:
         """Load the page and, to know whether there is another one, the key of one root more."""
@@ -75,7 +80,10 @@ class PageQuery:
 
     def _page(self, roots: list[Any], cursors: list[str], more: bool) -> Page[Any]:
         if not roots:
-            return Page([], self.cursor if self.backwards else None, None if self.backwards else self.cursor)
+            if self.cursor is None:
+                return Page([], None, None)
+            here = encode_cursor(self.values, _order_text(self.query.total_order) + _INCLUSIVE, self.key)
+            return Page([], here if self.backwards else None, None if self.backwards else here)
         first, last = cursors
         if self.backwards:
             return Page(roots[::-1], first, last if more else None)
@@ -110,12 +118,21 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     if cursor is None:
         return PageQuery(query, read, (), size, None, backwards, key)
     enums = [getattr(each.expression.type, "enum_class", None) for each in order]
-    values = decode_cursor(cursor, _order_text(order), key, label, enums)
+    inclusive = False
+    try:
+        values = decode_cursor(cursor, _order_text(order), key, label, enums)
+    except CursorError:
+        inclusive = True
+        values = decode_cursor(cursor, _order_text(order) + _INCLUSIVE, key, label, enums)
     for each, value in zip(order, values, strict=True):
-        if value is not None and refusal(value, each.expression.type, dialect) is not None:
+        wrong = refusal(value, each.expression.type, dialect) if value is not None else not _is_nullable(each)
+        if wrong:
             raise CursorError(Problem("LP407", "the cursor is not one of this listing", (label,)))
     nulls_first = [each.puts_nulls_first(dialect) for each in read]
-    return PageQuery(query, read, (_beyond(read, nulls_first, values),), size, cursor, backwards, key)
+    beyond = _beyond(read, nulls_first, values)
+    if inclusive:
+        beyond = or_(beyond, and_(*(_equals(each, value) for each, value in zip(read, values, strict=True))))
+    return PageQuery(query, read, (beyond,), size, cursor, backwards, key, values)
 
 
 def _reversed(ordering: Ordering, nulls_first: bool) -> Ordering:
@@ -125,7 +142,8 @@ def _reversed(ordering: Ordering, nulls_first: bool) -> Ordering:
 
 
 def _order_text(order: Sequence[Ordering]) -> str:
-    return ", ".join(str(each.clause) for each in order)
+    compiled = [each.clause.compile() for each in order]
+    return ", ".join(f"{each} {sorted(each.params.items())!r}" for each in compiled)
 
 
 def _beyond(order: Sequence[Ordering], nulls_first: Sequence[bool], values: Sequence[Any]) -> ColumnElement[bool]:

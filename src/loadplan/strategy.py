@@ -18,6 +18,23 @@ def choose_strategies(tree: Tree) -> Tree:
     return attrs.evolve(tree, root=_choose_node(tree.root, _Joins()))
 
 
+def without_subqueries(tree: Tree) -> Tree:
+    """Return the tree with select-in where it went by subquery, for runs that take the roots in parts."""
+
+    def node_without(node: Node) -> Node:
+        return attrs.evolve(
+            node,
+            edges=tuple(map(edge_without, node.edges)),
+            branches=tuple(map(node_without, node.branches)),
+        )
+
+    def edge_without(edge: Edge) -> Edge:
+        by_keys = Strategy.SELECTIN if edge.strategy is Strategy.SUBQUERY else edge.strategy
+        return attrs.evolve(edge, strategy=by_keys, target=node_without(edge.target))
+
+    return attrs.evolve(tree, root=node_without(tree.root))
+
+
 @attrs.define
 class _Joins:
     """The joins taken so far by the statement that a node is loaded in, and the collections among them."""

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 from sqlalchemy import Dialect
-from sqlalchemy.orm import Mapper, Session, object_session
+from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.collections import collection_adapter
 
@@ -15,9 +15,10 @@ from loadplan.entities.keys import Keys
 from loadplan.entities.seal import Sealer
 from loadplan.entities.statements import AnySelect, FollowUp, Segment, branch_segment, follow_up, root_segment
 from loadplan.errors import PlanError, Problem, TooManyRows
-from loadplan.resolve import resolve_plan
+from loadplan.resolve import all_edges, resolve_plan
 from loadplan.spec import LoadPlan
-from loadplan.sqlalchemy_internals import copy_quietly
+from loadplan.sqlalchemy_internals import copy_quietly, detach_all
+from loadplan.strategy import without_subqueries
 from loadplan.tree import Edge, Node, Strategy, Tree
 
 T = TypeVar("T")
@@ -93,7 +94,7 @@ class CompiledGraph(Generic[T]):
         Costs next to nothing, unless an edge goes by subquery: that one repeats the conditions of its parents.
         """
         root = attrs.evolve(self.root, statement=narrow(self.root.statement), bare=narrow(self.root.bare))
-        if any(isinstance(each, FollowUp) and each.edge.strategy is Strategy.SUBQUERY for each in self.later):
+        if self._goes_by_subquery:
             return _compile_below(self.tree, root, self.dialect)
         return attrs.evolve(self, root=root)
 
@@ -130,7 +131,14 @@ class CompiledGraph(Generic[T]):
         joined = [edge for edge in self.root.node.edges if edge.strategy.joins and not edge.cardinality.to_one]
         if joined:
             raise PlanError([problems.joined_in_stream(self.tree.label, joined[0])])
-        return Batches(self, parameters, size, max_rows)
+        graph = self
+        if self._goes_by_subquery:  # a subquery would bring the rows of all roots with each batch
+            graph = _compile_below(without_subqueries(self.tree), self.root, self.dialect)
+        return Batches(graph, parameters, size, max_rows)
+
+    @property
+    def _goes_by_subquery(self) -> bool:
+        return any(isinstance(each, FollowUp) and each.edge.strategy is Strategy.SUBQUERY for each in self.later)
 
 
 class Batches(Generic[T]):
@@ -186,7 +194,7 @@ def compile_graph(plan: LoadPlan[T], dialect: Dialect) -> CompiledGraph[T]:
 
 
 def _compile_below(tree: Tree, root: Segment, dialect: Dialect) -> CompiledGraph[Any]:
-    compiler = _Compiler(tree.label, dialect)
+    compiler = _Compiler(tree.label, dialect, any(edge.shape.partial for edge in all_edges(tree.root)))
     start = compiler.stop(tree.root, (), root)
     return CompiledGraph(tree, dialect, root, start, tuple(compiler.later))
 
@@ -197,20 +205,21 @@ class _Compiler:
 
     label: str
     dialect: Dialect
+    partial: bool
     later: list[FollowUp | Branch] = attrs.field(factory=list)
 
-    def stop(self, node: Node, trail: tuple[Edge, ...], above: Segment, key: str | None = None) -> Stop:
+    def stop(self, node: Node, trail: tuple[Edge, ...], above: Segment, tree_edge: Edge | None = None) -> Stop:
         """Compile a node.
 
         Args:
             node: to compile.
             trail: the joined edges that lead to it from the start of ``above``.
             above: the statement that brings it.
-            key: of the relationship that runs through a whole tree of such nodes, if one does.
+            tree_edge: the relationship that runs through a whole tree of such nodes, if one does.
         """
         branches = tuple(self.branch(branch) for branch in node.branches)
         steps = tuple(self.step(edge, node, trail, above) for edge in node.edges)
-        return Stop(node, Sealer(self.label, node, key), branches, steps)
+        return Stop(node, Sealer(self.label, node, tree_edge, self.partial), branches, steps)
 
     def branch(self, node: Node) -> Branch:
         """Compile a branch for a subclass."""
@@ -227,8 +236,8 @@ class _Compiler:
             return Step(edge, None, self.stop(edge.target, (*trail, edge), above))
         follow = follow_up(edge, node, trail, above, self.dialect)
         self.later.append(follow)
-        key = edge.key if edge.shape.depth == "all" else None
-        return Step(edge, follow, self.stop(edge.target, (), follow.segment, key))
+        tree_edge = edge if edge.shape.depth == "all" else None
+        return Step(edge, follow, self.stop(edge.target, (), follow.segment, tree_edge))
 
 
 # --- one run --------------------------------------------------------------------------------------------------------
@@ -260,10 +269,7 @@ class Run:
 
     def detach(self) -> None:
         """Take all that was found out of a session that goes on: ``expunge_all`` would end the walk that it is in."""
-        for _, objects in self._visits:
-            for each in objects:
-                if object_session(each) is self._session:
-                    self._session.expunge(each)
+        detach_all(self._session, (each for _, objects in self._visits for each in objects))
 
     def entities(self, segment: Segment, parameters: Parameters, name: str, *, is_bounded: bool = False) -> list[Any]:
         """Execute a statement and return its entities, each once where a join repeats them."""
@@ -391,15 +397,15 @@ def _enlist(
 
 def _tie_joined(edge: Edge, parents: Iterable[Any]) -> list[Any]:
     """Return the distinct targets that came with their parents, each pointing back where the mapping says so."""
-    key, back = edge.key, edge.back_reference
+    key, back, to_one = edge.key, edge.back_reference, edge.cardinality.to_one
     found: dict[int, Any] = {}
     for parent in parents:
         value = parent.__dict__.get(key)
         if value is None:
             continue
-        if not edge.cardinality.to_one:
+        if not to_one:
             copy_quietly(value)
-        for child in (value,) if edge.cardinality.to_one else collection_adapter(value):
+        for child in (value,) if to_one else collection_adapter(value):
             found[id(child)] = child
             if back is not None:
                 child.__dict__.setdefault(back, parent)
@@ -408,9 +414,10 @@ def _tie_joined(edge: Edge, parents: Iterable[Any]) -> list[Any]:
 
 def _tie(edge: Edge, parent: Any, children: Sequence[Any]) -> None:
     if edge.key not in parent.__dict__:
-        value = (children[0] if children else None) if edge.cardinality.to_one else children
+        to_one = edge.cardinality.to_one
+        value = (children[0] if children else None) if to_one else children
         set_committed_value(parent, edge.key, value)
-        if not edge.cardinality.to_one:
+        if not to_one:
             copy_quietly(parent.__dict__[edge.key])
     if edge.back_reference is not None:
         for child in children:

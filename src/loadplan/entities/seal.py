@@ -5,7 +5,8 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 import attrs
-from sqlalchemy.orm import InstanceState, PassiveFlag, class_mapper
+from sqlalchemy.orm import InstanceState, PassiveFlag, RelationshipProperty, class_mapper
+from sqlalchemy.orm.attributes import instance_state
 
 from loadplan import mapping
 from loadplan.errors import NotLoaded, PartialCollectionError, Problem
@@ -16,7 +17,7 @@ from loadplan.sqlalchemy_internals import (
     installed_loaders,
     load_as_mapped,
 )
-from loadplan.tree import Node
+from loadplan.tree import Edge, Node
 
 
 @attrs.frozen
@@ -49,7 +50,8 @@ class Seal(dict[str, "SealedAttribute"]):
         mapper = mapping.mapper_of(entity)
         assert mapper is not None  # noqa: S101 - rows are only ever loaded as mapped classes
         self.origin = (entity, place, declared, partial)
-        self._partial = sorted(key for key in partial if mapper.relationships[key].cascade.merge)
+        self.partial = partial
+        self._refuses = sorted(key for key in partial if _is_merged(mapper.relationships[key]))
         inherited = class_mapper(place.entity).attrs.keys()
 
         def sealed(key: str, *, is_column: bool, is_dynamic: bool = False) -> SealedAttribute:
@@ -84,8 +86,8 @@ class Seal(dict[str, "SealedAttribute"]):
         Raises:
             PartialCollectionError: LP409, a collection of the object was limited or filtered.
         """
-        if self._partial:
-            raise _partial_merge(self.origin[0], self.origin[1], self._partial[0])
+        if self._refuses:
+            raise _partial_merge(self.origin[0], self.origin[1], self._refuses[0])
         return ()
 
     def _drop(self, *_: Any, **__: Any) -> None:
@@ -170,6 +172,11 @@ def _refuse_dynamic(state: InstanceState[Any], key: str) -> None:
         loaders.dynamic[key].refuse()
 
 
+def _is_merged(prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether merge writes what a relationship holds."""
+    return prop.cascade.merge and not prop.viewonly
+
+
 def _partial_merge(entity: type[Any], place: Place, key: str) -> PartialCollectionError:
     name = f"{entity.__name__}.{key}"
     return PartialCollectionError(
@@ -189,17 +196,18 @@ class Sealer:
     The seal of a class is built when its first object is met: the rows decide which subclasses there are.
     """
 
-    def __init__(self, label: str, node: Node, tree_key: str | None) -> None:
+    def __init__(self, label: str, node: Node, tree_edge: Edge | None, any_partial: bool) -> None:
         self._place = Place(label, node.path, node.entity, node.subset, tuple(node.frontier.items()))
         self._node = node
-        self._tree_key = tree_key
+        self._tree_edge = tree_edge
+        self._any_partial = any_partial
         self._seals: dict[type[Any], Seal] = {}
 
     def _declared(self, kind: type[Any]) -> frozenset[str]:
         """Return what the plan declares for objects of a class here, in branches for its base classes too."""
         declared = set(self._node.columns) | {edge.key for edge in self._node.edges}
-        if self._tree_key is not None:
-            declared.add(self._tree_key)
+        if self._tree_edge is not None:
+            declared.add(self._tree_edge.key)
         waiting = list(self._node.branches)
         while waiting:
             branch = waiting.pop()
@@ -209,10 +217,15 @@ class Sealer:
         return frozenset(declared)
 
     def _partial(self, kind: type[Any]) -> frozenset[str]:
-        """Return the collections here that may hold a part of their rows."""
-        places = [self._node, *self._node.branches]
-        edges = [edge for place in places if issubclass(kind, place.entity) for edge in place.edges]
-        return frozenset(edge.key for edge in edges if edge.shape.partial and not edge.cardinality.to_one)
+        """Return the relationships here that may hold a part of their rows."""
+        edges = [*self._node.edges] if self._tree_edge is None else [*self._node.edges, self._tree_edge]
+        waiting = list(self._node.branches)
+        while waiting:
+            branch = waiting.pop()
+            if issubclass(kind, branch.entity):
+                edges += branch.edges
+                waiting += branch.branches
+        return frozenset(edge.key for edge in edges if edge.shape.partial)
 
     def seal(self, objects: Iterable[object]) -> None:
         """Seal each object; the outermost place that an object was found at has the say."""
@@ -222,4 +235,12 @@ class Sealer:
             seal = seals.get(kind)
             if seal is None:
                 seal = seals[kind] = restore_seal(kind, self._place, self._declared(kind), self._partial(kind))
-            install_loaders(entity, seal)
+            install_loaders(entity, self._as_partial_as_before(entity, seal) if self._any_partial else seal)
+
+    def _as_partial_as_before(self, entity: object, seal: Seal) -> Seal:
+        """Return a seal that knows what is partial by another place, where the object was sealed before."""
+        before = installed_loaders(instance_state(entity))
+        if not isinstance(before, Seal) or before.partial <= seal.partial:
+            return seal
+        kind, place, declared, partial = seal.origin
+        return restore_seal(kind, place, declared, partial | before.partial)

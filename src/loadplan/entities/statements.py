@@ -133,7 +133,7 @@ def follow_up(edge: Edge, parent: Node, trail: Sequence[Edge], above: Segment, d
         link.attributes,
         in_target,
         keys,
-        repeats=link.kind is not LinkKind.TARGET,
+        repeats=link.repeats or edge.shape.depth == "all",  # chunks of keys may reach the same part of a tree
         level_by_level=level_by_level,
         how=how,
     )
