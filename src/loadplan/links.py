@@ -178,23 +178,24 @@ def back_reference(prop: RelationshipProperty[Any]) -> str | None:
     return reverse.key
 
 
-def index_serves(columns: Sequence[ColumnElement[Any]]) -> bool:
-    """Tell whether the metadata has an index that starts with these columns, in that order.
+def index_serves(keys: Sequence[ColumnElement[Any]], order: Sequence[ColumnElement[Any]]) -> bool:
+    """Tell whether the metadata has an index that starts with these keys and goes on with this order.
 
-    The last columns may be missing where those before are of one table: the database sorts what ties. An index that
-    only the database knows of is not seen.
+    The primary key at the end of the order may be missing: the database sorts what ties. An index that only the
+    database knows of is not seen.
     """
-    plain = [_table_column(column) for column in columns]
+    plain = [_table_column(column) for column in (*keys, *order)]
     first = plain[0]
     if first is None or any(column is None or column.table is not first.table for column in plain):
         return False
     table = first.table
-    names = [column.name for column in plain if column is not None]
-    keys = [[column.name for column in index.columns] for index in table.indexes if len(index.columns)]
+    wanted = [column.name for column in plain if column is not None]
+    indexed = [[column.name for column in index.columns] for index in table.indexes if len(index.columns)]
     unique = [each for each in table.constraints if isinstance(each, PrimaryKeyConstraint | UniqueConstraint)]
-    keys += [[column.name for column in each.columns] for each in unique]
-    wanted = names[:-1] if len(names) > 2 else names  # the last one is the primary key that breaks ties
-    return any(key[: len(wanted)] == wanted for key in keys)
+    indexed += [[column.name for column in each.columns] for each in unique]
+    while len(wanted) > len(keys) + 1 and wanted[-1] in table.primary_key.columns:
+        wanted.pop()
+    return any(names[: len(wanted)] == wanted for names in indexed)
 
 
 def _table_column(column: Any) -> Column[Any] | None:

@@ -100,7 +100,7 @@ class Loader:
             one = by_id(compiled)
             bound = {**one.parameters(params), **one.bind(id)}
             graph = one.graph.narrowed(locking(plan, for_update)) if _locks(for_update) else one.graph
-            return lambda session: graph.run(session, bound, self._max_rows)
+            return lambda session: graph.run(session, [bound], self._max_rows)
 
         found = await self._run(plan, prepare, for_update=for_update)
         return found[0] if found else None
@@ -202,7 +202,7 @@ class Loader:
             graph = query.graph(limit, offset)
             if _locks(for_update):
                 graph = graph.narrowed(locking(plan, for_update))
-            return lambda session: graph.run(session, bound, self._max_rows, limit)
+            return lambda session: graph.run(session, [bound], self._max_rows, limit)
 
         return await self._run(plan, prepare, for_update=for_update)
 
@@ -314,6 +314,8 @@ class Loader:
         if _locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
         compiled = compile_graph(plan, private.dialect(resolve_plan(plan).root.mapper))
+        if self._max_rows is not None:
+            compiled = compiled.countable
         work = prepare(compiled)
         return await private.run(work, compiled.mappers, statements=1 + len(compiled.later))
 

@@ -109,6 +109,22 @@ def primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
     return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
 
 
+def row_key(mapper: Mapper[Any]) -> tuple[str, ...]:
+    """Return the attributes that tell rows of a class apart: tables of concrete subclasses may use one id each."""
+    key = primary_key(mapper)
+    discriminator = None if mapper.polymorphic_on is None else attribute_of(mapper, mapper.polymorphic_on)
+    loadable = {prop.key for prop in column_attributes(mapper)}
+    return (*key, discriminator) if discriminator in loadable and discriminator not in key else key
+
+
+def free_prefix(mapper: Mapper[Any]) -> str:
+    """Return a prefix for labels that no column of a class begins with."""
+    prefix = "loadplan_"
+    while any(column.key.startswith(prefix) for column in mapper.columns):
+        prefix = f"_{prefix}"
+    return prefix
+
+
 def identity_of(entity: object) -> tuple[Any, ...]:
     """Return the primary key of a loaded object."""
     identity = instance_state(entity).identity

@@ -7,7 +7,7 @@ import attrs
 from sqlalchemy import ColumnElement, and_, false, literal, or_, tuple_
 from sqlalchemy.orm import Session
 
-from loadplan import problems
+from loadplan import mapping, problems
 from loadplan.cursors import decode_cursor, encode_cursor
 from loadplan.entities.graph import Run
 from loadplan.errors import CursorError, PlanError, Problem
@@ -64,16 +64,19 @@ class PageQuery:
         """Load the page and, to know whether there is another one, the key of one root more."""
         compiled = self.query.compiled
         where = (*self.query.where, *self.conditions)
-        graph = compiled.narrowed(narrowing(compiled, where, self.order, self.size + 1, None))
-        values = [each.expression.label(f"loadplan_order_{index}") for index, each in enumerate(self.order)]
+        rows_wanted = self.size + 1 if max_rows is None else min(self.size, max_rows) + 1
+        graph = compiled.narrowed(narrowing(compiled, where, self.order, rows_wanted, None))
+        prefix = mapping.free_prefix(compiled.root.node.mapper)
+        values = [each.expression.label(f"{prefix}order_{index}") for index, each in enumerate(self.order)]
         statement = graph.root.statement.add_columns(*values)
         result = session.execute(statement, parameters)
         rows = list(result.unique() if graph.root.unique else result)
         rows = list({id(row[0]): row for row in rows}.values())
+        run = Run(session, compiled.tree, [parameters], max_rows)
+        run.counted(rows, compiled.root.node.entity.__name__)
         more = len(rows) > self.size
         rows = rows[: self.size]
-        run = Run(session, compiled.tree, parameters, max_rows)
-        roots = run.counted([row[0] for row in rows], compiled.root.node.entity.__name__)
+        roots = [row[0] for row in rows]
         run.complete(graph.start, roots)
         cursors = [self._cursor_of(row) for row in (rows[:1] + rows[-1:])]
         return self._page(roots, cursors, more)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
 from loadplan import mapping
 from loadplan.errors import Problem, did_you_mean, one_of
-from loadplan.source import source
+from loadplan.source import argument_source, source
 from loadplan.spec import Load, LoadPlan, StrategyName
 from loadplan.tree import Edge
 
@@ -87,7 +87,7 @@ def not_a_strategy(given: object, at: At) -> Problem:
 
 def loads_disagree(name: str, word: str, items: Sequence[Load[Any]], at: At) -> Problem:
     """One relationship is named twice at one place, and the two cannot both hold."""
-    said = ["nothing" if getattr(item, word) is None else f"{word}={source(getattr(item, word))}" for item in items]
+    said = ["nothing" if getattr(item, word) is None else argument_source(word, getattr(item, word)) for item in items]
     return Problem(
         "LP106",
         f"'{name}' is loaded twice, with different {word}=",
@@ -153,7 +153,7 @@ def paths_disagree(label: str, one: Edge, other: Edge) -> Problem:
 def _rows(edge: Edge) -> str:
     shape = edge.shape
     words = {"where": shape.where or None, "order_by": shape.order_by, "limit": shape.limit}
-    said = [f"{word}={source(value)}" for word, value in words.items() if value is not None]
+    said = [argument_source(word, value) for word, value in words.items() if value is not None]
     return ", ".join(said) or "all rows"
 
 

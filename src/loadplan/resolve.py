@@ -38,6 +38,7 @@ def resolve_plan(plan: LoadPlan[Any]) -> Tree:
                 found.extend(_conflicts(root, plan.label))
         if found or root is None:
             raise PlanError(found)
+        root = _without_filtered_back_references(root, _filtered_to_ones(root))
         tree = Tree(plan.label, root, tuple(_parameters(root)))
         tree = plan._derived["tree"] = choose_strategies(tree)
     return tree
@@ -293,12 +294,39 @@ def _run_length(path: tuple[str, ...]) -> int:
 
 def _conflicts(root: Node, label: str) -> Iterator[Problem]:
     """Yield a problem for each collection that two paths want different rows of: an object has one value for it."""
-    seen: dict[tuple[Any, str], Edge] = {}
+    seen: dict[RelationshipProperty[Any], Edge] = {}
     for edge in all_edges(root):
         prop = mapping.property_of(edge.owner, edge.key)
-        other = seen.setdefault((prop.parent.base_mapper, prop.key), edge)
+        other = seen.setdefault(prop, edge)
         if not _same_rows(edge.shape, other.shape):
             yield problems.paths_disagree(label, other, edge)
+
+
+def _filtered_to_ones(root: Node) -> set[Any]:
+    """Return the to-one relationships that the plan loads with a condition."""
+    return {
+        mapping.property_of(edge.owner, edge.key)
+        for edge in all_edges(root)
+        if edge.cardinality.to_one and edge.shape.where
+    }
+
+
+def _without_filtered_back_references(node: Node, filtered: set[Any]) -> Node:
+    """Return the node without back references that a condition elsewhere in the plan may contradict."""
+    if not filtered:
+        return node
+
+    def settled(edge: Edge) -> Edge:
+        back = edge.back_reference
+        if back is not None and edge.target.mapper.relationships[back] in filtered:
+            back = None
+        return attrs.evolve(edge, back_reference=back, target=_without_filtered_back_references(edge.target, filtered))
+
+    return attrs.evolve(
+        node,
+        edges=tuple(map(settled, node.edges)),
+        branches=tuple(_without_filtered_back_references(branch, filtered) for branch in node.branches),
+    )
 
 
 def _same_rows(one: Shape, other: Shape) -> bool:

@@ -61,9 +61,9 @@ class ByIds:
         """Return what is found by identity, in as few executions as the keys go in."""
         keys = [identity[0] for identity in identities] if self.keys.width == 1 else list(identities)
         found: dict[Identity, Any] = {}
-        for bound in self.keys.bind(keys):
-            for root in self.graph.run(session, {**parameters, **bound}, max_rows):
-                found[mapping.identity_of(root)] = root
+        executions = [{**parameters, **bound} for bound in self.keys.bind(keys)]
+        for root in self.graph.run(session, executions, max_rows):
+            found[mapping.identity_of(root)] = root
         if not self.reader.exact:
             self._look_again(session, [each for each in identities if each not in found], parameters, found)
         return found
@@ -78,7 +78,7 @@ class ByIds:
         """Ask one by one for ids that the database may take for equal to keys that Python does not."""
         one = by_id(self.compiled)
         for identity in missing:
-            for root in one.graph.run(session, {**parameters, **one.bind(identity)}):
+            for root in one.graph.run(session, [{**parameters, **one.bind(identity)}]):
                 found[identity] = root
 
 

@@ -27,8 +27,14 @@ _METHODS = {
 
 def call_source(name: str, positional: Sequence[object], keywords: Mapping[str, object]) -> str:
     """Return the code of a call; keywords that are None are left out."""
-    given = [f"{key}={source(value)}" for key, value in keywords.items() if value is not None]
+    given = [argument_source(word, value) for word, value in keywords.items() if value is not None]
     return f"{name}({', '.join([*map(source, positional), *given])})"
+
+
+def argument_source(word: str, value: Any) -> str:
+    """Return the code of a keyword argument; one condition, or one order, stands without a list."""
+    alone = word in {"where", "order_by"} and isinstance(value, tuple) and len(value) == 1
+    return f"{word}={source(value[0] if alone else value)}"
 
 
 def source(value: Any) -> str:
@@ -38,14 +44,8 @@ def source(value: Any) -> str:
     if isinstance(value, type):
         return value.__name__
     if isinstance(value, tuple):
-        items = list(map(source, value))
-        return items[0] if len(items) == 1 and _is_expression(value[0]) else f"[{', '.join(items)}]"
+        return f"[{', '.join(map(source, value))}]"
     return _expression(value) if isinstance(value, ClauseElement) else repr(value)
-
-
-def _is_expression(value: object) -> bool:
-    """Tell a condition or an order, which may stand alone, from a column, which stands in a list."""
-    return isinstance(value, ClauseElement) and attribute_behind(value) is None
 
 
 def _expression(value: ClauseElement) -> str:

@@ -106,11 +106,7 @@ class Load(Generic[T]):
 
     def __repr__(self) -> str:
         words = ("only", "defer", "where", "order_by", "limit", "depth", "strategy")
-        given = {word: getattr(self, word) for word in words}
-        for word in ("where", "order_by"):
-            if given[word] is not None and len(given[word]) == 1:
-                given[word] = given[word][0]
-        return call_source("load", [self.relationship, *self.loads], given)
+        return call_source("load", [self.relationship, *self.loads], {word: getattr(self, word) for word in words})
 
 
 @attrs.frozen(repr=False)

@@ -3,6 +3,7 @@
 The rules are published in docs/strategies.md; a reason is a sentence of theirs.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -18,21 +19,31 @@ def choose_strategies(tree: Tree) -> Tree:
     return attrs.evolve(tree, root=_choose_node(tree.root, _Joins()))
 
 
-def without_subqueries(tree: Tree) -> Tree:
-    """Return the tree with select-in where it went by subquery, for runs that take the roots in parts."""
+def by_keys_instead(tree: Tree, given_up: Callable[[Edge], bool]) -> Tree:
+    """Return the tree with select-in on the edges that a run cannot take as they were chosen."""
 
-    def node_without(node: Node) -> Node:
+    def node_instead(node: Node) -> Node:
         return attrs.evolve(
             node,
-            edges=tuple(map(edge_without, node.edges)),
-            branches=tuple(map(node_without, node.branches)),
+            edges=tuple(map(edge_instead, node.edges)),
+            branches=tuple(map(node_instead, node.branches)),
         )
 
-    def edge_without(edge: Edge) -> Edge:
-        by_keys = Strategy.SELECTIN if edge.strategy is Strategy.SUBQUERY else edge.strategy
-        return attrs.evolve(edge, strategy=by_keys, target=node_without(edge.target))
+    def edge_instead(edge: Edge) -> Edge:
+        strategy = Strategy.SELECTIN if given_up(edge) else edge.strategy
+        return attrs.evolve(edge, strategy=strategy, target=node_instead(edge.target))
 
-    return attrs.evolve(tree, root=node_without(tree.root))
+    return attrs.evolve(tree, root=node_instead(tree.root))
+
+
+def goes_by_subquery(edge: Edge) -> bool:
+    """Tell whether an edge repeats the statement of its parents."""
+    return edge.strategy is Strategy.SUBQUERY
+
+
+def joins_collection(edge: Edge) -> bool:
+    """Tell whether an edge spreads its parents over many rows."""
+    return edge.strategy.joins and not edge.cardinality.to_one
 
 
 @attrs.define

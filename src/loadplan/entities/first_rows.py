@@ -48,7 +48,7 @@ def first_rows(
         dialect: PostgreSQL alone has LATERAL over arrays.
     """
     columns = [each.expression for each in order]
-    if keys.as_arrays and not link.repeats and links.index_serves([*keys.columns, *columns]):
+    if keys.as_arrays and not link.repeats and links.index_serves(keys.columns, columns):
         how = "LATERAL: an index on the key and the order stops after the first rows of each parent"
         return _by_lateral(linked, edge, link, keys, target, order, how)
     reason = "no index on the key and the order" if keys.as_arrays else f"{dialect.name} has no LATERAL over arrays"
@@ -58,9 +58,10 @@ def first_rows(
 def _by_lateral(
     linked: Any, edge: Edge, link: Link, keys: Keys, target: Any, order: Sequence[Ordering], how: str
 ) -> FirstRows:
+    prefix = mapping.free_prefix(edge.target.mapper)
     parents = keys.rows()
     met = and_(*(left == right for left, right in zip(keys.columns, parents.c, strict=True)))
-    ranks = [each.expression.label(f"loadplan_order_{index}") for index, each in enumerate(order)]
+    ranks = [each.expression.label(f"{prefix}order_{index}") for index, each in enumerate(order)]
     kept = _kept_columns(edge, link, target)
     rows = (
         linked.with_only_columns(*kept, *ranks, maintain_column_froms=True)
@@ -70,7 +71,7 @@ def _by_lateral(
         .lateral("first_rows")
     )
     joined = parents.join(rows, true())
-    in_order = [each.on(rows.c[f"loadplan_order_{index}"]) for index, each in enumerate(order)]
+    in_order = [each.on(rows.c[f"{prefix}order_{index}"]) for index, each in enumerate(order)]
     statement, entity = _read(edge, link, target, rows, joined, tuple(parents.c))
     return FirstRows(statement.order_by(*in_order), entity, how)
 
@@ -78,35 +79,37 @@ def _by_lateral(
 def _by_window(
     linked: Any, edge: Edge, link: Link, keys: Keys, target: Any, order: Sequence[Ordering], how: str
 ) -> FirstRows:
-    held = [column.label(f"loadplan_parent_{index}") for index, column in enumerate(keys.columns)]
+    prefix = mapping.free_prefix(edge.target.mapper)
+    held = [column.label(f"{prefix}parent_{index}") for index, column in enumerate(keys.columns)]
     kept = _kept_columns(edge, link, target)
     if link.repeats:
         rows = _each_target_once(linked, edge, keys, target, order, [*kept, *held])
         parents = [rows.c[column.key] for column in held]
-        ranks = [each.on(rows.c[f"loadplan_order_{index}"]) for index, each in enumerate(order)]
+        ranks = [each.on(rows.c[f"{prefix}order_{index}"]) for index, each in enumerate(order)]
         number = func.row_number().over(partition_by=parents, order_by=ranks)
-        once = rows.c.loadplan_copy == 1
-        rows = select(*rows.c, number.label("loadplan_number")).where(once).subquery("first_rows")
+        once = rows.c[f"{prefix}copy"] == 1
+        rows = select(*rows.c, number.label(f"{prefix}number")).where(once).subquery("first_rows")
     else:
         number = func.row_number().over(partition_by=list(keys.columns), order_by=[each.clause for each in order])
         rows = (
-            linked.with_only_columns(*kept, *held, number.label("loadplan_number"), maintain_column_froms=True)
+            linked.with_only_columns(*kept, *held, number.label(f"{prefix}number"), maintain_column_froms=True)
             .where(keys.condition)
             .subquery("first_rows")
         )
     statement, entity = _read(edge, link, target, rows, rows, tuple(rows.c[column.key] for column in held))
-    last = rows.c.loadplan_number <= _literal(edge.shape.limit)
-    return FirstRows(statement.where(last).order_by(rows.c.loadplan_number), entity, how)
+    last = rows.c[f"{prefix}number"] <= _literal(edge.shape.limit)
+    return FirstRows(statement.where(last).order_by(rows.c[f"{prefix}number"]), entity, how)
 
 
 def _each_target_once(
     linked: Any, edge: Edge, keys: Keys, target: Any, order: Sequence[Ordering], columns: Sequence[Any]
 ) -> Any:
     """Return the rows with a count of each target's copies: an association table may tie it to a parent twice."""
-    ranks = [each.expression.label(f"loadplan_order_{index}") for index, each in enumerate(order)]
-    key = [getattr(target, name) for name in mapping.primary_key(edge.target.mapper)]
+    prefix = mapping.free_prefix(edge.target.mapper)
+    ranks = [each.expression.label(f"{prefix}order_{index}") for index, each in enumerate(order)]
+    key = [getattr(target, name) for name in mapping.row_key(edge.target.mapper)]
     copy = func.row_number().over(partition_by=[*keys.columns, *key], order_by=[each.clause for each in order])
-    copies = linked.with_only_columns(*columns, *ranks, copy.label("loadplan_copy"), maintain_column_froms=True)
+    copies = linked.with_only_columns(*columns, *ranks, copy.label(f"{prefix}copy"), maintain_column_froms=True)
     return copies.where(keys.condition).subquery("copies")
 
 
@@ -121,18 +124,20 @@ def _reads_numbered_rows(edge: Edge, link: Link) -> bool:
 
 
 def _kept_columns(edge: Edge, link: Link, target: Any) -> list[Any]:
+    prefix = mapping.free_prefix(edge.target.mapper)
     if _reads_numbered_rows(edge, link):
         # all of them: criteria of the session reach the alias too, and may speak of a column that the plan leaves out
         return [getattr(target, prop.key) for prop in mapping.column_attributes(edge.target.mapper)]
-    names = mapping.primary_key(edge.target.mapper)
-    return [getattr(target, name).label(f"loadplan_target_{index}") for index, name in enumerate(names)]
+    names = mapping.row_key(edge.target.mapper)
+    return [getattr(target, name).label(f"{prefix}target_{index}") for index, name in enumerate(names)]
 
 
 def _read(edge: Edge, link: Link, target: Any, rows: Any, source: Any, parents: Sequence[Any]) -> tuple[Any, Any]:
     """Return a statement that reads the target off the numbered rows, or joins it to them by primary key."""
+    prefix = mapping.free_prefix(edge.target.mapper)
     if _reads_numbered_rows(edge, link):
         entity: Any = aliased(target, rows)
         return select(entity, *parents).select_from(source), entity
-    names = mapping.primary_key(edge.target.mapper)
-    met = and_(*(getattr(target, name) == rows.c[f"loadplan_target_{index}"] for index, name in enumerate(names)))
-    return select(target, *parents).select_from(source).join(target, met), target
+    names = mapping.row_key(edge.target.mapper)
+    met = and_(*(getattr(target, name) == rows.c[f"{prefix}target_{index}"] for index, name in enumerate(names)))
+    return select(target, *parents).select_from(source).where(met), target

@@ -18,7 +18,7 @@ from loadplan.errors import PlanError, Problem, TooManyRows
 from loadplan.resolve import all_edges, resolve_plan
 from loadplan.spec import LoadPlan
 from loadplan.sqlalchemy_internals import copy_quietly, detach_all
-from loadplan.strategy import without_subqueries
+from loadplan.strategy import by_keys_instead, goes_by_subquery, joins_collection
 from loadplan.tree import Edge, Node, Strategy, Tree
 
 T = TypeVar("T")
@@ -99,13 +99,17 @@ class CompiledGraph(Generic[T]):
         return attrs.evolve(self, root=root)
 
     def run(
-        self, session: Session, parameters: Parameters, max_rows: int | None = None, limit: int | None = None
+        self,
+        session: Session,
+        executions: Sequence[Parameters],
+        max_rows: int | None = None,
+        limit: int | None = None,
     ) -> list[T]:
         """Load the roots and their whole graphs.
 
         Args:
             session: private to this call; its objects are detached by closing it.
-            parameters: that the root statement and the conditions of the plan bind.
+            executions: parameters of each execution of the root statement, with those of the plan's conditions.
             max_rows: rows that all statements together may bring.
             limit: that the root statement has already; one that ``max_rows`` exceeds stays as it is.
 
@@ -116,9 +120,12 @@ class CompiledGraph(Generic[T]):
         Raises:
             TooManyRows: LP406.
         """
-        run = Run(session, self.tree, parameters, max_rows)
+        run = Run(session, self.tree, executions, max_rows)
         is_bounded = max_rows is None or (limit is not None and limit <= max_rows)
-        roots = run.entities(self.root, parameters, self.root.node.entity.__name__, is_bounded=is_bounded)
+        name = self.root.node.entity.__name__
+        roots: list[T] = []
+        for parameters in executions:
+            roots += run.entities(self.root, parameters, name, is_bounded=is_bounded)
         run.complete(self.start, roots)
         return roots
 
@@ -133,8 +140,19 @@ class CompiledGraph(Generic[T]):
             raise PlanError([problems.joined_in_stream(self.tree.label, joined[0])])
         graph = self
         if self._goes_by_subquery:  # a subquery would bring the rows of all roots with each batch
-            graph = _compile_below(without_subqueries(self.tree), self.root, self.dialect)
+            graph = _compile_below(by_keys_instead(self.tree, goes_by_subquery), self.root, self.dialect)
         return Batches(graph, parameters, size, max_rows)
+
+    @property
+    def countable(self) -> "CompiledGraph[T]":
+        """The same graph for a bound on rows: a LIMIT counts roots, so collections are not joined to them."""
+        if not any(map(joins_collection, all_edges(self.tree.root))):
+            return self
+        found: CompiledGraph[T] | None = self.variants.get("countable")
+        if found is None:
+            tree = by_keys_instead(self.tree, joins_collection)
+            found = self.variants["countable"] = _compile_below(tree, root_segment(tree.root), self.dialect)
+        return found
 
     @property
     def _goes_by_subquery(self) -> bool:
@@ -162,7 +180,8 @@ class Batches(Generic[T]):
     def next_batch(self, session: Session) -> list[T]:
         """Return the next roots with their graphs, sealed and detached; nothing at the end."""
         if self._parts is None:
-            options = {"yield_per": self._size}
+            bound = self._size if self._max_rows is None else min(self._size, self._max_rows + 1)
+            options = {"yield_per": bound}
             result = session.execute(self._graph.root.statement, self._parameters, execution_options=options)
             self._parts = iter(result.scalars().partitions())
         roots: list[T] = []
@@ -174,7 +193,7 @@ class Batches(Generic[T]):
             distinct.pop(self._last, None)  # a join that repeats a root may do so across two batches
             roots = list(distinct.values())
             self._last = mapping.identity_of(part[-1])
-        run = Run(session, self._graph.tree, self._parameters, self._max_rows)
+        run = Run(session, self._graph.tree, [self._parameters], self._max_rows)
         run.complete(self._graph.start, run.counted(roots, self._graph.root.node.entity.__name__))
         run.detach()
         return roots
@@ -249,21 +268,22 @@ class Run:
     Args:
         session: private; all objects are in it until it is closed.
         tree: of the plan, for errors.
-        parameters: of the caller.
+        executions: parameters of each execution that brings roots, with those of the caller.
         max_rows: rows that all statements together may bring; None for no bound.
     """
 
-    def __init__(self, session: Session, tree: Tree, parameters: Parameters, max_rows: int | None) -> None:
+    def __init__(self, session: Session, tree: Tree, executions: Sequence[Parameters], max_rows: int | None) -> None:
         self._session = session
         self._tree = tree
-        self._parameters = parameters
+        self._executions_of_roots = executions
+        self._parameters = executions[0]
         self._max_rows = max_rows
         self._rows = 0
         self._visits: list[tuple[Stop, Sequence[object]]] = []
 
     def complete(self, start: Stop, roots: Sequence[Any]) -> None:
         """Load everything below ``roots``, and seal all that was found. The outermost place has the say."""
-        self._load_below(start, roots, [self._parameters])
+        self._load_below(start, roots, self._executions_of_roots)
         for stop, objects in reversed(self._visits):
             stop.sealer.seal(objects)
 
@@ -351,7 +371,7 @@ class Run:
                 break
         for key, owners in waiting.items():
             children = groups.get(key, ())
-            if follow.repeats and len(children) > 1:
+            if (follow.repeats or len(below) > 1) and len(children) > 1:
                 children = list({id(child): child for child in children}.values())
             for parent in owners.values():
                 _tie(follow.edge, parent, children)

@@ -242,5 +242,6 @@ class Sealer:
         before = installed_loaders(instance_state(entity))
         if not isinstance(before, Seal) or before.partial <= seal.partial:
             return seal
-        kind, place, declared, partial = seal.origin
+        kind: Any = seal.origin[0]
+        _, place, declared, partial = seal.origin
         return restore_seal(kind, place, declared, partial | before.partial)
