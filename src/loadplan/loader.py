@@ -272,7 +272,7 @@ class Loader:
         compiled = compile_graph(plan, private.dialect(resolve_plan(plan).root.mapper))
         query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
         bound = query.parameters(params)
-        batches = query.graph(None, None).batches(bound, batch_size, self._max_rows)
+        batches = query.graph(None, None, in_order=compiled.root.unique).batches(bound, batch_size, self._max_rows)
         async with private.open(compiled.mappers, statements=2) as opened:
             while True:
                 batch = await opened(batches.next_batch)

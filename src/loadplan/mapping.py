@@ -109,12 +109,12 @@ def primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
     return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
 
 
-def row_key(mapper: Mapper[Any]) -> tuple[str, ...]:
-    """Return the attributes that tell rows of a class apart: tables of concrete subclasses may use one id each."""
-    key = primary_key(mapper)
-    discriminator = None if mapper.polymorphic_on is None else attribute_of(mapper, mapper.polymorphic_on)
-    loadable = {prop.key for prop in column_attributes(mapper)}
-    return (*key, discriminator) if discriminator in loadable and discriminator not in key else key
+def row_key(entity: Any) -> list[Any]:
+    """Return the columns that tell rows of a class apart: tables of concrete subclasses may use one id each."""
+    mapper = mapper_behind(entity)
+    key = [getattr(entity, name) for name in primary_key(mapper)]
+    is_concrete = any(sub.concrete for sub in mapper.self_and_descendants)
+    return [*key, mapper.polymorphic_on] if is_concrete and mapper.polymorphic_on is not None else key
 
 
 def free_prefix(mapper: Mapper[Any]) -> str:

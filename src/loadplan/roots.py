@@ -157,8 +157,8 @@ class RootQuery:
         """
         return _parameters(self.compiled, (*self.where, *self._given_order), given)
 
-    def graph(self, limit: int | None, offset: int | None) -> CompiledGraph[Any]:
-        """Return the graph of these roots.
+    def graph(self, limit: int | None, offset: int | None, *, in_order: bool = False) -> CompiledGraph[Any]:
+        """Return the graph of these roots, in a total order if they must be.
 
         Raises:
             PlanError: LP107, a limit or offset that counts nothing.
@@ -166,7 +166,7 @@ class RootQuery:
         for word, given in (("limit", limit), ("offset", offset)):
             if given is not None and (not isinstance(given, int) or isinstance(given, bool) or given < 0):
                 raise PlanError([problems.bad_count(word, given, (self.compiled.tree.label,))])
-        order = self.total_order if limit is not None or offset is not None else self.order
+        order = self.total_order if in_order or limit is not None or offset is not None else self.order
         return self.compiled.narrowed(narrowing(self.compiled, self.where, order, limit, offset))
 
 

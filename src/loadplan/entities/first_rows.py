@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-from sqlalchemy import Dialect, Integer, and_, func, literal_column, select, true
+from sqlalchemy import Dialect, Integer, Select, and_, func, literal_column, select, true
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql.visitors import iterate
 
 from loadplan import links, mapping
 from loadplan.entities.keys import Keys
@@ -48,10 +49,16 @@ def first_rows(
         dialect: PostgreSQL alone has LATERAL over arrays.
     """
     columns = [each.expression for each in order]
-    if keys.as_arrays and not link.repeats and links.index_serves(keys.columns, columns):
+    asks_subquery = any(isinstance(part, Select) for each in edge.shape.where for part in iterate(each))
+    if keys.as_arrays and not link.repeats and not asks_subquery and links.index_serves(keys.columns, columns):
         how = "LATERAL: an index on the key and the order stops after the first rows of each parent"
         return _by_lateral(linked, edge, link, keys, target, order, how)
-    reason = "no index on the key and the order" if keys.as_arrays else f"{dialect.name} has no LATERAL over arrays"
+    if not keys.as_arrays:
+        reason = f"{dialect.name} has no LATERAL over arrays"
+    elif asks_subquery:  # SQLAlchemy warns of a cartesian product where an EXISTS stands inside of a LATERAL
+        reason = "a condition asks a subquery"
+    else:
+        reason = "no index on the key and the order"
     return _by_window(linked, edge, link, keys, target, order, f"window function: {reason}")
 
 
@@ -107,7 +114,7 @@ def _each_target_once(
     """Return the rows with a count of each target's copies: an association table may tie it to a parent twice."""
     prefix = mapping.free_prefix(edge.target.mapper)
     ranks = [each.expression.label(f"{prefix}order_{index}") for index, each in enumerate(order)]
-    key = [getattr(target, name) for name in mapping.row_key(edge.target.mapper)]
+    key = mapping.row_key(target)
     copy = func.row_number().over(partition_by=[*keys.columns, *key], order_by=[each.clause for each in order])
     copies = linked.with_only_columns(*columns, *ranks, copy.label(f"{prefix}copy"), maintain_column_froms=True)
     return copies.where(keys.condition).subquery("copies")
@@ -128,8 +135,7 @@ def _kept_columns(edge: Edge, link: Link, target: Any) -> list[Any]:
     if _reads_numbered_rows(edge, link):
         # all of them: criteria of the session reach the alias too, and may speak of a column that the plan leaves out
         return [getattr(target, prop.key) for prop in mapping.column_attributes(edge.target.mapper)]
-    names = mapping.row_key(edge.target.mapper)
-    return [getattr(target, name).label(f"{prefix}target_{index}") for index, name in enumerate(names)]
+    return [column.label(f"{prefix}target_{index}") for index, column in enumerate(mapping.row_key(target))]
 
 
 def _read(edge: Edge, link: Link, target: Any, rows: Any, source: Any, parents: Sequence[Any]) -> tuple[Any, Any]:
@@ -138,6 +144,6 @@ def _read(edge: Edge, link: Link, target: Any, rows: Any, source: Any, parents: 
     if _reads_numbered_rows(edge, link):
         entity: Any = aliased(target, rows)
         return select(entity, *parents).select_from(source), entity
-    names = mapping.row_key(edge.target.mapper)
-    met = and_(*(getattr(target, name) == rows.c[f"{prefix}target_{index}"] for index, name in enumerate(names)))
+    key = enumerate(mapping.row_key(target))
+    met = and_(*(column == rows.c[f"{prefix}target_{index}"] for index, column in key))
     return select(target, *parents).select_from(source).where(met), target
