@@ -1,9 +1,9 @@
 from sqlalchemy import ForeignKey
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from support import recording, tables
 
 from loadplan import Loader, LoadPlan, load
+from support import recording, tables
 
 
 class Base(DeclarativeBase):

@@ -427,6 +427,19 @@ def test_pickles_of_such_a_collection_work_as_before(database: Engine) -> None:
     assert again.leaves[2].tree is again
 
 
+def test_objects_leave_a_session_whose_result_goes_on(database: Engine) -> None:
+    """``_expunge_states`` takes states; after it the next partition still finds an identity map to fill."""
+    with Session(database) as session:
+        statement = select(Tree).order_by(Tree.id).execution_options(yield_per=1)
+        parts = session.scalars(statement).partitions()
+        (first,) = next(parts)
+        internals.detach_all(session, [first, first])
+        assert instance_state(first).detached
+        assert list(session.identity_map.values()) == []
+        for part in parts:
+            assert all(each in session for each in part)
+
+
 def test_every_name_of_the_module_is_tested_here() -> None:
     """A new dependency on something undocumented brings its test along."""
     functions = {

@@ -10,7 +10,12 @@ CONTINENT_PAGE = LoadPlan(
         load(Country.capital, only=[City.name, City.population]),
         load(Country.languages),
         load(Country.neighbours, only=[Country.name]),
-        load(Country.cities, only=[City.name, City.population]),
+        load(
+            Country.cities,
+            only=[City.name, City.population],
+            order_by=City.population.desc(),
+            limit=5,
+        ),
         only=[Country.name, Country.population, Country.area_km2],
     ),
     name="continent page",

@@ -21,7 +21,6 @@ from loadplan import ExplainedEdge, Explanation
 
 COUNTRIES_SHOWN = 4
 NAMES_SHOWN = 6
-CITIES_SHOWN = 5
 
 
 class Page:
@@ -106,7 +105,7 @@ def add_country(tree: Tree, country: Country) -> None:
     branch = tree.add(
         f"[bold]{escape(country.name)}[/bold]  [dim]{people(country.population)} people, {country.area_km2:,} km²[/dim]"
     )
-    largest = [f"{city.name} {people(city.population)}" for city in country.cities[:CITIES_SHOWN]]
+    largest = [f"{city.name} {people(city.population)}" for city in country.cities]
     add_fact(branch, "capital", country.capital.name if country.capital else "none")
     add_fact(branch, "languages", names([language.name for language in country.languages]))
     add_fact(branch, "neighbours", names([neighbour.name for neighbour in country.neighbours]))
@@ -140,6 +139,15 @@ def people(number: int) -> str:
     if number >= 1_000_000:
         return f"{number / 1e6:.1f}M"
     return f"{number / 1e3:.0f}k" if number >= 10_000 else f"{number:,}"
+
+
+def milliseconds(seconds: float) -> str:
+    """Write a time for the eye.
+
+    >>> milliseconds(0.0432)
+    '43 ms'
+    """
+    return f"{seconds * 1e3:.0f} ms"
 
 
 def statement_table(statements: Sequence[Statement]) -> Table:

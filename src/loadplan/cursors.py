@@ -76,16 +76,16 @@ def decode_cursor(cursor: object, order: str, key: bytes, label: str, enums: Seq
     """
     try:
         if not isinstance(cursor, str) or not cursor.isascii():
-            raise _refused(label)
+            raise refused_cursor(label)
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
         canonical = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
         if canonical != cursor or not hmac.compare_digest(mac, _mac(payload, order, key)):
-            raise _refused(label)
+            raise refused_cursor(label)
         values = json.loads(payload.decode("utf-8", "surrogatepass"))
         return [_decoded(value, kind) for value, kind in zip(values, enums, strict=True)]
     except (ValueError, TypeError, KeyError, LookupError, ArithmeticError, binascii.Error, RecursionError):
-        raise _refused(label) from None
+        raise refused_cursor(label) from None
 
 
 def _encoded(value: Any) -> Any:
@@ -112,7 +112,8 @@ def _mac(payload: bytes, order: str, key: bytes) -> bytes:
     return hashlib.blake2b(order_digest + payload, key=secret, digest_size=_MAC_BYTES).digest()
 
 
-def _refused(label: str) -> CursorError:
+def refused_cursor(label: str) -> CursorError:
+    """Return the error of a cursor that does not fit."""
     return CursorError(
         Problem(
             "LP407",

@@ -12,7 +12,7 @@ from loadplan.spec import Below, Load, LoadPlan, On, StrategyName
 
 
 def form_problems(plan: LoadPlan[Any]) -> Iterator[Problem]:
-    """Yield what is wrong with a plan whatever its mapping turns out to be: LP100 to LP108, and LP200."""
+    """Yield what is wrong with a plan whatever its mapping turns out to be: LP101 to LP108, and LP200."""
     if mapping.mapper_of(plan.entity) is None:
         yield problems.not_mapped(plan.entity, (plan.label,))
     yield from _part_problems(plan, (plan.label,))

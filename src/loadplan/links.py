@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import attrs
-from sqlalchemy import Column, ColumnElement, PrimaryKeyConstraint, Table, UniqueConstraint, and_, types
+from sqlalchemy import Column, ColumnElement, Index, PrimaryKeyConstraint, Table, UniqueConstraint, and_, types
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.sql.visitors import iterate
 
@@ -118,6 +118,7 @@ EXACT_TYPES = (
     types.Time,
     types.Boolean,
     types.Numeric,
+    types.Float,
     types.LargeBinary,
 )
 
@@ -190,12 +191,17 @@ def index_serves(keys: Sequence[ColumnElement[Any]], order: Sequence[ColumnEleme
         return False
     table = first.table
     wanted = [column.name for column in plain if column is not None]
-    indexed = [[column.name for column in index.columns] for index in table.indexes if len(index.columns)]
+    indexed = [[column.name for column in index.columns] for index in table.indexes if _is_whole_tree(index)]
     unique = [each for each in table.constraints if isinstance(each, PrimaryKeyConstraint | UniqueConstraint)]
     indexed += [[column.name for column in each.columns] for each in unique]
     while len(wanted) > len(keys) + 1 and wanted[-1] in table.primary_key.columns:
         wanted.pop()
     return any(names[: len(wanted)] == wanted for names in indexed)
+
+
+def _is_whole_tree(index: Index) -> bool:
+    """Tell whether an index is a B-tree over all rows; only that one can be walked in order."""
+    return len(index.columns) > 0 and set(index.dialect_kwargs) <= {"postgresql_include", "postgresql_concurrently"}
 
 
 def _table_column(column: Any) -> Column[Any] | None:

@@ -266,7 +266,7 @@ class Loader:
             params: values of the bindparams.
 
         Raises:
-            LoaderError: LP408, the plan joins a collection to its root, whose rows no cursor can cut into batches.
+            PlanError: LP216, the plan joins a collection to its root, whose rows no cursor can cut into batches.
         """
         private = private_session(self._bind, snapshot=self._snapshot)
         compiled = compile_graph(plan, private.dialect(resolve_plan(plan).root.mapper))

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, false, literal, or_, tuple_
 from sqlalchemy.orm import Session
 
 from loadplan import mapping, problems
-from loadplan.cursors import decode_cursor, encode_cursor
+from loadplan.cursors import decode_cursor, encode_cursor, refused_cursor
 from loadplan.entities.graph import Run
 from loadplan.errors import CursorError, PlanError, Problem
 from loadplan.ordering import Ordering
@@ -130,7 +130,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     for each, value in zip(order, values, strict=True):
         wrong = refusal(value, each.expression.type, dialect) if value is not None else not _is_nullable(each)
         if wrong:
-            raise CursorError(Problem("LP407", "the cursor is not one of this listing", (label,)))
+            raise refused_cursor(label)
     nulls_first = [each.puts_nulls_first(dialect) for each in read]
     beyond = _beyond(read, nulls_first, values)
     if inclusive:

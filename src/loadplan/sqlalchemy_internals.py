@@ -86,7 +86,7 @@ class _Rebuilding(_CopiesQuietly):
         data._loadplan_to_come -= arrived
         if data._loadplan_to_come <= 0:
             del data._loadplan_to_come
-            self.__class__ = _CopiesQuietly  # type: ignore[assignment]
+            self.__class__ = _CopiesQuietly  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
 
     def fire_append_event(self, item: Any, initiator: Any = None, key: Any = None) -> Any:
         """Take an item as it is: it was in the collection before."""

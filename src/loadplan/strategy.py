@@ -3,10 +3,12 @@
 The rules are published in docs/strategies.md; a reason is a sentence of theirs.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import attrs
+from sqlalchemy.orm import Mapper
 
 from loadplan.tree import Cardinality, Edge, Node, Strategy, Tree
 
@@ -16,7 +18,7 @@ MAX_JOINS = 50
 
 def choose_strategies(tree: Tree) -> Tree:
     """Return the tree with a strategy and its reason on every edge."""
-    return attrs.evolve(tree, root=_choose_node(tree.root, _Joins()))
+    return attrs.evolve(tree, root=_choose_node(tree.root, _Joins(_places(tree.root))))
 
 
 def by_keys_instead(tree: Tree, given_up: Callable[[Edge], bool]) -> Tree:
@@ -41,35 +43,47 @@ def goes_by_subquery(edge: Edge) -> bool:
     return edge.strategy is Strategy.SUBQUERY
 
 
-def joins_collection(edge: Edge) -> bool:
-    """Tell whether an edge spreads its parents over many rows."""
-    return edge.strategy.joins and not edge.cardinality.to_one
+def repeats_parents(edge: Edge) -> bool:
+    """Tell whether an edge may spread a parent over several rows: a LIMIT would count those."""
+    return edge.strategy.joins and not edge.single
 
 
 @attrs.define
 class _Joins:
-    """The joins taken so far by the statement that a node is loaded in, and the collections among them."""
+    """What is known of the statement that a node is loaded in.
 
+    Attributes:
+        places: how often each class may stand in it.
+        count: joins taken so far.
+    """
+
+    places: Counter[Mapper[Any]]
     count: int = 0
-    collections: set[tuple[type[Any], str]] = attrs.field(factory=set)
 
 
 def _choose_node(node: Node, joins: _Joins) -> Node:
-    edges = tuple(_choose_edge(edge, joins) for edge in node.edges)
-    branches = tuple(_choose_node(branch, _Joins()) for branch in node.branches)
+    edges = tuple(_choose_edge(edge, node, joins) for edge in node.edges)
+    branches = tuple(_choose_node(branch, _Joins(_places(branch))) for branch in node.branches)
     return attrs.evolve(node, edges=edges, branches=branches)
 
 
-def _choose_edge(edge: Edge, joins: _Joins) -> Edge:
-    strategy, reason = _choice(edge, joins)
+def _choose_edge(edge: Edge, node: Node, joins: _Joins) -> Edge:
+    strategy, reason = _choice(edge, node, joins)
     if strategy.joins:
         joins.count += 1
-        if not edge.cardinality.to_one:
-            joins.collections.add((edge.target.entity, edge.key))
         target = _choose_node(edge.target, joins)
     else:
-        target = _choose_node(edge.target, _Joins())
+        target = _choose_node(edge.target, _Joins(_places(edge.target)))
     return attrs.evolve(edge, strategy=strategy, reason=reason, target=target)
+
+
+def _places(node: Node) -> Counter[Mapper[Any]]:
+    """Count the places of each class in the statement that starts at a node, as far as joins may go."""
+    found = Counter([node.mapper.base_mapper])
+    for edge in node.edges:
+        if _would_join(edge):
+            found += _places(edge.target)
+    return found
 
 
 def _own_statement(edge: Edge) -> Strategy:
@@ -80,18 +94,15 @@ def _would_join(edge: Edge) -> bool:
     return edge.asked in {"joined", "inner"} or (edge.asked is None and edge.cardinality.to_one)
 
 
-def _choice(edge: Edge, joins: _Joins) -> tuple[Strategy, str]:
+def _choice(edge: Edge, node: Node, joins: _Joins) -> tuple[Strategy, str]:
     if edge.why_not_joined is not None:
         return _own_statement(edge), edge.why_not_joined
     if edge.to_alias and edge.asked != "subquery" and any(map(_would_join, edge.target.edges)):
         # SQLAlchemy drops what is joined below a join to an alias
         return Strategy.SELECTIN, "it leads to an alias, and joins go on from there only in a statement of its own"
-    if edge.asked in {"joined", "inner"} and (edge.target.entity, edge.key) in joins.collections:
-        # SQLAlchemy fills one list from both places and loses it
-        return (
-            Strategy.SELECTIN,
-            "the statement above joins this collection already, and a row may stand at both places",
-        )
+    if edge.asked in {"joined", "inner"} and not edge.cardinality.to_one and joins.places[node.mapper.base_mapper] > 1:
+        # SQLAlchemy loses the list of a row that stands elsewhere in the same statement, without that list
+        return Strategy.SELECTIN, f"a {node.entity.__name__} stands at several places of the statement above"
     if edge.asked is not None:
         return Strategy(edge.asked), f"the plan asks for strategy={edge.asked!r}"
     if edge.shape.depth == "all":

@@ -94,6 +94,11 @@ def _uuid(value: Any, kind: Any, dialect: Dialect) -> str | None:
     return None
 
 
+def _float(value: Any, kind: Any, dialect: Dialect) -> str | None:
+    right = isinstance(value, int | float | decimal.Decimal) and not isinstance(value, bool)
+    return None if right else _wrong_type(value, "float, int or Decimal")
+
+
 def _number(value: Any, kind: Any, dialect: Dialect) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal):
         return _wrong_type(value, "Decimal, int or float")
@@ -124,6 +129,7 @@ _CHECKS: tuple[tuple[Any, Callable[[Any, Any, Dialect], str | None]], ...] = (
     (types.Enum, _enum),
     (types.String, _text),
     (types.Uuid, _uuid),
+    (types.Float, _float),  # a Numeric in SQLAlchemy 2.0, a type of its own in 2.1
     (types.Numeric, _number),
     (types.DateTime, _datetime),
     (types.Date, _date),

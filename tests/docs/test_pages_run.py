@@ -48,6 +48,7 @@ def blog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[types.Modu
     module = importlib.import_module("blog")
     yield module
     del sys.modules["blog"]
+    module.Base.registry.dispose()  # mappers that nobody used are still to be configured, by whoever comes next
 
 
 @pytest.fixture

@@ -14,7 +14,10 @@ from sqlalchemy import URL, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from atlas.database import MARKER, ensure_atlas
+from atlas.models import City
+from atlas.plans import CONTINENT_PAGE
 from atlas.tour import CONTINENTS, tour
+from loadplan import Loader
 
 DEMO = Path(__file__).parents[2] / "examples" / "atlas" / "demo.py"
 
@@ -47,12 +50,32 @@ async def test_first_run_loads_and_tells(atlas_url: URL, atlas_engine: AsyncEngi
     assert "Moscow" in shown
     assert "FROM atlas.country" in shown
     assert "LEFT OUTER JOIN atlas.city" in shown
+    assert "JOIN LATERAL" in shown
+    assert "LIMIT 5" in shown
     assert "5 statements" in shown
+    assert re.search(r"took \d+ ms; the same once more took \d+ ms", " ".join(shown.split()))
     assert "LP401: 'Country.currency' is not part of plan 'continent page'" in shown
     assert "add load(Country.currency) under load(Continent.countries)" in shown
     assert "Ruble (RUB)" in shown
     assert max(map(len, shown.splitlines())) <= 100
     assert len(shown.splitlines()) < 200
+
+
+async def test_largest_cities_are_the_largest(atlas_engine: AsyncEngine) -> None:
+    """The plan's limit brings the five largest cities of each country, and nobody slices."""
+    await ensure_atlas(atlas_engine)
+    largest: dict[str, list[str]] = {}
+    async with atlas_engine.connect() as connection:
+        by_size = select(City.country_iso, City.name).order_by(City.population.desc(), City.geonameid)
+        for country, city in await connection.execute(by_size):
+            names = largest.setdefault(country, [])
+            if len(names) < 5:
+                names.append(city)
+    continent = await Loader(atlas_engine).fetch(CONTINENT_PAGE, "EU")
+    shown = {country.iso: [city.name for city in country.cities] for country in continent.countries}
+    assert len(shown) > 40
+    assert max(map(len, shown.values())) == 5
+    assert shown == {iso: largest.get(iso, []) for iso in shown}
 
 
 async def test_second_run_uses_what_is_there(atlas_url: URL, atlas_engine: AsyncEngine) -> None:

@@ -185,5 +185,5 @@ async def test_one_row_by_two_paths_with_different_loads(engine: AsyncEngine, st
     )
     async with tables(engine, Base.metadata):
         await _fill(engine)
-        posts = await same_as_lazy(engine, plan, 1 if strategy == "joined" else 5, by_hand=False)
+        posts = await same_as_lazy(engine, plan, 2 if strategy == "joined" else 5, by_hand=False)
     assert posts[0].comments[0].author is posts[0].author

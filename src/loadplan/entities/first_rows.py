@@ -57,6 +57,8 @@ def first_rows(
         reason = f"{dialect.name} has no LATERAL over arrays"
     elif asks_subquery:  # SQLAlchemy warns of a cartesian product where an EXISTS stands inside of a LATERAL
         reason = "a condition asks a subquery"
+    elif link.kind is LinkKind.SECONDARY:
+        reason = "key and order are in two tables, which no index spans"
     else:
         reason = "no index on the key and the order"
     return _by_window(linked, edge, link, keys, target, order, f"window function: {reason}")

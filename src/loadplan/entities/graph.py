@@ -18,7 +18,7 @@ from loadplan.errors import PlanError, Problem, TooManyRows
 from loadplan.resolve import all_edges, resolve_plan
 from loadplan.spec import LoadPlan
 from loadplan.sqlalchemy_internals import copy_quietly, detach_all
-from loadplan.strategy import by_keys_instead, goes_by_subquery, joins_collection
+from loadplan.strategy import by_keys_instead, goes_by_subquery, repeats_parents
 from loadplan.tree import Edge, Node, Strategy, Tree
 
 T = TypeVar("T")
@@ -145,12 +145,12 @@ class CompiledGraph(Generic[T]):
 
     @property
     def countable(self) -> "CompiledGraph[T]":
-        """The same graph for a bound on rows: a LIMIT counts roots, so collections are not joined to them."""
-        if not any(map(joins_collection, all_edges(self.tree.root))):
+        """The same graph for a bound on rows: nothing is joined that a LIMIT would count as roots."""
+        if not any(map(repeats_parents, all_edges(self.tree.root))):
             return self
         found: CompiledGraph[T] | None = self.variants.get("countable")
         if found is None:
-            tree = by_keys_instead(self.tree, joins_collection)
+            tree = by_keys_instead(self.tree, repeats_parents)
             found = self.variants["countable"] = _compile_below(tree, root_segment(tree.root), self.dialect)
         return found
 

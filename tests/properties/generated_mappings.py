@@ -1,0 +1,224 @@
+"""Declarative classes for a generated schema: with all its settings for loadplan, and plain for the oracle.
+
+The classes live in this module while they are in use, under their own names, so that their objects pickle.
+"""
+
+import contextlib
+import itertools
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+from generated_schemas import Association, End, Entity, Reference, Schema
+from sqlalchemy import (
+    Column,
+    ForeignKeyConstraint,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    UniqueConstraint,
+    and_,
+)
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    column_property,
+    configure_mappers,
+    foreign,
+    mapped_column,
+    relationship,
+    remote,
+)
+
+_TYPES = {"integer": Integer, "text": String}
+_numbers = itertools.count()
+
+
+@attrs.frozen
+class Mapping:
+    """The classes of a schema by name, and its association tables by name."""
+
+    schema: Schema
+    classes: dict[str, type[Any]]
+    secondary: dict[str, Table]
+    metadata: MetaData
+
+    def key(self, name: str) -> list[Any]:
+        """Return the key attributes of an entity."""
+        return [getattr(self.classes[name], key) for key in self.schema.entity(name).key_names]
+
+    def identity(self, entity: object) -> tuple[str, tuple[Any, ...]]:
+        """Return the root of an object's class and its key: what tells one row from another."""
+        name = type(entity).__name__
+        return self.schema.root(name), tuple(getattr(entity, key) for key in self.schema.entity(name).key_names)
+
+
+@contextlib.contextmanager
+def mapped(schema: Schema) -> Iterator[tuple[Mapping, Mapping]]:
+    """Map a schema twice for the block: as it says, and with the same tables in the plainest way SQLAlchemy has.
+
+    The first of the two owns the tables. Afterwards no mapper is left.
+    """
+    prefix = f"properties_{next(_numbers)}"
+    real, plain = _Builder(schema, prefix, plain=False), _Builder(schema, prefix, plain=True)
+    module = sys.modules[__name__]
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "relationship .* will copy column")
+            warnings.filterwarnings("ignore", ".*noload")
+            warnings.filterwarnings("ignore", "Invoking and_\\(\\) without arguments")  # SQLAlchemy's own, on 2.1
+            mappings = real.build(), plain.build()
+            configure_mappers()
+        for name, mapped_class in real.classes.items():
+            setattr(module, name, mapped_class)
+        yield mappings
+    finally:
+        for name in real.classes:
+            vars(module).pop(name, None)
+        for builder in (real, plain):
+            builder.base.registry.dispose()
+
+
+@attrs.frozen
+class _Builder:
+    schema: Schema
+    prefix: str
+    plain: bool
+    base: type[DeclarativeBase] = attrs.field(factory=lambda: type("Base", (DeclarativeBase,), {}))
+    classes: dict[str, type[Any]] = attrs.field(factory=dict)
+    secondary: dict[str, Table] = attrs.field(factory=dict)
+
+    def build(self) -> Mapping:
+        metadata = self.base.metadata
+        for association in self.schema.associations:
+            self.secondary[association.name] = self.association_table(association, metadata)
+        for entity in self.schema.entities:
+            bases = (self.classes[entity.parent],) if entity.parent else (self.base,)
+            self.classes[entity.name] = type(entity.name, bases, self.attributes(entity))
+        for reference in self.schema.references:
+            self.constrain(reference)
+        for association in self.schema.associations:
+            if association.constrained:
+                for side, name in (("source", association.source), ("target", association.target)):
+                    table = self.secondary[association.name]
+                    columns = [table.c[f"{side}_{key}"] for key in self.schema.entity(name).key_names]
+                    self.refer(table, columns, name, f"{association.name}_{side}")
+        return Mapping(self.schema, self.classes, self.secondary, metadata)
+
+    def attributes(self, entity: Entity) -> dict[str, Any]:
+        found: dict[str, Any] = {"__module__": __name__}
+        own_table = entity.parent is None or entity.inheritance == "joined"
+        if own_table:
+            found["__tablename__"] = f"{self.prefix}_{entity.name.lower()}"
+            for name, kind in zip(entity.key_names, entity.key, strict=True):
+                found[name] = mapped_column(_TYPES[kind], primary_key=True, autoincrement=False)
+        if entity.inheritance:
+            found["__mapper_args__"] = {"polymorphic_identity": entity.name}
+            if entity.parent is None:
+                found["kind"] = mapped_column(String)
+                found["__mapper_args__"]["polymorphic_on"] = "kind"
+            elif own_table:
+                parent = self.classes[entity.parent].__table__
+                keys = [parent.c[name] for name in entity.key_names]
+                found["__table_args__"] = (ForeignKeyConstraint(entity.key_names, keys),)
+        for column in entity.columns:
+            deferred = column.deferred and not self.plain
+            if column.kind == "computed":
+                rank = next(value for name, value in found.items() if name.endswith("rank"))
+                found[column.name] = column_property(rank + 100, deferred=deferred)
+            else:
+                found[column.name] = mapped_column(_TYPES[column.kind], nullable=True, deferred=deferred)
+        for reference in self.schema.references:
+            if reference.source == entity.name:
+                kinds = self.schema.entity(reference.target).key
+                for name, kind in zip(reference.columns, kinds, strict=True):
+                    if name in reference.own_columns:
+                        deferred = reference.deferred and not self.plain
+                        found[name] = mapped_column(_TYPES[kind], nullable=True, deferred=deferred)
+        for end in self.schema.all_ends():
+            if end.owner == entity.name:
+                found[end.name] = self.relationship(end)
+        return found
+
+    def relationship(self, end: End) -> Any:
+        joins: dict[str, Any]
+        if end.kind == "many-to-many":
+            association = next(each for each in self.schema.associations if end in (each.forward, each.backward))
+            sides = [("source", association.source), ("target", association.target)]
+            near, far = sides if end == association.forward else reversed(sides)
+            table = self.secondary[association.name]
+            joins = {"secondary": table, "primaryjoin": self.pairing(*near, table)}
+            joins["secondaryjoin"] = self.pairing(*far, table)
+        else:
+            joins = {
+                "primaryjoin": self.reference_join(self.schema.reference_of(end), forward=end.kind == "many-to-one")
+            }
+        if end.ordered:
+            joins["order_by"] = lambda: [
+                getattr(self.classes[end.target], self.rank_of(end.target)).desc(),
+                *(getattr(self.classes[end.target], key) for key in self.schema.entity(end.target).key_names),
+            ]
+        if end.as_set:
+            joins["collection_class"] = set
+        if not self.plain:
+            joins |= {"lazy": end.lazy, "back_populates": end.opposite, "viewonly": end.viewonly}
+        else:
+            joins["viewonly"] = True
+        return relationship(lambda: self.classes[end.target], uselist=not end.to_one, **joins)
+
+    def rank_of(self, name: str) -> str:
+        """Return the first column of an entity's own, which may be NULL and has ties."""
+        return self.schema.entity(name).columns[0].name
+
+    def pairing(self, side: str, name: str, table: Table) -> Callable[[], Any]:
+        keys = self.schema.entity(name).key_names
+        return lambda: and_(*(getattr(self.classes[name], key) == table.c[f"{side}_{key}"] for key in keys))
+
+    def reference_join(self, reference: Reference, *, forward: bool) -> Callable[[], Any]:
+        keys = self.schema.entity(reference.target).key_names
+
+        def join() -> Any:
+            source, target = self.classes[reference.source], self.classes[reference.target]
+            pairs = [(getattr(source, a), getattr(target, b)) for a, b in zip(reference.columns, keys, strict=True)]
+            if forward:
+                return and_(*(foreign(holder) == remote(key) for holder, key in pairs))
+            return and_(*(remote(foreign(holder)) == key for holder, key in pairs))
+
+        return join
+
+    def association_table(self, association: Association, metadata: MetaData) -> Table:
+        columns = [
+            Column(f"{side}_{name}", _TYPES[kind], nullable=False)
+            for side, entity in (("source", association.source), ("target", association.target))
+            for name, kind in zip(self.schema.entity(entity).key_names, self.schema.entity(entity).key, strict=True)
+        ]
+        table = Table(f"{self.prefix}_{association.name}", metadata, *columns)
+        if association.unique:
+            table.append_constraint(PrimaryKeyConstraint(*columns))
+        return table
+
+    def constrain(self, reference: Reference) -> None:
+        """Add the constraints of a reference, once all tables are there."""
+        table = self.classes[reference.source].__table__
+        columns = [table.c[name] for name in reference.columns]
+        if reference.promised:
+            table.append_constraint(UniqueConstraint(*columns, name=f"{table.name}_{reference.name}_unique"))
+        if reference.constrained:
+            self.refer(table, columns, reference.target, reference.name)
+
+    def refer(self, table: Table, columns: list[Any], target: str, name: str) -> None:
+        referred = self.classes[target].__table__
+        keys = [referred.c[key] for key in self.schema.entity(target).key_names]
+        table.append_constraint(
+            ForeignKeyConstraint(
+                columns,
+                keys,
+                name=f"{table.name}_{name}_exists",
+                use_alter=True,
+                deferrable=True,
+                initially="DEFERRED",
+            )
+        )
