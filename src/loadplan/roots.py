@@ -188,7 +188,7 @@ def narrowing(
         return statement.where(*where).order_by(*clauses).limit(limit).offset(offset)
 
     def narrow_by_subquery(statement: AnySelect) -> AnySelect:
-        return statement.where(row_of(key).in_(narrow(select(*key)))).order_by(*clauses)
+        return statement.where(row_of(key).in_(narrow(select(*key)).correlate(None))).order_by(*clauses)
 
     counts = limit is not None or offset is not None
     return narrow_by_subquery if counts and compiled.root.unique else narrow

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from support import tables
 
 from loadplan import Loader, LoadPlan, NotLoaded, load
+from support import tables
 
 
 class Base(DeclarativeBase):
@@ -60,14 +60,15 @@ async def people(engine: AsyncEngine) -> Any:
 async def test_a_subquery_of_joined_tables_keeps_them_to_itself(people: AsyncEngine) -> None:
     """The parents' subquery and the targets' statement select from the same joined tables; neither correlates."""
     plan = LoadPlan(Coach, load(Coach.mentor, strategy="subquery"))
-    coaches = await Loader(people).fetch_all(plan, order_by=Coach.id)
-    assert [coach.mentor.id for coach in coaches if coach.mentor] == [2, 1]
+    coach = await Loader(people).fetch(plan, 1)
+    assert coach.mentor is not None
+    assert coach.mentor.id == 2
 
 
 async def test_a_limit_over_a_joined_collection_of_joined_tables(people: AsyncEngine) -> None:
     """The roots are counted in a subquery of their own, which does not correlate either."""
     plan = LoadPlan(Coach, load(Coach.pupils, strategy="joined"))
-    coaches = await Loader(people).fetch_all(plan, order_by=Coach.id.desc(), limit=1)
+    coaches = await Loader(people).fetch_all(plan, Coach.kind == "coach", Coach.id.desc(), limit=1)
     assert [(coach.id, sorted(pupil.id for pupil in coach.pupils)) for coach in coaches] == [(2, [1, 3])]
 
 
@@ -93,15 +94,14 @@ class Step(Inner):
     home: Mapped["Step"] = relationship(primaryjoin="foreign(Step.home_id) == remote(Step.id)")
 
 
-@pytest.mark.parametrize("attempt", range(8))
-async def test_an_inner_join_stays_with_its_own_parent(engine: AsyncEngine, attempt: int) -> None:
-    """Of two aliases of one table SQLAlchemy may pick the wrong one to nest an INNER JOIN in: wrong values, no error."""
+async def test_an_inner_join_stays_with_its_own_parent(engine: AsyncEngine) -> None:
+    """Of two aliases of one table SQLAlchemy picks the wrong one to nest an INNER JOIN in: wrong rows, no error."""
     rows = [(1, 4, 5), (2, 1, 2), (3, 6, 5), (4, 3, 1), (5, None, 6), (6, 2, 5)]
     async with tables(engine, Inner.metadata):
         async with engine.begin() as connection:
             keys = ("id", "next_id", "home_id")
             await connection.execute(insert(Step.__table__), [dict(zip(keys, row, strict=True)) for row in rows])
-        plan = LoadPlan(Step, load(Step.next, load(Step.home, strategy="inner"), load(Step.next)), name=str(attempt))
+        plan = LoadPlan(Step, load(Step.next, load(Step.home, strategy="inner"), load(Step.next)))
         steps = await Loader(engine).fetch_all(plan, order_by=Step.id)
     home = {key: home for key, _, home in rows}
     assert {step.next.id: step.next.home.id for step in steps if step.next} == {

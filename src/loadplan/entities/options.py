@@ -57,7 +57,8 @@ def _edge_load(edge: Edge, entity: Any) -> AbstractLoad:
     if edge.shape.where:
         attribute = attribute.and_(*edge.shape.where)
     if edge.strategy is Strategy.INNER:
-        return joinedload(attribute, innerjoin=True)
+        # below a LEFT JOIN it stays one: of two aliases of a table SQLAlchemy nests an inner join in the wrong one
+        return joinedload(attribute, innerjoin="unnested")
     return _LOADERS[edge.strategy](attribute)
 
 

@@ -191,7 +191,7 @@ def _among_parents(
         parents = above.bare.with_only_columns(*(getattr(root, name) for name in link.attributes))
     else:
         root_keys = [getattr(root, name) for name in mapping.primary_key(above.node.mapper)]
-        here = row_of(root_keys).in_(above.bare.with_only_columns(*root_keys))
+        here = row_of(root_keys).in_(above.bare.with_only_columns(*root_keys).correlate(None))
         entity, joined = root, []
         for edge in trail:
             mapped = mapping.target_entity(mapping.mapper_behind(entity), edge.key)
@@ -201,7 +201,7 @@ def _among_parents(
         parents = select(*(getattr(entity, name) for name in link.attributes)).select_from(root).where(here)
         for each in joined:
             parents = parents.join(each)
-    return row_of(columns).in_(parents)
+    return row_of(columns).in_(parents.correlate(None))  # its tables are its own, though the targets may be of the same
 
 
 def _repeats_rows(node: Node) -> bool:
