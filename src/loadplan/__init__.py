@@ -12,11 +12,14 @@ from loadplan.errors import (
     PartialCollectionError,
     PlanError,
     Problem,
+    RelatedNotFound,
     TooManyRows,
+    ViewError,
 )
 from loadplan.explain import ExplainedEdge, ExplainedStatement, Explanation
 from loadplan.loader import Loader
 from loadplan.paging import Page
+from loadplan.sources import aggregate, count, exists, keep_default, source
 from loadplan.spec import Load, LoadPlan, On, load, on
 
 __version__ = "0.1.0"
@@ -41,7 +44,14 @@ __all__ = [
     "PartialCollectionError",
     "PlanError",
     "Problem",
+    "RelatedNotFound",
     "TooManyRows",
+    "ViewError",
+    "aggregate",
+    "count",
+    "exists",
+    "keep_default",
     "load",
     "on",
+    "source",
 ]

@@ -147,6 +147,17 @@ class PartialCollectionError(LoadPlanError):
     """A collection that holds a part of its rows would be taken for the whole (LP409)."""
 
 
+class RelatedNotFound(LoadPlanError):  # noqa: N818 - the pair of NotFound, one level down
+    """A view needs a related row that is missing or hidden (LP410), or that no class of its is for."""
+
+
+class ViewError(LoadPlanError):
+    """A view could not be built of its row: the class refused (LP411), or the rows are a cycle (LP412).
+
+    ``__cause__`` is what the class raised: a validator's ``ValueError``, or pydantic's ``ValidationError``.
+    """
+
+
 def did_you_mean(name: str, known: Iterable[str], what: str) -> str:
     """Return a hint: the nearest of the known names, and what there is.
 

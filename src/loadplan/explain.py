@@ -8,8 +8,8 @@ from sqlalchemy import Dialect, Select
 
 from loadplan import mapping
 from loadplan.entities.graph import Branch, CompiledGraph, Step, Stop
-from loadplan.entities.keys import CHUNK, Keys
 from loadplan.entities.statements import FollowUp
+from loadplan.keys import CHUNK, Keys
 
 
 @attrs.frozen

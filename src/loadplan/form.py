@@ -12,10 +12,21 @@ from loadplan.spec import Below, Load, LoadPlan, On, StrategyName
 
 
 def form_problems(plan: LoadPlan[Any]) -> Iterator[Problem]:
-    """Yield what is wrong with a plan whatever its mapping turns out to be: LP101 to LP108, and LP200."""
+    """Yield what is wrong with a plan whatever its mapping turns out to be: LP101 to LP108, LP111, and LP200."""
     if mapping.mapper_of(plan.entity) is None:
         yield problems.not_mapped(plan.entity, (plan.label,))
     yield from _part_problems(plan, (plan.label,))
+    if plan.into is None:
+        yield from _views_of(plan, (plan.label,))
+
+
+def _views_of(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield a problem for each ``into=`` below a plan of entities."""
+    for item in part.loads:
+        if isinstance(item, Load | On | LoadPlan):
+            if item.into is not None:
+                yield problems.view_below_entity(item, at)
+            yield from _views_of(item, at)
 
 
 def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:

@@ -1,17 +1,18 @@
 """The loader: takes a plan and an id, gives a graph. The only module that waits."""
 
+from __future__ import annotations  # those of the functions in here would be evaluated with every call
+
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from sqlalchemy.orm import Session
 
-from loadplan.entities.graph import CompiledGraph, compile_graph
 from loadplan.errors import LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
 from loadplan.explain import Explanation, explain_graph
 from loadplan.identity import Identity
 from loadplan.paging import Page, page_of
-from loadplan.resolve import resolve_plan
-from loadplan.roots import RootQuery, by_id, by_ids, locking
+from loadplan.plans import Compiled, compile_plan, resolve_plan
+from loadplan.roots import RootQuery, by_id, by_ids, locking, roots_by
 from loadplan.session import Bind, private_session
 from loadplan.spec import Conditions, LoadPlan, Order, tuple_or_none
 
@@ -96,13 +97,13 @@ class Loader:
     ) -> T | None:
         """Return the graph of one root by primary key, or None if there is no such row. See :meth:`fetch`."""
 
-        def prepare(compiled: CompiledGraph[T]) -> Work[list[T]]:
+        def prepare(compiled: Compiled[T]) -> Work[list[T]]:
             one = by_id(compiled)
             bound = {**one.parameters(params), **one.bind(id)}
             graph = one.graph.narrowed(locking(plan, for_update)) if _locks(for_update) else one.graph
             return lambda session: graph.run(session, [bound], self._max_rows)
 
-        found = await self._run(plan, prepare, for_update=for_update)
+        found = await self._run(plan, prepare, roots=1, for_update=for_update)
         return found[0] if found else None
 
     async def fetch_many(
@@ -131,13 +132,13 @@ class Loader:
         asked = list(ids)
         wanted: list[Identity] = []
 
-        def prepare(compiled: CompiledGraph[T]) -> Work[dict[Identity, T]]:
+        def prepare(compiled: Compiled[T]) -> Work[dict[Identity, T]]:
             many = by_ids(compiled)
             bound = many.parameters(params)
             wanted.extend(map(many.reader.read, asked))
             return lambda session: many.run(session, list(dict.fromkeys(wanted)), bound, self._max_rows)
 
-        found = await self._run(plan, prepare) if asked else {}
+        found = await self._run(plan, prepare, roots=len(asked)) if asked else {}
         absent = [each for each, identity in zip(asked, wanted, strict=False) if identity not in found]
         if absent and missing == "raise":
             raise _not_found(plan, absent)
@@ -196,15 +197,14 @@ class Loader:
             for_update: lock the root rows, and no others.
         """
 
-        def prepare(compiled: CompiledGraph[T]) -> Work[list[T]]:
-            query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
-            bound = query.parameters(params)
-            graph = query.graph(limit, offset)
+        def prepare(compiled: Compiled[T]) -> Work[list[T]]:
+            conditions, order = tuple_or_none(where) or (), tuple_or_none(order_by) or ()
+            graph, bound = roots_by(compiled, conditions, order, limit, offset, params)
             if _locks(for_update):
                 graph = graph.narrowed(locking(plan, for_update))
             return lambda session: graph.run(session, [bound], self._max_rows, limit)
 
-        return await self._run(plan, prepare, for_update=for_update)
+        return await self._run(plan, prepare, roots=limit, for_update=for_update)
 
     async def fetch_page(
         self,
@@ -235,13 +235,13 @@ class Loader:
             CursorError: LP407, the cursor was tampered with or is of another order; before any SQL.
         """
 
-        def prepare(compiled: CompiledGraph[T]) -> Work[Page[T]]:
+        def prepare(compiled: Compiled[T]) -> Work[Page[T]]:
             query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
             bound = query.parameters(params)
             page = page_of(query, size, after, before, self._cursor_key)
             return lambda session: page.run(session, bound, self._max_rows)
 
-        return await self._run(plan, prepare)
+        return await self._run(plan, prepare, roots=size)
 
     async def stream(
         self,
@@ -269,10 +269,10 @@ class Loader:
             PlanError: LP216, the plan joins a collection to its root, whose rows no cursor can cut into batches.
         """
         private = private_session(self._bind, snapshot=self._snapshot)
-        compiled = compile_graph(plan, private.dialect(resolve_plan(plan).root.mapper))
+        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).bringing(None)
         query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
         bound = query.parameters(params)
-        batches = query.graph(None, None, in_order=compiled.root.unique).batches(bound, batch_size, self._max_rows)
+        batches = query.graph(None, None, in_order=compiled.repeats_roots).batches(bound, batch_size, self._max_rows)
         async with private.open(compiled.mappers, statements=2) as opened:
             while True:
                 batch = await opened(batches.next_batch)
@@ -285,7 +285,7 @@ class Loader:
         """Return how a plan is loaded: tree, strategies with their reasons, every statement. Runs nothing."""
         mapper = resolve_plan(plan).root.mapper
         dialect = private_session(self._bind, snapshot=self._snapshot).dialect(mapper)
-        return explain_graph(by_id(compile_graph(plan, dialect)).graph)
+        return explain_graph(by_id(compile_plan(plan, dialect)).graph)  # type: ignore[arg-type]
 
     def check(self, *plans: LoadPlan[Any]) -> None:
         """Resolve plans now, for start-up.
@@ -305,15 +305,16 @@ class Loader:
     async def _run(
         self,
         plan: LoadPlan[T],
-        prepare: Callable[[CompiledGraph[T]], Work[R]],
+        prepare: Callable[[Compiled[T]], Work[R]],
         *,
+        roots: int | None,
         for_update: ForUpdate = False,
     ) -> R:
         """Compile, let ``prepare`` check its input and build the work, and only then open a connection."""
         private = private_session(self._bind, snapshot=self._snapshot)
         if _locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
-        compiled = compile_graph(plan, private.dialect(resolve_plan(plan).root.mapper))
+        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).bringing(roots)
         if self._max_rows is not None:
             compiled = compiled.countable
         work = prepare(compiled)

@@ -1,6 +1,6 @@
 """What the mapping says of classes and their attributes. Facts out, no decisions."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy import ColumnElement, Join, Table, inspect
@@ -130,6 +130,30 @@ def identity_of(entity: object) -> tuple[Any, ...]:
     identity = instance_state(entity).identity
     assert identity is not None  # noqa: S101 - it was loaded from a row
     return identity
+
+
+def may_be_null(mapper: Mapper[Any], name: str) -> bool:
+    """Tell whether a column may hold NULL, by its mapping; what is no plain column is believed not to."""
+    prop = mapper.attrs[name]
+    assert isinstance(prop, ColumnProperty)  # noqa: S101 - the callers asked for columns
+    columns: list[Any] = list(prop.columns)
+    return all(bool(getattr(column, "nullable", False)) for column in columns)
+
+
+def column_name(mapper: Mapper[Any], name: str) -> str:
+    """Return ``table.column`` of a column attribute."""
+    prop: Any = mapper.attrs[name]
+    column = prop.columns[0]
+    return f"{column.table.name}.{column.name}"
+
+
+def composite_maker(prop: CompositeProperty[Any]) -> Callable[..., Any]:
+    """Return what makes a composite's value of those of its columns: None of all NULLs where the mapping says so."""
+    make: Any = prop.composite_class
+    none_on = getattr(prop, "return_none_on", None)  # since SQLAlchemy 2.1
+    if not callable(none_on):
+        return make  # type: ignore[no-any-return]
+    return lambda *values: None if none_on(*values) else make(*values)
 
 
 def columns_behind(mapper: Mapper[Any], key: str) -> tuple[str, ...] | None:

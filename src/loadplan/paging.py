@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from loadplan import mapping, problems
 from loadplan.cursors import decode_cursor, encode_cursor, refused_cursor
-from loadplan.entities.graph import Run
 from loadplan.errors import CursorError, PlanError, Problem
 from loadplan.ordering import Ordering
 from loadplan.roots import RootQuery, narrowing
@@ -66,19 +65,12 @@ class PageQuery:
         where = (*self.query.where, *self.conditions)
         rows_wanted = self.size + 1 if max_rows is None else min(self.size, max_rows) + 1
         graph = compiled.narrowed(narrowing(compiled, where, self.order, rows_wanted, None))
-        prefix = mapping.free_prefix(compiled.root.node.mapper)
+        prefix = mapping.free_prefix(compiled.mapper)
         values = [each.expression.label(f"{prefix}order_{index}") for index, each in enumerate(self.order)]
-        statement = graph.root.statement.add_columns(*values)
-        result = session.execute(statement, parameters)
-        rows = list(result.unique() if graph.root.unique else result)
-        rows = list({id(row[0]): row for row in rows}.values())
-        run = Run(session, compiled.tree, [parameters], max_rows)
-        run.counted(rows, compiled.root.node.entity.__name__)
-        more = len(rows) > self.size
-        rows = rows[: self.size]
-        roots = [row[0] for row in rows]
-        run.complete(graph.start, roots)
-        cursors = [self._cursor_of(row) for row in (rows[:1] + rows[-1:])]
+        roots, found = graph.run_beside(session, [parameters], values, max_rows, keep=self.size)
+        more = len(found) > self.size
+        found = found[: self.size]
+        cursors = [self._cursor_of(row) for row in (found[:1] + found[-1:])]
         return self._page(roots, cursors, more)
 
     def _page(self, roots: list[Any], cursors: list[str], more: bool) -> Page[Any]:
@@ -92,9 +84,9 @@ class PageQuery:
             return Page(roots[::-1], first, last if more else None)
         return Page(roots, last if more else None, first if self.cursor is not None else None)
 
-    def _cursor_of(self, row: Any) -> str:
+    def _cursor_of(self, row: Sequence[Any]) -> str:
         try:
-            return encode_cursor(row[1:], _order_text(self.query.total_order), self.key)
+            return encode_cursor(row, _order_text(self.query.total_order), self.key)
         except TypeError as error:
             label = self.query.compiled.tree.label
             raise PlanError([problems.not_pageable(str(error), (label,))]) from None

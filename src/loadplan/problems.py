@@ -10,9 +10,9 @@ from typing import Any, get_args
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
 from loadplan import mapping
+from loadplan.code import argument_source, source
 from loadplan.errors import Problem, did_you_mean, one_of
-from loadplan.source import argument_source, source
-from loadplan.spec import Load, LoadPlan, StrategyName
+from loadplan.spec import Load, LoadPlan, On, StrategyName
 from loadplan.tree import Edge
 
 At = tuple[str, ...]
@@ -63,6 +63,17 @@ def not_a_load(given: object, at: At) -> Problem:
 def only_and_defer(at: At) -> Problem:
     """Both are given."""
     return Problem("LP103", "only= and defer= are given together", at, hint="keep the one that says what you mean.")
+
+
+def view_below_entity(given: Load[Any] | On[Any] | LoadPlan[Any], at: At) -> Problem:
+    """``into=`` below a plan of entities."""
+    return Problem(
+        "LP111",
+        f"into={source(given.into)} stands below a plan of entities",
+        at,
+        detail="what a mapped attribute holds is mapped objects.",
+        hint="give the plan itself an into= class, with a field for what is read here.",
+    )
 
 
 def not_a_column(word: str, given: object, at: At) -> Problem:
@@ -258,6 +269,16 @@ def unloadable(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> 
         (*at, prop.key),
         detail=f'it is mapped lazy="{prop.lazy}", which does not support object population.',
         hint='map it lazy="raise" (or add a second, viewonly=True relationship that is), or leave it out of the plan.',
+    )
+
+
+def view_beyond_options(label: str) -> Problem:
+    """``plan.select()`` or ``plan.options()`` of a plan of views."""
+    return Problem(
+        "LP206",
+        f"'{label}' builds views, which no loader option does",
+        (label,),
+        hint="fetch it with a Loader, or declare the entities: LoadPlan.for_schema makes that plan of the same class.",
     )
 
 

@@ -1,7 +1,7 @@
 """Plan plus mapping -> tree, with every problem found on the way."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import attrs
 from sqlalchemy import ClauseElement, select
@@ -18,42 +18,48 @@ from loadplan.sqlalchemy_internals import subtype_of
 from loadplan.strategy import choose_strategies
 from loadplan.tree import Edge, Node, Parameter, Shape, Tree
 
+R = TypeVar("R")
 
-def resolve_plan(plan: LoadPlan[Any]) -> Tree:
-    """Return what the plan means against the mapping, strategies chosen. Done once a plan, then remembered.
 
-    Configures the mappers if that has not happened yet, as any use of them would.
+def resolve_graph(plan: LoadPlan[Any]) -> Tree:
+    """Return what a plan of entities means against the mapping, strategies chosen. Done once a plan, then remembered.
 
     Raises:
         PlanError: with every problem of the plan.
     """
-    tree: Tree | None = plan._derived.get("tree")
+    return resolved(plan, _graph)
+
+
+def resolved(plan: LoadPlan[Any], resolve: Callable[[LoadPlan[Any], Mapper[Any], list[Problem]], R | None]) -> R:
+    """Return what ``resolve`` makes of a plan, having checked its form and configured the mappers; once a plan.
+
+    Args:
+        plan: to resolve.
+        resolve: takes the plan, the mapper of its entity, and a list for the problems that it finds.
+
+    Raises:
+        PlanError: with every problem of the plan.
+    """
+    tree: R | None = plan._derived.get("tree")
     if tree is None:
         found = list(form_problems(plan))
-        root = None
         if mapper := mapping.mapper_of(plan.entity):
             _configure(mapper, plan)
-            root = _Resolver(plan.label, found).node(mapper, [_root_part(plan)], path=(), at=(plan.label,))
-            if not found:
-                found.extend(_conflicts(root, plan.label))
-        if found or root is None:
+            tree = resolve(plan, mapper, found)
+        if found or tree is None:
             raise PlanError(found)
-        root = _without_filtered_back_references(root, _filtered_to_ones(root))
-        tree = Tree(plan.label, root, tuple(_parameters(root)))
-        tree = plan._derived["tree"] = choose_strategies(tree)
+        plan._derived["tree"] = tree
     return tree
 
 
-def check_early(plan: LoadPlan[Any]) -> None:
-    """Check a plan where it is written: wholly if the mappers can be configured by now, else its form alone.
-
-    Raises:
-        PlanError: with every problem that can be known.
-    """
-    if readiness.can_configure(plan.entity):
-        resolve_plan(plan)
-    elif found := list(form_problems(plan)):
-        raise PlanError(found)
+def _graph(plan: LoadPlan[Any], mapper: Mapper[Any], found: list[Problem]) -> Tree | None:
+    root = _Resolver(plan.label, found).node(mapper, [_root_part(plan)], path=(), at=(plan.label,))
+    if not found:
+        found.extend(_conflicts(root, plan.label))
+    if found:
+        return None
+    root = _without_filtered_back_references(root, _filtered_to_ones(root))
+    return choose_strategies(Tree(plan.label, root, tuple(_parameters(root))))
 
 
 def _configure(mapper: Mapper[Any], plan: LoadPlan[Any]) -> None:
@@ -211,7 +217,7 @@ class _Resolver:
                 self.found.append(problems.loads_disagree(name, word, items, at))
         first = items[0]
         shape = Shape(first.where or (), first.order_by, first.limit, first.depth)
-        self.found.extend(_shape_problems(mapper, prop, shape, first.strategy, at))
+        self.found.extend(shape_problems(mapper, prop, shape, first.strategy, at))
         target_path = (*path, name)
         if isinstance(first.depth, int) and first.depth > 1 and prop.mapper.isa(prop.parent):
             below = tuple(attrs.evolve(item, depth=first.depth - 1) for item in items)
@@ -337,13 +343,14 @@ def _same_rows(one: Shape, other: Shape) -> bool:
 # --- shape: which rows ----------------------------------------------------------------------------------------------
 
 
-def _shape_problems(
+def shape_problems(
     mapper: Mapper[Any],
     prop: RelationshipProperty[Any],
     shape: Shape,
     strategy: StrategyName | None,
     at: tuple[str, ...],
 ) -> Iterator[Problem]:
+    """Yield what is wrong with the rows that a declaration takes of a relationship: LP211 to LP215."""
     if not prop.uselist:
         for word in ("order_by", "limit"):
             if getattr(shape, word) is not None:

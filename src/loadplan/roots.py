@@ -4,20 +4,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
-from sqlalchemy import ClauseElement, bindparam, select
-from sqlalchemy.orm import QueryableAttribute, Session
+from sqlalchemy import ClauseElement, Integer, SelectBase, bindparam, select
+from sqlalchemy.orm import Mapper, QueryableAttribute, Session
+from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from loadplan import mapping, problems
-from loadplan.entities.graph import CompiledGraph, Narrowing
-from loadplan.entities.keys import Keys, keys_of, row_of
-from loadplan.entities.statements import AnySelect
+from loadplan.entities.graph import Narrowing
 from loadplan.errors import PlanError
 from loadplan.identity import Identity, IdentityReader
+from loadplan.keys import Keys, keys_of, row_of
+from loadplan.linked import AnySelect
 from loadplan.ordering import Ordering, with_tie_breaker
 from loadplan.parameters import read_parameters
+from loadplan.plans import Compiled
 from loadplan.resolve import foreign_tables, parameters_in
 from loadplan.spec import LoadPlan
-from loadplan.tree import Node, Parameter
+from loadplan.sqlalchemy_internals import shape_of
+from loadplan.tree import Parameter
 
 T = TypeVar("T")
 
@@ -26,7 +29,7 @@ T = TypeVar("T")
 class ById:
     """A graph narrowed to one root by primary key; its statement is the same for every id."""
 
-    graph: CompiledGraph[Any]
+    graph: Compiled[Any]
     reader: IdentityReader
 
     def bind(self, given: object) -> dict[str, Any]:
@@ -46,8 +49,8 @@ class ById:
 class ByIds:
     """A graph narrowed to many roots by primary key."""
 
-    compiled: CompiledGraph[Any]
-    graph: CompiledGraph[Any]
+    compiled: Compiled[Any]
+    graph: Compiled[Any]
     reader: IdentityReader
     keys: Keys
 
@@ -60,10 +63,8 @@ class ByIds:
     ) -> dict[Identity, Any]:
         """Return what is found by identity, in as few executions as the keys go in."""
         keys = [identity[0] for identity in identities] if self.keys.width == 1 else list(identities)
-        found: dict[Identity, Any] = {}
         executions = [{**parameters, **bound} for bound in self.keys.bind(keys)]
-        for root in self.graph.run(session, executions, max_rows):
-            found[mapping.identity_of(root)] = root
+        found: dict[Identity, Any] = self.graph.by_identity(session, executions, max_rows)
         if not self.reader.exact:
             self._look_again(session, [each for each in identities if each not in found], parameters, found)
         return found
@@ -82,32 +83,32 @@ class ByIds:
                 found[identity] = root
 
 
-def by_id(compiled: CompiledGraph[Any]) -> ById:
+def by_id(compiled: Compiled[Any]) -> ById:
     """Return a graph narrowed to one root, made once a graph."""
     found: ById | None = compiled.variants.get("by id")
     if found is None:
         conditions = [
             column == bindparam(f"loadplan_id_{index}", type_=column.type)
-            for index, column in enumerate(root_key(compiled.root.node))
+            for index, column in enumerate(root_key(compiled.mapper))
         ]
         graph = compiled.narrowed(lambda statement: statement.where(*conditions))
         found = compiled.variants["by id"] = ById(graph, _reader(compiled))
     return found
 
 
-def by_ids(compiled: CompiledGraph[Any]) -> ByIds:
+def by_ids(compiled: Compiled[Any]) -> ByIds:
     """Return a graph narrowed to many roots, made once a graph."""
     found: ByIds | None = compiled.variants.get("by ids")
     if found is None:
-        keys = keys_of(root_key(compiled.root.node), compiled.dialect)
+        keys = keys_of(root_key(compiled.mapper), compiled.dialect)
         graph = compiled.narrowed(lambda statement: statement.where(keys.condition))
         found = compiled.variants["by ids"] = ByIds(compiled, graph, _reader(compiled), keys)
     return found
 
 
-def root_key(node: Node) -> list[Any]:
-    """Return the attributes of a node's primary key."""
-    return [getattr(node.entity, name) for name in mapping.primary_key(node.mapper)]
+def root_key(mapper: Mapper[Any]) -> list[Any]:
+    """Return the attributes of a class's primary key."""
+    return [getattr(mapper.class_, name) for name in mapping.primary_key(mapper)]
 
 
 class RootQuery:
@@ -122,10 +123,10 @@ class RootQuery:
         PlanError: LP108 or LP215, a condition or an order that is none, or is about something else than the root.
     """
 
-    def __init__(self, compiled: CompiledGraph[Any], where: Sequence[Any], order_by: Sequence[Any]) -> None:
+    def __init__(self, compiled: Compiled[Any], where: Sequence[Any], order_by: Sequence[Any]) -> None:
         self.compiled = compiled
         self.where = tuple(where)
-        node = compiled.root.node
+        mapper = compiled.mapper
         found = [
             problems.not_an_expression(word, each, (compiled.tree.label,))
             for word, given in (("where", where), ("order_by", order_by))
@@ -133,21 +134,21 @@ class RootQuery:
             if not isinstance(each, ClauseElement | QueryableAttribute)
         ]
         if not found:
-            entity = node.entity.__name__
+            entity = mapper.class_.__name__
             found = [
                 problems.speaks_of_others(entity, entity, word, tables, (compiled.tree.label,))
                 for word, given in (("where", where), ("order_by", order_by))
-                if (tables := foreign_tables(mapping.tables_of(node.mapper), given))
+                if (tables := foreign_tables(mapping.tables_of(mapper), given))
             ]
         if found:
             raise PlanError(found)
-        self.order = with_tie_breaker(order_by, node.entity)
+        self.order = with_tie_breaker(order_by, mapper.class_)
         self._given_order = tuple(order_by)
 
     @property
     def total_order(self) -> list[Ordering]:
         """The order; that of the primary key if none was given."""
-        return self.order or with_tie_breaker(root_key(self.compiled.root.node), self.compiled.root.node.entity)
+        return self.order or with_tie_breaker(root_key(self.compiled.mapper), self.compiled.mapper.class_)
 
     def parameters(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the caller's parameters, checked.
@@ -157,31 +158,136 @@ class RootQuery:
         """
         return _parameters(self.compiled, (*self.where, *self._given_order), given)
 
-    def graph(self, limit: int | None, offset: int | None, *, in_order: bool = False) -> CompiledGraph[Any]:
+    def graph(self, limit: int | None, offset: int | None, *, in_order: bool = False) -> Compiled[Any]:
         """Return the graph of these roots, in a total order if they must be.
 
         Raises:
             PlanError: LP107, a limit or offset that counts nothing.
         """
-        for word, given in (("limit", limit), ("offset", offset)):
-            if given is not None and (not isinstance(given, int) or isinstance(given, bool) or given < 0):
-                raise PlanError([problems.bad_count(word, given, (self.compiled.tree.label,))])
+        check_counts(self.compiled, limit, offset)
+        return self.narrowed(limit, offset, in_order=in_order)
+
+    def narrowed(self, limit: Any, offset: Any, *, in_order: bool = False) -> Compiled[Any]:
+        """Return the graph of these roots; limit and offset may be parameters."""
         order = self.total_order if in_order or limit is not None or offset is not None else self.order
         return self.compiled.narrowed(narrowing(self.compiled, self.where, order, limit, offset))
 
 
-def narrowing(
-    compiled: CompiledGraph[Any],
+@attrs.frozen(eq=False)
+class RootShape:
+    """Roots by condition, order and limit, ready to run for any values in the condition.
+
+    Attributes:
+        graph: narrowed; the values in its condition are parameters named ``loadplan_value_0`` and so on.
+        query: that it was made of.
+        declared: the parameters that a caller has to give.
+    """
+
+    graph: Compiled[Any]
+    query: RootQuery
+    declared: tuple[Parameter, ...]
+
+
+#: Shapes of conditions that a compiled plan remembers. An application has a handful for each plan.
+_SHAPES = 64
+
+
+def roots_by(
+    compiled: Compiled[Any],
     where: Sequence[Any],
-    order: Sequence[Ordering],
+    order_by: Sequence[Any],
     limit: int | None,
     offset: int | None,
+    params: Mapping[str, Any] | None,
+) -> tuple[Compiled[Any], dict[str, Any]]:
+    """Return the graph narrowed to the roots that meet conditions, and the parameters to run it with.
+
+    Conditions that differ in their values alone share one statement: it is checked, narrowed and made a key of once.
+
+    Raises:
+        PlanError: LP107, LP108 or LP215, what is asked for is no condition, order or number of roots.
+        ParameterError: LP405, ``params`` does not fit.
+    """
+    check_counts(compiled, limit, offset)
+    shapes = [_shape(each) for each in (*where, *order_by)]
+    if any(each is None for each in shapes):
+        query = RootQuery(compiled, where, order_by)
+        return query.graph(limit, offset), query.parameters(params)
+    key = ("roots", len(where), limit is None, offset is None, *(shape[0] for shape in shapes if shape is not None))
+    values = {
+        f"loadplan_value_{index}": value.effective_value
+        for index, value in enumerate(each for shape in shapes if shape is not None for each in shape[1] if each.unique)
+    }
+    known: dict[Any, RootShape] = compiled.variants.setdefault("shapes", {})
+    found = known.get(key)
+    if found is None:
+        if len(known) >= _SHAPES:
+            known.clear()
+        found = known[key] = _root_shape(compiled, where, order_by, limit, offset)
+    if limit is not None:
+        values["loadplan_limit"] = limit
+    if offset is not None:
+        values["loadplan_offset"] = offset
+    return found.graph, {**_checked_parameters(compiled, found.declared, params), **values}
+
+
+def _shape(expression: Any) -> Any:
+    """Return the shape of an expression; None where it is none, or asks a subquery, which is left as it is."""
+    element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    if not isinstance(element, ClauseElement) or any(isinstance(part, SelectBase) for part in iterate(element)):
+        return None
+    return shape_of(element)
+
+
+def _root_shape(
+    compiled: Compiled[Any], where: Sequence[Any], order_by: Sequence[Any], limit: int | None, offset: int | None
+) -> RootShape:
+    given = RootQuery(compiled, where, order_by)
+    values = [each for expression in (*where, *order_by) for each in _shape(expression)[1] if each.unique]
+    names = {id(value): index for index, value in enumerate(values)}
+
+    def renamed(element: Any, **_: Any) -> Any:
+        if id(element) not in names:
+            return None
+        name = f"loadplan_value_{names[id(element)]}"
+        return bindparam(name, type_=element.type, expanding=element.expanding, literal_execute=element.literal_execute)
+
+    def with_names(expressions: Sequence[Any]) -> list[Any]:
+        plain = (each.__clause_element__() if hasattr(each, "__clause_element__") else each for each in expressions)
+        return [replacement_traverse(each, {}, renamed) for each in plain]
+
+    query = RootQuery(compiled, with_names(where), with_names(order_by))
+    counts = [
+        None if given_count is None else bindparam(name, type_=Integer())
+        for name, given_count in (("loadplan_limit", limit), ("loadplan_offset", offset))
+    ]
+    declared = tuple(each for expression in (*where, *order_by) for each in parameters_in(expression))
+    return RootShape(query.narrowed(counts[0], counts[1]), given, declared)
+
+
+def check_counts(compiled: Compiled[Any], limit: int | None, offset: int | None) -> None:
+    """Check a limit and an offset.
+
+    Raises:
+        PlanError: LP107, one of them counts nothing.
+    """
+    for word, given in (("limit", limit), ("offset", offset)):
+        if given is not None and (not isinstance(given, int) or isinstance(given, bool) or given < 0):
+            raise PlanError([problems.bad_count(word, given, (compiled.tree.label,))])
+
+
+def narrowing(
+    compiled: Compiled[Any],
+    where: Sequence[Any],
+    order: Sequence[Ordering],
+    limit: Any,
+    offset: Any,
 ) -> Narrowing:
     """Return what narrows a statement to roots by condition, order and limit.
 
     Where a join may repeat roots, they are counted in a subquery, so that a limit counts roots and never rows.
     """
-    key = root_key(compiled.root.node)
+    key = root_key(compiled.mapper)
     clauses = [each.clause for each in order]
 
     def narrow(statement: AnySelect) -> AnySelect:
@@ -191,7 +297,7 @@ def narrowing(
         return statement.where(row_of(key).in_(narrow(select(*key)).correlate(None))).order_by(*clauses)
 
     counts = limit is not None or offset is not None
-    return narrow_by_subquery if counts and compiled.root.unique else narrow
+    return narrow_by_subquery if counts and compiled.repeats_roots else narrow
 
 
 def locking(plan: LoadPlan[Any], for_update: bool | Mapping[str, Any]) -> Narrowing:
@@ -200,16 +306,18 @@ def locking(plan: LoadPlan[Any], for_update: bool | Mapping[str, Any]) -> Narrow
     return lambda statement: statement.with_for_update(**{**options, "of": plan.entity})
 
 
-def _reader(compiled: CompiledGraph[Any]) -> IdentityReader:
-    return IdentityReader(compiled.root.node.mapper, compiled.tree.label, compiled.dialect)
+def _reader(compiled: Compiled[Any]) -> IdentityReader:
+    return IdentityReader(compiled.mapper, compiled.tree.label, compiled.dialect)
 
 
-def _parameters(
-    compiled: CompiledGraph[Any], expressions: Sequence[Any], given: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def _parameters(compiled: Compiled[Any], expressions: Sequence[Any], given: Mapping[str, Any] | None) -> dict[str, Any]:
     if not given and not expressions and not compiled.tree.parameters:
         return {}
-    declared: list[Parameter] = [*compiled.tree.parameters]
-    for expression in expressions:
-        declared.extend(parameters_in(expression))
-    return read_parameters(compiled.tree.label, declared, given, compiled.dialect)
+    return _checked_parameters(compiled, [each for one in expressions for each in parameters_in(one)], given)
+
+
+def _checked_parameters(
+    compiled: Compiled[Any], more: Sequence[Parameter], given: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    declared = [*compiled.tree.parameters, *more]
+    return read_parameters(compiled.tree.label, declared, given, compiled.dialect) if given or declared else {}

@@ -1,5 +1,7 @@
 """Sessions: for every kind of bind a private one, which carries over whatever holds in the caller's own."""
 
+from __future__ import annotations  # those of the functions in here would be evaluated with every call
+
 import abc
 import asyncio
 import contextlib

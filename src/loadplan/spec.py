@@ -5,6 +5,7 @@ itself as soon as the mappers it speaks of can be configured.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from types import UnionType
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 import attrs
@@ -12,7 +13,7 @@ from sqlalchemy import ClauseElement, ColumnExpressionArgument, Select
 from sqlalchemy.orm import Mapper, QueryableAttribute
 from sqlalchemy.sql.base import ExecutableOption
 
-from loadplan.source import call_source
+from loadplan.code import call_source
 
 StrategyName: TypeAlias = Literal["joined", "inner", "selectin", "subquery"]
 """What ``strategy=`` takes: a LEFT OUTER JOIN, an INNER JOIN, a statement by keys, a statement by subquery."""
@@ -26,6 +27,8 @@ class Entity(Protocol):
 
 E = TypeVar("E", bound=Entity)
 T = TypeVar("T")
+U = TypeVar("U")
+V = TypeVar("V")
 
 
 def comparable(value: object) -> object:
@@ -85,6 +88,7 @@ class LoadOptions(TypedDict, total=False):
     limit: int | None
     depth: Depth | None
     strategy: StrategyName | None
+    into: Any
 
 
 @attrs.frozen(repr=False)
@@ -103,9 +107,10 @@ class Load(Generic[T]):
     limit: int | None = None
     depth: Depth | None = None
     strategy: StrategyName | None = None
+    into: Any = None
 
     def __repr__(self) -> str:
-        words = ("only", "defer", "where", "order_by", "limit", "depth", "strategy")
+        words = ("only", "defer", "where", "order_by", "limit", "depth", "strategy", "into")
         return call_source("load", [self.relationship, *self.loads], {word: getattr(self, word) for word in words})
 
 
@@ -117,9 +122,11 @@ class On(Generic[T]):
     loads: "tuple[Below, ...]" = ()
     only: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
     defer: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
+    into: Any = None
 
     def __repr__(self) -> str:
-        return call_source("on", [self.entity, *self.loads], {"only": self.only, "defer": self.defer})
+        words = ("only", "defer", "into")
+        return call_source("on", [self.entity, *self.loads], {word: getattr(self, word) for word in words})
 
 
 def on(
@@ -127,6 +134,7 @@ def on(
     *loads: "Load[Any] | On[Any] | LoadPlan[T]",
     only: Columns | None = None,
     defer: Columns | None = None,
+    into: Any = None,
 ) -> On[T]:
     """Name what a plan loads of those objects at a place that are of a subclass.
 
@@ -135,12 +143,14 @@ def on(
         *loads: its relationships, as :func:`load`.
         only: these columns of it; all that the subclass adds by default.
         defer: all columns that it adds but these.
+        into: the member of a union of view classes that these rows become, as ``on(Manager, into=ManagerView)``.
+            ``Annotated[ManagerView, on(Manager)]`` says the same within the union.
 
     Returns:
-        An immutable value for a :class:`LoadPlan` or a ``load``. It takes one statement, however many objects of the
-        subclass there are, and none if there is none.
+        An immutable value for a :class:`LoadPlan` or a ``load``. Of entities it takes one statement, however many
+        objects of the subclass there are, and none if there is none.
     """
-    return On(entity, loads, tuple_or_none(only), tuple_or_none(defer))
+    return On(entity, loads, tuple_or_none(only), tuple_or_none(defer), into)
 
 
 @overload
@@ -175,6 +185,7 @@ def load(
     limit: int | None = None,
     depth: Depth | None = None,
     strategy: StrategyName | None = None,
+    into: Any = None,
 ) -> Load[Any]:
     """Name a relationship that a plan loads, and what to load of its target.
 
@@ -192,6 +203,8 @@ def load(
         depth: of a relationship of a class with itself: that many levels, or ``"all"``.
         strategy: override of the automatic choice: ``"joined"`` (LEFT OUTER JOIN), ``"inner"`` (INNER JOIN: parents
             without a row vanish), ``"selectin"`` (a statement by keys), ``"subquery"`` (a statement by subquery).
+        into: below a plan with ``into=``: the class of the items. It is needed where the field's annotation leaves
+            that open, and where several fields read one relationship: the load is for the one with that class.
 
     Returns:
         An immutable value for a :class:`LoadPlan` or another ``load``. Nothing is checked here: the plan that it
@@ -207,6 +220,7 @@ def load(
         limit,
         depth,
         strategy,
+        into,
     )
 
 
@@ -214,14 +228,19 @@ def load(
 class LoadPlan(Generic[T]):
     """The object graph that a use case needs, declared once.
 
-    ``LoadPlan(User, load(User.posts))`` is a ``LoadPlan[User]``. It is an immutable value: compare it, hash it, keep
-    it in a module constant, share it between tasks and threads.
+    ``LoadPlan(User, load(User.posts))`` is a ``LoadPlan[User]``, and ``LoadPlan(User, into=UserCard)`` a
+    ``LoadPlan[UserCard]``. It is an immutable value: compare it, hash it, keep it in a module constant, share it
+    between tasks and threads.
 
     Args:
         entity: the mapped class that the graph starts at.
         *loads: its relationships, as :func:`load`, and branches for its subclasses, as :func:`on`.
         only: load these columns of ``entity`` and no others; its primary key comes always.
         defer: load all columns of ``entity`` but these.
+        into: a view, built instead of the entity: a class of attrs, dataclasses, pydantic or msgspec, or a NamedTuple,
+            whose fields name columns, hybrids and relationships of the entity, or a union of such classes for the
+            subclasses of the entity. The class is the plan then; a ``load`` beside it shapes a collection that it
+            reads.
         name: used in errors, explanations and logs; the name of the class by default.
 
     Raises:
@@ -229,41 +248,66 @@ class LoadPlan(Generic[T]):
             nearly always; else at the first use, or by :meth:`loadplan.Loader.check`.
     """
 
-    entity: type[T]
+    entity: type[Any]
     loads: "tuple[Below, ...]" = ()
     only: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
     defer: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
+    into: Any = None
     name: str | None = None
     _derived: dict[str, Any] = attrs.field(factory=dict, eq=False, init=False)
 
+    @overload
     def __init__(
-        self,
-        entity: type[T],
-        *loads: "Load[Any] | On[Any] | LoadPlan[T]",
+        self: "LoadPlan[U]",
+        entity: type[U],
+        *loads: "Load[Any] | On[Any] | LoadPlan[U]",
         only: Columns | None = None,
         defer: Columns | None = None,
         name: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "LoadPlan[V]",
+        entity: type[Any],
+        *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
+        into: type[V],
+        name: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "LoadPlan[Any]",
+        entity: type[Any],
+        *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
+        into: UnionType,
+        name: str | None = None,
+    ) -> None: ...
+    def __init__(
+        self,
+        entity: type[Any],
+        *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
+        only: Columns | None = None,
+        defer: Columns | None = None,
+        into: Any = None,
+        name: str | None = None,
     ) -> None:
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
-            entity, loads, tuple_or_none(only), tuple_or_none(defer), name
+            entity, loads, tuple_or_none(only), tuple_or_none(defer), into, name
         )
-        from loadplan.resolve import check_early
+        from loadplan.plans import check_early
 
         check_early(self)
 
     @property
     def label(self) -> str:
         """The name, or that of the class."""
-        return self.name or str(getattr(self.entity, "__name__", repr(self.entity)))
+        named = self.entity if self.into is None else self.into
+        return self.name or str(getattr(named, "__name__", repr(named)))
 
     def __repr__(self) -> str:
-        return call_source(
-            "LoadPlan",
-            [self.entity, *self.loads],
-            {"only": self.only, "defer": self.defer, "name": self.name},
-        )
+        words = ("only", "defer", "into", "name")
+        return call_source("LoadPlan", [self.entity, *self.loads], {word: getattr(self, word) for word in words})
 
-    def also(self, *loads: "Load[Any] | On[Any] | LoadPlan[T]") -> "LoadPlan[T]":
+    def also(self, *loads: "Load[Any] | On[Any] | LoadPlan[Any]") -> "LoadPlan[T]":
         """Return a new plan that loads these as well.
 
         A relationship that both name is merged: its loads and columns together.
@@ -271,6 +315,8 @@ class LoadPlan(Generic[T]):
         Raises:
             PlanError: LP106, the two cannot hold together, as two different strategies for one relationship.
         """
+        if self.into is not None:
+            return LoadPlan(self.entity, *self.loads, *loads, into=self.into, name=self.name)
         return LoadPlan(self.entity, *self.loads, *loads, only=self.only, defer=self.defer, name=self.name)
 
     def select(self) -> Select[Any]:

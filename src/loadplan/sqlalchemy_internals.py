@@ -3,11 +3,11 @@
 tests/test_sqlalchemy_internals.py fails if one of them changes its meaning.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, TypeAlias
 
-from sqlalchemy import ClauseElement, Engine
+from sqlalchemy import BindParameter, ClauseElement, CursorResult, Engine
 from sqlalchemy.orm import (
     InstanceState,
     KeyFuncDict,
@@ -158,14 +158,11 @@ def has_transaction_hooks(session: Session, engine: Engine) -> bool:
 
     Such a listener needs a transaction around even a single statement. The public API cannot list listeners.
     """
-    return any(
-        bool(getattr(dispatch, name))
-        for dispatch, names in (
-            (session.dispatch, ("after_begin", "after_transaction_create", "do_orm_execute")),
-            (engine.dispatch, ("begin", "engine_connect", "before_execute", "before_cursor_execute")),
-        )
-        for name in names
-    )
+    ours: Any = session.dispatch
+    if ours.after_begin or ours.after_transaction_create or ours.do_orm_execute:
+        return True
+    theirs: Any = engine.dispatch
+    return bool(theirs.begin or theirs.engine_connect or theirs.before_execute or theirs.before_cursor_execute)
 
 
 def attribute_behind(expression: ClauseElement) -> tuple[type[Any], str] | None:
@@ -194,6 +191,31 @@ def chosen_isolation(engine: Engine) -> str | None:
     at_connect = getattr(engine.dialect, "_on_connect_isolation_level", None)
     found: str | None = chosen or at_connect or getattr(engine.dialect, "default_isolation_level", None)
     return found
+
+
+def shape_of(expression: ClauseElement) -> tuple[Any, Sequence[BindParameter[Any]]] | None:
+    """Return what an expression has in common with those that differ in literal values alone, and those values.
+
+    It is the key that SQLAlchemy's own cache of compiled statements goes by. ``ClauseElement.compare`` is the public
+    way to ask, but it compares two; nothing public gives a key to look up.
+
+    Returns:
+        A hashable key and the parameters in a fixed order; None for an expression that SQLAlchemy does not cache.
+    """
+    found = expression._generate_cache_key()
+    return None if found is None else (found.key, found.bindparams)
+
+
+def driver_rows(result: CursorResult[Any]) -> list[Any]:
+    """Return all rows of a result as the driver made them, and close it.
+
+    ``CursorResult.cursor`` is the DBAPI cursor, which the documentation does not name. Rows that go into objects at
+    once need no ``Row`` around them; making those takes as long as the driver does for the rows themselves.
+    """
+    cursor: Any = result.cursor
+    rows: list[Any] = cursor.fetchall()
+    result.close()
+    return rows
 
 
 def keyed_by(relationship: RelationshipProperty[Any]) -> tuple[str, ...] | None:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapper, Session, lazyload
 
 from loadplan import Load, Loader, LoadPlan, NotLoaded
 from support import recording
+from views.derived_views import read_views, view_plan, without_classes
 
 
 async def fill(engine: AsyncEngine, *rows: object) -> None:
@@ -59,6 +60,7 @@ async def same_as_lazy(
     unpickled = pickle.loads(pickle.dumps(roots))
     assert read(unpickled, plan) == expected
     assert_sealed(unpickled, plan)
+    await same_as_views(engine, plan, expected)
     if by_hand:
         async with AsyncSession(engine) as session:
             with recording(engine) as recorded:
@@ -66,6 +68,26 @@ async def same_as_lazy(
             assert len(recorded) == statements, "\n\n".join(recorded)
         assert read(selected, plan) == expected
     return roots
+
+
+async def same_as_views(engine: AsyncEngine, plan: LoadPlan[Any], expected: list[Any]) -> None:
+    """Assert that views of the plan's shape hold the same values: by level, in one statement, and one by one."""
+    views, order = view_plan(plan), _primary_key(plan.entity)
+    wanted, loader = without_classes(expected), Loader(engine)
+    assert _sorted(read_views(await loader.fetch_all(views, order_by=order), plan)) == _sorted(wanted)
+    assert _sorted(read_views(await loader.fetch_all(views, order_by=order, limit=50), plan)) == _sorted(wanted[:50])
+    names = [column.key for column in order]
+    for each in wanted[:3]:
+        identity = tuple(each[name] for name in names)
+        view = await loader.fetch(views, identity if len(identity) > 1 else identity[0])
+        assert _sorted(read_views([view], plan)) == _sorted([each])
+
+
+def _sorted(value: Any) -> Any:
+    """Return values with the members of unordered collections in one order: views lack the names of classes."""
+    if isinstance(value, dict):
+        return {key: _sorted(each) for key, each in value.items()}
+    return sorted(map(_sorted, value), key=repr) if isinstance(value, list) else value
 
 
 async def read_lazily(engine: AsyncEngine, plan: LoadPlan[Any]) -> list[Any]:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-from sqlalchemy import Dialect, Integer, Select, and_, func, literal_column, select, true
+from sqlalchemy import Dialect, Integer, and_, func, literal_column, select, true
 from sqlalchemy.orm import aliased
-from sqlalchemy.sql.visitors import iterate
 
-from loadplan import links, mapping
-from loadplan.entities.keys import Keys
+from loadplan import mapping
+from loadplan.keys import Keys
+from loadplan.linked import WHY_LATERAL, why_no_lateral
 from loadplan.links import Link, LinkKind
 from loadplan.ordering import Ordering
 from loadplan.tree import Edge
@@ -35,10 +35,6 @@ def first_rows(
 ) -> FirstRows:
     """Return the statement of an edge with a limit.
 
-    LATERAL walks an index once a parent and stops after ``limit`` rows; that takes an index that starts with the
-    parent's key and goes on with the order. Without one each of those walks reads all rows of its parent, and one pass
-    that numbers them costs no more.
-
     Args:
         linked: a statement of the target and its parent's key, filtered, for all parents.
         edge: with a limit.
@@ -46,21 +42,11 @@ def first_rows(
         keys: of the parents.
         target: what is selected.
         order: total.
-        dialect: PostgreSQL alone has LATERAL over arrays.
+        dialect: of the database.
     """
-    columns = [each.expression for each in order]
-    asks_subquery = any(isinstance(part, Select) for each in edge.shape.where for part in iterate(each))
-    if keys.as_arrays and not link.repeats and not asks_subquery and links.index_serves(keys.columns, columns):
-        how = "LATERAL: an index on the key and the order stops after the first rows of each parent"
-        return _by_lateral(linked, edge, link, keys, target, order, how)
-    if not keys.as_arrays:
-        reason = f"{dialect.name} has no LATERAL over arrays"
-    elif asks_subquery:  # SQLAlchemy warns of a cartesian product where an EXISTS stands inside of a LATERAL
-        reason = "a condition asks a subquery"
-    elif link.kind is LinkKind.SECONDARY:
-        reason = "key and order are in two tables, which no index spans"
-    else:
-        reason = "no index on the key and the order"
+    reason = why_no_lateral(link, keys, edge.shape.where, order, dialect)
+    if reason is None:
+        return _by_lateral(linked, edge, link, keys, target, order, WHY_LATERAL)
     return _by_window(linked, edge, link, keys, target, order, f"window function: {reason}")
 
 

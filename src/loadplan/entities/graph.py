@@ -11,12 +11,12 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.collections import collection_adapter
 
 from loadplan import mapping, problems
-from loadplan.entities.keys import Keys
 from loadplan.entities.seal import Sealer
-from loadplan.entities.statements import AnySelect, FollowUp, Segment, branch_segment, follow_up, root_segment
+from loadplan.entities.statements import FollowUp, Segment, branch_segment, follow_up, root_segment
 from loadplan.errors import PlanError, Problem, TooManyRows
-from loadplan.resolve import all_edges, resolve_plan
-from loadplan.spec import LoadPlan
+from loadplan.keys import Keys
+from loadplan.linked import AnySelect
+from loadplan.resolve import all_edges
 from loadplan.sqlalchemy_internals import copy_quietly, detach_all
 from loadplan.strategy import by_keys_instead, goes_by_subquery, repeats_parents
 from loadplan.tree import Edge, Node, Strategy, Tree
@@ -84,6 +84,20 @@ class CompiledGraph(Generic[T]):
     variants: dict[str, Any] = attrs.field(factory=dict, init=False)
 
     @property
+    def mapper(self) -> Mapper[Any]:
+        """Of the entity that the graph starts at."""
+        return self.root.node.mapper
+
+    @property
+    def repeats_roots(self) -> bool:
+        """Whether a join may bring several rows for one root."""
+        return self.root.unique
+
+    def bringing(self, roots: int | None) -> "CompiledGraph[T]":
+        """Return the plan as it is run for that many roots: the statements are the same for any number."""
+        return self
+
+    @property
     def mappers(self) -> tuple[Mapper[Any], ...]:
         """The mapper that each statement selects."""
         return tuple(segment.node.mapper for segment in (self.root, *(each.segment for each in self.later)))
@@ -128,6 +142,43 @@ class CompiledGraph(Generic[T]):
             roots += run.entities(self.root, parameters, name, is_bounded=is_bounded)
         run.complete(self.start, roots)
         return roots
+
+    def run_beside(
+        self,
+        session: Session,
+        executions: Sequence[Parameters],
+        columns: Sequence[Any],
+        max_rows: int | None = None,
+        keep: int | None = None,
+    ) -> tuple[list[T], list[tuple[Any, ...]]]:
+        """Load roots with their graphs, and select columns of the roots beside.
+
+        Args:
+            session: private to this call.
+            executions: parameters of each execution of the root statement.
+            columns: of the root, selected beside it.
+            max_rows: rows that all statements together may bring.
+            keep: load the graphs of so many roots; of all of them by default.
+
+        Returns:
+            The roots, and the values of ``columns`` for each, those of roots that were not kept too.
+        """
+        run = Run(session, self.tree, executions, max_rows)
+        found: dict[int, Any] = {}
+        for parameters in executions:
+            result = session.execute(self.root.statement.add_columns(*columns), parameters)
+            for row in result.unique() if self.root.unique else result:
+                found.setdefault(id(row[0]), row)
+        rows = run.counted(list(found.values()), self.root.node.entity.__name__)
+        roots: list[T] = [row[0] for row in rows[:keep]]
+        run.complete(self.start, roots)
+        return roots, [tuple(row[1:]) for row in rows]
+
+    def by_identity(
+        self, session: Session, executions: Sequence[Parameters], max_rows: int | None
+    ) -> dict[tuple[Any, ...], T]:
+        """Load roots with their graphs, by their primary keys."""
+        return {mapping.identity_of(root): root for root in self.run(session, executions, max_rows)}
 
     def batches(self, parameters: Parameters, size: int, max_rows: int | None) -> "Batches[T]":
         """Return the roots and their graphs in batches, with the memory of one.
@@ -199,17 +250,9 @@ class Batches(Generic[T]):
         return roots
 
 
-def compile_graph(plan: LoadPlan[T], dialect: Dialect) -> CompiledGraph[T]:
-    """Return the plan ready to run on ``dialect``. Done once for each, then remembered in the plan.
-
-    Raises:
-        PlanError: the plan does not resolve.
-    """
-    compiled: CompiledGraph[T] | None = plan._derived.get(dialect.name)
-    if compiled is None:
-        tree = resolve_plan(plan)
-        compiled = plan._derived[dialect.name] = _compile_below(tree, root_segment(tree.root), dialect)
-    return compiled
+def compile_graph(tree: Tree, dialect: Dialect) -> CompiledGraph[Any]:
+    """Return a resolved plan of entities, ready to run on ``dialect``. Pure."""
+    return _compile_below(tree, root_segment(tree.root), dialect)
 
 
 def _compile_below(tree: Tree, root: Segment, dialect: Dialect) -> CompiledGraph[Any]:

@@ -9,7 +9,7 @@ from sqlalchemy.sql.base import ExecutableOption
 
 from loadplan import mapping, problems
 from loadplan.errors import PlanError, Problem
-from loadplan.resolve import parameters_in, resolve_plan
+from loadplan.resolve import parameters_in, resolve_graph
 from loadplan.spec import LoadPlan
 from loadplan.sqlalchemy_internals import AbstractLoad
 from loadplan.tree import Edge, Node, Strategy
@@ -64,7 +64,9 @@ def _edge_load(edge: Edge, entity: Any) -> AbstractLoad:
 
 def plan_options(plan: LoadPlan[Any]) -> tuple[ExecutableOption, ...]:
     """Return the options of a whole plan; see :meth:`loadplan.LoadPlan.options`."""
-    root = resolve_plan(plan).root
+    if plan.into is not None:
+        raise PlanError([problems.view_beyond_options(plan.label)])
+    root = resolve_graph(plan).root
     if found := list(_beyond_options(root, plan.label)):
         raise PlanError(found)
     return node_options(root, whole=True)

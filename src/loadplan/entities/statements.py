@@ -5,26 +5,20 @@ arrays. Where it has none the keys are an expanding IN, in chunks as SQLAlchemy'
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 from sqlalchemy import ColumnElement, Dialect, select
 from sqlalchemy.orm import aliased
 
-from loadplan import links, mapping
+from loadplan import mapping
 from loadplan.entities.first_rows import first_rows
-from loadplan.entities.keys import Keys, keys_of, row_of
 from loadplan.entities.options import node_options
-from loadplan.entities.whole_tree import in_whole_tree
+from loadplan.keys import Keys, keys_of, row_of
+from loadplan.linked import AnySelect, collection_order, linked
 from loadplan.links import Link, LinkKind
-from loadplan.ordering import Ordering, with_tie_breaker
 from loadplan.tree import Edge, Node, Strategy
-
-#: A select of any columns. SQLAlchemy 2.0 and 2.1 spell that type differently.
-AnySelect: TypeAlias = Any
-
-#: Databases whose text comparison is exact, so that Python may tie text keys to each other.
-_EXACT_TEXT = frozenset({"postgresql", "sqlite"})
+from loadplan.whole_tree import in_whole_tree
 
 
 @attrs.frozen(eq=False)
@@ -97,19 +91,16 @@ def follow_up(edge: Edge, parent: Node, trail: Sequence[Edge], above: Segment, d
         dialect: of the database, which decides how keys are bound.
     """
     prop = parent.mapper.relationships[edge.key]
-    link = links.link(prop, parent.mapper)
-    if link.compares_text and dialect.name not in _EXACT_TEXT:
-        link = links.link_by_join(parent.mapper)
-    target = mapping.target_entity(parent.mapper, edge.key)
-    columns, linked = _linked(link, prop, parent, target, edge.key)
-    order = _order(edge, prop, target)
+    ties = linked(prop, parent.mapper, dialect)
+    link, target, columns = ties.link, ties.target, ties.columns
+    order = collection_order(prop, edge.shape, target)
     in_target = _held_by_target(link, prop, edge.target)
     beside = () if in_target is not None else columns
     keys = None if edge.strategy is Strategy.SUBQUERY else keys_of(columns, dialect)
     among = _among_parents(columns, link, trail, above) if keys is None else keys.condition
     how, level_by_level, entity = "", False, target
     if keys is not None and edge.shape.limit is not None:
-        rows = linked.where(*edge.shape.where)
+        rows = ties.statement.where(*edge.shape.where)
         level_by_level = edge.shape.depth == "all"
         first = first_rows(rows, edge, link, keys, target, order, dialect)
         statement, entity, how = first.statement, first.entity, first.how
@@ -119,9 +110,9 @@ def follow_up(edge: Edge, parent: Node, trail: Sequence[Edge], above: Segment, d
         if keys is not None and edge.shape.depth == "all":
             level_by_level = link.kind is LinkKind.PARENT
             if not level_by_level:
-                among = in_whole_tree(linked.where(*edge.shape.where), link, keys, target)
+                among = in_whole_tree(ties.statement.where(*edge.shape.where), link, keys, target)
                 how = "one recursive statement for the whole tree"
-        statement = linked.with_only_columns(target, *beside).where(among, *edge.shape.where)
+        statement = ties.statement.with_only_columns(target, *beside).where(among, *edge.shape.where)
         statement = statement.order_by(*(each.clause for each in order))
     if level_by_level:
         how = f"{how + '; ' if how else ''}the statement again for each level of the tree"
@@ -139,12 +130,6 @@ def follow_up(edge: Edge, parent: Node, trail: Sequence[Edge], above: Segment, d
     )
 
 
-def _order(edge: Edge, prop: Any, target: Any) -> list[Ordering]:
-    """Return the order of a collection: the declared one, or the mapping's."""
-    given = edge.shape.order_by if edge.shape.order_by is not None else (prop.order_by or ())
-    return with_tie_breaker(given, target)
-
-
 def _held_by_target(link: Link, prop: Any, target: Node) -> tuple[str, ...] | None:
     """Return the target's attributes for the link's columns, if they are loaded anyway."""
     if link.kind is not LinkKind.TARGET:
@@ -152,34 +137,6 @@ def _held_by_target(link: Link, prop: Any, target: Node) -> tuple[str, ...] | No
     names = [mapping.attribute_of(prop.mapper, column) for column in link.columns]
     held = tuple(name for name in names if name is not None and name in target.columns)
     return held if len(held) == len(names) else None
-
-
-def _linked(
-    link: Link, prop: Any, parent: Node, target: Any, key: str
-) -> tuple[tuple[ColumnElement[Any], ...], AnySelect]:
-    """Return the columns that hold the parents' keys, and a statement of target and those columns.
-
-    The target is selected as itself, never through an alias: ``with_loader_criteria`` passes aliases by.
-    """
-    if link.kind is LinkKind.TARGET:
-        columns = tuple(_mapped(prop.mapper, column) for column in link.columns)
-        return columns, select(target, *columns)
-    if link.kind is LinkKind.SECONDARY:
-        columns = link.columns
-        return columns, select(target, *columns).select_from(prop.secondary).join(target, prop.secondaryjoin)
-    alias = aliased(parent.entity)
-    columns = tuple(getattr(alias, name) for name in link.attributes)
-    through = getattr(alias, key)
-    if prop.entity.is_aliased_class:
-        through = through.of_type(target)
-    # the condition as a WHERE: a primaryjoin may speak of a third table, which a JOIN would not bring along
-    return columns, select(target, *columns).where(through.__clause_element__())
-
-
-def _mapped(mapper: Any, column: ColumnElement[Any]) -> ColumnElement[Any]:
-    name = mapping.attribute_of(mapper, column)
-    attribute: ColumnElement[Any] = column if name is None else getattr(mapper.class_, name)
-    return attribute
 
 
 def _among_parents(

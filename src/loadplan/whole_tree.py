@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
-from loadplan.entities.keys import Keys, row_of
+from loadplan.keys import Keys, row_of
 from loadplan.links import Link
 
 

@@ -1,0 +1,57 @@
+"""Plans of both kinds, entities and views: resolved, checked, compiled."""
+
+from typing import Any, TypeAlias, TypeVar
+
+from sqlalchemy import Dialect
+
+from loadplan import readiness
+from loadplan.entities.graph import CompiledGraph, compile_graph
+from loadplan.errors import PlanError
+from loadplan.form import form_problems
+from loadplan.resolve import resolve_graph
+from loadplan.spec import LoadPlan
+from loadplan.tree import Tree
+from loadplan.views.graph import CompiledView, compile_view
+from loadplan.views.resolve import resolve_view
+from loadplan.views.tree import ViewTree
+
+T = TypeVar("T")
+
+Compiled: TypeAlias = CompiledGraph[T] | CompiledView[T]
+"""A plan, ready to run on one dialect."""
+
+
+def resolve_plan(plan: LoadPlan[Any]) -> Tree | ViewTree:
+    """Return what a plan means against the mapping.
+
+    Raises:
+        PlanError: with every problem of the plan.
+    """
+    return resolve_graph(plan) if plan.into is None else resolve_view(plan)
+
+
+def check_early(plan: LoadPlan[Any]) -> None:
+    """Check a plan where it is written: wholly if the mappers can be configured by now, else its form alone.
+
+    Raises:
+        PlanError: with every problem that can be known.
+    """
+    if readiness.can_configure(plan.entity):
+        resolve_plan(plan)
+    elif found := list(form_problems(plan)):
+        raise PlanError(found)
+
+
+def compile_plan(plan: LoadPlan[T], dialect: Dialect) -> Compiled[T]:
+    """Return a plan ready to run on a dialect. Done once for each, then remembered in the plan.
+
+    Raises:
+        PlanError: the plan does not resolve.
+    """
+    name = f"{dialect.name}+{dialect.driver}"
+    compiled: Compiled[T] | None = plan._derived.get(name)
+    if compiled is None:
+        tree = resolve_plan(plan)
+        found = compile_view(tree, dialect) if isinstance(tree, ViewTree) else compile_graph(tree, dialect)
+        compiled = plan._derived[name] = found
+    return compiled

@@ -1,0 +1,113 @@
+"""Values out of the driver: what SQLAlchemy's types would make of them, and what asyncpg can read inside of a row.
+
+asyncpg decodes a nested ``ROW(...)`` in binary by the types of its elements, and knows those that are built into
+PostgreSQL. A type that an application or an extension made has no decoder there; it is cast to one that has.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from sqlalchemy import ARRAY, Dialect, Text, cast, types
+from sqlalchemy.dialects import postgresql
+
+Processor: TypeAlias = Callable[[Any], Any]
+
+#: Types whose values asyncpg reads inside of a row as it reads them outside.
+_DECODED = (
+    types.Integer,
+    types.Numeric,
+    types.Float,
+    types.String,
+    types.Boolean,
+    types.Date,
+    types.DateTime,
+    types.Time,
+    types.Uuid,
+    types.LargeBinary,
+    types.JSON,
+    types.Interval,
+    postgresql.INTERVAL,
+    postgresql.INET,
+    postgresql.CIDR,
+    postgresql.MACADDR,
+    postgresql.INT4RANGE,
+    postgresql.INT8RANGE,
+    postgresql.NUMRANGE,
+    postgresql.DATERANGE,
+    postgresql.TSRANGE,
+    postgresql.TSTZRANGE,
+)
+
+#: Numbers of PostgreSQL's types and their arrays, which result processors of numbers ask for.
+_DECIMAL, _DECIMALS, _FLOAT, _FLOATS = 1700, 1231, 701, 1022
+
+
+def in_row(expression: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any | None:
+    """Return an expression as asyncpg can read it inside of a row, or None if it cannot.
+
+    Args:
+        expression: of that type.
+        kind: as mapped.
+        dialect: of asyncpg.
+    """
+    own = kind.dialect_impl(dialect).column_expression(expression)  # of a type that wraps its columns in a function
+    expression = expression if own is None else own
+    column = _column_type(kind, dialect)
+    target = _cast_target(column)
+    if target is not None:
+        return cast(expression, target) if _is_decoded(target) else None
+    if isinstance(column, ARRAY):
+        item = _column_type(column.item_type, dialect)
+        target = _cast_target(item)
+        if not _is_decoded(target or item):
+            return None
+        return expression if target is None else cast(expression, ARRAY(target))
+    return expression if _is_decoded(column) else None
+
+
+def _column_type(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngine[Any]:
+    """Return the type of the column itself, under any decorators and variants."""
+    own = kind.dialect_impl(dialect)
+    while isinstance(own, types.TypeDecorator):
+        own = own.impl_instance
+    return own
+
+
+def _cast_target(kind: types.TypeEngine[Any]) -> types.TypeEngine[Any] | None:
+    """Return what a type that the server was taught is cast to, to be read."""
+    if isinstance(kind, types.Enum):
+        return Text()
+    if isinstance(kind, postgresql.DOMAIN):
+        base: types.TypeEngine[Any] = kind.data_type
+        return _cast_target(base) or base
+    return Text() if isinstance(kind, postgresql.CITEXT) else None
+
+
+def _is_decoded(kind: types.TypeEngine[Any]) -> bool:
+    return isinstance(kind, _DECODED) and not isinstance(kind, postgresql.BIT)
+
+
+def processor(kind: types.TypeEngine[Any], dialect: Dialect) -> Processor | None:
+    """Return what SQLAlchemy does to values of a type that come from the driver, within a row or not; None for nothing.
+
+    Args:
+        kind: as mapped.
+        dialect: of the driver.
+    """
+    if dialect.driver != "asyncpg":
+        return kind.dialect_impl(dialect).result_processor(dialect, None)
+    own, column = kind.dialect_impl(dialect), _column_type(kind, dialect)
+    if isinstance(column, ARRAY):
+        item = _column_type(column.item_type, dialect)
+        return own.result_processor(dialect, _FLOATS if isinstance(item, types.Float) else _DECIMALS)
+    if not isinstance(column, types.Numeric | types.Float):
+        return own.result_processor(dialect, None)
+    of_decimal, of_float = own.result_processor(dialect, _DECIMAL), own.result_processor(dialect, _FLOAT)
+    if of_decimal is None and of_float is None:
+        return None
+    # the driver gives what the server's column is, whatever the mapping calls it
+    return lambda value: _chained(value, of_float if isinstance(value, float) else of_decimal)
+
+
+def _chained(value: Any, found: Processor | None) -> Any:
+    return value if found is None else found(value)

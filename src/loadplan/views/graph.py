@@ -1,0 +1,370 @@
+"""Running a compiled view on a session: rows of each statement, keys for the next, objects from the leaves up."""
+
+import contextlib
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import attrs
+from sqlalchemy import CursorResult, Dialect, event
+from sqlalchemy.orm import Mapper, ORMExecuteState, Session
+
+from loadplan import mapping
+from loadplan.errors import Problem, TooManyRows
+from loadplan.linked import AnySelect
+from loadplan.sqlalchemy_internals import driver_rows
+from loadplan.views.building import Guards
+from loadplan.views.decoding import processor
+from loadplan.views.script import Hydrator, make_hydrator
+from loadplan.views.statements import Slot, Statement, StatementBuilder
+from loadplan.views.strategy import Choice, Roots, choose_ways, roots_of
+from loadplan.views.tree import Column, Edge, ViewTree, edges_below
+
+T = TypeVar("T")
+
+Parameters: TypeAlias = Mapping[str, Any]
+
+#: Rows from which on the garbage collector takes longer than building objects of them does.
+_MANY_ROWS = 1000
+
+#: Adds conditions, order and limits to a statement of roots.
+Narrowing: TypeAlias = Callable[[AnySelect], AnySelect]
+
+
+@attrs.frozen(eq=False)
+class CompiledView(Generic[T]):
+    """A plan of views, ready to run on one dialect for some number of roots. Immutable; shared by all tasks.
+
+    Attributes:
+        tree: the resolved plan.
+        dialect: that the statements are for.
+        roots: how many a fetch may bring, as far as the choice of statements depends on it.
+        chosen: the way of every edge.
+        root: the statement that the graph starts with.
+        later: the other statements, in the order they run.
+        present: the column that tells whether a joined row is there.
+        arrays: what the rows of each nested array hold.
+        above: by the number of a statement, that of the one whose rows have its keys.
+        hydrators: the functions that build views, made when rows first come.
+        variants: the same plan for other numbers of roots, or narrowed in ways that are used again.
+    """
+
+    tree: ViewTree
+    dialect: Dialect
+    roots: Roots
+    chosen: Mapping[Edge, Choice]
+    root: Statement
+    later: tuple[Statement, ...]
+    present: Mapping[Edge, Column]
+    arrays: Mapping[Edge, Sequence[Slot]]
+    above: Mapping[int, int]
+    hydrators: dict[bool, Hydrator] = attrs.field(factory=dict)
+    variants: dict[Any, Any] = attrs.field(factory=dict)
+
+    @property
+    def mapper(self) -> Mapper[Any]:
+        """Of the entity that the graph starts at."""
+        return self.tree.root.mapper
+
+    @property
+    def repeats_roots(self) -> bool:
+        """Whether a join may bring several rows for one root: none that a view takes does."""
+        return False
+
+    @property
+    def mappers(self) -> tuple[Mapper[Any], ...]:
+        """The mapper that each statement selects."""
+        return tuple(each.place.mapper for each in (self.root, *self.later))
+
+    def narrowed(self, narrow: Narrowing) -> "CompiledView[T]":
+        """Return the graph for the roots that ``narrow`` leaves: conditions, order and limits of the root."""
+        return attrs.evolve(self, root=attrs.evolve(self.root, select=narrow(self.root.select)), variants={})
+
+    def bringing(self, roots: int | None) -> "CompiledView[T]":
+        """Return the plan as it is run for that many roots at most; None for any number."""
+        wanted = roots_of(roots)
+        if wanted is self.roots:
+            return self
+        found: CompiledView[T] | None = self.variants.get(wanted)
+        if found is None:
+            found = self.variants[wanted] = _compile(self.tree, self.dialect, wanted)
+        return found
+
+    def hydrator(self, *, raw: bool) -> Hydrator:
+        """Return the functions that build views from rows, made at first use."""
+        found = self.hydrators.get(raw)
+        if found is None:
+            guards = Guards(self.tree.label)
+            statements = (self.root, *self.later)
+            found = self.hydrators[raw] = make_hydrator(
+                self.tree.recipe, statements, self.chosen, self.present, self.arrays, self.dialect, guards, raw=raw
+            )
+        return found
+
+    def without_nesting(self) -> None:
+        """Have rows never nested again: the driver met a type that it cannot read within a row."""
+        self.tree.undecodable.append(self.dialect.driver)
+        self.variants.clear()
+
+    @property
+    def countable(self) -> "CompiledView[T]":
+        """The same plan for a bound on rows: each row is one of a statement, and none is in an array."""
+        return self.bringing(None)
+
+    def run(
+        self,
+        session: Session,
+        executions: Sequence[Parameters],
+        max_rows: int | None = None,
+        limit: int | None = None,
+    ) -> list[T]:
+        """Load the roots and all that hangs below them.
+
+        Args:
+            session: private to this call.
+            executions: parameters of each execution of the root statement, with those of the plan's conditions.
+            max_rows: rows that all statements together may bring.
+            limit: that the root statement has already; one that ``max_rows`` exceeds stays as it is.
+
+        Returns:
+            The views in the order of their rows. One statement for the roots, and one for each of ``later`` that has
+            parents (more where keys go in chunks).
+
+        Raises:
+            TooManyRows: LP406.
+            RelatedNotFound: LP410, a required row is not there.
+            ViewError: LP411 or LP412, a class refused its row, or the rows are a cycle.
+        """
+        run = _Run(session, self, executions[0], max_rows)
+        is_bounded = max_rows is None or (limit is not None and limit <= max_rows)
+        found: list[T] = []
+        for parameters in executions:
+            rows = run.rows(self.root, parameters, is_bounded=is_bounded)
+            found += run.build(rows)
+        return found
+
+    def run_beside(
+        self,
+        session: Session,
+        executions: Sequence[Parameters],
+        columns: Sequence[Any],
+        max_rows: int | None = None,
+        keep: int | None = None,
+    ) -> tuple[list[T], list[tuple[Any, ...]]]:
+        """Load roots, and select more columns of them beside.
+
+        Args:
+            session: private to this call.
+            executions: parameters of each execution of the root statement.
+            columns: of the root, selected beside it.
+            max_rows: rows that all statements together may bring.
+            keep: make views of so many rows; all of them by default.
+
+        Returns:
+            The views, and the values of ``columns`` in each row, those that were not kept too.
+        """
+        run = _Run(session, self, executions[0], max_rows)
+        width = len(self.root.slots)
+        kinds = [column.type for column in columns]
+        statement = attrs.evolve(self.root, select=self.root.select.add_columns(*columns))
+        views: list[T] = []
+        beside: list[tuple[Any, ...]] = []
+        for parameters in executions:
+            rows = run.rows(statement, parameters, is_bounded=keep is not None)
+            values = [tuple(row[width:]) for row in rows.rows]
+            beside += values if not rows.raw else [_processed(each, kinds, self.dialect) for each in values]
+            views += run.build(_Rows([tuple(row[:width]) for row in rows.rows[:keep]], rows.raw))
+        return views, beside
+
+    def by_identity(
+        self, session: Session, executions: Sequence[Parameters], max_rows: int | None
+    ) -> dict[tuple[Any, ...], T]:
+        """Load roots, by their primary keys."""
+        key = [getattr(self.tree.root.entity, name) for name in mapping.primary_key(self.mapper)]
+        views, identities = self.run_beside(session, executions, key, max_rows)
+        return dict(zip(identities, views, strict=True))
+
+    def batches(self, parameters: Parameters, size: int, max_rows: int | None) -> "ViewBatches[T]":
+        """Return the roots in batches, with the memory of one."""
+        return ViewBatches(self, parameters, size, max_rows)
+
+
+class ViewBatches(Generic[T]):
+    """A walk over roots in batches.
+
+    Args:
+        view: narrowed to the roots.
+        parameters: that its statements bind.
+        size: roots a batch.
+        max_rows: rows that one batch may bring.
+    """
+
+    def __init__(self, view: CompiledView[T], parameters: Parameters, size: int, max_rows: int | None) -> None:
+        self._view = view
+        self._parameters = parameters
+        self._size = size
+        self._max_rows = max_rows
+        self._parts: Iterator[Sequence[Any]] | None = None
+
+    def next_batch(self, session: Session) -> list[T]:
+        """Return the next views; nothing at the end."""
+        if self._parts is None:
+            bound = self._size if self._max_rows is None else min(self._size, self._max_rows + 1)
+            options = {"stream_results": True, "max_row_buffer": bound}
+            result = session.execute(self._view.root.select, self._parameters, execution_options=options)
+            self._parts = iter(result.partitions(bound))
+        part = next(self._parts, None)
+        if part is None:
+            return []
+        run = _Run(session, self._view, self._parameters, self._max_rows)
+        return run.build(run.counted(_Rows(part, raw=False), self._view.root))
+
+
+@attrs.frozen(eq=False)
+class _Rows:
+    """Rows of a statement.
+
+    Attributes:
+        rows: one after the other.
+        raw: whether they are as the driver made them.
+    """
+
+    rows: Sequence[Any]
+    raw: bool
+
+
+class _Run(Generic[T]):
+    """One run of a compiled view: what it may still bring."""
+
+    def __init__(self, session: Session, view: CompiledView[T], parameters: Parameters, max_rows: int | None) -> None:
+        self._session = session
+        self._view = view
+        self._parameters = parameters
+        self._max_rows = max_rows
+        self._count = 0
+        event.listen(session, "do_orm_execute", _without_entities)
+
+    def rows(self, statement: Statement, parameters: Parameters, *, is_bounded: bool = False) -> _Rows:
+        """Execute a statement and return its rows.
+
+        Raises:
+            TooManyRows: LP406.
+        """
+        select = statement.select
+        if self._max_rows is not None and not is_bounded:
+            select = select.limit(self._max_rows - self._count + 1)  # that one row tells
+        result: Any = self._session.execute(select, parameters)
+        if self._view.dialect.driver == "asyncpg" and isinstance(result, CursorResult):
+            return self.counted(_Rows(driver_rows(result), raw=True), statement)
+        return self.counted(_Rows(result.all(), raw=False), statement)
+
+    def counted(self, rows: _Rows, statement: Statement) -> _Rows:
+        """Return rows that arrived, if they are not too many."""
+        self._count += len(rows.rows)
+        if self._max_rows is not None and self._count > self._max_rows:
+            name = statement.place.mapper.class_.__name__ if statement.edge is None else statement.edge.name
+            raise _too_many(self._view.tree.label, name, self._max_rows)
+        return rows
+
+    def build(self, roots: _Rows) -> list[T]:
+        """Load what hangs below rows of roots, and build the views of it all, from the leaves up."""
+        if not roots.rows:
+            return []
+        arrived = {0: roots}
+        for number, statement in enumerate(self._view.later, start=1):
+            above = arrived[self._view.above[number]]
+            keys = self._hydrator(above).keys[number](above.rows)
+            arrived[number] = self._rows_below(number, statement, keys)
+        with _no_collection(sum(len(each.rows) for each in arrived.values())):
+            found: dict[int, Any] = {}
+            for number in range(len(self._view.later), 0, -1):
+                rows = arrived.pop(number)
+                found[number] = self._hydrator(rows).build[number](rows.rows, found)
+            views: list[T] = self._hydrator(roots).build[0](roots.rows, found)
+            return views
+
+    def _hydrator(self, rows: _Rows) -> Hydrator:
+        return self._view.hydrator(raw=rows.raw)
+
+    def _rows_below(self, number: int, statement: Statement, keys: list[Any]) -> _Rows:
+        """Return the rows of a statement for these keys, of all levels of a tree that goes level by level."""
+        assert statement.keys is not None  # noqa: S101 - all but the roots' have keys
+        rows: list[Any] = []
+        raw, asked = True, set(keys)
+        while keys:
+            fresh: list[Any] = []
+            for bound in statement.keys.bind(keys):
+                part = self.rows(statement, {**self._parameters, **bound})
+                raw = part.raw
+                rows += part.rows
+                if statement.level_by_level:
+                    fresh += self._hydrator(part).onward[number](part.rows)
+            keys = [key for key in dict.fromkeys(fresh) if key not in asked]
+            asked.update(keys)
+        return _Rows(rows, raw)
+
+
+@contextlib.contextmanager
+def _no_collection(rows: int) -> Iterator[None]:
+    """Keep the garbage collector from looking at many new objects, again and again, while they are built.
+
+    All of them are alive, and nothing waits inside of the block. The collector is the whole process's, so it is left
+    alone where it would cost little.
+    """
+    if rows < _MANY_ROWS or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _without_entities(state: ORMExecuteState) -> Any:
+    """Execute a statement of columns without SQLAlchemy's ORM between its rows and ours.
+
+    The last listener of the session: all others, and the criteria that they add, were asked before it.
+    """
+    if not state.is_select:
+        return None
+    connection = state.session.connection(bind_arguments=state.bind_arguments)
+    return connection.execute(state.statement, state.parameters or {}, execution_options=state.execution_options)
+
+
+def _processed(values: Sequence[Any], kinds: Sequence[Any], dialect: Dialect) -> tuple[Any, ...]:
+    processors = [processor(kind, dialect) for kind in kinds]
+    return tuple(
+        value if process is None else process(value) for value, process in zip(values, processors, strict=True)
+    )
+
+
+def _too_many(label: str, name: str, max_rows: int) -> TooManyRows:
+    return TooManyRows(
+        Problem(
+            "LP406",
+            f"the fetch brings more than {max_rows} rows",
+            (label, name),
+            detail=f"the rows of '{name}' went past max_rows={max_rows}.",
+            hint="narrow the roots, give the collection a limit=, walk it with stream(), or raise max_rows.",
+        )
+    )
+
+
+def compile_view(tree: ViewTree, dialect: Dialect) -> CompiledView[Any]:
+    """Return a resolved plan of views, ready to run on ``dialect``. Pure."""
+    return _compile(tree, dialect, Roots.ONE)
+
+
+def _compile(tree: ViewTree, dialect: Dialect, roots: Roots) -> CompiledView[Any]:
+    chosen = choose_ways(tree, roots, dialect)
+    builder = StatementBuilder(tree.root, chosen, dialect)
+    root = builder.root(tree.root)
+    later = [builder.follow_up(edge) for edge in edges_below(tree.root) if chosen[edge].way.own_statement]
+    statements = [root, *later]
+    above = {
+        number: next(at for at, each in enumerate(statements) if set(statement.parents) <= set(each.slots))
+        for number, statement in enumerate(statements)
+        if number
+    }
+    return CompiledView(tree, dialect, roots, chosen, root, tuple(later), builder.present, builder.arrays, above)

@@ -1,0 +1,120 @@
+"""What a plan says beside its view classes, and where a field stands: what resolving carries from place to place."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy.orm import Mapper
+
+from loadplan.form import is_reference
+from loadplan.spec import Load, LoadPlan, On
+from loadplan.views.annotations import FieldType, literal_values
+from loadplan.views.classes import Field
+from loadplan.views.tree import Edge
+
+At = tuple[str, ...]
+
+
+class Loads:
+    """What a plan says beside a view: loads by relationship and branches by class, and which of them were used."""
+
+    def __init__(self, given: Iterable[Any]) -> None:
+        self.loads: list[Load[Any]] = []
+        self.branches: list[On[Any]] = []
+        self._used: set[int] = set()
+        waiting = list(given)
+        for item in waiting:  # grows by the loads of nested plans
+            if isinstance(item, LoadPlan):
+                waiting.extend(item.loads)
+            elif isinstance(item, On):
+                self.branches.append(item)
+            elif is_reference(item):
+                self.loads.append(item)
+
+    def of(self, key: str, items: Sequence[Any], *, shared: bool) -> list[Load[Any]]:
+        """Return the loads of a relationship that a field reads.
+
+        Args:
+            key: of the relationship.
+            items: classes that the field holds.
+            shared: whether several fields read the relationship, so that ``into=`` tells them apart.
+        """
+        named = [each for each in self.loads if key_of(each) == key and (each.into is None or each.into in items)]
+        if shared and any(each.into is not None for each in named):
+            named = [each for each in named if each.into is not None]
+        self._used |= {id(each) for each in named}
+        return named
+
+    def branch_of(self, member: Any) -> On[Any] | None:
+        """Return the branch whose rows become a class."""
+        for branch in self.branches:
+            if branch.into is not None and branch.into == member:
+                self._used.add(id(branch))
+                return branch
+        return None
+
+    def branch_for(self, entity: type[Any]) -> list[Any]:
+        """Return what branches load of a subclass."""
+        found = [branch for branch in self.branches if branch.entity is entity]
+        self._used |= {id(branch) for branch in found}
+        return [item for branch in found for item in branch.loads]
+
+    def unread(self) -> Iterator[Load[Any] | On[Any]]:
+        """Yield what no field took."""
+        given: list[Load[Any] | On[Any]] = [*self.loads, *self.branches]
+        yield from (each for each in given if id(each) not in self._used)
+
+
+def key_of(item: Load[Any]) -> str:
+    """Return the name of the relationship that a load is of."""
+    return item.relationship if isinstance(item.relationship, str) else item.relationship.key
+
+
+@attrs.frozen(eq=False)
+class Trail:
+    """What leads to a place: the classes that contain it, and the trees that it is a level of.
+
+    Attributes:
+        containers: (view class, mapper) of every object around.
+        whole: of each relationship that runs through a whole tree, its edge.
+        levels: of each relationship that goes on below, its loads, with the depth that is left.
+        ends: of each relationship that ends here, the depth that it ends at.
+    """
+
+    containers: tuple[tuple[Any, Mapper[Any]], ...] = ()
+    whole: Mapping[str, Edge] = attrs.field(factory=dict)
+    levels: Mapping[str, Load[Any]] = attrs.field(factory=dict)
+    ends: Mapping[str, int] = attrs.field(factory=dict)
+
+
+@attrs.frozen(eq=False)
+class Spot:
+    """A field to be filled, and where."""
+
+    field: Field
+    name: str
+    lenient: bool
+    at: At
+
+    @property
+    def type(self) -> FieldType:
+        """Its annotation."""
+        return self.field.type
+
+    @property
+    def needs_value(self) -> bool:
+        """Whether None would not do."""
+        free = self.type.given is Any or self.type.given is object or self.field.converts
+        return not (self.type.optional or free or literal_values(self.type.given)[-1:] == (None,))
+
+    def of(self, given: FieldType) -> "Spot":
+        """Return the spot of an item of this one."""
+        return attrs.evolve(self, field=attrs.evolve(self.field, type=given))
+
+
+def belongs(step: Any, mapper: Mapper[Any]) -> bool:
+    """Tell whether an attribute is one of a class, by itself or through a base."""
+    if isinstance(step, str):
+        return True
+    owner = getattr(getattr(step, "parent", None), "mapper", None)
+    return owner is not None and bool(mapper.isa(owner))

@@ -1,0 +1,538 @@
+"""View classes plus mapping -> view tree, with every problem found on the way."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy.orm import (
+    Mapper,
+    QueryableAttribute,
+    RelationshipProperty,
+)
+
+from loadplan import mapping
+from loadplan import problems as plan_problems
+from loadplan.errors import Problem
+from loadplan.form import is_reference
+from loadplan.resolve import parameters_in, resolved, shape_problems
+from loadplan.sources import Aggregate, KeepDefault, Source
+from loadplan.spec import Load, LoadPlan, On, comparable
+from loadplan.sqlalchemy_internals import keyed_by
+from loadplan.tree import Cardinality, Parameter, Shape
+from loadplan.views import problems
+from loadplan.views.annotations import (
+    Container,
+    annotation_source,
+    literal_values,
+    members_with_branches,
+    read_annotation,
+)
+from loadplan.views.classes import Unreadable, ViewClass, is_view_class, read_class
+from loadplan.views.fitting import spelled, why_empty
+from loadplan.views.loads import At, Loads, Spot, Trail, belongs, key_of
+from loadplan.views.tree import (
+    Choose,
+    Edge,
+    Make,
+    Many,
+    One,
+    Place,
+    Recipe,
+    ViewTree,
+    edges_below,
+)
+from loadplan.views.values import ValueResolver, expression_column
+
+
+def resolve_view(plan: LoadPlan[Any]) -> ViewTree:
+    """Return what a plan with ``into=`` means against the mapping. Done once a plan, then remembered.
+
+    Raises:
+        PlanError: with every problem of the plan.
+    """
+    return resolved(plan, _view)
+
+
+def _view(plan: LoadPlan[Any], mapper: Mapper[Any], found: list[Problem]) -> ViewTree | None:
+    at = (plan.label,)
+    given = (word for word in ("only", "defer") if getattr(plan, word) is not None)
+    found.extend(problems.columns_of_view(word, plan.label, at) for word in given)
+    root = Place(mapper, plan.entity, ())
+    resolver = _Resolver(found)
+    recipe = resolver.object(plan.into, root, Loads(plan.loads), annotation_source(plan.into), at, Trail())
+    if recipe is None:
+        return None
+    return ViewTree(plan.label, root, recipe, tuple(_parameters(root)))
+
+
+@attrs.frozen
+class _Resolver(ValueResolver):
+    """Walks view classes against the mappers; what is wrong goes to ``found``, and the walk goes on."""
+
+    # --- objects --------------------------------------------------------------------------------------------------
+
+    def object(
+        self, annotation: Any, place: Place, loads: Loads, field: str, at: At, trail: Trail, *, lenient: bool = False
+    ) -> Recipe | None:
+        """Resolve what is made of a row: an object of a class, or of one of several."""
+        members = list(members_with_branches(annotation))
+        if len(members) == 1 and members[0][1] is None:
+            return self.make(members[0][0], place, loads, at, trail)
+        return self.choose(members, place, loads, field, at, trail)
+
+    def make(self, annotation: Any, place: Place, loads: Loads, at: At, trail: Trail) -> Make | None:
+        """Resolve an object of one class."""
+        if mapping.mapper_of(annotation) is not None:
+            self.found.append(problems.mapped_class(annotation.__name__, at))
+            return None
+        try:
+            view = read_class(annotation)
+        except Unreadable as error:
+            self.found.append(problems.unreadable_class(error, at))
+            return None
+        inside = attrs.evolve(trail, containers=(*trail.containers, (annotation, place.mapper)))
+        spots = [Spot(field, f"{view.name}.{field.name}", view.lenient, at) for field in view.fields]
+        readers = [self.relationship_of(spot, place) for spot in spots]
+        fields: list[tuple[str, Recipe]] = []
+        for spot, reader in zip(spots, readers, strict=True):
+            shared = reader is not None and readers.count(reader) > 1
+            recipe = self.field(view, spot, place, loads, inside, shared=shared)
+            if recipe is not None:
+                fields.append((spot.field.name, recipe))
+        known = {key for key in readers if key is not None}
+        for item in loads.unread():
+            if isinstance(item, On):
+                self.found.append(problems.unread_branch(view.name, item.entity.__name__, at))
+            elif mapping.relationship(place.mapper, key_of(item)) is None:
+                owner = None if isinstance(item.relationship, str) else item.relationship.parent.mapper
+                self.found.append(plan_problems.no_relationship(place.mapper, key_of(item), owner, at))
+            else:
+                self.found.append(problems.unread_load(view.name, key_of(item), known, at))
+        return Make(view, place, tuple(fields))
+
+    def choose(
+        self,
+        members: Sequence[tuple[Any, On[Any] | None]],
+        place: Place,
+        loads: Loads,
+        field: str,
+        at: At,
+        trail: Trail,
+    ) -> Choose | None:
+        """Resolve a union: which subclass each member is for, and what is read of its rows."""
+        mapper = place.mapper
+        if mapper.polymorphic_on is None:
+            self.found.append(problems.not_polymorphic(field, mapper, at))
+            return None
+        chosen: dict[Mapper[Any], Any] = {}
+        for member, branch in members:
+            sub = self.subclass_of(member, branch or loads.branch_of(member), mapper)
+            if sub is None:
+                self.found.append(problems.no_branch(field, annotation_source(member), mapper, at))
+            else:
+                chosen[sub] = member
+        if len(chosen) < len(members):
+            return None
+        rows: dict[Mapper[Any], list[Any]] = {sub: [] for sub in chosen}
+        missing: list[str] = []
+        for identity, each in mapper.polymorphic_map.items():
+            if each.isa(mapper):
+                owner = next((above for above in each.iterate_to_root() if above in chosen), None)
+                if owner is None:
+                    missing.append(each.class_.__name__)
+                else:
+                    rows[owner].append(identity)
+        if missing:
+            self.found.append(problems.uncovered(field, sorted(missing), mapper, at))
+        discriminator = mapper.polymorphic_on
+        name = mapping.attribute_of(mapper, discriminator)
+        column = self.column(place, name) if name else expression_column(place, "type", discriminator)
+        recipes = []
+        for sub, member in chosen.items():
+            recipe = self.member(member, sub, place, loads, (*at, annotation_source(member)), trail)
+            if recipe is not None:
+                recipes.append((tuple(rows[sub]), recipe))
+        return Choose(column, tuple(recipes), field)
+
+    def member(self, member: Any, sub: Mapper[Any], place: Place, loads: Loads, at: At, trail: Trail) -> Recipe | None:
+        """Resolve what is made of the rows of one subclass: its own columns are a joined part of the row."""
+        nested = Loads([*loads.loads, *loads.branch_for(sub.class_)])
+        nested._used |= {id(each) for each in loads.loads}
+        if sub is place.mapper:
+            return self.make(member, place, nested, at, trail)
+        name = str(sub.class_.__name__)
+        target = Place(sub, sub.class_, (*place.path, name))
+        recipe = self.make(member, target, nested, at, trail)
+        if recipe is None:
+            return None
+        edge = Edge(name, annotation_source(member), place, None, Cardinality.ONE_TO_ONE, target, single=True)
+        edge.outputs.append(recipe)
+        place.edges.append(edge)
+        return One(edge, 0, annotation_source(member))
+
+    def subclass_of(self, member: Any, branch: On[Any] | None, mapper: Mapper[Any]) -> Mapper[Any] | None:
+        """Return the class whose rows become a member: by a branch, or by a Literal of the discriminator."""
+        if branch is not None:
+            sub = mapping.mapper_of(branch.entity)
+            return sub if sub is not None and sub.isa(mapper) else None
+        if not is_view_class(member):
+            return None
+        name = mapping.attribute_of(mapper, mapper.polymorphic_on) if mapper.polymorphic_on is not None else None
+        try:
+            fields = read_class(member).fields
+        except Unreadable:
+            return None
+        values = next((literal_values(each.type.given) for each in fields if each.name == name), ())
+        subs = [mapper.polymorphic_map[value] for value in values if value in mapper.polymorphic_map]
+        return next((sub for sub in subs if all(each.isa(sub) for each in subs)), None)
+
+    # --- fields ---------------------------------------------------------------------------------------------------
+
+    def relationship_of(self, spot: Spot, place: Place) -> str | None:
+        """Return the relationship that a field reads first, if it reads one."""
+        marker = next(iter(spot.type.markers), None)
+        step: Any = spot.field.name
+        if isinstance(marker, Load):
+            step = marker.relationship
+        elif isinstance(marker, Source) and marker.path:
+            step = marker.path[0]
+        elif marker is not None:
+            return None
+        key = step.key if isinstance(step, QueryableAttribute) else step
+        prop = mapping.relationship(place.mapper, key) if isinstance(key, str) else None
+        return None if prop is None else prop.key
+
+    def field(
+        self, view: ViewClass, spot: Spot, place: Place, loads: Loads, trail: Trail, *, shared: bool
+    ) -> Recipe | None:
+        """Resolve a field: what it reads, and whether that fits."""
+        markers = spot.type.markers
+        if len(markers) > 1:
+            self.found.append(problems.several_sources(spot.name, markers, spot.at))
+            return None
+        marker = markers[0] if markers else None
+        if isinstance(marker, KeepDefault):
+            if not spot.field.has_default:
+                self.found.append(problems.no_default(spot.name, spot.at))
+            return None
+        if isinstance(marker, Aggregate):
+            return self.aggregate(marker, spot, place)
+        if isinstance(marker, Source):
+            return self.path(list(marker.path), spot, place, loads, trail, shared=shared)
+        if isinstance(marker, Load):
+            if not is_reference(marker):
+                self.found.append(plan_problems.not_a_relationship(marker.relationship, spot.at))
+                return None
+            prop = mapping.relationship(place.mapper, key_of(marker))
+            if prop is None or not belongs(marker.relationship, place.mapper):
+                self.found.append(problems.wrong_step(spot.name, marker.relationship, place.mapper, spot.at))
+                return None
+            return self.relationship(prop, spot, place, Loads([marker, *loads.loads]), trail, shared=False, used=loads)
+        return self.attribute(view, spot, place, loads, trail, shared=shared)
+
+    def attribute(
+        self, view: ViewClass, spot: Spot, place: Place, loads: Loads, trail: Trail, *, shared: bool
+    ) -> Recipe | None:
+        """Resolve a field that reads the attribute of its own name."""
+        name = spot.field.name
+        prop = mapping.relationship(place.mapper, name)
+        if prop is not None:
+            return self.relationship(prop, spot, place, loads, trail, shared=shared)
+        descriptor = place.mapper.all_orm_descriptors.get(name)
+        if descriptor is None:
+            self.found.append(problems.unknown_field(view, spot.field, place.mapper, spot.at))
+            return None
+        step = getattr(place.entity, name)
+        path = _proxied(step, place)
+        if path is not None:
+            return self.path(path, spot, place, Loads(()), Trail(), shared=False)
+        return self.value(step, spot, place)
+
+    # --- relationships --------------------------------------------------------------------------------------------
+
+    def path(
+        self, steps: list[Any], spot: Spot, place: Place, loads: Loads, trail: Trail, *, shared: bool
+    ) -> Recipe | None:
+        """Resolve ``source(...)``: relationships, and a value at the end."""
+        if not steps:
+            self.found.append(problems.not_a_value(spot.name, None, spot.at))
+            return None
+        step, rest = steps[0], steps[1:]
+        if isinstance(step, Aggregate) and not rest:
+            return self.aggregate(step, spot, place)
+        key = step.key if isinstance(step, QueryableAttribute) else None
+        prop = mapping.relationship(place.mapper, key) if key is not None else None
+        if not rest and (prop is None or not belongs(step, place.mapper)):
+            if isinstance(step, QueryableAttribute) and not belongs(step, place.mapper):
+                self.found.append(problems.wrong_step(spot.name, step, place.mapper, spot.at))
+                return None
+            return self.value(step, spot, place)
+        prop = self.step(step, spot, place.mapper)
+        if prop is None:
+            return None
+        if not rest:
+            return self.relationship(prop, spot, place, loads, trail, shared=shared)
+        if prop.uselist:
+            return self.collected(prop, rest, spot, place, loads)
+        return self.to_one(
+            prop,
+            Shape(),
+            None,
+            spot,
+            place,
+            lambda target: self.path(
+                rest, spot, target, Loads(()), attrs.evolve(trail, whole={}, levels={}, ends={}), shared=False
+            ),
+        )
+
+    def collected(
+        self, prop: RelationshipProperty[Any], rest: list[Any], spot: Spot, place: Place, loads: Loads
+    ) -> Recipe | None:
+        """Resolve a collection of values: a path that goes on from a relationship to many."""
+        name = f"{place.mapper.class_.__name__}.{prop.key}"
+        if spot.type.container is None:
+            self.found.append(problems.collection_in_path(spot.name, name, spot.at))
+            return None
+        item = read_annotation(spot.type.item, {})
+        target = self.place_below(place, prop)
+        shape, load, _ = self.shape(prop, place, loads.of(prop.key, (), shared=False), spot)
+        recipe = self.path(rest, spot.of(item), target, Loads(()), Trail(), shared=False)
+        if recipe is None:
+            return None
+        edge = self.edge(place, prop, target, spot, shape, load)
+        edge.outputs.append(recipe)
+        place.edges.append(edge)
+        return self.many(edge, spot)
+
+    def many(self, edge: Edge, spot: Spot) -> Recipe | None:
+        """Return the collection at the end of an edge, in the container that the field asks for."""
+        container, prop = spot.type.container, edge.prop
+        assert container is not None  # noqa: S101 - the callers asked
+        assert prop is not None  # noqa: S101
+        if container is not Container.DICT:
+            return Many(edge, container)
+        names = keyed_by(prop)
+        key = names[0] if names and len(names) == 1 else None
+        if key is None or mapping.columns_behind(prop.mapper, key) is None:
+            self.found.append(problems.no_dictionary_key(spot.name, prop, spot.at))
+            return None
+        return Many(edge, container, self.column(edge.target, key))
+
+    def relationship(
+        self,
+        prop: RelationshipProperty[Any],
+        spot: Spot,
+        place: Place,
+        loads: Loads,
+        trail: Trail,
+        *,
+        shared: bool,
+        used: Loads | None = None,
+    ) -> Recipe | None:
+        """Resolve a field that reads a relationship into objects of a class, one or many."""
+        kind, name = spot.type, f"{place.mapper.class_.__name__}.{prop.key}"
+        if prop.uselist and kind.container is None:
+            shown = annotation_source(kind.given)
+            self.found.append(problems.not_a_collection(spot.name, shown, name, spot.at))
+            return None
+        if not prop.uselist and kind.container is not None:
+            shown, item = annotation_source(kind.given), annotation_source(kind.item)
+            self.found.append(problems.not_to_many(spot.name, shown, item, name, spot.at))
+            return None
+        members = [member for member, _ in members_with_branches(kind.item)]
+        open_item = kind.item is Any or kind.item is object or (not isinstance(members[0], type) and len(members) == 1)
+        level = trail.levels.get(prop.key)
+        named = [level] if level is not None else []
+        given = [each for each in loads.loads if key_of(each) == prop.key and each.into is not None]
+        items = [each.into for each in given] if open_item else members
+        named += loads.of(prop.key, items, shared=shared)
+        if used is not None:
+            used.of(prop.key, items, shared=shared)
+        item = kind.item
+        into = next((each.into for each in named if each.into is not None), None)
+        if into is not None and (open_item or len(members) == 1):
+            item, members = into, [into]
+        at = (*spot.at, spot.field.name)
+        if any(mapping.mapper_of(each) is not None for each in members):
+            self.found.append(problems.mapped_class(annotation_source(item), at))
+            return None
+        if not all(map(is_view_class, members)):
+            self.not_a_view(members, spot, prop, at)
+            return None
+        around = (item, prop.mapper) in trail.containers
+        if around and prop.key in trail.whole:
+            edge = trail.whole[prop.key]
+            return self.many(edge, spot) if prop.uselist else One(edge, 0, self.required(edge, spot))
+        if around and prop.key in trail.ends:
+            if not spot.field.has_default:
+                self.found.append(problems.no_default_at_depth(spot.name, trail.ends[prop.key], spot.at))
+            return None
+        shape, load, below = self.shape(prop, place, named, spot)
+        if around and shape.depth is None and level is None:
+            self.found.append(problems.contains_itself(spot.name, annotation_source(item), prop, spot.at))
+            return None
+        return self.objects(prop, item, shape, load, below, spot, place, trail, at)
+
+    def not_a_view(self, members: Sequence[Any], spot: Spot, prop: RelationshipProperty[Any], at: At) -> None:
+        """Report an item that is no class with fields."""
+        try:
+            read_class(next(each for each in members if not is_view_class(each)))
+        except Unreadable as error:
+            if isinstance(members[0], type) and _is_plain_value(members[0]):
+                shown = annotation_source(spot.type.given)
+                self.found.append(problems.not_an_item(spot.name, shown, prop, spot.at))
+            else:
+                self.found.append(problems.unreadable_class(error, at))
+
+    def objects(
+        self,
+        prop: RelationshipProperty[Any],
+        item: Any,
+        shape: Shape,
+        load: Load[Any] | None,
+        below: list[Any],
+        spot: Spot,
+        place: Place,
+        trail: Trail,
+        at: At,
+    ) -> Recipe | None:
+        """Resolve the objects at the end of a relationship, and the edge that leads there."""
+        depth = shape.depth
+        inside = attrs.evolve(trail, whole={}, levels={}, ends={})
+        if isinstance(depth, int) and load is not None:
+            left = attrs.evolve(load, depth=depth - 1)
+            if depth > 1:
+                inside = attrs.evolve(inside, levels={prop.key: left})
+            else:
+                level = sum(1 for each in place.path if each.endswith(f".{prop.key}")) + 1
+                inside = attrs.evolve(inside, ends={prop.key: level})
+            shape = attrs.evolve(shape, depth=None)
+
+        def resolve_item(target: Place, within: Trail = inside) -> Recipe | None:
+            return self.object(item, target, Loads(below), spot.name, at, within)
+
+        whole = depth == "all"
+        if not prop.uselist and not whole:
+            return self.to_one(prop, shape, load, spot, place, resolve_item)
+        target = self.place_below(place, prop)
+        edge = self.edge(place, prop, target, spot, shape, load)
+        place.edges.append(edge)
+        within = attrs.evolve(inside, whole={prop.key: edge}) if whole else inside
+        recipe = resolve_item(target, within)
+        if recipe is None:
+            return None
+        edge.outputs.append(recipe)
+        if spot.type.container in {Container.SET, Container.FROZENSET}:
+            self.hashable(item, spot)
+        return self.many(edge, spot) if prop.uselist else One(edge, 0, self.required(edge, spot))
+
+    def hashable(self, item: Any, spot: Spot) -> None:
+        """Check that a set can hold the items."""
+        for member, _ in members_with_branches(item):
+            if getattr(member, "__hash__", None) is None and spot.type.container is not None:
+                name = annotation_source(member)
+                self.found.append(problems.unhashable(spot.name, name, spot.type.container.value, spot.at))
+
+    def to_one(
+        self,
+        prop: RelationshipProperty[Any],
+        shape: Shape,
+        load: Load[Any] | None,
+        spot: Spot,
+        place: Place,
+        resolve_end: Any,
+    ) -> Recipe | None:
+        """Resolve what is at the end of a to-one; fields that read the same row share the way there."""
+        asked = None if load is None else load.strategy
+        edge = next((each for each in place.edges if _is_same_way(each, prop, shape, asked)), None)
+        is_new = edge is None
+        if edge is None:
+            edge = self.edge(place, prop, self.place_below(place, prop), spot, shape, load)
+            place.edges.append(edge)
+        recipe = resolve_end(edge.target)
+        if recipe is None:
+            if is_new and not edge.outputs:
+                place.edges.remove(edge)
+            return None
+        edge.outputs.append(recipe)
+        return One(edge, len(edge.outputs) - 1, self.required(edge, spot))
+
+    def required(self, edge: Edge, spot: Spot) -> str | None:
+        """Return the field if it must have a value, having checked that it may."""
+        if not spot.needs_value:
+            return None
+        assert edge.prop is not None  # noqa: S101 - subclasses' parts are not asked about
+        reason = why_empty(edge.prop, edge.shape)
+        if reason is not None:
+            shown = spelled(spot.type.given, optional=False)
+            what = f"'{edge.name}'"
+            self.found.append(problems.required_but_nullable(spot.name, what, reason, shown, spot.at))
+        return spot.name
+
+    def shape(
+        self, prop: RelationshipProperty[Any], place: Place, named: Sequence[Load[Any]], spot: Spot
+    ) -> tuple[Shape, Load[Any] | None, list[Any]]:
+        """Return which rows the loads of a relationship take, the one load that says so, and what they nest."""
+        name = f"{place.mapper.class_.__name__}.{prop.key}"
+        at = (*spot.at, spot.field.name)
+        for each in named:
+            for word in ("only", "defer"):
+                if getattr(each, word) is not None:
+                    self.found.append(problems.columns_of_view(word, annotation_source(spot.type.item), at))
+            if each.strategy == "subquery" or (each.strategy == "inner" and prop.uselist):
+                self.found.append(problems.strategy_of_view(each.strategy, name, at))
+            if not belongs(each.relationship, place.mapper):
+                owner = None if isinstance(each.relationship, str) else each.relationship.parent.mapper
+                self.found.append(plan_problems.no_relationship(place.mapper, key_of(each), owner, at))
+        words = ("where", "order_by", "limit", "depth", "strategy")
+        if any(
+            comparable(getattr(named[0], word)) != comparable(getattr(each, word)) for each in named for word in words
+        ):
+            self.found.append(problems.disagreeing_loads(spot.name, at))
+        below = [item for each in named for item in each.loads]
+        if not named:
+            return Shape(), None, below
+        first = named[0]
+        shape = Shape(first.where or (), first.order_by, first.limit, first.depth)
+        self.found.extend(shape_problems(place.mapper, prop, shape, None, at))
+        return shape, first, below
+
+
+def _is_same_way(edge: Edge, prop: RelationshipProperty[Any], shape: Shape, asked: object) -> bool:
+    return (
+        edge.prop is prop
+        and edge.aggregation is None
+        and edge.asked == asked
+        and edge.shape.depth is None
+        and shape.depth is None
+        and comparable(edge.shape.where) == comparable(shape.where)
+    )
+
+
+def _is_plain_value(kind: Any) -> bool:
+    """Tell whether a class is a plain value's, as ``str``."""
+    return kind in {str, int, float, bool, bytes} or kind.__module__ in {"datetime", "decimal", "uuid"}
+
+
+def _parameters(root: Place) -> Iterator[Parameter]:
+    """Yield every parameter of a tree, each once."""
+    seen: set[str] = set()
+    places = [root, *(edge.target for edge in edges_below(root))]
+    expressions: list[Any] = [column.expression for place in places for column in place.columns]
+    for edge in edges_below(root):
+        expressions += [*edge.shape.where, *(edge.shape.order_by or ())]
+        if edge.aggregation is not None and edge.aggregation.expression is not None:
+            expressions.append(edge.aggregation.expression)
+    for expression in expressions:
+        for parameter in parameters_in(expression):
+            if parameter.name not in seen:
+                seen.add(parameter.name)
+                yield parameter
+
+
+def _proxied(step: Any, place: Place) -> list[Any] | None:
+    """Return the path that an association proxy stands for, or None for anything else."""
+    if getattr(step, "target_collection", None) is None:
+        return None
+    collection = getattr(place.entity, step.target_collection)
+    return [collection, getattr(collection.property.mapper.class_, step.value_attr)]

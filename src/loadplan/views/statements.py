@@ -1,0 +1,394 @@
+"""View tree and choices -> statements: what each selects, column by column, and where a hydrator finds it.
+
+Every class is selected as itself, in the statement or in a subquery of its own; what stands around a subquery speaks of
+the subquery's columns. So ``with_loader_criteria``, which passes aliases by, holds for each of them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import attrs
+from sqlalchemy import Dialect, Integer, and_, case, exists, false, func, literal_column, select, true, types
+
+from loadplan import mapping
+from loadplan.keys import Keys, keys_of
+from loadplan.linked import WHY_LATERAL, AnySelect, Linked, collection_order, linked, why_no_lateral
+from loadplan.links import LinkKind
+from loadplan.ordering import Ordering
+from loadplan.views.decoding import in_row
+from loadplan.views.strategy import Choice, Way
+from loadplan.views.tree import UNKNOWN, Column, Edge, Place, edges_below
+from loadplan.whole_tree import in_whole_tree
+
+#: What a slot of a row holds: a column of a place, or the array or the result at the end of an edge.
+Slot: TypeAlias = Column | Edge
+
+#: Letters of a label. PostgreSQL takes 63 bytes of a name.
+_LABEL_LETTERS = 40
+
+
+@attrs.frozen(eq=False)
+class Statement:
+    """One statement.
+
+    Attributes:
+        place: that it selects.
+        select: the statement itself.
+        slots: what its columns hold, in their order, after the parents' keys.
+        edge: that it loads; None for the roots.
+        keys: how parents' keys are bound; None for the roots.
+        parents: the columns, in the statement above, that hold those keys there.
+        identity: the columns that tell rows apart, where one may come twice for a parent.
+        onward: of a whole tree: the columns that are a parent's key, one level down.
+        level_by_level: whether a whole tree takes the statement again for each of its levels.
+        how: what the statement does beyond keys, for explain; empty if nothing.
+    """
+
+    place: Place
+    select: AnySelect
+    slots: tuple[Slot, ...]
+    edge: Edge | None = None
+    keys: Keys | None = None
+    parents: tuple[Column, ...] = ()
+    identity: tuple[Column, ...] = ()
+    onward: tuple[Column, ...] = ()
+    level_by_level: bool = False
+    how: str = ""
+
+    @property
+    def width(self) -> int:
+        """Columns of a key."""
+        return 0 if self.keys is None else self.keys.width
+
+
+class StatementBuilder:
+    """Builds the statements of one tree, for one set of choices.
+
+    Args:
+        chosen: the way of every edge.
+        dialect: of the database and its driver.
+    """
+
+    def __init__(self, root: Place, chosen: Mapping[Edge, Choice], dialect: Dialect) -> None:
+        self._chosen = chosen
+        self._dialect = dialect
+        self._extra: dict[Place, list[Column]] = {}
+        self._ties: dict[Edge, Linked] = {}
+        self._aliases = set(root.mapper.registry.metadata.tables)
+        self.present: dict[Edge, Column] = {}
+        self.arrays: dict[Edge, tuple[Slot, ...]] = {}
+        for edge in edges_below(root):
+            self._prepare(edge)
+        if not self.columns(root):  # the first column says whose statement it is
+            self._key(root)
+
+    # --- columns that nobody reads into a field -------------------------------------------------------------------
+
+    def _prepare(self, edge: Edge) -> None:
+        """Have the columns selected that an edge needs at either end."""
+        way = self._chosen[edge].way
+        if edge.prop is not None:
+            ties = self._ties[edge] = linked(edge.prop, edge.owner.mapper, self._dialect)
+            if way.own_statement:
+                for name in ties.link.attributes:
+                    self.attribute(edge.owner, name)
+                    if edge.shape.depth == "all":
+                        self.attribute(edge.target, name)
+                if way is Way.KEYS and (ties.link.repeats or edge.shape.depth == "all"):
+                    self._key(edge.target)
+        if way.joins:
+            plain = (each for each in edge.target.columns if each.never_null and _is_plain(each))
+            self.present[edge] = next(plain, None) or self._key(edge.target)[0]
+
+    def attribute(self, place: Place, name: str) -> Column:
+        """Return the column of a place that holds an attribute, having it selected if it is not yet."""
+        for each in self.columns(place):
+            if each.name == name and _is_attribute(each):
+                return each
+        attribute = getattr(place.entity, name)
+        column = Column(name, attribute, attribute.expression.type)
+        self._extra.setdefault(place, []).append(column)
+        return column
+
+    def _key(self, place: Place) -> list[Column]:
+        return [self.attribute(place, name) for name in mapping.primary_key(place.mapper)]
+
+    def columns(self, place: Place) -> list[Column]:
+        """Return all columns that are selected at a place."""
+        return [*place.columns, *self._extra.get(place, ())]
+
+    # --- whole statements -----------------------------------------------------------------------------------------
+
+    def root(self, place: Place) -> Statement:
+        """Return the statement that the roots come in, without a condition yet."""
+        statement, items = self._row(place, select(place.entity))
+        return Statement(place, _selecting(statement, [each for _, each in items]), tuple(slot for slot, _ in items))
+
+    def follow_up(self, edge: Edge) -> Statement:
+        """Return the statement of an edge by the keys of its parents."""
+        grouped = self._chosen[edge].way is Way.GROUPED
+        return self._grouped_statement(edge) if grouped else self._rows_statement(edge)
+
+    def _rows_statement(self, edge: Edge) -> Statement:
+        assert edge.prop is not None  # noqa: S101 - what a subclass adds is joined
+        ties, place = self._ties[edge], edge.target
+        keys = keys_of(ties.columns, self._dialect)
+        order = collection_order(edge.prop, edge.shape, ties.target)
+        rows = ties.statement.where(*edge.shape.where)
+        how, level_by_level = "", False
+        if edge.shape.limit is not None:
+            statement, slots, how = self._first_rows(edge, rows, keys, order)
+            level_by_level = edge.shape.depth == "all"
+        else:
+            among = keys.condition
+            if edge.shape.depth == "all":
+                level_by_level = ties.link.kind is LinkKind.PARENT
+                if not level_by_level:
+                    among = in_whole_tree(rows, ties.link, keys, ties.target)
+                    how = "one recursive statement for the whole tree"
+            joined, items = self._row(place, rows.where(among))
+            statement = _selecting(joined, [*ties.columns, *(each for _, each in items)])
+            statement = statement.order_by(*(each.clause for each in order))
+            slots = tuple(slot for slot, _ in items)
+        if level_by_level:
+            how = "; ".join(filter(None, [how, "the statement again for each level of the tree"]))
+        repeats = ties.link.repeats or edge.shape.depth == "all"
+        names = ties.link.attributes
+        return Statement(
+            place,
+            statement,
+            slots,
+            edge,
+            keys,
+            parents=tuple(self.attribute(edge.owner, name) for name in names),
+            identity=tuple(self._key(place)) if repeats else (),
+            onward=tuple(self.attribute(place, name) for name in names) if edge.shape.depth == "all" else (),
+            level_by_level=level_by_level,
+            how=how,
+        )
+
+    def _first_rows(
+        self, edge: Edge, rows: AnySelect, keys: Keys, order: Sequence[Ordering]
+    ) -> tuple[AnySelect, tuple[Slot, ...], str]:
+        """Return the statement of the first rows of each parent: walked to by LATERAL, or numbered."""
+        ties, limit = self._ties[edge], _literal(edge.shape.limit)
+        reason = why_no_lateral(ties.link, keys, edge.shape.where, order, self._dialect)
+        if reason is None and self._asks_subquery(edge.target):
+            reason = "a field below it asks a subquery"
+        if reason is None:
+            parents = keys.rows()
+            met = and_(*(left == right for left, right in zip(keys.columns, parents.c, strict=True)))
+            statement, items = self._row(edge.target, rows.where(met))
+            labelled = _labelled([each for _, each in items], "value")
+            ranks = _labelled([each.expression for each in order], "order")
+            statement = _selecting(statement, [*labelled, *ranks]).order_by(*(each.clause for each in order))
+            first = statement.limit(limit).lateral("first_rows")
+            in_order = [each.on(first.c[rank.name]) for each, rank in zip(order, ranks, strict=True)]
+            outer = select(*parents.c, *(first.c[each.name] for each in labelled))
+            outer = outer.select_from(parents.join(first, true())).order_by(*in_order)
+            return outer, tuple(slot for slot, _ in items), WHY_LATERAL
+        held = _labelled(ties.columns, "parent")
+        key = _labelled(mapping.row_key(ties.target), "target")
+        number = func.row_number().over(partition_by=list(ties.columns), order_by=[each.clause for each in order])
+        counted = rows.where(keys.condition)
+        if ties.link.repeats:  # a target that is tied to a parent twice counts once
+            ranks = _labelled([each.expression for each in order], "order")
+            pairs = _selecting(counted, [*held, *key, *ranks]).distinct().subquery("pairs")
+            number = func.row_number().over(
+                partition_by=[pairs.c[each.name] for each in held],
+                order_by=[each.on(pairs.c[rank.name]) for each, rank in zip(order, ranks, strict=True)],
+            )
+            inner = select(*(pairs.c[each.name] for each in (*held, *key)), number.label("number"))
+        else:
+            inner = _selecting(counted, [*held, *key, number.label("number")])
+        numbered = inner.subquery("numbered")
+        met = and_(*(one == numbered.c[two.name] for one, two in zip(mapping.row_key(ties.target), key, strict=True)))
+        start = select(ties.target).join_from(ties.target, numbered, met).where(numbered.c.number <= limit)
+        statement, items = self._row(edge.target, start)
+        parents_of = [numbered.c[each.name] for each in held]
+        statement = _selecting(statement, [*parents_of, *(each for _, each in items)]).order_by(numbered.c.number)
+        return statement, tuple(slot for slot, _ in items), f"window function: {reason}"
+
+    def _asks_subquery(self, place: Place) -> bool:
+        """Tell whether a row holds subqueries; SQLAlchemy warns of a cartesian product where those are in a LATERAL."""
+        return any(
+            self._chosen[edge].way in {Way.SUBQUERY, Way.NESTED}
+            or (self._chosen[edge].way.joins and self._asks_subquery(edge.target))
+            for edge in place.edges
+        )
+
+    def _grouped_statement(self, edge: Edge) -> Statement:
+        ties = self._ties[edge]
+        columns, value, statement = self._grouped(edge)
+        keys = keys_of(columns, self._dialect)
+        names = ties.link.attributes
+        return Statement(
+            edge.target,
+            _selecting(statement.where(keys.condition), [*columns, value]),
+            (edge,),
+            edge,
+            keys,
+            parents=tuple(self.attribute(edge.owner, name) for name in names),
+        )
+
+    # --- rows: what stands in one statement -----------------------------------------------------------------------
+
+    def _row(self, place: Place, statement: AnySelect) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
+        """Return a statement joined to all that its rows hold of a place, and what that is, slot by slot."""
+        items: list[tuple[Slot, Any]] = [(column, column.expression) for column in self.columns(place)]
+        for edge in place.edges:
+            way = self._chosen[edge].way
+            if way.joins:
+                statement, joined = self._joined(edge, statement, inner=way is Way.INNER)
+                items += joined
+            elif way is Way.NESTED:
+                items.append((edge, self._array(edge)))
+            elif way is Way.SUBQUERY:
+                items.append((edge, self._value(edge)))
+        return statement, items
+
+    def _joined(self, edge: Edge, statement: AnySelect, *, inner: bool) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
+        """Join the one row at the end of an edge, read in a subquery of its own."""
+        below, items, keys = self._subquery(edge)
+        met = and_(*(below.c[key] == column for key, column in zip(keys, self._parent_key(edge), strict=True)))
+        join = statement.join_from if inner else statement.outerjoin_from
+        return join(edge.owner.entity, below, met), items
+
+    def _subquery(self, edge: Edge, order: Sequence[Ordering] = ()) -> tuple[Any, list[tuple[Slot, Any]], list[str]]:
+        """Return the rows at the end of an edge as a subquery, its slots, and the names of its key columns."""
+        if edge.prop is None:
+            start = select(edge.target.entity)
+            columns: Sequence[Any] = [getattr(edge.target.entity, name) for name in self._row_key(edge)]
+        else:
+            ties = self._ties[edge]
+            start, columns = ties.statement.where(*edge.shape.where), ties.columns
+        statement, items = self._row(edge.target, start)
+        keys = _labelled(columns, "key")
+        ranks = _labelled([each.expression for each in order], "order")
+        values = _named([(_slot_name(slot), each) for slot, each in items], {each.name for each in (*keys, *ranks)})
+        below = _selecting(statement, [*keys, *ranks, *values]).subquery(self._alias(edge))
+        slots = [(slot, below.c[value.name]) for (slot, _), value in zip(items, values, strict=True)]
+        return below, slots, [each.name for each in keys]
+
+    def _alias(self, edge: Edge) -> str:
+        """Return a name for the subquery of an edge that no table and no other subquery has."""
+        number = 1
+        while (name := f"{_letters(edge.key)}_{number}") in self._aliases:
+            number += 1
+        self._aliases.add(name)
+        return name
+
+    def _parent_key(self, edge: Edge) -> Iterator[Any]:
+        """Yield what the key columns of an edge's rows must equal, in the statement around them."""
+        names = self._row_key(edge) if edge.prop is None else self._ties[edge].link.attributes
+        for name in names:
+            yield getattr(edge.owner.entity, name)
+
+    def _row_key(self, edge: Edge) -> tuple[str, ...]:
+        return mapping.primary_key(edge.owner.mapper)
+
+    def _array(self, edge: Edge) -> Any:
+        """Return the rows at the end of an edge as one array of rows, within the row of their parent."""
+        assert edge.prop is not None  # noqa: S101 - what a subclass adds is joined
+        order = collection_order(edge.prop, edge.shape, self._ties[edge].target)
+        below, items, keys = self._subquery(edge, order)
+        self.arrays[edge] = tuple(slot for slot, _ in items)
+        values = [self._in_row(slot, each) for slot, each in items]
+        met = [below.c[key] == column for key, column in zip(keys, self._parent_key(edge), strict=True)]
+        in_order = [each.on(below.c[f"order_{index}"]) for index, each in enumerate(order)]
+        rows = select(func.row(*values)).select_from(below).where(*met).order_by(*in_order)
+        limit = 1 if edge.cardinality.to_one else edge.shape.limit
+        if limit is not None:
+            rows = rows.limit(_literal(limit))
+        return func.array(rows.scalar_subquery(), type_=types.NullType())
+
+    def _in_row(self, slot: Slot, expression: Any) -> Any:
+        """Return a value as the driver can read it within a row."""
+        if isinstance(slot, Column):
+            return in_row(expression, slot.type, self._dialect)
+        return expression if slot.aggregation is None else in_row(expression, slot.aggregation.type, self._dialect)
+
+    # --- aggregates -----------------------------------------------------------------------------------------------
+
+    def _value(self, edge: Edge) -> Any:
+        """Return what is computed over the rows at the end of an edge, as a value within the row of their parent."""
+        assert edge.aggregation is not None  # noqa: S101 - the caller chose it for that
+        columns, value, statement = self._grouped(edge)
+        kind = edge.aggregation.kind
+        held = _labelled(columns, "key")
+        if kind == "exists":
+            ties = self._ties[edge]
+            held = _labelled(ties.columns, "key")
+            below = _selecting(ties.statement.where(*edge.shape.where), held).subquery(self._alias(edge))
+        else:
+            below = _selecting(statement, [*held, value.label("value")]).subquery(self._alias(edge))
+        met = [below.c[key.name] == each for key, each in zip(held, self._parent_key(edge), strict=True)]
+        if kind == "exists":
+            return exists(select(literal_column("1")).select_from(below).where(*met))
+        found = select(below.c.value).where(*met).scalar_subquery()
+        empty = edge.aggregation.empty
+        if empty is UNKNOWN:  # a parent without rows has no group to ask
+            without = select(edge.aggregation.expression).select_from(self._ties[edge].target).where(false())
+            has_rows = exists(select(literal_column("1")).select_from(below).where(*met))
+            return case((has_rows, found), else_=without.correlate(None).scalar_subquery())
+        return found if empty is None else func.coalesce(found, literal_column(str(empty), Integer))
+
+    def _grouped(self, edge: Edge) -> tuple[Sequence[Any], Any, AnySelect]:
+        """Return the parents' keys, what is computed for each, and a statement grouped by them."""
+        assert edge.aggregation is not None  # noqa: S101 - the callers ask for aggregates
+        ties = self._ties[edge]
+        rows, columns = ties.statement.where(*edge.shape.where), ties.columns
+        if ties.link.repeats:  # a target that is tied to a parent twice counts once
+            held, key = _labelled(columns, "key"), _labelled(mapping.row_key(ties.target), "target")
+            pairs = _selecting(rows, [*held, *key]).distinct().subquery("pairs")
+            row_key = mapping.row_key(ties.target)
+            met = and_(*(one == pairs.c[two.name] for one, two in zip(row_key, key, strict=True)))
+            rows = select(ties.target).join_from(ties.target, pairs, met)
+            columns = tuple(pairs.c[each.name] for each in held)
+        kind = edge.aggregation.kind
+        value = edge.aggregation.expression if kind == "aggregate" else func.count()
+        if kind == "exists":
+            value = func.count() > 0
+        return columns, value, rows.group_by(*columns)
+
+
+def _selecting(statement: AnySelect, columns: Sequence[Any]) -> AnySelect:
+    """Return a statement that selects these columns from where it selected others."""
+    return statement.with_only_columns(*columns, maintain_column_froms=True)
+
+
+def _labelled(columns: Sequence[Any], name: str) -> list[Any]:
+    return [column.label(f"{name}_{index}") for index, column in enumerate(columns)]
+
+
+def _named(items: Sequence[tuple[str, Any]], taken: set[str]) -> list[Any]:
+    """Return expressions labelled by names that a reader of the SQL knows, each name once."""
+    found: list[Any] = []
+    for name, expression in items:
+        label, number = _letters(name), 2
+        while label in taken:
+            label, number = f"{_letters(name)}_{number}", number + 1
+        taken.add(label)
+        found.append(expression.label(label))
+    return found
+
+
+def _slot_name(slot: Slot) -> str:
+    return slot.name if isinstance(slot, Column) else slot.key
+
+
+def _letters(name: str) -> str:
+    return name[:_LABEL_LETTERS] or "rows"
+
+
+def _literal(number: int | None) -> Any:
+    """Return a number as SQL text: with a parameter PostgreSQL would plan anew for each execution."""
+    return literal_column(str(number), Integer)
+
+
+def _is_attribute(column: Column) -> bool:
+    return hasattr(column.expression, "property") and column.name == getattr(column.expression, "key", None)
+
+
+def _is_plain(column: Column) -> bool:
+    return not isinstance(column.type, types.TypeDecorator)
