@@ -1,6 +1,6 @@
 """How a plan is loaded, as a value with a readable text: tree, strategies with their reasons, every statement."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -10,6 +10,10 @@ from loadplan import mapping
 from loadplan.entities.graph import Branch, CompiledGraph, Step, Stop
 from loadplan.entities.statements import FollowUp
 from loadplan.keys import CHUNK, Keys
+from loadplan.plans import Compiled
+from loadplan.views.graph import CompiledView
+from loadplan.views.strategy import FEW_ROOTS
+from loadplan.views.tree import Edge, Place
 
 
 @attrs.frozen
@@ -79,6 +83,95 @@ class Explanation:
         for number, statement in enumerate(self.sql, start=1):
             lines += ["", f"-- {number}. {statement.edge}", statement.sql]
         return "\n".join(lines)
+
+
+def explain_plan(compiled: Compiled[Any]) -> Explanation:
+    """Return the explanation of a compiled plan of either kind. Pure."""
+    return explain_view(compiled) if isinstance(compiled, CompiledView) else explain_graph(compiled)
+
+
+def explain_view(view: CompiledView[object]) -> Explanation:
+    """Return the explanation of a plan of views, for the number of roots that it was compiled for. Pure."""
+    statements = (view.root, *view.later)
+    numbers = {each.edge: number for number, each in enumerate(statements, start=1)}
+    names = [view.tree.root.mapper.class_.__name__, *(each.edge.name for each in view.later if each.edge is not None)]
+    return Explanation(
+        plan=view.tree.label,
+        entity=view.tree.root.mapper.class_.__name__,
+        columns=_read_columns(view.tree.root),
+        edges=tuple(_view_edges(view, view.tree.root, 1, numbers)),
+        sql=tuple(
+            ExplainedStatement(name, _sql(each.select, view.dialect))
+            for name, each in zip(names, statements, strict=True)
+        ),
+        statements=len(statements),
+        formula=_view_formula(view),
+    )
+
+
+def _read_columns(place: Place) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(column.name for column in place.columns))
+
+
+def _view_edges(
+    view: CompiledView[object], place: Place, statement: int, numbers: Mapping[Edge | None, int]
+) -> Iterator[ExplainedEdge]:
+    for edge in place.edges:
+        choice = view.chosen[edge]
+        number = numbers.get(edge, statement)
+        how = next((each.how for each in view.later if each.edge is edge), "")
+        computed = edge.aggregation is not None
+        yield ExplainedEdge(
+            name=_view_edge_name(edge),
+            target=edge.name if computed else edge.target.mapper.class_.__name__,
+            cardinality=edge.aggregation.kind if edge.aggregation is not None else _view_cardinality(edge),
+            strategy=choice.way.value,
+            reason="; ".join(filter(None, [choice.reason, how])),
+            columns=None if computed else _read_columns(edge.target),
+            statement=number,
+            edges=tuple(_view_edges(view, edge.target, number, numbers)),
+        )
+
+
+def _view_edge_name(edge: Edge) -> str:
+    """Return the relationship, or the field that it is for where the two have different names."""
+    if edge.aggregation is not None or edge.prop is None:
+        return edge.field
+    return edge.name if edge.field.endswith(f".{edge.key}") else f"{edge.field} by {edge.name}"
+
+
+def _view_cardinality(edge: Edge) -> str:
+    return "subclass" if edge.prop is None else edge.cardinality.value
+
+
+def _view_formula(view: CompiledView[object]) -> str:
+    """Return the number of statements as it depends on how many roots there are."""
+    counts = {
+        "one root": _view_count(view.bringing(1)),
+        f"up to {FEW_ROOTS} roots": _view_count(view.bringing(FEW_ROOTS)),
+        "more": _view_count(view.bringing(None)),
+    }
+    if len(set(counts.values())) == 1:
+        count = next(iter(counts.values()))
+        return f"{count}, however many rows" if count.isdigit() else count
+    if counts["one root"] == counts[f"up to {FEW_ROOTS} roots"]:
+        del counts["one root"]
+    return ", ".join(f"{count} for {roots}" for roots, count in counts.items())
+
+
+def _view_count(view: CompiledView[object]) -> str:
+    once, terms = 1, list[str]()
+    for each in view.later:
+        assert each.edge is not None  # noqa: S101 - only the roots have no edge
+        parents = each.edge.owner.mapper.class_.__name__
+        count = f"ceil({parents} / {CHUNK})" if _in_chunks(each.keys) else "1"
+        if each.level_by_level:
+            terms.append(f"levels of {each.edge.name}" if count == "1" else f"levels of {each.edge.name} * {count}")
+        elif count == "1":
+            once += 1
+        else:
+            terms.append(count)
+    return " + ".join([str(once), *terms])
 
 
 def explain_graph(graph: CompiledGraph[object]) -> Explanation:

@@ -8,13 +8,14 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from sqlalchemy.orm import Session
 
 from loadplan.errors import LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
-from loadplan.explain import Explanation, explain_graph
+from loadplan.explain import Explanation, explain_plan
 from loadplan.identity import Identity
 from loadplan.paging import Page, page_of
 from loadplan.plans import Compiled, compile_plan, resolve_plan
 from loadplan.roots import RootQuery, by_id, by_ids, locking, roots_by
-from loadplan.session import Bind, private_session
+from loadplan.session import Bind, PrivateSession, private_session
 from loadplan.spec import Conditions, LoadPlan, Order, tuple_or_none
+from loadplan.views.decoding import Undecodable
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -135,7 +136,7 @@ class Loader:
         def prepare(compiled: Compiled[T]) -> Work[dict[Identity, T]]:
             many = by_ids(compiled)
             bound = many.parameters(params)
-            wanted.extend(map(many.reader.read, asked))
+            wanted[:] = map(many.reader.read, asked)
             return lambda session: many.run(session, list(dict.fromkeys(wanted)), bound, self._max_rows)
 
         found = await self._run(plan, prepare, roots=len(asked)) if asked else {}
@@ -269,23 +270,27 @@ class Loader:
             PlanError: LP216, the plan joins a collection to its root, whose rows no cursor can cut into batches.
         """
         private = private_session(self._bind, snapshot=self._snapshot)
-        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).bringing(None)
+        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).streamable
         query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
         bound = query.parameters(params)
         batches = query.graph(None, None, in_order=compiled.repeats_roots).batches(bound, batch_size, self._max_rows)
         async with private.open(compiled.mappers, statements=2) as opened:
-            while True:
-                batch = await opened(batches.next_batch)
-                if not batch:
-                    return
+            while batch := await opened(batches.next_batch):
                 for root in batch:
                     yield root
 
-    def explain(self, plan: LoadPlan[Any]) -> Explanation:
-        """Return how a plan is loaded: tree, strategies with their reasons, every statement. Runs nothing."""
+    def explain(self, plan: LoadPlan[Any], *, roots: int | None = 1) -> Explanation:
+        """Return how a plan is loaded: tree, strategies with their reasons, every statement. Runs nothing.
+
+        Args:
+            plan: to explain.
+            roots: how many the fetch would bring, None for any number. The statements of a plan of views depend on
+                it; those of a plan of entities do not.
+        """
         mapper = resolve_plan(plan).root.mapper
         dialect = private_session(self._bind, snapshot=self._snapshot).dialect(mapper)
-        return explain_graph(by_id(compile_plan(plan, dialect)).graph)  # type: ignore[arg-type]
+        compiled = compile_plan(plan, dialect).bringing(roots)
+        return explain_plan(by_id(compiled).graph if roots == 1 else compiled)
 
     def check(self, *plans: LoadPlan[Any]) -> None:
         """Resolve plans now, for start-up.
@@ -318,7 +323,17 @@ class Loader:
         if self._max_rows is not None:
             compiled = compiled.countable
         work = prepare(compiled)
-        return await private.run(work, compiled.mappers, statements=1 + len(compiled.later))
+        try:
+            return await private.run(work, compiled.mappers, statements=1 + len(compiled.later))
+        except Undecodable:
+            self._read_by_level(plan, private)
+            return await self._run(plan, prepare, roots=roots, for_update=for_update)
+
+    @staticmethod
+    def _read_by_level(plan: LoadPlan[Any], private: PrivateSession) -> None:
+        """Have a plan of views take a statement a level from now on: the driver cannot read its rows within rows."""
+        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper))
+        compiled.without_nesting()
 
 
 def _locks(for_update: ForUpdate) -> bool:

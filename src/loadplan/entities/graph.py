@@ -93,6 +93,14 @@ class CompiledGraph(Generic[T]):
         """Whether a join may bring several rows for one root."""
         return self.root.unique
 
+    @property
+    def streamable(self) -> "CompiledGraph[T]":
+        """The same plan for a walk over any number of roots."""
+        return self
+
+    def without_nesting(self) -> None:
+        """Do nothing: no row of entities is within another."""
+
     def bringing(self, roots: int | None) -> "CompiledGraph[T]":
         """Return the plan as it is run for that many roots: the statements are the same for any number."""
         return self

@@ -80,7 +80,18 @@ def _cast_target(kind: types.TypeEngine[Any]) -> types.TypeEngine[Any] | None:
     if isinstance(kind, postgresql.DOMAIN):
         base: types.TypeEngine[Any] = kind.data_type
         return _cast_target(base) or base
-    return Text() if isinstance(kind, postgresql.CITEXT) else None
+    # text is what the driver takes garbage for, or refuses, where the server's column is an enum, a domain or money;
+    # CHAR keeps its blanks
+    return Text() if isinstance(kind, types.String) and not isinstance(kind, types.CHAR) else None
+
+
+class Undecodable(Exception):  # noqa: N818 - a signal between graph and loader, which reads the rows another way
+    """The driver met a value within a row whose type it cannot read there, whatever the mapping says of it."""
+
+
+def is_undecodable(error: Exception) -> bool:
+    """Tell whether an error of the driver says so. The connection and its transaction are none the worse for it."""
+    return "no decoder for composite type element" in str(error)
 
 
 def _is_decoded(kind: types.TypeEngine[Any]) -> bool:

@@ -14,7 +14,7 @@ from loadplan.errors import Problem, TooManyRows
 from loadplan.linked import AnySelect
 from loadplan.sqlalchemy_internals import driver_rows
 from loadplan.views.building import Guards
-from loadplan.views.decoding import processor
+from loadplan.views.decoding import Undecodable, is_undecodable, processor
 from loadplan.views.script import Hydrator, make_hydrator
 from loadplan.views.statements import Slot, Statement, StatementBuilder
 from loadplan.views.strategy import Choice, Roots, choose_ways, roots_of
@@ -82,12 +82,25 @@ class CompiledView(Generic[T]):
 
     def bringing(self, roots: int | None) -> "CompiledView[T]":
         """Return the plan as it is run for that many roots at most; None for any number."""
-        wanted = roots_of(roots)
-        if wanted is self.roots:
+        return self._variant(roots_of(roots))
+
+    @property
+    def countable(self) -> "CompiledView[T]":
+        """The same plan for a bound on rows, and for streams: each row is one of a statement, and none in an array."""
+        return self._variant(Roots.COUNTED)
+
+    @property
+    def streamable(self) -> "CompiledView[T]":
+        """The same plan for a walk over any number of roots."""
+        return self.countable
+
+    def _variant(self, roots: Roots) -> "CompiledView[T]":
+        if roots is self.roots and not self.tree.undecodable:
             return self
-        found: CompiledView[T] | None = self.variants.get(wanted)
+        key = (roots, tuple(self.tree.undecodable))
+        found: CompiledView[T] | None = self.variants.get(key)
         if found is None:
-            found = self.variants[wanted] = _compile(self.tree, self.dialect, wanted)
+            found = self.variants[key] = _compile(self.tree, self.dialect, roots)
         return found
 
     def hydrator(self, *, raw: bool) -> Hydrator:
@@ -103,13 +116,8 @@ class CompiledView(Generic[T]):
 
     def without_nesting(self) -> None:
         """Have rows never nested again: the driver met a type that it cannot read within a row."""
-        self.tree.undecodable.append(self.dialect.driver)
-        self.variants.clear()
-
-    @property
-    def countable(self) -> "CompiledView[T]":
-        """The same plan for a bound on rows: each row is one of a statement, and none is in an array."""
-        return self.bringing(None)
+        if self.dialect.driver not in self.tree.undecodable:
+            self.tree.undecodable.append(self.dialect.driver)
 
     def run(
         self,
@@ -253,7 +261,12 @@ class _Run(Generic[T]):
         select = statement.select
         if self._max_rows is not None and not is_bounded:
             select = select.limit(self._max_rows - self._count + 1)  # that one row tells
-        result: Any = self._session.execute(select, parameters)
+        try:
+            result: Any = self._session.execute(select, parameters)
+        except Exception as error:
+            if is_undecodable(error):
+                raise Undecodable from error
+            raise
         if self._view.dialect.driver == "asyncpg" and isinstance(result, CursorResult):
             return self.counted(_Rows(driver_rows(result), raw=True), statement)
         return self.counted(_Rows(result.all(), raw=False), statement)

@@ -27,6 +27,7 @@ class Roots(enum.Enum):
     ONE = "one root"
     FEW = f"up to {FEW_ROOTS} roots"
     MANY = "many roots"
+    COUNTED = "many roots, whose rows are counted or streamed"
 
 
 def roots_of(number: int | None) -> Roots:
@@ -156,6 +157,8 @@ class _Chooser:
             return f"a statement a level: {self.dialect.driver} does not read rows within rows"
         if not self.nests:
             return "a column is of a type, unknown to the mapping, that asyncpg cannot read within a row"
+        if self.roots is Roots.COUNTED:
+            return "rows are counted as they come, which those within an array cannot be"
         if edge.asked == Strategy.SELECTIN.value:
             return "the plan asks for strategy='selectin'"
         if edge.shape.depth == "all":
