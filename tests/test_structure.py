@@ -53,6 +53,7 @@ FLOW = [
     "views.script",
     "views.graph",
     "plans",
+    "schemas",
     "roots",
     "explain",
     "session",
@@ -63,7 +64,7 @@ FLOW = [
 
 #: Imports inside a function. ``LoadPlan`` checks itself and hands out statements: methods of the declaration that
 #: need what stands below it.
-INSIDE_FUNCTIONS = {("spec", "plans"), ("spec", "entities.options")}
+INSIDE_FUNCTIONS = {("spec", "plans"), ("spec", "schemas"), ("spec", "entities.options")}
 
 
 def modules() -> dict[str, Path]:

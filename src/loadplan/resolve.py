@@ -44,7 +44,7 @@ def resolved(plan: LoadPlan[Any], resolve: Callable[[LoadPlan[Any], Mapper[Any],
     if tree is None:
         found = list(form_problems(plan))
         if mapper := mapping.mapper_of(plan.entity):
-            _configure(mapper, plan)
+            configure_around(mapper, plan.label)
             tree = resolve(plan, mapper, found)
         if found or tree is None:
             raise PlanError(found)
@@ -62,14 +62,19 @@ def _graph(plan: LoadPlan[Any], mapper: Mapper[Any], found: list[Problem]) -> Tr
     return choose_strategies(Tree(plan.label, root, tuple(_parameters(root))))
 
 
-def _configure(mapper: Mapper[Any], plan: LoadPlan[Any]) -> None:
+def configure_around(mapper: Mapper[Any], label: str) -> None:
+    """Configure the mappers around a class, if that has not happened yet.
+
+    Raises:
+        PlanError: LP208, they cannot be.
+    """
     if missing := readiness.missing_targets(mapper):
         # trying would leave mappers that never work again
-        raise PlanError([problems.mapping_incomplete(mapper, missing, (plan.label,))])
+        raise PlanError([problems.mapping_incomplete(mapper, missing, (label,))])
     try:
         mapper.registry.configure(cascade=True)
     except SQLAlchemyError as error:
-        raise PlanError([problems.mapping_broken(mapper, error, (plan.label,))]) from error
+        raise PlanError([problems.mapping_broken(mapper, error, (label,))]) from error
 
 
 # --- meaning: against the mapping -----------------------------------------------------------------------------------

@@ -307,6 +307,28 @@ class LoadPlan(Generic[T]):
         words = ("only", "defer", "into", "name")
         return call_source("LoadPlan", [self.entity, *self.loads], {word: getattr(self, word) for word in words})
 
+    @staticmethod
+    def for_schema(entity: type[U], schema: Any, *loads: "Load[Any]", name: str | None = None) -> "LoadPlan[U]":
+        """Return the plan of *entities* that loads what a response model reads of them, to the bottom.
+
+        ``PostOut.model_validate(post)``, or a web framework's ``response_model=PostOut``, then finds all it asks for.
+
+        Args:
+            entity: the mapped class.
+            schema: a class of pydantic, attrs, dataclasses or msgspec, whose fields name attributes of the entity; by
+                their aliases where pydantic reads by those. Properties and hybrids are read as far as the names in
+                their code tell. A tree of a class with itself is loaded whole, unless a load says how deep.
+            *loads: shapes of collections that the model reads (``where``, ``order_by``, ``limit``, ``depth``), and
+                relationships to load besides.
+            name: of the plan; that of the schema by default.
+
+        Raises:
+            PlanError: with every field that the entity cannot fill.
+        """
+        from loadplan.schemas import plan_for_schema
+
+        return plan_for_schema(entity, schema, loads, name)
+
     def also(self, *loads: "Load[Any] | On[Any] | LoadPlan[Any]") -> "LoadPlan[T]":
         """Return a new plan that loads these as well.
 

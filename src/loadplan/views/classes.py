@@ -4,6 +4,7 @@ None of those libraries but attrs is imported here: a class of theirs cannot be 
 """
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
@@ -108,6 +109,62 @@ def read_class(annotation: Any) -> ViewClass:
     return ViewClass(annotation, _name(annotation), tuple(fields), build)
 
 
+@attrs.frozen(eq=False)
+class SchemaField:
+    """A field of a model that is filled from an object's attributes.
+
+    Attributes:
+        name: of the field.
+        paths: of attributes that it is read from: the first that there is.
+        type: its annotation.
+        has_default: whether the model does without it.
+    """
+
+    name: str
+    paths: tuple[tuple[str, ...], ...]
+    type: FieldType
+    has_default: bool
+
+
+def read_schema(annotation: Any) -> list[SchemaField]:
+    """Return the fields of a model as it reads them from attributes: pydantic by aliases, all others by name.
+
+    Raises:
+        Unreadable: it is no class with fields.
+    """
+    kind: Any = get_origin(annotation) or annotation
+    if not _is_subclass(kind, "pydantic", "BaseModel") or _is_subclass(kind, "pydantic", "RootModel"):
+        fields = read_class(annotation).fields
+        return [SchemaField(each.name, ((each.name,),), each.type, each.has_default) for each in fields]
+    _complete(kind)
+    found = []
+    for name, info in kind.model_fields.items():
+        by_name = _reads_by_name(kind)
+        paths = _alias_paths(info) if kind.model_config.get("validate_by_alias", True) else []
+        if not paths or by_name:
+            paths.append((name,))
+        kind_of_field = read_annotation(info.annotation, {}, tuple(info.metadata))
+        found.append(SchemaField(name, tuple(paths), kind_of_field, not info.is_required()))
+    return found
+
+
+def _alias_paths(info: Any) -> list[tuple[str, ...]]:
+    """Return the attributes that pydantic reads a field from, in the order that it tries them."""
+    alias = info.validation_alias if info.validation_alias is not None else info.alias
+    paths: list[tuple[str, ...]] = []
+    for each in getattr(alias, "choices", [alias]):
+        parts = [each] if isinstance(each, str) else list(getattr(each, "path", ()))
+        names = list(itertools.takewhile(lambda part: isinstance(part, str), parts))
+        if names:
+            paths.append(tuple(names))
+    return paths
+
+
+def _reads_by_name(kind: Any) -> bool:
+    config = kind.model_config
+    return bool(config.get("populate_by_name") or config.get("validate_by_name"))
+
+
 def type_arguments(annotation: Any) -> dict[Any, dict[Any, Any]]:
     """Return, for each class that an annotation's class is made of, what stands for its type variables."""
     found: dict[Any, dict[Any, Any]] = {}
@@ -186,6 +243,14 @@ def _read_pydantic(annotation: Any, kind: Any) -> ViewClass:
             f"'{kind.__name__}' is a RootModel, which has one value and no fields to read columns into",
             "annotate the field with what the RootModel holds, or use a BaseModel with that as a field.",
         )
+    _complete(kind)
+    by_name = kind.model_config.get("validate_by_alias") is False
+    fields = [_pydantic_field(name, info, by_name=by_name) for name, info in kind.model_fields.items()]
+    return ViewClass(annotation, _name(annotation), tuple(fields), kind.model_validate, by_mapping=True, lenient=True)
+
+
+def _complete(kind: Any) -> None:
+    """Have pydantic resolve the names in a model's annotations."""
     if not kind.__pydantic_complete__:
         kind.model_rebuild(raise_errors=False)
     if not kind.__pydantic_complete__:
@@ -193,9 +258,6 @@ def _read_pydantic(annotation: Any, kind: Any) -> ViewClass:
             f"'{kind.__name__}' names classes that are not defined yet",
             f"define them first, or call {kind.__name__}.model_rebuild() once they are.",
         )
-    by_name = kind.model_config.get("validate_by_alias") is False
-    fields = [_pydantic_field(name, info, by_name=by_name) for name, info in kind.model_fields.items()]
-    return ViewClass(annotation, _name(annotation), tuple(fields), kind.model_validate, by_mapping=True, lenient=True)
 
 
 def _read_pydantic_dataclass(annotation: Any, kind: Any, arguments: Mapping[Any, Any]) -> ViewClass:
