@@ -45,7 +45,7 @@ class Message(Base):
     author_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
     reply_to_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id"))
     author: Mapped[Member] = relationship()
-    replies: Mapped[list["Message"]] = relationship(order_by=id)
+    replies: Mapped[list["Message"]] = relationship(order_by="Message.id")
 
 
 class Visit(Base):

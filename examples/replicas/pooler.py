@@ -8,12 +8,12 @@ import contextlib
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from replicas.servers import new_folder, private_folder
-from sqlalchemy import URL, NullPool
+from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from replicas.servers import new_folder, private_folder
 
 #: Where Debian puts it, beside what is on the PATH.
 _FOLDERS = "/usr/sbin:/usr/local/sbin:/opt/homebrew/bin"
@@ -39,6 +39,21 @@ log_pooler_errors = 0
 log_stats = 0
 {more}
 """
+
+
+def pooled_engine(url: URL, **options: Any) -> AsyncEngine:
+    """Return an engine that leaves nothing of its own in the server connections that it is lent.
+
+    With ``statement_cache_size=0`` asyncpg prepares statements without a name, and sends each again with its
+    parameters. With ``prepared_statement_cache_size=0`` SQLAlchemy keeps none of them either; kept, they would read
+    rows by the columns of before an ALTER TABLE, without an error.
+
+    Args:
+        url: of PgBouncer.
+        options: of ``create_async_engine``. A pool of SQLAlchemy's saves connecting; any ``poolclass`` will do.
+    """
+    sizes = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+    return create_async_engine(url, connect_args=sizes, **options)
 
 
 def find_pgbouncer() -> str | None:
@@ -82,7 +97,7 @@ def _running(command: list[str], account: str | None) -> Iterator[None]:
     with subprocess.Popen(command, user=account, cwd="/", **pipes) as process:  # noqa: S603 - our own pooler
         try:
             said = []
-            for line in process.stderr:
+            for line in process.stderr or ():
                 said.append(line)
                 if "process up" in line:
                     break

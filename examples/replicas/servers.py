@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,15 @@ def primary_and_standby() -> Iterator[Servers]:
     Both listen on Unix sockets below the system's temporary folder and on no network address.
 
     Raises:
-        subprocess.CalledProcessError: a program of PostgreSQL failed; its output is in the error's ``output``.
+        RuntimeError: a program of PostgreSQL failed; with what it said.
     """
     folder = new_folder("replicas")
     try:
         primary = get_server(folder / "primary", cleanup_mode="delete")
         try:
             sockets = primary.get_postmaster_info().socket_dir
+            if sockets is None:
+                raise RuntimeError("this example needs Unix sockets")
             with _standby(primary.bin_path, folder, sockets, primary.system_user) as standby:
                 yield Servers(url_of(sockets), url_of(standby), primary.system_user)
         finally:
@@ -69,7 +71,7 @@ def _standby(programs: Path, folder: Path, primary_sockets: Path, account: str |
     source = ["--host", str(primary_sockets), "--username", "postgres"]
     copy = ["--pgdata", str(data), "--write-recovery-conf", "--create-slot", "--slot", SLOT]
     run([programs / "pg_basebackup", *source, *copy, "--checkpoint", "fast", "--no-sync"], account)
-    control = [programs / "pg_ctl", "--wait", "--pgdata", str(data)]
+    control: list[str | Path] = [programs / "pg_ctl", "--wait", "--pgdata", str(data)]
     run([*control, "--log", str(sockets / "log"), "--options", f'-h "" -k {sockets}', "start"], account)
     try:
         yield sockets
@@ -94,17 +96,20 @@ def private_folder(folder: Path, account: str | None) -> Path:
     return folder
 
 
-def run(command: list[str | Path], account: str | None) -> None:
+def run(command: Sequence[str | Path], account: str | None) -> None:
     """Run a program as an account and wait for its end.
 
     Its output goes to a file and not into a pipe, which a server that it leaves behind would keep open.
+
+    Raises:
+        RuntimeError: it failed; with what it said.
     """
     with tempfile.TemporaryFile("w+") as output:
         keywords: dict[str, Any] = {"stdout": output, "stderr": subprocess.STDOUT, "cwd": "/"}
         done = subprocess.run(command, user=account, check=False, **keywords)  # noqa: S603 - our own servers
         if done.returncode:
             output.seek(0)
-            raise subprocess.CalledProcessError(done.returncode, command, output.read())
+            raise RuntimeError(f"{Path(command[0]).name} failed:\n{output.read()}")
 
 
 def url_of(sockets: Path, database: str = "postgres") -> URL:

@@ -4,11 +4,12 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
 from replicas.forum import Base, make_forum
 from replicas.pooler import find_pgbouncer
 from replicas.replay import catch_up
 from replicas.servers import Servers, primary_and_standby
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 
 @pytest.fixture(scope="session")

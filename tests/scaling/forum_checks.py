@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from replicas.forum import LATEST, MEMBER, NOTES, THREADS, TOPIC, Member, Topic
 from sqlalchemy import AsyncAdaptedQueuePool, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loadplan import Loader
+from replicas.forum import LATEST, MEMBER, NOTES, THREADS, TOPIC, Member, Topic
 
 
 def values(found: Any) -> Any:

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 from forum_checks import checked_out
-from replicas.forum import TOPIC, Note, Topic
-from replicas.replay import catch_up
-from replicas.servers import Servers
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from loadplan import Loader, LoaderError
+from replicas.forum import MEMBER, TOPIC, Member, Note, Topic
+from replicas.replay import catch_up
+from replicas.servers import Servers
 
 LOCK = 7042
 
@@ -77,6 +77,28 @@ async def test_a_conflict_while_a_stream_waits_for_its_reader_ends_the_stream(
         await walk()
     assert caught.value.connection_invalidated
     assert seen == [1, 2, 3], "whole graphs up to the conflict, none after it"
+    await assert_whole(impatient, caplog)
+
+
+async def test_a_conflict_between_two_reads_of_the_cursor_ends_the_stream(
+    primary: AsyncEngine, impatient: AsyncEngine, watcher: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The driver reads 50 rows ahead; here the next thing after the conflict is the cursor itself."""
+    async with primary.begin() as connection:
+        await connection.execute(insert(Member), [{"id": number, "name": "many"} for number in range(100, 400)])
+    await catch_up(primary, watcher)
+    seen: list[int] = []
+
+    async def walk() -> None:
+        async for member in Loader(impatient).stream(MEMBER, order_by=Member.id, batch_size=50):
+            seen.append(member.id)
+            if len(seen) == 2:
+                await vacuum_away(primary, watcher)
+
+    with pytest.raises(DBAPIError, match=r"Cursor.fetch\(\): the underlying connection is closed") as caught:
+        await walk()
+    assert caught.value.connection_invalidated
+    assert len(seen) < 300
     await assert_whole(impatient, caplog)
 
 

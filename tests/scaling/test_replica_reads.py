@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 from forum_checks import CALLS, checked_out, values
-from replicas.forum import LATEST, TOPIC, Message, Topic
-from replicas.replay import catch_up, wait_until_replayed, written_position
-from replicas.servers import Servers
 from sqlalchemy import event, insert, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.util import await_only
 
 from loadplan import Loader
+from replicas.forum import LATEST, TOPIC, Message, Topic
+from replicas.replay import catch_up, wait_until_replayed, written_position
+from replicas.servers import Servers
 from support import recording
 
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 from forum_checks import CALLS, values
-from replicas.forum import TOPIC, Message, Topic
-from replicas.replay import catch_up
-from replicas.routing import ON_PRIMARY, routed_sessions
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loadplan import Loader
+from replicas.forum import TOPIC, Message, Topic
+from replicas.replay import catch_up
+from replicas.routing import ON_PRIMARY, routed_sessions
 from support import recording
 
 
