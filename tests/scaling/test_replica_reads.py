@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.util import await_only
 
 from loadplan import Loader
-from replicas.forum import LATEST, TOPIC, Message, Topic
+from replicas.forum import LATEST, MEMBER, TOPIC, Message, Topic
 from replicas.replay import catch_up, wait_until_replayed, written_position
 from replicas.servers import Servers
 from support import recording
@@ -108,4 +108,20 @@ async def test_a_driver_that_knows_both_servers_finds_the_standby(servers: Serve
     async with engine.connect() as connection:
         assert (await connection.execute(text("SELECT pg_is_in_recovery()"))).scalar() is True
     assert values(await Loader(engine).fetch(LATEST, 3)) == values(await Loader(standby).fetch(LATEST, 3))
+    await engine.dispose()
+
+
+async def test_a_single_statement_can_have_a_read_only_transaction(primary: AsyncEngine, servers: Servers) -> None:
+    """For databases that serve READ ONLY transactions from replicas: an engine that says so, and a listener."""
+    engine = create_async_engine(servers.primary, execution_options={"postgresql_readonly": True})
+    event.listen(engine.sync_engine, "begin", lambda _connection: None)
+    shown: list[Any] = []
+
+    def after(connection: Any, _cursor: Any, sql: str, *_: Any) -> None:
+        if sql.startswith("SELECT members"):
+            shown.append(connection.exec_driver_sql("SHOW transaction_read_only").scalar())
+
+    event.listen(engine.sync_engine, "after_cursor_execute", after)
+    await Loader(engine).fetch(MEMBER, 1)
+    assert shown == ["on"]
     await engine.dispose()
