@@ -105,4 +105,4 @@ def _running(command: list[str], account: str | None) -> Iterator[None]:
                 raise RuntimeError("pgbouncer did not start:\n" + "".join(said))
             yield
         finally:
-            process.terminate()
+            process.kill()  # asked to end, newer ones wait for their clients to leave

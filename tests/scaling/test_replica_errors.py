@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from loadplan import Loader, LoaderError
 from replicas.forum import MEMBER, TOPIC, Member, Note, Topic
-from replicas.replay import catch_up
+from replicas.replay import catch_up, wait_until_replayed, written_position
 from replicas.servers import Servers
 
 LOCK = 7042
@@ -36,7 +36,8 @@ async def vacuum_away(primary: AsyncEngine, watcher: AsyncEngine) -> None:
         await connection.execute(delete(Note))
     async with primary.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         await connection.execute(text("VACUUM notes"))
-    await catch_up(primary, watcher)
+    # 30 seconds and more, should replay not have read yet that it is to be impatient
+    await wait_until_replayed(watcher, await written_position(primary), patience=60)
 
 
 async def assert_whole(engine: AsyncEngine, caplog: pytest.LogCaptureFixture) -> None:

@@ -78,8 +78,9 @@ async def test_a_write_is_read_once_its_position_is_replayed(
     async with watcher.execution_options(isolation_level="AUTOCOMMIT").connect() as control:
         await control.execute(text("SELECT pg_wal_replay_pause()"))
         paused = text("SELECT pg_get_wal_replay_pause_state()")
-        while (await control.execute(paused)).scalar() != "paused":  # the startup process pauses at its next look
-            pass
+        async with asyncio.timeout(30):
+            while (await control.execute(paused)).scalar() != "paused":  # replay pauses at its next look
+                pass
         async with AsyncSession(primary) as session, session.begin():
             session.add(Message(**message(998)))
         position = await written_position(primary)
