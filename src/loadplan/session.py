@@ -11,10 +11,11 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import attrs
 from sqlalchemy import Dialect, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Mapper, Session
 
-from loadplan.errors import LoaderError, Problem
+from loadplan.errors import LoaderError, LoadPlanError, Problem
 from loadplan.sqlalchemy_internals import chosen_isolation, copy_listeners, has_transaction_hooks
 
 R = TypeVar("R")
@@ -77,13 +78,42 @@ class PrivateSession(abc.ABC):
         session = await self._in_greenlet(lambda: self._start(mappers, statements))
 
         async def do(work: Callable[[Session], R], /) -> R:
-            return await self._in_greenlet(lambda: work(session))
+            return await self._in_greenlet(lambda: _in_words_of_sqlalchemy(work, session, mappers))
+
+        async def close() -> None:
+            # a second cancellation must not leave the connection checked out
+            await asyncio.shield(asyncio.ensure_future(self._in_greenlet(session.close)))
 
         try:
             yield do
-        finally:
-            # a second cancellation must not leave the connection checked out
-            await asyncio.shield(asyncio.ensure_future(self._in_greenlet(session.close)))
+        except BaseException:
+            with contextlib.suppress(DBAPIError):  # no rollback on a lost connection: what ended the work says why
+                await close()
+            raise
+        await close()
+
+
+def _in_words_of_sqlalchemy(work: Callable[[Session], R], session: Session, mappers: Mappers) -> R:
+    """Do ``work``; an error that the driver raises comes out as SQLAlchemy's, as from any other statement.
+
+    SQLAlchemy translates what an execution raises, but not what reading from a server-side cursor of asyncpg raises.
+
+    Raises:
+        DBAPIError: with the driver's error as ``orig``; a connection that is lost is out of the pool by then.
+    """
+    try:
+        return work(session)
+    except (LoadPlanError, SQLAlchemyError):
+        raise
+    except Exception as error:
+        connection = session.connection({"mapper": next(iter(mappers))})
+        dialect: Any = connection.dialect  # its types speak of errors that are translated already
+        if type(error).__module__.partition(".")[0] != dialect.driver:
+            raise
+        is_lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, None)
+        if is_lost:
+            connection.invalidate(error)
+        raise DBAPIError(None, None, error, connection_invalidated=is_lost) from error
 
 
 def private_session(bind: Bind, *, snapshot: bool) -> PrivateSession:

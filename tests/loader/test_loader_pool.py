@@ -88,6 +88,46 @@ async def test_after_a_database_error(small: AsyncEngine, kind: str, plan: Any) 
     await assert_whole(small)
 
 
+async def many_authors(engine: AsyncEngine) -> None:
+    """More rows than the driver reads from a cursor at once, which are 50."""
+    async with engine.begin() as connection:
+        await connection.execute(insert(Author), [{"id": number, "name": "many"} for number in range(100, 300)])
+
+
+async def test_after_a_database_error_in_the_midst_of_a_stream(small: AsyncEngine, kind: str) -> None:
+    """It comes up while rows are read from the cursor, and is SQLAlchemy's error there too, with its sqlstate."""
+    await many_authors(small)
+    wrong = 1 / (Author.id - 250) < 2
+    async with bound(kind, small) as bind:
+        with pytest.raises(DBAPIError, match="division by zero") as caught:
+            _ = [author async for author in Loader(bind).stream(AUTHOR, wrong, order_by=Author.id, batch_size=10)]
+    assert getattr(caught.value.orig, "sqlstate", None) == "22012"
+    assert not caught.value.connection_invalidated
+    await assert_whole(small)
+
+
+async def test_after_the_server_ends_the_connection_of_a_stream(
+    small: AsyncEngine, other_postgres: AsyncEngine
+) -> None:
+    """One error, of the read that failed; not of the rollback that no longer can."""
+    await many_authors(small)
+    ours = text(
+        "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE '%ldr_authors%'"
+    )
+
+    async def walk() -> None:
+        async for author in Loader(small).stream(AUTHOR, order_by=Author.id, batch_size=10):
+            if author.id == 100:
+                async with other_postgres.connect() as connection:
+                    assert (await connection.execute(ours)).scalar() == 1
+
+    with pytest.raises(DBAPIError, match=r"Cursor.fetch\(\): the underlying connection is closed") as caught:
+        await walk()
+    assert caught.value.connection_invalidated
+    await assert_whole(small)
+
+
 async def waiting_for_lock(watcher: Any) -> None:
     """Come back when somebody waits for the lock that the test holds."""
     waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = :id AND NOT granted")

@@ -1,0 +1,1 @@
+"""A primary, a streaming standby that serves plans, and PgBouncer in front: what a read replica takes."""
