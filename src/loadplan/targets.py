@@ -112,6 +112,16 @@ def modules_below(module: ModuleType) -> Iterator[ModuleType | BrokenModule]:
             yield from modules_below(below)
 
 
+def values_in(module: ModuleType) -> Iterator[tuple[str, object]]:
+    """Yield the names of a module and their values, without proxies that stand for nothing outside of a request."""
+    for name, value in list(vars(module).items()):
+        try:
+            value.__class__  # noqa: B018 - what isinstance() reads
+        except Exception:  # noqa: S112 - a proxy raises what it likes
+            continue
+        yield name, value
+
+
 def plans_in(modules: list[ModuleType]) -> list[FoundPlan]:
     """Return every plan that modules hold, each once, in the order of the modules.
 
@@ -126,7 +136,7 @@ def plans_in(modules: list[ModuleType]) -> list[FoundPlan]:
 
 
 def _plans_of(module: ModuleType) -> Iterator[tuple[str, LoadPlan[Any]]]:
-    for name, value in list(vars(module).items()):
+    for name, value in values_in(module):
         for path, inner in _held(name, value):
             if isinstance(inner, LoadPlan):
                 yield path, inner
