@@ -24,7 +24,10 @@ from loadplan.spec import LoadPlan
 from loadplan.targets import BrokenModule, TargetError, import_by_name, import_target, modules_below, plans_in
 
 app = typer.Typer(
-    help="Tools for plans and mappings. No command opens a database.", add_completion=False, no_args_is_help=True
+    help="Tools for plans and mappings. No command opens a database.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
 
 
@@ -91,11 +94,11 @@ def check(
     finally:
         checks_early.reset(token)
     found = plans_in(modules)
-    for each in found:
+    for plan in found:
         try:
-            resolve_plan(each.plan)
+            resolve_plan(plan.plan)
         except PlanError as error:
-            problems += [f"{each.where}\n{problem.render()}" for problem in error.problems]
+            problems += [f"{plan.where}\n{problem.render()}" for problem in error.problems]
     if problems:
         typer.echo("\n\n".join(problems))
         count = _count(len(problems), "problem")

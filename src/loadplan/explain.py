@@ -90,13 +90,13 @@ class Explanation:
 
     def to_mermaid(self) -> str:
         """Return the graph as a Mermaid flowchart: a box an entity, an arrow a relationship, a colour a statement."""
-        from loadplan.pictures import to_mermaid
+        from loadplan.pictures.mermaid import to_mermaid
 
         return to_mermaid(self)
 
     def to_svg(self) -> str:
         """Return the graph as an SVG picture with a legend of its statements, for light and for dark pages."""
-        from loadplan.pictures import to_svg
+        from loadplan.pictures.svg import to_svg
 
         return to_svg(self)
 
@@ -130,7 +130,9 @@ def dialect_of(given: str | Dialect | Engine | AsyncEngine) -> Dialect:
     try:
         return URL.create(_DRIVERS.get(given, given)).get_dialect()()
     except (NoSuchModuleError, ArgumentError, ValueError) as error:
-        raise ValueError(f"SQLAlchemy knows no dialect '{given}'; write 'postgresql' or 'sqlite', for example") from error
+        raise ValueError(
+            f"SQLAlchemy knows no dialect '{given}'; write 'postgresql' or 'sqlite', for example"
+        ) from error
 
 
 def explain_graph(graph: CompiledGraph[object]) -> Explanation:

@@ -4,12 +4,15 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import currentframe
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import attrs
 from sqlalchemy import Engine, ExceptionContext, event
+from sqlalchemy.exc import MissingGreenlet
 
 #: Code that stands between the caller's and the database; the standard library does too.
 _LIBRARIES = frozenset({"sqlalchemy", "loadplan", "pytest_loadplan", "greenlet", "anyio", "trio", "uvloop"})
@@ -144,7 +147,8 @@ def record_statements() -> Iterator[Statements]:
         recorded.add(Statement(text, parameters, nearest_line()))
 
     def on_error(context: ExceptionContext) -> None:
-        if context.statement is not None and context.cursor is not None:
+        reached = context.cursor is not None and not isinstance(context.original_exception, MissingGreenlet)
+        if context.statement is not None and reached:
             recorded.add(Statement(context.statement, context.parameters, nearest_line(), failed=True))
 
     event.listen(Engine, "after_cursor_execute", after)
@@ -173,7 +177,7 @@ def _frames() -> Iterator[FrameType]:
     """
     from greenlet import getcurrent
 
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = currentframe()
     greenlet = getcurrent()
     while True:
         while frame is not None:
@@ -208,7 +212,7 @@ def table_of(text: str) -> str:
     """Return the first table of a query's own FROM, past those of subqueries; ``"?"`` where there is none."""
     depth = 0
     words = text.replace("(", " ( ").replace(")", " ) ").split()
-    for word, following in zip(words, words[1:], strict=False):
+    for word, following in pairwise(words):
         depth += (word == "(") - (word == ")")
         if depth == 0 and word.upper() == "FROM":
             return following.strip('",`').replace('"."', ".") if following != "(" else "a subquery"

@@ -69,9 +69,7 @@ def _own_names(target: object) -> set[str]:
         for name in dir(target)
         if not name.startswith("_")
         and not isinstance(value := getattr(target, name, None), ModuleType)
-        and not (
-            isinstance(target, ModuleType) and isinstance(value, type | FunctionType) and value.__module__ != here
-        )
+        and not (isinstance(target, ModuleType) and isinstance(value, type | FunctionType) and value.__module__ != here)
     }
 
 
@@ -83,7 +81,7 @@ def import_by_name(name: str) -> ModuleType:
     """
     if not all(part.isidentifier() for part in name.split(".")):
         raise TargetError(
-            f"'{name}' is no name of a module\n  hint: write package.module:NAME, with dots and without a slash or '.py'."
+            f"'{name}' is no name of a module\n  hint: write package.module:NAME, without a slash or '.py'."
         )
     try:
         return importlib.import_module(name)

@@ -42,7 +42,7 @@ def _made_by_database(subject: str, column: Column[Any], *, inserts_come_back: b
             Severity.RISK,
             "expires",
             subject,
-            f'{found}, eager_defaults={"auto" if inserts_come_back else False!r}',
+            f"{found}, eager_defaults={'auto' if inserts_come_back else False!r}",
             f"an UPDATE does not bring the new value back, and {_TOUCH}",
             f"{advice}, or a Python function in onupdate=." if found == "onupdate= with SQL" else f"{advice}.",
         )
@@ -109,4 +109,3 @@ def _expiring_session(subject: str, factory: "sessionmaker[Any] | async_sessionm
         + (": MissingGreenlet." if is_async else "; code that is not asynchronous gets away with it."),
         "pass expire_on_commit=False." if is_async else "nothing, unless objects of it go to asynchronous code.",
     )
-

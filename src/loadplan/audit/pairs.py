@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 
 from loadplan.audit.findings import Finding, Severity
+from loadplan.sqlalchemy_internals import is_told_to_overlap
 
 Prop: TypeAlias = RelationshipProperty[Any]
 
@@ -39,7 +40,9 @@ def _sides(one: Prop, other: Prop) -> Iterator[Finding]:
             "say back_populates= on both sides.",
         )
     else:
-        silenced = "; overlaps= silences SQLAlchemy's warning" if one.overlaps or other.overlaps else ""
+        silenced = (
+            "; overlaps= silences SQLAlchemy's warning" if is_told_to_overlap(one) or is_told_to_overlap(other) else ""
+        )
         yield Finding(
             Severity.RISK,
             "pair",
@@ -52,7 +55,7 @@ def _sides(one: Prop, other: Prop) -> Iterator[Finding]:
 
 
 def _same_columns(one: Prop, other: Prop) -> Finding:
-    silenced = bool(one.overlaps or other.overlaps)
+    silenced = is_told_to_overlap(one) or is_told_to_overlap(other)
     return Finding(
         Severity.NOTE if silenced else Severity.RISK,
         "pair",

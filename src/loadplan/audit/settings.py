@@ -34,7 +34,8 @@ def _found(prop: RelationshipProperty[Any]) -> str:
 
 def _lazy(prop: RelationshipProperty[Any]) -> tuple[Severity, str, str]:
     """Return (how bad, what it does, what to do) for the ``lazy=`` of a relationship."""
-    match prop.lazy:
+    setting: Any = prop.lazy
+    match setting:
         case "select" | True:
             return (
                 Severity.RISK,

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape, quoteattr
 import attrs
 
 from loadplan.explain import Explanation
-from loadplan.pictures.boxes import COLOURS, Box, boxes_of, legend_of, summary_of, walk
+from loadplan.pictures.boxes import COLOURS, Box, boxes_of, legend_of, summary_of
 
 #: Lengths, in pixels at the picture's own size.
 _MARGIN = 24
@@ -121,7 +121,8 @@ def _moved(placed: _Placed, by: float) -> _Placed:
 
 def _columns(root: Box) -> list[_Column]:
     columns: list[_Column] = []
-    level, x = (root,), float(_MARGIN)
+    level: tuple[Box, ...] = (root,)
+    x = float(_MARGIN)
     while level:
         labels = max((_label_width(box) for box in level), default=0)
         x += labels + _TRUNK * 2 + _ARROW if columns else 0
