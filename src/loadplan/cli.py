@@ -8,7 +8,7 @@ def main() -> None:
     try:
         from loadplan.commands import app
     except ModuleNotFoundError as error:
-        if error.name not in {"typer", "rich"}:
+        if (error.name or "").partition(".")[0] not in {"typer", "rich"}:
             raise
         print("The command 'loadplan' needs typer and rich: pip install 'loadplan[cli]'", file=sys.stderr)
         sys.exit(2)

@@ -45,7 +45,9 @@ def assert_plan(
     found = list(_differences(explanation, statements, strategies or {}))
     if found:
         tree = str(explanation).partition("\n\n-- ")[0]
-        raise AssertionError("\n".join([f"plan '{plan.label}': {'; '.join(found)}", "", tree]))
+        raise AssertionError(
+            "\n".join([f"plan '{plan.label}' is loaded otherwise:", *(f"  {each}" for each in found), "", tree])
+        )
 
 
 def _differences(
@@ -54,7 +56,7 @@ def _differences(
     strategies: Mapping[QueryableAttribute[Any] | str, StrategyName],
 ) -> Iterator[str]:
     if statements is not None and explanation.statements != statements:
-        yield f"{explanation.statements} statements instead of {statements}"
+        yield f"{explanation.statements} statement{'s' * (explanation.statements != 1)} instead of {statements}"
     edges = list(_all_edges(explanation.edges))
     for relationship, strategy in strategies.items():
         name = relationship if isinstance(relationship, str) else f"{relationship.class_.__name__}.{relationship.key}"
@@ -62,11 +64,11 @@ def _differences(
             raise ValueError(f"there is no strategy {strategy!r}: {one_of([each.value for each in Strategy])}")
         here = [edge for edge in edges if edge.name == name]
         if not here:
-            yield f"it does not load '{name}', {did_you_mean(name, {edge.name for edge in edges}, 'it loads')}"
+            yield f"it does not load '{name}': {did_you_mean(name, {edge.name for edge in edges}, 'It loads')}"
         wanted = Strategy(strategy).title
         for edge in here:
             if edge.strategy != wanted:
-                yield f"'{name}' is loaded by {edge.strategy} instead of {wanted}, because: {edge.reason}"
+                yield f"'{name}' by {edge.strategy} instead of {wanted}: {edge.reason}"
 
 
 def _all_edges(edges: tuple[ExplainedEdge, ...]) -> Iterator[ExplainedEdge]:

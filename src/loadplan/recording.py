@@ -147,7 +147,7 @@ def record_statements() -> Iterator[Statements]:
         recorded.add(Statement(text, parameters, nearest_line()))
 
     def on_error(context: ExceptionContext) -> None:
-        reached = context.cursor is not None and not isinstance(context.original_exception, MissingGreenlet)
+        reached = context.execution_context is not None and not isinstance(context.original_exception, MissingGreenlet)
         if context.statement is not None and reached:
             recorded.add(Statement(context.statement, context.parameters, nearest_line(), failed=True))
 
