@@ -1,8 +1,7 @@
 """Explanation -> the text of a Mermaid flowchart."""
 
-import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from loadplan.explain import Explanation
 from loadplan.pictures.boxes import COLOURS, Box, boxes_of, legend_of, summary_of, walk
@@ -18,10 +17,8 @@ def to_mermaid(explanation: Explanation) -> str:
     """
     root = boxes_of(explanation)
     ids = {id(box): f"n{number}" for number, box in enumerate(walk(root), start=1)}
-    lines = ["---", f"title: {json.dumps(f'{explanation.plan}: {summary_of(explanation)}', ensure_ascii=False)}", "---"]
-    lines.append("flowchart LR")
-    lines += [f"    {line}" for line in (*_nodes(root, ids), *_arrows(root, ids), *_legend(explanation))]
-    return "\n".join(lines) + "\n"
+    lines = [*_nodes(root, ids), *_arrows(root, ids), *_legend(explanation, _last_parent(root, ids)), *_colours(root)]
+    return "\n".join(["flowchart LR", *(f"    {line}" for line in lines)]) + "\n"
 
 
 def _nodes(root: Box, ids: dict[int, str]) -> Iterator[str]:
@@ -41,19 +38,31 @@ def _arrows(root: Box, ids: dict[int, str]) -> Iterator[str]:
         yield f"linkStyle {number} stroke:{colour},stroke-width:2px"
 
 
-def _legend(explanation: Explanation) -> Iterator[str]:
-    numbered = legend_of(explanation)
-    yield 'subgraph legend["statements"]'
-    for number, name in numbered:
-        yield f'    s{number}["{number}: {_escaped(name)}"]:::{_style(number)}'
-    yield "end"
-    yield "style legend fill:transparent,stroke:#8888"
-    for style, (colour, _) in zip(_styles(number for number, _ in numbered), COLOURS, strict=False):
+def _legend(explanation: Explanation, beside: str | None) -> Iterator[str]:
+    """Yield a box with the title, for Mermaid's own shows names with their escapes.
+
+    An arrow that is not drawn puts it into the last column, where no other arrow can cross it.
+    """
+    title = f"<b>{_escaped(explanation.plan)}</b>"
+    numbered = [f"{number}: {_escaped(name)}" for number, name in legend_of(explanation)]
+    yield f'legend["{_joined(title, _escaped(summary_of(explanation)), *numbered)}"]'
+    if beside is not None:
+        yield f"{beside} ~~~ legend"
+    yield "style legend fill:transparent,stroke:#88888888,text-align:left"
+
+
+def _last_parent(root: Box, ids: dict[int, str]) -> str | None:
+    """Return the box that the boxes farthest from the root hang below."""
+    parent, level = None, [root]
+    while below := [(box, each) for box in level for each in box.below]:
+        parent, level = ids[id(below[-1][0])], [each for _, each in below]
+    return parent
+
+
+def _colours(root: Box) -> Iterator[str]:
+    used = {_style(box.statement): COLOURS[(box.statement - 1) % len(COLOURS)][0] for box in walk(root)}
+    for style, colour in used.items():
         yield f"classDef {style} fill:transparent,stroke:{colour},stroke-width:2px"
-
-
-def _styles(numbers: Iterable[int]) -> list[str]:
-    return list(dict.fromkeys(map(_style, numbers)))
 
 
 def _style(statement: int) -> str:
