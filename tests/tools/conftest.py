@@ -66,6 +66,8 @@ def command(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
         try:
             return CliRunner(env={"COLUMNS": "100"}).invoke(app, arguments, prog_name="loadplan")
         finally:
+            if (models := sys.modules.get("shop.models")) is not None:
+                models.Base.registry.dispose()  # mappers that lose their classes are an error for whoever comes next
             for name in set(sys.modules) - before:  # the next command imports the shop afresh, as a process would
                 if name.partition(".")[0] == "shop":
                     del sys.modules[name]

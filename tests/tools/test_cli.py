@@ -46,7 +46,7 @@ def test_explain_as_json(command: Command) -> None:
 
 
 def test_explain_as_pictures(command: Command, shop: Path) -> None:
-    assert command("explain", "shop.plans:ORDER_PAGE", "--mermaid").stdout.splitlines()[3] == "flowchart LR"
+    assert command("explain", "shop.plans:ORDER_PAGE", "--mermaid").stdout.startswith("flowchart LR\n")
     done = command("explain", "shop.plans:ORDER_PAGE", "--svg", "page.svg")
     assert (done.exit_code, done.stdout) == (0, "wrote page.svg\n")
     assert ET.parse(shop / "page.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314 - ours
