@@ -12,7 +12,7 @@ from loadplan import Explanation, LoadPlan, load
 from loadplan.pictures.boxes import COLOURS, MOST_COLUMNS
 
 SVG = "{http://www.w3.org/2000/svg}"
-EXPECTED = Path(__file__).with_name("picture_of_continent_page.svg")
+EXPECTED = Path(__file__).parents[2] / "docs" / "continent-page.svg"
 
 
 class Base(DeclarativeBase):
