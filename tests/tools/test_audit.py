@@ -48,6 +48,28 @@ def test_targets_that_reach_less() -> None:
     assert audit(tools_models.Base.registry).classes == 7
 
 
+def test_a_class_that_mapped_ones_inherit_from() -> None:
+    """A mixin, or a base that hides its registry; metadata of its own counts."""
+
+    class Mixin:
+        metadata = MetaData()
+
+    class Base(DeclarativeBase):
+        metadata = Mixin.metadata
+
+    class Mixed(Mixin, Base):
+        __tablename__ = "mixed"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Other(Base):
+        __tablename__ = "other"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    assert (audit(Mixin).classes, audit(Mixin).tables) == (1, 2)
+    assert (audit(Base).classes, audit(Base).tables) == (2, 2)
+    assert audit(Mixed, Other).target == "Mixed, Other"
+
+
 def test_several_targets_are_one_audit() -> None:
     both = audit(tools_models.Tag, tools_models.Shelf)
     assert both.target == "Tag, Shelf"

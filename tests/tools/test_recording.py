@@ -13,6 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 from loadplan import Loader, LoadPlan, load
 from loadplan.pytest_plugin import record_statements
 from loadplan.recording import Statements, table_of
+from loadplan.sqlalchemy_internals import has_transaction_hooks
 from support import tables
 
 
@@ -112,6 +113,13 @@ async def test_nothing_is_recorded_afterwards(sqlite: AsyncEngine) -> None:
         await connection.execute(text("SELECT 1"))
         assert not event.contains(type(sqlite.sync_engine), "after_cursor_execute", record_statements)
     assert (statements.count, str(statements)) == (0, "no statements")
+
+
+async def test_watching_does_not_change_what_the_loader_does(postgres: AsyncEngine) -> None:
+    """A listener before each statement would have it open a transaction for a single one; these come after."""
+    async with AsyncSession(postgres) as session:
+        with record_statements():
+            assert not has_transaction_hooks(session.sync_session, postgres.sync_engine)
 
 
 async def with_ponds(session: AsyncSession, number: int) -> None:

@@ -1,5 +1,6 @@
 """What a mapping does under asyncio that its authors may not know: every relationship, key, late value and session."""
 
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -34,8 +35,10 @@ def audit(*targets: object) -> Audit:
 
     Args:
         *targets: each a declarative base or a ``registry``, for all classes mapped with it; a ``MetaData``, for its
-            tables and the classes mapped to them; a mapped class; a module, for the classes and session factories
-            that it and its submodules define; or a name of one of these, as ``"shop.models:Base"``.
+            tables; a mapped class; another class, for the mapped classes that inherit from it; a module, for the
+            classes and session factories that it and its submodules define; or a name of one of these, as
+            ``"shop.models:Base"``, which has the session factories of that module as well, and for a ``MetaData`` the
+            classes that it knows.
 
     Raises:
         TargetError: a name leads to nothing, or to something that has no mapping.
@@ -80,11 +83,23 @@ def _add(scope: _Scope, target: object) -> None:
     elif isinstance(own := getattr(found, "registry", found), registry):
         scope.mappers |= set(own.mappers)
         scope.tables |= set(own.metadata.tables.values())
+    elif isinstance(found, type) and (below := set(_mapped_below(found))):
+        scope.mappers |= below
+        if isinstance(metadata := getattr(found, "metadata", None), MetaData):
+            scope.tables |= set(metadata.tables.values())
     else:
         raise TargetError(
             f"'{_shown(target)}' has no mapping\n"
             "  hint: name a declarative base, a registry, a MetaData, a mapped class or a module of these."
         )
+
+
+def _mapped_below(entity: type[Any]) -> Iterator[Mapper[Any]]:
+    """Yield the mappers of the subclasses of a class, for bases that hide their registry, as SQLModel's, and mixins."""
+    for sub in entity.__subclasses__():
+        if (mapper := mapping.mapper_of(sub)) is not None:
+            yield mapper
+        yield from _mapped_below(sub)
 
 
 def _add_module(scope: _Scope, module: ModuleType) -> None:
