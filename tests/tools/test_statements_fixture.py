@@ -1,5 +1,6 @@
 """The plugin in suites of others: found by its entry point, with pytest-asyncio and with anyio, light when unused."""
 
+import os
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -63,6 +64,12 @@ async def test_n_plus_one(statements):
 
 ASYNCIO = "@pytest.mark.asyncio"
 ANYIO = '@pytest.mark.anyio\n@pytest.mark.parametrize("anyio_backend", ["asyncio"])'
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package is found from the folder of a suite as it is found from here."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(loadplan.__file__).parents[1]), prepend=os.pathsep)
 
 
 @pytest.mark.parametrize("mark", [ASYNCIO, ANYIO], ids=["pytest-asyncio", "anyio"])
