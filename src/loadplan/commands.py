@@ -16,8 +16,9 @@ from rich.markup import escape
 from rich.syntax import Syntax
 
 from loadplan.audit import Audit, audit
+from loadplan.dialects import dialect_of
 from loadplan.errors import PlanError, did_you_mean
-from loadplan.explain import Explanation, dialect_of
+from loadplan.explain import Explanation
 from loadplan.readiness import checks_early
 from loadplan.resolve import resolve_plan
 from loadplan.spec import LoadPlan

@@ -4,20 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import attrs
-from sqlalchemy import URL, Dialect, Engine, Select
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Dialect, Select
 
 from loadplan import mapping
-from loadplan.entities.graph import Branch, CompiledGraph, Step, Stop, compile_graph
+from loadplan.entities.graph import Branch, CompiledGraph, Step, Stop
 from loadplan.entities.keys import CHUNK, Keys
 from loadplan.entities.statements import FollowUp
-from loadplan.resolve import resolve_plan
-from loadplan.roots import by_id
-from loadplan.spec import LoadPlan
-
-#: The asynchronous driver of a database, where that is not the one SQLAlchemy takes by itself. No driver is imported.
-_DRIVERS = {"postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
 
 
 @attrs.frozen
@@ -99,40 +91,6 @@ class Explanation:
         from loadplan.pictures.svg import to_svg
 
         return to_svg(self)
-
-
-def explain_plan(plan: LoadPlan[Any], dialect: str | Dialect | Engine | AsyncEngine) -> Explanation:
-    """Return how a plan is loaded by primary key on a kind of database. Opens nothing, and needs no driver.
-
-    Args:
-        plan: what to explain.
-        dialect: ``"postgresql"``, ``"sqlite"`` and the like, with a driver or without; a SQLAlchemy dialect or an
-            engine, whose dialect is taken.
-
-    Raises:
-        PlanError: the plan does not resolve.
-        ValueError: SQLAlchemy knows no dialect of that name.
-    """
-    resolve_plan(plan)
-    return explain_graph(by_id(compile_graph(plan, dialect_of(dialect))).graph)
-
-
-def dialect_of(given: str | Dialect | Engine | AsyncEngine) -> Dialect:
-    """Return the dialect that a name, a dialect or an engine means.
-
-    Raises:
-        ValueError: SQLAlchemy knows none of that name.
-    """
-    if isinstance(given, Engine | AsyncEngine):
-        return given.dialect
-    if isinstance(given, Dialect):
-        return given
-    try:
-        return URL.create(_DRIVERS.get(given, given)).get_dialect()()
-    except (NoSuchModuleError, ArgumentError, ValueError) as error:
-        raise ValueError(
-            f"SQLAlchemy knows no dialect '{given}'; write 'postgresql' or 'sqlite', for example"
-        ) from error
 
 
 def explain_graph(graph: CompiledGraph[object]) -> Explanation:

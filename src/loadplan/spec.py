@@ -324,9 +324,9 @@ class LoadPlan(Generic[T]):
             PlanError: the plan does not resolve.
             ValueError: SQLAlchemy knows no dialect of that name.
         """
-        from loadplan.explain import explain_plan
+        from loadplan.dialects import explain_for
 
-        return explain_plan(self, dialect)
+        return explain_for(self, dialect)
 
 
 Below: TypeAlias = Load[Any] | On[Any] | LoadPlan[Any]
