@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapper
 from loadplan.form import is_reference
 from loadplan.spec import Load, LoadPlan, On
 from loadplan.views.annotations import FieldType, literal_values
-from loadplan.views.classes import Field
+from loadplan.views.fields import Field
 from loadplan.views.tree import Edge
 
 At = tuple[str, ...]
@@ -93,7 +93,6 @@ class Spot:
 
     field: Field
     name: str
-    lenient: bool
     at: At
 
     @property
@@ -105,7 +104,7 @@ class Spot:
     def needs_value(self) -> bool:
         """Whether None would not do."""
         free = self.type.given is Any or self.type.given is object or self.field.converts
-        return not (self.type.optional or free or literal_values(self.type.given)[-1:] == (None,))
+        return not (self.type.optional or free or None in literal_values(self.type.given))
 
     def of(self, given: FieldType) -> "Spot":
         """Return the spot of an item of this one."""

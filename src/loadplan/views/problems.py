@@ -12,7 +12,7 @@ from loadplan import mapping
 from loadplan.code import source
 from loadplan.errors import Problem, did_you_mean
 from loadplan.views.annotations import annotation_source
-from loadplan.views.classes import Field, Unreadable, ViewClass
+from loadplan.views.fields import Field, Unreadable, ViewClass
 
 At = tuple[str, ...]
 

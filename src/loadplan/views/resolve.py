@@ -27,7 +27,8 @@ from loadplan.views.annotations import (
     members_with_branches,
     read_annotation,
 )
-from loadplan.views.classes import Unreadable, ViewClass, is_view_class, read_class
+from loadplan.views.classes import is_view_class, read_class
+from loadplan.views.fields import Unreadable, ViewClass
 from loadplan.views.fitting import spelled, why_empty
 from loadplan.views.loads import At, Loads, Spot, Trail, belongs, key_of
 from loadplan.views.tree import (
@@ -71,9 +72,7 @@ class _Resolver(ValueResolver):
 
     # --- objects --------------------------------------------------------------------------------------------------
 
-    def object(
-        self, annotation: Any, place: Place, loads: Loads, field: str, at: At, trail: Trail, *, lenient: bool = False
-    ) -> Recipe | None:
+    def object(self, annotation: Any, place: Place, loads: Loads, field: str, at: At, trail: Trail) -> Recipe | None:
         """Resolve what is made of a row: an object of a class, or of one of several."""
         members = list(members_with_branches(annotation))
         if len(members) == 1 and members[0][1] is None:
@@ -91,7 +90,7 @@ class _Resolver(ValueResolver):
             self.found.append(problems.unreadable_class(error, at))
             return None
         inside = attrs.evolve(trail, containers=(*trail.containers, (annotation, place.mapper)))
-        spots = [Spot(field, f"{view.name}.{field.name}", view.lenient, at) for field in view.fields]
+        spots = [Spot(field, f"{view.name}.{field.name}", at) for field in view.fields]
         readers = [self.relationship_of(spot, place) for spot in spots]
         fields: list[tuple[str, Recipe]] = []
         for spot, reader in zip(spots, readers, strict=True):

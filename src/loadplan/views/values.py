@@ -85,7 +85,7 @@ class ValueResolver:
         """Check a column against an annotation."""
         if spot.field.converts:
             return
-        reason = misfit(column.type, spot.type.given, lenient=spot.lenient)
+        reason = misfit(column.type, spot.type.given, lenient=spot.field.lenient)
         if reason is None:
             return
         held = python_type(column.type)
