@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Mapper, QueryableAttribute
 from sqlalchemy.sql.base import ExecutableOption
 
-from loadplan.code import call_source
+from loadplan.code import call_source, source
 
 if TYPE_CHECKING:
     from loadplan.explain import Explanation
@@ -317,7 +317,7 @@ class LoadPlan(Generic[T]):
     def label(self) -> str:
         """The name, or that of the class."""
         named = self.entity if self.into is None else self.into
-        return self.name or str(getattr(named, "__name__", repr(named)))
+        return self.name or source(named)
 
     def __repr__(self) -> str:
         words = ("only", "defer", "into", "name")

@@ -21,10 +21,12 @@ class Loads:
     def __init__(self, given: Iterable[Any]) -> None:
         self.loads: list[Load[Any]] = []
         self.branches: list[On[Any]] = []
+        self.plans: list[LoadPlan[Any]] = []
         self._used: set[int] = set()
         waiting = list(given)
         for item in waiting:  # grows by the loads of nested plans
             if isinstance(item, LoadPlan):
+                self.plans.append(item)
                 waiting.extend(item.loads)
             elif isinstance(item, On):
                 self.branches.append(item)

@@ -310,7 +310,9 @@ class PydanticPage(BaseModel, Generic[T]):
 async def test_generic_model(small_blog: Loader) -> None:
     """A generic model is a class of its own for each argument."""
     found = await small_blog.fetch(LoadPlan(Post, into=PydanticPage[PydanticTag]), 1)
-    assert found == PydanticPage[PydanticTag](id=1, tags=[PydanticTag(id=1, name="red"), PydanticTag(id=2, name="blue")])
+    assert found == PydanticPage[PydanticTag](
+        id=1, tags=[PydanticTag(id=1, name="red"), PydanticTag(id=2, name="blue")]
+    )
 
 
 @pydantic.dataclasses.dataclass(frozen=True)

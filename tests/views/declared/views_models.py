@@ -54,13 +54,11 @@ class User(Base):
     country_id: Mapped[int | None] = mapped_column(ForeignKey("dcl_countries.id"))
     country: Mapped[Country | None] = relationship()
     profile: Mapped["Profile | None"] = relationship(back_populates="user")
-    posts: Mapped[list["Post"]] = relationship(back_populates="author", foreign_keys="Post.author_id", order_by="Post.id")
-    any_posts: DynamicMapped["Post"] = relationship(
-        viewonly=True, foreign_keys="Post.author_id", order_by="Post.id"
+    posts: Mapped[list["Post"]] = relationship(
+        back_populates="author", foreign_keys="Post.author_id", order_by="Post.id"
     )
-    own_posts: WriteOnlyMapped["Post"] = relationship(
-        viewonly=True, foreign_keys="Post.author_id", order_by="Post.id"
-    )
+    any_posts: DynamicMapped["Post"] = relationship(viewonly=True, foreign_keys="Post.author_id", order_by="Post.id")
+    own_posts: WriteOnlyMapped["Post"] = relationship(viewonly=True, foreign_keys="Post.author_id", order_by="Post.id")
     address: Mapped[Place] = composite("street", "town")
 
 
