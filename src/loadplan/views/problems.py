@@ -266,12 +266,13 @@ def speaks_of_others(field: str, step: object, mapper: Mapper[Any], tables: Sequ
     """An expression about tables that are not there."""
     entity = _name(mapper)
     routes = [each.key for each in mapper.relationships if tables[0] in {table.name for table in each.mapper.tables}]
+    way = routes[0] if routes else "<relationship>"
     return Problem(
         "LP307",
         f"the source of '{field}' speaks of '{tables[0]}', not of '{entity}' alone",
         at,
         detail="it would join without a condition.",
-        hint=f"go there by relationships: source({entity}.{routes[0] if routes else '<relationship>'}, {source(step)}).",
+        hint=f"go there by relationships: source({entity}.{way}, {source(step)}).",
     )
 
 
@@ -285,7 +286,9 @@ def collection_in_path(field: str, name: str, annotation: str, at: At) -> Proble
     )
 
 
-def contains_itself(field: str, view: str, prop: RelationshipProperty[Any], at: At, *, several: bool) -> Problem:
+def contains_itself(
+    field: str, view: str, prop: RelationshipProperty[Any], at: At, *, several: bool = False
+) -> Problem:
     """A class that contains itself, with nothing to say where it ends; ``several`` fields of it may do so."""
     name = f"{_name(prop.parent)}.{prop.key}"
     if not several and (prop.mapper.isa(prop.parent) or prop.parent.isa(prop.mapper)):
@@ -371,7 +374,10 @@ def nested_into(plan: str, into: str, item: str, at: At) -> Problem:
 def unread_branch(view: str, entity: str, at: At) -> Problem:
     """An ``on(...)`` beside a view that is no union."""
     return Problem(
-        "LP310", f"on({entity}) says nothing to '{view}'", at, hint="a union of views is what takes it, with into=."
+        "LP310",
+        f"on({entity}) says nothing to '{view}', which is made of all rows here",
+        at,
+        hint="leave the branch out, or make a union of views, each with an on(..., into=...).",
     )
 
 

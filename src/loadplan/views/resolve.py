@@ -168,7 +168,8 @@ class _Resolver(ValueResolver):
             self.found.append(problems.uncovered(field, sorted(missing), mapper, at))
         discriminator = mapper.polymorphic_on
         name = mapping.attribute_of(mapper, discriminator)
-        column = self.column(place, name) if name else expression_column(place, "type", discriminator)
+        is_attribute = any(each.key == name for each in mapping.column_attributes(mapper))  # ConcreteBase's is none
+        column = self.column(place, name or "") if is_attribute else expression_column(place, "type", discriminator)
         recipes = []
         for sub, member in chosen.items():
             recipe = self.member(member, sub, place, loads, (*at, annotation_source(member)), trail)

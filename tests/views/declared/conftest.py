@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+import staff_models
 from sqlalchemy.ext.asyncio import AsyncEngine
 from views_models import Base, insert_rows
 
@@ -24,3 +25,11 @@ async def small_blog(sqlite: AsyncEngine) -> AsyncIterator[Loader]:
     async with tables(sqlite, Base.metadata):
         await insert_rows(sqlite)
         yield Loader(sqlite)
+
+
+@pytest.fixture
+async def staff(engine: AsyncEngine) -> AsyncIterator[Loader]:
+    """A loader on the tables with inheritance: PostgreSQL, then SQLite."""
+    async with tables(engine, staff_models.Base.metadata):
+        await staff_models.insert_staff(engine)
+        yield Loader(engine)
