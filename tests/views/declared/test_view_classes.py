@@ -87,7 +87,7 @@ class AttrsOwnInit:
     title: str
     id: int
 
-    def __init__(self, id: int, title: str, loud: bool = False) -> None:
+    def __init__(self, id: int, title: str, loud: bool = False) -> None:  # noqa: A002
         self.__attrs_init__(title.upper(), id)
 
 
@@ -109,7 +109,7 @@ class AttrsOtherInit:
 class DataOtherInit:
     id: int
 
-    def __init__(self, id: int, more: str) -> None:
+    def __init__(self, id: int, more: str) -> None:  # noqa: A002
         self.id = id
 
 
