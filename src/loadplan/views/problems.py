@@ -346,8 +346,8 @@ def unread_load(view: str, key: str, known: Iterable[str], at: At) -> Problem:
         "LP310",
         f"no field of '{view}' reads '{key}'",
         at,
-        hint=f"give '{view}' a field for it, or leave the load out. "
-        + did_you_mean(key, known, f"Relationships that {view} reads"),
+        hint=f"{did_you_mean(key, known, f'Relationships that {view} reads')} "
+        f"Give '{view}' a field for it, or leave the load out.",
     )
 
 
