@@ -104,7 +104,7 @@ def misfit(kind: types.TypeEngine[Any], annotation: Any, *, lenient: bool) -> st
     held = python_type(kind)
     if held is None or _accepts(annotation, held, kind, lenient=lenient):
         return None
-    article = "an" if type(kind).__name__[0] in "AEIOU" else "a"
+    article = "an" if type(kind).__name__[0] in "AEIO" else "a"
     return f"{article} {type(kind).__name__} holds {held.__name__}"
 
 

@@ -59,7 +59,7 @@ PRINTED: dict[str, Any] = {
     ),
     "LoadPlan(Person, into=Annotated[ChiefRef, on(Chief)] | Annotated[PersonRef, on(Person)])": LoadPlan(
         Person,
-        into=Union[Annotated[ChiefRef, on(Chief)], Annotated[PersonRef, on(Person)]],  # type: ignore[arg-type]
+        into=Union[Annotated[ChiefRef, on(Chief)], Annotated[PersonRef, on(Person)]],  # type: ignore[arg-type]  # noqa: UP007
     ),
 }
 
