@@ -1,11 +1,28 @@
 """What a type checker must accept, and with which type. Checked by mypy and pyright, never run."""
 
-from typing import assert_type
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar, assert_type
 
-from sqlalchemy import ForeignKey
+import attrs
+from sqlalchemy import ForeignKey, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, attribute_keyed_dict, mapped_column, relationship
 
-from loadplan import Load, Loader, LoadPlan, load
+from loadplan import (
+    Load,
+    Loader,
+    LoadPlan,
+    Page,
+    aggregate,
+    count,
+    exists,
+    keep_default,
+    load,
+    on,
+    source,
+)
+
+T = TypeVar("T")
 
 
 class Base(DeclarativeBase):
@@ -55,3 +72,54 @@ async def fetches(loader: Loader) -> None:
     assert_type(await loader.fetch_many(PLAN, [1, 2]), list[User])
     assert_type(await loader.fetch_one(PLAN, User.name == "x"), User)
     assert_type(await loader.fetch_all(PLAN, User.name == "x", order_by=User.name, limit=3), list[User])
+
+
+# --- views ----------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class AuthorRef:
+    id: int
+    name: str
+
+
+@attrs.frozen
+class PostCard:
+    id: int
+    author: AuthorRef
+    first_title: Annotated[str | None, source(Post.author, aggregate(User.posts, func.min(Post.title)))]
+    siblings: Annotated[int, source(Post.author, count(User.posts, where=Post.id > 3))]
+    by_known: Annotated[bool, exists(Post.author)]
+    author_name: Annotated[str, source(Post.author, User.name)]
+    note: Annotated[str, keep_default] = ""
+
+
+@dataclass
+class UserCard(Generic[T]):
+    posts: list[T]
+
+
+POST_CARD = LoadPlan(Post, into=PostCard)
+USER_CARD = LoadPlan(User, load(User.posts, order_by=Post.id, limit=3), into=UserCard[PostCard], name="user card")
+
+assert_type(POST_CARD, LoadPlan[PostCard])
+assert_type(LoadPlan(Post, into=PostCard), LoadPlan[PostCard])
+assert_type(USER_CARD, LoadPlan[UserCard[PostCard]])
+assert_type(USER_CARD.also(load(User.profile)), LoadPlan[UserCard[PostCard]])
+CARDS = AuthorRef | PostCard
+assert_type(LoadPlan(User, into=CARDS), LoadPlan[Any])
+assert_type(LoadPlan(User, into=AuthorRef | PostCard), LoadPlan[Any])
+assert_type(LoadPlan(User, on(User, into=AuthorRef), into=AuthorRef | PostCard), LoadPlan[Any])
+
+
+async def fetches_views(loader: Loader) -> None:
+    assert_type(await loader.fetch(POST_CARD, 1), PostCard)
+    assert_type(await loader.fetch_or_none(POST_CARD, 1), PostCard | None)
+    assert_type(await loader.fetch_many(POST_CARD, [1, 2]), list[PostCard])
+    assert_type(await loader.fetch_one(POST_CARD, Post.title == "x"), PostCard)
+    assert_type(await loader.fetch_all(USER_CARD), list[UserCard[PostCard]])
+    assert_type(await loader.fetch_page(POST_CARD, order_by=Post.id, size=3), Page[PostCard])
+    cards: AsyncIterator[PostCard] = loader.stream(POST_CARD, order_by=Post.id)
+    async for card in cards:
+        assert_type(card, PostCard)
+        assert_type(card.author.name, str)

@@ -1,8 +1,8 @@
 """Lines that a type checker must reject: an ignore that nothing needs is an error, under mypy and pyright."""
 
-from plans import AUTHOR, Post, Profile, User
+from plans import AUTHOR, POST_CARD, Post, PostCard, Profile, User
 
-from loadplan import Loader, LoadPlan, load
+from loadplan import Loader, LoadPlan, count, exists, load
 
 PROFILE = LoadPlan(Profile)
 
@@ -16,9 +16,18 @@ LoadPlan(User, PROFILE)  # type: ignore  # pyright: ignore
 LoadPlan(User, User.posts)  # type: ignore  # pyright: ignore
 LoadPlan(User, only=User.id)  # type: ignore  # pyright: ignore
 LoadPlan(User).loads = ()  # type: ignore  # pyright: ignore
+LoadPlan(Post, into=PostCard(1))  # type: ignore  # pyright: ignore
+LoadPlan(Post, into="PostCard")  # type: ignore  # pyright: ignore
+LoadPlan(Post, into=PostCard, only=[Post.id])  # type: ignore  # pyright: ignore
+LoadPlan(into=PostCard)  # type: ignore  # pyright: ignore
+POST_CARD.into = None  # type: ignore  # pyright: ignore
+count("Post.comments")  # type: ignore  # pyright: ignore
+exists()  # type: ignore  # pyright: ignore
+load(User.posts, int=PostCard)  # type: ignore  # pyright: ignore
 
 
 async def wrong(loader: Loader) -> None:
     name: str = await loader.fetch(AUTHOR, 1)  # type: ignore  # pyright: ignore
+    card: Post = await loader.fetch(POST_CARD, 1)  # type: ignore  # pyright: ignore
     await loader.fetch(User, 1)  # type: ignore  # pyright: ignore
-    print(name)
+    print(name, card)

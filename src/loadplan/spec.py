@@ -306,7 +306,7 @@ class LoadPlan(Generic[T]):
         self: "LoadPlan[Any]",
         entity: type[Any],
         *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
-        into: UnionType,
+        into: UnionType | type[Any],  # mypy takes ``A | B`` for either
         name: str | None = None,
     ) -> None: ...
     def __init__(

@@ -55,7 +55,8 @@ def read_class(annotation: Any) -> ViewClass:
             return read_dataclass(annotation, kind, fields)
     else:
         fields = _named_tuple_fields(kind, arguments)
-    return ViewClass(annotation, class_name(annotation), tuple(_as_taken(kind, list(fields))), kind)
+    build: Any = get_origin(annotation) or annotation  # type checkers have narrowed kind to no constructor at all
+    return ViewClass(annotation, class_name(annotation), tuple(_as_taken(build, list(fields))), build)
 
 
 def _no_view(annotation: Any) -> Unreadable:
