@@ -406,8 +406,3 @@ def disagreeing_loads(name: str, at: At) -> Problem:
         at,
         hint="keep one load(...), or tell them apart by into= if two fields read it.",
     )
-
-
-def schema_beyond_plan(field: str, detail: str, hint: str, at: At) -> Problem:
-    """Something of a response model that a plan of entities cannot provide."""
-    return Problem("LP311", f"'{field}' cannot be provided by a plan", at, detail=detail, hint=hint)
