@@ -1,6 +1,5 @@
 """Values of every type are the same at every place of a view, in one statement and by level, as SQLAlchemy has them."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -28,11 +27,11 @@ async def _fill(engine: AsyncEngine, shelf: Shelf, kind: Kind) -> dict[int, Any]
 
 
 @pytest.fixture
-async def postgres_types(postgres: AsyncEngine) -> AsyncIterator[AsyncEngine]:
+async def postgres_types(postgres: AsyncEngine) -> AsyncEngine:
     """PostgreSQL with a schema for types."""
     async with postgres.begin() as connection:
         await connection.execute(text("CREATE SCHEMA IF NOT EXISTS views_types"))
-    yield postgres
+    return postgres
 
 
 async def _has(engine: AsyncEngine, extension: str) -> bool:
