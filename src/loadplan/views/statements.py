@@ -82,6 +82,9 @@ class StatementBuilder:
             self._prepare(edge)
         if not self.columns(root):  # the first column says whose statement it is
             self._key(root)
+        for edge in edges_below(root):
+            if self._chosen[edge].way is Way.NESTED and not self.columns(edge.target):  # a row of nothing is no row
+                self._key(edge.target)
 
     # --- columns that nobody reads into a field -------------------------------------------------------------------
 
