@@ -440,6 +440,12 @@ def test_objects_leave_a_session_whose_result_goes_on(database: Engine) -> None:
             assert all(each in session for each in part)
 
 
+def test_overlaps_are_kept_where_they_are_looked_for() -> None:
+    """``_overlaps`` tells whether the argument was given."""
+    assert not internals.is_told_to_overlap(Tree.leaves.property)
+    assert internals.is_told_to_overlap(relationship(overlaps="leaves,tree"))  # type: ignore[arg-type]
+
+
 def test_every_name_of_the_module_is_tested_here() -> None:
     """A new dependency on something undocumented brings its test along."""
     functions = {

@@ -56,15 +56,42 @@ FLOW = [
     "schemas",
     "roots",
     "explain",
+    "dialects",
+    "pictures.boxes",
+    "pictures.mermaid",
+    "pictures.svg",
+    "pictures",
     "session",
     "paging",
     "loader",
+    "targets",
+    "audit.findings",
+    "audit.settings",
+    "audit.expiring",
+    "audit.pairs",
+    "audit.keys",
+    "audit",
+    "recording",
+    "pytest_plugin",
+    "commands",
+    "cli",
+    "__main__",
     "loadplan",
 ]
 
-#: Imports inside a function. ``LoadPlan`` checks itself and hands out statements: methods of the declaration that
-#: need what stands below it.
-INSIDE_FUNCTIONS = {("spec", "plans"), ("spec", "schemas"), ("spec", "entities.options")}
+#: Imports inside a function, or for type checkers alone. ``LoadPlan`` checks and explains itself and hands out
+#: statements: methods of the declaration that need what stands below it. An explanation draws itself, and the command
+#: line looks whether its extra is there.
+INSIDE_FUNCTIONS = {
+    ("spec", "plans"),
+    ("spec", "schemas"),
+    ("spec", "entities.options"),
+    ("spec", "explain"),
+    ("spec", "dialects"),
+    ("explain", "pictures.mermaid"),
+    ("explain", "pictures.svg"),
+    ("cli", "commands"),
+}
 
 
 def modules() -> dict[str, Path]:
@@ -78,12 +105,13 @@ def modules() -> dict[str, Path]:
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Yield (module of ours, whether inside a function) for each import of a file."""
+    """Yield (module of ours, whether inside a function or for type checkers) for each import of a file."""
     tree = ast.parse(path.read_text())
     inside = {
         id(node)
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        or (isinstance(function, ast.If) and ast.unparse(function.test) == "TYPE_CHECKING")
         for node in ast.walk(function)
     }
     known = modules()

@@ -84,6 +84,18 @@ class Explanation:
             lines += ["", f"-- {number}. {statement.edge}", statement.sql]
         return "\n".join(lines)
 
+    def to_mermaid(self) -> str:
+        """Return the graph as a Mermaid flowchart: a box an entity, an arrow a relationship, a colour a statement."""
+        from loadplan.pictures.mermaid import to_mermaid
+
+        return to_mermaid(self)
+
+    def to_svg(self) -> str:
+        """Return the graph as an SVG picture with a legend of its statements, for light and for dark pages."""
+        from loadplan.pictures.svg import to_svg
+
+        return to_svg(self)
+
 
 def explain_plan(compiled: Compiled[Any]) -> Explanation:
     """Return the explanation of a compiled plan of either kind. Pure."""

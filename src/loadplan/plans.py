@@ -36,6 +36,8 @@ def check_early(plan: LoadPlan[Any]) -> None:
     Raises:
         PlanError: with every problem that can be known.
     """
+    if not readiness.checks_early.get():
+        return
     if readiness.can_configure(plan.entity):
         resolve_plan(plan)
     elif found := list(form_problems(plan)):

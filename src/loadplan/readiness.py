@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextvars import ContextVar
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -9,6 +10,10 @@ from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
 from loadplan.mapping import mapper_of
 from loadplan.sqlalchemy_internals import declared_arguments
+
+#: Whether plans are checked where they are written. ``loadplan check`` turns it off while it imports a package: the
+#: first wrong plan of a module would hide the other ones.
+checks_early: ContextVar[bool] = ContextVar("checks_early", default=True)
 
 
 def can_configure(entity: object) -> bool:

@@ -6,14 +6,30 @@ itself as soon as the mappers it speaks of can be configured.
 
 from collections.abc import Collection, Mapping, Sequence
 from types import UnionType
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 import attrs
-from sqlalchemy import ClauseElement, ColumnExpressionArgument, Select
+from sqlalchemy import ClauseElement, ColumnExpressionArgument, Dialect, Engine, Select
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Mapper, QueryableAttribute
 from sqlalchemy.sql.base import ExecutableOption
 
 from loadplan.code import call_source
+
+if TYPE_CHECKING:
+    from loadplan.explain import Explanation
 
 StrategyName: TypeAlias = Literal["joined", "inner", "selectin", "subquery"]
 """What ``strategy=`` takes: a LEFT OUTER JOIN, an INNER JOIN, a statement by keys, a statement by subquery."""
@@ -365,6 +381,20 @@ class LoadPlan(Generic[T]):
         from loadplan.entities.options import plan_options
 
         return plan_options(self)
+
+    def explain(self, dialect: str | Dialect | Engine | AsyncEngine) -> "Explanation":
+        """Return how the plan is loaded: tree, strategies with their reasons, every statement. Opens no connection.
+
+        Args:
+            dialect: the kind of database, as ``"postgresql"``; or a SQLAlchemy dialect, or an engine.
+
+        Raises:
+            PlanError: the plan does not resolve.
+            ValueError: SQLAlchemy knows no dialect of that name.
+        """
+        from loadplan.dialects import explain_for
+
+        return explain_for(self, dialect)
 
 
 Below: TypeAlias = Load[Any] | On[Any] | LoadPlan[Any]

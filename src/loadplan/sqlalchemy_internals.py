@@ -239,6 +239,14 @@ def keyed_by(relationship: RelationshipProperty[Any]) -> tuple[str, ...] | None:
     return None
 
 
+def is_told_to_overlap(relationship: RelationshipProperty[Any]) -> bool:
+    """Tell whether ``overlaps=`` silences the warning that another relationship writes the same columns.
+
+    SQLAlchemy keeps the argument in ``RelationshipProperty._overlaps``, and nowhere else.
+    """
+    return bool(relationship._overlaps)
+
+
 def declared_arguments(relationship: RelationshipProperty[Any]) -> Iterator[Any]:
     """Yield what ``relationship(...)`` was called with and evaluates later: names, expressions in strings, lambdas.
 

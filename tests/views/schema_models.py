@@ -26,7 +26,7 @@ class Writer(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     first: Mapped[str]
     last: Mapped[str]
-    secret: Mapped[str]
+    diary: Mapped[str]
     country_id: Mapped[int | None] = mapped_column(ForeignKey("sch_countries.id"))
     country: Mapped[Country | None] = relationship()
     articles: Mapped[list["Article"]] = relationship(back_populates="writer", order_by="Article.id")
@@ -143,8 +143,8 @@ class MediaOut(Out):
 def rows() -> list[Base]:
     """Writers 1 and 2, articles 11 to 13, a tree of sections 21 > 22 > 23, media on article 11."""
     sea = Country(id=1, name="Sealand", anthem="...")
-    ann = Writer(id=1, first="Ann", last="Ash", secret="x", country=sea)
-    ben = Writer(id=2, first="Ben", last="Box", secret="y")
+    ann = Writer(id=1, first="Ann", last="Ash", diary="x", country=sea)
+    ben = Writer(id=2, first="Ben", last="Box", diary="y")
     articles = [Article(id=11 + at, title=f"title {at}", body=f"body {at}", writer=ann) for at in (0, 1)]
     low = Section(id=23, title="low", articles=list(articles))
     top = Section(id=21, title="top", children=[Section(id=22, title="middle", children=[low])])

@@ -63,7 +63,7 @@ async def test_nothing_else_is_loaded(magazine: AsyncEngine) -> None:
     with pytest.raises(NotLoaded):
         _ = article.body
     with pytest.raises(NotLoaded):
-        _ = article.writer.secret
+        _ = article.writer.diary
 
 
 def test_it_is_a_plan_like_any_other() -> None:
@@ -204,7 +204,7 @@ def test_all_that_the_entity_lacks_is_told_at_once() -> None:
         "LP303: 'Writer' has no 'lastt' for 'WriterWrong.lastt'\n"
         "  at: Wrong > writer > lastt\n"
         "  hint: did you mean 'last'? Attributes of Writer: articles, country, country_id, first, full, id, last, "
-        "secret.",
+        "diary.",
     ]
 
 

@@ -1,0 +1,5 @@
+"""``python -m loadplan``."""
+
+from loadplan.cli import main
+
+main()

@@ -1,0 +1,217 @@
+"""What ``loadplan explain``, ``check`` and ``audit`` do. None of them opens a database."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, NoReturn
+
+import attrs
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.syntax import Syntax
+
+from loadplan.audit import Audit, audit
+from loadplan.dialects import dialect_of
+from loadplan.errors import PlanError, did_you_mean
+from loadplan.explain import Explanation
+from loadplan.plans import resolve_plan
+from loadplan.readiness import checks_early
+from loadplan.spec import LoadPlan
+from loadplan.targets import BrokenModule, TargetError, import_by_name, import_target, modules_below, plans_in
+
+app = typer.Typer(
+    help="Tools for plans and mappings. No command opens a database.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+class Exit(IntEnum):
+    """What the command returns to the shell."""
+
+    PROBLEMS = 1
+    USAGE = 2
+
+
+@app.callback()
+def start() -> None:
+    """Make the current folder importable, as ``python -m`` does."""
+    if sys.path[:1] != [""] and sys.path[:1] != [str(Path.cwd())]:
+        sys.path.insert(0, str(Path.cwd()))
+
+
+@app.command()
+def explain(
+    target: Annotated[str, typer.Argument(help="A plan, as package.plans:USER_PAGE.")],
+    dialect: Annotated[str, typer.Option(help="The kind of database: postgresql, sqlite, mysql, ...")] = "postgresql",
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the graph as a Mermaid flowchart.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Write the graph as a picture to this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the explanation as JSON.")] = False,
+) -> None:
+    """Show how a plan is loaded: tree, strategies with their reasons, every statement."""
+    if sum((mermaid, svg is not None, as_json)) > 1:
+        _stop("--mermaid, --svg and --json exclude each other", Exit.USAGE)
+    with _usage_errors():
+        plan = _plan(target)
+    try:
+        database = dialect_of(dialect)
+    except ValueError as error:
+        _stop(str(error), Exit.USAGE)
+    try:
+        explanation = plan.explain(database)
+    except PlanError as error:
+        _stop(str(error), Exit.PROBLEMS)
+    if mermaid:
+        typer.echo(explanation.to_mermaid(), nl=False)
+    elif as_json:
+        typer.echo(json.dumps(attrs.asdict(explanation), indent=2, ensure_ascii=False))
+    elif svg is not None:
+        _write(svg, explanation.to_svg())
+    else:
+        _print_explanation(explanation)
+
+
+@app.command()
+def check(
+    package: Annotated[str, typer.Argument(help="A module, or a package with all its submodules.")],
+) -> None:
+    """Import a package, and resolve every plan that its modules hold."""
+    modules: list[ModuleType] = []
+    problems: list[str] = []
+    token = checks_early.set(False)
+    try:
+        with _usage_errors():
+            for each in modules_below(import_by_name(package)):
+                if isinstance(each, BrokenModule):
+                    problems.append(_not_imported(each))
+                else:
+                    modules.append(each)
+    finally:
+        checks_early.reset(token)
+    found = plans_in(modules)
+    for plan in found:
+        try:
+            resolve_plan(plan.plan)
+        except PlanError as error:
+            problems += [f"{plan.where}\n{problem.render()}" for problem in error.problems]
+    if problems:
+        typer.echo("\n\n".join(problems))
+        count = _count(len(problems), "problem")
+        _stop(f"\n{count} in {_count(len(found), 'plan')} of {_count(len(modules), 'module')}", Exit.PROBLEMS)
+    if not found:
+        _stop(f"no plan is among the names of '{package}' ({_count(len(modules), 'module')})", Exit.USAGE)
+    typer.echo(f"{_count(len(found), 'plan')} of {_count(len(modules), 'module')}: all of them resolve")
+
+
+@app.command(name="audit")
+def audit_command(
+    targets: Annotated[
+        list[str],
+        typer.Argument(help="A base, registry, MetaData, mapped class or module, as package.models:Base."),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Say what a mapping does under asyncio: every relationship, key, late value and session factory."""
+    with _usage_errors():
+        try:
+            found = audit(*targets)
+        except PlanError as error:
+            _stop(str(error), Exit.PROBLEMS)
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=2, ensure_ascii=False))
+    else:
+        _print_audit(found)
+    if found.risks:
+        raise typer.Exit(Exit.PROBLEMS)
+
+
+def _plan(target: str) -> LoadPlan[object]:
+    """Return the plan that a name leads to, unresolved: its problems are told apart from those of the name.
+
+    Raises:
+        TargetError: there is none.
+    """
+    token = checks_early.set(False)
+    try:
+        found = import_target(target)
+    finally:
+        checks_early.reset(token)
+    if isinstance(found, ModuleType):
+        names = [each.where.partition(":")[2] for each in plans_in([found])]
+        hint = f"write {target.rstrip(':')}:{names[0] if names else 'NAME'}. {did_you_mean('', names, 'Plans')}"
+        raise TargetError(f"'{target}' is a module\n  hint: {hint}")
+    if not isinstance(found, LoadPlan):
+        module = import_by_name(target.partition(":")[0])
+        names = [each.where.partition(":")[2] for each in plans_in([module])]
+        hint = did_you_mean(target.partition(":")[2], names, f"Plans of {module.__name__}")
+        kind = "class" if isinstance(found, type) else type(found).__name__
+        raise TargetError(f"'{target}' is no plan but a {kind}\n  hint: {hint}")
+    return found
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    """Turn an error in what was typed into its text and exit status 2."""
+    try:
+        yield
+    except TargetError as error:
+        _stop(str(error), Exit.USAGE)
+
+
+def _stop(message: str, status: Exit) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(status)
+
+
+def _not_imported(module: BrokenModule) -> str:
+    return f"{module.name}\ncannot be imported: {type(module.error).__name__}: {module.error}"
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        _stop(f"cannot write '{path}': {error.strerror}", Exit.USAGE)
+    typer.echo(f"wrote {path}")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
+# --- on a terminal --------------------------------------------------------------------------------------------------
+
+_SEVERITIES = {"risk:": "bold red", "cost:": "bold yellow", "note:": "bold blue"}
+
+
+def _print_explanation(explanation: Explanation) -> None:
+    """Print the text; on a terminal SQL is coloured and the reasons step back."""
+    console = Console()
+    if not console.is_terminal:
+        typer.echo(str(explanation))
+        return
+    tree, *statements = str(explanation).split("\n\n-- ")
+    for index, line in enumerate(tree.splitlines()):
+        is_reason = index > 0 and "─ " not in line
+        console.print(line, style="dim" if is_reason else None, markup=False, highlight=False, soft_wrap=True)
+    for statement in statements:
+        title, _, sql = statement.partition("\n")
+        console.print(f"\n[bold]-- {escape(title)}[/]", highlight=False)
+        console.print(Syntax(sql, "sql", theme="ansi_dark", background_color="default", word_wrap=True))
+
+
+def _print_audit(found: Audit) -> None:
+    """Print the text; on a terminal with the severities in colour."""
+    console = Console()
+    if not console.is_terminal:
+        typer.echo(str(found))
+        return
+    for line in str(found).splitlines():
+        style = _SEVERITIES.get(line.partition(" ")[0])
+        console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)

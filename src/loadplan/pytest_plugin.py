@@ -1,0 +1,77 @@
+"""For tests: what a plan costs, without a database; and the SQL that ran, with the lines that it came from.
+
+pytest finds the fixture ``statements`` by itself; it is in ``pytest_loadplan``, which imports nothing of loadplan until
+a test uses it.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Dialect, Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import QueryableAttribute
+
+from loadplan.errors import did_you_mean, one_of
+from loadplan.explain import ExplainedEdge, Explanation
+from loadplan.recording import Repetition, Statement, Statements, record_statements
+from loadplan.spec import LoadPlan, StrategyName
+from loadplan.tree import Strategy
+
+__all__ = ["Repetition", "Statement", "Statements", "assert_plan", "record_statements"]
+
+
+def assert_plan(
+    plan: LoadPlan[Any],
+    statements: int | None = None,
+    dialect: str | Dialect | Engine | AsyncEngine = "postgresql",
+    strategies: Mapping[QueryableAttribute[Any] | str, StrategyName] | None = None,
+) -> None:
+    """Fail unless a plan resolves and is loaded as expected. Needs no database and no driver.
+
+    Args:
+        plan: to look at.
+        statements: that a fetch by primary key takes, for up to 500 parents an edge; None for any number.
+        dialect: the kind of database.
+        strategies: the strategy of relationships, as ``{Post.tags: "selectin"}`` or ``{"Post.tags": "selectin"}``; of
+            all places where the plan loads the relationship.
+
+    Raises:
+        AssertionError: it is not; the message ends with the explained plan.
+        PlanError: the plan does not resolve.
+        ValueError: a strategy or a dialect of that name does not exist.
+    """
+    __tracebackhide__ = True
+    explanation = plan.explain(dialect)
+    found = list(_differences(explanation, statements, strategies or {}))
+    if found:
+        tree = str(explanation).partition("\n\n-- ")[0]
+        raise AssertionError(
+            "\n".join([f"plan '{plan.label}' is loaded otherwise:", *(f"  {each}" for each in found), "", tree])
+        )
+
+
+def _differences(
+    explanation: Explanation,
+    statements: int | None,
+    strategies: Mapping[QueryableAttribute[Any] | str, StrategyName],
+) -> Iterator[str]:
+    if statements is not None and explanation.statements != statements:
+        yield f"{explanation.statements} statement{'s' * (explanation.statements != 1)} instead of {statements}"
+    edges = list(_all_edges(explanation.edges))
+    for relationship, strategy in strategies.items():
+        name = relationship if isinstance(relationship, str) else f"{relationship.class_.__name__}.{relationship.key}"
+        if strategy not in {each.value for each in Strategy}:
+            raise ValueError(f"there is no strategy {strategy!r}: {one_of([each.value for each in Strategy])}")
+        here = [edge for edge in edges if edge.name == name]
+        if not here:
+            yield f"it does not load '{name}': {did_you_mean(name, {edge.name for edge in edges}, 'It loads')}"
+        wanted = Strategy(strategy).title
+        for edge in here:
+            if edge.strategy != wanted:
+                yield f"'{name}' by {edge.strategy} instead of {wanted}: {edge.reason}"
+
+
+def _all_edges(edges: tuple[ExplainedEdge, ...]) -> Iterator[ExplainedEdge]:
+    for edge in edges:
+        yield edge
+        yield from _all_edges(edge.edges)
