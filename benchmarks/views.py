@@ -29,6 +29,7 @@ from typing import Any
 import attrs
 from measure import Rounds, database, environment, milliseconds, peak, spread, time_rounds
 from relay import Relay, relay
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -40,7 +41,7 @@ from loadplan import Loader
 
 CASES = (blog.CASE, world.CASE, orders.CASE, wide.CASE)
 
-SECONDS = 8.0  # that a round should not go beyond
+SECONDS = 5.0  # that a round should not go beyond
 TARGET = 1.3  # of loadplan's time in units of the limit
 FACTOR = 4.0  # by which loadplan should be faster than mapped objects, where the limit is
 DELAY = 0.0005  # seconds that the relay takes in each direction
@@ -132,7 +133,7 @@ async def time_case(case: Case, roots: int, pool: Any, engine: AsyncEngine, roun
     await compare(case, ways)
     seconds = sum((await time_rounds(ways, 1, 1))[0])
     calls = max(1, min(calls, int(SECONDS / seconds)))
-    await time_rounds(ways, 1, min(calls, 10))  # PostgreSQL plans a prepared statement anew five times
+    await time_rounds(ways, 1, min(calls, 6))  # PostgreSQL plans a prepared statement anew five times
     medians = await time_rounds(ways, rounds, calls)
     statements = Loader(engine).explain(case.plan, roots=roots).statements
     return Timing(case.name, roots, statements, medians)
@@ -154,7 +155,8 @@ async def count_trips(case: Case, roots: int, through: Relay, calls: int) -> Tri
             before = await through.trips()
             await way()
             trips.append(await through.trips() - before)
-        medians = await time_rounds(ways, 1, calls)
+        seconds = sum((await time_rounds(ways, 1, 1))[0])
+        medians = await time_rounds(ways, 1, max(1, min(calls, int(SECONDS / seconds))))
         return Trip(case.name, roots, trips, medians[0])
     finally:
         await pool.close()
@@ -191,33 +193,37 @@ async def memory_of(engine: AsyncEngine, way: str, roots: int) -> Memory:
 
 
 def time_table(timings: Sequence[Timing]) -> Table:
-    """Return what the ways take, and how they compare."""
-    table = Table(title="Median milliseconds, and ratios: median (range of the rounds)", title_justify="left")
-    for name in ("graph", "roots", "SQL", *(way.replace(", ", "\n") for way in WAYS)):
-        table.add_column(name, justify="left" if name == "graph" else "right", no_wrap=True)
-    for name in ("loadplan /\nlimit", "options /\nloadplan", "options /\nlimit", f"≤ {TARGET},\n≥ {FACTOR:.0f}"):
-        table.add_column(name, justify="right", no_wrap=True)
+    """Return what the ways take."""
+    table = make_table("Median milliseconds; SQL: statements of loadplan", "graph", "roots", "SQL", *WAYS)
     for each in timings:
-        ratios = (
-            each.ratios(LOADPLAN, each.limit),
-            each.ratios(OPTIONS, LOADPLAN),
-            each.ratios(OPTIONS, each.limit),
-        )
-        table.add_row(
-            each.case,
-            f"{each.roots:,}",
-            str(each.statements),
-            *(f"{found:.2f}" for found in milliseconds(each.medians)),
-            *map(spread, ratios),
-            each.verdict,
-        )
+        times = (f"{found:,.2f}" if found < 100 else f"{found:,.0f}" for found in milliseconds(each.medians))
+        table.add_row(each.case, f"{each.roots:,}", str(each.statements), *times)
+    return table
+
+
+def ratio_table(timings: Sequence[Timing]) -> Table:
+    """Return how the ways compare."""
+    names = ("loadplan / limit", "options / loadplan", "options / limit", f"at most {TARGET}, at least {FACTOR:.0f}")
+    table = make_table("Ratios: median (range of the rounds)", "graph", "roots", *names)
+    for each in timings:
+        pairs = ((LOADPLAN, each.limit), (OPTIONS, LOADPLAN), (OPTIONS, each.limit))
+        ratios = (spread(each.ratios(*pair)) for pair in pairs)
+        table.add_row(each.case, f"{each.roots:,}", *ratios, each.verdict)
+    return table
+
+
+def make_table(title: str, *names: str) -> Table:
+    """Return an empty table, its first column to the left and the others to the right."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for name in names:
+        table.add_column(name, justify="left" if name == names[0] else "right", no_wrap=True)
     return table
 
 
 def trip_table(trips: Sequence[Trip]) -> Table:
     """Return the round trips."""
     title = f"Round trips, and milliseconds with {DELAY * 1e3} ms of delay in each direction"
-    table = Table("graph", "roots", *WAYS, title=title, title_justify="left")
+    table = make_table(title, "graph", "roots", *WAYS)
     for each in trips:
         cells = [f"{count}, {seconds * 1e3:.1f} ms" for count, seconds in zip(each.trips, each.seconds, strict=True)]
         table.add_row(each.case, f"{each.roots:,}", *cells)
@@ -226,16 +232,21 @@ def trip_table(trips: Sequence[Trip]) -> Table:
 
 def memory_table(memories: Sequence[Memory], roots: int) -> Table:
     """Return the peaks of memory."""
-    title = f"Peak of the resident set, {roots:,} posts held, each way in a process of its own: megabytes"
-    table = Table("result", "before", "peak", "more", title=title, title_justify="left")
+    title = f"Peak of the resident set in megabytes, {roots:,} posts held"
+    table = make_table(title, "result", "before", "peak", "more")
     for each in memories:
         table.add_row(each.way, f"{each.floor:.0f}", f"{each.peak:.0f}", f"{each.peak - each.floor:.0f}")
     return table
 
 
+def numbers_of_roots(case: Case, size: int) -> list[int]:
+    """Return the numbers of roots to ask for; those beyond ``size`` become that."""
+    return sorted({min(each, size) for each in case.roots})
+
+
 async def main(size: int, rounds: int, calls: int, only: Sequence[str]) -> None:
     """Print what is compared with what, then the three tables."""
-    console = Console(width=max(Console().width, 150))
+    console = Console(width=max(Console().width, 120))
     cases = [case for case in CASES if case.name in only]
     async with database("benchmarks") as engine:
         for case in cases:
@@ -246,14 +257,15 @@ async def main(size: int, rounds: int, calls: int, only: Sequence[str]) -> None:
         timings = []
         started = time.perf_counter()
         for case in cases:
-            for roots in case.roots:
-                if roots <= size:
-                    timings.append(await time_case(case, roots, pool, engine, rounds, calls))
-                    console.print(f"{case.name}, {roots:,} roots: {time.perf_counter() - started:.0f} s", style="dim")
+            for roots in numbers_of_roots(case, size):
+                timings.append(await time_case(case, roots, pool, engine, rounds, calls))
+                seconds = time.perf_counter() - started
+                console.print(f"{case.name}, {roots:,} roots: done after {seconds:.0f} s", style="dim")
         await pool.close()
-        console.print(time_table(timings))
+        console.print()
+        console.print(time_table(timings), ratio_table(timings), sep="\n")
         async with relay(engine.url, DELAY) as through:
-            asked = [(case, roots) for case in cases for roots in case.roots if roots <= min(size, 1_000)]
+            asked = [(case, roots) for case in cases for roots in numbers_of_roots(case, min(size, 1_000))]
             console.print(trip_table([await count_trips(case, roots, through, calls) for case, roots in asked]))
         if blog.CASE in cases:
             results = ("views", "entities of loadplan", "mapped objects")
@@ -276,6 +288,6 @@ if __name__ == "__main__":
     if options.memory:
         asyncio.run(measure_memory(options.url, options.memory, options.size))
     elif options.smoke:
-        asyncio.run(main(50, 1, 2, options.graphs))
+        asyncio.run(main(2, 1, 2, options.graphs))
     else:
         asyncio.run(main(options.size, options.rounds, options.calls, options.graphs))
