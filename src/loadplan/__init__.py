@@ -1,5 +1,6 @@
 """Declare the object graph a use case needs; fetch it complete, detached and typed from async SQLAlchemy 2."""
 
+from loadplan.analysis import Analysis, AnalyzedStatement, SequentialScan
 from loadplan.errors import (
     CursorError,
     IdentityError,
@@ -21,14 +22,18 @@ from loadplan.loader import Loader
 from loadplan.paging import Page
 from loadplan.sources import aggregate, count, exists, keep_default, source
 from loadplan.spec import Load, LoadPlan, On, load, on
+from loadplan.tally import FetchRecord
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Analysis",
+    "AnalyzedStatement",
     "CursorError",
     "ExplainedEdge",
     "ExplainedStatement",
     "Explanation",
+    "FetchRecord",
     "IdentityError",
     "Load",
     "LoadPlan",
@@ -45,6 +50,7 @@ __all__ = [
     "PlanError",
     "Problem",
     "RelatedNotFound",
+    "SequentialScan",
     "TooManyRows",
     "ViewError",
     "aggregate",
