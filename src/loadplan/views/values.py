@@ -64,7 +64,7 @@ class ValueResolver:
             self.found.append(problems.speaks_of_others(spot.name, step, place.mapper, tables, spot.at))
             return None
         column = expression_column(place, spot.field.name, step)
-        self.fits(column, spot, code_of(step))
+        self.fits(column, spot, step)
         return Read(column)
 
     def fits_composite(self, prop: CompositeProperty[Any], spot: Spot, what: str) -> None:
@@ -91,8 +91,8 @@ class ValueResolver:
         place.columns.append(column)
         return column
 
-    def fits(self, column: Column, spot: Spot, what: str) -> None:
-        """Check a column against an annotation."""
+    def fits(self, column: Column, spot: Spot, what: Any) -> None:
+        """Check a column against an annotation; ``what`` is the text or the declaration to call it by."""
         if spot.field.converts:
             return
         reason = misfit(column.type, spot.type.given, lenient=spot.field.lenient)
@@ -100,8 +100,8 @@ class ValueResolver:
             return
         held = python_type(column.type)
         right = None if held is None else spelled(held, optional=spot.type.optional)
-        shown = annotation_source(spot.type.given)
-        self.found.append(problems.wrong_type(spot.name, shown, what, reason, right, spot.at))
+        shown, named = annotation_source(spot.type.given), what if isinstance(what, str) else code_of(what)
+        self.found.append(problems.wrong_type(spot.name, shown, named, reason, right, spot.at))
 
     def fits_key(self, column: Column, spot: Spot, what: str) -> None:
         """Check the column that a dictionary is keyed by."""
@@ -139,7 +139,7 @@ class ValueResolver:
                 what = code_of(given)
                 self.found.append(problems.required_but_nullable(spot.name, what, reason, shown, spot.at))
         column = Column(spot.field.name, given.expression, kind.type)
-        self.fits(column, spot, code_of(given))
+        self.fits(column, spot, given)
         edge = self.edge(place, prop, target, spot, shape)
         edge.aggregation = kind
         place.edges.append(edge)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Generic, TypeVar, Union
 
 import attrs
 import pytest
-from sqlalchemy import bindparam, func
+from sqlalchemy import bindparam, distinct, func
 from staff_models import Chief, Person
 from views_models import Comment, Country, Post, Tag, User
 
@@ -45,6 +45,9 @@ PRINTED: dict[str, Any] = {
     "aggregate(Post.comments, func.max(Comment.score))": aggregate(Post.comments, func.max(Comment.score)),
     "aggregate(Post.comments, func.coalesce(func.sum(Comment.score), 0), where=Comment.score > 3)": aggregate(
         Post.comments, func.coalesce(func.sum(Comment.score), 0), where=Comment.score > 3
+    ),
+    "aggregate(Post.comments, func.count(distinct(Comment.author_id)))": aggregate(
+        Post.comments, func.count(distinct(Comment.author_id))
     ),
     "source(Post.author, User.country, Country.name)": source(Post.author, User.country, Country.name),
     "source(Post.author, count(User.posts))": source(Post.author, count(User.posts)),
