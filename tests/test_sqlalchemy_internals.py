@@ -446,23 +446,6 @@ def test_overlaps_are_kept_where_they_are_looked_for() -> None:
     assert internals.is_told_to_overlap(relationship(overlaps="leaves,tree"))  # type: ignore[arg-type]
 
 
-def test_expressions_have_a_shape_and_values() -> None:
-    """``_generate_cache_key`` gives a key that differs where the SQL does, and the literal values apart from it."""
-    one, two, other = (internals.shape_of(each) for each in (Tree.id > 1, Tree.id > 2, Tree.id < 1))
-    assert one is not None
-    assert two is not None
-    assert other is not None
-    assert one[0] == two[0] != other[0]
-    assert [[each.value for each in found[1]] for found in (one, two, other)] == [[1], [2], [1]]
-
-
-def test_rows_of_the_driver(database: Engine) -> None:
-    """``CursorResult.cursor`` is the cursor, whose rows have no ``Row`` around them."""
-    with database.connect() as connection:
-        rows = internals.driver_rows(connection.execute(select(Tree.id).order_by(Tree.id).limit(2)))
-    assert [type(row) for row in rows] == [tuple, tuple]
-
-
 def test_every_name_of_the_module_is_tested_here() -> None:
     """A new dependency on something undocumented brings its test along."""
     functions = {
