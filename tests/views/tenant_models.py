@@ -1,7 +1,7 @@
 """Documents of several tenants whose rows refer to each other without regard to that, and views that reach all of them.
 
-No table has a foreign key to another class in the database, so that rows of other tenants can be deleted: what a fetch brings then is
-what it must bring under any filter.
+No table has a foreign key to another class in the database, so that rows of other tenants can be deleted: what a fetch
+brings then is what it must bring under any filter.
 """
 
 import random
