@@ -338,7 +338,9 @@ def _without_entities(state: ORMExecuteState) -> Any:
     if not state.is_select:
         return None
     connection = state.session.connection(bind_arguments=state.bind_arguments)
-    return connection.execute(state.statement, state.parameters or {}, execution_options=state.execution_options)
+    # what listeners added is in the local options alone, a schema_translate_map among them
+    options = {**state.execution_options, **state.local_execution_options}
+    return connection.execute(state.statement, state.parameters or {}, execution_options=options)
 
 
 def _processed(values: Sequence[Any], kinds: Sequence[Any], dialect: Dialect) -> tuple[Any, ...]:
