@@ -1,5 +1,6 @@
 """A database for the atlas, on the embedded server that all tests share."""
 
+import uuid
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,15 +11,19 @@ from embedded_postgres import start
 
 
 @pytest.fixture(scope="session")
-async def atlas_url() -> URL:
-    """Make an empty database of the atlas tests' own."""
+async def atlas_url() -> AsyncIterator[URL]:
+    """Make an empty database of the atlas tests' own; each process that runs tests has another."""
     server = start("tests")
+    name = f"loadplan_atlas_{uuid.uuid4().hex[:12]}"
     admin = create_async_engine(server, isolation_level="AUTOCOMMIT")
     async with admin.connect() as connection:
-        await connection.execute(text("DROP DATABASE IF EXISTS atlas_tests WITH (FORCE)"))
-        await connection.execute(text("CREATE DATABASE atlas_tests"))
-    await admin.dispose()
-    return server.set(database="atlas_tests")
+        await connection.execute(text(f"CREATE DATABASE {name}"))
+    try:
+        yield server.set(database=name)
+    finally:
+        async with admin.connect() as connection:
+            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        await admin.dispose()
 
 
 @pytest.fixture
