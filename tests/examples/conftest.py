@@ -2,11 +2,17 @@
 
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from web_atlas import API_KEYS, WORLD, key
+from web_server import served
 
+from atlas.database import ensure_atlas
 from embedded_postgres import start
+from fastapi_atlas.app import create_app
+from fastapi_atlas.service import Settings
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +32,31 @@ async def atlas_engine(atlas_url: URL) -> AsyncIterator[AsyncEngine]:
     engine = create_async_engine(atlas_url)
     yield engine
     await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+async def web_url(postgres_url: URL) -> URL:
+    """A database with the atlas in it, which the tests of the web examples read."""
+    engine = create_async_engine(postgres_url)
+    await ensure_atlas(engine)
+    await engine.dispose()
+    return postgres_url
+
+
+@pytest.fixture(scope="session")
+def web_settings(web_url: URL) -> Settings:
+    return Settings(web_url, cursor_key=b"secret", api_keys=API_KEYS, pool_size=3, max_rows=2_000)
+
+
+@pytest.fixture(scope="session")
+async def web_base(web_settings: Settings) -> AsyncIterator[str]:
+    """The application on FastAPI, served; its URL."""
+    async with served(create_app(web_settings)) as base:
+        yield base
+
+
+@pytest.fixture
+async def client(web_base: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that may see everything."""
+    async with httpx.AsyncClient(base_url=web_base, headers=key(WORLD), timeout=30) as client:
+        yield client
