@@ -57,16 +57,16 @@ class Countries:
         """Return one with all that belongs to it."""
         return await self.loader.fetch(plans.COUNTRY, iso)
 
-    async def cities(self, iso: str, least: int) -> CountryCities:
-        """Return one with its cities of so many people at least."""
-        return await self.loader.fetch(plans.COUNTRY_CITIES, iso, params={"least": least})
-
 
 @attrs.frozen
 class Cities:
-    """The cities."""
+    """The cities: there are so many of them that the loader should have a bound."""
 
     loader: Loader
+
+    async def of(self, iso: str, least: int) -> CountryCities:
+        """Return a country with its cities of so many people at least."""
+        return await self.loader.fetch(plans.COUNTRY_CITIES, iso, params={"least": least})
 
     async def many(self, ids: Sequence[int]) -> list[City]:
         """Return cities in the order of their ids, which all must be there."""

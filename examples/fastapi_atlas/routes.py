@@ -58,7 +58,7 @@ def countries(allowed: Allowed) -> Countries:
 
 def cities(allowed: Allowed) -> Cities:
     """Return the cities that the request may see."""
-    return Cities(allowed.loader)
+    return Cities(allowed.bounded)
 
 
 def capitals(allowed: Allowed) -> Capitals:
@@ -109,10 +109,10 @@ async def show_country(iso: str, found: Annotated[Countries, Depends(countries)]
 
 @router.get("/countries/{iso}/cities")
 async def show_cities(
-    iso: str, found: Annotated[Countries, Depends(countries)], least: int = 1_000_000
+    iso: str, found: Annotated[Cities, Depends(cities)], least: int = 1_000_000
 ) -> CountryCities:
     """A view with a parameter in its plan. With too small a ``least`` it is too large an answer."""
-    return await found.cities(iso, least)
+    return await found.of(iso, least)
 
 
 @router.put("/countries/{iso}/capital")

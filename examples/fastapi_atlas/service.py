@@ -22,7 +22,7 @@ class Settings:
         cursor_key: secret that page cursors are signed with; the same in all processes of the service.
         api_keys: what each key may see, as codes of continents.
         pool_size: connections at most.
-        max_rows: of one answer; an export has no such bound, but one for each batch.
+        max_rows: of one answer, where the request decides how much comes; of an export, for each batch.
         plans: to be checked at start-up.
     """
 
@@ -41,10 +41,13 @@ class Access:
     Attributes:
         sessions: for writing; they see the region alone.
         loader: for reading; it is shared by all requests of the region.
+        bounded: the same with ``max_rows``, where the request decides how much comes. Rows are counted as they come,
+            so its views take a statement for each level, never one for all.
     """
 
     sessions: async_sessionmaker[AsyncSession]
     loader: Loader
+    bounded: Loader
 
 
 @attrs.frozen(eq=False)
@@ -77,4 +80,8 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
 
 def _access(settings: Settings, engine: AsyncEngine, region: Region) -> Access:
     sessions = region_sessions(engine, region)
-    return Access(sessions, Loader(sessions, max_rows=settings.max_rows, cursor_key=settings.cursor_key))
+    return Access(
+        sessions,
+        loader=Loader(sessions, cursor_key=settings.cursor_key),
+        bounded=Loader(sessions, max_rows=settings.max_rows),
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import uvicorn
 
 
-class StartupFailed(Exception):
+class StartupError(Exception):
     """The application did not come up."""
 
 
@@ -25,7 +25,7 @@ class _Server(uvicorn.Server):
             await super().startup(sockets)
         except SystemExit as error:  # in a task it would end the whole loop
             self.should_exit = True
-            self.ready.set_exception(StartupFailed(str(error)))
+            self.ready.set_exception(StartupError(str(error)))
         else:
             self.ready.set_result(None)
 
@@ -35,13 +35,19 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def served(app: Any) -> AsyncIterator[str]:
+async def served(app: Any, *, send_buffer: int | None = None) -> AsyncIterator[str]:
     """Serve an ASGI application on a free port of localhost while the block runs; gives its URL.
 
+    Args:
+        app: to be served.
+        send_buffer: bytes that the kernel holds for a client that does not read; None for its default.
+
     Raises:
-        StartupFailed: its lifespan raised.
+        StartupError: its lifespan raised.
     """
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        if send_buffer is not None:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         server = _Server(uvicorn.Config(app, lifespan="on", log_level="critical"))
         running = asyncio.create_task(server.serve([listening]))
         try:
