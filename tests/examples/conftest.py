@@ -55,7 +55,7 @@ async def web_base(web_settings: Settings) -> AsyncIterator[str]:
         yield base
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 async def client(web_base: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client that may see everything."""
     async with httpx.AsyncClient(base_url=web_base, headers=key(WORLD), timeout=30) as client:

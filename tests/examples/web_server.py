@@ -48,7 +48,7 @@ async def served(app: Any, *, send_buffer: int | None = None) -> AsyncIterator[s
     with socket.create_server(("127.0.0.1", 0)) as listening:
         if send_buffer is not None:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-        server = _Server(uvicorn.Config(app, lifespan="on", log_level="critical"))
+        server = _Server(uvicorn.Config(app, lifespan="on", log_level="error", log_config=None))
         running = asyncio.create_task(server.serve([listening]))
         try:
             await server.ready
