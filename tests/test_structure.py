@@ -31,6 +31,7 @@ FLOW = [
     "keys",
     "linked",
     "whole_tree",
+    "tally",
     "entities",
     "entities.options",
     "entities.first_rows",

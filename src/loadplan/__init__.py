@@ -21,6 +21,7 @@ from loadplan.loader import Loader
 from loadplan.paging import Page
 from loadplan.sources import aggregate, count, exists, keep_default, source
 from loadplan.spec import Load, LoadPlan, On, load, on
+from loadplan.tally import FetchRecord
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ __all__ = [
     "ExplainedEdge",
     "ExplainedStatement",
     "Explanation",
+    "FetchRecord",
     "IdentityError",
     "Load",
     "LoadPlan",

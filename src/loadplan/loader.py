@@ -15,6 +15,7 @@ from loadplan.plans import Compiled, compile_plan, resolve_plan
 from loadplan.roots import RootQuery, by_id, by_ids, locking, roots_by
 from loadplan.session import Bind, PrivateSession, private_session
 from loadplan.spec import Conditions, LoadPlan, Order, tuple_or_none
+from loadplan.tally import FetchRecord, Tally, told
 from loadplan.views.decoding import Undecodable
 
 T = TypeVar("T")
@@ -42,18 +43,28 @@ class Loader:
         max_rows: rows that one fetch may bring, over all its statements; a stream counts each batch.
         cursor_key: secret that signs the cursors of :meth:`fetch_page`. Without one a cursor is guarded against
             accidents, not against somebody who forges it.
+        on_fetch: called at the end of every fetch, page and stream, one that raised too, with a
+            :class:`loadplan.FetchRecord`. It runs in the event loop and must not wait; what it raises is logged. The
+            logger ``loadplan`` says the same at DEBUG.
 
     Raises:
         LoaderError: LP408, ``bind`` is none of these.
     """
 
     def __init__(
-        self, bind: Bind, *, snapshot: bool = True, max_rows: int | None = None, cursor_key: bytes = b""
+        self,
+        bind: Bind,
+        *,
+        snapshot: bool = True,
+        max_rows: int | None = None,
+        cursor_key: bytes = b"",
+        on_fetch: Callable[[FetchRecord], object] | None = None,
     ) -> None:
         self._bind = bind
         self._snapshot = snapshot
         self._max_rows = max_rows
         self._cursor_key = cursor_key
+        self._on_fetch = on_fetch
         private_session(bind, snapshot=snapshot)  # refuses a wrong bind here, not at the first fetch
 
     def __repr__(self) -> str:
@@ -98,11 +109,11 @@ class Loader:
     ) -> T | None:
         """Return the graph of one root by primary key, or None if there is no such row. See :meth:`fetch`."""
 
-        def prepare(compiled: Compiled[T]) -> Work[list[T]]:
+        def prepare(compiled: Compiled[T], tally: Tally) -> Work[list[T]]:
             one = by_id(compiled)
             bound = {**one.parameters(params), **one.bind(id)}
             graph = one.graph.narrowed(locking(plan, for_update)) if _locks(for_update) else one.graph
-            return lambda session: graph.run(session, [bound], self._max_rows)
+            return lambda session: graph.run(session, [bound], tally)
 
         found = await self._run(plan, prepare, roots=1, for_update=for_update)
         return found[0] if found else None
@@ -133,11 +144,11 @@ class Loader:
         asked = list(ids)
         wanted: list[Identity] = []
 
-        def prepare(compiled: Compiled[T]) -> Work[dict[Identity, T]]:
+        def prepare(compiled: Compiled[T], tally: Tally) -> Work[dict[Identity, T]]:
             many = by_ids(compiled)
             bound = many.parameters(params)
             wanted[:] = map(many.reader.read, asked)
-            return lambda session: many.run(session, list(dict.fromkeys(wanted)), bound, self._max_rows)
+            return lambda session: many.run(session, list(dict.fromkeys(wanted)), bound, tally)
 
         found = await self._run(plan, prepare, roots=len(asked)) if asked else {}
         absent = [each for each, identity in zip(asked, wanted, strict=False) if identity not in found]
@@ -198,12 +209,12 @@ class Loader:
             for_update: lock the root rows, and no others.
         """
 
-        def prepare(compiled: Compiled[T]) -> Work[list[T]]:
+        def prepare(compiled: Compiled[T], tally: Tally) -> Work[list[T]]:
             conditions, order = tuple_or_none(where) or (), tuple_or_none(order_by) or ()
             graph, bound = roots_by(compiled, conditions, order, limit, offset, params)
             if _locks(for_update):
                 graph = graph.narrowed(locking(plan, for_update))
-            return lambda session: graph.run(session, [bound], self._max_rows, limit)
+            return lambda session: graph.run(session, [bound], tally, limit)
 
         return await self._run(plan, prepare, roots=limit, for_update=for_update)
 
@@ -236,11 +247,11 @@ class Loader:
             CursorError: LP407, the cursor was tampered with or is of another order; before any SQL.
         """
 
-        def prepare(compiled: Compiled[T]) -> Work[Page[T]]:
+        def prepare(compiled: Compiled[T], tally: Tally) -> Work[Page[T]]:
             query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
             bound = query.parameters(params)
             page = page_of(query, size, after, before, self._cursor_key)
-            return lambda session: page.run(session, bound, self._max_rows)
+            return lambda session: page.run(session, bound, tally)
 
         return await self._run(plan, prepare, roots=size)
 
@@ -273,11 +284,13 @@ class Loader:
         compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).streamable
         query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
         bound = query.parameters(params)
-        batches = query.graph(None, None, in_order=compiled.repeats_roots).batches(bound, batch_size, self._max_rows)
-        async with private.open(compiled.mappers, statements=2) as opened:
-            while batch := await opened(batches.next_batch):
-                for root in batch:
-                    yield root
+        graph = query.graph(None, None, in_order=compiled.repeats_roots)
+        with told(plan.label, self._max_rows, self._on_fetch) as tally:
+            batches = graph.batches(bound, batch_size, tally)
+            async with private.open(compiled.mappers, statements=2) as opened:
+                while batch := await opened(batches.next_batch):
+                    for root in batch:
+                        yield root
 
     def explain(self, plan: LoadPlan[Any], *, roots: int | None = 1) -> Explanation:
         """Return how a plan is loaded: tree, strategies with their reasons, every statement. Runs nothing.
@@ -310,7 +323,7 @@ class Loader:
     async def _run(
         self,
         plan: LoadPlan[T],
-        prepare: Callable[[Compiled[T]], Work[R]],
+        prepare: Callable[[Compiled[T], Tally], Work[R]],
         *,
         roots: int | None,
         for_update: ForUpdate = False,
@@ -319,21 +332,22 @@ class Loader:
         private = private_session(self._bind, snapshot=self._snapshot)
         if _locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
-        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).bringing(roots)
-        if self._max_rows is not None:
-            compiled = compiled.countable
-        work = prepare(compiled)
-        try:
-            return await private.run(work, compiled.mappers, statements=1 + len(compiled.later))
-        except Undecodable:
-            self._read_by_level(plan, private)
-            return await self._run(plan, prepare, roots=roots, for_update=for_update)
+        with told(plan.label, self._max_rows, self._on_fetch) as tally:
+            compiled = self._compiled(plan, private, roots)
+            work = prepare(compiled, tally)
+            try:
+                return await private.run(work, compiled.mappers, statements=1 + len(compiled.later))
+            except Undecodable:
+                compiled.without_nesting()
+            tally.start_over()
+            again = private_session(self._bind, snapshot=self._snapshot)
+            compiled = self._compiled(plan, again, roots)
+            work = prepare(compiled, tally)
+            return await again.run(work, compiled.mappers, statements=1 + len(compiled.later))
 
-    @staticmethod
-    def _read_by_level(plan: LoadPlan[Any], private: PrivateSession) -> None:
-        """Have a plan of views take a statement a level from now on: the driver cannot read its rows within rows."""
-        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper))
-        compiled.without_nesting()
+    def _compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:
+        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).bringing(roots)
+        return compiled if self._max_rows is None else compiled.countable
 
 
 def _locks(for_update: ForUpdate) -> bool:

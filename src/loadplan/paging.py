@@ -12,6 +12,7 @@ from loadplan.cursors import decode_cursor, encode_cursor, refused_cursor
 from loadplan.errors import CursorError, PlanError, Problem
 from loadplan.ordering import Ordering
 from loadplan.roots import RootQuery, narrowing
+from loadplan.tally import Tally
 from loadplan.values import refusal
 
 T = TypeVar("T")
@@ -59,15 +60,16 @@ class PageQuery:
     key: bytes
     values: Sequence[Any] = ()
 
-    def run(self, session: Session, parameters: Mapping[str, Any], max_rows: int | None) -> Page[Any]:
+    def run(self, session: Session, parameters: Mapping[str, Any], tally: Tally) -> Page[Any]:
         """Load the page and, to know whether there is another one, the key of one root more."""
         compiled = self.query.compiled
         where = (*self.query.where, *self.conditions)
-        rows_wanted = self.size + 1 if max_rows is None else min(self.size, max_rows) + 1
+        most = tally.max_rows
+        rows_wanted = self.size + 1 if most is None else min(self.size, most) + 1
         graph = compiled.narrowed(narrowing(compiled, where, self.order, rows_wanted, None))
         prefix = mapping.free_prefix(compiled.mapper)
         values = [each.expression.label(f"{prefix}order_{index}") for index, each in enumerate(self.order)]
-        roots, found = graph.run_beside(session, [parameters], values, max_rows, keep=self.size)
+        roots, found = graph.run_beside(session, [parameters], values, tally, keep=self.size)
         more = len(found) > self.size
         found = found[: self.size]
         cursors = [self._cursor_of(row) for row in (found[:1] + found[-1:])]

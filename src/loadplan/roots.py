@@ -20,6 +20,7 @@ from loadplan.plans import Compiled
 from loadplan.resolve import foreign_tables, parameters_in
 from loadplan.spec import LoadPlan
 from loadplan.sqlalchemy_internals import shape_of
+from loadplan.tally import Tally
 from loadplan.tree import Parameter
 
 T = TypeVar("T")
@@ -59,14 +60,14 @@ class ByIds:
         return _parameters(self.graph, (), given)
 
     def run(
-        self, session: Session, identities: Sequence[Identity], parameters: Mapping[str, Any], max_rows: int | None
+        self, session: Session, identities: Sequence[Identity], parameters: Mapping[str, Any], tally: Tally
     ) -> dict[Identity, Any]:
         """Return what is found by identity, in as few executions as the keys go in."""
         keys = [identity[0] for identity in identities] if self.keys.width == 1 else list(identities)
         executions = [{**parameters, **bound} for bound in self.keys.bind(keys)]
-        found: dict[Identity, Any] = self.graph.by_identity(session, executions, max_rows)
+        found: dict[Identity, Any] = self.graph.by_identity(session, executions, tally)
         if not self.reader.exact:
-            self._look_again(session, [each for each in identities if each not in found], parameters, found)
+            self._look_again(session, [each for each in identities if each not in found], parameters, found, tally)
         return found
 
     def _look_again(
@@ -75,11 +76,12 @@ class ByIds:
         missing: Sequence[Identity],
         parameters: Mapping[str, Any],
         found: dict[Identity, Any],
+        tally: Tally,
     ) -> None:
         """Ask one by one for ids that the database may take for equal to keys that Python does not."""
         one = by_id(self.compiled)
         for identity in missing:
-            for root in one.graph.run(session, [{**parameters, **one.bind(identity)}]):
+            for root in one.graph.run(session, [{**parameters, **one.bind(identity)}], tally):
                 found[identity] = root
 
 

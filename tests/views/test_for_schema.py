@@ -203,8 +203,8 @@ def test_all_that_the_entity_lacks_is_told_at_once() -> None:
         "writer_id.",
         "LP303: 'Writer' has no 'lastt' for 'WriterWrong.lastt'\n"
         "  at: Wrong > writer > lastt\n"
-        "  hint: did you mean 'last'? Attributes of Writer: articles, country, country_id, first, full, id, last, "
-        "diary.",
+        "  hint: did you mean 'last'? Attributes of Writer: articles, country, country_id, diary, first, full, id, "
+        "last.",
     ]
 
 

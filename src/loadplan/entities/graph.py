@@ -13,12 +13,13 @@ from sqlalchemy.orm.collections import collection_adapter
 from loadplan import mapping, problems
 from loadplan.entities.seal import Sealer
 from loadplan.entities.statements import FollowUp, Segment, branch_segment, follow_up, root_segment
-from loadplan.errors import PlanError, Problem, TooManyRows
+from loadplan.errors import PlanError
 from loadplan.keys import Keys
 from loadplan.linked import AnySelect
 from loadplan.resolve import all_edges
 from loadplan.sqlalchemy_internals import copy_quietly, detach_all
 from loadplan.strategy import by_keys_instead, goes_by_subquery, repeats_parents
+from loadplan.tally import Tally
 from loadplan.tree import Edge, Node, Strategy, Tree
 
 T = TypeVar("T")
@@ -124,7 +125,7 @@ class CompiledGraph(Generic[T]):
         self,
         session: Session,
         executions: Sequence[Parameters],
-        max_rows: int | None = None,
+        tally: Tally,
         limit: int | None = None,
     ) -> list[T]:
         """Load the roots and their whole graphs.
@@ -132,7 +133,7 @@ class CompiledGraph(Generic[T]):
         Args:
             session: private to this call; its objects are detached by closing it.
             executions: parameters of each execution of the root statement, with those of the plan's conditions.
-            max_rows: rows that all statements together may bring.
+            tally: counts what comes.
             limit: that the root statement has already; one that ``max_rows`` exceeds stays as it is.
 
         Returns:
@@ -142,8 +143,8 @@ class CompiledGraph(Generic[T]):
         Raises:
             TooManyRows: LP406.
         """
-        run = Run(session, self.tree, executions, max_rows)
-        is_bounded = max_rows is None or (limit is not None and limit <= max_rows)
+        run = Run(session, self.tree, executions, tally)
+        is_bounded = tally.allows(limit)
         name = self.root.node.entity.__name__
         roots: list[T] = []
         for parameters in executions:
@@ -156,7 +157,7 @@ class CompiledGraph(Generic[T]):
         session: Session,
         executions: Sequence[Parameters],
         columns: Sequence[Any],
-        max_rows: int | None = None,
+        tally: Tally,
         keep: int | None = None,
     ) -> tuple[list[T], list[tuple[Any, ...]]]:
         """Load roots with their graphs, and select columns of the roots beside.
@@ -165,30 +166,29 @@ class CompiledGraph(Generic[T]):
             session: private to this call.
             executions: parameters of each execution of the root statement.
             columns: of the root, selected beside it.
-            max_rows: rows that all statements together may bring.
+            tally: counts what comes.
             keep: load the graphs of so many roots; of all of them by default.
 
         Returns:
             The roots, and the values of ``columns`` for each, those of roots that were not kept too.
         """
-        run = Run(session, self.tree, executions, max_rows)
+        run = Run(session, self.tree, executions, tally)
         found: dict[int, Any] = {}
         for parameters in executions:
+            tally.sent()
             result = session.execute(self.root.statement.add_columns(*columns), parameters)
             for row in result.unique() if self.root.unique else result:
                 found.setdefault(id(row[0]), row)
-        rows = run.counted(list(found.values()), self.root.node.entity.__name__)
+        rows = tally.counted(list(found.values()), self.root.node.entity.__name__)
         roots: list[T] = [row[0] for row in rows[:keep]]
         run.complete(self.start, roots)
         return roots, [tuple(row[1:]) for row in rows]
 
-    def by_identity(
-        self, session: Session, executions: Sequence[Parameters], max_rows: int | None
-    ) -> dict[tuple[Any, ...], T]:
+    def by_identity(self, session: Session, executions: Sequence[Parameters], tally: Tally) -> dict[tuple[Any, ...], T]:
         """Load roots with their graphs, by their primary keys."""
-        return {mapping.identity_of(root): root for root in self.run(session, executions, max_rows)}
+        return {mapping.identity_of(root): root for root in self.run(session, executions, tally)}
 
-    def batches(self, parameters: Parameters, size: int, max_rows: int | None) -> "Batches[T]":
+    def batches(self, parameters: Parameters, size: int, tally: Tally) -> "Batches[T]":
         """Return the roots and their graphs in batches, with the memory of one.
 
         Raises:
@@ -200,7 +200,7 @@ class CompiledGraph(Generic[T]):
         graph = self
         if self._goes_by_subquery:  # a subquery would bring the rows of all roots with each batch
             graph = _compile_below(by_keys_instead(self.tree, goes_by_subquery), self.root, self.dialect)
-        return Batches(graph, parameters, size, max_rows)
+        return Batches(graph, parameters, size, tally)
 
     @property
     def countable(self) -> "CompiledGraph[T]":
@@ -225,21 +225,23 @@ class Batches(Generic[T]):
         graph: narrowed to the roots.
         parameters: that its statements bind.
         size: roots a batch.
-        max_rows: rows that one batch may bring.
+        tally: counts what comes; each batch may bring its ``max_rows``.
     """
 
-    def __init__(self, graph: CompiledGraph[T], parameters: Parameters, size: int, max_rows: int | None) -> None:
+    def __init__(self, graph: CompiledGraph[T], parameters: Parameters, size: int, tally: Tally) -> None:
         self._graph = graph
         self._parameters = parameters
         self._size = size
-        self._max_rows = max_rows
+        self._tally = tally
         self._parts: Iterator[Sequence[Any]] | None = None
         self._last: tuple[Any, ...] = ()
 
     def next_batch(self, session: Session) -> list[T]:
         """Return the next roots with their graphs, sealed and detached; nothing at the end."""
         if self._parts is None:
-            bound = self._size if self._max_rows is None else min(self._size, self._max_rows + 1)
+            most = self._tally.max_rows
+            bound = self._size if most is None else min(self._size, most + 1)
+            self._tally.sent()
             options = {"yield_per": bound}
             result = session.execute(self._graph.root.statement, self._parameters, execution_options=options)
             self._parts = iter(result.scalars().partitions())
@@ -252,8 +254,9 @@ class Batches(Generic[T]):
             distinct.pop(self._last, None)  # a join that repeats a root may do so across two batches
             roots = list(distinct.values())
             self._last = mapping.identity_of(part[-1])
-        run = Run(session, self._graph.tree, [self._parameters], self._max_rows)
-        run.complete(self._graph.start, run.counted(roots, self._graph.root.node.entity.__name__))
+        self._tally.start_over()
+        run = Run(session, self._graph.tree, [self._parameters], self._tally)
+        run.complete(self._graph.start, self._tally.counted(roots, self._graph.root.node.entity.__name__))
         run.detach()
         return roots
 
@@ -320,16 +323,15 @@ class Run:
         session: private; all objects are in it until it is closed.
         tree: of the plan, for errors.
         executions: parameters of each execution that brings roots, with those of the caller.
-        max_rows: rows that all statements together may bring; None for no bound.
+        tally: counts what comes.
     """
 
-    def __init__(self, session: Session, tree: Tree, executions: Sequence[Parameters], max_rows: int | None) -> None:
+    def __init__(self, session: Session, tree: Tree, executions: Sequence[Parameters], tally: Tally) -> None:
         self._session = session
         self._tree = tree
         self._executions_of_roots = executions
         self._parameters = executions[0]
-        self._max_rows = max_rows
-        self._rows = 0
+        self._tally = tally
         self._visits: list[tuple[Stop, Sequence[object]]] = []
 
     def complete(self, start: Stop, roots: Sequence[Any]) -> None:
@@ -344,24 +346,10 @@ class Run:
 
     def entities(self, segment: Segment, parameters: Parameters, name: str, *, is_bounded: bool = False) -> list[Any]:
         """Execute a statement and return its entities, each once where a join repeats them."""
-        statement = segment.statement if is_bounded else self._bounded(segment.statement)
+        statement = segment.statement if is_bounded else self._tally.bounded(segment.statement)
+        self._tally.sent()
         result = self._session.execute(statement, parameters).scalars()
-        return self.counted(list(result.unique() if segment.unique else result), name)
-
-    def _bounded(self, statement: AnySelect) -> AnySelect:
-        """Have a statement bring one row more than is left, at most: that one row tells."""
-        return statement if self._max_rows is None else statement.limit(self._max_rows - self._rows + 1)
-
-    def counted(self, rows: list[Any], name: str) -> list[Any]:
-        """Return rows that arrived, if they are not too many.
-
-        Raises:
-            TooManyRows: LP406.
-        """
-        self._rows += len(rows)
-        if self._max_rows is not None and self._rows > self._max_rows:
-            raise _too_many(self._tree, name, self._max_rows)
-        return rows
+        return self._tally.counted(list(result.unique() if segment.unique else result), name)
 
     def _load_below(self, stop: Stop, objects: Sequence[Any], executions: Sequence[Parameters]) -> None:
         """Load every edge and branch below ``stop`` for ``objects``, which are distinct.
@@ -443,9 +431,10 @@ class Run:
             for child in self.entities(follow.segment, parameters, name):
                 yield key_of(child.__dict__), child
             return
-        result = self._session.execute(self._bounded(follow.segment.statement), parameters)
+        self._tally.sent()
+        result = self._session.execute(self._tally.bounded(follow.segment.statement), parameters)
         single = len(follow.attributes) == 1
-        for child, *key in self.counted(list(result.unique() if follow.segment.unique else result), name):
+        for child, *key in self._tally.counted(list(result.unique() if follow.segment.unique else result), name):
             yield (key[0] if single else tuple(key)), child
 
 
@@ -493,15 +482,3 @@ def _tie(edge: Edge, parent: Any, children: Sequence[Any]) -> None:
     if edge.back_reference is not None:
         for child in children:
             child.__dict__.setdefault(edge.back_reference, parent)
-
-
-def _too_many(tree: Tree, name: str, max_rows: int) -> TooManyRows:
-    return TooManyRows(
-        Problem(
-            "LP406",
-            f"the fetch brings more than {max_rows} rows",
-            (tree.label, name),
-            detail=f"the rows of '{name}' went past max_rows={max_rows}.",
-            hint="narrow the roots, give the collection a limit=, walk it with stream(), or raise max_rows.",
-        )
-    )

@@ -10,9 +10,9 @@ from sqlalchemy import CursorResult, Dialect, event
 from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 
 from loadplan import mapping
-from loadplan.errors import Problem, TooManyRows
 from loadplan.linked import AnySelect
 from loadplan.sqlalchemy_internals import driver_rows
+from loadplan.tally import Tally
 from loadplan.views.building import Guards
 from loadplan.views.decoding import Undecodable, is_undecodable, processor
 from loadplan.views.script import Hydrator, make_hydrator
@@ -123,7 +123,7 @@ class CompiledView(Generic[T]):
         self,
         session: Session,
         executions: Sequence[Parameters],
-        max_rows: int | None = None,
+        tally: Tally,
         limit: int | None = None,
     ) -> list[T]:
         """Load the roots and all that hangs below them.
@@ -131,7 +131,7 @@ class CompiledView(Generic[T]):
         Args:
             session: private to this call.
             executions: parameters of each execution of the root statement, with those of the plan's conditions.
-            max_rows: rows that all statements together may bring.
+            tally: counts what comes.
             limit: that the root statement has already; one that ``max_rows`` exceeds stays as it is.
 
         Returns:
@@ -143,8 +143,8 @@ class CompiledView(Generic[T]):
             RelatedNotFound: LP410, a required row is not there.
             ViewError: LP411 or LP412, a class refused its row, or the rows are a cycle.
         """
-        run = _Run(session, self, executions[0], max_rows)
-        is_bounded = max_rows is None or (limit is not None and limit <= max_rows)
+        run = _Run(session, self, executions[0], tally)
+        is_bounded = tally.allows(limit)
         found: list[T] = []
         for parameters in executions:
             rows = run.rows(self.root, parameters, is_bounded=is_bounded)
@@ -156,7 +156,7 @@ class CompiledView(Generic[T]):
         session: Session,
         executions: Sequence[Parameters],
         columns: Sequence[Any],
-        max_rows: int | None = None,
+        tally: Tally,
         keep: int | None = None,
     ) -> tuple[list[T], list[tuple[Any, ...]]]:
         """Load roots, and select more columns of them beside.
@@ -165,13 +165,13 @@ class CompiledView(Generic[T]):
             session: private to this call.
             executions: parameters of each execution of the root statement.
             columns: of the root, selected beside it.
-            max_rows: rows that all statements together may bring.
+            tally: counts what comes.
             keep: make views of so many rows; all of them by default.
 
         Returns:
             The views, and the values of ``columns`` in each row, those that were not kept too.
         """
-        run = _Run(session, self, executions[0], max_rows)
+        run = _Run(session, self, executions[0], tally)
         width = len(self.root.slots)
         kinds = [column.type for column in columns]
         statement = attrs.evolve(self.root, select=self.root.select.add_columns(*columns))
@@ -184,17 +184,15 @@ class CompiledView(Generic[T]):
             views += run.build(_Rows([tuple(row[:width]) for row in rows.rows[:keep]], rows.raw))
         return views, beside
 
-    def by_identity(
-        self, session: Session, executions: Sequence[Parameters], max_rows: int | None
-    ) -> dict[tuple[Any, ...], T]:
+    def by_identity(self, session: Session, executions: Sequence[Parameters], tally: Tally) -> dict[tuple[Any, ...], T]:
         """Load roots, by their primary keys."""
         key = [getattr(self.tree.root.entity, name) for name in mapping.primary_key(self.mapper)]
-        views, identities = self.run_beside(session, executions, key, max_rows)
+        views, identities = self.run_beside(session, executions, key, tally)
         return dict(zip(identities, views, strict=True))
 
-    def batches(self, parameters: Parameters, size: int, max_rows: int | None) -> "ViewBatches[T]":
+    def batches(self, parameters: Parameters, size: int, tally: Tally) -> "ViewBatches[T]":
         """Return the roots in batches, with the memory of one."""
-        return ViewBatches(self, parameters, size, max_rows)
+        return ViewBatches(self, parameters, size, tally)
 
 
 class ViewBatches(Generic[T]):
@@ -204,27 +202,30 @@ class ViewBatches(Generic[T]):
         view: narrowed to the roots.
         parameters: that its statements bind.
         size: roots a batch.
-        max_rows: rows that one batch may bring.
+        tally: counts what comes; each batch may bring its ``max_rows``.
     """
 
-    def __init__(self, view: CompiledView[T], parameters: Parameters, size: int, max_rows: int | None) -> None:
+    def __init__(self, view: CompiledView[T], parameters: Parameters, size: int, tally: Tally) -> None:
         self._view = view
         self._parameters = parameters
         self._size = size
-        self._max_rows = max_rows
+        self._tally = tally
         self._parts: Iterator[Sequence[Any]] | None = None
 
     def next_batch(self, session: Session) -> list[T]:
         """Return the next views; nothing at the end."""
         if self._parts is None:
-            bound = self._size if self._max_rows is None else min(self._size, self._max_rows + 1)
+            most = self._tally.max_rows
+            bound = self._size if most is None else min(self._size, most + 1)
+            self._tally.sent()
             options = {"stream_results": True, "max_row_buffer": bound}
             result = session.execute(self._view.root.select, self._parameters, execution_options=options)
             self._parts = iter(result.partitions(bound))
         part = next(self._parts, None)
         if part is None:
             return []
-        run = _Run(session, self._view, self._parameters, self._max_rows)
+        self._tally.start_over()
+        run = _Run(session, self._view, self._parameters, self._tally)
         return run.build(run.counted(_Rows(part, raw=False), self._view.root))
 
 
@@ -244,12 +245,11 @@ class _Rows:
 class _Run(Generic[T]):
     """One run of a compiled view: what it may still bring."""
 
-    def __init__(self, session: Session, view: CompiledView[T], parameters: Parameters, max_rows: int | None) -> None:
+    def __init__(self, session: Session, view: CompiledView[T], parameters: Parameters, tally: Tally) -> None:
         self._session = session
         self._view = view
         self._parameters = parameters
-        self._max_rows = max_rows
-        self._count = 0
+        self._tally = tally
         event.listen(session, "do_orm_execute", _without_entities)
 
     def rows(self, statement: Statement, parameters: Parameters, *, is_bounded: bool = False) -> _Rows:
@@ -258,9 +258,8 @@ class _Run(Generic[T]):
         Raises:
             TooManyRows: LP406.
         """
-        select = statement.select
-        if self._max_rows is not None and not is_bounded:
-            select = select.limit(self._max_rows - self._count + 1)  # that one row tells
+        select = statement.select if is_bounded else self._tally.bounded(statement.select)
+        self._tally.sent()
         try:
             result: Any = self._session.execute(select, parameters)
         except Exception as error:
@@ -273,10 +272,8 @@ class _Run(Generic[T]):
 
     def counted(self, rows: _Rows, statement: Statement) -> _Rows:
         """Return rows that arrived, if they are not too many."""
-        self._count += len(rows.rows)
-        if self._max_rows is not None and self._count > self._max_rows:
-            name = statement.place.mapper.class_.__name__ if statement.edge is None else statement.edge.name
-            raise _too_many(self._view.tree.label, name, self._max_rows)
+        name = statement.place.mapper.class_.__name__ if statement.edge is None else statement.edge.name
+        self._tally.counted(rows.rows, name)
         return rows
 
     def build(self, roots: _Rows) -> list[T]:
@@ -349,18 +346,6 @@ def _processed(values: Sequence[Any], kinds: Sequence[Any], dialect: Dialect) ->
     processors = [processor(kind, dialect) for kind in kinds]
     return tuple(
         value if process is None else process(value) for value, process in zip(values, processors, strict=True)
-    )
-
-
-def _too_many(label: str, name: str, max_rows: int) -> TooManyRows:
-    return TooManyRows(
-        Problem(
-            "LP406",
-            f"the fetch brings more than {max_rows} rows",
-            (label, name),
-            detail=f"the rows of '{name}' went past max_rows={max_rows}.",
-            hint="narrow the roots, give the collection a limit=, walk it with stream(), or raise max_rows.",
-        )
     )
 
 

@@ -1,0 +1,131 @@
+"""What a fetch has brought so far, and may bring."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import attrs
+
+from loadplan.errors import Problem, TooManyRows
+
+Rows = TypeVar("Rows", bound=Sequence[Any])
+
+_log = logging.getLogger("loadplan")
+
+
+@attrs.frozen
+class FetchRecord:
+    """One fetch, as ``on_fetch=`` is told of it.
+
+    Attributes:
+        plan: name of the plan.
+        statements: how many were sent.
+        rows: how many they brought, over all of them; rows within nested arrays are part of their parents'.
+        seconds: from the call to its end, waiting for a connection included.
+        error: what it raised, or None.
+    """
+
+    plan: str
+    statements: int
+    rows: int
+    seconds: float
+    error: BaseException | None = None
+
+
+@attrs.define(eq=False)
+class Tally:
+    """Counts the statements and rows of one fetch, and stops it where they are too many.
+
+    Attributes:
+        label: of the plan, for errors.
+        max_rows: rows that it may bring; None for no bound.
+        statements: that it has sent.
+        rows: that it has brought.
+    """
+
+    label: str
+    max_rows: int | None = None
+    statements: int = 0
+    rows: int = 0
+    _before: int = 0
+
+    def bounded(self, select: Any) -> Any:
+        """Have a statement bring one row more than is left, at most: that one row tells."""
+        return select if self.max_rows is None else select.limit(self.max_rows - (self.rows - self._before) + 1)
+
+    def allows(self, rows: int | None) -> bool:
+        """Tell whether so many rows may come in any case."""
+        return self.max_rows is None or (rows is not None and rows <= self.max_rows)
+
+    def sent(self) -> None:
+        """Note a statement."""
+        self.statements += 1
+
+    def counted(self, rows: Rows, name: str) -> Rows:
+        """Return rows that arrived, if they are not too many.
+
+        Args:
+            rows: of one statement.
+            name: of what they are.
+
+        Raises:
+            TooManyRows: LP406.
+        """
+        self.rows += len(rows)
+        if self.max_rows is not None and self.rows - self._before > self.max_rows:
+            raise TooManyRows(
+                Problem(
+                    "LP406",
+                    f"the fetch brings more than {self.max_rows} rows",
+                    (self.label, name),
+                    detail=f"the rows of '{name}' went past max_rows={self.max_rows}.",
+                    hint="narrow the roots, give the collection a limit=, walk it with stream(), or raise max_rows.",
+                )
+            )
+        return rows
+
+    def start_over(self) -> None:
+        """Let as many rows come again, for the next batch of a walk."""
+        self._before = self.rows
+
+
+@contextlib.contextmanager
+def told(label: str, max_rows: int | None, on_fetch: Callable[[FetchRecord], object] | None) -> Iterator[Tally]:
+    """Count what a fetch brings, and tell ``on_fetch`` and the log of it at its end.
+
+    Args:
+        label: of the plan.
+        max_rows: rows that the fetch may bring; None for no bound.
+        on_fetch: of the loader.
+    """
+    tally = Tally(label, max_rows)
+    if on_fetch is None and not _log.isEnabledFor(logging.DEBUG):
+        yield tally
+        return
+    start = time.perf_counter()
+    error: BaseException | None = None
+    try:
+        yield tally
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        _tell(FetchRecord(label, tally.statements, tally.rows, time.perf_counter() - start, error), on_fetch)
+
+
+def _tell(record: FetchRecord, on_fetch: Callable[[FetchRecord], object] | None) -> None:
+    _log.debug(
+        "%s: %d statements, %d rows, %.1f ms%s",
+        record.plan,
+        record.statements,
+        record.rows,
+        record.seconds * 1000,
+        "" if record.error is None else f", {type(record.error).__name__}",
+    )
+    if on_fetch is not None:
+        try:
+            on_fetch(record)
+        except Exception:
+            _log.exception("on_fetch raised for %s", record.plan)
