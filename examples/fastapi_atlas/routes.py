@@ -108,9 +108,7 @@ async def show_country(iso: str, found: Annotated[Countries, Depends(countries)]
 
 
 @router.get("/countries/{iso}/cities")
-async def show_cities(
-    iso: str, found: Annotated[Cities, Depends(cities)], least: int = 1_000_000
-) -> CountryCities:
+async def show_cities(iso: str, found: Annotated[Cities, Depends(cities)], least: int = 1_000_000) -> CountryCities:
     """A view with a parameter in its plan. With too small a ``least`` it is too large an answer."""
     return await found.of(iso, least)
 

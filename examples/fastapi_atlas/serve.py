@@ -20,7 +20,8 @@ async def main() -> None:
     await ensure_atlas(engine)
     await engine.dispose()
     keys = {"world": frozenset({"AF", "AN", "AS", "EU", "NA", "OC", "SA"}), "europe": frozenset({"EU"})}
-    app = create_app(Settings(url, cursor_key=b"the same in all processes", api_keys=keys))
+    secret = b"the same in all processes"
+    app = create_app(Settings(url, cursor_key=secret, api_keys=keys, on_fetch=print))
     print("Try: curl -H 'X-Api-Key: europe' http://127.0.0.1:8000/countries/RU")
     print("and the same with the key 'world'. The routes: http://127.0.0.1:8000/docs")
     await uvicorn.Server(uvicorn.Config(app, port=8000)).serve()

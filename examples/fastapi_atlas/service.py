@@ -1,6 +1,6 @@
 """What lives as long as the process: the engine, and a loader for each region."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from fastapi_atlas import plans
 from fastapi_atlas.tenants import Region, region_sessions
-from loadplan import Loader, LoadPlan
+from loadplan import FetchRecord, Loader, LoadPlan
 
 
 @attrs.frozen
@@ -24,6 +24,7 @@ class Settings:
         pool_size: connections at most.
         max_rows: of one answer, where the request decides how much comes; of an export, for each batch.
         plans: to be checked at start-up.
+        on_fetch: told of every fetch, by a log, a metric or a trace.
     """
 
     url: URL
@@ -32,6 +33,7 @@ class Settings:
     pool_size: int = 5
     max_rows: int = 5_000
     plans: tuple[LoadPlan[Any], ...] = plans.ALL
+    on_fetch: Callable[[FetchRecord], object] | None = None
 
 
 @attrs.frozen(eq=False)
@@ -82,6 +84,6 @@ def _access(settings: Settings, engine: AsyncEngine, region: Region) -> Access:
     sessions = region_sessions(engine, region)
     return Access(
         sessions,
-        loader=Loader(sessions, cursor_key=settings.cursor_key),
-        bounded=Loader(sessions, max_rows=settings.max_rows),
+        loader=Loader(sessions, cursor_key=settings.cursor_key, on_fetch=settings.on_fetch),
+        bounded=Loader(sessions, max_rows=settings.max_rows, on_fetch=settings.on_fetch),
     )
