@@ -8,9 +8,9 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Annotated, Any, cast
 
 from litestar import Litestar, Request, Response, get
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.exceptions import NotAuthorizedException
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from fastapi_atlas.problems import MEDIA_TYPE, problem_of
@@ -19,8 +19,8 @@ from fastapi_atlas.schemas import CityRow, CountryCard, CountryPage, LanguageOut
 from fastapi_atlas.service import Access, Service, Settings, open_service
 from loadplan import LoadPlanError
 
-ApiKey = Annotated[str | None, Parameter(header="X-Api-Key")]
-Size = Annotated[int, Parameter(ge=1, le=100)]
+ApiKey = Annotated[str | None, HeaderParameter(name="X-Api-Key")]
+Size = Annotated[int, QueryParameter(ge=1, le=100)]
 
 
 async def access(request: Request[Any, Any, Any], api_key: ApiKey = None) -> Access:
@@ -31,43 +31,46 @@ async def access(request: Request[Any, Any, Any], api_key: ApiKey = None) -> Acc
     return found
 
 
-async def countries(access: Access) -> Countries:
+async def countries(access: NamedDependency[Access]) -> Countries:
     """Return the countries that the request may see."""
     return Countries(access.loader)
 
 
-async def languages(access: Access) -> Languages:
+async def languages(access: NamedDependency[Access]) -> Languages:
     """Return the languages, spoken where the request may see it."""
     return Languages(access.loader)
 
 
-async def cities(access: Access) -> Cities:
+async def cities(access: NamedDependency[Access]) -> Cities:
     """Return the cities that the request may see."""
     return Cities(access.bounded)
 
 
 @get("/countries")
 async def list_countries(
-    countries: Countries, size: Size = 20, after: str | None = None, before: str | None = None
+    countries: NamedDependency[Countries],
+    size: Size = 20,
+    after: FromQuery[str | None] = None,
+    before: FromQuery[str | None] = None,
 ) -> PageOut[CountryCard]:
     """A page of views, with the cursors of its neighbours."""
     return PageOut.of(await countries.page(size, after, before))
 
 
 @get("/countries/{iso:str}")
-async def show_country(iso: str, countries: Countries) -> CountryPage:
+async def show_country(iso: FromPath[str], countries: NamedDependency[Countries]) -> CountryPage:
     """A view with everything."""
     return await countries.get(iso)
 
 
 @get("/languages/{code:str}")
-async def show_language(code: str, languages: Languages) -> LanguageOut:
+async def show_language(code: FromPath[str], languages: NamedDependency[Languages]) -> LanguageOut:
     """An entity; Litestar has no ``response_model``, so the model reads it here."""
     return LanguageOut.model_validate(await languages.get(code))
 
 
 @get("/cities.ndjson")
-async def export_cities(country: str, cities: Cities) -> Stream:
+async def export_cities(country: FromQuery[str], cities: NamedDependency[Cities]) -> Stream:
     """A line for each city; the first row is fetched before the answer begins."""
     rows = cities.export(country)
     first = await anext(rows, None)

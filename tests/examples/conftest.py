@@ -1,11 +1,13 @@
 """A database for the atlas, on the embedded server that all tests share."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import URL, text
+from sqlalchemy import URL, ForeignKey, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from web_atlas import API_KEYS, WORLD, key
 from web_server import served
 
@@ -13,6 +15,7 @@ from atlas.database import ensure_atlas
 from embedded_postgres import start
 from fastapi_atlas.app import create_app
 from fastapi_atlas.service import Settings
+from loadplan import LoadPlan, load
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +63,25 @@ async def client(web_base: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client that may see everything."""
     async with httpx.AsyncClient(base_url=web_base, headers=key(WORLD), timeout=30) as client:
         yield client
+
+
+@pytest.fixture
+def unfinished_plan() -> LoadPlan[Any]:
+    """A plan that is written before its mappers can be configured, and is wrong."""
+
+    class Base(DeclarativeBase):
+        pass
+
+    class Order(Base):
+        __tablename__ = "orders"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        lines: Mapped[list["Line"]] = relationship("Line")
+
+    plan = LoadPlan(Order, load("linse"), name="order page")
+
+    class Line(Base):
+        __tablename__ = "lines"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
+
+    return plan

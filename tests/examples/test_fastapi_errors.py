@@ -6,9 +6,7 @@ from typing import Any
 import attrs
 import httpx
 import pytest
-from sqlalchemy import ForeignKey
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from web_atlas import WORLD, key
 from web_server import StartupError, served
 
@@ -19,7 +17,7 @@ from fastapi_atlas.problems import MEDIA_TYPE
 from fastapi_atlas.routes import Allowed, countries
 from fastapi_atlas.schemas import CountryPage, Model
 from fastapi_atlas.service import Settings
-from loadplan import Loader, LoadPlan, load
+from loadplan import Loader, LoadPlan
 
 
 @pytest.mark.parametrize(
@@ -126,31 +124,10 @@ async def test_what_a_developer_must_mend(
     assert afterwards.status_code == 200
 
 
-def plan_that_turns_out_wrong() -> LoadPlan[Any]:
-    """A plan that is written before its mappers can be configured, and is wrong."""
-
-    class Base(DeclarativeBase):
-        pass
-
-    class Order(Base):
-        __tablename__ = "orders"
-        id: Mapped[int] = mapped_column(primary_key=True)
-        lines: Mapped[list["Line"]] = relationship("Line")
-
-    plan = LoadPlan(Order, load("linse"), name="order page")
-
-    class Line(Base):
-        __tablename__ = "lines"
-        id: Mapped[int] = mapped_column(primary_key=True)
-        order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
-
-    return plan
-
-
 async def test_a_wrong_plan_keeps_the_service_from_starting(
-    web_settings: Settings, caplog: pytest.LogCaptureFixture
+    web_settings: Settings, unfinished_plan: LoadPlan[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = attrs.evolve(web_settings, plans=(*plans.ALL, plan_that_turns_out_wrong()))
+    settings = attrs.evolve(web_settings, plans=(*plans.ALL, unfinished_plan))
     with caplog.at_level(logging.ERROR), pytest.raises(StartupError):
         async with served(create_app(settings)):
             raise AssertionError("it started")
