@@ -56,6 +56,7 @@ FLOW = [
     "plans",
     "schemas",
     "roots",
+    "analysis",
     "explain",
     "dialects",
     "pictures.boxes",

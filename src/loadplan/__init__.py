@@ -1,5 +1,6 @@
 """Declare the object graph a use case needs; fetch it complete, detached and typed from async SQLAlchemy 2."""
 
+from loadplan.analysis import Analysis, AnalyzedStatement, SequentialScan
 from loadplan.errors import (
     CursorError,
     IdentityError,
@@ -26,6 +27,8 @@ from loadplan.tally import FetchRecord
 __version__ = "0.1.0"
 
 __all__ = [
+    "Analysis",
+    "AnalyzedStatement",
     "CursorError",
     "ExplainedEdge",
     "ExplainedStatement",
@@ -47,6 +50,7 @@ __all__ = [
     "PlanError",
     "Problem",
     "RelatedNotFound",
+    "SequentialScan",
     "TooManyRows",
     "ViewError",
     "aggregate",

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from sqlalchemy.orm import Session
 
+from loadplan.analysis import Analysis, analyze
 from loadplan.errors import LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
 from loadplan.explain import Explanation, explain_plan
 from loadplan.identity import Identity
@@ -304,6 +305,37 @@ class Loader:
         dialect = private_session(self._bind, snapshot=self._snapshot).dialect(mapper)
         compiled = compile_plan(plan, dialect).bringing(roots)
         return explain_plan(by_id(compiled).graph if roots == 1 else compiled)
+
+    async def analyze(
+        self,
+        plan: LoadPlan[Any],
+        id: object,  # noqa: A002 - as fetch has it
+        *,
+        params: Params = None,
+    ) -> Analysis:
+        """Fetch a root by primary key, and have the database explain each statement as it ran.
+
+        Meant for a developer at a prompt: each statement runs twice. On PostgreSQL the second time is under
+        ``EXPLAIN ANALYZE``, in the same transaction.
+
+        Args:
+            plan: what to load.
+            id: as for :meth:`fetch`.
+            params: values of the plan's bindparams.
+
+        Returns:
+            Rows, bytes and milliseconds of each statement, the database's plan, and the large tables that it read
+            from end to end, with the index that is missing.
+        """
+        private = private_session(self._bind, snapshot=self._snapshot)
+        compiled = self._compiled(plan, private, 1)
+        one = by_id(compiled)
+        bound = {**one.parameters(params), **one.bind(id)}
+
+        def work(session: Session) -> Analysis:
+            return analyze(session, compiled, lambda session, tally: one.graph.run(session, [bound], tally))
+
+        return await private.run(work, compiled.mappers, statements=2)
 
     def check(self, *plans: LoadPlan[Any]) -> None:
         """Resolve plans now, for start-up.

@@ -43,12 +43,14 @@ class Tally:
         max_rows: rows that it may bring; None for no bound.
         statements: that it has sent.
         rows: that it has brought.
+        current: name of what the statement on its way is for.
     """
 
     label: str
     max_rows: int | None = None
     statements: int = 0
     rows: int = 0
+    current: str = ""
     _before: int = 0
 
     def bounded(self, select: Any) -> Any:
@@ -59,9 +61,10 @@ class Tally:
         """Tell whether so many rows may come in any case."""
         return self.max_rows is None or (rows is not None and rows <= self.max_rows)
 
-    def sent(self) -> None:
-        """Note a statement."""
+    def sent(self, name: str) -> None:
+        """Note a statement, by the name of what it is for."""
         self.statements += 1
+        self.current = name
 
     def counted(self, rows: Rows, name: str) -> Rows:
         """Return rows that arrived, if they are not too many.

@@ -175,7 +175,7 @@ class CompiledGraph(Generic[T]):
         run = Run(session, self.tree, executions, tally)
         found: dict[int, Any] = {}
         for parameters in executions:
-            tally.sent()
+            tally.sent(self.root.node.entity.__name__)
             result = session.execute(self.root.statement.add_columns(*columns), parameters)
             for row in result.unique() if self.root.unique else result:
                 found.setdefault(id(row[0]), row)
@@ -241,7 +241,7 @@ class Batches(Generic[T]):
         if self._parts is None:
             most = self._tally.max_rows
             bound = self._size if most is None else min(self._size, most + 1)
-            self._tally.sent()
+            self._tally.sent(self._graph.root.node.entity.__name__)
             options = {"yield_per": bound}
             result = session.execute(self._graph.root.statement, self._parameters, execution_options=options)
             self._parts = iter(result.scalars().partitions())
@@ -347,7 +347,7 @@ class Run:
     def entities(self, segment: Segment, parameters: Parameters, name: str, *, is_bounded: bool = False) -> list[Any]:
         """Execute a statement and return its entities, each once where a join repeats them."""
         statement = segment.statement if is_bounded else self._tally.bounded(segment.statement)
-        self._tally.sent()
+        self._tally.sent(name)
         result = self._session.execute(statement, parameters).scalars()
         return self._tally.counted(list(result.unique() if segment.unique else result), name)
 
@@ -431,7 +431,7 @@ class Run:
             for child in self.entities(follow.segment, parameters, name):
                 yield key_of(child.__dict__), child
             return
-        self._tally.sent()
+        self._tally.sent(name)
         result = self._session.execute(self._tally.bounded(follow.segment.statement), parameters)
         single = len(follow.attributes) == 1
         for child, *key in self._tally.counted(list(result.unique() if follow.segment.unique else result), name):

@@ -217,7 +217,7 @@ class ViewBatches(Generic[T]):
         if self._parts is None:
             most = self._tally.max_rows
             bound = self._size if most is None else min(self._size, most + 1)
-            self._tally.sent()
+            self._tally.sent(self._view.root.name)
             options = {"stream_results": True, "max_row_buffer": bound}
             result = session.execute(self._view.root.select, self._parameters, execution_options=options)
             self._parts = iter(result.partitions(bound))
@@ -259,7 +259,7 @@ class _Run(Generic[T]):
             TooManyRows: LP406.
         """
         select = statement.select if is_bounded else self._tally.bounded(statement.select)
-        self._tally.sent()
+        self._tally.sent(statement.name)
         try:
             result: Any = self._session.execute(select, parameters)
         except Exception as error:
@@ -272,8 +272,7 @@ class _Run(Generic[T]):
 
     def counted(self, rows: _Rows, statement: Statement) -> _Rows:
         """Return rows that arrived, if they are not too many."""
-        name = statement.place.mapper.class_.__name__ if statement.edge is None else statement.edge.name
-        self._tally.counted(rows.rows, name)
+        self._tally.counted(rows.rows, statement.name)
         return rows
 
     def build(self, roots: _Rows) -> list[T]:

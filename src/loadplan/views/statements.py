@@ -56,6 +56,11 @@ class Statement:
     how: str = ""
 
     @property
+    def name(self) -> str:
+        """The edge that it loads, or the class of the roots."""
+        return str(self.place.mapper.class_.__name__) if self.edge is None else self.edge.name
+
+    @property
     def width(self) -> int:
         """Columns of a key."""
         return 0 if self.keys is None else self.keys.width
