@@ -4,9 +4,12 @@ The rule sits on the session class, so it holds for whatever is read through suc
 ``select`` of one's own, at the root and below. A session that was made without saying for whom reads nothing at all.
 """
 
+import functools
+
 from sqlalchemy import ColumnElement, event, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy.sql.base import ExecutableOption
 
 from atlas.models import City, Continent, Country
 
@@ -24,18 +27,20 @@ class NoRegion(RuntimeError):  # noqa: N818 - says what is missing
     """A statement was about to run for nobody in particular."""
 
 
-def visible(region: Region) -> tuple[tuple[type, ColumnElement[bool]], ...]:
-    """Return, for each entity that belongs to a region, which of its rows are in it.
+@functools.lru_cache(maxsize=1_000)
+def criteria(region: Region) -> tuple[ExecutableOption, ...]:
+    """Return what limits a statement to a region: a rule for each entity that belongs to one.
 
     A city goes by its country. Currencies and languages belong to all; the countries that use them do not.
     """
     codes = sorted(region)
     countries = select(Country.__table__.c.iso).where(Country.__table__.c.continent_code.in_(codes))
-    return (
+    rules: tuple[tuple[type, ColumnElement[bool]], ...] = (
         (Continent, Continent.code.in_(codes)),
         (Country, Country.continent_code.in_(codes)),
         (City, City.country_iso.in_(countries)),
     )
+    return tuple(with_loader_criteria(entity, rule, include_aliases=True) for entity, rule in rules)
 
 
 @event.listens_for(RegionSession, "do_orm_execute")
@@ -45,8 +50,7 @@ def keep_to_the_region(state: ORMExecuteState) -> None:
     if region is None:
         raise NoRegion("make the session with info={REGION: ...}")
     if not state.is_column_load and not state.is_relationship_load:  # those have the criteria of their statement
-        criteria = (with_loader_criteria(entity, rule, include_aliases=True) for entity, rule in visible(region))
-        state.statement = state.statement.options(*criteria)
+        state.statement = state.statement.options(*criteria(region))
 
 
 def region_sessions(engine: AsyncEngine, region: Region) -> async_sessionmaker[AsyncSession]:
