@@ -1,6 +1,7 @@
 """A database for the atlas, on the embedded server that all tests share."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -20,14 +21,15 @@ from loadplan import LoadPlan, load
 
 @pytest.fixture(scope="session")
 async def atlas_url() -> URL:
-    """Make an empty database of the atlas tests' own."""
+    """Make an empty database of the atlas tests' own, one in each process that runs tests."""
     server = start("tests")
+    name = f"atlas_tests_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     admin = create_async_engine(server, isolation_level="AUTOCOMMIT")
     async with admin.connect() as connection:
-        await connection.execute(text("DROP DATABASE IF EXISTS atlas_tests WITH (FORCE)"))
-        await connection.execute(text("CREATE DATABASE atlas_tests"))
+        await connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        await connection.execute(text(f"CREATE DATABASE {name}"))
     await admin.dispose()
-    return server.set(database="atlas_tests")
+    return server.set(database=name)
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ async def client(web_base: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def unfinished_plan() -> LoadPlan[Any]:
+def unfinished_plan() -> Iterator[LoadPlan[Any]]:
     """A plan that is written before its mappers can be configured, and is wrong."""
 
     class Base(DeclarativeBase):
@@ -84,4 +86,5 @@ def unfinished_plan() -> LoadPlan[Any]:
         id: Mapped[int] = mapped_column(primary_key=True)
         order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
 
-    return plan
+    yield plan  # and with it the classes, which the registry alone does not keep
+    Base.registry.dispose()
