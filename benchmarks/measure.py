@@ -4,6 +4,7 @@ import contextlib
 import gc
 import platform
 import random
+import resource
 import statistics
 import sys
 import time
@@ -118,6 +119,15 @@ def ratio(medians: Rounds, ours: int, *beside: int) -> str:
 def spread(ratios: Sequence[float]) -> str:
     """Return the median of ratios, and their range."""
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+def peak() -> float:
+    """Return the most megabytes that this process has held."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would count what the parent held when it forked
+        lines = status.read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def columns(entity: Any) -> dict[str, object]:

@@ -11,14 +11,12 @@ orders a second, and that the peak does not grow.
 import argparse
 import asyncio
 import json
-import resource
 import statistics
 import sys
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
-from measure import database, ensure_filled, environment, recorded, spread
+from measure import database, ensure_filled, environment, peak, recorded, spread
 from sqlalchemy import ForeignKey, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, joinedload, mapped_column, relationship, selectinload
@@ -106,15 +104,6 @@ def by_plan(engine: AsyncEngine, orders: int, batch: int) -> AsyncIterator[Order
 def walk(way: str, engine: AsyncEngine, orders: int, batch: int) -> AsyncIterator[Order]:
     """Return the stream of one way."""
     return (by_plan if way == "loadplan" else by_hand)(engine, orders, batch)
-
-
-def peak() -> float:
-    """Return the most megabytes that this process has held."""
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would count what the parent held when it forked
-        lines = status.read_text(encoding="utf-8").splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 async def measure_walk(url: str, way: str, orders: int, batch: int) -> None:

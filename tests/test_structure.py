@@ -40,6 +40,8 @@ FLOW = [
     "entities.graph",
     "views",
     "views.annotations",
+    "views.fields",
+    "views.pydantic_models",
     "views.classes",
     "views.fitting",
     "views.tree",

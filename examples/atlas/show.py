@@ -15,6 +15,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from atlas import database
+from atlas.cards import CountryCard
 from atlas.models import Continent, Country
 from atlas.statements import Statement
 from loadplan import ExplainedEdge, Explanation
@@ -119,6 +120,28 @@ def add_fact(branch: Tree, fact: str, value: str) -> None:
     leaf.add_column()
     leaf.add_row(fact, Text(value))
     branch.add(leaf)
+
+
+def card_table(cards: Sequence[CountryCard]) -> Table:
+    """List the facts of cards, a column for each country."""
+    facts: dict[str, list[str]] = {
+        "population": [people(card.population) for card in cards],
+        "currency": [card.currency or "none" for card in cards],
+        "languages": [names(card.languages) for card in cards],
+        "neighbours": [names(card.neighbours) for card in cards],
+        "largest cities": [
+            ", ".join(f"{city.name} {people(city.population)}" for city in card.largest) or "none" for card in cards
+        ],
+        "cities": [f"{card.cities:,} ({card.large_cities} above 1M)" for card in cards],
+        "northernmost": ["none" if card.northernmost is None else f"{card.northernmost:.1f}°" for card in cards],
+    }
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="green")
+    for card in cards:
+        table.add_column(card.name)
+    for fact, values in facts.items():
+        table.add_row(fact, *map(Text, values))
+    return table
 
 
 def names(words: Sequence[str]) -> str:

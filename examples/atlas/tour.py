@@ -1,4 +1,4 @@
-"""A tour of loadplan on the world atlas: the data, a plan, what it does, brings and refuses."""
+"""A tour of loadplan on the world atlas: the data, a plan, what it does, brings and refuses, and a view."""
 
 import argparse
 import asyncio
@@ -14,16 +14,27 @@ from rich.text import Text
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from atlas import plans
+from atlas import cards, plans
+from atlas.cards import COUNTRY_CARD, CountryCard
 from atlas.database import count_rows, ensure_atlas
 from atlas.models import Continent, Country
 from atlas.plans import CONTINENT_PAGE
-from atlas.show import Page, continent_tree, error_panel, explanation_tree, milliseconds, python, statement_table
+from atlas.show import (
+    Page,
+    card_table,
+    continent_tree,
+    error_panel,
+    explanation_tree,
+    milliseconds,
+    python,
+    statement_table,
+)
 from atlas.statements import watch
 from loadplan import Loader, NotLoaded, load
 
 T = TypeVar("T")
 
+CARDS = 3
 CONTINENTS = ("AF", "AN", "AS", "EU", "NA", "OC", "SA")
 
 
@@ -73,6 +84,7 @@ async def tour(console: Console, url: URL, code: str, *, fresh: bool = False) ->
         show_plan(page, loader)
         continent = await show_fetch(page, engine, loader, code)
         await show_refusal(page, loader, continent)
+        await show_view(page, engine, loader, code)
     finally:
         await engine.dispose()
 
@@ -151,3 +163,31 @@ async def show_refusal(page: Page, loader: Loader, continent: Continent) -> None
     continent = await loader.fetch(plan, continent.code)
     currency = continent.countries[0].currency
     page.put(Text(f"{currency.name} ({currency.code})" if currency else "None", style="bold green"))
+
+
+async def show_view(page: Page, engine: AsyncEngine, loader: Loader, code: str) -> None:
+    """Fetch countries of the continent as cards, and print them with the SQL that brought them."""
+    page.heading("A view: classes of your own, and no entities")
+    source = inspect.getsource(cards)
+    page.put(python(source[source.index("@attrs.frozen\nclass CountryCard") :]))
+    page.put(
+        python(
+            "cards = await loader.fetch_all(\n"
+            f'    COUNTRY_CARD, Country.continent_code == "{code}", order_by=Country.population.desc(), limit={CARDS}\n'
+            ")"
+        )
+    )
+
+    async def fetch() -> list[CountryCard]:
+        condition, order = Country.continent_code == code, Country.population.desc()
+        return await loader.fetch_all(COUNTRY_CARD, condition, order_by=order, limit=CARDS)
+
+    with watch(engine) as statements:
+        found, _ = await timed(fetch())
+    page.put(card_table(found))
+    _, again = await timed(fetch())
+    page.put(
+        explanation_tree(loader.explain(COUNTRY_CARD, roots=CARDS)),
+        f"{len(statements)} statement and one round trip for all of it; once more it took "
+        f"[bold]{milliseconds(again)}[/bold].",
+    )

@@ -1,11 +1,12 @@
 """Declarations back to the code that would build them, for ``repr`` and for hints in errors."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from sqlalchemy import BinaryExpression, BindParameter, ClauseElement, UnaryExpression
 from sqlalchemy.orm import QueryableAttribute
-from sqlalchemy.sql import operators
+from sqlalchemy.sql import functions, operators
 
 from loadplan.sqlalchemy_internals import attribute_behind
 
@@ -41,11 +42,23 @@ def source(value: Any) -> str:
     """Return the code that would build ``value``; SQL in angle brackets where an expression no longer tells."""
     if isinstance(value, QueryableAttribute):
         return f"{value.class_.__name__}.{value.key}"
-    if isinstance(value, type):
+    if isinstance(value, type) and not get_args(value):
         return value.__name__
+    if get_origin(value) is not None:
+        return _annotation(value)
     if isinstance(value, tuple):
         return f"[{', '.join(map(source, value))}]"
     return _expression(value) if isinstance(value, ClauseElement) else repr(value)
+
+
+def _annotation(value: Any) -> str:
+    """Return the code of a generic class with its arguments, a union, or what is annotated."""
+    parts = get_args(value)
+    if get_origin(value) in {Union, UnionType}:
+        return " | ".join("None" if each is type(None) else source(each) for each in parts)
+    listed = ", ".join("..." if each is ... else "None" if each is type(None) else source(each) for each in parts)
+    origin = get_origin(value)
+    return f"{'Annotated' if origin is Annotated else getattr(origin, '__name__', origin)}[{listed}]"
 
 
 def _expression(value: ClauseElement) -> str:
@@ -58,4 +71,6 @@ def _expression(value: ClauseElement) -> str:
         return f"{_expression(value.element)}.{_METHODS[value.modifier]}()"
     if isinstance(value, BinaryExpression) and value.operator in _BINARY:
         return f"{_expression(value.left)} {_BINARY[value.operator]} {_expression(value.right)}"
+    if type(value) is functions.Function or isinstance(value, functions.GenericFunction):
+        return f"func.{value.name}({', '.join(map(_expression, value.clauses))})"
     return f"<{value}>"

@@ -1,6 +1,6 @@
 """The form of a plan: what can be told of a declaration without a mapper."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
 from sqlalchemy import ClauseElement
@@ -47,9 +47,16 @@ def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
                 yield problems.not_mapped(item.entity, at)
             yield from _part_problems(item, at)
         elif isinstance(item, Load):
-            yield from _load_problems(item, at)
+            yield from load_problems(item, at)
         else:
             yield problems.not_a_load(item, at)
+
+
+def condition_problems(word: str, expressions: Iterable[object], at: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield a problem for each condition, or order, that is no SQL expression."""
+    for expression in expressions:
+        if not isinstance(expression, ClauseElement | QueryableAttribute):
+            yield problems.not_an_expression(word, expression, at)
 
 
 def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
@@ -60,16 +67,15 @@ def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem
         if given is not None and (word, given) != ("depth", "all") and not _counts(given):
             yield problems.bad_number(word, given, at)
     for word in ("where", "order_by"):
-        for expression in getattr(item, word) or ():
-            if not isinstance(expression, ClauseElement | QueryableAttribute):
-                yield problems.not_an_expression(word, expression, at)
+        yield from condition_problems(word, getattr(item, word) or (), at)
 
 
 def _counts(given: object) -> bool:
     return isinstance(given, int) and not isinstance(given, bool) and given >= 1
 
 
-def _load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
+def load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield what is wrong with the form of a load, and of what it nests."""
     named: object = item.relationship
     if isinstance(named, str):
         yield from _part_problems(item, (*at, named))
@@ -83,4 +89,4 @@ def _load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
 
 def is_reference(item: Load[Any]) -> bool:
     """Tell whether a load names something that a mapper can be asked for."""
-    return not any(each.code == "LP101" for each in _load_problems(item, ()))
+    return not any(each.code == "LP101" for each in load_problems(item, ()))

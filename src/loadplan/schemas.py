@@ -15,7 +15,8 @@ from loadplan.resolve import configure_around
 from loadplan.spec import Load, LoadPlan, load, on
 from loadplan.views import problems as view_problems
 from loadplan.views.annotations import FieldType, annotation_source, members_with_branches
-from loadplan.views.classes import Unreadable, is_view_class, read_schema
+from loadplan.views.classes import is_view_class, read_schema
+from loadplan.views.fields import Unreadable
 
 At = tuple[str, ...]
 

@@ -26,7 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Mapper, QueryableAttribute
 from sqlalchemy.sql.base import ExecutableOption
 
-from loadplan.code import call_source
+from loadplan.code import call_source, source
+from loadplan.sqlalchemy_internals import shape_of
 
 if TYPE_CHECKING:
     from loadplan.explain import Explanation
@@ -63,12 +64,23 @@ def comparable(value: object) -> object:
 
 @attrs.frozen(eq=False)
 class _SameExpression:
-    """A SQL expression that equals another one when both would compile to the same SQL."""
+    """A SQL expression that equals another one when both would compile to the same SQL, with the same values.
+
+    ``ClauseElement.compare`` does not serve: two functions of mapped columns that differ make it raise
+    ``AttributeError: 'Mapper' object has no attribute '__visit_name__'`` (SQLAlchemy 2.1.9).
+    """
 
     expression: ClauseElement
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _SameExpression) and self.expression.compare(other.expression)
+        if not isinstance(other, _SameExpression):
+            return False
+        ours, theirs = shape_of(self.expression), shape_of(other.expression)
+        if ours is None or theirs is None:  # what SQLAlchemy does not cache has no shape
+            return self.expression is other.expression
+        return bool(ours[0] == theirs[0]) and all(
+            bool(one.value == another.value) for one, another in zip(ours[1], theirs[1], strict=True)
+        )
 
     def __hash__(self) -> int:
         return hash(type(self.expression))
@@ -317,7 +329,7 @@ class LoadPlan(Generic[T]):
     def label(self) -> str:
         """The name, or that of the class."""
         named = self.entity if self.into is None else self.into
-        return self.name or str(getattr(named, "__name__", repr(named)))
+        return self.name or source(named)
 
     def __repr__(self) -> str:
         words = ("only", "defer", "into", "name")

@@ -13,11 +13,12 @@ from rich.console import Console
 from sqlalchemy import URL, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from atlas.cards import COUNTRY_CARD, CityRef, CountryCard
 from atlas.database import MARKER, ensure_atlas
-from atlas.models import City
+from atlas.models import City, Country
 from atlas.plans import CONTINENT_PAGE
 from atlas.tour import CONTINENTS, tour
-from loadplan import Loader
+from loadplan import Loader, LoadPlan, load
 
 DEMO = Path(__file__).parents[2] / "examples" / "atlas" / "demo.py"
 
@@ -35,7 +36,7 @@ async def run_tour(url: URL, continent: str, *, fresh: bool = False) -> str:
 
 
 async def test_first_run_loads_and_tells(atlas_url: URL, atlas_engine: AsyncEngine) -> None:
-    """One run shows data, plan, strategies, graph, SQL and the refusal, in a hundred columns."""
+    """One run shows data, plan, strategies, graph, SQL, the refusal and a view, in a hundred columns."""
     async with atlas_engine.begin() as connection:
         await connection.execute(text("DROP SCHEMA IF EXISTS atlas CASCADE"))
     shown = await run_tour(atlas_url, "EU")
@@ -57,8 +58,12 @@ async def test_first_run_loads_and_tells(atlas_url: URL, atlas_engine: AsyncEngi
     assert "LP401: 'Country.currency' is not part of plan 'continent page'" in shown
     assert "add load(Country.currency) under load(Continent.countries)" in shown
     assert "Ruble (RUB)" in shown
+    assert "class CountryCard" in shown
+    assert "Moscow 10.4M, Saint" in shown
+    assert "nested array, statement 1" in shown
+    assert "1 statement and one round trip for all of it" in shown
     assert max(map(len, shown.splitlines())) <= 100
-    assert len(shown.splitlines()) < 200
+    assert len(shown.splitlines()) < 250
 
 
 async def test_largest_cities_are_the_largest(atlas_engine: AsyncEngine) -> None:
@@ -76,6 +81,38 @@ async def test_largest_cities_are_the_largest(atlas_engine: AsyncEngine) -> None
     assert len(shown) > 40
     assert max(map(len, shown.values())) == 5
     assert shown == {iso: largest.get(iso, []) for iso in shown}
+
+
+async def test_cards_are_right(atlas_engine: AsyncEngine) -> None:
+    """Every figure of every card is what entities of the same countries say."""
+    await ensure_atlas(atlas_engine)
+    loader = Loader(atlas_engine)
+    whole = LoadPlan(
+        Country,
+        load(Country.continent),
+        load(Country.currency),
+        load(Country.languages),
+        load(Country.neighbours),
+        load(Country.cities),
+    )
+    expected = [
+        CountryCard(
+            name=country.name,
+            population=country.population,
+            continent=country.continent.name,
+            currency=country.currency and country.currency.name,
+            languages=[language.name for language in country.languages],
+            neighbours=[neighbour.name for neighbour in country.neighbours],
+            largest=[CityRef(city.name, city.population) for city in country.cities[:3]],
+            cities=len(country.cities),
+            large_cities=sum(city.population >= 1_000_000 for city in country.cities),
+            northernmost=max((city.latitude for city in country.cities), default=None),
+        )
+        for country in await loader.fetch_all(whole, order_by=Country.iso)
+    ]
+    assert len(expected) > 240
+    assert await loader.fetch_all(COUNTRY_CARD, order_by=Country.iso) == expected
+    assert [await loader.fetch(COUNTRY_CARD, "FR")] == [card for card in expected if card.name == "France"]
 
 
 async def test_second_run_uses_what_is_there(atlas_url: URL, atlas_engine: AsyncEngine) -> None:

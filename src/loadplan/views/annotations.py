@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NotRequired, Required, TypeVar, Union, get_args, get_origin
 
 import attrs
+from sqlalchemy.orm import QueryableAttribute
 
-from loadplan.sources import Aggregate, KeepDefault, Source
-from loadplan.spec import Load, On
+from loadplan.sources import Aggregate, KeepDefault, Source, aggregate, count, exists, source
+from loadplan.spec import Load, LoadPlan, On, load
 
 
 class Container(enum.Enum):
@@ -41,6 +42,10 @@ _CONTAINERS: Mapping[Any, Container] = {
 #: What may stand in ``Annotated[...]`` and says where a field's value comes from.
 _MARKERS = (Aggregate, KeepDefault, Source, Load)
 
+#: What may be put there by mistake for one of them.
+_STRAYS = (QueryableAttribute, LoadPlan)
+_FUNCTIONS = (count, exists, aggregate, source, load)
+
 
 @attrs.frozen(eq=False)
 class FieldType:
@@ -53,6 +58,7 @@ class FieldType:
         item: of each item, or of the one value.
         key: of a dictionary's keys.
         markers: of loadplan's, found in ``Annotated``.
+        strays: what was found there that must have been meant for one: an attribute, or a function not called.
     """
 
     given: Any
@@ -61,6 +67,12 @@ class FieldType:
     item: Any
     key: Any = None
     markers: tuple[Any, ...] = ()
+    strays: tuple[Any, ...] = ()
+
+    @property
+    def keeps_default(self) -> bool:
+        """Whether the field has no source."""
+        return any(isinstance(each, KeepDefault) for each in self.markers)
 
 
 def read_annotation(annotation: Any, arguments: Mapping[Any, Any], metadata: tuple[Any, ...] = ()) -> FieldType:
@@ -76,26 +88,27 @@ def read_annotation(annotation: Any, arguments: Mapping[Any, Any], metadata: tup
     optional = False
     members = union_members(given)
     if members:
-        rest = tuple(each for each in members if each not in {None, type(None)})
+        rest = tuple(each for each in members if not is_none(each))
         optional = len(rest) < len(members)
         given = rest[0] if len(rest) == 1 else Union[rest]  # noqa: UP007 - as many as there are
         if optional:
             given, more = without_annotated(given)
             markers = (*markers, *more)
     found = tuple(each for each in markers if isinstance(each, _MARKERS))
+    strays = tuple(each for each in markers if isinstance(each, _STRAYS) or any(each is one for one in _FUNCTIONS))
     origin, parts = get_origin(given) or given, get_args(given)
     container = _CONTAINERS.get(origin) if isinstance(origin, type) else None
     if container is Container.DICT:
         key, item = parts if len(parts) == 2 else (Any, Any)
-        return FieldType(given, optional, container, item, key, found)
+        return FieldType(given, optional, container, item, key, found, strays)
     if container is Container.TUPLE:
         if len(parts) != 2 or parts[1] is not ...:  # tuple[int, str] is one value
             container = Container.TUPLE if not parts else None
-            return FieldType(given, optional, container, Any if container else given, None, found)
-        return FieldType(given, optional, container, parts[0], None, found)
+            return FieldType(given, optional, container, Any if container else given, None, found, strays)
+        return FieldType(given, optional, container, parts[0], None, found, strays)
     if container is not None:
-        return FieldType(given, optional, container, parts[0] if parts else Any, None, found)
-    return FieldType(given, optional, None, given, None, found)
+        return FieldType(given, optional, container, parts[0] if parts else Any, None, found, strays)
+    return FieldType(given, optional, None, given, None, found, strays)
 
 
 def without_annotated(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -110,10 +123,22 @@ def without_annotated(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
             annotation = get_args(annotation)[0]
         elif hasattr(annotation, "__supertype__"):  # NewType
             annotation = annotation.__supertype__
-        elif type(annotation).__name__ == "TypeAliasType":  # ``type X = ...``, since Python 3.12
+        elif _is_alias(annotation):  # ``type X = ...``, since Python 3.12
             annotation = annotation.__value__
+        elif _is_alias(origin):  # ``type Many[T] = ...``, as Many[Tag]
+            arguments = dict(zip(origin.__type_params__, get_args(annotation), strict=False))
+            annotation = substitute(origin.__value__, arguments)
         else:
             return annotation, metadata
+
+
+def _is_alias(annotation: Any) -> bool:
+    return type(annotation).__name__ == "TypeAliasType"
+
+
+def is_none(annotation: Any) -> bool:
+    """Tell whether a member of a union is None."""
+    return annotation is None or annotation is type(None)
 
 
 def union_members(annotation: Any) -> tuple[Any, ...]:
@@ -124,9 +149,12 @@ def union_members(annotation: Any) -> tuple[Any, ...]:
 
 
 def members_with_branches(annotation: Any) -> Iterator[tuple[Any, On[Any] | None]]:
-    """Yield the members of a union, or the one class, each with the ``on(...)`` that is annotated to it."""
+    """Yield the members of a union, or the one class, each with the ``on(...)`` that is annotated to it.
+
+    None is left out: it stands for no row.
+    """
     bare, metadata = without_annotated(annotation)
-    members = union_members(bare)
+    members = [each for each in union_members(bare) if not is_none(each)]
     if members:
         for member in members:
             yield from members_with_branches(member)
@@ -176,6 +204,6 @@ def annotation_source(annotation: Any) -> str:
         return f"Literal[{', '.join(map(repr, parts))}]"
     if parts:
         return f"{annotation_source(origin)}[{', '.join(map(annotation_source, parts))}]"
-    if bare in {None, type(None)}:
+    if is_none(bare):
         return "None"
     return "..." if bare is ... else str(getattr(bare, "__name__", None) or bare)

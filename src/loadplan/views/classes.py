@@ -4,65 +4,18 @@ None of those libraries but attrs is imported here: a class of theirs cannot be 
 """
 
 import dataclasses
-import itertools
+import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 
-from loadplan.views.annotations import FieldType, read_annotation
+from loadplan.views.annotations import FieldType, annotation_source, read_annotation
+from loadplan.views.fields import Field, SchemaField, Unreadable, ViewClass, class_name, is_subclass
+from loadplan.views.pydantic_models import read_dataclass, read_model, read_model_schema
 
-
-class Unreadable(Exception):  # noqa: N818 - the reason why a class cannot be a view, caught where the plan is resolved
-    """A class that cannot be a view, with the reason and what to do."""
-
-    def __init__(self, reason: str, hint: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.hint = hint
-
-
-@attrs.frozen(eq=False)
-class Field:
-    """A field that the constructor of a view class takes.
-
-    Attributes:
-        name: of the attribute.
-        parameter: what the constructor knows it by.
-        type: its annotation.
-        keyword: whether the constructor takes it by name alone.
-        has_default: whether the constructor can do without it.
-        converts: whether the class makes a value of the annotated type from another one.
-    """
-
-    name: str
-    parameter: str
-    type: FieldType
-    keyword: bool = False
-    has_default: bool = False
-    converts: bool = False
-
-
-@attrs.frozen(eq=False)
-class ViewClass:
-    """A class to build.
-
-    Attributes:
-        given: the class, or a generic one with its arguments.
-        name: to print.
-        fields: in the order that the constructor takes them by position.
-        build: the constructor; it takes one dictionary where ``by_mapping`` says so.
-        by_mapping: whether ``build`` takes a dictionary of parameters.
-        lenient: whether the class turns values of other types into the annotated ones, as pydantic does.
-    """
-
-    given: Any
-    name: str
-    fields: tuple[Field, ...]
-    build: Callable[..., Any]
-    by_mapping: bool = False
-    lenient: bool = False
+_NONE: Final = object()
 
 
 def is_view_class(annotation: Any) -> bool:
@@ -71,8 +24,8 @@ def is_view_class(annotation: Any) -> bool:
     return isinstance(kind, type) and (
         attrs.has(kind)
         or dataclasses.is_dataclass(kind)
-        or _is_subclass(kind, "pydantic", "BaseModel")
-        or _is_subclass(kind, "msgspec", "Struct")
+        or is_subclass(kind, "pydantic", "BaseModel")
+        or is_subclass(kind, "msgspec", "Struct")
         or _is_named_tuple(kind)
     )
 
@@ -87,43 +40,49 @@ def read_class(annotation: Any) -> ViewClass:
         Unreadable: it is no such class, or one that rows cannot fill.
     """
     kind: Any = get_origin(annotation) or annotation
-    build: Any = kind
     if not is_view_class(annotation):
-        raise Unreadable(
-            f"{_name(annotation)} is no class that can be filled from rows",
-            "use a class of attrs, dataclasses, pydantic or msgspec, or a NamedTuple.",
-        )
-    if _is_subclass(kind, "pydantic", "BaseModel"):
-        return _read_pydantic(annotation, kind)
+        raise _no_view(annotation)
+    if is_subclass(kind, "pydantic", "BaseModel"):
+        return read_model(annotation, kind)
     arguments = type_arguments(annotation)
-    if _is_subclass(kind, "msgspec", "Struct"):
+    if is_subclass(kind, "msgspec", "Struct"):
         fields = _msgspec_fields(kind, arguments)
     elif attrs.has(kind):
         fields = _attrs_fields(kind, arguments)
     elif dataclasses.is_dataclass(kind):
-        if hasattr(kind, "__pydantic_fields__"):
-            return _read_pydantic_dataclass(annotation, kind, arguments)
         fields = _dataclass_fields(kind, arguments)
+        if hasattr(kind, "__pydantic_fields__"):
+            return read_dataclass(annotation, kind, fields)
     else:
         fields = _named_tuple_fields(kind, arguments)
-    return ViewClass(annotation, _name(annotation), tuple(fields), build)
+    return ViewClass(annotation, class_name(annotation), tuple(_as_taken(kind, list(fields))), kind)
 
 
-@attrs.frozen(eq=False)
-class SchemaField:
-    """A field of a model that is filled from an object's attributes.
-
-    Attributes:
-        name: of the field.
-        paths: of attributes that it is read from: the first that there is.
-        type: its annotation.
-        has_default: whether the model does without it.
-    """
-
-    name: str
-    paths: tuple[tuple[str, ...], ...]
-    type: FieldType
-    has_default: bool
+def _no_view(annotation: Any) -> Unreadable:
+    """Return why something is no class with fields, and what was meant, as far as that can be guessed."""
+    kind: Any = get_origin(annotation) or annotation
+    name = annotation_source(annotation)
+    item = read_annotation(annotation, {})
+    if isinstance(annotation, str | TypeVar):
+        what = f"the type variable '{name}'" if isinstance(annotation, TypeVar) else f"the text {annotation!r}"
+        hint = "say what stands for it, as in Page[PostCard]." if isinstance(annotation, TypeVar) else "give the class."
+        return Unreadable(f"{what} stands where a view class belongs", hint)
+    if item.container is not None and is_view_class(item.item):
+        return Unreadable(
+            f"'{name}' is a collection, and a plan says what one row becomes",
+            f"give the class of one row, '{annotation_source(item.item)}'; fetch_all and the like return lists of it.",
+        )
+    if not isinstance(kind, type):
+        return Unreadable(f"'{name}' is no class", "give the class itself, as into=PostCard.")
+    if kind.__module__ != "builtins" and annotations_of(kind):
+        return Unreadable(
+            f"'{name}' has annotations, but no constructor for them",
+            "decorate it with @attrs.frozen or @dataclass, or derive it from BaseModel, Struct or NamedTuple.",
+        )
+    return Unreadable(
+        f"'{name}' is no class that can be filled from rows",
+        "use a class of attrs, dataclasses, pydantic or msgspec, or a NamedTuple.",
+    )
 
 
 def read_schema(annotation: Any) -> list[SchemaField]:
@@ -133,36 +92,10 @@ def read_schema(annotation: Any) -> list[SchemaField]:
         Unreadable: it is no class with fields.
     """
     kind: Any = get_origin(annotation) or annotation
-    if not _is_subclass(kind, "pydantic", "BaseModel") or _is_subclass(kind, "pydantic", "RootModel"):
-        fields = read_class(annotation).fields
-        return [SchemaField(each.name, ((each.name,),), each.type, each.has_default) for each in fields]
-    _complete(kind)
-    found = []
-    for name, info in kind.model_fields.items():
-        by_name = _reads_by_name(kind)
-        paths = _alias_paths(info) if kind.model_config.get("validate_by_alias", True) else []
-        if not paths or by_name:
-            paths.append((name,))
-        kind_of_field = read_annotation(info.annotation, {}, tuple(info.metadata))
-        found.append(SchemaField(name, tuple(paths), kind_of_field, not info.is_required()))
-    return found
-
-
-def _alias_paths(info: Any) -> list[tuple[str, ...]]:
-    """Return the attributes that pydantic reads a field from, in the order that it tries them."""
-    alias = info.validation_alias if info.validation_alias is not None else info.alias
-    paths: list[tuple[str, ...]] = []
-    for each in getattr(alias, "choices", [alias]):
-        parts = [each] if isinstance(each, str) else list(getattr(each, "path", ()))
-        names = list(itertools.takewhile(lambda part: isinstance(part, str), parts))
-        if names:
-            paths.append(tuple(names))
-    return paths
-
-
-def _reads_by_name(kind: Any) -> bool:
-    config = kind.model_config
-    return bool(config.get("populate_by_name") or config.get("validate_by_name"))
+    if is_subclass(kind, "pydantic", "BaseModel") and not is_subclass(kind, "pydantic", "RootModel"):
+        return list(read_model_schema(kind))
+    fields = read_class(annotation).fields
+    return [SchemaField(each.name, ((each.name,),), each.type, each.has_default) for each in fields]
 
 
 def type_arguments(annotation: Any) -> dict[Any, dict[Any, Any]]:
@@ -189,14 +122,13 @@ def type_arguments(annotation: Any) -> dict[Any, dict[Any, Any]]:
 
 def _attrs_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
     hints = _hints(kind)
-    by_name_alone = "__attrs_init__" in vars(kind)
     for each in attrs.fields(kind):
         if each.init:
             yield Field(
                 name=each.name,
                 parameter=each.alias or each.name,
                 type=_field_type(kind, each.name, hints, arguments),
-                keyword=bool(each.kw_only) or by_name_alone,
+                keyword=bool(each.kw_only),
                 has_default=each.default is not attrs.NOTHING,
                 converts=each.converter is not None,
             )
@@ -232,88 +164,80 @@ def _named_tuple_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Fie
 
 def _msgspec_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
     hints = _hints(kind)
-    for each in sys.modules["msgspec"].structs.fields(kind):
-        hint = _field_type(kind, each.name, hints, arguments)
-        yield Field(name=each.name, parameter=each.name, type=hint, keyword=True, has_default=not each.required)
-
-
-def _read_pydantic(annotation: Any, kind: Any) -> ViewClass:
-    if _is_subclass(kind, "pydantic", "RootModel"):
-        raise Unreadable(
-            f"'{kind.__name__}' is a RootModel, which has one value and no fields to read columns into",
-            "annotate the field with what the RootModel holds, or use a BaseModel with that as a field.",
-        )
-    _complete(kind)
-    by_name = kind.model_config.get("validate_by_alias") is False
-    fields = [_pydantic_field(name, info, by_name=by_name) for name, info in kind.model_fields.items()]
-    return ViewClass(annotation, _name(annotation), tuple(fields), kind.model_validate, by_mapping=True, lenient=True)
-
-
-def _complete(kind: Any) -> None:
-    """Have pydantic resolve the names in a model's annotations."""
-    if not kind.__pydantic_complete__:
-        kind.model_rebuild(raise_errors=False)
-    if not kind.__pydantic_complete__:
-        raise Unreadable(
-            f"'{kind.__name__}' names classes that are not defined yet",
-            f"define them first, or call {kind.__name__}.model_rebuild() once they are.",
-        )
-
-
-def _read_pydantic_dataclass(annotation: Any, kind: Any, arguments: Mapping[Any, Any]) -> ViewClass:
-    infos = kind.__pydantic_fields__
-    fields = [
-        dataclasses_field
-        if (info := infos.get(dataclasses_field.name)) is None
-        else attrs.evolve(_pydantic_field(dataclasses_field.name, info, by_name=False), keyword=True)
-        for dataclasses_field in _dataclass_fields(kind, arguments)
-    ]
-    return ViewClass(annotation, _name(annotation), tuple(fields), kind, lenient=True)
-
-
-def _pydantic_field(name: str, info: Any, *, by_name: bool) -> Field:
-    alias = info.validation_alias if info.validation_alias is not None else info.alias
-    if alias is not None and not isinstance(alias, str):
-        choices = getattr(alias, "choices", ())
-        alias = next((each for each in choices if isinstance(each, str)), None)
-        if alias is None and not by_name:
-            raise Unreadable(
-                f"the field '{name}' is filled by an AliasPath, which reads inside of another value",
-                "give it a validation_alias that is a name.",
-            )
-    return Field(
-        name=name,
-        parameter=name if alias is None or by_name else alias,
-        type=read_annotation(info.annotation, {}, tuple(info.metadata)),
-        keyword=True,
-        has_default=not info.is_required(),
-        converts=any(type(each).__name__ in _PYDANTIC_CONVERTERS for each in info.metadata),
-    )
-
-
-#: Annotations that may turn a value of any type, None among them, into the annotated one.
-_PYDANTIC_CONVERTERS = frozenset({"BeforeValidator", "WrapValidator", "PlainValidator"})
+    defaults = (_NONE,) * (len(kind.__struct_fields__) - len(kind.__struct_defaults__)) + kind.__struct_defaults__
+    for name, default in zip(kind.__struct_fields__, defaults, strict=True):
+        has_default = default is not _NONE and default is not sys.modules["msgspec"].NODEFAULT
+        hint = _field_type(kind, name, hints, arguments)
+        yield Field(name=name, parameter=name, type=hint, keyword=True, has_default=has_default)
 
 
 # --- what they share ------------------------------------------------------------------------------------------------
 
 
-def _hints(kind: Any) -> dict[str, Any]:
+def _as_taken(kind: Any, fields: list[Field]) -> list[Field]:
+    """Return fields as the constructor takes them: a class may have written its own.
+
+    Raises:
+        Unreadable: it does not take a field, or asks for something else.
+    """
     try:
-        return get_type_hints(kind, localns={kind.__name__: kind}, include_extras=True)
+        parameters = inspect.signature(kind).parameters
+    except (TypeError, ValueError):  # a constructor in C that does not tell
+        return fields
+    named = {name: each for name, each in parameters.items() if each.kind in _BY_NAME}
+    takes_all = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    hint = "let the class make its __init__, or have it take every field by its name and nothing else."
+    wanted = [each for each in fields if each.parameter in named or not (each.has_default and each.type.keeps_default)]
+    strange = [each.parameter for each in wanted if each.parameter not in named and not takes_all]
+    if strange:
+        raise Unreadable(f"the __init__ of '{kind.__name__}' does not take '{strange[0]}'", hint)
+    known = {each.parameter for each in fields}
+    asked = [name for name, each in named.items() if each.default is inspect.Parameter.empty and name not in known]
+    if asked:
+        raise Unreadable(f"the __init__ of '{kind.__name__}' asks for '{asked[0]}'", hint)
+    positional = [name for name, each in named.items() if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    by_position = [each.parameter for each in wanted if not each.keyword]
+    in_order = positional[: len(by_position)] == by_position
+    return [each if in_order else attrs.evolve(each, keyword=True) for each in wanted]
+
+
+_BY_NAME = frozenset({inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY})
+
+
+def _hints(kind: Any) -> dict[str, Any]:
+    """Return the annotations of a class, evaluated where each was written.
+
+    A class within a function, or within another class, knows itself and what is nested in it.
+    """
+    try:
+        try:
+            return get_type_hints(kind, include_extras=True)
+        except NameError:
+            nested = {name: each for name, each in vars(kind).items() if isinstance(each, type)}
+            return get_type_hints(kind, localns={kind.__name__: kind, **nested}, include_extras=True)
     except NameError as error:
         raise Unreadable(
-            f"an annotation of '{kind.__name__}' names '{error.name}', which is not defined where the class is",
-            "define it in the same module, before the plan.",
+            f"an annotation of '{kind.__name__}' names '{error.name}', which its module does not have",
+            f"define or import '{error.name}' at the top of '{kind.__module__}', not within a function or under "
+            "TYPE_CHECKING.",
         ) from None
-    except (TypeError, SyntaxError) as error:
+    except (TypeError, SyntaxError, AttributeError) as error:
         raise Unreadable(
             f"an annotation of '{kind.__name__}' cannot be evaluated: {error}", "write it as Python evaluates it."
         ) from None
 
 
+def annotations_of(kind: Any) -> Collection[str]:
+    """Return the names that a class itself annotates."""
+    if sys.version_info >= (3, 14):  # annotations wait until they are asked for, and may fail then
+        import annotationlib
+
+        return annotationlib.get_annotations(kind, format=annotationlib.Format.FORWARDREF)
+    return inspect.get_annotations(kind)
+
+
 def _field_type(kind: Any, name: str, hints: Mapping[str, Any], arguments: Mapping[Any, Any]) -> FieldType:
-    owner = next((each for each in kind.__mro__ if name in vars(each).get("__annotations__", {})), kind)
+    owner = next((each for each in kind.__mro__ if name in annotations_of(each)), kind)
     return read_annotation(hints.get(name, Any), arguments.get(owner, {}))
 
 
@@ -323,17 +247,3 @@ def _has_default(field: dataclasses.Field[Any]) -> bool:
 
 def _is_named_tuple(kind: type) -> bool:
     return issubclass(kind, tuple) and hasattr(kind, "_fields") and hasattr(kind, "_field_defaults")
-
-
-def _is_subclass(kind: Any, library: str, name: str) -> bool:
-    """Tell whether a class is of a library that may not be installed; then none of its classes can be met."""
-    module = sys.modules.get(library)
-    base = None if module is None else getattr(module, name, None)
-    return base is not None and isinstance(kind, type) and issubclass(kind, base)
-
-
-def _name(annotation: Any) -> str:
-    parts = get_args(annotation)
-    kind = get_origin(annotation) or annotation
-    name = str(getattr(kind, "__name__", kind))
-    return f"{name}[{', '.join(map(_name, parts))}]" if parts else name

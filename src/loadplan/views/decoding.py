@@ -29,7 +29,6 @@ _DECODED = (
     postgresql.INTERVAL,
     postgresql.INET,
     postgresql.CIDR,
-    postgresql.MACADDR,
     postgresql.INT4RANGE,
     postgresql.INT8RANGE,
     postgresql.NUMRANGE,
@@ -80,6 +79,8 @@ def _cast_target(kind: types.TypeEngine[Any]) -> types.TypeEngine[Any] | None:
     if isinstance(kind, postgresql.DOMAIN):
         base: types.TypeEngine[Any] = kind.data_type
         return _cast_target(base) or base
+    if isinstance(kind, postgresql.MACADDR | postgresql.MACADDR8):  # the driver takes the bytes of one for text
+        return Text()
     # text is what the driver takes garbage for, or refuses, where the server's column is an enum, a domain or money;
     # CHAR keeps its blanks
     return Text() if isinstance(kind, types.String) and not isinstance(kind, types.CHAR) else None

@@ -7,10 +7,12 @@ from typing import Any, TypeVar, get_origin, is_typeddict
 
 from sqlalchemy import ARRAY, types
 from sqlalchemy.orm import RelationshipDirection, RelationshipProperty
+from sqlalchemy.sql.elements import Cast, FunctionFilter, Label, TypeCoerce
 from sqlalchemy.sql.functions import FunctionElement
 
 from loadplan.tree import Shape
 from loadplan.views.annotations import (
+    Container,
     annotation_source,
     literal_values,
     read_annotation,
@@ -67,15 +69,25 @@ def python_type(kind: types.TypeEngine[Any]) -> type | None:
     if isinstance(kind, types.TypeDecorator):
         own = type(kind)
         tells = own.python_type is not types.TypeDecorator.python_type
-        converts = own.process_result_value is not types.TypeDecorator.process_result_value
+        converts = any(getattr(own, name) is not getattr(types.TypeDecorator, name) for name in _CONVERSIONS)
         return kind.python_type if tells else None if converts else python_type(kind.impl_instance)
     if isinstance(kind, types.NullType | types.JSON | types.PickleType) or type(kind).__name__ == "HSTORE":
         return None
+    if any(not each.__module__.startswith("sqlalchemy.") and "result_processor" in vars(each) for each in _bases(kind)):
+        return None  # a type of the application's own, which makes of the values what it likes
     try:
         found: type = kind.python_type
     except NotImplementedError:
         return None
     return None if found is object else found
+
+
+#: What a TypeDecorator overrides to make other values of those of its column.
+_CONVERSIONS = ("process_result_value", "result_processor")
+
+
+def _bases(kind: types.TypeEngine[Any]) -> tuple[type, ...]:
+    return type(kind).__mro__
 
 
 def misfit(kind: types.TypeEngine[Any], annotation: Any, *, lenient: bool) -> str | None:
@@ -92,7 +104,7 @@ def misfit(kind: types.TypeEngine[Any], annotation: Any, *, lenient: bool) -> st
     held = python_type(kind)
     if held is None or _accepts(annotation, held, kind, lenient=lenient):
         return None
-    article = "an" if type(kind).__name__[0] in "AEIOU" else "a"
+    article = "an" if type(kind).__name__[0] in "AEIO" else "a"
     return f"{article} {type(kind).__name__} holds {held.__name__}"
 
 
@@ -106,30 +118,43 @@ def _accepts(annotation: Any, held: type, kind: types.TypeEngine[Any], *, lenien
     literals = literal_values(bare)
     if literals:
         return any(isinstance(each, held) or (isinstance(each, str) and issubclass(held, str)) for each in literals)
-    if isinstance(kind, ARRAY):
-        return _accepts_array(bare, kind, lenient=lenient)
     origin = get_origin(bare) or bare
     if not isinstance(origin, type) or is_typeddict(origin):
         return True  # protocols of typing, strings of a foreign library: nothing to compare
-    if issubclass(held, origin) or (held, origin) in _WIDENED:
+    if isinstance(kind, ARRAY):
+        return _accepts_array(bare, kind, lenient=lenient)
+    try:
+        if issubclass(held, origin) or (held, origin) in _WIDENED:
+            return True
+    except TypeError:  # a protocol that cannot be asked
         return True
+    if issubclass(origin, held) and not issubclass(origin, enum.Enum) and origin.__module__ not in _STANDARD:
+        return True  # the application's own kind of str, say, which the mapping may well declare
     return lenient and _pydantic_converts(held, origin)
+
+
+#: Modules whose classes say exactly what a value is: a ``datetime`` is more than a ``date``.
+_STANDARD = frozenset({"builtins", "datetime", "decimal", "uuid"})
 
 
 def _pydantic_converts(held: type, wanted: type) -> bool:
     known = {int, float, str, bytes, bool, decimal.Decimal, datetime.date, datetime.datetime, list, dict, set, tuple}
     if wanted not in known:  # enums, URLs, secrets, types with validators of their own
         return not (issubclass(wanted, enum.Enum) and issubclass(held, enum.Enum))
+    if issubclass(held, enum.Enum):  # pydantic makes enums of values, not values of enums
+        return False
     return (held, wanted) in _LENIENT or held not in known
 
 
 def _accepts_array(annotation: Any, kind: ARRAY[Any], *, lenient: bool) -> bool:
     read = read_annotation(annotation, {})
+    origin = get_origin(annotation) or annotation
     if read.container is None:
-        return annotation in {list, tuple}
-    wanted = list if read.container.value == "list" else tuple if read.container.value == "tuple" else None
-    if wanted is None or (wanted is tuple and not kind.as_tuple and not lenient):
-        return lenient and wanted is not None
+        plain = origin in {str, bytes, int, float, bool, dict}
+        return not plain if lenient else issubclass(tuple if kind.as_tuple else list, origin)
+    made = tuple if kind.as_tuple else list
+    if read.container is Container.DICT or not (lenient or issubclass(made, origin)):
+        return False
     item = read_annotation(read.item, {}).given
     if kind.dimensions is not None and kind.dimensions > 1:
         return True
@@ -139,6 +164,10 @@ def _accepts_array(annotation: Any, kind: ARRAY[Any], *, lenient: bool) -> bool:
 def null_without_rows(expression: Any) -> bool:
     """Tell whether an aggregate is NULL where there is no row to aggregate."""
     element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    while isinstance(element, Label | Cast | TypeCoerce | FunctionFilter):
+        element = (
+            element.func if isinstance(element, FunctionFilter) else getattr(element, "clause", None) or element.element
+        )
     return isinstance(element, FunctionElement) and str(getattr(element, "name", "")).lower() in _NULL_WITHOUT_ROWS
 
 

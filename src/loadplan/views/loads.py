@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapper
 from loadplan.form import is_reference
 from loadplan.spec import Load, LoadPlan, On
 from loadplan.views.annotations import FieldType, literal_values
-from loadplan.views.classes import Field
+from loadplan.views.fields import Field
 from loadplan.views.tree import Edge
 
 At = tuple[str, ...]
@@ -21,10 +21,12 @@ class Loads:
     def __init__(self, given: Iterable[Any]) -> None:
         self.loads: list[Load[Any]] = []
         self.branches: list[On[Any]] = []
+        self.plans: list[LoadPlan[Any]] = []
         self._used: set[int] = set()
         waiting = list(given)
         for item in waiting:  # grows by the loads of nested plans
             if isinstance(item, LoadPlan):
+                self.plans.append(item)
                 waiting.extend(item.loads)
             elif isinstance(item, On):
                 self.branches.append(item)
@@ -93,7 +95,6 @@ class Spot:
 
     field: Field
     name: str
-    lenient: bool
     at: At
 
     @property
@@ -105,7 +106,7 @@ class Spot:
     def needs_value(self) -> bool:
         """Whether None would not do."""
         free = self.type.given is Any or self.type.given is object or self.field.converts
-        return not (self.type.optional or free or literal_values(self.type.given)[-1:] == (None,))
+        return not (self.type.optional or free or None in literal_values(self.type.given))
 
     def of(self, given: FieldType) -> "Spot":
         """Return the spot of an item of this one."""

@@ -3,16 +3,19 @@
 ``resolve`` knows when; the wording lives here and nowhere else.
 """
 
+import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy.orm import Mapper, RelationshipProperty
+from sqlalchemy.ext.hybrid import HybridExtensionType
+from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
 from loadplan import mapping
 from loadplan.code import source
 from loadplan.errors import Problem, did_you_mean
+from loadplan.spec import LoadPlan
 from loadplan.views.annotations import annotation_source
-from loadplan.views.classes import Field, Unreadable, ViewClass
+from loadplan.views.fields import Field, Unreadable, ViewClass
 
 At = tuple[str, ...]
 
@@ -25,7 +28,7 @@ def required_but_nullable(field: str, what: str, reason: str, annotation: str, a
     """A field without ``None`` for a value that may be missing."""
     return Problem(
         "LP301",
-        f"'{field}' is required, but {what} may have none",
+        f"'{field}' is required, but {what} may be None",
         at,
         detail=f"{reason}.",
         hint=f"annotate it '{annotation} | None'.",
@@ -43,7 +46,8 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
     entity = _name(mapper)
     kind = getattr(mapper.class_, field.name, None)
     if kind is not None:
-        what = "a Python property" if isinstance(kind, property) else "no column of it"
+        what = "a method" if inspect.isroutine(kind) else "no mapped attribute"
+        what = "a Python property" if isinstance(kind, property) else what
         return Problem(
             "LP303",
             f"'{view.name}.{field.name}' cannot be read from '{entity}'",
@@ -51,11 +55,28 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
             detail=f"'{entity}.{field.name}' is {what}, and a view is read by SQL.",
             hint="make it a hybrid_property, or say where the value comes from: Annotated[..., source(...)].",
         )
-    names = [key for key in (*mapper.attrs.keys(), *mapper.all_orm_descriptors.keys()) if not key.startswith("_")]
-    hint = did_you_mean(field.name, set(names), f"Attributes of {entity}")
+    methods = {key for key, each in mapper.all_orm_descriptors.items() if _is_hybrid_method(each)}
+    keys = {*mapper.attrs.keys(), *mapper.all_orm_descriptors.keys()} - methods
+    names = [key for key in keys if not key.startswith("_")]
+    hint = did_you_mean(field.name, names, f"Attributes of {entity}")
     if field.has_default:
         hint += f" To leave it at its default: Annotated[{annotation_source(field.type.given)}, keep_default]."
     return Problem("LP303", f"'{entity}' has no '{field.name}' for '{view.name}.{field.name}'", at, hint=hint)
+
+
+def _is_hybrid_method(descriptor: Any) -> bool:
+    return descriptor.extension_type is HybridExtensionType.HYBRID_METHOD
+
+
+def method_of_entity(field: str, entity: str, key: str, at: At) -> Problem:
+    """A field of the name of a hybrid method."""
+    return Problem(
+        "LP303",
+        f"'{field}' cannot be read from '{entity}'",
+        at,
+        detail=f"'{entity}.{key}' is a hybrid method, which is called with arguments.",
+        hint=f"call it: Annotated[..., source({entity}.{key}(...))].",
+    )
 
 
 def not_readable(field: str, what: str, at: At) -> Problem:
@@ -89,27 +110,48 @@ def mapped_class(name: str, at: At) -> Problem:
     )
 
 
-def not_an_item(field: str, annotation: str, prop: RelationshipProperty[Any], at: At) -> Problem:
-    """A relationship read into something that is no view class."""
+def not_an_item(field: str, annotation: str, prop: RelationshipProperty[Any], column: str | None, at: At) -> Problem:
+    """A relationship read into something that is no view class; ``column`` of the target would fit it."""
     target = _name(prop.mapper)
     name = f"{_name(prop.parent)}.{prop.key}"
+    hint = f"annotate it with a class that has fields of '{target}'"
+    if column is not None:
+        hint += f", or name one column: Annotated[{annotation}, source({name}, {target}.{column})]"
+    return Problem("LP304", f"'{field}' is '{annotation}', and '{name}' leads to '{target}'", at, hint=f"{hint}.")
+
+
+def unsaid_items(field: str, prop: RelationshipProperty[Any], at: At) -> Problem:
+    """A relationship read into nobody knows what."""
+    name = f"{_name(prop.parent)}.{prop.key}"
+    many = "what its items are" if prop.uselist else "what it is"
     return Problem(
         "LP304",
-        f"'{field}' is '{annotation}', and '{name}' leads to '{target}'",
+        f"'{field}' does not say {many}",
         at,
-        hint=f"annotate it with a class that has fields of '{target}', or name one column: "
-        f"Annotated[..., source({name}, {target}.{mapping.primary_key(prop.mapper)[0]})].",
+        hint=f"annotate it with a class that has fields of '{_name(prop.mapper)}', or give that class in the plan: "
+        f"load({name}, into=...).",
     )
 
 
-def no_dictionary_key(field: str, prop: RelationshipProperty[Any], at: At) -> Problem:
+def no_dictionary_key(field: str, item: str, prop: RelationshipProperty[Any], at: At) -> Problem:
     """A dictionary of a collection that the mapping does not key."""
     return Problem(
         "LP305",
         f"nothing says what '{field}' is keyed by",
         at,
         detail=f"'{_name(prop.parent)}.{prop.key}' is no collection that is keyed by a column.",
-        hint="annotate it 'list[...]', or map the relationship with attribute_keyed_dict.",
+        hint=f"annotate it 'list[{item}]', or map the relationship with attribute_keyed_dict.",
+    )
+
+
+def wrong_key(field: str, given: str, what: str, reason: str, right: str, at: At) -> Problem:
+    """A dictionary whose keys are of another type than the column that the mapping keys it by."""
+    return Problem(
+        "LP302",
+        f"'{field}' is keyed by '{given}', but {what} is not",
+        at,
+        detail=f"{reason}.",
+        hint=f"annotate it '{right}'.",
     )
 
 
@@ -119,7 +161,7 @@ def unhashable(field: str, item: str, container: str, at: At) -> Problem:
         "LP305",
         f"'{field}' is a {container} of '{item}', which cannot be hashed",
         at,
-        hint=f"freeze '{item}', or use list.",
+        hint=f"freeze '{item}', or annotate the field 'list[{item}]'.",
     )
 
 
@@ -133,13 +175,23 @@ def not_a_collection(field: str, annotation: str, name: str, at: At) -> Problem:
     )
 
 
+def one_tuple(field: str, annotation: str, name: str, at: At) -> Problem:
+    """``tuple[TagRef]`` for a collection."""
+    return Problem(
+        "LP306",
+        f"'{field}' is '{annotation}', a tuple of fixed length, and '{name}' is a collection",
+        at,
+        hint=f"annotate it '{annotation.removesuffix(']').partition(',')[0]}, ...]'.",
+    )
+
+
 def not_to_many(field: str, annotation: str, item: str, name: str, at: At) -> Problem:
     """A collection for one value."""
     return Problem(
         "LP306",
         f"'{field}' is '{annotation}', and '{name}' leads to one row at most",
         at,
-        hint=f"annotate it '{item} | None'.",
+        hint=f"annotate it {item}.",
     )
 
 
@@ -150,12 +202,48 @@ def several_sources(field: str, markers: Iterable[object], at: At) -> Problem:
     )
 
 
+def stray_annotation(field: str, given: object, at: At) -> Problem:
+    """An attribute, or a function that is not called, where a source belongs."""
+    if isinstance(given, QueryableAttribute):
+        shown, hint = f"'{source(given)}'", f"make it a source: Annotated[..., source({source(given)})]."
+    elif isinstance(given, LoadPlan):
+        shown, hint = "a plan", "give the plan's loads beside the view, or annotate the field with load(...)."
+    else:
+        name = str(getattr(given, "__name__", given))
+        shown, hint = f"'{name}' itself", f"call it, as {name}(Post.comments)."
+    return Problem("LP307", f"'{field}' is annotated with {shown}, which says nothing by itself", at, hint=hint)
+
+
 def wrong_step(field: str, step: object, mapper: Mapper[Any], at: At) -> Problem:
-    """A path that goes on from another class than the one it has come to."""
-    known = [f"{_name(mapper)}.{each.key}" for each in mapper.relationships]
-    listed = f"Relationships of {_name(mapper)}: {', '.join(sorted(known))}." if known else None
+    """A path that goes on from another class than the one it has come to, or by something that leads nowhere."""
+    here = _name(mapper)
+    if isinstance(step, str):
+        message = f"the source of '{field}' is '{step}', and '{here}' has no such relationship"
+        return Problem(
+            "LP307", message, at, hint=did_you_mean(step, mapper.relationships.keys(), f"Relationships of {here}")
+        )
+    listed = f"Relationships of {here}: {', '.join(sorted(mapper.relationships.keys())) or 'none'}."
+    if not isinstance(step, QueryableAttribute) or not hasattr(step.parent, "mapper"):
+        message = f"the source of '{field}' cannot go by {source(step)} from '{here}'"
+        return Problem("LP307", message, at, hint=f"go by relationships. {listed}")
+    owner: Mapper[Any] = step.parent.mapper
+    if mapper.isa(owner):
+        what = mapping.describe_attribute(mapper, step.key)
+        message = f"the source of '{field}' goes by '{source(step)}', which is {what}, not a relationship"
+        return Problem("LP307", message, at, hint=listed)
+    routes = [prop.key for prop in mapper.relationships if prop.mapper.isa(owner)]
+    hint = f"go there first: source({here}.{routes[0]}, {source(step)})." if routes else listed
+    message = f"the source of '{field}' is at '{here}', which has no '{source(step)}'"
+    return Problem("LP307", message, at, hint=hint)
+
+
+def not_an_aggregate(field: str, given: object, at: At) -> Problem:
+    """``aggregate(Post.comments, Comment.score)``."""
     return Problem(
-        "LP307", f"the source of '{field}' cannot go by '{source(step)}' from '{_name(mapper)}'", at, hint=listed
+        "LP307",
+        f"'{field}' aggregates {source(given)}, which is no aggregate function",
+        at,
+        hint=f"say which value of all of them: func.max({source(given)}), func.min(...), func.sum(...).",
     )
 
 
@@ -169,31 +257,41 @@ def not_a_value(field: str, step: object, at: At) -> Problem:
     )
 
 
-def speaks_of_others(field: str, step: object, entity: str, tables: Sequence[str], at: At) -> Problem:
+def empty_source(field: str, at: At) -> Problem:
+    """``source()``."""
+    return Problem("LP307", f"the source of '{field}' is empty", at, hint="name a column, as source(Post.title).")
+
+
+def speaks_of_others(field: str, step: object, mapper: Mapper[Any], tables: Sequence[str], at: At) -> Problem:
     """An expression about tables that are not there."""
+    entity = _name(mapper)
+    routes = [each.key for each in mapper.relationships if tables[0] in {table.name for table in each.mapper.tables}]
+    way = routes[0] if routes else "<relationship>"
     return Problem(
         "LP307",
         f"the source of '{field}' speaks of '{tables[0]}', not of '{entity}' alone",
         at,
         detail="it would join without a condition.",
-        hint=f"go there by relationships: source({entity}.relationship, <{source(step)}>).",
+        hint=f"go there by relationships: source({entity}.{way}, {source(step)}).",
     )
 
 
-def collection_in_path(field: str, name: str, at: At) -> Problem:
+def collection_in_path(field: str, name: str, annotation: str, at: At) -> Problem:
     """A path to one value that meets many."""
     return Problem(
         "LP307",
         f"the source of '{field}' goes through the collection '{name}' to one value",
         at,
-        hint="annotate it as a collection, or aggregate it: aggregate(relationship, func.max(...)).",
+        hint=f"annotate it 'list[{annotation}]', or make one value of all: aggregate({name}, func.max(...)).",
     )
 
 
-def contains_itself(field: str, view: str, prop: RelationshipProperty[Any], at: At) -> Problem:
-    """A class that contains itself, with nothing to say where it ends."""
+def contains_itself(
+    field: str, view: str, prop: RelationshipProperty[Any], at: At, *, several: bool = False
+) -> Problem:
+    """A class that contains itself, with nothing to say where it ends; ``several`` fields of it may do so."""
     name = f"{_name(prop.parent)}.{prop.key}"
-    if prop.mapper.isa(prop.parent) or prop.parent.isa(prop.mapper):
+    if not several and (prop.mapper.isa(prop.parent) or prop.parent.isa(prop.mapper)):
         hint = f'say how deep it goes: load({name}, depth=3), or depth="all".'
     else:
         hint = f"use a smaller class for '{field}', one that does not lead back."
@@ -206,7 +304,7 @@ def no_default_at_depth(field: str, depth: int, at: At) -> Problem:
         "LP308",
         f"'{field}' has no default, and nothing is loaded below level {depth}",
         at,
-        hint=f"give it the default that says so, as '{field.rpartition('.')[2]}: ... | None = None', or depth=\"all\".",
+        hint='give the field a default to end with, or load the whole tree with depth="all".',
     )
 
 
@@ -248,14 +346,38 @@ def unread_load(view: str, key: str, known: Iterable[str], at: At) -> Problem:
         "LP310",
         f"no field of '{view}' reads '{key}'",
         at,
-        hint=did_you_mean(key, known, f"Relationships that {view} reads"),
+        hint=f"{did_you_mean(key, known, f'Relationships that {view} reads')} "
+        f"Give '{view}' a field for it, or leave the load out.",
+    )
+
+
+def unread_into(view: str, key: str, into: str, items: Iterable[str], at: At) -> Problem:
+    """A load with ``into=`` beside a view that reads the relationship into another class."""
+    return Problem(
+        "LP310",
+        f"no field of '{view}' reads '{key}' into '{into}'",
+        at,
+        hint=f"leave into= out, or give it the class of the field: {', '.join(sorted(set(items)))}.",
+    )
+
+
+def nested_into(plan: str, into: str, item: str, at: At) -> Problem:
+    """A nested plan that makes another class of the rows than the field holds."""
+    return Problem(
+        "LP310",
+        f"plan '{plan}' makes '{into}', and the field holds '{item}'",
+        at,
+        hint=f"annotate the field with '{into}', or nest a plan into '{item}'.",
     )
 
 
 def unread_branch(view: str, entity: str, at: At) -> Problem:
     """An ``on(...)`` beside a view that is no union."""
     return Problem(
-        "LP310", f"on({entity}) says nothing to '{view}'", at, hint="a union of views is what takes it, with into=."
+        "LP310",
+        f"on({entity}) says nothing to '{view}', which is made of all rows here",
+        at,
+        hint="leave the branch out, or make a union of views, each with an on(..., into=...).",
     )
 
 

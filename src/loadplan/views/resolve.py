@@ -1,9 +1,10 @@
 """View classes plus mapping -> view tree, with every problem found on the way."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar, get_origin
 
 import attrs
+from sqlalchemy.ext.hybrid import HybridExtensionType
 from sqlalchemy.orm import (
     Mapper,
     QueryableAttribute,
@@ -13,7 +14,7 @@ from sqlalchemy.orm import (
 from loadplan import mapping
 from loadplan import problems as plan_problems
 from loadplan.errors import Problem
-from loadplan.form import is_reference
+from loadplan.form import load_problems
 from loadplan.resolve import parameters_in, resolved, shape_problems
 from loadplan.sources import Aggregate, KeepDefault, Source
 from loadplan.spec import Load, LoadPlan, On, comparable
@@ -27,8 +28,9 @@ from loadplan.views.annotations import (
     members_with_branches,
     read_annotation,
 )
-from loadplan.views.classes import Unreadable, ViewClass, is_view_class, read_class
-from loadplan.views.fitting import spelled, why_empty
+from loadplan.views.classes import is_view_class, read_class
+from loadplan.views.fields import Unreadable, ViewClass, is_subclass
+from loadplan.views.fitting import misfit, spelled, why_empty
 from loadplan.views.loads import At, Loads, Spot, Trail, belongs, key_of
 from loadplan.views.tree import (
     Choose,
@@ -71,13 +73,12 @@ class _Resolver(ValueResolver):
 
     # --- objects --------------------------------------------------------------------------------------------------
 
-    def object(
-        self, annotation: Any, place: Place, loads: Loads, field: str, at: At, trail: Trail, *, lenient: bool = False
-    ) -> Recipe | None:
+    def object(self, annotation: Any, place: Place, loads: Loads, field: str, at: At, trail: Trail) -> Recipe | None:
         """Resolve what is made of a row: an object of a class, or of one of several."""
         members = list(members_with_branches(annotation))
         if len(members) == 1 and members[0][1] is None:
             return self.make(members[0][0], place, loads, at, trail)
+        trail = attrs.evolve(trail, containers=(*trail.containers, (annotation, place.mapper)))
         return self.choose(members, place, loads, field, at, trail)
 
     def make(self, annotation: Any, place: Place, loads: Loads, at: At, trail: Trail) -> Make | None:
@@ -90,8 +91,9 @@ class _Resolver(ValueResolver):
         except Unreadable as error:
             self.found.append(problems.unreadable_class(error, at))
             return None
+        self.check_plans(loads, annotation, place, at)
         inside = attrs.evolve(trail, containers=(*trail.containers, (annotation, place.mapper)))
-        spots = [Spot(field, f"{view.name}.{field.name}", view.lenient, at) for field in view.fields]
+        spots = [Spot(field, f"{view.name}.{field.name}", at) for field in view.fields]
         readers = [self.relationship_of(spot, place) for spot in spots]
         fields: list[tuple[str, Recipe]] = []
         for spot, reader in zip(spots, readers, strict=True):
@@ -106,9 +108,29 @@ class _Resolver(ValueResolver):
             elif mapping.relationship(place.mapper, key_of(item)) is None:
                 owner = None if isinstance(item.relationship, str) else item.relationship.parent.mapper
                 self.found.append(plan_problems.no_relationship(place.mapper, key_of(item), owner, at))
+            elif item.into is not None and key_of(item) in known:
+                items = [
+                    annotation_source(spot.type.item)
+                    for spot, key in zip(spots, readers, strict=True)
+                    if key == key_of(item)
+                ]
+                into = annotation_source(item.into)
+                self.found.append(problems.unread_into(view.name, key_of(item), into, items, at))
             else:
                 self.found.append(problems.unread_load(view.name, key_of(item), known, at))
         return Make(view, place, tuple(fields))
+
+    def check_plans(self, loads: Loads, annotation: Any, place: Place, at: At) -> None:
+        """Check the whole plans that are nested at a place: what they are for, and what they make."""
+        for plan in loads.plans:
+            entity = mapping.mapper_of(plan.entity)
+            if entity is None or not place.mapper.isa(entity):
+                self.found.append(plan_problems.wrong_plan(place.mapper, plan, at))
+            elif plan.into is not None and plan.into != annotation:
+                item = annotation_source(annotation)
+                self.found.append(problems.nested_into(plan.label, annotation_source(plan.into), item, at))
+            given = (word for word in ("only", "defer") if getattr(plan, word) is not None)
+            self.found.extend(problems.columns_of_view(word, annotation_source(annotation), at) for word in given)
 
     def choose(
         self,
@@ -146,7 +168,8 @@ class _Resolver(ValueResolver):
             self.found.append(problems.uncovered(field, sorted(missing), mapper, at))
         discriminator = mapper.polymorphic_on
         name = mapping.attribute_of(mapper, discriminator)
-        column = self.column(place, name) if name else expression_column(place, "type", discriminator)
+        is_attribute = any(each.key == name for each in mapping.column_attributes(mapper))  # ConcreteBase's is none
+        column = self.column(place, name or "") if is_attribute else expression_column(place, "type", discriminator)
         recipes = []
         for sub, member in chosen.items():
             recipe = self.member(member, sub, place, loads, (*at, annotation_source(member)), trail)
@@ -207,6 +230,9 @@ class _Resolver(ValueResolver):
     ) -> Recipe | None:
         """Resolve a field: what it reads, and whether that fits."""
         markers = spot.type.markers
+        if spot.type.strays:
+            self.found.extend(problems.stray_annotation(spot.name, each, spot.at) for each in spot.type.strays)
+            return None
         if len(markers) > 1:
             self.found.append(problems.several_sources(spot.name, markers, spot.at))
             return None
@@ -220,8 +246,9 @@ class _Resolver(ValueResolver):
         if isinstance(marker, Source):
             return self.path(list(marker.path), spot, place, loads, trail, shared=shared)
         if isinstance(marker, Load):
-            if not is_reference(marker):
-                self.found.append(plan_problems.not_a_relationship(marker.relationship, spot.at))
+            wrong = list(load_problems(marker, spot.at))
+            if wrong:
+                self.found.extend(wrong)
                 return None
             prop = mapping.relationship(place.mapper, key_of(marker))
             if prop is None or not belongs(marker.relationship, place.mapper):
@@ -239,6 +266,9 @@ class _Resolver(ValueResolver):
         if prop is not None:
             return self.relationship(prop, spot, place, loads, trail, shared=shared)
         descriptor = place.mapper.all_orm_descriptors.get(name)
+        if descriptor is not None and descriptor.extension_type is HybridExtensionType.HYBRID_METHOD:
+            self.found.append(problems.method_of_entity(spot.name, place.mapper.class_.__name__, name, spot.at))
+            return None
         if descriptor is None:
             self.found.append(problems.unknown_field(view, spot.field, place.mapper, spot.at))
             return None
@@ -255,7 +285,7 @@ class _Resolver(ValueResolver):
     ) -> Recipe | None:
         """Resolve ``source(...)``: relationships, and a value at the end."""
         if not steps:
-            self.found.append(problems.not_a_value(spot.name, None, spot.at))
+            self.found.append(problems.empty_source(spot.name, spot.at))
             return None
         step, rest = steps[0], steps[1:]
         if isinstance(step, Aggregate) and not rest:
@@ -291,7 +321,8 @@ class _Resolver(ValueResolver):
         """Resolve a collection of values: a path that goes on from a relationship to many."""
         name = f"{place.mapper.class_.__name__}.{prop.key}"
         if spot.type.container is None:
-            self.found.append(problems.collection_in_path(spot.name, name, spot.at))
+            shown = annotation_source(spot.type.given)
+            self.found.append(problems.collection_in_path(spot.name, name, shown, spot.at))
             return None
         item = read_annotation(spot.type.item, {})
         target = self.place_below(place, prop)
@@ -314,9 +345,12 @@ class _Resolver(ValueResolver):
         names = keyed_by(prop)
         key = names[0] if names and len(names) == 1 else None
         if key is None or mapping.columns_behind(prop.mapper, key) is None:
-            self.found.append(problems.no_dictionary_key(spot.name, prop, spot.at))
+            shown = annotation_source(spot.type.item)
+            self.found.append(problems.no_dictionary_key(spot.name, shown, prop, spot.at))
             return None
-        return Many(edge, container, self.column(edge.target, key))
+        column = self.column(edge.target, key)
+        self.fits_key(column, spot, f"'{prop.mapper.class_.__name__}.{key}'")
+        return Many(edge, container, column)
 
     def relationship(
         self,
@@ -332,15 +366,17 @@ class _Resolver(ValueResolver):
         """Resolve a field that reads a relationship into objects of a class, one or many."""
         kind, name = spot.type, f"{place.mapper.class_.__name__}.{prop.key}"
         if prop.uselist and kind.container is None:
-            shown = annotation_source(kind.given)
-            self.found.append(problems.not_a_collection(spot.name, shown, name, spot.at))
+            self.not_many(prop, spot, name)
             return None
         if not prop.uselist and kind.container is not None:
-            shown, item = annotation_source(kind.given), annotation_source(kind.item)
-            self.found.append(problems.not_to_many(spot.name, shown, item, name, spot.at))
+            empty = why_empty(prop, Shape()) is not None
+            right = f"'{spelled(kind.item, optional=empty)}'"
+            if kind.item is Any or kind.container is Container.DICT:
+                right = f"with a class that has fields of '{prop.mapper.class_.__name__}'"
+            self.found.append(problems.not_to_many(spot.name, annotation_source(kind.given), right, name, spot.at))
             return None
         members = [member for member, _ in members_with_branches(kind.item)]
-        open_item = kind.item is Any or kind.item is object or (not isinstance(members[0], type) and len(members) == 1)
+        open_item = kind.item is Any or kind.item is object or isinstance(kind.item, TypeVar)
         level = trail.levels.get(prop.key)
         named = [level] if level is not None else []
         given = [each for each in loads.loads if key_of(each) == prop.key and each.into is not None]
@@ -369,18 +405,43 @@ class _Resolver(ValueResolver):
             return None
         shape, load, below = self.shape(prop, place, named, spot)
         if around and shape.depth is None and level is None:
-            self.found.append(problems.contains_itself(spot.name, annotation_source(item), prop, spot.at))
+            several = self.leads_back_twice(trail.containers[-1][0], item)
+            self.found.append(
+                problems.contains_itself(spot.name, annotation_source(item), prop, spot.at, several=several)
+            )
             return None
         return self.objects(prop, item, shape, load, below, spot, place, trail, at)
 
+    def leads_back_twice(self, view: Any, item: Any) -> bool:
+        """Tell whether several fields of a class hold it again: no depth of one of them ends the other."""
+        return sum(1 for each in read_class(view).fields if item in (each.type.item, each.type.given)) > 1
+
+    def not_many(self, prop: RelationshipProperty[Any], spot: Spot, name: str) -> None:
+        """Report one value for a collection."""
+        given = spot.type.given
+        shown = annotation_source(given)
+        if given is Any or given is object:
+            self.found.append(problems.unsaid_items(spot.name, prop, spot.at))
+        elif is_subclass(given, "pydantic", "RootModel"):
+            self.not_a_view([given], spot, prop, (*spot.at, spot.field.name))
+        elif get_origin(given) is tuple:
+            self.found.append(problems.one_tuple(spot.name, shown, name, spot.at))
+        else:
+            self.found.append(problems.not_a_collection(spot.name, shown, name, spot.at))
+
     def not_a_view(self, members: Sequence[Any], spot: Spot, prop: RelationshipProperty[Any], at: At) -> None:
         """Report an item that is no class with fields."""
+        wrong = next((each for each in members if not is_view_class(each)), members[0])
+        if wrong is Any or wrong is object:
+            self.found.append(problems.unsaid_items(spot.name, prop, spot.at))
+            return
         try:
-            read_class(next(each for each in members if not is_view_class(each)))
+            read_class(wrong)
         except Unreadable as error:
-            if isinstance(members[0], type) and _is_plain_value(members[0]):
-                shown = annotation_source(spot.type.given)
-                self.found.append(problems.not_an_item(spot.name, shown, prop, spot.at))
+            if isinstance(wrong, type) and _is_plain_value(wrong):
+                shown = spelled(spot.type.given, optional=spot.type.optional)
+                column = _column_that_fits(prop.mapper, wrong)
+                self.found.append(problems.not_an_item(spot.name, shown, prop, column, spot.at))
             else:
                 self.found.append(problems.unreadable_class(error, at))
 
@@ -507,6 +568,14 @@ def _is_same_way(edge: Edge, prop: RelationshipProperty[Any], shape: Shape, aske
         and shape.depth is None
         and comparable(edge.shape.where) == comparable(shape.where)
     )
+
+
+def _column_that_fits(mapper: Mapper[Any], wanted: Any) -> str | None:
+    """Return a column whose values are of a type, keys last."""
+    keys = {column for column in mapper.columns if column.primary_key or column.foreign_keys}
+    props = sorted(mapping.column_attributes(mapper), key=lambda each: each.columns[0] in keys)
+    fitting = (each.key for each in props if misfit(each.columns[0].type, wanted, lenient=False) is None)
+    return next(fitting, None)
 
 
 def _is_plain_value(kind: Any) -> bool:

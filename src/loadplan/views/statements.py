@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
-from sqlalchemy import Dialect, Integer, and_, case, exists, false, func, literal_column, select, true, types
+from sqlalchemy import Dialect, Integer, and_, case, exists, false, func, literal_column, schema, select, true, types
+from sqlalchemy.orm import ColumnProperty
 
 from loadplan import mapping
 from loadplan.keys import Keys, keys_of
@@ -86,6 +87,9 @@ class StatementBuilder:
             self._prepare(edge)
         if not self.columns(root):  # the first column says whose statement it is
             self._key(root)
+        for edge in edges_below(root):
+            if self._chosen[edge].way is Way.NESTED and not self.columns(edge.target):  # a row of nothing is no row
+                self._key(edge.target)
 
     # --- columns that nobody reads into a field -------------------------------------------------------------------
 
@@ -102,7 +106,7 @@ class StatementBuilder:
                 if way is Way.KEYS and (ties.link.repeats or edge.shape.depth == "all"):
                     self._key(edge.target)
         if way.joins:
-            plain = (each for each in edge.target.columns if each.never_null and _is_plain(each))
+            plain = (each for each in edge.target.columns if each.never_null and _is_stored(each))
             self.present[edge] = next(plain, None) or self._key(edge.target)[0]
 
     def attribute(self, place: Place, name: str) -> Column:
@@ -126,7 +130,7 @@ class StatementBuilder:
 
     def root(self, place: Place) -> Statement:
         """Return the statement that the roots come in, without a condition yet."""
-        statement, items = self._row(place, select(place.entity))
+        statement, items = self._row(place, select(place.entity).select_from(place.entity))
         return Statement(place, _selecting(statement, [each for _, each in items]), tuple(slot for slot, _ in items))
 
     def follow_up(self, edge: Edge) -> Statement:
@@ -139,7 +143,7 @@ class StatementBuilder:
         ties, place = self._ties[edge], edge.target
         keys = keys_of(ties.columns, self._dialect)
         order = collection_order(edge.prop, edge.shape, ties.target)
-        rows = ties.statement.where(*edge.shape.where)
+        rows = _rows_of(ties).where(*edge.shape.where)
         how, level_by_level = "", False
         if edge.shape.limit is not None:
             statement, slots, how = self._first_rows(edge, rows, keys, order)
@@ -262,11 +266,11 @@ class StatementBuilder:
     def _subquery(self, edge: Edge, order: Sequence[Ordering] = ()) -> tuple[Any, list[tuple[Slot, Any]], list[str]]:
         """Return the rows at the end of an edge as a subquery, its slots, and the names of its key columns."""
         if edge.prop is None:
-            start = select(edge.target.entity)
+            start = select(edge.target.entity).select_from(edge.target.entity)
             columns: Sequence[Any] = [getattr(edge.target.entity, name) for name in self._row_key(edge)]
         else:
             ties = self._ties[edge]
-            start, columns = ties.statement.where(*edge.shape.where), ties.columns
+            start, columns = _rows_of(ties).where(*edge.shape.where), ties.columns
         statement, items = self._row(edge.target, start)
         keys = _labelled(columns, "key")
         ranks = _labelled([each.expression for each in order], "order")
@@ -324,7 +328,7 @@ class StatementBuilder:
         if kind == "exists":
             ties = self._ties[edge]
             held = _labelled(ties.columns, "key")
-            below = _selecting(ties.statement.where(*edge.shape.where), held).subquery(self._alias(edge))
+            below = _selecting(_rows_of(ties).where(*edge.shape.where), held).subquery(self._alias(edge))
         else:
             below = _selecting(statement, [*held, value.label("value")]).subquery(self._alias(edge))
         met = [below.c[key.name] == each for key, each in zip(held, self._parent_key(edge), strict=True)]
@@ -342,7 +346,7 @@ class StatementBuilder:
         """Return the parents' keys, what is computed for each, and a statement grouped by them."""
         assert edge.aggregation is not None  # noqa: S101 - the callers ask for aggregates
         ties = self._ties[edge]
-        rows, columns = ties.statement.where(*edge.shape.where), ties.columns
+        rows, columns = _rows_of(ties).where(*edge.shape.where), ties.columns
         if ties.link.repeats:  # a target that is tied to a parent twice counts once
             held, key = _labelled(columns, "key"), _labelled(mapping.row_key(ties.target), "target")
             pairs = _selecting(rows, [*held, *key]).distinct().subquery("pairs")
@@ -358,8 +362,17 @@ class StatementBuilder:
 
 
 def _selecting(statement: AnySelect, columns: Sequence[Any]) -> AnySelect:
-    """Return a statement that selects these columns from where it selected others."""
-    return statement.with_only_columns(*columns, maintain_column_froms=True)
+    """Return a statement that selects these columns from where it selected others; it names where that is.
+
+    ``maintain_column_froms`` would name a joined table again beside the join, and a further join could not tell which
+    of the two it goes on from.
+    """
+    return statement.with_only_columns(*columns)
+
+
+def _rows_of(ties: Linked) -> AnySelect:
+    """Return the targets with their parents' keys, from where they are even if no column of theirs is selected."""
+    return ties.statement if ties.link.kind is LinkKind.SECONDARY else ties.statement.select_from(ties.target)
 
 
 def _labelled(columns: Sequence[Any], name: str) -> list[Any]:
@@ -395,5 +408,8 @@ def _is_attribute(column: Column) -> bool:
     return hasattr(column.expression, "property") and column.name == getattr(column.expression, "key", None)
 
 
-def _is_plain(column: Column) -> bool:
-    return not isinstance(column.type, types.TypeDecorator)
+def _is_stored(column: Column) -> bool:
+    """Tell whether a value is that of a table's column as it stands there, so that NOT NULL of it holds."""
+    prop = getattr(column.expression, "property", None)
+    stored = isinstance(prop, ColumnProperty) and all(isinstance(each, schema.Column) for each in prop.columns)
+    return stored and not isinstance(column.type, types.TypeDecorator)

@@ -10,7 +10,7 @@ from sqlalchemy.types import TypeEngine
 from loadplan.spec import StrategyName
 from loadplan.tree import Cardinality, Parameter, Shape
 from loadplan.views.annotations import Container
-from loadplan.views.classes import ViewClass
+from loadplan.views.fields import ViewClass
 
 
 @attrs.frozen(eq=False)

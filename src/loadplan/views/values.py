@@ -1,10 +1,9 @@
 """One value of a row: a column, a composite, a hybrid, an expression, or an aggregate over a relationship."""
 
-from typing import Any
+from typing import Any, get_origin
 
 import attrs
 from sqlalchemy import Boolean, ClauseElement, Integer
-from sqlalchemy.ext.hybrid import HybridExtensionType
 from sqlalchemy.orm import CompositeProperty, Mapper, QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql import functions
 from sqlalchemy.types import NullType
@@ -12,9 +11,11 @@ from sqlalchemy.types import NullType
 from loadplan import links, mapping
 from loadplan.code import source as code_of
 from loadplan.errors import Problem
+from loadplan.form import condition_problems
 from loadplan.resolve import foreign_tables, shape_problems
 from loadplan.sources import Aggregate
 from loadplan.spec import Load
+from loadplan.sqlalchemy_internals import attribute_behind
 from loadplan.tree import Shape
 from loadplan.views import problems
 from loadplan.views.annotations import annotation_source
@@ -36,6 +37,7 @@ class ValueResolver:
         if key is not None and key in mapper.attrs and belongs(step, mapper):
             composite = mapper.attrs[key]
             if isinstance(composite, CompositeProperty):
+                self.fits_composite(composite, spot, f"'{mapper.class_.__name__}.{key}'")
                 return self.composite(composite, spot, place)
             behind = mapping.columns_behind(mapper, key)
             if behind is None:
@@ -54,18 +56,26 @@ class ValueResolver:
 
     def derived(self, step: Any, spot: Spot, place: Place) -> Recipe | None:
         """Resolve what is no mapped attribute: a hybrid or an expression."""
-        kind = getattr(step, "extension_type", None)
-        if kind is HybridExtensionType.HYBRID_METHOD or not isinstance(step, ClauseElement | QueryableAttribute):
+        if not isinstance(step, ClauseElement | QueryableAttribute):
             self.found.append(problems.not_a_value(spot.name, step, spot.at))
             return None
         tables = foreign_tables(mapping.tables_of(place.mapper), [step])
         if tables:
-            entity = place.mapper.class_.__name__
-            self.found.append(problems.speaks_of_others(spot.name, step, entity, tables, spot.at))
+            self.found.append(problems.speaks_of_others(spot.name, step, place.mapper, tables, spot.at))
             return None
         column = expression_column(place, spot.field.name, step)
         self.fits(column, spot, code_of(step))
         return Read(column)
+
+    def fits_composite(self, prop: CompositeProperty[Any], spot: Spot, what: str) -> None:
+        """Check a composite's class against an annotation."""
+        held, wanted = prop.composite_class, get_origin(spot.type.given) or spot.type.given
+        if spot.field.converts or not (isinstance(held, type) and isinstance(wanted, type)):
+            return
+        if not (issubclass(held, wanted) or issubclass(wanted, held)):
+            shown, right = annotation_source(spot.type.given), spelled(held, optional=spot.type.optional)
+            reason = f"it is a composite of class {held.__name__}"
+            self.found.append(problems.wrong_type(spot.name, shown, what, reason, right, spot.at))
 
     def composite(self, prop: CompositeProperty[Any], spot: Spot, place: Place) -> Recipe:
         """Resolve a field that reads a composite."""
@@ -85,7 +95,7 @@ class ValueResolver:
         """Check a column against an annotation."""
         if spot.field.converts:
             return
-        reason = misfit(column.type, spot.type.given, lenient=spot.lenient)
+        reason = misfit(column.type, spot.type.given, lenient=spot.field.lenient)
         if reason is None:
             return
         held = python_type(column.type)
@@ -93,10 +103,23 @@ class ValueResolver:
         shown = annotation_source(spot.type.given)
         self.found.append(problems.wrong_type(spot.name, shown, what, reason, right, spot.at))
 
+    def fits_key(self, column: Column, spot: Spot, what: str) -> None:
+        """Check the column that a dictionary is keyed by."""
+        key = spot.type.key
+        reason = misfit(column.type, key, lenient=spot.field.lenient)
+        held = python_type(column.type)
+        if reason is not None and held is not None and not spot.field.converts:
+            right = f"dict[{spelled(held, optional=False)}, {annotation_source(spot.type.item)}]"
+            self.found.append(problems.wrong_key(spot.name, annotation_source(key), what, reason, right, spot.at))
+
     def aggregate(self, given: Aggregate, spot: Spot, place: Place) -> Recipe | None:
         """Resolve a count, an existence or an aggregate over a relationship."""
         prop = self.step(given.relationship, spot, place.mapper)
         if prop is None:
+            return None
+        wrong = list(condition_problems("where", given.where, spot.at))
+        if wrong:
+            self.found.extend(wrong)
             return None
         shape = Shape(where=given.where)
         self.found.extend(shape_problems(place.mapper, prop, shape, None, (*spot.at, prop.key)))
@@ -105,13 +128,15 @@ class ValueResolver:
         if given.expression is not None:
             tables = foreign_tables(mapping.tables_of(prop.mapper), [given.expression])
             if tables:
-                entity = prop.mapper.class_.__name__
-                self.found.append(problems.speaks_of_others(spot.name, given.expression, entity, tables, spot.at))
+                self.found.append(problems.speaks_of_others(spot.name, given.expression, prop.mapper, tables, spot.at))
+                return None
+            if not isinstance(given.expression, ClauseElement) or attribute_behind(given.expression) is not None:
+                self.found.append(problems.not_an_aggregate(spot.name, given.expression, spot.at))
                 return None
             if spot.needs_value and null_without_rows(given.expression):
                 shown = spelled(spot.type.given, optional=False)
                 reason = f"{code_of(given.expression)} is NULL where there is no row"
-                what = f"'{code_of(given.relationship)}'"
+                what = code_of(given)
                 self.found.append(problems.required_but_nullable(spot.name, what, reason, shown, spot.at))
         column = Column(spot.field.name, given.expression, kind.type)
         self.fits(column, spot, code_of(given))

@@ -1,0 +1,143 @@
+"""A network in between: a TCP relay in a process of its own, which holds up what it passes on and counts round trips.
+
+It listens on localhost, and hands every connection on to the Unix socket of a PostgreSQL server.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import selectors
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import attrs
+from sqlalchemy import URL
+
+CHUNK = 2**18
+
+
+@attrs.define
+class Count:
+    """Round trips that a relay has seen.
+
+    Attributes:
+        trips: times that a client sent something to a server that it had heard from last.
+    """
+
+    trips: int = 0
+
+
+@attrs.frozen
+class Relay:
+    """A relay that runs.
+
+    Attributes:
+        url: of the database, by way of it.
+    """
+
+    url: URL
+    _process: Process
+
+    async def trips(self) -> int:
+        """Return the number of round trips so far."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(b"\n")
+        await self._process.stdin.drain()
+        return int(await self._process.stdout.readline())
+
+
+@contextlib.asynccontextmanager
+async def relay(url: URL, delay: float) -> AsyncIterator[Relay]:
+    """Start a relay to the server of ``url``, which a Unix socket leads to.
+
+    Args:
+        url: of the database.
+        delay: seconds that each direction takes.
+    """
+    folder = url.query["host"]
+    assert isinstance(folder, str)
+    socket = Path(folder) / f".s.PGSQL.{url.port or 5432}"
+    command = (sys.executable, __file__, "--socket", str(socket), "--delay", str(delay))
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        port = int(await process.stdout.readline())
+        through = url.set(host="127.0.0.1", port=port).difference_update_query(["host"])
+        yield Relay(through, process)
+    finally:
+        process.stdin.close()  # which ends it
+        await process.wait()
+
+
+async def pass_on(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float, count: Count, heard: list[str], side: str
+) -> None:
+    """Pass on one direction of a connection, each piece ``delay`` seconds after it came.
+
+    Pieces on the way do not wait for each other: it is a delay, and no limit of the throughput.
+    """
+    loop = asyncio.get_running_loop()
+    on_the_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+
+    async def deliver() -> None:
+        while True:
+            due, piece = await on_the_way.get()
+            arrived = loop.create_future()
+            timer = loop.call_at(due, arrived.set_result, None)
+            try:
+                await arrived
+            finally:
+                timer.cancel()
+            if not piece:
+                break
+            writer.write(piece)
+        writer.close()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(deliver())
+        piece = b"."
+        while piece:
+            try:
+                piece = await reader.read(CHUNK)
+            except ConnectionError:
+                piece = b""
+            if side == "client" and piece and heard[0] == "server":
+                count.trips += 1
+            heard[0] = side
+            on_the_way.put_nowait((loop.time() + delay, piece))
+
+
+async def serve(socket: str, delay: float) -> None:
+    """Listen on a free port and print it; then print the round trips for each line that comes in, until the end."""
+    count = Count()
+
+    async def handle(from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_unix_connection(socket, limit=CHUNK)
+        heard = ["server"]
+        await asyncio.gather(
+            pass_on(from_client, to_server, delay, count, heard, "client"),
+            pass_on(from_server, to_client, delay, count, heard, "server"),
+        )
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, limit=CHUNK)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    orders = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    while await orders.readline():
+        print(count.trips, flush=True)
+    server.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--socket", required=True, help="of the server")
+    parser.add_argument("--delay", type=float, required=True, help="seconds in each direction")
+    options = parser.parse_args()
+    # epoll waits for whole milliseconds, select for less
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+        runner.run(serve(options.socket, options.delay))

@@ -1,0 +1,283 @@
+"""A wrong view, what a field reads, and its type: the whole message that a person reads."""
+
+import datetime
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+import pytest
+from problem_views import (
+    OF_POST,
+    BioRef,
+    SettingRef,
+    TagRef,
+    UserRef,
+    view,
+)
+from sqlalchemy import func
+from views_models import Comment, Post, Tag, User
+
+import loadplan
+from loadplan import PlanError, aggregate, count, keep_default, load
+
+LoadPlan: Any = loadplan.LoadPlan
+T = TypeVar("T")
+
+#: name: (what makes it, what it says)
+CASES: dict[str, tuple[Callable[[], object], str]] = {
+    "LP303 wrong name": (
+        lambda: LoadPlan(Post, into=view(titel=str)),
+        "LP303: 'Post' has no 'titel' for 'Card.titel'\n"
+        "  at: Card\n"
+        f"  hint: did you mean 'title'? Attributes of Post: {OF_POST}.",
+    ),
+    "LP303 nothing near": (
+        lambda: LoadPlan(Post, into=view(zzz=(int, 3))),
+        "LP303: 'Post' has no 'zzz' for 'Card.zzz'\n"
+        "  at: Card\n"
+        f"  hint: Attributes of Post: {OF_POST}. To leave it at its default: Annotated[int, keep_default].",
+    ),
+    "LP306 list over to-one": (
+        lambda: LoadPlan(Post, into=view(author=list[UserRef])),
+        "LP306: 'Card.author' is 'list[UserRef]', and 'Post.author' leads to one row at most\n"
+        "  at: Card\n"
+        "  hint: annotate it 'UserRef'.",
+    ),
+    "LP306 list over nullable": (
+        lambda: LoadPlan(Post, into=view(editor=list[UserRef])),
+        "LP306: 'Card.editor' is 'list[UserRef]', and 'Post.editor' leads to one row at most\n"
+        "  at: Card\n"
+        "  hint: annotate it 'UserRef | None'.",
+    ),
+    "LP306 class over coll": (
+        lambda: LoadPlan(Post, into=view(tags=TagRef)),
+        "LP306: 'Card.tags' is one 'TagRef', and 'Post.tags' is a collection\n"
+        "  at: Card\n"
+        "  hint: annotate it 'list[TagRef]', or count it: Annotated[int, count(Post.tags)].",
+    ),
+    "LP306 opt class over coll": (
+        lambda: LoadPlan(Post, into=view(tags=TagRef | None)),
+        "LP306: 'Card.tags' is one 'TagRef', and 'Post.tags' is a collection\n"
+        "  at: Card\n"
+        "  hint: annotate it 'list[TagRef]', or count it: Annotated[int, count(Post.tags)].",
+    ),
+    "LP302 str over int": (
+        lambda: LoadPlan(Post, into=view(id=str)),
+        "LP302: 'Card.id' is 'str', but 'Post.id' is not\n"
+        "  at: Card\n"
+        "  detail: an Integer holds int.\n"
+        "  hint: annotate it 'int'.",
+    ),
+    "LP302 dt over date": (
+        lambda: LoadPlan(Post, into=view(published_on=datetime.datetime)),
+        "LP302: 'Card.published_on' is 'datetime', but 'Post.published_on' is not\n"
+        "  at: Card\n"
+        "  detail: a Date holds date.\n"
+        "  hint: annotate it 'date'.",
+    ),
+    "LP302 dec float": (
+        lambda: LoadPlan(Post, into=view(price=float)),
+        "LP302: 'Card.price' is 'float', but 'Post.price' is not\n"
+        "  at: Card\n"
+        "  detail: a Numeric holds Decimal.\n"
+        "  hint: annotate it 'Decimal'.",
+    ),
+    "LP301 missing none": (
+        lambda: LoadPlan(Post, into=view(subtitle=str)),
+        "LP301: 'Card.subtitle' is required, but 'Post.subtitle' may be None\n"
+        "  at: Card\n"
+        "  detail: column dcl_posts.subtitle is nullable.\n"
+        "  hint: annotate it 'str | None'.",
+    ),
+    "LP301 missing none rel": (
+        lambda: LoadPlan(Post, into=view(editor=UserRef)),
+        "LP301: 'Card.editor' is required, but 'Post.editor' may be None\n"
+        "  at: Card\n"
+        "  detail: foreign key dcl_posts.editor_id is nullable.\n"
+        "  hint: annotate it 'UserRef | None'.",
+    ),
+    "LP301 one-one": (
+        lambda: LoadPlan(User, into=view(profile=BioRef)),
+        "LP301: 'Card.profile' is required, but 'User.profile' may be None\n"
+        "  at: Card\n"
+        "  detail: no foreign key of its own table says that there must be a row.\n"
+        "  hint: annotate it 'BioRef | None'.",
+    ),
+    "LP306 tuple[X]": (
+        lambda: LoadPlan(Post, into=view(tags=tuple[TagRef])),
+        "LP306: 'Card.tags' is 'tuple[TagRef]', a tuple of fixed length, and 'Post.tags' is a collection\n"
+        "  at: Card\n"
+        "  hint: annotate it 'tuple[TagRef, ...]'.",
+    ),
+    "LP306 rel into dict": (
+        lambda: LoadPlan(Post, into=view(author=dict)),
+        "LP306: 'Card.author' is 'dict', and 'Post.author' leads to one row at most\n"
+        "  at: Card\n"
+        "  hint: annotate it with a class that has fields of 'User'.",
+    ),
+    "LP201 load of wrong": (
+        lambda: LoadPlan(Post, load(User.posts), into=view(id=int)),
+        "LP201: 'Post' has no relationship 'User.posts'\n"
+        "  at: Card > posts\n"
+        "  detail: it belongs to 'User'.\n"
+        "  hint: nest it: load(Post.author, load(User.posts)).",
+    ),
+    "LP302 dict key type": (
+        lambda: LoadPlan(Post, into=view(settings=dict[int, SettingRef])),
+        "LP302: 'Card.settings' is keyed by 'int', but 'Setting.key' is not\n"
+        "  at: Card\n"
+        "  detail: a String holds str.\n"
+        "  hint: annotate it 'dict[str, SettingRef]'.",
+    ),
+    "LP303 property": (
+        lambda: LoadPlan(Post, into=view(url=str)),
+        "LP303: 'Card.url' cannot be read from 'Post'\n"
+        "  at: Card\n"
+        "  detail: 'Post.url' is a Python property, and a view is read by SQL.\n"
+        "  hint: make it a hybrid_property, or say where the value comes from: Annotated[..., source(...)].",
+    ),
+    "LP303 method": (
+        lambda: LoadPlan(Post, into=view(publish=str)),
+        "LP303: 'Card.publish' cannot be read from 'Post'\n"
+        "  at: Card\n"
+        "  detail: 'Post.publish' is a method, and a view is read by SQL.\n"
+        "  hint: make it a hybrid_property, or say where the value comes from: Annotated[..., source(...)].",
+    ),
+    "LP303 hybrid method": (
+        lambda: LoadPlan(Post, into=view(is_by=bool)),
+        "LP303: 'Card.is_by' cannot be read from 'Post'\n"
+        "  at: Card\n"
+        "  detail: 'Post.is_by' is a hybrid method, which is called with arguments.\n"
+        "  hint: call it: Annotated[..., source(Post.is_by(...))].",
+    ),
+    "LP303 metadata": (
+        lambda: LoadPlan(Post, into=view(metadata=str)),
+        "LP303: 'Card.metadata' cannot be read from 'Post'\n"
+        "  at: Card\n"
+        "  detail: 'Post.metadata' is no mapped attribute, and a view is read by SQL.\n"
+        "  hint: make it a hybrid_property, or say where the value comes from: Annotated[..., source(...)].",
+    ),
+    "LP303 keep_default none": (
+        lambda: LoadPlan(Post, into=view(n=Annotated[int, keep_default])),
+        "LP303: 'Card.n' keeps its default, but has none\n  at: Card\n  hint: give it a default, or a source.",
+    ),
+    "LP301 max required": (
+        lambda: LoadPlan(Post, into=view(n=Annotated[int, aggregate(Post.comments, func.max(Comment.score))])),
+        "LP301: 'Card.n' is required, but aggregate(Post.comments, func.max(Comment.score)) may be None\n"
+        "  at: Card\n"
+        "  detail: func.max(Comment.score) is NULL where there is no row.\n"
+        "  hint: annotate it 'int | None'.",
+    ),
+    "LP302 max wrong type": (
+        lambda: LoadPlan(Post, into=view(n=Annotated[str | None, aggregate(Post.comments, func.max(Comment.score))])),
+        "LP302: 'Card.n' is 'str', but aggregate(Post.comments, func.max(Comment.score)) is not\n"
+        "  at: Card\n"
+        "  detail: an Integer holds int.\n"
+        "  hint: annotate it 'int | None'.",
+    ),
+    "LP302 count str": (
+        lambda: LoadPlan(Post, into=view(n=Annotated[str, count(Post.comments)])),
+        "LP302: 'Card.n' is 'str', but count(Post.comments) is not\n"
+        "  at: Card\n"
+        "  detail: an Integer holds int.\n"
+        "  hint: annotate it 'int'.",
+    ),
+    "LP215 count where other": (
+        lambda: LoadPlan(Post, into=view(n=Annotated[int, count(Post.comments, where=Tag.id == 1)])),
+        "LP215: where= of 'Post.comments' speaks of 'dcl_tags', not of 'Comment' alone\n"
+        "  at: Card > comments\n"
+        "  detail: it would join without a condition.\n"
+        "  hint: ask through a relationship of 'Comment': Comment.relation.has(...) or .any(...).",
+    ),
+    "LP108 count where not expr": (
+        lambda: LoadPlan(Post, into=view(n=Annotated[int, count(Post.comments, where="approved")])),
+        "LP108: where= holds 'approved', which is not a SQL expression\n"
+        "  at: Card\n"
+        "  hint: write conditions with attributes of the class, as where=Post.published or where=Post.id > "
+        "3.",
+    ),
+    "LP301 where to-one": (
+        lambda: LoadPlan(Post, load(Post.author, where=User.name == "x"), into=view(author=UserRef)),
+        "LP301: 'Card.author' is required, but 'Post.author' may be None\n"
+        "  at: Card\n"
+        "  detail: a where= may leave out its row.\n"
+        "  hint: annotate it 'UserRef | None'.",
+    ),
+    "LP301 proxy required": (
+        lambda: LoadPlan(Post, into=view(editor_name=str)),
+        "LP301: 'Card.editor_name' is required, but 'Post.editor' may be None\n"
+        "  at: Card\n"
+        "  detail: foreign key dcl_posts.editor_id is nullable.\n"
+        "  hint: annotate it 'str | None'.",
+    ),
+    "LP204 nested plan other": (
+        lambda: LoadPlan(Post, load(Post.author, LoadPlan(Tag)), into=view(author=UserRef)),
+        "LP204: plan 'Tag' is for 'Tag', but here stands 'User'\n"
+        "  at: Card > author\n"
+        "  hint: nest a LoadPlan(User, ...), or move this one to a relationship to 'Tag'.",
+    ),
+    "LP302 composite view": (
+        lambda: LoadPlan(User, into=view(address=TagRef)),
+        "LP302: 'Card.address' is 'TagRef', but 'User.address' is not\n"
+        "  at: Card\n"
+        "  detail: it is a composite of class Place.\n"
+        "  hint: annotate it 'Place'.",
+    ),
+    "LP302 composite str": (
+        lambda: LoadPlan(User, into=view(address=str)),
+        "LP302: 'Card.address' is 'str', but 'User.address' is not\n"
+        "  at: Card\n"
+        "  detail: it is a composite of class Place.\n"
+        "  hint: annotate it 'Place'.",
+    ),
+    "LP111 into below entity": (
+        lambda: LoadPlan(Post, load(Post.tags, into=TagRef)),
+        "LP111: into=TagRef stands below a plan of entities\n"
+        "  at: Post\n"
+        "  detail: what a mapped attribute holds is mapped objects.\n"
+        "  hint: give the plan itself an into= class, with a field for what is read here.",
+    ),
+    "LP302 col list": (
+        lambda: LoadPlan(Post, into=view(title=list[str])),
+        "LP302: 'Card.title' is 'list[str]', but 'Post.title' is not\n"
+        "  at: Card\n"
+        "  detail: a String holds str.\n"
+        "  hint: annotate it 'str'.",
+    ),
+    "LP302 view over col": (
+        lambda: LoadPlan(Post, into=view(title=TagRef)),
+        "LP302: 'Card.title' is 'TagRef', but 'Post.title' is not\n"
+        "  at: Card\n"
+        "  detail: a String holds str.\n"
+        "  hint: annotate it 'str'.",
+    ),
+    "LP302 fk as object": (
+        lambda: LoadPlan(Post, into=view(author_id=UserRef)),
+        "LP302: 'Card.author_id' is 'UserRef', but 'Post.author_id' is not\n"
+        "  at: Card\n"
+        "  detail: an Integer holds int.\n"
+        "  hint: annotate it 'int'.",
+    ),
+    "LP302 mood str": (
+        lambda: LoadPlan(Post, into=view(mood=str)),
+        "LP302: 'Card.mood' is 'str', but 'Post.mood' is not\n"
+        "  at: Card\n"
+        "  detail: an Enum holds Mood.\n"
+        "  hint: annotate it 'Mood'.",
+    ),
+    "LP302 mood literal": (
+        lambda: LoadPlan(Post, into=view(mood=Literal["calm"])),
+        "LP302: 'Card.mood' is 'Literal['calm']', but 'Post.mood' is not\n"
+        "  at: Card\n"
+        "  detail: an Enum holds Mood.\n"
+        "  hint: annotate it 'Mood'.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_it_says(name: str) -> None:
+    """The whole message."""
+    make, message = CASES[name]
+    with pytest.raises(PlanError) as caught:
+        make()
+    assert str(caught.value) == message
