@@ -139,7 +139,10 @@ class Loader:
             wanted[:] = map(many.reader.read, asked)
             return lambda session: many.run(session, list(dict.fromkeys(wanted)), bound, self._max_rows)
 
-        found = await self._run(plan, prepare, roots=len(asked)) if asked else {}
+        def executions(compiled: Compiled[T]) -> int:
+            return by_ids(compiled).executions(len(asked))
+
+        found = await self._run(plan, prepare, roots=len(asked), executions=executions) if asked else {}
         absent = [each for each, identity in zip(asked, wanted, strict=False) if identity not in found]
         if absent and missing == "raise":
             raise _not_found(plan, absent)
@@ -314,8 +317,17 @@ class Loader:
         *,
         roots: int | None,
         for_update: ForUpdate = False,
+        executions: Callable[[Compiled[T]], int] = lambda _: 1,
     ) -> R:
-        """Compile, let ``prepare`` check its input and build the work, and only then open a connection."""
+        """Compile, let ``prepare`` check its input and build the work, and only then open a connection.
+
+        Args:
+            plan: to run.
+            prepare: returns the work.
+            roots: how many it may bring; None for any number.
+            for_update: whether, and how, to lock the roots.
+            executions: how often the statement of the roots may run: more than one want one snapshot.
+        """
         private = private_session(self._bind, snapshot=self._snapshot)
         if _locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
@@ -324,10 +336,10 @@ class Loader:
             compiled = compiled.countable
         work = prepare(compiled)
         try:
-            return await private.run(work, compiled.mappers, statements=1 + len(compiled.later))
+            return await private.run(work, compiled.mappers, statements=executions(compiled) + len(compiled.later))
         except Undecodable:
             self._read_by_level(plan, private)
-            return await self._run(plan, prepare, roots=roots, for_update=for_update)
+            return await self._run(plan, prepare, roots=roots, for_update=for_update, executions=executions)
 
     @staticmethod
     def _read_by_level(plan: LoadPlan[Any], private: PrivateSession) -> None:

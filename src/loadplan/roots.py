@@ -58,6 +58,10 @@ class ByIds:
         """Return the caller's parameters, checked."""
         return _parameters(self.graph, (), given)
 
+    def executions(self, number: int) -> int:
+        """Return how often the statement may run for so many ids: in chunks, and again for what was not found."""
+        return 1 if self.keys.as_arrays else 1 + number
+
     def run(
         self, session: Session, identities: Sequence[Identity], parameters: Mapping[str, Any], max_rows: int | None
     ) -> dict[Identity, Any]:
