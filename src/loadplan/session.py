@@ -3,7 +3,6 @@
 from __future__ import annotations  # those of the functions in here would be evaluated with every call
 
 import abc
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import lru_cache
@@ -81,8 +80,8 @@ class PrivateSession(abc.ABC):
             return await self._in_greenlet(lambda: _in_words_of_sqlalchemy(work, session, mappers))
 
         async def close() -> None:
-            # a second cancellation must not leave the connection checked out
-            await asyncio.shield(asyncio.ensure_future(self._in_greenlet(session.close)))
+            # cancelled while it rolls back, SQLAlchemy drops the connection; shielded it would go on when we are gone
+            await self._in_greenlet(session.close)
 
         try:
             yield do

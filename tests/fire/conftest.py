@@ -2,20 +2,44 @@
 
 from collections.abc import AsyncIterator
 
+import attrs
 import pytest
-from fire_models import Base, seed
+from fire_models import Base, empty, seed
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from support import tables
 
 
-@pytest.fixture
-async def library(postgres: AsyncEngine) -> AsyncIterator[AsyncEngine]:
-    """Six shelves of five books on PostgreSQL."""
+@attrs.define
+class Rows:
+    """What is in the tables: the rows of ``seed``, or what a test left there."""
+
+    fresh: bool = False
+
+
+@pytest.fixture(scope="session")
+async def rows(postgres: AsyncEngine) -> AsyncIterator[Rows]:
+    """The tables, made once."""
     async with tables(postgres, Base.metadata):
+        yield Rows()
+
+
+@pytest.fixture
+async def library(postgres: AsyncEngine, rows: Rows) -> AsyncEngine:
+    """Six shelves of five books on PostgreSQL, for tests that read alone."""
+    if not rows.fresh:
+        await empty(postgres)
         await seed(postgres)
-        yield postgres
+        rows.fresh = True
+    return postgres
+
+
+@pytest.fixture
+async def changing_library(library: AsyncEngine, rows: Rows) -> AsyncEngine:
+    """The same, for tests that change its rows."""
+    rows.fresh = False
+    return library
 
 
 @pytest.fixture

@@ -195,6 +195,13 @@ def shelf_of(number: int, books: int, stamp: int = 1) -> Shelf:
     )
 
 
+async def empty(engine: AsyncEngine) -> None:
+    """Take all rows out of the library."""
+    async with engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            await connection.execute(table.delete())
+
+
 async def seed(engine: AsyncEngine, shelves: int = 6, books: int = 5) -> None:
     """Fill the library: shelves from 1, two authors, three tags on every second book."""
     async with AsyncSession(engine) as session:

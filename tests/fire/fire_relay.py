@@ -41,7 +41,7 @@ class Plan:
 
 
 class Relay:
-    """Listens on a port of this machine and passes connections on to a server's Unix socket.
+    """Listens on a port of this machine and passes connections on to a server.
 
     Attributes:
         plan: what it does to messages from now on.
@@ -50,8 +50,8 @@ class Relay:
         port: that it listens on.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, url: URL) -> None:
+        self._url = url
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: set[asyncio.StreamWriter] = set()
         self.plan = Plan()
@@ -70,7 +70,7 @@ class Relay:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        server_reader, server_writer = await asyncio.open_unix_connection(self._path)
+        server_reader, server_writer = await self._connect()
         self._open |= {writer, server_writer}
         try:
             async with asyncio.TaskGroup() as group:
@@ -83,6 +83,12 @@ class Relay:
                 each.transport.abort()
                 self._open.discard(each)
             self._tasks.discard(task)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        folder, port = self._url.query.get("host"), self._url.port or 5432
+        if folder is not None:
+            return await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.{port}")
+        return await asyncio.open_connection(self._url.host, port)
 
     async def _pass(
         self, source: asyncio.StreamReader, target: asyncio.StreamWriter, back: asyncio.StreamWriter, *, by_server: bool
@@ -129,8 +135,8 @@ class Relay:
 
 @contextlib.asynccontextmanager
 async def relay_to(url: URL) -> AsyncIterator[Relay]:
-    """Run a relay to the server of a URL, which answers on a Unix socket."""
-    relay = Relay(f"{url.query['host']}/.s.PGSQL.{url.port or 5432}")
+    """Run a relay to the server of a URL."""
+    relay = Relay(url)
     server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
     relay.port = server.sockets[0].getsockname()[1]
     try:

@@ -91,11 +91,11 @@ def committing_after_each_statement(engine: AsyncEngine, neighbour: AsyncEngine)
 @pytest.mark.parametrize("fetch", FETCHES)
 @pytest.mark.parametrize("name", PLANS)
 async def test_a_writer_after_every_statement_tears_nothing(
-    library: AsyncEngine, neighbour: AsyncEngine, name: str, fetch: str, kind: str
+    changing_library: AsyncEngine, neighbour: AsyncEngine, name: str, fetch: str, kind: str
 ) -> None:
-    bind: Any = library if kind == "engine" else async_sessionmaker(library)
-    before = {shelf.id: seen(shelf) for shelf in await Loader(library).fetch_all(PLANS[name])}
-    with committing_after_each_statement(library, neighbour) as written:
+    bind: Any = changing_library if kind == "engine" else async_sessionmaker(changing_library)
+    before = {shelf.id: seen(shelf) for shelf in await Loader(changing_library).fetch_all(PLANS[name])}
+    with committing_after_each_statement(changing_library, neighbour) as written:
         shelves = await FETCHES[fetch](Loader(bind), PLANS[name])
     assert len(written) >= STATEMENTS[name]
     assert [tear for shelf in shelves for tear in tears(shelf)] == []
@@ -109,10 +109,10 @@ async def by_hand(engine: AsyncEngine) -> list[Shelf]:
         return list(await session.scalars(select(Shelf).where(Shelf.id == 1).options(options)))
 
 
-async def test_by_hand_the_same_writer_tears_the_graph(library: AsyncEngine, neighbour: AsyncEngine) -> None:
+async def test_by_hand_the_same_writer_tears_the_graph(changing_library: AsyncEngine, neighbour: AsyncEngine) -> None:
     """What the tests above look for is there to be found."""
-    with committing_after_each_statement(library, neighbour):
-        shelves = await by_hand(library)
+    with committing_after_each_statement(changing_library, neighbour):
+        shelves = await by_hand(changing_library)
     assert [tear for shelf in shelves for tear in tears(shelf)] == [
         "shelf 1 says 5 books and has 3",
         "book 101 is of stamp 77, its shelf of 1",
@@ -127,10 +127,10 @@ async def test_by_hand_the_same_writer_tears_the_graph(library: AsyncEngine, nei
 
 @pytest.mark.parametrize("name", ["entities", "by level"])
 async def test_without_the_snapshot_the_same_writer_tears_the_graph(
-    library: AsyncEngine, neighbour: AsyncEngine, name: str
+    changing_library: AsyncEngine, neighbour: AsyncEngine, name: str
 ) -> None:
-    with committing_after_each_statement(library, neighbour):
-        shelf = await Loader(library, snapshot=False).fetch(PLANS[name], 1)
+    with committing_after_each_statement(changing_library, neighbour):
+        shelf = await Loader(changing_library, snapshot=False).fetch(PLANS[name], 1)
     assert tears(shelf)[:2] == ["shelf 1 says 5 books and has 3", "book 101 is of stamp 77, its shelf of 1"]
 
 
@@ -230,9 +230,9 @@ async def rewriting(engine: AsyncEngine, seed: int) -> AsyncIterator[list[int]]:
 
 @pytest.mark.parametrize("name", PLANS)
 async def test_readers_beside_a_writer_see_whole_graphs_alone(
-    library: AsyncEngine, neighbour: AsyncEngine, name: str
+    changing_library: AsyncEngine, neighbour: AsyncEngine, name: str
 ) -> None:
-    loader = Loader(library)
+    loader = Loader(changing_library)
     chance = random.Random(1)  # noqa: S311
     kinds = [each for key, each in FETCHES.items() if key not in {"fetch", "fetch_one"}]
     states: set[int] = set()
