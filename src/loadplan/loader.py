@@ -7,12 +7,13 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from sqlalchemy.orm import Session
 
-from loadplan.errors import LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
+from loadplan import problems
+from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
 from loadplan.explain import Explanation, explain_plan
 from loadplan.identity import Identity
 from loadplan.paging import Page, page_of
 from loadplan.plans import Compiled, compile_plan, resolve_plan
-from loadplan.roots import RootQuery, by_id, by_ids, locking, roots_by
+from loadplan.roots import MOST, RootQuery, by_id, by_ids, is_count, locking, roots_by
 from loadplan.session import Bind, PrivateSession, private_session
 from loadplan.spec import Conditions, LoadPlan, Order, tuple_or_none
 from loadplan.views.decoding import Undecodable
@@ -54,6 +55,9 @@ class Loader:
         self._snapshot = snapshot
         self._max_rows = max_rows
         self._cursor_key = cursor_key
+        if max_rows is not None and not (is_count(max_rows, least=0) and max_rows <= MOST):
+            message = f"max_rows={shown(max_rows)} is not a number of 0 or more"
+            raise LoaderError(Problem("LP408", message, hint="leave it out for no bound on the rows of a fetch."))
         private_session(bind, snapshot=snapshot)  # refuses a wrong bind here, not at the first fetch
 
     def __repr__(self) -> str:
@@ -130,13 +134,13 @@ class Loader:
             NotFound: LP402, with the missing ids in ``missing``.
             IdentityError: LP404, before any SQL.
         """
-        asked = list(ids)
+        asked = _listed(plan, ids)
         wanted: list[Identity] = []
 
         def prepare(compiled: Compiled[T]) -> Work[dict[Identity, T]]:
             many = by_ids(compiled)
             bound = many.parameters(params)
-            wanted[:] = map(many.reader.read, asked)
+            wanted[:] = map(many.reader.read_hashable, asked)
             return lambda session: many.run(session, list(dict.fromkeys(wanted)), bound, self._max_rows)
 
         def executions(compiled: Compiled[T]) -> int:
@@ -270,8 +274,10 @@ class Loader:
             params: values of the bindparams.
 
         Raises:
-            PlanError: LP216, the plan joins a collection to its root, whose rows no cursor can cut into batches.
+            PlanError: LP107, a batch size that counts nothing; LP216, the plan joins a collection to its root, whose rows no cursor can cut into batches.
         """
+        if not (is_count(batch_size, least=1) and batch_size <= MOST):
+            raise PlanError([problems.bad_number("batch_size", batch_size, (plan.label,))])
         private = private_session(self._bind, snapshot=self._snapshot)
         compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).streamable
         query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
@@ -301,14 +307,14 @@ class Loader:
         Raises:
             PlanError: with the problems of all of them.
         """
-        problems: list[Problem] = []
+        found: list[Problem] = []
         for plan in plans:
             try:
                 resolve_plan(plan)
             except PlanError as error:
-                problems.extend(error.problems)
-        if problems:
-            raise PlanError(problems)
+                found.extend(error.problems)
+        if found:
+            raise PlanError(found)
 
     async def _run(
         self,
@@ -331,7 +337,8 @@ class Loader:
         private = private_session(self._bind, snapshot=self._snapshot)
         if _locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
-        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).bringing(roots)
+        number = roots if is_count(roots, least=0) else None  # ``prepare`` says what is wrong with one that is none
+        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).bringing(number)
         if self._max_rows is not None:
             compiled = compiled.countable
         work = prepare(compiled)
@@ -346,6 +353,25 @@ class Loader:
         """Have a plan of views take a statement a level from now on: the driver cannot read its rows within rows."""
         compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper))
         compiled.without_nesting()
+
+
+def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
+    """Return ids that came as something to iterate over.
+
+    Raises:
+        IdentityError: LP404, it is nothing of the kind.
+    """
+    try:
+        return list(ids)
+    except Exception as error:  # what stands there may come from outside
+        raise IdentityError(
+            Problem(
+                "LP404",
+                f"{shown(ids)} is no list of ids",
+                (plan.label,),
+                detail=f"iterating over it raises {type(error).__name__}.",
+            )
+        ) from error
 
 
 def _locks(for_update: ForUpdate) -> bool:
