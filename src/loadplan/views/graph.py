@@ -338,7 +338,7 @@ def _without_entities(state: ORMExecuteState) -> Any:
     if not state.is_select:
         return None
     connection = state.session.connection(bind_arguments=state.bind_arguments)
-    # what listeners added is in the local options alone, a schema_translate_map among them
+    # what a listener sets with ``update_execution_options``, a schema_translate_map for one, is in the local ones alone
     options = {**state.execution_options, **state.local_execution_options}
     return connection.execute(state.statement, state.parameters or {}, execution_options=options)
 
