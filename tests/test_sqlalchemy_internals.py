@@ -315,6 +315,32 @@ def test_hooks_of_an_engine_are_seen(database: Engine, name: str, on_class: bool
         assert not internals.has_transaction_hooks(session, database)
 
 
+def test_what_changes_the_statements_of_a_session_is_seen(database: Engine) -> None:
+    """``Session.dispatch``, an overridden ``execute``, ``Session.execution_options``."""
+
+    class Plain(Session):
+        pass
+
+    class Own(Session):
+        def execute(self, *args: Any, **options: Any) -> Any:
+            return super().execute(*args, **options)
+
+    with Plain(database) as session:
+        assert not internals.changes_statements(session)
+        event.listen(session, "do_orm_execute", lambda state: None)
+        assert internals.changes_statements(session)
+    with Plain(database) as session:
+        assert not internals.changes_statements(session)
+    event.listen(Plain, "do_orm_execute", lambda state: None)
+    with Plain(database) as session:
+        assert internals.changes_statements(session)
+    with Own(database) as session:
+        assert internals.changes_statements(session)
+    if hasattr(Session, "execution_options") or "execution_options" in python_inspect.signature(Session).parameters:
+        with Session(database, execution_options={"x": 1}) as session:
+            assert internals.changes_statements(session)
+
+
 def test_an_expression_tells_the_attribute_it_came_from() -> None:
     """``_annotations``: ``parententity`` and ``proxy_key``."""
     assert internals.attribute_behind(Tree.name.expression) == (Tree, "name")
