@@ -286,7 +286,8 @@ class Loader:
             params: values of the bindparams.
 
         Raises:
-            PlanError: LP107, a batch size that counts nothing; LP216, the plan joins a collection to its root, whose rows no cursor can cut into batches.
+            PlanError: LP107, a batch size that counts nothing; LP216, the plan joins a collection to its root, whose
+                rows no cursor can cut into batches.
         """
         if not (is_count(batch_size, least=1) and batch_size <= MOST):
             raise PlanError([problems.bad_number("batch_size", batch_size, (plan.label,))])
@@ -313,6 +314,7 @@ class Loader:
         mapper = resolve_plan(plan).root.mapper
         dialect = private_session(self._bind, snapshot=self._snapshot).dialect(mapper)
         compiled = compile_plan(plan, dialect).bringing(roots)
+        compiled = compiled if self._max_rows is None else compiled.countable
         return explain_plan(by_id(compiled).graph if roots == 1 else compiled)
 
     async def analyze(

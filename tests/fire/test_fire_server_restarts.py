@@ -74,13 +74,13 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-async def filled(server: Server) -> AsyncIterator[Server]:
+async def filled(server: Server) -> Server:
     engine = create_async_engine(server.url)
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     await seed(engine)
     await engine.dispose()
-    yield server
+    return server
 
 
 @pytest.fixture
