@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Connection, ForeignKey, StaticPool, Table, create_engine, event, select
+from sqlalchemy import Column, Connection, ForeignKey, StaticPool, Table, create_engine, event, literal, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -315,6 +315,32 @@ def test_hooks_of_an_engine_are_seen(database: Engine, name: str, on_class: bool
         assert not internals.has_transaction_hooks(session, database)
 
 
+def test_what_changes_the_statements_of_a_session_is_seen(database: Engine) -> None:
+    """``Session.dispatch``, an overridden ``execute``, ``Session.execution_options``."""
+
+    class Plain(Session):
+        pass
+
+    class Own(Session):
+        def execute(self, *args: Any, **options: Any) -> Any:
+            return super().execute(*args, **options)
+
+    with Plain(database) as session:
+        assert not internals.changes_statements(session)
+        event.listen(session, "do_orm_execute", lambda state: None)
+        assert internals.changes_statements(session)
+    with Plain(database) as session:
+        assert not internals.changes_statements(session)
+    event.listen(Plain, "do_orm_execute", lambda state: None)
+    with Plain(database) as session:
+        assert internals.changes_statements(session)
+    with Own(database) as session:
+        assert internals.changes_statements(session)
+    if hasattr(Session, "execution_options") or "execution_options" in python_inspect.signature(Session).parameters:
+        with Session(database, execution_options={"x": 1}) as session:
+            assert internals.changes_statements(session)
+
+
 def test_an_expression_tells_the_attribute_it_came_from() -> None:
     """``_annotations``: ``parententity`` and ``proxy_key``."""
     assert internals.attribute_behind(Tree.name.expression) == (Tree, "name")
@@ -444,6 +470,25 @@ def test_overlaps_are_kept_where_they_are_looked_for() -> None:
     """``_overlaps`` tells whether the argument was given."""
     assert not internals.is_told_to_overlap(Tree.leaves.property)
     assert internals.is_told_to_overlap(relationship(overlaps="leaves,tree"))  # type: ignore[arg-type]
+
+
+def test_expressions_that_differ_in_values_alone_have_one_shape() -> None:
+    """``ClauseElement._generate_cache_key``."""
+    one, same, other = (internals.shape_of(each) for each in (Tree.id > 3, Tree.id > 4, Tree.id < 3))
+    assert one is not None
+    assert same is not None
+    assert other is not None
+    assert one[0] == same[0] != other[0]
+    assert hash(one[0]) == hash(same[0])
+    assert [value.effective_value for value in (*one[1], *same[1])] == [3, 4]
+
+
+def test_rows_can_be_had_as_the_driver_makes_them(database: Engine) -> None:
+    """``CursorResult.cursor``."""
+    with database.connect() as connection:
+        result = connection.execute(select(literal(1), literal("a")))
+        assert [tuple(row) for row in internals.driver_rows(result)] == [(1, "a")]
+        assert result.closed
 
 
 def test_every_name_of_the_module_is_tested_here() -> None:

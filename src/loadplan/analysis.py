@@ -151,8 +151,8 @@ def _analyzed(sent: _Sent, indexes: Sequence[tuple[str, str]]) -> AnalyzedStatem
     milliseconds = sent.seconds * 1000
     if sent.connection.dialect.name == "postgresql":
         options = "ANALYZE, VERBOSE, FORMAT JSON"
-        version = sent.connection.dialect.server_version_info or (0,)
-        if version >= (17,):
+        version: Any = sent.connection.dialect.server_version_info
+        if version is not None and version[0] >= 17:
             options += ", SERIALIZE BINARY"
         answer = sent.connection.exec_driver_sql(f"EXPLAIN ({options}) {sent.sql}", sent.parameters).scalar_one()
         plan = answer[0]

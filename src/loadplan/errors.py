@@ -8,6 +8,9 @@ import attrs
 
 _E = TypeVar("_E", bound="LoadPlanError")
 
+#: Letters up to which a name is compared with those that there are: it may come from outside, and takes time squared.
+_LONG_NAME = 200
+
 
 @attrs.frozen
 class Problem:
@@ -169,7 +172,7 @@ def did_you_mean(name: str, known: Iterable[str], what: str) -> str:
     names = sorted(known)
     listed = f"{what}: {', '.join(names)}." if names else f"{what}: none."
     by_lower = {candidate.lower(): candidate for candidate in names}
-    near = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    near = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6) if len(name) <= _LONG_NAME else []
     return f"did you mean '{by_lower[near[0]]}'? {listed}" if near else listed
 
 
@@ -183,6 +186,6 @@ def shown(given: object) -> str:
     """Return the value for a message, shortened: it may come from outside and be of any size."""
     try:
         text = repr(given)
+        return text if len(text) <= 80 else f"{text[:77]}..."
     except Exception:  # an int of more than 4,300 digits refuses to be printed, and so may anything from outside
-        text = f"<{type(given).__name__}>"
-    return text if len(text) <= 80 else f"{text[:77]}..."
+        return f"<{type(given).__name__}>"

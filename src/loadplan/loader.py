@@ -7,13 +7,14 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from sqlalchemy.orm import Session
 
+from loadplan import problems
 from loadplan.analysis import Analysis, analyze
-from loadplan.errors import LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
+from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
 from loadplan.explain import Explanation, explain_plan
 from loadplan.identity import Identity
 from loadplan.paging import Page, page_of
 from loadplan.plans import Compiled, compile_plan, resolve_plan
-from loadplan.roots import RootQuery, by_id, by_ids, locking, roots_by
+from loadplan.roots import MOST, RootQuery, by_id, by_ids, is_count, locking, roots_by
 from loadplan.session import Bind, PrivateSession, private_session
 from loadplan.spec import Conditions, LoadPlan, Order, tuple_or_none
 from loadplan.tally import FetchRecord, Tally, told
@@ -66,6 +67,9 @@ class Loader:
         self._max_rows = max_rows
         self._cursor_key = cursor_key
         self._on_fetch = on_fetch
+        if max_rows is not None and not (is_count(max_rows, least=0) and max_rows <= MOST):
+            message = f"max_rows={shown(max_rows)} is not a number of 0 or more"
+            raise LoaderError(Problem("LP408", message, hint="leave it out for no bound on the rows of a fetch."))
         private_session(bind, snapshot=snapshot)  # refuses a wrong bind here, not at the first fetch
 
     def __repr__(self) -> str:
@@ -142,16 +146,19 @@ class Loader:
             NotFound: LP402, with the missing ids in ``missing``.
             IdentityError: LP404, before any SQL.
         """
-        asked = list(ids)
+        asked = _listed(plan, ids)
         wanted: list[Identity] = []
 
         def prepare(compiled: Compiled[T], tally: Tally) -> Work[dict[Identity, T]]:
             many = by_ids(compiled)
             bound = many.parameters(params)
-            wanted[:] = map(many.reader.read, asked)
+            wanted[:] = map(many.reader.read_hashable, asked)
             return lambda session: many.run(session, list(dict.fromkeys(wanted)), bound, tally)
 
-        found = await self._run(plan, prepare, roots=len(asked)) if asked else {}
+        def executions(compiled: Compiled[T]) -> int:
+            return by_ids(compiled).executions(len(asked))
+
+        found = await self._run(plan, prepare, roots=len(asked), executions=executions) if asked else {}
         absent = [each for each, identity in zip(asked, wanted, strict=False) if identity not in found]
         if absent and missing == "raise":
             raise _not_found(plan, absent)
@@ -279,8 +286,11 @@ class Loader:
             params: values of the bindparams.
 
         Raises:
-            PlanError: LP216, the plan joins a collection to its root, whose rows no cursor can cut into batches.
+            PlanError: LP107, a batch size that counts nothing; LP216, the plan joins a collection to its root, whose
+                rows no cursor can cut into batches.
         """
+        if not (is_count(batch_size, least=1) and batch_size <= MOST):
+            raise PlanError([problems.bad_number("batch_size", batch_size, (plan.label,))])
         private = private_session(self._bind, snapshot=self._snapshot)
         compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).streamable
         query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
@@ -304,6 +314,7 @@ class Loader:
         mapper = resolve_plan(plan).root.mapper
         dialect = private_session(self._bind, snapshot=self._snapshot).dialect(mapper)
         compiled = compile_plan(plan, dialect).bringing(roots)
+        compiled = compiled if self._max_rows is None else compiled.countable
         return explain_plan(by_id(compiled).graph if roots == 1 else compiled)
 
     async def analyze(
@@ -343,14 +354,14 @@ class Loader:
         Raises:
             PlanError: with the problems of all of them.
         """
-        problems: list[Problem] = []
+        found: list[Problem] = []
         for plan in plans:
             try:
                 resolve_plan(plan)
             except PlanError as error:
-                problems.extend(error.problems)
-        if problems:
-            raise PlanError(problems)
+                found.extend(error.problems)
+        if found:
+            raise PlanError(found)
 
     async def _run(
         self,
@@ -359,27 +370,56 @@ class Loader:
         *,
         roots: int | None,
         for_update: ForUpdate = False,
+        executions: Callable[[Compiled[T]], int] = lambda _: 1,
     ) -> R:
-        """Compile, let ``prepare`` check its input and build the work, and only then open a connection."""
+        """Compile, let ``prepare`` check its input and build the work, and only then open a connection.
+
+        Args:
+            plan: to run.
+            prepare: returns the work.
+            roots: how many it may bring; None for any number.
+            for_update: whether, and how, to lock the roots.
+            executions: how often the statement of the roots may run: more than one want one snapshot.
+        """
         private = private_session(self._bind, snapshot=self._snapshot)
         if _locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
         with told(plan.label, self._max_rows, self._on_fetch) as tally:
-            compiled = self._compiled(plan, private, roots)
+            number = roots if is_count(roots, least=0) else None  # ``prepare`` says what is wrong with one that is none
+            compiled = self._compiled(plan, private, number)
             work = prepare(compiled, tally)
             try:
-                return await private.run(work, compiled.mappers, statements=1 + len(compiled.later))
+                return await private.run(work, compiled.mappers, statements=executions(compiled) + len(compiled.later))
             except Undecodable:
                 compiled.without_nesting()
             tally.start_over()
             again = private_session(self._bind, snapshot=self._snapshot)
-            compiled = self._compiled(plan, again, roots)
+            compiled = self._compiled(plan, again, number)
             work = prepare(compiled, tally)
-            return await again.run(work, compiled.mappers, statements=1 + len(compiled.later))
+            return await again.run(work, compiled.mappers, statements=executions(compiled) + len(compiled.later))
 
     def _compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:
         compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).bringing(roots)
         return compiled if self._max_rows is None else compiled.countable
+
+
+def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
+    """Return ids that came as something to iterate over.
+
+    Raises:
+        IdentityError: LP404, it is nothing of the kind.
+    """
+    try:
+        return list(ids)
+    except Exception as error:  # what stands there may come from outside
+        raise IdentityError(
+            Problem(
+                "LP404",
+                f"{shown(ids)} is no list of ids",
+                (plan.label,),
+                detail=f"iterating over it raises {type(error).__name__}.",
+            )
+        ) from error
 
 
 def _locks(for_update: ForUpdate) -> bool:

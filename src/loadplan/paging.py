@@ -11,7 +11,7 @@ from loadplan import mapping, problems
 from loadplan.cursors import decode_cursor, encode_cursor, refused_cursor
 from loadplan.errors import CursorError, PlanError, Problem
 from loadplan.ordering import Ordering
-from loadplan.roots import RootQuery, narrowing
+from loadplan.roots import MOST, RootQuery, is_count, narrowing
 from loadplan.tally import Tally
 from loadplan.values import refusal
 
@@ -102,8 +102,10 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
         CursorError: LP407.
     """
     label = query.compiled.tree.label
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+    if not is_count(size, least=1):
         raise PlanError([problems.bad_number("size", size, (label,))])
+    if size > MOST:
+        raise PlanError([problems.too_large_count("size", size, (label,))])
     if after is not None and before is not None:
         hint = "pass Page.next as after= to go on, or Page.previous as before= to go back."
         raise CursorError(Problem("LP407", "after= and before= are given together", (label,), hint=hint))

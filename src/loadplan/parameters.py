@@ -24,8 +24,24 @@ def read_parameters(
     Raises:
         ParameterError: LP405, one is missing, unknown, or cannot be compared with its column.
     """
+    try:
+        return _read(label, declared, given, dialect)
+    except ParameterError:
+        raise
+    except Exception as error:  # an object from outside may raise whatever it likes when it is looked at
+        message = f"params={shown(given)} cannot be read"
+        raise ParameterError(
+            Problem("LP405", message, (label,), detail=f"it raises {type(error).__name__}.")
+        ) from error
+
+
+def _read(label: str, declared: Iterable[Parameter], given: Any, dialect: Dialect) -> dict[str, Any]:
+    if given is not None and not isinstance(given, Mapping):
+        hint = "pass params={'name': value} with the fetch."
+        message = f"params= takes a mapping of names to values, not {type(given).__name__}"
+        raise ParameterError(Problem("LP405", message, (label,), hint=hint))
     known = {parameter.name: parameter for parameter in declared}
-    values = dict(given or {})
+    values = {} if given is None else dict(given)
     for name in values:
         if name not in known:
             hint = did_you_mean(str(name), known, "Parameters")

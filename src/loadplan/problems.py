@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
 from loadplan import mapping
 from loadplan.code import argument_source, source
-from loadplan.errors import Problem, did_you_mean, one_of
+from loadplan.errors import Problem, did_you_mean, one_of, shown
 from loadplan.spec import Load, LoadPlan, On, StrategyName
 from loadplan.tree import Edge
 
@@ -111,12 +111,17 @@ def loads_disagree(name: str, word: str, items: Sequence[Load[Any]], at: At) -> 
 def bad_number(word: str, given: object, at: At) -> Problem:
     """A ``limit=`` or ``depth=`` that counts nothing."""
     other = ' or "all"' if word == "depth" else ""
-    return Problem("LP107", f"{word}={given!r} is not a number of 1 or more{other}", at, hint=_NUMBER_HINTS[word])
+    return Problem("LP107", f"{word}={shown(given)} is not a number of 1 or more{other}", at, hint=_NUMBER_HINTS[word])
 
 
 def bad_count(word: str, given: object, at: At) -> Problem:
     """A ``limit=`` or ``offset=`` of a fetch that counts nothing."""
-    return Problem("LP107", f"{word}={given!r} is not a number of 0 or more", at)
+    return Problem("LP107", f"{word}={shown(given)} is not a number of 0 or more", at)
+
+
+def too_large_count(word: str, given: int, at: At) -> Problem:
+    """A number of rows that no database counts to."""
+    return Problem("LP107", f"{word}={shown(given)} is more than a database counts, which is 64 bits", at)
 
 
 def not_pageable(type_name: str, at: At) -> Problem:
@@ -131,6 +136,7 @@ def not_pageable(type_name: str, at: At) -> Problem:
 
 _NUMBER_HINTS = {
     "size": "size= is how many roots a page has.",
+    "batch_size": "batch_size= is how many roots come at once.",
     "limit": "limit= is how many rows each parent gets; leave it out for all of them.",
     "depth": 'depth= is how many levels of the tree are loaded; "all" is the whole tree.',
 }
@@ -140,7 +146,7 @@ def not_an_expression(word: str, given: object, at: At) -> Problem:
     """A ``where=`` or ``order_by=`` that is no SQL expression."""
     return Problem(
         "LP108",
-        f"{word}= holds {given!r}, which is not a SQL expression",
+        f"{word}= holds {shown(given)}, which is not a SQL expression",
         at,
         hint="write conditions with attributes of the class, as where=Post.published or where=Post.id > 3."
         if word == "where"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
-from sqlalchemy import ClauseElement, Integer, SelectBase, bindparam, select
+from sqlalchemy import BigInteger, ClauseElement, SelectBase, bindparam, select
 from sqlalchemy.orm import Mapper, QueryableAttribute, Session
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
@@ -58,6 +58,10 @@ class ByIds:
     def parameters(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the caller's parameters, checked."""
         return _parameters(self.graph, (), given)
+
+    def executions(self, number: int) -> int:
+        """Return how often the statement may run for so many ids: in chunks, and again for what was not found."""
+        return 1 if self.keys.as_arrays else 1 + number
 
     def run(
         self, session: Session, identities: Sequence[Identity], parameters: Mapping[str, Any], tally: Tally
@@ -133,7 +137,7 @@ class RootQuery:
             problems.not_an_expression(word, each, (compiled.tree.label,))
             for word, given in (("where", where), ("order_by", order_by))
             for each in given
-            if not isinstance(each, ClauseElement | QueryableAttribute)
+            if not _is_expression(each)
         ]
         if not found:
             entity = mapper.class_.__name__
@@ -233,10 +237,17 @@ def roots_by(
     return found.graph, {**_checked_parameters(compiled, found.declared, params), **values}
 
 
+def _is_expression(given: object) -> bool:
+    try:
+        return isinstance(given, ClauseElement | QueryableAttribute)
+    except Exception:  # an object may raise whatever it likes when it is asked for its class
+        return False
+
+
 def _shape(expression: Any) -> Any:
     """Return the shape of an expression; None where it is none, or asks a subquery, which is left as it is."""
     element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
-    if not isinstance(element, ClauseElement) or any(isinstance(part, SelectBase) for part in iterate(element)):
+    if not _is_expression(element) or any(isinstance(part, SelectBase) for part in iterate(element)):
         return None
     return shape_of(element)
 
@@ -260,11 +271,23 @@ def _root_shape(
 
     query = RootQuery(compiled, with_names(where), with_names(order_by))
     counts = [
-        None if given_count is None else bindparam(name, type_=Integer())
+        None if given_count is None else bindparam(name, type_=BigInteger())
         for name, given_count in (("loadplan_limit", limit), ("loadplan_offset", offset))
     ]
     declared = tuple(each for expression in (*where, *order_by) for each in parameters_in(expression))
     return RootShape(query.narrowed(counts[0], counts[1]), given, declared)
+
+
+#: Rows that a database can count, less the one more that tells whether there are others.
+MOST = (1 << 63) - 2
+
+
+def is_count(given: object, *, least: int) -> bool:
+    """Tell whether something is a number of rows, at least ``least``; whatever it is, it may come from outside."""
+    try:
+        return isinstance(given, int) and not isinstance(given, bool) and bool(given >= least)
+    except Exception:  # a number of somebody's own may raise whatever it likes
+        return False
 
 
 def check_counts(compiled: Compiled[Any], limit: int | None, offset: int | None) -> None:
@@ -274,8 +297,12 @@ def check_counts(compiled: Compiled[Any], limit: int | None, offset: int | None)
         PlanError: LP107, one of them counts nothing.
     """
     for word, given in (("limit", limit), ("offset", offset)):
-        if given is not None and (not isinstance(given, int) or isinstance(given, bool) or given < 0):
+        if given is None:
+            continue
+        if not is_count(given, least=0):
             raise PlanError([problems.bad_count(word, given, (compiled.tree.label,))])
+        if given > MOST:
+            raise PlanError([problems.too_large_count(word, given, (compiled.tree.label,))])
 
 
 def narrowing(
@@ -313,7 +340,7 @@ def _reader(compiled: Compiled[Any]) -> IdentityReader:
 
 
 def _parameters(compiled: Compiled[Any], expressions: Sequence[Any], given: Mapping[str, Any] | None) -> dict[str, Any]:
-    if not given and not expressions and not compiled.tree.parameters:
+    if given is None and not expressions and not compiled.tree.parameters:
         return {}
     return _checked_parameters(compiled, [each for one in expressions for each in parameters_in(one)], given)
 
@@ -322,4 +349,6 @@ def _checked_parameters(
     compiled: Compiled[Any], more: Sequence[Parameter], given: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     declared = [*compiled.tree.parameters, *more]
-    return read_parameters(compiled.tree.label, declared, given, compiled.dialect) if given or declared else {}
+    return (
+        read_parameters(compiled.tree.label, declared, given, compiled.dialect) if given is not None or declared else {}
+    )

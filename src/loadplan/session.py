@@ -3,15 +3,14 @@
 from __future__ import annotations  # those of the functions in here would be evaluated with every call
 
 import abc
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import attrs
 from sqlalchemy import Dialect, Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Mapper, Session
 
@@ -81,8 +80,8 @@ class PrivateSession(abc.ABC):
             return await self._in_greenlet(lambda: _in_words_of_sqlalchemy(work, session, mappers))
 
         async def close() -> None:
-            # a second cancellation must not leave the connection checked out
-            await asyncio.shield(asyncio.ensure_future(self._in_greenlet(session.close)))
+            # cancelled while it rolls back, SQLAlchemy drops the connection; shielded it would go on when we are gone
+            await self._in_greenlet(session.close)
 
         try:
             yield do
@@ -190,6 +189,33 @@ class _OwnSession(PrivateSession):
         return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
+@contextlib.contextmanager
+def _one_task_at_a_time(kind: str) -> Iterator[None]:
+    """Say it clearly where SQLAlchemy or the driver refuses a second task on the caller's session or connection.
+
+    Raises:
+        LoaderError: LP408. What the other task does goes on.
+    """
+    try:
+        yield
+    except (InvalidRequestError, DBAPIError) as error:
+        words = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+        if error.code != "isce" and not any(each in words for each in _BUSY):
+            raise
+        raise LoaderError(
+            Problem(
+                "LP408",
+                f"the {kind} of this loader is used by two tasks at once",
+                detail="another task was in the midst of a statement, or of taking a connection.",
+                hint="give each task a session of its own, or make the Loader with the engine or the sessionmaker.",
+            )
+        ) from error
+
+
+#: What asyncpg, and a session that flushes, say of a second task. SQLAlchemy's other words for it have a code, "isce".
+_BUSY = ("another operation is in progress", "Session is already flushing")
+
+
 @attrs.frozen(eq=False)
 class _GuestOfConnection(PrivateSession):
     """A session on the caller's connection."""
@@ -204,7 +230,8 @@ class _GuestOfConnection(PrivateSession):
         return self.connection.dialect
 
     async def _in_greenlet(self, work: Callable[[], R]) -> R:
-        return await self.connection.run_sync(lambda _: work())
+        with _one_task_at_a_time("AsyncConnection"):
+            return await self.connection.run_sync(lambda _: work())
 
     def _start(self, mappers: Mappers, statements: int) -> Session:
         return Session(
@@ -225,7 +252,8 @@ class _GuestOfSession(PrivateSession):
         return self.session.sync_session.get_bind(mapper=mapper).dialect
 
     async def _in_greenlet(self, work: Callable[[], R]) -> R:
-        return await self.session.run_sync(lambda _: work())
+        with _one_task_at_a_time("AsyncSession"):
+            return await self.session.run_sync(lambda _: work())
 
     def _start(self, mappers: Mappers, statements: int) -> Session:
         caller = self.session.sync_session

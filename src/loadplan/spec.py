@@ -90,7 +90,10 @@ def tuple_or_none(given: Any) -> tuple[Any, ...] | None:
     """Return one value, or several, as a tuple; None stays None."""
     if given is None:
         return None
-    return tuple(given) if isinstance(given, list | tuple | set | frozenset) else (given,)
+    try:
+        return tuple(given) if isinstance(given, list | tuple | set | frozenset) else (given,)
+    except Exception:  # a container of somebody's own that cannot be read is no expression, and is told so
+        return (given,)
 
 
 Columns: TypeAlias = Sequence[QueryableAttribute[Any]]

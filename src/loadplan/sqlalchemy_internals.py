@@ -165,6 +165,20 @@ def has_transaction_hooks(session: Session, engine: Engine) -> bool:
     return bool(theirs.begin or theirs.engine_connect or theirs.before_execute or theirs.before_cursor_execute)
 
 
+def changes_statements(session: Session) -> bool:
+    """Tell whether a session may do anything to a statement on its way to the connection.
+
+    That is what ``do_orm_execute`` listeners are for, on the class or on the instance, which the public API cannot
+    list; a subclass may override ``execute``; and since SQLAlchemy 2.1 a session has execution options of its own.
+    """
+    dispatch: Any = session.dispatch
+    return bool(
+        dispatch.do_orm_execute
+        or type(session).execute is not Session.execute
+        or getattr(session, "execution_options", None)
+    )
+
+
 def attribute_behind(expression: ClauseElement) -> tuple[type[Any], str] | None:
     """Return (class, name) of the mapped attribute that an expression is, or None.
 

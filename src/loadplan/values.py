@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Dialect, types
+from sqlalchemy.dialects import postgresql
 
 #: Bits of PostgreSQL's integer types. SQLite stores 64 whatever the column is called.
 _INTEGER_BITS: tuple[tuple[type[types.Integer], int], ...] = (
@@ -15,6 +16,13 @@ _INTEGER_BITS: tuple[tuple[type[types.Integer], int], ...] = (
     (types.BigInteger, 64),
     (types.Integer, 32),
 )
+
+
+#: Digits that a number of PostgreSQL may have. Source: its manual, "Numeric Types".
+_DIGITS, _DECIMALS = 131_072, 16_383
+
+#: Dimensions that an array of PostgreSQL may have: MAXDIM of its sources.
+_DIMENSIONS = 6
 
 
 def refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
@@ -31,12 +39,17 @@ def refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | 
     Returns:
         A clause for a sentence, as ``"it takes int, not str"``.
     """
-    if isinstance(kind, types.TypeDecorator):
-        return _refusal_by_decorator(value, kind, dialect)
+    try:
+        return _refusal(value, kind, dialect)
+    except Exception as error:  # a value from outside may raise whatever it likes when it is looked at
+        return f"looking at it raises {type(error).__name__}"
+
+
+def _refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
     for known, check in _CHECKS:
         if isinstance(kind, known):
             return check(value, kind, dialect)
-    return None
+    return _refusal_by_decorator(value, kind, dialect) if isinstance(kind, types.TypeDecorator) else None
 
 
 def _refusal_by_decorator(value: Any, kind: types.TypeDecorator[Any], dialect: Dialect) -> str | None:
@@ -95,8 +108,13 @@ def _uuid(value: Any, kind: Any, dialect: Dialect) -> str | None:
 
 
 def _float(value: Any, kind: Any, dialect: Dialect) -> str | None:
-    right = isinstance(value, int | float | decimal.Decimal) and not isinstance(value, bool)
-    return None if right else _wrong_type(value, "float, int or Decimal")
+    if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal):
+        return _wrong_type(value, "float, int or Decimal")
+    try:
+        float(value)
+    except (OverflowError, ValueError):  # too large, or a signaling NaN
+        return "it does not fit 64 bits"
+    return None
 
 
 def _number(value: Any, kind: Any, dialect: Dialect) -> str | None:
@@ -104,7 +122,18 @@ def _number(value: Any, kind: Any, dialect: Dialect) -> str | None:
         return _wrong_type(value, "Decimal, int or float")
     if isinstance(value, float) and not math.isfinite(value):
         return "it is not a finite number"
+    if dialect.name == "postgresql" and not _fits_numeric(value):
+        return f"PostgreSQL's numeric holds {_DIGITS} digits before the point and {_DECIMALS} behind it"
     return None
+
+
+def _fits_numeric(value: int | float | decimal.Decimal) -> bool:
+    if isinstance(value, int):
+        return value.bit_length() <= _DIGITS * math.log2(10)
+    if isinstance(value, decimal.Decimal) and value.is_finite():
+        exponent = value.as_tuple().exponent
+        return value.is_zero() or (value.adjusted() < _DIGITS and isinstance(exponent, int) and -exponent <= _DECIMALS)
+    return not (isinstance(value, decimal.Decimal) and value.is_snan())
 
 
 def _date(value: Any, kind: Any, dialect: Dialect) -> str | None:
@@ -117,6 +146,29 @@ def _datetime(value: Any, kind: types.DateTime, dialect: Dialect) -> str | None:
         return _wrong_type(value, "datetime.datetime")
     if dialect.name == "postgresql" and (value.tzinfo is not None) != bool(kind.timezone):
         return f"the column is {'with' if kind.timezone else 'without'} time zone, the value is not"
+    if value.tzinfo is not None:
+        try:
+            value.astimezone(datetime.UTC)
+        except (OverflowError, ValueError):
+            return "it is out of range in UTC"
+    return None
+
+
+def _array(value: Any, kind: Any, dialect: Dialect, dimensions: int = _DIMENSIONS) -> str | None:
+    if not isinstance(value, list | tuple | set | frozenset):
+        return _wrong_type(value, "list")
+    for each in value:
+        if isinstance(each, list | tuple):
+            deeper = dimensions > 1
+            reason = _array(each, kind, dialect, dimensions - 1) if deeper else f"it has more than {_DIMENSIONS} levels"
+        else:
+            reason = None if each is None else refusal(each, kind.item_type, dialect)
+        if reason is not None:
+            return reason
+    return None
+
+
+def _anything(value: Any, kind: Any, dialect: Dialect) -> str | None:
     return None
 
 
@@ -125,6 +177,10 @@ def _instance_of(wanted: type | tuple[type, ...], name: str) -> Callable[[Any, A
 
 
 _CHECKS: tuple[tuple[Any, Callable[[Any, Any, Dialect], str | None]], ...] = (
+    # decorators of SQLAlchemy's own, whose values are not those of the type that they decorate
+    ((types.Interval, postgresql.INTERVAL), _instance_of(datetime.timedelta, "datetime.timedelta")),
+    (types.PickleType, _anything),
+    (types.ARRAY, _array),
     (types.Integer, _integer),
     (types.Enum, _enum),
     (types.String, _text),

@@ -21,7 +21,7 @@ from loadplan import Loader, LoadPlan
 from loadplan.plans import compile_plan
 from support import recording
 
-EXAMPLES = int(os.environ.get("LOADPLAN_PROPERTY_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("LOADPLAN_PROPERTY_EXAMPLES", "25"))
 
 thorough = settings(
     max_examples=EXAMPLES,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 
 from loadplan import mapping
 from loadplan.linked import AnySelect
-from loadplan.sqlalchemy_internals import driver_rows
+from loadplan.sqlalchemy_internals import changes_statements, driver_rows
 from loadplan.tally import Tally
 from loadplan.views.building import Guards
 from loadplan.views.decoding import Undecodable, is_undecodable, processor
@@ -250,7 +250,9 @@ class _Run(Generic[T]):
         self._view = view
         self._parameters = parameters
         self._tally = tally
-        event.listen(session, "do_orm_execute", _without_entities)
+        self._direct = not changes_statements(session)
+        if not self._direct:
+            event.listen(session, "do_orm_execute", _without_entities)
 
     def rows(self, statement: Statement, parameters: Parameters, *, is_bounded: bool = False) -> _Rows:
         """Execute a statement and return its rows.
@@ -261,7 +263,7 @@ class _Run(Generic[T]):
         select = statement.select if is_bounded else self._tally.bounded(statement.select)
         self._tally.sent(statement.name)
         try:
-            result: Any = self._session.execute(select, parameters)
+            result: Any = self._execute(select, parameters, statement.place.mapper)
         except Exception as error:
             if is_undecodable(error):
                 raise Undecodable from error
@@ -269,6 +271,16 @@ class _Run(Generic[T]):
         if self._view.dialect.driver == "asyncpg" and isinstance(result, CursorResult):
             return self.counted(_Rows(driver_rows(result), raw=True), statement)
         return self.counted(_Rows(result.all(), raw=False), statement)
+
+    def _execute(self, select: AnySelect, parameters: Parameters, mapper: Mapper[Any]) -> Any:
+        """Execute a statement of columns without SQLAlchemy's ORM between its rows and ours.
+
+        By way of the session where anything there may have a say in it; else on the session's connection.
+        """
+        if not self._direct:
+            return self._session.execute(select, parameters)
+        connection = self._session.connection(bind_arguments={"mapper": mapper, "clause": select})
+        return connection.execute(select, parameters)
 
     def counted(self, rows: _Rows, statement: Statement) -> _Rows:
         """Return rows that arrived, if they are not too many."""
@@ -338,7 +350,9 @@ def _without_entities(state: ORMExecuteState) -> Any:
     if not state.is_select:
         return None
     connection = state.session.connection(bind_arguments=state.bind_arguments)
-    return connection.execute(state.statement, state.parameters or {}, execution_options=state.execution_options)
+    # what a listener sets with ``update_execution_options``, a schema_translate_map for one, is in the local ones alone
+    options = {**state.execution_options, **state.local_execution_options}
+    return connection.execute(state.statement, state.parameters or {}, execution_options=options)
 
 
 def _processed(values: Sequence[Any], kinds: Sequence[Any], dialect: Dialect) -> tuple[Any, ...]:

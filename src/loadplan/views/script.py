@@ -5,6 +5,7 @@ No text of an application enters it: classes, names and values are handed in as 
 
 import itertools
 import linecache
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -96,7 +97,10 @@ def make_hydrator(
     def functions(name: str) -> dict[int, Any]:
         return {at: namespace[f"{name}_{at}"] for at in range(len(statements)) if f"{name}_{at}" in namespace}
 
-    return Hydrator(source, functions("build"), functions("keys"), functions("onward"))
+    hydrator = Hydrator(source, functions("build"), functions("keys"), functions("onward"))
+    # a plan that an application makes for one request takes its source with it when it goes
+    weakref.finalize(hydrator, linecache.cache.pop, name, None).atexit = False
+    return hydrator
 
 
 class _Writer:

@@ -1,0 +1,52 @@
+"""How it is loaded. Checked, all of it, when the service starts."""
+
+from sqlalchemy import bindparam
+
+from atlas.models import City, Continent, Country, Language
+from fastapi_atlas.schemas import (
+    CityOut,
+    CityRow,
+    ContinentCard,
+    ContinentOut,
+    CountryCard,
+    CountryCities,
+    CountryPage,
+    LanguageCard,
+    LanguageOut,
+)
+from loadplan import LoadPlan, load
+
+CONTINENTS = LoadPlan(Continent, into=ContinentCard, name="continents")
+LANGUAGES = LoadPlan(Language, into=LanguageCard, name="languages")
+COUNTRIES = LoadPlan(Country, into=CountryCard, name="countries")
+COUNTRY = LoadPlan(Country, load(Country.cities, limit=5), into=CountryPage, name="country")
+COUNTRY_CITIES = LoadPlan(
+    Country,
+    load(Country.cities, where=City.population >= bindparam("least")),
+    into=CountryCities,
+    name="cities of a country",
+)
+CITY_EXPORT = LoadPlan(City, into=CityRow, name="city export")
+
+CONTINENT = LoadPlan.for_schema(
+    Continent, ContinentOut, load(Continent.countries, load(Country.cities, limit=3)), name="continent"
+)
+LANGUAGE = LoadPlan.for_schema(Language, LanguageOut, name="language")
+CITIES = LoadPlan.for_schema(City, CityOut, name="cities")
+
+CAPITAL_CHANGE = LoadPlan(Country, only=[Country.capital_id], name="capital change")
+CITY_OF_COUNTRY = LoadPlan(City, only=[City.geonameid], name="city of a country")
+
+ALL = (
+    CONTINENTS,
+    LANGUAGES,
+    COUNTRIES,
+    COUNTRY,
+    COUNTRY_CITIES,
+    CITY_EXPORT,
+    CONTINENT,
+    LANGUAGE,
+    CITIES,
+    CAPITAL_CHANGE,
+    CITY_OF_COUNTRY,
+)

@@ -1,0 +1,100 @@
+"""What can be asked for. A repository is given a ``Loader``; whose rows that reads is not its business."""
+
+from collections.abc import AsyncGenerator, Sequence
+
+import attrs
+from sqlalchemy import bindparam
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from atlas.models import City, Continent, Country, Language
+from fastapi_atlas import plans
+from fastapi_atlas.schemas import CityRow, ContinentCard, CountryCard, CountryCities, CountryPage, LanguageCard
+from loadplan import Loader, Page
+
+
+@attrs.frozen
+class Continents:
+    """The continents."""
+
+    loader: Loader
+
+    async def all(self) -> list[ContinentCard]:
+        """Return all of them by name."""
+        return await self.loader.fetch_all(plans.CONTINENTS, order_by=Continent.name)
+
+    async def get(self, code: str) -> Continent:
+        """Return one with its countries."""
+        return await self.loader.fetch(plans.CONTINENT, code)
+
+
+@attrs.frozen
+class Languages:
+    """The languages."""
+
+    loader: Loader
+
+    async def all(self) -> list[LanguageCard]:
+        """Return all of them by name."""
+        return await self.loader.fetch_all(plans.LANGUAGES, order_by=Language.name)
+
+    async def get(self, code: str) -> Language:
+        """Return one with the countries that speak it."""
+        return await self.loader.fetch(plans.LANGUAGE, code)
+
+
+@attrs.frozen
+class Countries:
+    """The countries."""
+
+    loader: Loader
+
+    async def page(self, size: int, after: str | None, before: str | None) -> Page[CountryCard]:
+        """Return a page of them, the largest first."""
+        order = Country.population.desc()
+        return await self.loader.fetch_page(plans.COUNTRIES, order, size, after=after, before=before)
+
+    async def get(self, iso: str) -> CountryPage:
+        """Return one with all that belongs to it."""
+        return await self.loader.fetch(plans.COUNTRY, iso)
+
+
+@attrs.frozen
+class Cities:
+    """The cities: there are so many of them that the loader should have a bound."""
+
+    loader: Loader
+
+    async def of(self, iso: str, least: int) -> CountryCities:
+        """Return a country with its cities of so many people at least."""
+        return await self.loader.fetch(plans.COUNTRY_CITIES, iso, params={"least": least})
+
+    async def many(self, ids: Sequence[int]) -> list[City]:
+        """Return cities in the order of their ids, which all must be there."""
+        return await self.loader.fetch_many(plans.CITIES, ids)
+
+    def export(self, country: str) -> AsyncGenerator[CityRow, None]:
+        """Yield the cities of a country, the largest first."""
+        within = City.country_iso == bindparam("country")  # a parameter is checked, a value in a condition is not
+        order = City.population.desc()
+        return self.loader.stream(plans.CITY_EXPORT, within, order, batch_size=200, params={"country": country})
+
+
+@attrs.frozen
+class Capitals:
+    """Writes: a transaction of its own for each."""
+
+    sessions: async_sessionmaker[AsyncSession]
+
+    async def move(self, iso: str, geonameid: int) -> None:
+        """Make a city the capital of its country.
+
+        Raises:
+            NotFound: there is no such country, or no such city in it.
+        """
+        async with self.sessions.begin() as session:
+            loader = Loader(session)
+            country = await loader.fetch(plans.CAPITAL_CHANGE, iso, for_update=True)
+            within = [City.geonameid == bindparam("city"), City.country_iso == country.iso]
+            city = await loader.fetch_one(plans.CITY_OF_COUNTRY, within, params={"city": geonameid})
+            country.capital_id = city.geonameid
+            session.add(country)
