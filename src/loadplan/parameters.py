@@ -30,7 +30,9 @@ def read_parameters(
         raise
     except Exception as error:  # an object from outside may raise whatever it likes when it is looked at
         message = f"params={shown(given)} cannot be read"
-        raise ParameterError(Problem("LP405", message, (label,), detail=f"it raises {type(error).__name__}.")) from error
+        raise ParameterError(
+            Problem("LP405", message, (label,), detail=f"it raises {type(error).__name__}.")
+        ) from error
 
 
 def _read(

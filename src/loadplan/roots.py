@@ -347,4 +347,6 @@ def _checked_parameters(
     compiled: Compiled[Any], more: Sequence[Parameter], given: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     declared = [*compiled.tree.parameters, *more]
-    return read_parameters(compiled.tree.label, declared, given, compiled.dialect) if given is not None or declared else {}
+    return (
+        read_parameters(compiled.tree.label, declared, given, compiled.dialect) if given is not None or declared else {}
+    )

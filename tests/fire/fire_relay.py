@@ -59,7 +59,9 @@ class Relay:
         self.reached = asyncio.Event()
         self.port = 0
 
-    def arm(self, fault: Fault | None = None, at: int = 0, *, by_server: bool = True, crumbs: int | None = None) -> None:
+    def arm(
+        self, fault: Fault | None = None, at: int = 0, *, by_server: bool = True, crumbs: int | None = None
+    ) -> None:
         """Count anew, and make a fault at a message; without one, pass everything on."""
         self.plan = Plan(fault, at, by_server, crumbs)
         self.counts = {True: 0, False: 0}

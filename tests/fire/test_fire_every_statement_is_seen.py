@@ -36,7 +36,7 @@ class Node(Base):
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("fire_nodes.id"), index=True)
     children: Mapped[list["Node"]] = relationship(order_by="Node.id")
     parent: Mapped["Node | None"] = relationship(remote_side=[id], viewonly=True)
-    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "node"}  # noqa: RUF012
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "node"}
 
 
 class Leaf(Node):
@@ -44,7 +44,7 @@ class Leaf(Node):
     id: Mapped[int] = mapped_column(ForeignKey("fire_nodes.id"), primary_key=True)
     color: Mapped[str | None]
     marks: Mapped[list["Mark"]] = relationship()
-    __mapper_args__ = {"polymorphic_identity": "leaf"}  # noqa: RUF012
+    __mapper_args__ = {"polymorphic_identity": "leaf"}
 
 
 class Mark(Base):

@@ -187,9 +187,10 @@ def forged(payload: bytes, order: str) -> str:
     """Return a cursor of a listing that has no secret, made by somebody who has read how."""
     secret = hashlib.blake2b(b"", digest_size=32).digest()
     digest = hashlib.blake2b(order.encode()).digest()
-    mac = hmac.new(b"", b"", "sha256").digest()[:0] + hashlib.blake2b(
-        digest + payload, key=secret, digest_size=12
-    ).digest()
+    mac = (
+        hmac.new(b"", b"", "sha256").digest()[:0]
+        + hashlib.blake2b(digest + payload, key=secret, digest_size=12).digest()
+    )
     return base64.urlsafe_b64encode(mac + payload).rstrip(b"=").decode()
 
 
@@ -201,7 +202,24 @@ def order_of(column: str) -> str:
 
 
 TAGS = ["bool", "int", "str", "float", "decimal", "datetime", "date", "time", "interval", "uuid", "bytes", "enum", "no"]
-ENCODED = [5, "5", None, [], [1, 2, 3], ["a"], {}, {"a": 1}, True, 1e400, "NaN", "sNaN", "x" * 1000, "RED", "\0", "\ud800"]
+ENCODED = [
+    5,
+    "5",
+    None,
+    [],
+    [1, 2, 3],
+    ["a"],
+    {},
+    {"a": 1},
+    True,
+    1e400,
+    "NaN",
+    "sNaN",
+    "x" * 1000,
+    "RED",
+    "\0",
+    "\ud800",
+]
 
 
 async def walk(loader: Loader, column: str) -> list[int]:

@@ -227,5 +227,3 @@ async def test_fetches_between_the_batches_of_a_stream_on_one_session(ten: Async
             for name, plan in PLANS.items():
                 assert seen(await loader.fetch(plan, 7 - shelf.id)) == whole[7 - shelf.id], name
         assert walked == [1, 2, 3, 4, 5, 6]
-
-

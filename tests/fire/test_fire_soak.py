@@ -107,8 +107,7 @@ async def test_fifty_plans_again_and_again(one: AsyncEngine) -> None:
     gc.collect()
     cache = one.sync_engine._compiled_cache
     assert isinstance(cache, LRUCache)
-    known = (len(cache), generated(), listeners(), remembered(plans))
-    gc.collect()
+    sources, heard = generated(), listeners()
     objects = len(gc.get_objects())
     tracemalloc.start()
     try:
@@ -124,8 +123,10 @@ async def test_fifty_plans_again_and_again(one: AsyncEngine) -> None:
     finally:
         tracemalloc.stop()
     assert len(cache) <= cache.capacity * (1 + cache.threshold)
-    assert (generated(), listeners(), remembered(plans)) == known[1:]
-    assert all(variants <= 20 and shapes <= 64 for variants, shapes in known[3])
+    # a plan has a variant for one root, for few, for many and for counted rows; those that chance left out come late
+    assert generated() - sources <= 2 * len(plans)
+    assert max(now - then for now, then in zip(listeners(), heard, strict=True)) <= 2 * len(plans)
+    assert all(variants <= 12 and shapes <= 8 for variants, shapes in remembered(plans))
     assert await prepared(one) <= PREPARED + 1
     assert grown < 1_000_000, f"{grown} bytes more after {fetched} fetches"
     assert len(gc.get_objects()) - objects < 5_000
