@@ -274,7 +274,8 @@ class Loader:
             params: values of the bindparams.
 
         Raises:
-            PlanError: LP107, a batch size that counts nothing; LP216, the plan joins a collection to its root, whose rows no cursor can cut into batches.
+            PlanError: LP107, a batch size that counts nothing; LP216, the plan joins a collection
+                to its root, whose rows no cursor can cut into batches.
         """
         if not (is_count(batch_size, least=1) and batch_size <= MOST):
             raise PlanError([problems.bad_number("batch_size", batch_size, (plan.label,))])
@@ -344,7 +345,9 @@ class Loader:
         work = prepare(compiled)
         try:
             return await private.run(work, compiled.mappers, statements=executions(compiled) + len(compiled.later))
-        except Undecodable:
+        except Undecodable as signal:
+            if not compiled.nests and signal.__cause__ is not None:
+                raise signal.__cause__ from None  # by level it is the same: a column itself is a row
             self._read_by_level(plan, private)
             return await self._run(plan, prepare, roots=roots, for_update=for_update, executions=executions)
 

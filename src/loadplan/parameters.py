@@ -35,9 +35,7 @@ def read_parameters(
         ) from error
 
 
-def _read(
-    label: str, declared: Iterable[Parameter], given: Mapping[str, Any] | None, dialect: Dialect
-) -> dict[str, Any]:
+def _read(label: str, declared: Iterable[Parameter], given: Any, dialect: Dialect) -> dict[str, Any]:
     if given is not None and not isinstance(given, Mapping):
         hint = "pass params={'name': value} with the fetch."
         message = f"params= takes a mapping of names to values, not {type(given).__name__}"

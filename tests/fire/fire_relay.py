@@ -1,7 +1,7 @@
 """A relay between driver and server that knows PostgreSQL's messages, and cuts, stalls or delays at any of them.
 
-The protocol is that of PostgreSQL's documentation, chapter "Frontend/Backend Protocol": after a start-up message without
-a type, every message is one byte of type and four of length, which count themselves.
+The protocol is that of PostgreSQL's documentation, chapter "Frontend/Backend Protocol": after a start-up message
+without a type, every message is one byte of type and four of length, which count themselves.
 """
 
 import asyncio

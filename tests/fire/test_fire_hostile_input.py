@@ -6,7 +6,7 @@ import hmac
 import json
 import string
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
 import pytest
@@ -32,7 +32,7 @@ from hypothesis import strategies as st
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from loadplan import CursorError, IdentityError, Loader, LoaderError, LoadPlan, LoadPlanError, PlanError, load
+from loadplan import CursorError, IdentityError, Loader, LoaderError, LoadPlan, LoadPlanError, PlanError, load, source
 from support import Statements, recording, tables
 
 
@@ -333,6 +333,31 @@ async def test_conditions_and_orders_that_are_none(things: AsyncEngine, word: st
 
     harmless = [None, Thing.id == 1 if word == "where" else Thing.id]
     await assert_harmless(things, attempt, harmless, no_sql)
+
+
+@attrs.frozen
+class WithRow:
+    id: int
+    row: Annotated[Any, source(func.row(Thing.id, Thing.color))]
+
+
+@attrs.frozen
+class WithRowAndParts:
+    id: int
+    row: Annotated[Any, source(func.row(Thing.id, Thing.color))]
+    parts: list[PartView]
+
+
+@pytest.mark.parametrize("view", [WithRow, WithRowAndParts])
+async def test_a_row_as_a_column_that_the_driver_cannot_read_is_an_error_and_no_loop(
+    things: AsyncEngine, view: Any
+) -> None:
+    """No way of loading helps: the column itself is a row that holds an enum."""
+    plan: LoadPlan[Any] = LoadPlan(Thing, into=view)
+    with pytest.raises(Exception, match="no decoder for composite type element"):
+        await Loader(things).fetch(plan, 1)
+    with pytest.raises(Exception, match="no decoder for composite type element"):
+        await Loader(things, max_rows=5).fetch_all(plan)
 
 
 # --- whatever Hypothesis thinks of ----------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ async def filled(server: Server) -> AsyncIterator[Server]:
         await connection.run_sync(Base.metadata.create_all)
     await seed(engine)
     await engine.dispose()
-    yield server
+    return server
 
 
 @pytest.fixture

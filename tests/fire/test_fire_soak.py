@@ -1,5 +1,6 @@
 """Long runs: memory stays flat, caches stay bounded, and a plan that nobody holds is gone with all that it made."""
 
+import contextlib
 import gc
 import linecache
 import random
@@ -62,10 +63,8 @@ async def use(loader: Loader, plan: LoadPlan[Any], chance: random.Random) -> int
         pass
     with pytest.raises(NotFound):
         await loader.fetch(plan, 1000 + chance.randrange(10**6))
-    try:
+    with contextlib.suppress(TooManyRows):
         await Loader(loader._bind, max_rows=chance.randint(1, 40)).fetch_many(plan, ids)
-    except TooManyRows:
-        pass
     return 10
 
 
