@@ -29,8 +29,8 @@ from fire_hostile import (
 from fire_models import times
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import bindparam, func, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import URL, bindparam, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from loadplan import CursorError, IdentityError, Loader, LoaderError, LoadPlan, LoadPlanError, PlanError, load, source
 from support import Statements, recording, tables
@@ -350,14 +350,16 @@ class WithRowAndParts:
 
 @pytest.mark.parametrize("view", [WithRow, WithRowAndParts])
 async def test_a_row_as_a_column_that_the_driver_cannot_read_is_an_error_and_no_loop(
-    things: AsyncEngine, view: Any
+    things: AsyncEngine, postgres_url: URL, view: Any
 ) -> None:
-    """No way of loading helps: the column itself is a row that holds an enum."""
+    """No way of loading helps: the column itself is a row that holds an enum, which a new connection does not know."""
+    engine = create_async_engine(postgres_url)
     plan: LoadPlan[Any] = LoadPlan(Thing, into=view)
     with pytest.raises(Exception, match="no decoder for composite type element"):
-        await Loader(things).fetch(plan, 1)
+        await Loader(engine).fetch(plan, 1)
     with pytest.raises(Exception, match="no decoder for composite type element"):
-        await Loader(things, max_rows=5).fetch_all(plan)
+        await Loader(engine, max_rows=5).fetch_all(plan)
+    await engine.dispose()
 
 
 # --- whatever Hypothesis thinks of ----------------------------------------------------------------------------------
