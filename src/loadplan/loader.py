@@ -390,7 +390,9 @@ class Loader:
             work = prepare(compiled, tally)
             try:
                 return await private.run(work, compiled.mappers, statements=executions(compiled) + len(compiled.later))
-            except Undecodable:
+            except Undecodable as signal:
+                if not compiled.nests and signal.__cause__ is not None:
+                    raise signal.__cause__ from None  # by level it is the same: a column itself is a row
                 compiled.without_nesting()
             tally.start_over()
             again = private_session(self._bind, snapshot=self._snapshot)

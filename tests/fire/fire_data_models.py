@@ -79,9 +79,7 @@ class BranchView:
 
 
 ITEM: dict[str, LoadPlan[Any]] = {
-    "entities": LoadPlan(
-        Item, load(Item.owner), load(Item.labels), load(Item.children, load(Item.owner)), name="item"
-    ),
+    "entities": LoadPlan(Item, load(Item.owner), load(Item.labels), load(Item.children, load(Item.owner)), name="item"),
     "by level": LoadPlan(
         Item,
         load(Item.labels, strategy="selectin"),
@@ -111,9 +109,7 @@ class Strange(Quoted):
 class StrangePart(Quoted):
     __tablename__ = "where.and ä'"
     id: Mapped[int] = mapped_column("$1", primary_key=True)
-    strange_id: Mapped[int] = mapped_column(
-        "group\tby", ForeignKey(Strange.__table__.c["Primary Key"]), index=True
-    )
+    strange_id: Mapped[int] = mapped_column("group\tby", ForeignKey(Strange.__table__.c["Primary Key"]), index=True)
 
 
 @attrs.frozen

@@ -6,7 +6,7 @@ import hmac
 import json
 import string
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
 import pytest
@@ -29,10 +29,10 @@ from fire_hostile import (
 from fire_models import times
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import bindparam, func, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import URL, bindparam, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from loadplan import CursorError, IdentityError, Loader, LoaderError, LoadPlan, LoadPlanError, PlanError, load
+from loadplan import CursorError, IdentityError, Loader, LoaderError, LoadPlan, LoadPlanError, PlanError, load, source
 from support import Statements, recording, tables
 
 
@@ -74,10 +74,9 @@ async def answers(attempt: Attempt, value: Any) -> Any:
     try:
         return await attempt(value)
     except LoadPlanError as error:
-        refused = error
-    assert str(refused)
-    assert len(str(refused)) < 5000
-    return refused
+        found = error
+    assert 0 < len(str(found)) < 5000
+    return found
 
 
 async def assert_harmless(
@@ -246,8 +245,8 @@ async def test_cursors(things: AsyncEngine, column: str) -> None:
         for value in ENCODED:
             row = [[tag, value]] if column == "id" else [[tag, value], ["int", "1"]]
             cursors.append(forged(json.dumps(row).encode(), order_of(column)))
-    payloads = (b"", b"[]", b"{}", b"1", b'"ab"', b"[" * 100_000, b"null", b"[null,null]", b"\xff", b"[[],[]]")
-    cursors += [forged(payload, order_of(column)) for payload in payloads]
+    payloads = [b"", b"[]", b"{}", b"1", b'"ab"', b"[" * 100_000, b"null", b"[null,null]", b"\xff", b"[[],[]]"]
+    cursors += [forged(each, order_of(column)) for each in payloads]
     cursors += [first[:-1], first + "A", first.upper(), first.encode(), EvilStr(first)]
 
     async def page(value: Any) -> Any:
@@ -334,6 +333,33 @@ async def test_conditions_and_orders_that_are_none(things: AsyncEngine, word: st
 
     harmless = [None, Thing.id == 1 if word == "where" else Thing.id]
     await assert_harmless(things, attempt, harmless, no_sql)
+
+
+@attrs.frozen
+class WithRow:
+    id: int
+    row: Annotated[Any, source(func.row(Thing.id, Thing.color))]
+
+
+@attrs.frozen
+class WithRowAndParts:
+    id: int
+    row: Annotated[Any, source(func.row(Thing.id, Thing.color))]
+    parts: list[PartView]
+
+
+@pytest.mark.parametrize("view", [WithRow, WithRowAndParts])
+async def test_a_row_as_a_column_that_the_driver_cannot_read_is_an_error_and_no_loop(
+    things: AsyncEngine, postgres_url: URL, view: Any
+) -> None:
+    """No way of loading helps: the column itself is a row that holds an enum, which a new connection does not know."""
+    engine = create_async_engine(postgres_url)
+    plan: LoadPlan[Any] = LoadPlan(Thing, into=view)
+    with pytest.raises(Exception, match="no decoder for composite type element"):
+        await Loader(engine).fetch(plan, 1)
+    with pytest.raises(Exception, match="no decoder for composite type element"):
+        await Loader(engine, max_rows=5).fetch_all(plan)
+    await engine.dispose()
 
 
 # --- whatever Hypothesis thinks of ----------------------------------------------------------------------------------

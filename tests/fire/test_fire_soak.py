@@ -1,5 +1,6 @@
 """Long runs: memory stays flat, caches stay bounded, and a plan that nobody holds is gone with all that it made."""
 
+import contextlib
 import gc
 import linecache
 import random
@@ -62,10 +63,8 @@ async def use(loader: Loader, plan: LoadPlan[Any], chance: random.Random) -> int
         pass
     with pytest.raises(NotFound):
         await loader.fetch(plan, 1000 + chance.randrange(10**6))
-    try:
+    with contextlib.suppress(TooManyRows):
         await Loader(loader._bind, max_rows=chance.randint(1, 40)).fetch_many(plan, ids)
-    except TooManyRows:
-        pass
     return 10
 
 
@@ -107,8 +106,7 @@ async def test_fifty_plans_again_and_again(one: AsyncEngine) -> None:
     gc.collect()
     cache = one.sync_engine._compiled_cache
     assert isinstance(cache, LRUCache)
-    known = (len(cache), generated(), listeners(), remembered(plans))
-    gc.collect()
+    sources, heard = generated(), listeners()
     objects = len(gc.get_objects())
     tracemalloc.start()
     try:
@@ -124,8 +122,10 @@ async def test_fifty_plans_again_and_again(one: AsyncEngine) -> None:
     finally:
         tracemalloc.stop()
     assert len(cache) <= cache.capacity * (1 + cache.threshold)
-    assert (generated(), listeners(), remembered(plans)) == known[1:]
-    assert all(variants <= 20 and shapes <= 64 for variants, shapes in known[3])
+    # a plan has a variant for one root, for few, for many and for counted rows; those that chance left out come late
+    assert generated() - sources <= 2 * len(plans)
+    assert max(now - then for now, then in zip(listeners(), heard, strict=True)) <= 2 * len(plans)
+    assert all(variants <= 12 and shapes <= 8 for variants, shapes in remembered(plans))
     assert await prepared(one) <= PREPARED + 1
     assert grown < 1_000_000, f"{grown} bytes more after {fetched} fetches"
     assert len(gc.get_objects()) - objects < 5_000

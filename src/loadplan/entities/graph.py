@@ -99,6 +99,11 @@ class CompiledGraph(Generic[T]):
         """The same plan for a walk over any number of roots."""
         return self
 
+    @property
+    def nests(self) -> bool:
+        """Whether a statement packs rows into rows: none of entities does."""
+        return False
+
     def without_nesting(self) -> None:
         """Do nothing: no row of entities is within another."""
 

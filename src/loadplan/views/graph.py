@@ -72,6 +72,11 @@ class CompiledView(Generic[T]):
         return False
 
     @property
+    def nests(self) -> bool:
+        """Whether a statement packs rows into rows."""
+        return bool(self.arrays)
+
+    @property
     def mappers(self) -> tuple[Mapper[Any], ...]:
         """The mapper that each statement selects."""
         return tuple(each.place.mapper for each in (self.root, *self.later))
