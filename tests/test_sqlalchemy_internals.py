@@ -483,6 +483,16 @@ def test_expressions_that_differ_in_values_alone_have_one_shape() -> None:
     assert [value.effective_value for value in (*one[1], *same[1])] == [3, 4]
 
 
+def test_a_result_read_by_position_compares_no_columns(database: Engine) -> None:
+    """``_result_disable_adapt_to_context``: a column object of a second statement is no key to its result."""
+    with database.connect() as connection:
+        for options, knows in ((None, True), (internals.BY_POSITION, False)):
+            first, second = select(Tree.id.label("a")), select(Tree.id.label("a"))
+            connection.execute(first, execution_options=options).all()
+            keys = connection.execute(second, execution_options=options)._metadata
+            assert keys._has_key(next(iter(second.selected_columns))) is knows
+
+
 def test_rows_can_be_had_as_the_driver_makes_them(database: Engine) -> None:
     """``CursorResult.cursor``."""
     with database.connect() as connection:

@@ -22,6 +22,11 @@ from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.collections import CollectionAdapter, collection_adapter
 from sqlalchemy.orm.strategy_options import _AbstractLoad
 
+#: Execution options of a statement whose rows are read by position. The ORM gives them to its own statements: without
+#: them a result ties its columns to those of the statement at hand, comparing them, each time that a statement of the
+#: same text was compiled before; of some types that comparison warns.
+BY_POSITION: Mapping[str, Any] = {"_result_disable_adapt_to_context": True}
+
 AttributeLoader = Callable[[InstanceState[Any], PassiveFlag], Any]
 
 #: What joinedload, load_only and the like return; its ``options()`` nests. Only the concrete ``Load`` is public.

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 
 from loadplan import mapping
 from loadplan.linked import AnySelect
-from loadplan.sqlalchemy_internals import changes_statements, driver_rows
+from loadplan.sqlalchemy_internals import BY_POSITION, changes_statements, driver_rows
 from loadplan.tally import Tally
 from loadplan.views.building import Guards
 from loadplan.views.decoding import Undecodable, is_undecodable, processor
@@ -285,7 +285,7 @@ class _Run(Generic[T]):
         if not self._direct:
             return self._session.execute(select, parameters)
         connection = self._session.connection(bind_arguments={"mapper": mapper, "clause": select})
-        return connection.execute(select, parameters)
+        return connection.execute(select, parameters, execution_options=BY_POSITION)
 
     def counted(self, rows: _Rows, statement: Statement) -> _Rows:
         """Return rows that arrived, if they are not too many."""
