@@ -162,7 +162,11 @@ def marking(listened: Any, engine: AsyncEngine) -> Iterator[tuple[list[str], lis
 
 
 kinds = pytest.mark.parametrize("kind", ["engine", "sessionmaker", "session", "connection"])
-bounds = pytest.mark.parametrize("max_rows", [None, 10_000], ids=["any number of rows", "counted rows"])
+bounds = pytest.mark.parametrize(
+    ("kind", "max_rows"),
+    [("engine", None), ("sessionmaker", None), ("session", None), ("connection", None), ("engine", 10_000)],
+    ids=["engine", "sessionmaker", "session", "connection", "engine, counted rows"],
+)
 
 
 async def assert_all_seen(
@@ -181,7 +185,6 @@ async def assert_all_seen(
 
 
 @bounds
-@kinds
 @pytest.mark.parametrize("name", SHELVES)
 async def test_the_library(library: AsyncEngine, name: str, kind: str, max_rows: int | None) -> None:
     cannot_stream = {"stream"} if name == "joined collection" else set()
@@ -200,7 +203,6 @@ async def forest(postgres: AsyncEngine) -> AsyncIterator[AsyncEngine]:
 
 
 @bounds
-@kinds
 @pytest.mark.parametrize("name", NODES)
 async def test_trees_and_branches(forest: AsyncEngine, name: str, kind: str, max_rows: int | None) -> None:
     await assert_all_seen(forest, kind, NODES[name], Node, max_rows, set())
