@@ -384,21 +384,20 @@ class Loader:
         private = private_session(self._bind, snapshot=self._snapshot)
         if _locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
+        number = roots if is_count(roots, least=0) else None  # ``prepare`` says what is wrong with one that is none
         with told(plan.label, self._max_rows, self._on_fetch) as tally:
-            number = roots if is_count(roots, least=0) else None  # ``prepare`` says what is wrong with one that is none
-            compiled = self._compiled(plan, private, number)
-            work = prepare(compiled, tally)
-            try:
-                return await private.run(work, compiled.mappers, statements=executions(compiled) + len(compiled.later))
-            except Undecodable as signal:
-                if not compiled.nests and signal.__cause__ is not None:
-                    raise signal.__cause__ from None  # by level it is the same: a column itself is a row
-                compiled.without_nesting()
-            tally.start_over()
-            again = private_session(self._bind, snapshot=self._snapshot)
-            compiled = self._compiled(plan, again, number)
-            work = prepare(compiled, tally)
-            return await again.run(work, compiled.mappers, statements=executions(compiled) + len(compiled.later))
+            while True:
+                compiled = self._compiled(plan, private, number)
+                work = prepare(compiled, tally)
+                statements = executions(compiled) + len(compiled.later)
+                try:
+                    return await private.run(work, compiled.mappers, statements=statements)
+                except Undecodable as signal:
+                    if not compiled.nests and signal.__cause__ is not None:
+                        raise signal.__cause__ from None  # by level it is the same: a column itself is a row
+                    compiled.without_nesting()
+                tally.start_over()
+                private = private_session(self._bind, snapshot=self._snapshot)
 
     def _compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:
         compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).bringing(roots)
