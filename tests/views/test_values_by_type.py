@@ -1,10 +1,11 @@
 """Values of every type are the same at every place of a view, in one statement and by level, as SQLAlchemy has them."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy import URL, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from values_by_type import PORTABLE, POSTGRESQL, GroupView, HolderView, Kind, SampleView, Shelf, same, shelf_of
 
 from loadplan import Loader, LoadPlan
@@ -27,11 +28,16 @@ async def _fill(engine: AsyncEngine, shelf: Shelf, kind: Kind) -> dict[int, Any]
 
 
 @pytest.fixture
-async def postgres_types(postgres: AsyncEngine) -> AsyncEngine:
-    """PostgreSQL with a schema for types."""
-    async with postgres.begin() as connection:
+async def postgres_types(postgres_url: URL) -> AsyncIterator[AsyncEngine]:
+    """PostgreSQL with a schema for types, on new connections.
+
+    What asyncpg has learnt of types on a connection before decides what it can read there within a row.
+    """
+    engine = create_async_engine(postgres_url)
+    async with engine.begin() as connection:
         await connection.execute(text("CREATE SCHEMA IF NOT EXISTS views_types"))
-    return postgres
+    yield engine
+    await engine.dispose()
 
 
 async def _has(engine: AsyncEngine, extension: str) -> bool:
