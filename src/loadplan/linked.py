@@ -1,6 +1,6 @@
 """The rows at the end of a relationship, each with the key of its parent: what every statement by keys starts from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
@@ -16,6 +16,12 @@ from loadplan.tree import Shape
 
 #: A select of any columns. SQLAlchemy 2.0 and 2.1 spell that type differently.
 AnySelect: TypeAlias = Any
+
+#: What a statement binds.
+Parameters: TypeAlias = Mapping[str, Any]
+
+#: Adds conditions, order and limits to a statement of roots, with options or bare.
+Narrowing: TypeAlias = Callable[[AnySelect], AnySelect]
 
 #: Databases whose text comparison is exact, so that Python may tie text keys to each other.
 _EXACT_TEXT = frozenset({"postgresql", "sqlite"})

@@ -311,10 +311,7 @@ class Loader:
             roots: how many the fetch would bring, None for any number. The statements of a plan of views depend on
                 it; those of a plan of entities do not.
         """
-        mapper = resolve_plan(plan).root.mapper
-        dialect = private_session(self._bind, snapshot=self._snapshot).dialect(mapper)
-        compiled = compile_plan(plan, dialect).bringing(roots)
-        compiled = compiled if self._max_rows is None else compiled.countable
+        compiled = self._compiled(plan, private_session(self._bind, snapshot=self._snapshot), roots)
         return explain_plan(by_id(compiled).graph if roots == 1 else compiled)
 
     async def analyze(

@@ -9,11 +9,10 @@ from sqlalchemy.orm import Mapper, QueryableAttribute, Session
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from loadplan import mapping, problems
-from loadplan.entities.graph import Narrowing
 from loadplan.errors import PlanError
 from loadplan.identity import Identity, IdentityReader
 from loadplan.keys import Keys, keys_of, row_of
-from loadplan.linked import AnySelect
+from loadplan.linked import AnySelect, Narrowing
 from loadplan.ordering import Ordering, with_tie_breaker
 from loadplan.parameters import read_parameters
 from loadplan.plans import Compiled
@@ -185,12 +184,10 @@ class RootShape:
 
     Attributes:
         graph: narrowed; the values in its condition are parameters named ``loadplan_value_0`` and so on.
-        query: that it was made of.
         declared: the parameters that a caller has to give.
     """
 
     graph: Compiled[Any]
-    query: RootQuery
     declared: tuple[Parameter, ...]
 
 
@@ -220,16 +217,14 @@ def roots_by(
         query = RootQuery(compiled, where, order_by)
         return query.graph(limit, offset), query.parameters(params)
     key = ("roots", len(where), limit is None, offset is None, *(shape[0] for shape in shapes if shape is not None))
-    values = {
-        f"loadplan_value_{index}": value.effective_value
-        for index, value in enumerate(each for shape in shapes if shape is not None for each in shape[1] if each.unique)
-    }
+    literals = [each for shape in shapes if shape is not None for each in shape[1] if each.unique]
+    values = {f"loadplan_value_{index}": each.effective_value for index, each in enumerate(literals)}
     known: dict[Any, RootShape] = compiled.variants.setdefault("shapes", {})
     found = known.get(key)
     if found is None:
         if len(known) >= _SHAPES:
             known.clear()
-        found = known[key] = _root_shape(compiled, where, order_by, limit, offset)
+        found = known[key] = _root_shape(compiled, where, order_by, limit, offset, literals)
     if limit is not None:
         values["loadplan_limit"] = limit
     if offset is not None:
@@ -253,11 +248,15 @@ def _shape(expression: Any) -> Any:
 
 
 def _root_shape(
-    compiled: Compiled[Any], where: Sequence[Any], order_by: Sequence[Any], limit: int | None, offset: int | None
+    compiled: Compiled[Any],
+    where: Sequence[Any],
+    order_by: Sequence[Any],
+    limit: int | None,
+    offset: int | None,
+    literals: Sequence[Any],
 ) -> RootShape:
-    given = RootQuery(compiled, where, order_by)
-    values = [each for expression in (*where, *order_by) for each in _shape(expression)[1] if each.unique]
-    names = {id(value): index for index, value in enumerate(values)}
+    RootQuery(compiled, where, order_by)  # refuses a wrong one in the words of who wrote it
+    names = {id(value): index for index, value in enumerate(literals)}
 
     def renamed(element: Any, **_: Any) -> Any:
         if id(element) not in names:
@@ -275,7 +274,7 @@ def _root_shape(
         for name, given_count in (("loadplan_limit", limit), ("loadplan_offset", offset))
     ]
     declared = tuple(each for expression in (*where, *order_by) for each in parameters_in(expression))
-    return RootShape(query.narrowed(counts[0], counts[1]), given, declared)
+    return RootShape(query.narrowed(counts[0], counts[1]), declared)
 
 
 #: Rows that a database can count, less the one more that tells whether there are others.

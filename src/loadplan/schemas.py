@@ -17,6 +17,7 @@ from loadplan.views import problems as view_problems
 from loadplan.views.annotations import FieldType, annotation_source, members_with_branches
 from loadplan.views.classes import is_view_class, read_schema
 from loadplan.views.fields import Unreadable
+from loadplan.views.loads import key_of
 
 At = tuple[str, ...]
 
@@ -77,7 +78,7 @@ class _Need:
 
     def unread(self, given: Iterable[Any]) -> list[Any]:
         """Return those loads of a caller's that the model does not read: the plan brings them all the same."""
-        return [each for each in given if not (isinstance(each, Load) and _key(each) in self.relationships)]
+        return [each for each in given if not (isinstance(each, Load) and key_of(each) in self.relationships)]
 
     def everything(self) -> None:
         """Have all columns loaded."""
@@ -87,10 +88,6 @@ class _Need:
         """Have columns loaded."""
         if self.columns is not None:
             self.columns.update(names)
-
-
-def _key(item: Load[Any]) -> str:
-    return item.relationship if isinstance(item.relationship, str) else item.relationship.key
 
 
 def _shape(given: Load[Any] | None) -> dict[str, Any]:
@@ -192,7 +189,7 @@ class _Reader:
         around: tuple[Any, ...],
     ) -> None:
         """Add what a field reads at the end of a relationship."""
-        shapes = [each for each in given if isinstance(each, Load) and _key(each) == prop.key]
+        shapes = [each for each in given if isinstance(each, Load) and key_of(each) == prop.key]
         shape = shapes[0] if shapes else None
         below = shape.loads if shape is not None else ()
         if rest:
@@ -234,7 +231,7 @@ class _Reader:
         for key in sorted(names):
             prop = mapping.relationship(mapper, key)
             if prop is not None and (mapper, key) not in seen:
-                shape = next((each for each in given if isinstance(each, Load) and _key(each) == key), None)
+                shape = next((each for each in given if isinstance(each, Load) and key_of(each) == key), None)
                 end = self.end(need, prop, shape)
                 end.everything()
                 inside = {*seen, (mapper, key)}

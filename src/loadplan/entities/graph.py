@@ -1,8 +1,8 @@
 """Running a compiled plan on a session: rows to objects, objects to each other, everything sealed at the end."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 from sqlalchemy import Dialect
@@ -15,7 +15,7 @@ from loadplan.entities.seal import Sealer
 from loadplan.entities.statements import FollowUp, Segment, branch_segment, follow_up, root_segment
 from loadplan.errors import PlanError
 from loadplan.keys import Keys
-from loadplan.linked import AnySelect
+from loadplan.linked import Narrowing, Parameters
 from loadplan.resolve import all_edges
 from loadplan.sqlalchemy_internals import copy_quietly, detach_all
 from loadplan.strategy import by_keys_instead, goes_by_subquery, repeats_parents
@@ -23,11 +23,6 @@ from loadplan.tally import Tally
 from loadplan.tree import Edge, Node, Strategy, Tree
 
 T = TypeVar("T")
-
-Parameters: TypeAlias = Mapping[str, Any]
-
-#: Adds conditions, order and limits to a statement of roots, with options or bare.
-Narrowing: TypeAlias = Callable[[AnySelect], AnySelect]
 
 _NONE: frozenset[object] = frozenset({None})
 

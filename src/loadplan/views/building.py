@@ -93,7 +93,6 @@ class Guards:
         make: Callable[[Row], Any],
         built: dict[Any, Any],
         to_one: bool,
-        number: int,
     ) -> None:
         """Build a whole tree from its leaves up, without recursion: a tree may be deeper than Python's stack.
 
@@ -102,7 +101,6 @@ class Guards:
             make: builds an object of a row, once ``built`` holds its children.
             built: by parent's key: the children.
             to_one: whether a parent has one child at most.
-            number: of the statement, for nothing but the trace.
 
         Raises:
             ViewError: LP412, a row is among its own descendants.

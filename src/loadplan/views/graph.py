@@ -2,33 +2,28 @@
 
 import contextlib
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeAlias, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 import attrs
 from sqlalchemy import CursorResult, Dialect, event
 from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 
 from loadplan import mapping
-from loadplan.linked import AnySelect
+from loadplan.linked import AnySelect, Narrowing, Parameters
 from loadplan.sqlalchemy_internals import BY_POSITION, changes_statements, driver_rows
 from loadplan.tally import Tally
 from loadplan.views.building import Guards
 from loadplan.views.decoding import Undecodable, is_undecodable, processor
-from loadplan.views.script import Hydrator, make_hydrator
+from loadplan.views.script import Blueprint, Hydrator, make_hydrator
 from loadplan.views.statements import Slot, Statement, StatementBuilder
 from loadplan.views.strategy import Choice, Roots, choose_ways, roots_of
 from loadplan.views.tree import Column, Edge, ViewTree, edges_below
 
 T = TypeVar("T")
 
-Parameters: TypeAlias = Mapping[str, Any]
-
 #: Rows from which on the garbage collector takes longer than building objects of them does.
 _MANY_ROWS = 1000
-
-#: Adds conditions, order and limits to a statement of roots.
-Narrowing: TypeAlias = Callable[[AnySelect], AnySelect]
 
 
 @attrs.frozen(eq=False)
@@ -112,11 +107,16 @@ class CompiledView(Generic[T]):
         """Return the functions that build views from rows, made at first use."""
         found = self.hydrators.get(raw)
         if found is None:
-            guards = Guards(self.tree.label)
-            statements = (self.root, *self.later)
-            found = self.hydrators[raw] = make_hydrator(
-                self.tree.recipe, statements, self.chosen, self.present, self.arrays, self.dialect, guards, raw=raw
+            blueprint = Blueprint(
+                self.tree.recipe,
+                (self.root, *self.later),
+                self.chosen,
+                self.present,
+                self.arrays,
+                self.dialect,
+                Guards(self.tree.label),
             )
+            found = self.hydrators[raw] = make_hydrator(blueprint, raw=raw)
         return found
 
     def without_nesting(self) -> None:

@@ -16,13 +16,18 @@ At = tuple[str, ...]
 
 
 class Loads:
-    """What a plan says beside a view: loads by relationship and branches by class, and which of them were used."""
+    """What a plan says beside a view: loads by relationship and branches by class, and which of them were used.
 
-    def __init__(self, given: Iterable[Any]) -> None:
+    Args:
+        given: loads, branches, and whole plans, whose loads count.
+        read: those of them that another field has to take.
+    """
+
+    def __init__(self, given: Iterable[Any], read: Iterable[Any] = ()) -> None:
         self.loads: list[Load[Any]] = []
         self.branches: list[On[Any]] = []
         self.plans: list[LoadPlan[Any]] = []
-        self._used: set[int] = set()
+        self._used = {id(each) for each in read}
         waiting = list(given)
         for item in waiting:  # grows by the loads of nested plans
             if isinstance(item, LoadPlan):

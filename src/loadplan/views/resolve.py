@@ -179,8 +179,7 @@ class _Resolver(ValueResolver):
 
     def member(self, member: Any, sub: Mapper[Any], place: Place, loads: Loads, at: At, trail: Trail) -> Recipe | None:
         """Resolve what is made of the rows of one subclass: its own columns are a joined part of the row."""
-        nested = Loads([*loads.loads, *loads.branch_for(sub.class_)])
-        nested._used |= {id(each) for each in loads.loads}
+        nested = Loads([*loads.loads, *loads.branch_for(sub.class_)], read=loads.loads)
         if sub is place.mapper:
             return self.make(member, place, nested, at, trail)
         name = str(sub.class_.__name__)

@@ -39,7 +39,6 @@ class Hydrator:
         build: by the number of a statement: a function of its rows, and of what was built of the other statements'.
         keys: by the number of a statement: a function of the rows of the statement above, for the keys to ask for.
         onward: by the number of a statement: a function of its own rows, for the keys of a tree's next level.
-        onward: the same of a statement's own rows, for the next level of a tree.
     """
 
     source: str
@@ -61,20 +60,11 @@ class _Scope:
     nested: bool
 
 
-def make_hydrator(
-    recipe: Recipe,
-    statements: Sequence[Statement],
-    chosen: Mapping[Edge, Choice],
-    present: Mapping[Edge, Column],
-    arrays: Mapping[Edge, Sequence[Slot]],
-    dialect: Dialect,
-    guards: Guards,
-    *,
-    raw: bool,
-) -> Hydrator:
-    """Return the functions that build views, compiled from source that tracebacks can show.
+@attrs.frozen(eq=False)
+class Blueprint:
+    """What there is to build, and of which rows.
 
-    Args:
+    Attributes:
         recipe: of a root.
         statements: the roots' first, then each after the one that brings its parents.
         chosen: the way of every edge.
@@ -82,12 +72,29 @@ def make_hydrator(
         arrays: what the rows within each nested array hold.
         dialect: whose values they are.
         guards: what stops a row that cannot become a view.
+    """
+
+    recipe: Recipe
+    statements: Sequence[Statement]
+    chosen: Mapping[Edge, Choice]
+    present: Mapping[Edge, Column]
+    arrays: Mapping[Edge, Sequence[Slot]]
+    dialect: Dialect
+    guards: Guards
+
+
+def make_hydrator(blueprint: Blueprint, *, raw: bool) -> Hydrator:
+    """Return the functions that build views, compiled from source that tracebacks can show.
+
+    Args:
+        blueprint: of the plan.
         raw: whether rows are as the driver made them; else SQLAlchemy's types have seen their columns.
     """
-    writer = _Writer(recipe, statements, chosen, present, arrays, dialect, guards, raw=raw)
+    statements = blueprint.statements
+    writer = _Writer(blueprint, raw=raw)
     for number, statement in enumerate(statements):
         writer.keys_of(number, statement)
-        writer.build(number, statement, recipe)
+        writer.build(number, statement, blueprint.recipe)
     source = "\n".join(writer.lines) + "\n"
     name = f"<loadplan view {next(_numbers)}>"
     namespace = dict(writer.values)
@@ -106,33 +113,24 @@ def make_hydrator(
 class _Writer:
     """Writes the functions of one plan."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        statements: Sequence[Statement],
-        chosen: Mapping[Edge, Choice],
-        present: Mapping[Edge, Column],
-        arrays: Mapping[Edge, Sequence[Slot]],
-        dialect: Dialect,
-        guards: Guards,
-        *,
-        raw: bool,
-    ) -> None:
+    def __init__(self, blueprint: Blueprint, *, raw: bool) -> None:
         self.lines: list[str] = []
-        self.values: dict[str, Any] = {"first": first, "grow": guards.grow}
-        self._numbers = {each.edge: number for number, each in enumerate(statements)}
-        self._statements = statements
-        self._chosen = chosen
-        self._present = present
-        self._arrays = arrays
-        self._dialect = dialect
-        self._guards = guards
+        self.values: dict[str, Any] = {"first": first, "grow": blueprint.guards.grow}
+        self._numbers = {each.edge: number for number, each in enumerate(blueprint.statements)}
+        self._statements = blueprint.statements
+        self._chosen = blueprint.chosen
+        self._present = blueprint.present
+        self._arrays = blueprint.arrays
+        self._dialect = blueprint.dialect
+        self._guards = blueprint.guards
         self._raw = raw
         self._used: set[int] = set()
         self._variables = itertools.count()
         self._given: dict[Any, str] = {}
         self._dictionaries = {
-            each.edge: each.key for each in recipes_in(recipe) if isinstance(each, Many) and each.key is not None
+            each.edge: each.key
+            for each in recipes_in(blueprint.recipe)
+            if isinstance(each, Many) and each.key is not None
         }
 
     # --- functions ------------------------------------------------------------------------------------------------
@@ -240,7 +238,7 @@ class _Writer:
         self._line(2, "except Exception as error:")
         self._line(3, f"raise {self._given_as('failed', self._guards.failed(statement))}(row, error)")
         to_one = statement.edge is not None and statement.edge.cardinality.to_one
-        self._line(1, f"grow(grouped, make, found_{number}, {to_one!r}, {number})")
+        self._line(1, f"grow(grouped, make, found_{number}, {to_one!r})")
         self._line(1, f"return found_{number}")
 
     def _failing(self, number: int) -> None:
