@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
-from sqlalchemy import ClauseElement
+from sqlalchemy import ColumnElement, TextClause
 from sqlalchemy.orm import QueryableAttribute
 
 from loadplan import mapping, problems
@@ -55,8 +55,18 @@ def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
 def condition_problems(word: str, expressions: Iterable[object], at: tuple[str, ...]) -> Iterator[Problem]:
     """Yield a problem for each condition, or order, that is no SQL expression."""
     for expression in expressions:
-        if not isinstance(expression, ClauseElement | QueryableAttribute):
+        if not is_expression(word, expression):
             yield problems.not_an_expression(word, expression, at)
+
+
+def is_expression(word: str, given: object) -> bool:
+    """Tell whether something can be a condition, or an order: that one has a direction, which a ``text()`` hides."""
+    try:
+        return isinstance(given, QueryableAttribute | ColumnElement) or (
+            word == "where" and isinstance(given, TextClause)
+        )
+    except Exception:  # an object may raise whatever it likes when it is asked for its class
+        return False
 
 
 def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:

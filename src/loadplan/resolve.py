@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import attrs
-from sqlalchemy import ClauseElement, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql.elements import BindParameter
@@ -12,7 +12,7 @@ from sqlalchemy.sql.visitors import iterate
 
 from loadplan import links, mapping, problems, readiness
 from loadplan.errors import PlanError, Problem
-from loadplan.form import form_problems, is_reference
+from loadplan.form import form_problems, is_expression, is_reference
 from loadplan.spec import Below, Load, LoadPlan, On, StrategyName, comparable
 from loadplan.sqlalchemy_internals import subtype_of
 from loadplan.strategy import choose_strategies
@@ -388,7 +388,7 @@ _NEEDS_OWN_STATEMENT = {
 
 def foreign_tables(known: set[Any], expressions: Sequence[Any]) -> list[str]:
     """Return the names of tables that expressions speak of outside of subqueries and that are not ``known``."""
-    usable: list[Any] = [each for each in expressions if isinstance(each, ClauseElement | QueryableAttribute)]
+    usable: list[Any] = [each for each in expressions if is_expression("where", each)]
     froms = select(*usable).get_final_froms() if usable else []
     tables = {table for each in froms for table in (mapping.tables_in(each) if each not in known else ())}
     return sorted(str(getattr(table, "name", "another query")) for table in tables - known)
