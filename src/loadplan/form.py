@@ -10,6 +10,12 @@ from loadplan import mapping, problems
 from loadplan.errors import Problem
 from loadplan.spec import Below, Load, LoadPlan, On, StrategyName
 
+#: Levels that a number may ask for: each is an edge of its own, within the ones above it.
+MOST_LEVELS = 20
+
+#: Rows that a database can count, less the one more that tells whether there are others.
+MOST = (1 << 63) - 2
+
 
 def form_problems(plan: LoadPlan[Any]) -> Iterator[Problem]:
     """Yield what is wrong with a plan whatever its mapping turns out to be: LP101 to LP108, LP111, and LP200."""
@@ -76,6 +82,10 @@ def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem
         given = getattr(item, word)
         if given is not None and (word, given) != ("depth", "all") and not _counts(given):
             yield problems.bad_number(word, given, at)
+        elif word == "depth" and _counts(given) and given > MOST_LEVELS:
+            yield problems.too_deep(given, MOST_LEVELS, at)
+        elif word == "limit" and _counts(given) and given > MOST:
+            yield problems.too_large_count(word, given, at)
     for word in ("where", "order_by"):
         yield from condition_problems(word, getattr(item, word) or (), at)
 

@@ -11,10 +11,11 @@ from loadplan import problems
 from loadplan.analysis import Analysis, analyze
 from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
 from loadplan.explain import Explanation, explain_plan
+from loadplan.form import MOST
 from loadplan.identity import Identity
 from loadplan.paging import Page, page_of
 from loadplan.plans import Compiled, compile_plan, resolve_plan
-from loadplan.roots import MOST, RootQuery, by_id, by_ids, is_count, locking, roots_by
+from loadplan.roots import RootQuery, by_id, by_ids, is_count, locking, roots_by
 from loadplan.session import Bind, PrivateSession, private_session
 from loadplan.spec import Conditions, LoadPlan, Order, tuple_or_none
 from loadplan.tally import FetchRecord, Tally, told

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from loadplan import mapping, problems
 from loadplan.cursors import decode_cursor, encode_cursor, refused_cursor
 from loadplan.errors import CursorError, PlanError, Problem
+from loadplan.form import MOST
 from loadplan.ordering import Ordering
-from loadplan.roots import MOST, RootQuery, is_count, narrowing
+from loadplan.roots import RootQuery, is_count, narrowing
 from loadplan.tally import Tally
 from loadplan.values import refusal
 

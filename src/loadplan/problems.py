@@ -124,6 +124,16 @@ def too_large_count(word: str, given: int, at: At) -> Problem:
     return Problem("LP107", f"{word}={shown(given)} is more than a database counts, which is 64 bits", at)
 
 
+def too_deep(given: int, most: int, at: At) -> Problem:
+    """More levels than anybody writes a plan for."""
+    return Problem(
+        "LP107",
+        f"depth={shown(given)} is more than {most} levels",
+        at,
+        hint='load the whole tree with depth="all".',
+    )
+
+
 def not_pageable(type_name: str, at: At) -> Problem:
     """A page is ordered by values that have no place in a cursor."""
     return Problem(

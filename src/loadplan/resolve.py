@@ -12,7 +12,7 @@ from sqlalchemy.sql.visitors import iterate
 
 from loadplan import links, mapping, problems, readiness
 from loadplan.errors import PlanError, Problem
-from loadplan.form import form_problems, is_expression, is_reference
+from loadplan.form import MOST_LEVELS, form_problems, is_expression, is_reference
 from loadplan.spec import Below, Load, LoadPlan, On, StrategyName, comparable
 from loadplan.sqlalchemy_internals import subtype_of
 from loadplan.strategy import choose_strategies
@@ -217,15 +217,15 @@ class _Resolver:
         """Resolve one relationship from every load that names it."""
         name = f"{mapper.class_.__name__}.{prop.key}"
         parts = [_load_part(item) for item in items]
-        for word in ("strategy", "where", "order_by", "limit", "depth"):
-            if not _agree(items, word):
-                self.found.append(problems.loads_disagree(name, word, items, at))
+        disagreed = [word for word in ("strategy", "where", "order_by", "limit", "depth") if not _agree(items, word)]
+        self.found.extend(problems.loads_disagree(name, word, items, at) for word in disagreed)
         first = items[0]
         shape = Shape(first.where or (), first.order_by, first.limit, first.depth)
         self.found.extend(shape_problems(mapper, prop, shape, first.strategy, at))
         target_path = (*path, name)
-        if isinstance(first.depth, int) and first.depth > 1 and prop.mapper.isa(prop.parent):
-            below = tuple(attrs.evolve(item, depth=first.depth - 1) for item in items)
+        depth = first.depth if isinstance(first.depth, int) and "depth" not in disagreed else 1
+        if 1 < depth <= MOST_LEVELS and prop.mapper.isa(prop.parent):
+            below = tuple(attrs.evolve(item, depth=depth - 1) for item in items)
             parts.append(_Part(below, None, None, says_columns=False))
         keys = links.collection_key_columns(prop)
         if first.depth == "all":

@@ -10,7 +10,7 @@ from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from loadplan import mapping, problems
 from loadplan.errors import PlanError
-from loadplan.form import is_expression
+from loadplan.form import MOST, is_expression
 from loadplan.identity import Identity, IdentityReader
 from loadplan.keys import Keys, keys_of, row_of
 from loadplan.linked import AnySelect, Narrowing
@@ -269,10 +269,6 @@ def _root_shape(
     ]
     declared = tuple(each for expression in (*where, *order_by) for each in parameters_in(expression))
     return RootShape(query.narrowed(counts[0], counts[1]), declared)
-
-
-#: Rows that a database can count, less the one more that tells whether there are others.
-MOST = (1 << 63) - 2
 
 
 def is_count(given: object, *, least: int) -> bool:

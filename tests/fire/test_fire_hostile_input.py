@@ -1,6 +1,7 @@
 """Whatever comes as an id, parameter, cursor, number or order: loadplan's error or the right answer, and never SQL."""
 
 import base64
+import enum
 import hashlib
 import hmac
 import json
@@ -503,12 +504,33 @@ async def test_a_row_as_a_column_that_the_driver_cannot_read_is_an_error_and_no_
 
 # --- whatever Hypothesis thinks of ----------------------------------------------------------------------------------
 
-EVIL: dict[str, Callable[[], Any]] = {
-    "int": lambda: EvilInt(1),
-    "str": lambda: EvilStr("one"),
-    "object": EvilObject,
-    "class": EvilClass,
+
+class Evil(enum.Enum):
+    """Stands for an evil object while Hypothesis draws: it asks what it has drawn for its class."""
+
+    INT = "int"
+    STR = "str"
+    OBJECT = "object"
+    CLASS = "class"
+
+
+EVIL: dict[Evil, Callable[[], Any]] = {
+    Evil.INT: lambda: EvilInt(1),
+    Evil.STR: lambda: EvilStr("one"),
+    Evil.OBJECT: EvilObject,
+    Evil.CLASS: EvilClass,
 }
+
+
+def brought_to_life(drawn: Any) -> Any:
+    """Return what was drawn, with the evil objects that it speaks of."""
+    if isinstance(drawn, Evil):
+        return EVIL[drawn]()
+    if isinstance(drawn, dict):
+        return {key: brought_to_life(each) for key, each in drawn.items()}
+    return type(drawn)(map(brought_to_life, drawn)) if isinstance(drawn, list | tuple) else drawn
+
+
 scalars = st.one_of(
     st.none(),
     st.booleans(),
@@ -525,7 +547,7 @@ scalars = st.one_of(
     st.timedeltas(),
     st.uuids(),
     st.sampled_from(list(RIGHT.values())),
-    st.sampled_from(["int", "str", "object", "class"]).map(lambda kind: EVIL[kind]()),
+    st.sampled_from(Evil),
 )
 anything = st.recursive(
     scalars,
@@ -545,9 +567,9 @@ anything = st.recursive(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(value=anything, column=st.sampled_from(list(RIGHT)), data=st.data())
-async def test_anything_anywhere(things: AsyncEngine, value: Any, column: str, data: st.DataObject) -> None:
-    loader = Loader(things)
+@given(drawn=anything, column=st.sampled_from(list(RIGHT)), data=st.data())
+async def test_anything_anywhere(things: AsyncEngine, drawn: Any, column: str, data: st.DataObject) -> None:
+    loader, value = Loader(things), brought_to_life(drawn)
     attribute = getattr(Thing, column)
     before = await rows(things)
     for plan, _, _ in KEYED.values():
