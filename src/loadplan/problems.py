@@ -405,12 +405,17 @@ def strategy_cannot(prop: RelationshipProperty[Any], strategy: str, word: str, a
     )
 
 
-def speaks_of_others(name: str, target: str, word: str, tables: Sequence[str], at: At) -> Problem:
+def speaks_of_others(
+    name: str, target: str, word: str, tables: Sequence[str], at: At, *, to_alias: bool = False
+) -> Problem:
     """A condition or order whose columns are not the target's: it would join every row with every other."""
+    hint = f"ask through a relationship of '{target}': {target}.relation.has(...) or .any(...)."
+    if to_alias:
+        hint = f"'{name}' leads to an alias of '{target}': write {word}= with the attributes of that alias."
     return Problem(
         "LP215",
         f"{word}= of '{name}' speaks of {one_of(tables)}, not of '{target}' alone",
         at,
         detail="it would join without a condition.",
-        hint=f"ask through a relationship of '{target}': {target}.relation.has(...) or .any(...).",
+        hint=hint,
     )

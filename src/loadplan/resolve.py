@@ -369,13 +369,14 @@ def shape_problems(
         if given is not None and not (word == "depth" and given != "all"):
             yield problems.strategy_cannot(prop, str(strategy), word, at)
     for word in ("where", "order_by"):
-        known = mapping.tables_of(prop.mapper)
+        known = mapping.tables_at(prop.entity.entity)
         if prop.secondary is not None and strategy not in {"joined", "inner"}:
             known |= {prop.secondary}
         tables = foreign_tables(known, getattr(shape, word) or ())
         if tables:
             name = f"{prop.parent.class_.__name__}.{prop.key}"
-            yield problems.speaks_of_others(name, prop.mapper.class_.__name__, word, tables, at)
+            to_alias = prop.entity.is_aliased_class
+            yield problems.speaks_of_others(name, prop.mapper.class_.__name__, word, tables, at, to_alias=to_alias)
 
 
 #: What a strategy cannot do: a join has one order, that of its parent, and no way to count rows a parent.
@@ -391,7 +392,15 @@ def foreign_tables(known: set[Any], expressions: Sequence[Any]) -> list[str]:
     usable: list[Any] = [each for each in expressions if is_expression("where", each)]
     froms = select(*usable).get_final_froms() if usable else []
     tables = {table for each in froms for table in (mapping.tables_in(each) if each not in known else ())}
-    return sorted(str(getattr(table, "name", "another query")) for table in tables - known)
+    return sorted(map(_table_name, tables - known))
+
+
+def _table_name(table: Any) -> str:
+    """Return what a table, an alias or a subquery is called; SQLAlchemy names some when it writes the statement."""
+    name = str(getattr(table, "name", "another query"))
+    if "%(" not in name:
+        return name
+    return f"an alias of {_table_name(table.element)}" if hasattr(table.element, "name") else "another query"
 
 
 def all_edges(node: Node) -> Iterator[Edge]:
