@@ -39,6 +39,7 @@ def test_every_block_is_of_a_kind_that_is_tested(page) -> None:
         elif block.language == "text":
             assert before is not None, f"{block.where}: text that nothing prints"
             assert before.language == "python", f"{block.where}: text behind a block that is not run"
+            assert block.code.replace("...", "").strip(), f"{block.where}: any output would do"
         else:
             assert block.language in {"python", "console"}, f"{block.where}: {block.language!r} is not tested"
             assert set(block.marks) <= {DJANGO}, f"{block.where}: {block.marks}"

@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx
 import pytest
-from django_side import django_names
+from django_side import create_tables, django_names
 from pages import DJANGO, PAGES, README, Example, examples_of, page_id
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -86,6 +86,8 @@ async def test_blocks_run(page: Path, blog: types.ModuleType, blog_engine: Async
             scope = django if DJANGO in each.block.marks else names
             before = set(scope)
             assert_shows(each, await output_of(each, scope))
+            if scope is django:
+                await create_tables()
             for name in scope.keys() - before:
                 if name.startswith("test_"):
                     await run_test(scope[name], scope)
