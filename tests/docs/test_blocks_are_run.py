@@ -9,7 +9,7 @@ from pages import DJANGO, FOREIGN, PAGES, README, ROOT, Block, blocks_of, page_i
 MIGRATION = ROOT / "docs" / "migrating"
 #: The beginning of a list's item, whose further paragraphs are indented.
 ITEM = re.compile(r"(?:[-*]|\d+\.) ")
-PATH = re.compile(r"\b(?:examples|benchmarks|tests|src)/[\w/.-]*\w")
+PATH = re.compile(r"(?<![\w/])(?:examples|benchmarks|tests|src)/[\w/.-]*\w")
 
 pages = pytest.mark.parametrize("page", PAGES, ids=page_id)
 
