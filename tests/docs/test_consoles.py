@@ -1,0 +1,85 @@
+"""The shell commands on the pages are real: those of loadplan print what the page shows, others lead somewhere."""
+
+import doctest
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+from pages import PAGES, ROOT, Block, blocks_of
+
+HERE = Path(__file__).parent
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+REQUIREMENT = re.compile(r"^(?:path/to/)?loadplan(?:\[(?P<extra>\w+)\])?$")
+
+
+@attrs.frozen
+class Command:
+    """What is typed after a ``$``, and what the page shows below it."""
+
+    block: Block
+    words: list[str]
+    shown: str
+
+
+def commands() -> Iterator[Command]:
+    """Yield the commands of all pages; one that goes on behind a backslash is one."""
+    for page in PAGES:
+        for block in blocks_of(page):
+            if block.language == "console":
+                before, *typed = re.split(r"^\$ ", block.code.replace("\\\n", ""), flags=re.MULTILINE)
+                assert not before, f"{block.where}: something stands before the first $"
+                for each in typed:
+                    line, _, shown = each.partition("\n")
+                    yield Command(block, shlex.split(line), shown)
+
+
+ALL = list(commands())
+
+
+def label(command: Command) -> str:
+    return f"{command.block.where} {' '.join(command.words)}"
+
+
+@pytest.mark.parametrize("command", [each for each in ALL if each.words[0] == "loadplan"], ids=label)
+def test_loadplan_prints_what_the_page_shows(command: Command) -> None:
+    """Run beside the package ``shop`` of this folder."""
+    done = subprocess.run(  # noqa: S603 - the pages are ours
+        [sys.executable, "-m", *command.words],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1"},
+    )
+    printed = "".join(line.rstrip() + "\n" for line in (done.stdout + done.stderr).splitlines())
+    same = doctest.OutputChecker().check_output(command.shown, printed, doctest.ELLIPSIS)
+    assert same, f"{command.block.where} shows\n{command.shown}\nbut prints\n{printed}"
+
+
+@pytest.mark.parametrize("command", [each for each in ALL if each.words[0] != "loadplan"], ids=label)
+def test_other_commands_lead_somewhere(command: Command) -> None:
+    """A script is there; what is installed is loadplan, with extras that it has. Nothing else is typed."""
+    assert command.shown == "", f"{command.block.where}: output that nothing compares"
+    match command.words:
+        case ["uv", "run", "python", script, *_]:
+            assert (ROOT / script).is_file()
+        case ["uv", "run", "pytest"]:
+            pass
+        case ["uv", "add", requirement] | ["pip", "install", requirement]:
+            found = REQUIREMENT.match(requirement)
+            assert found is not None
+            assert found["extra"] is None or found["extra"] in EXTRAS
+        case _:
+            pytest.fail(f"{command.block.where}: {command.words} is not tried")
+
+
+def test_there_are_commands() -> None:
+    """Both kinds are on the pages."""
+    assert {each.words[0] for each in ALL} >= {"loadplan", "uv", "pip"}
