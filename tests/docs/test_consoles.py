@@ -47,12 +47,30 @@ def label(command: Command) -> str:
     return f"{command.block.where} {' '.join(command.words)}"
 
 
-@pytest.mark.parametrize("command", [each for each in ALL if each.words[0] == "loadplan"], ids=label)
-def test_loadplan_prints_what_the_page_shows(command: Command) -> None:
-    """Run beside the package ``shop`` of this folder."""
+def scripts_of(page: Path) -> dict[str, str]:
+    """Return the files that a page writes, by name."""
+    return {block.title: block.code for block in blocks_of(page) if block.title is not None}
+
+
+def runs_here(command: Command) -> bool:
+    """Tell commands that this process's Python can run: loadplan's own, and scripts that the page writes."""
+    return command.words[0] == "loadplan" or command.words[:3] == ["uv", "run", "--with"]
+
+
+@pytest.mark.parametrize("command", [each for each in ALL if runs_here(each)], ids=label)
+def test_commands_print_what_the_page_shows(command: Command, tmp_path: Path) -> None:
+    """Commands of loadplan run beside the package ``shop``, scripts beside the other files of their page."""
+    if command.words[0] == "loadplan":
+        folder, arguments = HERE, ["-m", *command.words]
+    else:
+        requirement, script = command.words[3:]
+        assert_installs(requirement)
+        folder, arguments = tmp_path, [script]
+        for name, code in scripts_of(command.block.page).items():
+            (tmp_path / name).write_text(code, encoding="utf-8")
     done = subprocess.run(  # noqa: S603 - the pages are ours
-        [sys.executable, "-m", *command.words],
-        cwd=HERE,
+        [sys.executable, *arguments],
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
@@ -63,7 +81,7 @@ def test_loadplan_prints_what_the_page_shows(command: Command) -> None:
     assert same, f"{command.block.where} shows\n{command.shown}\nbut prints\n{printed}"
 
 
-@pytest.mark.parametrize("command", [each for each in ALL if each.words[0] != "loadplan"], ids=label)
+@pytest.mark.parametrize("command", [each for each in ALL if not runs_here(each)], ids=label)
 def test_other_commands_lead_somewhere(command: Command) -> None:
     """A script is there; what is installed is loadplan, with extras that it has. Nothing else is typed."""
     assert command.shown == "", f"{command.block.where}: output that nothing compares"
@@ -73,11 +91,16 @@ def test_other_commands_lead_somewhere(command: Command) -> None:
         case ["uv", "run", "pytest"]:
             pass
         case ["uv", "add", requirement] | ["pip", "install", requirement]:
-            found = REQUIREMENT.match(requirement)
-            assert found is not None
-            assert found["extra"] is None or found["extra"] in EXTRAS
+            assert_installs(requirement)
         case _:
             pytest.fail(f"{command.block.where}: {command.words} is not tried")
+
+
+def assert_installs(requirement: str) -> None:
+    """Hold that a requirement is loadplan, without an extra or with one that it has."""
+    found = REQUIREMENT.match(requirement)
+    assert found is not None
+    assert found["extra"] is None or found["extra"] in EXTRAS
 
 
 def test_there_are_commands() -> None:

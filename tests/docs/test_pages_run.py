@@ -1,7 +1,7 @@
 """Every Python block of the README and of docs/ runs, and prints what the page says it prints.
 
 The blocks of a page are one program, in the order of the page. Blocks with a file name as their title are files: the
-mapping ``blog.py`` is imported, other ones run as scripts. All other blocks may await at top level, and find there what
+mapping ``blog.py`` is imported, others are run by test_consoles.py. All other blocks may await at top level, and find there what
 the start has made: ``engine``, on PostgreSQL with the rows of the start, and the names of ``blog`` and ``loadplan``.
 Tests that a page writes are run too. Blocks for Django are a program of their own, with a database of Django's.
 """
@@ -12,7 +12,6 @@ import doctest
 import importlib
 import inspect
 import io
-import subprocess
 import sys
 import traceback
 import types
@@ -91,14 +90,6 @@ async def test_blocks_run(page: Path, blog: types.ModuleType, blog_engine: Async
             for name in scope.keys() - before:
                 if name.startswith("test_"):
                     await run_test(scope[name], scope)
-
-
-@pytest.mark.parametrize("name", [name for name in FILES if name != "blog.py"])
-def test_scripts_run(name: str, blog: types.ModuleType, tmp_path: Path) -> None:
-    """A script of the start does what the page says, in a folder where the start's files lie."""
-    done = subprocess.run([sys.executable, name], cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
-    assert done.returncode == 0, done.stderr
-    assert_shows(FILES[name], done.stdout)
 
 
 def test_there_is_something_to_run() -> None:
