@@ -12,7 +12,6 @@ from django.apps import apps
 from django.conf import settings
 from django.db import connection, connections
 
-
 #: A package of the app, so that its models belong to it without saying so.
 APP = "django_blog"
 

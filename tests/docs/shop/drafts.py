@@ -1,7 +1,6 @@
 """A plan with a mistyped name."""
 
-from shop.models import Order
-
 from loadplan import LoadPlan, load
+from shop.models import Order
 
 LABEL = LoadPlan(Order, load("custmer"), name="label")
