@@ -1,8 +1,8 @@
 """Every Python block of the README and of docs/ runs, and prints what the page says it prints.
 
 The blocks of a page are one program, in the order of the page. Blocks with a file name as their title are files: the
-mapping ``blog.py`` is imported, others are run by test_consoles.py. All other blocks may await at top level, and find
-there what the start has made: ``engine``, on PostgreSQL with the rows of the start, and the names of ``blog`` and
+mapping ``blog.py`` is imported, others are run by test_commands_run.py. All other blocks may await at top level, and
+find there what the start has made: ``engine``, on PostgreSQL with the rows of the start, and the names of ``blog`` and
 ``loadplan``.
 Tests that a page writes are run too. Blocks for Django are a program of their own, with a database of Django's.
 """

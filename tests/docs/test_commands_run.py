@@ -21,7 +21,7 @@ REQUIREMENT = re.compile(r"^(?:path/to/)?loadplan(?:\[(?P<extra>\w+)\])?$")
 
 @attrs.frozen
 class Command:
-    """What is typed after a ``$``, and what the page shows below it."""
+    """A line that is typed, and what the page shows below it."""
 
     block: Block
     words: list[str]
@@ -29,15 +29,16 @@ class Command:
 
 
 def commands() -> Iterator[Command]:
-    """Yield the commands of all pages; one that goes on behind a backslash is one."""
+    """Yield the commands of all pages, one a line; a text block that comes next is what the command before prints."""
     for page in PAGES:
-        for block in blocks_of(page):
-            if block.language == "console":
-                before, *typed = re.split(r"^\$ ", block.code.replace("\\\n", ""), flags=re.MULTILINE)
-                assert not before, f"{block.where}: something stands before the first $"
-                for each in typed:
-                    line, _, shown = each.partition("\n")
-                    yield Command(block, shlex.split(line), shown)
+        blocks = blocks_of(page)
+        for at, block in enumerate(blocks):
+            following = blocks[at + 1] if at + 1 < len(blocks) else None
+            if block.language == "sh":
+                typed = block.code.splitlines()
+                shown = following.code if following is not None and following.language == "text" else ""
+                assert not shown or len(typed) == 1, f"{block.where}: which of the commands prints that?"
+                yield from (Command(block, shlex.split(each), shown) for each in typed)
 
 
 ALL = list(commands())
