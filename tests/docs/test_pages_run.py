@@ -27,6 +27,7 @@ from django_side import create_tables, django_names
 from pages import DJANGO, PAGES, README, Example, examples_of, page_id
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
 
 import loadplan
 from loadplan.pytest_plugin import record_statements
@@ -79,6 +80,7 @@ async def test_blocks_run(page: Path, blog: types.ModuleType, blog_engine: Async
     names |= {"__name__": "page", "engine": blog_engine}
     examples = [each for each in examples_of(page) if each not in FILES.values()]
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(dispose_mappers)
         django: dict[str, Any] = {}
         if any(DJANGO in each.block.marks for each in examples):
             django = await stack.enter_async_context(django_names(tmp_path))
@@ -91,6 +93,13 @@ async def test_blocks_run(page: Path, blog: types.ModuleType, blog_engine: Async
             for name in scope.keys() - before:
                 if name.startswith("test_"):
                     await run_test(scope[name], scope)
+
+
+def dispose_mappers() -> None:
+    """Forget the mappings of a page, wrong ones among them, that somebody's ``configure_mappers()`` would meet."""
+    for base in DeclarativeBase.__subclasses__():
+        if base.__module__ == "page":
+            base.registry.dispose()
 
 
 def test_there_is_something_to_run() -> None:
