@@ -1,0 +1,1 @@
+"""The benchmarks: ``uv run --group benchmarks python -m benchmarks``."""
