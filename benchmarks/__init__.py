@@ -1,1 +1,0 @@
-"""The benchmarks: ``uv run --group benchmarks python -m benchmarks``."""
