@@ -111,8 +111,8 @@ async def time_case(engine: AsyncEngine, case: StrategyCase, roots: int, rounds:
     title = f"{case.kind}: {case.name}"
     found = []
     for name in (AUTOMATIC, *case.forced):
-        sent = len(await count(engine, ways[name])) if name in ways else None
-        found.append(Result(title, name, roots, timed.get(name, ()), sent, note=notes.get(name, "")))
+        number = len(await count(engine, ways[name])) if name in ways else None
+        found.append(Result(title, name, roots, timed.get(name, ()), number, note=notes.get(name, "")))
     return found
 
 

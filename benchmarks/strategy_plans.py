@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 import attrs
 from shop import Carrier, Category, Customer, Line, Order, Product
-from sqlalchemy import Table
 
 from loadplan import LoadPlan, load
 
@@ -98,7 +97,7 @@ def carriers(strategy: Forced | None) -> LoadPlan[Any]:
 
 def _wide_views() -> type:
     """Return the view of an order with all columns of its carrier."""
-    names = [column.key for column in cast("Table", Carrier.__table__).columns]
+    names = [column.key for column in Carrier.__table__.columns]
     carrier = type("CarrierView", (), {"__annotations__": {n: int if n == "id" else str for n in names}})
     order = type("OrderView", (), {"__annotations__": {"id": int, "number": str, "carrier": attrs.frozen(carrier)}})
     return attrs.frozen(order)

@@ -2,9 +2,10 @@
 
 import attrs
 from measure import ensure_filled
-from shop.mapping import Base, Carrier, Sheet
 from sqlalchemy import Column, Table
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shop.mapping import Base, Carrier, Sheet
 
 COUNTRIES, REGIONS, CITIES, TAGS = 40, 200, 1_000, 100
 CARRIERS = 5

@@ -9,9 +9,9 @@ from measure import ensure_filled
 from sqlalchemy import Column, ForeignKey, Select, Table, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, joinedload, mapped_column, relationship, selectinload
-from view_cases.case import Case, Level, Rows
 
 from loadplan import LoadPlan, load
+from view_cases.case import Case, Level, Rows
 
 USERS = 500
 TAGS = 100

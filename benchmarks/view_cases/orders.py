@@ -10,9 +10,9 @@ from measure import ensure_filled
 from sqlalchemy import ForeignKey, Numeric, Select, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, selectinload
-from view_cases.case import Case, Level, Rows
 
 from loadplan import LoadPlan, load
+from view_cases.case import Case, Level, Rows
 
 LINES = 8
 PRODUCTS = 2_000

@@ -6,9 +6,9 @@ from typing import Any
 import asyncpg
 from measure import Way
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from view_cases.case import Case
 
 from loadplan import Loader
+from view_cases.case import Case
 
 ONE_STATEMENT, BY_LEVEL, LOADPLAN, OPTIONS = range(4)
 WAYS = ("asyncpg, one statement", "asyncpg, a level", "loadplan", "options, objects")

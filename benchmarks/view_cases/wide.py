@@ -8,9 +8,9 @@ from measure import ensure_filled
 from sqlalchemy import Column, Integer, MetaData, Select, Table, Text, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped
-from view_cases.case import Case, Rows
 
 from loadplan import LoadPlan
+from view_cases.case import Case, Rows
 
 COLUMNS = 60
 

@@ -8,11 +8,11 @@ import attrs
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import selectinload
-from view_cases.case import Case, Level, Rows
 
 from atlas.database import ensure_atlas
 from atlas.models import Continent, Country
 from loadplan import LoadPlan, load
+from view_cases.case import Case, Level, Rows
 
 
 @attrs.frozen
