@@ -39,6 +39,7 @@ NESTED, LEVELS = "asyncpg, one statement", "asyncpg, a level"
 WAYS = (OPTIONS, ENTITIES, VIEWS, NESTED, LEVELS)
 ROOTS = (1, 10, 100, 1_000, 10_000, 100_000)
 ONE = 7  # the root to ask for where one is asked for
+ORDERS = 100_000
 COMPARED = 10_000  # roots up to which all ways are held beside each other; more of them are fetched by the same code
 SECONDS = 4.0  # that a round should not go beyond
 
@@ -227,7 +228,7 @@ async def run_size(engine: AsyncEngine, pool: Any, roots: int, rounds: int, call
 
 async def measure(engine: AsyncEngine, roots: Sequence[int], rounds: int, calls: int) -> list[Result]:
     """Return the results of all numbers of roots, and print a line for each as it comes."""
-    await fill(engine, max(roots))
+    await fill(engine, max(*roots, ORDERS))
     pool = await make_pool(engine)
     results: list[Result] = []
     for number in roots:

@@ -27,7 +27,7 @@ from loadplan.explain import ExplainedEdge
 
 AUTOMATIC = "automatic"
 SAME = "the automatic choice"
-ORDERS = 20_000
+ORDERS = 100_000
 SECONDS = 2.5  # that a round should not go beyond
 
 
