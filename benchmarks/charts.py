@@ -6,11 +6,13 @@ The same files come of the same results, byte by byte, with one version of matpl
 import argparse
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import compile_cost
 import growth
+import weights
 from drawing import Theme, apart, bare, colour_of, figure_of, mixed, readable_on, save
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -45,8 +47,12 @@ def rival_chart(cases: Sequence[tuple[str, Sequence[Result]]], theme: Theme) -> 
     """
     heights = [len(results) + 1.5 for _, results in cases]
     title = "Time of a fetch, in units of SQL by hand"
-    figure, panels = figure_of(0.9 + 0.19 * sum(heights), heights, title, "asyncpg with hand-built objects = 1; shorter is faster")
-    widest = max(over(each, limit) for _, results in cases if (limit := limit_of(results)) for each in results if each.seconds)
+    figure, panels = figure_of(
+        0.9 + 0.19 * sum(heights), heights, title, "asyncpg with hand-built objects = 1; shorter is faster"
+    )
+    widest = max(
+        over(each, limit) for _, results in cases if (limit := limit_of(results)) for each in results if each.seconds
+    )
     for axes, (name, results) in zip(panels, cases, strict=True):
         _bars(axes, name, results, widest, theme)
     return figure
@@ -64,7 +70,7 @@ def _bars(axes: Axes, title: str, results: Sequence[Result], widest: float, them
             continue
         length = over(each, limit)
         axes.barh(place, length, 0.72, color=colour_of(each.rival, theme))
-        axes.text(length, place, f" {length:.1f}×  {_milliseconds(each.milliseconds)}", va="center", fontsize=8)
+        axes.text(length, place, f" {length:.1f} x  {_milliseconds(each.milliseconds)}", va="center", fontsize=8)
     axes.set_yticks(range(len(able) + len(unable)), [each.rival for each in [*able, *unable]])
     axes.set_xlim(0, widest * 1.35)
     axes.set_ylim(len(results) - 0.4, -0.6)
@@ -86,7 +92,13 @@ def growth_chart(results: Sequence[Result], theme: Theme) -> Figure:
     below = "by hand: the faster of one statement and one a level. Memory: the whole process"
     figure, (time, memory) = figure_of(7.6, (1.2, 1), "Time and memory by the number of orders fetched", below)
     points = {name: _growth_of(results, name) for name in GROWING}
-    _lines(time, "Time of a fetch", {name: [each.milliseconds for each in found] for name, found in points.items()}, points, theme)
+    _lines(
+        time,
+        "Time of a fetch",
+        {name: [each.milliseconds for each in found] for name, found in points.items()},
+        points,
+        theme,
+    )
     _lines(
         memory,
         "Peak of the process's memory",
@@ -95,7 +107,11 @@ def growth_chart(results: Sequence[Result], theme: Theme) -> Figure:
         theme,
     )
     time.set_yticks(*_ticks(((1, "1 ms"), (10, "10 ms"), (100, "100 ms"), (1_000, "1 s"), (10_000, "10 s")), time))
-    memory.set_yticks(*_ticks(((50, "50 MB"), (100, "100 MB"), (200, "200 MB"), (500, "500 MB"), (1_000, "1 GB"), (2_000, "2 GB")), memory))
+    memory.set_yticks(
+        *_ticks(
+            ((50, "50 MB"), (100, "100 MB"), (200, "200 MB"), (500, "500 MB"), (1_000, "1 GB"), (2_000, "2 GB")), memory
+        )
+    )
     return figure
 
 
@@ -109,13 +125,23 @@ def _growth_of(results: Sequence[Result], name: str) -> list[Result]:
     return [found[size] for size in sorted(found)]
 
 
+def _statements(points: Sequence[Result]) -> str:
+    """Return how many statements a way takes, from the fewest roots to the most."""
+    counts = [each.statements for each in points if each.statements is not None]
+    if not counts:
+        return ""
+    return f", {min(counts)} SQL" if min(counts) == max(counts) else f", {min(counts)} to {max(counts)} SQL"
+
+
 def _ticks(wanted: Sequence[tuple[float, str]], axes: Axes) -> tuple[list[float], list[str]]:
     low, high = axes.get_ylim()
     within = [(value, label) for value, label in wanted if low <= value <= high]
     return [value for value, _ in within], [label for _, label in within]
 
 
-def _lines(axes: Axes, title: str, lines: dict[str, list[float]], points: dict[str, list[Result]], theme: Theme) -> None:
+def _lines(
+    axes: Axes, title: str, lines: dict[str, list[float]], points: dict[str, list[Result]], theme: Theme
+) -> None:
     axes.set_title(title, loc="left", fontsize=9, weight="bold")
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -129,9 +155,14 @@ def _lines(axes: Axes, title: str, lines: dict[str, list[float]], points: dict[s
     ends = apart([math.log10(values[-1]) for values in lines.values()], step)
     for name, end in zip(lines, ends, strict=True):
         axes.annotate(
-            name, (sizes[-1] * 1.35, 10**end), color=colour_of(name, theme), va="center", fontsize=8, annotation_clip=False
+            name,
+            (sizes[-1] * 1.35, 10**end),
+            color=colour_of(name, theme),
+            va="center",
+            fontsize=8,
+            annotation_clip=False,
         )
-    axes.set_xlim(sizes[0] / 1.3, sizes[-1] * 28)
+    axes.set_xlim(sizes[0] / 1.3, sizes[-1] * 10 ** (0.42 * math.log10(sizes[-1] / sizes[0])))
     axes.set_xticks(sizes, [f"{size:,}" if size < 1_000 else f"{size // 1_000}k" for size in sizes])
     axes.grid(color=theme.faint, linewidth=0.6)
     axes.spines["bottom"].set_bounds(sizes[0], sizes[-1])
@@ -144,8 +175,8 @@ def strategy_chart(kind: str, results: Sequence[Result], theme: Theme) -> Figure
     """Return a heat map: the time of each strategy in units of the automatic choice's, a row a case."""
     names = ENTITY_COLUMNS if kind == "entities" else VIEW_COLUMNS
     rows = list(by_case(each for each in results if each.case.startswith(f"{kind}:")).items())
-    title = f"Time of each strategy beside the automatic choice: {kind}"
-    below = "below 1 (blue) the forced strategy is faster, above 1 (orange) slower; auto: it is the choice"
+    title = f"{kind.capitalize()}: time of a forced strategy / automatic"
+    below = "auto: the choice itself; below 1 (blue) the forced one is faster, above (orange) slower"
     figure, (axes,) = figure_of(1.25 + 0.27 * (len(rows) + len({case for (case, _), _ in rows})), (1,), title, below)
     place = 0.0
     ticks, labels = [], []
@@ -175,7 +206,9 @@ def _cell(axes: Axes, column: float, place: float, result: Result, automatic: Re
         return
     strength = min(1.0, abs(math.log2(ratio)) / 2)
     colour = mixed(theme.paper, theme.slower if ratio > 1 else theme.faster, strength)
-    axes.add_patch(Rectangle((column - 0.47, place - 0.45), 0.94, 0.9, facecolor=colour, edgecolor=theme.faint, linewidth=0.5))
+    axes.add_patch(
+        Rectangle((column - 0.47, place - 0.45), 0.94, 0.9, facecolor=colour, edgecolor=theme.faint, linewidth=0.5)
+    )
     text = "auto" if result.note == SAME else cell(result, automatic)
     axes.text(column, place, text, ha="center", va="center", color=readable_on(colour, theme), fontsize=8.5)
 
@@ -186,26 +219,35 @@ def _cell(axes: Axes, column: float, place: float, result: Result, automatic: Re
 def plan_chart(results: Sequence[Result], theme: Theme) -> Figure:
     """Return two panels: milliseconds of each step on an engine with empty caches, and bytes of what is held."""
     below = "one order by key, new engine; tracemalloc, values included"
-    figure, (steps, weights) = figure_of(6.4, (1.35, 1), "What a plan costs once, and what its results weigh", below)
+    figure, (steps, bytes_) = figure_of(6.4, (1.35, 1), "What a plan costs once, and what its results weigh", below)
     _grouped(
         steps,
         "Milliseconds of each step",
-        [(each.case.removeprefix(compile_cost.COLD), each.rival, each.milliseconds) for each in results if each.seconds and each.note != compile_cost.SQLALCHEMY],
+        [
+            (each.case.removeprefix(compile_cost.COLD), each.rival, each.milliseconds)
+            for each in results
+            if each.seconds and each.note != compile_cost.SQLALCHEMY
+        ],
         theme,
         lambda number: f"{number:.2f} ms" if number < 10 else f"{number:.0f} ms",
     )
     _grouped(
-        weights,
+        bytes_,
         "Bytes of one, with all below it",
-        [(each.case.removeprefix(compile_cost.WEIGHT), each.rival, compile_cost.bytes_each(each)) for each in results if each.megabytes],
+        [
+            (each.case.removeprefix(weights.WEIGHT), each.rival, weights.bytes_each(each))
+            for each in results
+            if each.megabytes
+        ],
         theme,
         lambda number: f"{number:,.0f}",
     )
     return figure
 
 
-def _grouped(axes: Axes, title: str, marks: Sequence[tuple[str, str, float]], theme: Theme, said: object) -> None:
-    assert callable(said)
+def _grouped(
+    axes: Axes, title: str, marks: Sequence[tuple[str, str, float]], theme: Theme, said: Callable[[float], str]
+) -> None:
     axes.set_title(title, loc="left", fontsize=9, weight="bold")
     place, ticks, labels, before = 0.0, [], [], None
     for group, name, number in marks:
@@ -231,14 +273,14 @@ def main(results: Path, to: Path) -> None:
     paths = []
     if (path := results / "growth.json").exists():
         found = read_json(path).results
-        paths += save("growth", to, lambda theme: growth_chart(found, theme))
+        paths += save("growth", to, partial(growth_chart, found))
     if (path := results / "strategy_costs.json").exists():
         costs = read_json(path).results
         for kind in ("entities", "views"):
-            paths += save(f"strategies-{kind}", to, lambda theme, kind=kind: strategy_chart(kind, costs, theme))
+            paths += save(f"strategies-{kind}", to, partial(strategy_chart, kind, costs))
     if (path := results / "compile_cost.json").exists():
         plans = read_json(path).results
-        paths += save("plan-cost", to, lambda theme: plan_chart(plans, theme))
+        paths += save("plan-cost", to, partial(plan_chart, plans))
     print(*paths, sep="\n")
 
 

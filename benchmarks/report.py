@@ -11,6 +11,10 @@ HERE = Path(__file__).resolve().parent / "results"
 """Where a run leaves its files, unless it is told otherwise."""
 
 
+def _floats(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(values)
+
+
 @attrs.frozen
 class Result:
     """What one rival did in one case.
@@ -33,7 +37,7 @@ class Result:
     case: str
     rival: str
     size: int
-    seconds: tuple[float, ...] = attrs.field(default=(), converter=tuple)
+    seconds: tuple[float, ...] = attrs.field(default=(), converter=_floats)
     statements: int | None = None
     trips: int | None = None
     rows: int | None = None
