@@ -15,6 +15,7 @@ from strategy_plans import (
     deep_views,
     first,
     first_views,
+    regions,
     sibling_views,
     siblings,
     tree,
@@ -134,6 +135,18 @@ CASES = (
             OTHER: NO_OTHER,
         },
         sizes=(ONE, FEW, MANY, 10_000),
+    ),
+    StrategyCase(
+        "a to-one with 200 narrow targets",
+        ENTITIES,
+        regions(None),
+        {
+            LEFT: Choice(regions("joined")),
+            INNER: Choice(regions("inner")),
+            KEYS: Choice(regions("selectin")),
+            SUBQUERY: Choice(regions("subquery")),
+            OTHER: NO_OTHER,
+        },
     ),
     StrategyCase(
         "three collections side by side",

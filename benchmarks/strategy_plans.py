@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 import attrs
-from shop import Carrier, Category, Customer, Line, Order, Product
+from shop import Carrier, Category, City, Customer, Line, Order, Product
 
 from loadplan import LoadPlan, load
 
@@ -93,6 +93,11 @@ def chain(strategy: Forced | None, into: type | None = None) -> LoadPlan[Any]:
 def carriers(strategy: Forced | None) -> LoadPlan[Any]:
     """Return the plan of orders with one of five wide carriers."""
     return LoadPlan(Order, load(Order.carrier, strategy=strategy), name="carriers")
+
+
+def regions(strategy: Forced | None) -> LoadPlan[Any]:
+    """Return the plan of cities with one of 200 narrow regions."""
+    return LoadPlan(City, load(City.region, strategy=strategy), name="regions")
 
 
 def _wide_views() -> type:
