@@ -27,6 +27,7 @@ class Result:
         sent: bytes that the server sends; None if not counted.
         unit: of ``size``.
         note: why it cannot, or what is to be known beside the figures.
+        megabytes: most that a process held that did nothing else; None if not measured.
     """
 
     case: str
@@ -39,6 +40,7 @@ class Result:
     sent: int | None = None
     unit: str = "roots"
     note: str = ""
+    megabytes: float | None = None
 
     @property
     def milliseconds(self) -> float:
