@@ -1,4 +1,4 @@
-"""Results: one record for each way to do a case, the file they are kept in, and the tables made of them."""
+"""Results: one record for each way to do a case, and the file they are kept in."""
 
 import json
 import statistics

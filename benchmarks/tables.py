@@ -1,119 +1,146 @@
-"""Tables of the results, as Markdown that pages take in. ``uv run python benchmarks/tables.py``."""
+"""Tables of results: one for each case, one of all cases, and what was faster than loadplan."""
 
-import argparse
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import statistics
+from collections.abc import Iterable, Sequence
 
-import compile_cost
-import growth
-import weights
-from charts import DOCS
-from report import HERE, Result, Run, by_case, read_json
-from strategy_cases import ENTITIES, ENTITY_COLUMNS, NO_OTHER, OTHER, VIEW_COLUMNS, VIEWS
-from strategy_costs import SAME, cell
+import attrs
+from measure import spread
+from report import Result, Run, by_case
+from rivals.everyone import ENTITIES, LIMIT, VIEWS
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table, its first column to the left and the others to the right."""
-    yield f"| {' | '.join(head)} |"
-    yield f"| {' | '.join(['---', *['---:'] * (len(head) - 1)])} |"
-    yield from (f"| {' | '.join(row)} |" for row in rows)
-    yield ""
+@attrs.frozen
+class Table:
+    """Rows of texts.
+
+    Attributes:
+        title: in a line.
+        names: of the columns; the first one is to the left, the others to the right.
+        rows: one text a column.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+    def markdown(self) -> str:
+        """Return the table as Markdown."""
+        lines = [self.names, (":--", *("--:" for _ in self.names[1:])), *self.rows]
+        return "\n".join("| " + " | ".join(each or " " for each in line) + " |" for line in lines)
 
 
-def measured_on(run: Run) -> Iterator[str]:
-    """Yield what it all ran on."""
-    for line in run.environment.values():
-        yield from (f"{each}  " for each in line.splitlines())
-    yield ""
+def named(results: Sequence[Result], name: str) -> Result | None:
+    """Return the result of a rival that could do the case."""
+    return next((each for each in results if each.rival == name and each.seconds), None)
 
 
-def milliseconds(number: float) -> str:
-    """Return a time as text."""
-    return f"{number:,.2f}" if number < 100 else f"{number:,.0f}"
+def limit_of(results: Sequence[Result]) -> Result | None:
+    """Return the fastest SQL by hand."""
+    by_hand = [each for each in results if each.rival.startswith(LIMIT) and each.seconds]
+    return min(by_hand, key=lambda each: each.milliseconds, default=None)
 
 
-def growth_page(run: Run) -> Iterator[str]:
-    """Yield the tables of time and memory by the number of roots."""
-    cases = by_case(run.results)
-    yield from measured_on(run)
-    for title, said in (("Milliseconds; in brackets the statements", _time), ("Peak of a process in megabytes", _memory)):
-        yield f"{title}:\n"
-        rows = []
-        for (_, size), found in cases.items():
-            by_name = {each.rival: each for each in found}
-            rows.append([f"{size:,}", *(said(by_name[name]) for name in growth.WAYS)])
-        yield from table(["orders", *growth.WAYS], rows)
+def ratio(result: Result | None, other: Result | None) -> float | None:
+    """Return a time in units of another, the median of the rounds."""
+    if result is None or other is None or not result.seconds:
+        return None
+    return statistics.median(result.ratios(other))
 
 
-def _time(result: Result) -> str:
-    statements = "" if result.statements is None else f" ({result.statements:,})"
-    return milliseconds(result.milliseconds) + statements
-
-
-def _memory(result: Result) -> str:
-    return "" if result.megabytes is None else f"{result.megabytes:,.0f}"
-
-
-def plan_page(run: Run) -> Iterator[str]:
-    """Yield the tables of what a plan costs, and of what results weigh."""
-    found = {(each.case, each.rival): each for each in run.results}
-    yield from measured_on(run)
-    yield "Milliseconds of each step, by key, on a new engine whose connection is open:\n"
+def case_table(results: Sequence[Result], title: str) -> Table:
+    """Return what each rival took in one case: milliseconds, ratios with their range over the rounds, and counts."""
+    references = {"the limit": limit_of(results), ENTITIES: named(results, ENTITIES), VIEWS: named(results, VIEWS)}
+    names = ("", "ms", *(f"time / {name}" for name in references), "SQL", "trips", "rows", "kB", "note")
     rows = []
-    for step in compile_cost.STEPS:
-        steps = [found[compile_cost.COLD + step, name] for name in compile_cost.WAYS]
-        texts = ["" if each.note == compile_cost.SQLALCHEMY else milliseconds(each.milliseconds) for each in steps]
-        rows.append([step, *texts])
-    yield from table(["step", *compile_cost.WAYS], rows)
-    yield "Bytes of one, with the values that it holds and all below it, as tracemalloc counts them:\n"
+    for each in sorted(results, key=lambda each: each.milliseconds if each.seconds else float("inf")):
+        if not each.seconds:
+            rows.append((each.rival, *("" for _ in names[2:]), each.note))
+            continue
+        ratios = (spread(each.ratios(other)) if other else "" for other in references.values())
+        counts = (each.statements, each.trips, each.rows)
+        rows.append(
+            (
+                each.rival,
+                precise(each.milliseconds),
+                *ratios,
+                *("" if count is None else f"{count:,}" for count in counts),
+                "" if each.sent is None else f"{each.sent / 1e3:,.1f}",
+                each.note,
+            )
+        )
+    return Table(title, names, rows)
+
+
+def overview(results: Iterable[Result], others: Sequence[str]) -> Table:
+    """Return a row a case: loadplan in units of the limit, and the others in units of loadplan's entities.
+
+    Args:
+        results: of all cases.
+        others: rivals with a column of their own.
+    """
+    names = ("case", "limit, ms", "views / limit", "entities / limit", *(f"{name} / entities" for name in others))
     rows = []
-    for kind in weights.KINDS:
-        held = [found[weights.WEIGHT + kind, holder] for holder in weights.HOLDERS]
-        rows.append([kind, *(f"{weights.bytes_each(each):,.0f}" for each in held)])
-    yield from table(["what", *weights.HOLDERS], rows)
+    for (case, _), found in by_case(results).items():
+        limit, entities = limit_of(found), named(found, ENTITIES)
+        rows.append(
+            (
+                case,
+                precise(limit.milliseconds) if limit else "",
+                factor(ratio(named(found, VIEWS), limit)),
+                factor(ratio(entities, limit)),
+                *(factor(ratio(named(found, name), entities)) for name in others),
+            )
+        )
+    return Table("loadplan in units of SQL by hand, others in units of loadplan's entities", names, rows)
 
 
-def strategy_page(run: Run) -> Iterator[str]:
-    """Yield the tables of the strategies: a ratio to the automatic choice in each cell."""
-    yield from measured_on(run)
-    for kind, names in ((ENTITIES, ENTITY_COLUMNS), (VIEWS, VIEW_COLUMNS)):
-        yield f"Plans of {kind}, time / automatic choice:\n"
-        cases = by_case(each for each in run.results if each.case.startswith(f"{kind}:"))
-        reasons: dict[tuple[str, str], dict[str, None]] = {}
-        rows = []
-        for (case, size), found in cases.items():
-            title = case.partition(": ")[2]
-            by_name = {each.rival: each for each in found}
-            cells = [cell(by_name[name], found[0]).replace("=", "auto") for name in names]
-            rows.append([title, f"{size:,}", milliseconds(found[0].milliseconds), *cells])
-            for name in names:
-                if (note := by_name[name].note) and note not in {SAME, NO_OTHER}:
-                    said = note if by_name[name].seconds else f"n/a, {note}"
-                    reasons.setdefault((title, said), {})[name] = None
-        yield from table(["graph", "roots", "automatic, ms", *names], rows)
-        yield f"*{OTHER}* is n/a where there is none. What else the columns mean:\n"
-        yield from (f"- {title}; {', '.join(names)}: {said}" for (title, said), names in reasons.items())
-        yield ""
+def losses(results: Iterable[Result]) -> Table:
+    """Return each case and rival, SQL by hand aside, that was faster than loadplan's entities or views."""
+    rows = []
+    for (case, _), found in by_case(results).items():
+        for ours in (ENTITIES, VIEWS):
+            mine = named(found, ours)
+            for each in found:
+                if mine is None or not each.seconds or each.rival.startswith((LIMIT, "loadplan")):
+                    continue
+                if statistics.median(each.ratios(mine)) < 1:
+                    times = (precise(each.milliseconds), precise(mine.milliseconds))
+                    rows.append((case, each.rival, ours, *times, spread(each.ratios(mine))))
+    return Table("Faster than loadplan", ("case", "rival", "than", "ms", "loadplan, ms", "time / loadplan"), rows)
 
 
-PAGES = {"growth": growth_page, "compile_cost": plan_page, "strategy_costs": strategy_page}
-"""What is made of each file of results."""
+def precise(milliseconds: float) -> str:
+    """Return milliseconds with three digits or so."""
+    return f"{milliseconds:,.2f}" if milliseconds < 100 else f"{milliseconds:,.0f}"
 
 
-def main(results: Path, to: Path) -> None:
-    """Write the tables of what there are results of."""
-    to.mkdir(parents=True, exist_ok=True)
-    for name, page in PAGES.items():
-        if (path := results / f"{name}.json").exists():
-            written = to / f"{name}.md"
-            written.write_text("\n".join(page(read_json(path))).rstrip() + "\n", encoding="utf-8")
-            print(written)
+def factor(number: float | None) -> str:
+    """Return a ratio; below one, it stands out."""
+    if number is None:
+        return "-"
+    return f"**{number:.2f}**" if number < 0.995 else f"{number:.2f}"
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=HERE, help="folder of the results")
-    parser.add_argument("--to", type=Path, default=DOCS, help="folder for the tables")
-    options = parser.parse_args()
-    main(options.results, options.to)
+def page(run: Run, titles: dict[str, str], others: Sequence[str]) -> str:
+    """Return all tables as Markdown, to be a page or a part of one.
+
+    Args:
+        run: what to tell.
+        titles: of cases.
+        others: rivals with a column of their own in the overview.
+    """
+    parts = [
+        "Ratios are medians over the rounds of one run, their range in brackets. In each round every rival has its turns,"
+        " in an order that changes with every turn. *The limit* is the fastest SQL by hand through asyncpg, with objects"
+        " built by hand. A job ends when every value that it names has been read. *SQL* counts the statements that read,"
+        " *trips* the round trips with everything; both, and rows and kilobytes, as they pass between client and server.",
+        "\n".join(f"- {name}: {value}" for name, value in run.environment.items()),
+        overview(run.results, others).markdown(),
+        "Below 1.00 (bold) the rival was faster; - means that it cannot do the case.",
+    ]
+    for (case, size), found in by_case(run.results).items():
+        table = case_table(found, titles.get(case, case))
+        parts += [f"### {case}", f"{table.title} ({size:,} {found[0].unit}).", table.markdown()]
+    lost = losses(run.results)
+    parts += [f"### {lost.title}", lost.markdown() if lost.rows else "None but SQL by hand."]
+    return "\n\n".join(parts) + "\n"

@@ -64,8 +64,8 @@ GRAPH = Graph(
     entity=Category,
     key=Category.id,
     read=read,
-    plan=LoadPlan(Category, load(Category.children, depth=BELOW), name="tree"),
-    views=LoadPlan(Category, load(Category.children, depth=BELOW), into=CategoryView),
+    plan=LoadPlan(Category, load(Category.children, depth="all"), name="tree"),
+    views=LoadPlan(Category, load(Category.children, depth="all"), into=CategoryView),
     options=options,
     by_hand={"one statement": fetch},
 )

@@ -1,0 +1,52 @@
+"""All rivals, in the order of tables; those whose package is not installed are left out by name."""
+
+import importlib
+from collections.abc import Mapping
+
+import attrs
+
+from rivals.rival import Rival
+
+MODULES: Mapping[str, str] = {
+    "rivals.by_hand": "asyncpg",
+    "rivals.ours": "loadplan",
+    "rivals.options": "sqlalchemy",
+    "rivals.autoloads": "sqla_autoloads",
+    "rivals.advanced": "advanced_alchemy",
+    "rivals.tortoise": "tortoise",
+    "rivals.piccolo": "piccolo",
+    "rivals.django": "django",
+}
+"""Where they are, and the module that each stands or falls with."""
+
+VIEWS = "loadplan, views"
+ENTITIES = "loadplan, entities"
+LIMIT = "asyncpg, "
+"""How the names of the ways by hand begin; the fastest of them is the limit."""
+
+
+@attrs.frozen
+class Everyone:
+    """Who takes part.
+
+    Attributes:
+        rivals: in order.
+        absent: modules that are not installed.
+    """
+
+    rivals: tuple[Rival, ...]
+    absent: tuple[str, ...]
+
+
+def load_rivals() -> Everyone:
+    """Import all rivals whose packages are there."""
+    rivals: list[Rival] = []
+    absent = []
+    for module, needs in MODULES.items():
+        try:
+            rivals += importlib.import_module(module).RIVALS
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != needs:
+                raise
+            absent.append(needs)
+    return Everyone(tuple(rivals), tuple(absent))

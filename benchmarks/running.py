@@ -1,0 +1,190 @@
+"""A case is run: all rivals bring equal values, are timed in turn, and what they send is counted on the wire.
+
+The job of a case ends when every value that it names has been read: a rival fetches, and its result is walked and its
+values put into tuples, inside the time. So lazy loading, whose reading is the work, stands beside those that bring all
+at once; nobody wins by putting off what the caller is going to need. The walk is the same code for all whose objects
+have attributes.
+
+A call begins with a pool that has connections, and ends with the connection back in it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+import attrs
+from cases.case import Ask, Case, Values
+from databases import Databases
+from measure import Way, time_rounds
+from relay import Relay, relay
+from report import Result
+from rivals.rival import Fetch, Rival
+from wire import Count
+
+Tell: TypeAlias = Callable[[str], None]
+"""Is told what goes on."""
+
+
+@attrs.frozen
+class Effort:
+    """How much is done.
+
+    Attributes:
+        rounds: how often to measure.
+        calls: of each rival in a round, fewer where they are slow.
+        roots: at most so many are asked for.
+        tasks: at most so many at a time.
+        seconds: that a round should not go beyond, as long as each rival has its call.
+    """
+
+    rounds: int = 7
+    calls: int = 50
+    roots: int = 10_000
+    tasks: int = 50
+    seconds: float = 2.5
+
+
+SMOKE = Effort(rounds=1, calls=1, roots=3, tasks=4)
+FEWEST = 3
+"""Rounds of cases in which one call of each rival takes longer than a round should."""
+
+
+def sized(case: Case, effort: Effort) -> Case:
+    """Return a case with no more roots than are wanted."""
+    if case.tasks > 1:
+        tasks = min(case.tasks, effort.tasks)
+        return attrs.evolve(case, tasks=tasks, size=tasks)
+    return case if case.key is not None else attrs.evolve(case, size=min(case.size, effort.roots))
+
+
+def way_of(case: Case, fetch: Fetch, connection: Any) -> Way:
+    """Return what is timed: one fetch, or as many tasks as the case has."""
+    if case.tasks == 1:
+        return partial(fetch, connection, case.ask)
+
+    async def together() -> Values:
+        found = await asyncio.gather(*(fetch(connection, Ask(key)) for key in range(1, case.tasks + 1)))
+        return [root for roots in found for root in roots]
+
+    return together
+
+
+async def run_cases(
+    cases: Sequence[Case], rivals: Sequence[Rival], data: Databases, effort: Effort, tell: Tell
+) -> list[Result]:
+    """Return what each rival took in each case, and the reasons of those that cannot, in the order of the cases.
+
+    Cases on the same database follow each other, so that each rival connects once for counting and once for timing.
+
+    Raises:
+        AssertionError: two rivals bring different values.
+    """
+    cases = [sized(each, effort) for each in cases]
+    found: dict[str, list[Result]] = {}
+    for (name, delay), together in grouped(cases).items():
+        tell(f"{name}: filling")
+        url = await data.url(name)
+        async with relay(url, 0.0) as between:
+            counts = await count_all(together, rivals, between, tell)
+        async with contextlib.AsyncExitStack() as stack:
+            if delay is not None:
+                url = (await stack.enter_async_context(relay(url, delay))).url
+            connections = [await stack.enter_async_context(each.connect(url)) for each in rivals]
+            for case in together:
+                seconds = await time_case(case, rivals, connections, effort, tell)
+                found[case.name] = [
+                    result_of(case, rival, seconds.get(rival.name, ()), counts.get((case.name, rival.name)))
+                    for rival in rivals
+                    if takes(rival, case)
+                ]
+    return [result for case in cases for result in found[case.name]]
+
+
+def grouped(cases: Sequence[Case]) -> dict[tuple[str, float | None], list[Case]]:
+    """Return cases by database and delay."""
+    found: dict[tuple[str, float | None], list[Case]] = {}
+    for case in cases:
+        found.setdefault((case.data, case.delay), []).append(case)
+    return found
+
+
+def takes(rival: Rival, case: Case) -> bool:
+    """Whether a case is any business of a rival."""
+    return case.graph.name in rival.ways or case.graph.name in rival.cannot
+
+
+def result_of(case: Case, rival: Rival, seconds: Sequence[float], count: Count | None) -> Result:
+    """Return the record of a rival."""
+    name = case.graph.name
+    result = Result(case.name, rival.name, case.size, tuple(seconds), unit=case.unit)
+    if count is None:
+        return attrs.evolve(result, note=f"cannot: {rival.cannot[name]}")
+    return attrs.evolve(
+        result,
+        statements=count.statements,
+        trips=count.trips,
+        rows=count.rows,
+        sent=count.sent,
+        note=rival.notes.get(name, ""),
+    )
+
+
+async def time_case(
+    case: Case, rivals: Sequence[Rival], connections: Sequence[Any], effort: Effort, tell: Tell
+) -> dict[str, tuple[float, ...]]:
+    """Compare what all bring, then time them in turn; return the median seconds of each round by the rival's name."""
+    tell(f"{case.name}: comparing")
+    able = {
+        rival.name: way_of(case, rival.ways[case.graph.name], connection)
+        for rival, connection in zip(rivals, connections, strict=True)
+        if case.graph.name in rival.ways
+    }
+    await compare(case, able)
+    ways = list(able.values())
+    tell(f"{case.name}: timing")
+    rounds, calls = effort.rounds, 1
+    if effort.calls > 1:
+        once = sum((await time_rounds(ways, 1, 1))[0])
+        calls = max(1, min(effort.calls, int(effort.seconds / once)))
+        if once > effort.seconds:
+            rounds = min(rounds, FEWEST)
+        else:
+            await time_rounds(ways, 1, min(calls, 6))  # PostgreSQL plans a prepared statement anew five times
+    medians = await time_rounds(ways, rounds, calls)
+    return dict(zip(able, zip(*medians, strict=True), strict=True))
+
+
+async def compare(case: Case, ways: Mapping[str, Way]) -> None:
+    """Check that all ways bring equal values, and as many as were asked for."""
+    expected: Values | None = None
+    roots = 1 if case.key is not None else case.size
+    for name, way in ways.items():
+        found = await way()
+        assert len(found) == roots, f"{case.name}: {name!r} brings {len(found)} roots instead of {roots}"
+        expected = found if expected is None else expected
+        assert found == expected, f"{case.name}: {name!r} brings other values than {next(iter(ways))!r}"
+
+
+async def count_all(
+    cases: Sequence[Case], rivals: Sequence[Rival], between: Relay, tell: Tell
+) -> dict[tuple[str, str], Count]:
+    """Count on the wire what a call of each rival sends and receives, once its caches are warm.
+
+    It is the third call that is counted: the first two ask for types and prepare statements.
+    """
+    found = {}
+    for rival in rivals:
+        tell(f"counting: {rival.name}")
+        async with rival.connect(between.url) as connection:
+            for case in cases:
+                if case.graph.name not in rival.ways:
+                    continue
+                way = way_of(case, rival.ways[case.graph.name], connection)
+                await way()
+                await way()
+                before = await between.seen()
+                await way()
+                found[case.name, rival.name] = (await between.seen()).less(before)
+    return found
