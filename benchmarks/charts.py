@@ -1,85 +1,29 @@
-"""Charts of the results, for pages in light and in dark, as SVG and PNG. ``uv run python benchmarks/charts.py``.
+"""Charts and tables of the results that there are, for the pages. ``uv run python benchmarks/charts.py``.
+
+Charts are for pages in light and in dark, as SVG and PNG; tables are Markdown.
 
 The same files come of the same results, byte by byte, with one version of matplotlib.
 """
 
 import argparse
 import math
-import statistics
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import compile_cost
+import figures
 import growth
 import weights
+from cases import CASES
 from drawing import Theme, apart, bare, colour_of, figure_of, mixed, readable_on, save
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from report import HERE, Result, by_case, read_json
+from rival_charts import FULLY, case_chart, rival_chart
 from strategy_cases import ENTITY_COLUMNS, VIEW_COLUMNS
 from strategy_costs import SAME, cell, ratio_to
-
-DOCS = Path(__file__).resolve().parents[1] / "docs" / "benchmarks"
-
-
-# --- rivals ---------------------------------------------------------------------------------------------------------
-
-
-def limit_of(results: Sequence[Result]) -> Result | None:
-    """Return the fastest SQL by hand of a case, or None."""
-    by_hand = [each for each in results if each.rival.startswith("asyncpg") and each.seconds]
-    return min(by_hand, key=lambda each: each.milliseconds, default=None)
-
-
-def over(result: Result, limit: Result) -> float:
-    """Return a time in units of the limit's: the median of the rounds."""
-    return statistics.median(result.ratios(limit))
-
-
-def rival_chart(cases: Sequence[tuple[str, Sequence[Result]]], theme: Theme) -> Figure:
-    """Return bars: the time of each rival in units of SQL by hand, a panel a case.
-
-    Args:
-        cases: titles and results.
-        theme: colours.
-    """
-    heights = [len(results) + 1.5 for _, results in cases]
-    title = "Time of a fetch, in units of SQL by hand"
-    figure, panels = figure_of(
-        0.9 + 0.19 * sum(heights), heights, title, "asyncpg with hand-built objects = 1; shorter is faster"
-    )
-    widest = max(
-        over(each, limit) for _, results in cases if (limit := limit_of(results)) for each in results if each.seconds
-    )
-    for axes, (name, results) in zip(panels, cases, strict=True):
-        _bars(axes, name, results, widest, theme)
-    return figure
-
-
-def _bars(axes: Axes, title: str, results: Sequence[Result], widest: float, theme: Theme) -> None:
-    limit = limit_of(results)
-    assert limit is not None, f"{title}: nobody did it by hand"
-    able = sorted((each for each in results if each.seconds), key=lambda each: each.milliseconds)
-    unable = [each for each in results if not each.seconds]
-    axes.set_title(title, loc="left", fontsize=9, weight="bold")
-    for place, each in enumerate([*able, *unable]):
-        if not each.seconds:
-            axes.text(0, place, " cannot", va="center", color=theme.other, style="italic")
-            continue
-        length = over(each, limit)
-        axes.barh(place, length, 0.72, color=colour_of(each.rival, theme))
-        axes.text(length, place, f" {length:.1f} x  {_milliseconds(each.milliseconds)}", va="center", fontsize=8)
-    axes.set_yticks(range(len(able) + len(unable)), [each.rival for each in [*able, *unable]])
-    axes.set_xlim(0, widest * 1.35)
-    axes.set_ylim(len(results) - 0.4, -0.6)
-    bare(axes)
-
-
-def _milliseconds(number: float) -> str:
-    return f"{number:,.2f} ms" if number < 10 else f"{number:,.0f} ms"
-
 
 # --- growth ---------------------------------------------------------------------------------------------------------
 
@@ -269,8 +213,19 @@ def _grouped(
 
 
 def main(results: Path, to: Path) -> None:
-    """Draw what there are results of."""
+    """Draw what there are results of, and write the tables."""
     paths = []
+    if (path := results / "cases.json").exists():
+        of_cases = by_case(read_json(path).results)
+        titles = {each.name: each.title for each in CASES}
+        paths += save(
+            "rivals",
+            to,
+            partial(rival_chart, [(titles[name], of_cases[name, size]) for name, size in of_cases if name in FULLY]),
+        )
+        paths += save(
+            "cases", to, partial(case_chart, [(titles[name], found) for (name, _), found in of_cases.items()])
+        )
     if (path := results / "growth.json").exists():
         found = read_json(path).results
         paths += save("growth", to, partial(growth_chart, found))
@@ -281,12 +236,12 @@ def main(results: Path, to: Path) -> None:
     if (path := results / "compile_cost.json").exists():
         plans = read_json(path).results
         paths += save("plan-cost", to, partial(plan_chart, plans))
-    print(*paths, sep="\n")
+    print(*paths, *figures.main(results, to), sep="\n")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=HERE, help="folder of the results")
-    parser.add_argument("--to", type=Path, default=DOCS, help="folder for the charts")
+    parser.add_argument("--to", type=Path, default=figures.DOCS, help="folder for charts and tables")
     options = parser.parse_args()
     main(options.results, options.to)

@@ -183,9 +183,9 @@ async def measure_steps(engine: AsyncEngine, rounds: int) -> list[Result]:
     ]
 
 
-async def measure(engine: AsyncEngine, rounds: int, objects: int) -> list[Result]:
+async def measure(engine: AsyncEngine, rounds: int, objects: int, orders: int) -> list[Result]:
     """Return all results, and print a line for each."""
-    await fill(engine, max(objects * 5, ORDERS))
+    await fill(engine, max(objects * 5, orders))
     steps = await measure_steps(engine, rounds)
     for each in steps:
         print(f"{each.case:<30} {each.rival:<20} {each.milliseconds:>8.2f} ms", flush=True)
@@ -195,12 +195,12 @@ async def measure(engine: AsyncEngine, rounds: int, objects: int) -> list[Result
     return [*steps, *weights]
 
 
-async def main(rounds: int, objects: int, path: Path) -> None:
+async def main(rounds: int, objects: int, orders: int, path: Path) -> None:
     """Measure, print and write down."""
-    async with database("bench2") as engine:
+    async with database("benchmarks") as engine:
         described = await environment(engine)
         print(described, end="\n\n")
-        write_json(Run({"measured on": described}, await measure(engine, rounds, objects)), path)
+        write_json(Run({"measured on": described}, await measure(engine, rounds, objects, orders)), path)
         print(f"\n{path}")
 
 
@@ -212,6 +212,6 @@ if __name__ == "__main__":
     parser.add_argument("--smoke", action="store_true", help="a few seconds, to see that everything runs")
     options = parser.parse_args()
     if options.smoke:
-        asyncio.run(main(2, 200, options.to))
+        asyncio.run(main(2, 200, 1_000, options.to))
     else:
-        asyncio.run(main(options.rounds, options.objects, options.to))
+        asyncio.run(main(options.rounds, options.objects, ORDERS, options.to))

@@ -1,16 +1,17 @@
-"""Tables of the results, as Markdown that pages take in. ``uv run python benchmarks/figures.py``."""
+"""Tables of growth, strategies and plans, as Markdown that pages take in. ``charts.py`` writes them."""
 
-import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import compile_cost
 import growth
 import weights
-from charts import DOCS
-from report import HERE, Result, Run, by_case, read_json
+from report import Result, Run, by_case, read_json
 from strategy_cases import ENTITIES, ENTITY_COLUMNS, NO_OTHER, OTHER, VIEW_COLUMNS, VIEWS
 from strategy_costs import SAME, cell
+
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "benchmarks"
+"""Where the pages take charts and tables from."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -37,7 +38,10 @@ def growth_page(run: Run) -> Iterator[str]:
     """Yield the tables of time and memory by the number of roots."""
     cases = by_case(run.results)
     yield from measured_on(run)
-    for title, said in (("Milliseconds; in brackets the statements", _time), ("Peak of a process in megabytes", _memory)):
+    for title, said in (
+        ("Milliseconds; in brackets the statements", _time),
+        ("Peak of a process in megabytes", _memory),
+    ):
         yield f"{title}:\n"
         rows = []
         for (_, size), found in cases.items():
@@ -101,19 +105,13 @@ PAGES = {"growth": growth_page, "compile_cost": plan_page, "strategy_costs": str
 """What is made of each file of results."""
 
 
-def main(results: Path, to: Path) -> None:
-    """Write the tables of what there are results of."""
+def main(results: Path, to: Path) -> list[Path]:
+    """Write the tables of what there are results of, and return their files."""
+    paths = []
     to.mkdir(parents=True, exist_ok=True)
     for name, page in PAGES.items():
         if (path := results / f"{name}.json").exists():
             written = to / f"{name}.md"
             written.write_text("\n".join(page(read_json(path))).rstrip() + "\n", encoding="utf-8")
-            print(written)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=HERE, help="folder of the results")
-    parser.add_argument("--to", type=Path, default=DOCS, help="folder for the tables")
-    options = parser.parse_args()
-    main(options.results, options.to)
+            paths.append(written)
+    return paths
