@@ -45,8 +45,12 @@ def rival_chart(cases: Sequence[tuple[str, Sequence[Result]]], theme: Theme) -> 
     """
     heights = [len(results) + 1.5 for _, results in cases]
     title = "Time of a fetch, in units of SQL by hand"
-    figure, panels = figure_of(0.9 + 0.19 * sum(heights), heights, title, "asyncpg with hand-built objects = 1; shorter is faster")
-    widest = max(over(each, limit) for _, results in cases if (limit := limit_of(results)) for each in results if each.seconds)
+    figure, panels = figure_of(
+        0.9 + 0.19 * sum(heights), heights, title, "asyncpg with hand-built objects = 1; shorter is faster"
+    )
+    widest = max(
+        over(each, limit) for _, results in cases if (limit := limit_of(results)) for each in results if each.seconds
+    )
     for axes, (name, results) in zip(panels, cases, strict=True):
         _bars(axes, name, results, widest, theme)
     return figure
@@ -86,7 +90,13 @@ def growth_chart(results: Sequence[Result], theme: Theme) -> Figure:
     below = "by hand: the faster of one statement and one a level. Memory: the whole process"
     figure, (time, memory) = figure_of(7.6, (1.2, 1), "Time and memory by the number of orders fetched", below)
     points = {name: _growth_of(results, name) for name in GROWING}
-    _lines(time, "Time of a fetch", {name: [each.milliseconds for each in found] for name, found in points.items()}, points, theme)
+    _lines(
+        time,
+        "Time of a fetch",
+        {name: [each.milliseconds for each in found] for name, found in points.items()},
+        points,
+        theme,
+    )
     _lines(
         memory,
         "Peak of the process's memory",
@@ -95,7 +105,11 @@ def growth_chart(results: Sequence[Result], theme: Theme) -> Figure:
         theme,
     )
     time.set_yticks(*_ticks(((1, "1 ms"), (10, "10 ms"), (100, "100 ms"), (1_000, "1 s"), (10_000, "10 s")), time))
-    memory.set_yticks(*_ticks(((50, "50 MB"), (100, "100 MB"), (200, "200 MB"), (500, "500 MB"), (1_000, "1 GB"), (2_000, "2 GB")), memory))
+    memory.set_yticks(
+        *_ticks(
+            ((50, "50 MB"), (100, "100 MB"), (200, "200 MB"), (500, "500 MB"), (1_000, "1 GB"), (2_000, "2 GB")), memory
+        )
+    )
     return figure
 
 
@@ -115,7 +129,9 @@ def _ticks(wanted: Sequence[tuple[float, str]], axes: Axes) -> tuple[list[float]
     return [value for value, _ in within], [label for _, label in within]
 
 
-def _lines(axes: Axes, title: str, lines: dict[str, list[float]], points: dict[str, list[Result]], theme: Theme) -> None:
+def _lines(
+    axes: Axes, title: str, lines: dict[str, list[float]], points: dict[str, list[Result]], theme: Theme
+) -> None:
     axes.set_title(title, loc="left", fontsize=9, weight="bold")
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -129,7 +145,12 @@ def _lines(axes: Axes, title: str, lines: dict[str, list[float]], points: dict[s
     ends = apart([math.log10(values[-1]) for values in lines.values()], step)
     for name, end in zip(lines, ends, strict=True):
         axes.annotate(
-            name, (sizes[-1] * 1.35, 10**end), color=colour_of(name, theme), va="center", fontsize=8, annotation_clip=False
+            name,
+            (sizes[-1] * 1.35, 10**end),
+            color=colour_of(name, theme),
+            va="center",
+            fontsize=8,
+            annotation_clip=False,
         )
     axes.set_xlim(sizes[0] / 1.3, sizes[-1] * 28)
     axes.set_xticks(sizes, [f"{size:,}" if size < 1_000 else f"{size // 1_000}k" for size in sizes])
@@ -175,7 +196,9 @@ def _cell(axes: Axes, column: float, place: float, result: Result, automatic: Re
         return
     strength = min(1.0, abs(math.log2(ratio)) / 2)
     colour = mixed(theme.paper, theme.slower if ratio > 1 else theme.faster, strength)
-    axes.add_patch(Rectangle((column - 0.47, place - 0.45), 0.94, 0.9, facecolor=colour, edgecolor=theme.faint, linewidth=0.5))
+    axes.add_patch(
+        Rectangle((column - 0.47, place - 0.45), 0.94, 0.9, facecolor=colour, edgecolor=theme.faint, linewidth=0.5)
+    )
     text = "auto" if result.note == SAME else cell(result, automatic)
     axes.text(column, place, text, ha="center", va="center", color=readable_on(colour, theme), fontsize=8.5)
 
@@ -190,14 +213,22 @@ def plan_chart(results: Sequence[Result], theme: Theme) -> Figure:
     _grouped(
         steps,
         "Milliseconds of each step",
-        [(each.case.removeprefix(compile_cost.COLD), each.rival, each.milliseconds) for each in results if each.seconds and each.note != compile_cost.SQLALCHEMY],
+        [
+            (each.case.removeprefix(compile_cost.COLD), each.rival, each.milliseconds)
+            for each in results
+            if each.seconds and each.note != compile_cost.SQLALCHEMY
+        ],
         theme,
         lambda number: f"{number:.2f} ms" if number < 10 else f"{number:.0f} ms",
     )
     _grouped(
         weights,
         "Bytes of one, with all below it",
-        [(each.case.removeprefix(compile_cost.WEIGHT), each.rival, compile_cost.bytes_each(each)) for each in results if each.megabytes],
+        [
+            (each.case.removeprefix(compile_cost.WEIGHT), each.rival, compile_cost.bytes_each(each))
+            for each in results
+            if each.megabytes
+        ],
         theme,
         lambda number: f"{number:,.0f}",
     )

@@ -1,6 +1,7 @@
 """The command line of the benchmarks."""
 
 import asyncio
+import platform
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -25,10 +26,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tables import Table, case_table, losses, overview, page
 
+from loadplan import __version__
+
 DOCS = HERE.parents[1] / "docs" / "benchmarks"
 OVERVIEW = ("options in the call", "options prebuilt", "lazy loading", "sqla-autoloads", "advanced-alchemy")
 OTHER_ORMS = ("Tortoise ORM", "Piccolo", "Django")
-PACKAGES = ("attrs", "asyncpg", "greenlet", "sqlalchemy")
+PACKAGES = ("loadplan", "attrs", "asyncpg", "greenlet", "sqlalchemy")
 
 app = typer.Typer(
     help="loadplan beside its rivals: the same jobs on the same data, equal results, timed in turn.",
@@ -119,7 +122,7 @@ def list_all() -> None:
     everyone = load_rivals()
     show(Table("Cases: run NAME", ("name", "data", "asks"), [(each.name, each.data, each.title) for each in CASES]))
     rows = [
-        (each.name, ", ".join(f"{name} {version(name)}" for name in each.packages), cannot(each))
+        (each.name, ", ".join(f"{name} {version_of(name)}" for name in each.packages), cannot(each))
         for each in everyone.rivals
     ]
     show(Table("Rivals", ("name", "package", "cannot"), rows))
@@ -174,22 +177,23 @@ def measure(cases: Sequence[Case], settings: Settings) -> Run:
 
 async def environment(server: AsyncEngine, everyone: Everyone, settings: Settings) -> dict[str, str]:
     """Return versions, machine and settings."""
-    import platform
-
-    from loadplan import __version__
-
     async with server.connect() as connection:
         database = await connection.scalar(text("SHOW server_version"))
     names = dict.fromkeys((*PACKAGES, *(name for each in everyone.rivals for name in each.packages)))
-    packages = ", ".join(f"{name} {version(name)}" for name in names if name != "loadplan")
+    packages = ", ".join(f"{name} {version_of(name)}" for name in names)
     effort = settings.effort
     return {
-        "versions": f"loadplan {__version__}, Python {platform.python_version()}, PostgreSQL {database}, {packages}",
+        "versions": f"Python {platform.python_version()}, PostgreSQL {database}, {packages}",
         "machine": f"{processor()}, {platform.system()} {platform.machine()}; client and server share it",
         "connection": "Unix socket; through a relay on localhost where a case has a delay",
-        "data": f"{settings.orders:,} orders, {settings.reviews:,} reviews for the first rows of each parent; the atlas",
+        "data": f"{settings.orders:,} orders, {settings.reviews:,} reviews where first rows are asked for; the atlas",
         "measured": f"{effort.rounds} rounds of up to {effort.calls} calls, fewer where a call is slow",
     }
+
+
+def version_of(package: str) -> str:
+    """Return the version of a package; loadplan need not be installed, for it is here."""
+    return __version__ if package == "loadplan" else version(package)
 
 
 def say_who_is_absent(everyone: Everyone) -> None:

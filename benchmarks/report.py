@@ -11,6 +11,11 @@ HERE = Path(__file__).resolve().parent / "results"
 """Where a run leaves its files, unless it is told otherwise."""
 
 
+def _in_a_row(seconds: Iterable[float]) -> tuple[float, ...]:
+    """Return what JSON has made a list of."""
+    return tuple(seconds)
+
+
 @attrs.frozen
 class Result:
     """What one rival did in one case.
@@ -33,7 +38,7 @@ class Result:
     case: str
     rival: str
     size: int
-    seconds: tuple[float, ...] = attrs.field(default=(), converter=tuple)
+    seconds: tuple[float, ...] = attrs.field(default=(), converter=_in_a_row)
     statements: int | None = None
     trips: int | None = None
     rows: int | None = None
