@@ -1,6 +1,7 @@
 """The command line of the benchmarks."""
 
 import asyncio
+import importlib.util
 import platform
 import time
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ from loadplan import __version__
 DOCS = HERE.parents[1] / "docs" / "benchmarks"
 OVERVIEW = ("options in the call", "options prebuilt", "lazy loading", "sqla-autoloads", "advanced-alchemy")
 OTHER_ORMS = ("Tortoise ORM", "Piccolo", "Django")
+GROUP = "`uv run --group benchmarks`"
 PACKAGES = ("loadplan", "attrs", "asyncpg", "greenlet", "sqlalchemy")
 
 app = typer.Typer(
@@ -57,17 +59,19 @@ class Settings:
         orders: of the shop.
         reviews: of the shop that has many.
         effort: of measuring.
+        prefix: of the databases' names: what is tiny does not drive out what took long to fill.
     """
 
     orders: int
     reviews: int
     effort: Effort
+    prefix: str = ""
 
     @classmethod
     def of(cls, size: int, rounds: int, calls: int, smoke: bool) -> "Settings":
         """Return what the options mean."""
         if smoke:
-            return cls(SMALL, FEW_REVIEWS, SMOKE)
+            return cls(SMALL, FEW_REVIEWS, SMOKE, "smoke_")
         return cls(size, REVIEWS, Effort(rounds, calls, roots=size))
 
 
@@ -92,11 +96,19 @@ def everything(
             console.rule(f"{part}: {PARTS[part][1]}", style="dim")
             target = results / Path(PARTS[part][0]).with_suffix(".json").name
             run_part(part, ["--to", str(target), *(["--smoke"] if smoke else [])])
-    run_part("charts", ["--results", str(results), "--to", str(results)])
+    draw(results, results)
     if docs:
         DOCS.mkdir(parents=True, exist_ok=True)
         (DOCS / "results.md").write_text(as_page(run), encoding="utf-8")
-        run_part("charts", ["--results", str(results), "--to", str(DOCS)])
+        draw(results, DOCS)
+
+
+def draw(results: Path, to: Path) -> None:
+    """Draw charts of the results in a folder, if what draws them is installed."""
+    if importlib.util.find_spec("matplotlib"):
+        run_part("charts", ["--results", str(results), "--to", str(to)])
+    else:
+        console.print(f"no charts: matplotlib is not installed; {GROUP} has it", style="red")
 
 
 @app.command("run")
@@ -159,7 +171,7 @@ def measure(cases: Sequence[Case], settings: Settings) -> Run:
         console.print(f"{time.perf_counter() - started:6.1f} s  {what}", style="dim")
 
     async def run() -> Run:
-        async with databases(settings.orders, settings.reviews) as data:
+        async with databases(settings.orders, settings.reviews, settings.prefix) as data:
             about = await environment(data.server, everyone, settings)
             return Run(about, await run_cases(cases, everyone.rivals, data, settings.effort, tell))
 
@@ -199,7 +211,7 @@ def version_of(package: str) -> str:
 def say_who_is_absent(everyone: Everyone) -> None:
     """Name rivals that are not installed."""
     if everyone.absent:
-        console.print(f"not installed: {', '.join(everyone.absent)}; `uv run --group benchmarks` has them", style="red")
+        console.print(f"not installed: {', '.join(everyone.absent)}; {GROUP} has them", style="red")
 
 
 def columns(run: Run) -> list[str]:
