@@ -1,83 +1,29 @@
-"""Charts of the results, for pages in light and in dark, as SVG and PNG. ``uv run python benchmarks/charts.py``.
+"""Charts and tables of the results that there are, for the pages. ``uv run python benchmarks/charts.py``.
+
+Charts are for pages in light and in dark, as SVG and PNG; tables are Markdown.
 
 The same files come of the same results, byte by byte, with one version of matplotlib.
 """
 
 import argparse
 import math
-import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import compile_cost
+import figures
 import growth
+import weights
+from cases import CASES
 from drawing import Theme, apart, bare, colour_of, figure_of, mixed, readable_on, save
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from report import HERE, Result, by_case, read_json
+from rival_charts import FULLY, case_chart, rival_chart
 from strategy_cases import ENTITY_COLUMNS, VIEW_COLUMNS
 from strategy_costs import SAME, cell, ratio_to
-
-DOCS = Path(__file__).resolve().parents[1] / "docs" / "benchmarks"
-
-
-# --- rivals ---------------------------------------------------------------------------------------------------------
-
-
-def limit_of(results: Sequence[Result]) -> Result | None:
-    """Return the fastest SQL by hand of a case, or None."""
-    by_hand = [each for each in results if each.rival.startswith("asyncpg") and each.seconds]
-    return min(by_hand, key=lambda each: each.milliseconds, default=None)
-
-
-def over(result: Result, limit: Result) -> float:
-    """Return a time in units of the limit's: the median of the rounds."""
-    return statistics.median(result.ratios(limit))
-
-
-def rival_chart(cases: Sequence[tuple[str, Sequence[Result]]], theme: Theme) -> Figure:
-    """Return bars: the time of each rival in units of SQL by hand, a panel a case.
-
-    Args:
-        cases: titles and results.
-        theme: colours.
-    """
-    heights = [len(results) + 1.5 for _, results in cases]
-    title = "Time of a fetch, in units of SQL by hand"
-    figure, panels = figure_of(
-        0.9 + 0.19 * sum(heights), heights, title, "asyncpg with hand-built objects = 1; shorter is faster"
-    )
-    widest = max(
-        over(each, limit) for _, results in cases if (limit := limit_of(results)) for each in results if each.seconds
-    )
-    for axes, (name, results) in zip(panels, cases, strict=True):
-        _bars(axes, name, results, widest, theme)
-    return figure
-
-
-def _bars(axes: Axes, title: str, results: Sequence[Result], widest: float, theme: Theme) -> None:
-    limit = limit_of(results)
-    assert limit is not None, f"{title}: nobody did it by hand"
-    able = sorted((each for each in results if each.seconds), key=lambda each: each.milliseconds)
-    unable = [each for each in results if not each.seconds]
-    axes.set_title(title, loc="left", fontsize=9, weight="bold")
-    for place, each in enumerate([*able, *unable]):
-        if not each.seconds:
-            axes.text(0, place, " cannot", va="center", color=theme.other, style="italic")
-            continue
-        length = over(each, limit)
-        axes.barh(place, length, 0.72, color=colour_of(each.rival, theme))
-        axes.text(length, place, f" {length:.1f}×  {_milliseconds(each.milliseconds)}", va="center", fontsize=8)
-    axes.set_yticks(range(len(able) + len(unable)), [each.rival for each in [*able, *unable]])
-    axes.set_xlim(0, widest * 1.35)
-    axes.set_ylim(len(results) - 0.4, -0.6)
-    bare(axes)
-
-
-def _milliseconds(number: float) -> str:
-    return f"{number:,.2f} ms" if number < 10 else f"{number:,.0f} ms"
-
 
 # --- growth ---------------------------------------------------------------------------------------------------------
 
@@ -123,6 +69,14 @@ def _growth_of(results: Sequence[Result], name: str) -> list[Result]:
     return [found[size] for size in sorted(found)]
 
 
+def _statements(points: Sequence[Result]) -> str:
+    """Return how many statements a way takes, from the fewest roots to the most."""
+    counts = [each.statements for each in points if each.statements is not None]
+    if not counts:
+        return ""
+    return f", {min(counts)} SQL" if min(counts) == max(counts) else f", {min(counts)} to {max(counts)} SQL"
+
+
 def _ticks(wanted: Sequence[tuple[float, str]], axes: Axes) -> tuple[list[float], list[str]]:
     low, high = axes.get_ylim()
     within = [(value, label) for value, label in wanted if low <= value <= high]
@@ -152,7 +106,7 @@ def _lines(
             fontsize=8,
             annotation_clip=False,
         )
-    axes.set_xlim(sizes[0] / 1.3, sizes[-1] * 28)
+    axes.set_xlim(sizes[0] / 1.3, sizes[-1] * 10 ** (0.42 * math.log10(sizes[-1] / sizes[0])))
     axes.set_xticks(sizes, [f"{size:,}" if size < 1_000 else f"{size // 1_000}k" for size in sizes])
     axes.grid(color=theme.faint, linewidth=0.6)
     axes.spines["bottom"].set_bounds(sizes[0], sizes[-1])
@@ -165,8 +119,8 @@ def strategy_chart(kind: str, results: Sequence[Result], theme: Theme) -> Figure
     """Return a heat map: the time of each strategy in units of the automatic choice's, a row a case."""
     names = ENTITY_COLUMNS if kind == "entities" else VIEW_COLUMNS
     rows = list(by_case(each for each in results if each.case.startswith(f"{kind}:")).items())
-    title = f"Time of each strategy beside the automatic choice: {kind}"
-    below = "below 1 (blue) the forced strategy is faster, above 1 (orange) slower; auto: it is the choice"
+    title = f"{kind.capitalize()}: time of a forced strategy / automatic"
+    below = "auto: the choice itself; below 1 (blue) the forced one is faster, above (orange) slower"
     figure, (axes,) = figure_of(1.25 + 0.27 * (len(rows) + len({case for (case, _), _ in rows})), (1,), title, below)
     place = 0.0
     ticks, labels = [], []
@@ -209,7 +163,7 @@ def _cell(axes: Axes, column: float, place: float, result: Result, automatic: Re
 def plan_chart(results: Sequence[Result], theme: Theme) -> Figure:
     """Return two panels: milliseconds of each step on an engine with empty caches, and bytes of what is held."""
     below = "one order by key, new engine; tracemalloc, values included"
-    figure, (steps, weights) = figure_of(6.4, (1.35, 1), "What a plan costs once, and what its results weigh", below)
+    figure, (steps, bytes_) = figure_of(6.4, (1.35, 1), "What a plan costs once, and what its results weigh", below)
     _grouped(
         steps,
         "Milliseconds of each step",
@@ -222,10 +176,10 @@ def plan_chart(results: Sequence[Result], theme: Theme) -> Figure:
         lambda number: f"{number:.2f} ms" if number < 10 else f"{number:.0f} ms",
     )
     _grouped(
-        weights,
+        bytes_,
         "Bytes of one, with all below it",
         [
-            (each.case.removeprefix(compile_cost.WEIGHT), each.rival, compile_cost.bytes_each(each))
+            (each.case.removeprefix(weights.WEIGHT), each.rival, weights.bytes_each(each))
             for each in results
             if each.megabytes
         ],
@@ -235,8 +189,9 @@ def plan_chart(results: Sequence[Result], theme: Theme) -> Figure:
     return figure
 
 
-def _grouped(axes: Axes, title: str, marks: Sequence[tuple[str, str, float]], theme: Theme, said: object) -> None:
-    assert callable(said)
+def _grouped(
+    axes: Axes, title: str, marks: Sequence[tuple[str, str, float]], theme: Theme, said: Callable[[float], str]
+) -> None:
     axes.set_title(title, loc="left", fontsize=9, weight="bold")
     place, ticks, labels, before = 0.0, [], [], None
     for group, name, number in marks:
@@ -258,24 +213,35 @@ def _grouped(axes: Axes, title: str, marks: Sequence[tuple[str, str, float]], th
 
 
 def main(results: Path, to: Path) -> None:
-    """Draw what there are results of."""
+    """Draw what there are results of, and write the tables."""
     paths = []
+    if (path := results / "cases.json").exists():
+        of_cases = by_case(read_json(path).results)
+        titles = {each.name: each.title for each in CASES}
+        paths += save(
+            "rivals",
+            to,
+            partial(rival_chart, [(titles[name], of_cases[name, size]) for name, size in of_cases if name in FULLY]),
+        )
+        paths += save(
+            "cases", to, partial(case_chart, [(titles[name], found) for (name, _), found in of_cases.items()])
+        )
     if (path := results / "growth.json").exists():
         found = read_json(path).results
-        paths += save("growth", to, lambda theme: growth_chart(found, theme))
+        paths += save("growth", to, partial(growth_chart, found))
     if (path := results / "strategy_costs.json").exists():
         costs = read_json(path).results
         for kind in ("entities", "views"):
-            paths += save(f"strategies-{kind}", to, lambda theme, kind=kind: strategy_chart(kind, costs, theme))
+            paths += save(f"strategies-{kind}", to, partial(strategy_chart, kind, costs))
     if (path := results / "compile_cost.json").exists():
         plans = read_json(path).results
-        paths += save("plan-cost", to, lambda theme: plan_chart(plans, theme))
-    print(*paths, sep="\n")
+        paths += save("plan-cost", to, partial(plan_chart, plans))
+    print(*paths, *figures.main(results, to), sep="\n")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=HERE, help="folder of the results")
-    parser.add_argument("--to", type=Path, default=DOCS, help="folder for the charts")
+    parser.add_argument("--to", type=Path, default=figures.DOCS, help="folder for charts and tables")
     options = parser.parse_args()
     main(options.results, options.to)

@@ -8,17 +8,14 @@ on a new engine with empty caches, its connection open already:
 - *first fetch*: SQLAlchemy makes SQL of the statements, the server prepares them, the graph comes;
 - *second fetch*: all of that is remembered. Options are built once more, as a repository does with every call.
 
-Memory is what tracemalloc counts of so many objects held, for each way in a process of its own: the objects, what they
-hold and what holds them, in bytes an object. All ways hold the same values.
+Then what results weigh: see ``weights.py``.
 """
 
 import argparse
 import asyncio
 import gc
-import sys
 import time
-import tracemalloc
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from functools import partial
 from itertools import pairwise
@@ -28,10 +25,11 @@ from typing import Any
 import attrs
 from measure import database, environment
 from report import HERE, Result, Run, write_json
-from shop import Customer, Line, Order, Product, fill
+from shop import Line, Order, Product, fill
 from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import joinedload, selectinload
+from weights import HOLDERS, KINDS, bytes_each, weight_of
 
 from loadplan import Loader, LoadPlan, load
 from loadplan.plans import compile_plan
@@ -40,10 +38,6 @@ from loadplan.roots import by_id
 COLD = "cost of a plan: "
 STEPS = ("declare", "compile", "first fetch", "second fetch")
 OPTIONS, ENTITIES, VIEWS = "options by hand", "loadplan, entities", "loadplan, views"
-WEIGHT = "bytes of "
-KINDS = ("a customer, five columns", "an order with customer and lines")
-PLAIN, MAPPED, ENTITY, VIEW = "class instance, by hand", "SQLAlchemy object", "loadplan entity", "loadplan view"
-HOLDERS = (PLAIN, MAPPED, ENTITY, VIEW)
 SQLALCHEMY = "SQLAlchemy does that within the first fetch"
 ORDERS = 100_000
 ONE = 7
@@ -77,17 +71,6 @@ class LineView:
 
 
 @attrs.frozen
-class CustomerView:
-    """Who ordered: all columns."""
-
-    id: int
-    address_id: int
-    name: str
-    email: str
-    joined_at: Any
-
-
-@attrs.frozen
 class CustomerRef:
     """Who ordered: what a list shows."""
 
@@ -103,32 +86,6 @@ class OrderView:
     number: str
     customer: CustomerRef
     lines: list[LineView]
-
-
-@attrs.frozen
-class WholeLine:
-    """A line: all columns."""
-
-    id: int
-    order_id: int
-    product_id: int
-    quantity: int
-    price: Decimal
-
-
-@attrs.frozen
-class WholeOrder:
-    """An order: all columns, so that its weight can be held beside that of an entity."""
-
-    id: int
-    customer_id: int
-    carrier_id: int
-    number: str
-    status: str
-    placed_at: Any
-    total: Decimal
-    customer: CustomerView
-    lines: list[WholeLine]
 
 
 # --- before the fetch -----------------------------------------------------------------------------------------------
@@ -214,87 +171,21 @@ async def measure_steps(engine: AsyncEngine, rounds: int) -> list[Result]:
         for name in WAYS:
             taken[name].append(await once(engine, name))
     return [
-        Result(COLD + step, name, 1, column, note=SQLALCHEMY if (name, step) == (OPTIONS, "compile") else "")
+        Result(
+            COLD + step,
+            name,
+            1,
+            tuple(steps[place] for steps in taken[name]),
+            note=SQLALCHEMY if (name, step) == (OPTIONS, "compile") else "",
+        )
         for place, step in enumerate(STEPS)
         for name in WAYS
-        for column in [[steps[place] for steps in taken[name]]]
     ]
 
 
-# --- what results weigh ---------------------------------------------------------------------------------------------
-
-
-async def hold(engine: AsyncEngine, kind: str, holder: str, number: int) -> Sequence[Any]:
-    """Return so many objects of a kind."""
-    flat = kind == KINDS[0]
-    entity: Any = Customer if flat else Order
-    loads: tuple[Any, ...] = () if flat else (load(Order.customer), load(Order.lines))
-    if holder == ENTITY:
-        return await Loader(engine).fetch_all(LoadPlan(entity, *loads), None, entity.id, number)
-    if holder == VIEW:
-        view: Any = CustomerView if flat else WholeOrder
-        return await Loader(engine).fetch_all(LoadPlan(entity, into=view), None, entity.id, number)
-    statement = select(entity).order_by(entity.id).limit(number)
-    if holder == MAPPED:
-        if not flat:
-            statement = statement.options(joinedload(Order.customer), selectinload(Order.lines))
-        async with AsyncSession(engine, expire_on_commit=False) as session:
-            return (await session.scalars(statement)).all()
-    return await by_hand(engine, flat, number)
-
-
-async def by_hand(engine: AsyncEngine, flat: bool, number: int) -> list[Any]:
-    """Return instances of the view classes, built of rows."""
-    customers, orders, lines = (each.__table__ for each in (Customer, Order, Line))
-    async with engine.connect() as connection:
-        if flat:
-            rows = await connection.execute(select(customers).order_by(customers.c.id).limit(number))
-            return [CustomerView(*row) for row in rows]
-        joined = select(orders, customers).join(customers, customers.c.id == orders.c.customer_id)
-        found = [
-            WholeOrder(*row[:7], CustomerView(*row[7:]), [])
-            for row in await connection.execute(joined.order_by(orders.c.id).limit(number))
-        ]
-        places = {each.id: each for each in found}
-        for row in await connection.execute(select(lines).where(lines.c.order_id <= number).order_by(lines.c.id)):
-            line = WholeLine(*row)
-            places[line.order_id].lines.append(line)
-    return found
-
-
-async def weigh(url: str, kind: str, holder: str, number: int) -> None:
-    """Hold so many objects, in the process that this function is alone in, and print what they take."""
-    engine = create_async_engine(url)
-    await hold(engine, kind, holder, 10)  # every import and cache
-    gc.collect()
-    tracemalloc.start()
-    held = await hold(engine, kind, holder, number)
-    gc.collect()
-    taken, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert len(held) == number
-    await engine.dispose()
-    print(taken)
-
-
-async def weight_of(engine: AsyncEngine, kind: str, holder: str, number: int) -> Result:
-    """Return what so many objects take in a process of their own."""
-    url = engine.url.render_as_string(hide_password=False)
-    arguments = (__file__, "--weigh", kind, "--holder", holder, "--url", url, "--objects", str(number))
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
-    output, _ = await process.communicate()
-    return Result(WEIGHT + kind, holder, number, unit="objects", megabytes=int(output) / 1e6)
-
-
-def bytes_each(result: Result) -> float:
-    """Return the bytes of one object."""
-    assert result.megabytes is not None
-    return result.megabytes * 1e6 / result.size
-
-
-async def measure(engine: AsyncEngine, rounds: int, objects: int) -> list[Result]:
+async def measure(engine: AsyncEngine, rounds: int, objects: int, orders: int) -> list[Result]:
     """Return all results, and print a line for each."""
-    await fill(engine, max(objects * 5, ORDERS))
+    await fill(engine, max(objects * 5, orders))
     steps = await measure_steps(engine, rounds)
     for each in steps:
         print(f"{each.case:<30} {each.rival:<20} {each.milliseconds:>8.2f} ms", flush=True)
@@ -304,12 +195,12 @@ async def measure(engine: AsyncEngine, rounds: int, objects: int) -> list[Result
     return [*steps, *weights]
 
 
-async def main(rounds: int, objects: int, path: Path) -> None:
+async def main(rounds: int, objects: int, orders: int, path: Path) -> None:
     """Measure, print and write down."""
-    async with database("bench2") as engine:
+    async with database("benchmarks") as engine:
         described = await environment(engine)
         print(described, end="\n\n")
-        write_json(Run({"measured on": described}, await measure(engine, rounds, objects)), path)
+        write_json(Run({"measured on": described}, await measure(engine, rounds, objects, orders)), path)
         print(f"\n{path}")
 
 
@@ -319,12 +210,8 @@ if __name__ == "__main__":
     parser.add_argument("--objects", type=int, default=10_000, help="how many are held (default: 10,000)")
     parser.add_argument("--to", type=Path, default=HERE / "compile_cost.json", help="file of the results")
     parser.add_argument("--smoke", action="store_true", help="a few seconds, to see that everything runs")
-    for hidden in ("--weigh", "--holder", "--url"):  # of the processes that it starts
-        parser.add_argument(hidden, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.weigh:
-        asyncio.run(weigh(options.url, options.weigh, options.holder, options.objects))
-    elif options.smoke:
-        asyncio.run(main(2, 200, options.to))
+    if options.smoke:
+        asyncio.run(main(2, 200, 1_000, options.to))
     else:
-        asyncio.run(main(options.rounds, options.objects, options.to))
+        asyncio.run(main(options.rounds, options.objects, ORDERS, options.to))

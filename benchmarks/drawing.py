@@ -1,13 +1,16 @@
 """How the charts look: colours for light and dark pages, and files that are the same for the same figures."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import attrs
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 WIDTH = 5.2  # inches: as wide as a phone at 72 points an inch, so that text keeps its size there
 
@@ -44,24 +47,34 @@ class Theme:
 
 
 LIGHT = Theme(
-    "light",
-    "#ffffff",
-    "#1f2430",
-    "#d5d9e0",
-    "#3949ab",
-    "#00838f",
-    "#8d6e00",
-    "#c2410c",
-    "#8a92a0",
-    "#e8792b",
-    "#2f80c4",
+    name="light",
+    paper="#ffffff",
+    ink="#1f2430",
+    faint="#d5d9e0",
+    ours="#3949ab",
+    views="#00838f",
+    hand="#8d6e00",
+    options="#c2410c",
+    other="#737b89",
+    slower="#e8792b",
+    faster="#2f80c4",
 )
 DARK = Theme(
-    "dark", "#1e2129", "#e6e8ee", "#434956", "#8c9eff", "#4dd0e1", "#e3b341", "#ff9e64", "#8f97a6", "#c8601a", "#2c77b8"
+    name="dark",
+    paper="#1e2129",
+    ink="#e6e8ee",
+    faint="#434956",
+    ours="#8c9eff",
+    views="#4dd0e1",
+    hand="#e3b341",
+    options="#ff9e64",
+    other="#9aa2b1",
+    slower="#c8601a",
+    faster="#2c77b8",
 )
 
 #: Settings that do not depend on the machine: matplotlib's own font, text as outlines, no random names.
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "svg.fonttype": "path",
@@ -92,7 +105,7 @@ def save(name: str, folder: Path, draw: Callable[[Theme], Figure]) -> list[Path]
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for theme in (LIGHT, DARK):
-        colours = {f"{part}.color": theme.ink for part in ("text", "xtick", "ytick")}
+        colours: dict[Any, Any] = {f"{part}.color": theme.ink for part in ("text", "xtick", "ytick")}
         colours |= {"axes.labelcolor": theme.ink, "axes.edgecolor": theme.faint, "axes.facecolor": theme.paper}
         with mpl.rc_context({**SETTINGS, **colours}):
             figure = draw(theme)
@@ -112,8 +125,7 @@ def figure_of(height: float, panels: Sequence[float], title: str, below: str) ->
         title: what is compared with what.
         below: a line that says how to read it.
     """
-    figure = Figure((WIDTH, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, hspace=0.04)  # type: ignore[union-attr]
+    figure = Figure((WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, hspace=0.04))
     figure.suptitle(title, x=0.02, ha="left", weight="bold", fontsize=11)
     figure.supxlabel(below, x=0.02, ha="left", fontsize=8)
     axes = figure.subplots(len(panels), 1, height_ratios=list(panels), squeeze=False)
@@ -131,21 +143,17 @@ def apart(places: Sequence[float], distance: float) -> list[float]:
     """Return places moved up so that each is so far from the next, in the order in which they were given."""
     order = sorted(range(len(places)), key=places.__getitem__)
     moved = list(places)
-    for lower, upper in zip(order, order[1:], strict=False):
+    for lower, upper in pairwise(order):
         moved[upper] = max(moved[upper], moved[lower] + distance)
     return moved
 
 
 def mixed(colour: str, other: str, share: float) -> tuple[float, ...]:
     """Return a colour with so much of another in it."""
-    from matplotlib.colors import to_rgb
-
     return tuple(one * (1 - share) + two * share for one, two in zip(to_rgb(colour), to_rgb(other), strict=True))
 
 
 def readable_on(colour: Any, theme: Theme) -> str:
     """Return the colour of text on a background."""
-    from matplotlib.colors import to_rgb
-
     red, green, blue = to_rgb(colour)
     return "#12151c" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "#f4f5f8"

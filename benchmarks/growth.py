@@ -226,9 +226,9 @@ async def run_size(engine: AsyncEngine, pool: Any, roots: int, rounds: int, call
     return found
 
 
-async def measure(engine: AsyncEngine, roots: Sequence[int], rounds: int, calls: int) -> list[Result]:
+async def measure(engine: AsyncEngine, roots: Sequence[int], orders: int, rounds: int, calls: int) -> list[Result]:
     """Return the results of all numbers of roots, and print a line for each as it comes."""
-    await fill(engine, max(*roots, ORDERS))
+    await fill(engine, max(*roots, orders))
     pool = await make_pool(engine)
     results: list[Result] = []
     for number in roots:
@@ -245,13 +245,13 @@ def line(results: Sequence[Result]) -> str:
     return f"{results[0].size:>7,} roots: " + "; ".join(cells)
 
 
-async def main(roots: Sequence[int], rounds: int, calls: int, path: Path) -> None:
+async def main(roots: Sequence[int], orders: int, rounds: int, calls: int, path: Path) -> None:
     """Measure, print and write down."""
-    async with database("bench2") as engine:
+    async with database("benchmarks") as engine:
         described = await environment(engine)
         print(described)
         print(f"{rounds} rounds of up to {calls} calls a way, in turn\n")
-        write_json(Run({"measured on": described}, await measure(engine, roots, rounds, calls)), path)
+        write_json(Run({"measured on": described}, await measure(engine, roots, orders, rounds, calls)), path)
         print(f"\n{path}")
 
 
@@ -268,6 +268,6 @@ if __name__ == "__main__":
     if options.memory:
         asyncio.run(measure_memory(options.url, options.memory, options.roots[0]))
     elif options.smoke:
-        asyncio.run(main((1, 100), 1, 2, options.to))
+        asyncio.run(main((1, 100), 100, 1, 2, options.to))
     else:
-        asyncio.run(main(options.roots, options.rounds, options.calls, options.to))
+        asyncio.run(main(options.roots, ORDERS, options.rounds, options.calls, options.to))

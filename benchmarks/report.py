@@ -11,9 +11,8 @@ HERE = Path(__file__).resolve().parent / "results"
 """Where a run leaves its files, unless it is told otherwise."""
 
 
-def _in_a_row(seconds: Iterable[float]) -> tuple[float, ...]:
-    """Return what JSON has made a list of."""
-    return tuple(seconds)
+def _floats(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(values)
 
 
 @attrs.frozen
@@ -38,7 +37,7 @@ class Result:
     case: str
     rival: str
     size: int
-    seconds: tuple[float, ...] = attrs.field(default=(), converter=_in_a_row)
+    seconds: tuple[float, ...] = attrs.field(default=(), converter=_floats)
     statements: int | None = None
     trips: int | None = None
     rows: int | None = None

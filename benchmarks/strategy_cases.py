@@ -8,13 +8,17 @@ import attrs
 from shop import Review
 from sqlalchemy import Index, Table
 from strategy_plans import (
+    CityOfRegion,
     LineView,
+    OrderOf,
     carriers,
     chain,
+    customers,
     deep,
     deep_views,
     first,
     first_views,
+    regions,
     sibling_views,
     siblings,
     tree,
@@ -136,6 +140,30 @@ CASES = (
         sizes=(ONE, FEW, MANY, 10_000),
     ),
     StrategyCase(
+        "a to-one, each with a target of its own",
+        ENTITIES,
+        customers(None),
+        {
+            LEFT: Choice(customers("joined")),
+            INNER: Choice(customers("inner")),
+            KEYS: Choice(customers("selectin")),
+            SUBQUERY: Choice(customers("subquery")),
+            OTHER: NO_OTHER,
+        },
+    ),
+    StrategyCase(
+        "a to-one, five for each target",
+        ENTITIES,
+        regions(None),
+        {
+            LEFT: Choice(regions("joined")),
+            INNER: Choice(regions("inner")),
+            KEYS: Choice(regions("selectin")),
+            SUBQUERY: Choice(regions("subquery")),
+            OTHER: NO_OTHER,
+        },
+    ),
+    StrategyCase(
         "three collections side by side",
         ENTITIES,
         siblings(None),
@@ -217,6 +245,26 @@ CASES = (
             OTHER: Choice(wide_views("inner"), note="inner join"),
         },
         sizes=(ONE, FEW, MANY, 10_000),
+    ),
+    StrategyCase(
+        "a to-one, each with a target of its own",
+        VIEWS,
+        customers(None, OrderOf),
+        {
+            NESTED: Choice(customers("joined", OrderOf)),
+            LEVEL: Choice(customers("selectin", OrderOf)),
+            OTHER: Choice(customers("inner", OrderOf), note="inner join"),
+        },
+    ),
+    StrategyCase(
+        "a to-one, five for each target",
+        VIEWS,
+        regions(None, CityOfRegion),
+        {
+            NESTED: Choice(regions("joined", CityOfRegion)),
+            LEVEL: Choice(regions("selectin", CityOfRegion)),
+            OTHER: Choice(regions("inner", CityOfRegion), note="inner join"),
+        },
     ),
     StrategyCase(
         "three collections side by side",

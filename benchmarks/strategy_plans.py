@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 import attrs
-from shop import Carrier, Category, Customer, Line, Order, Product
+from shop import Carrier, Category, City, Customer, Line, Order, Product
 
 from loadplan import LoadPlan, load
 
@@ -84,7 +84,7 @@ def chain(strategy: Forced | None, into: type | None = None) -> LoadPlan[Any]:
     below: tuple[Any, ...] = ()
     for attribute in reversed(attributes):
         below = (load(attribute, *below, strategy=strategy),)
-    return LoadPlan(Line, *below, into=into, name="chain") if into else LoadPlan(Line, *below, name="chain")
+    return _plan(Line, below[0], into)
 
 
 # --- a few wide parents ---------------------------------------------------------------------------------------------
@@ -93,6 +93,39 @@ def chain(strategy: Forced | None, into: type | None = None) -> LoadPlan[Any]:
 def carriers(strategy: Forced | None) -> LoadPlan[Any]:
     """Return the plan of orders with one of five wide carriers."""
     return LoadPlan(Order, load(Order.carrier, strategy=strategy), name="carriers")
+
+
+@attrs.frozen
+class CityOfRegion:
+    """A city with its region."""
+
+    id: int
+    name: str
+    region: Named
+
+
+def regions(strategy: Forced | None, into: type | None = None) -> LoadPlan[Any]:
+    """Return the plan of cities with one of 200 narrow regions."""
+    return _plan(City, load(City.region, strategy=strategy), into)
+
+
+@attrs.frozen
+class OrderOf:
+    """An order with its customer."""
+
+    id: int
+    number: str
+    customer: Named
+
+
+def customers(strategy: Forced | None, into: type | None = None) -> LoadPlan[Any]:
+    """Return the plan of orders, each of another customer."""
+    return _plan(Order, load(Order.customer, strategy=strategy), into)
+
+
+def _plan(entity: type, edge: Any, into: type | None) -> LoadPlan[Any]:
+    name = entity.__name__.lower()
+    return LoadPlan(entity, edge, into=into, name=name) if into else LoadPlan(entity, edge, name=name)
 
 
 def _wide_views() -> type:
