@@ -1,6 +1,8 @@
 """The command line of the benchmarks."""
 
 import asyncio
+import importlib.util
+import platform
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -25,10 +27,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tables import Table, case_table, losses, overview, page
 
+from loadplan import __version__
+
 DOCS = HERE.parents[1] / "docs" / "benchmarks"
 OVERVIEW = ("options in the call", "options prebuilt", "lazy loading", "sqla-autoloads", "advanced-alchemy")
 OTHER_ORMS = ("Tortoise ORM", "Piccolo", "Django")
-PACKAGES = ("attrs", "asyncpg", "greenlet", "sqlalchemy")
+GROUP = "`uv run --group benchmarks`"
+PACKAGES = ("loadplan", "attrs", "asyncpg", "greenlet", "sqlalchemy")
 
 app = typer.Typer(
     help="loadplan beside its rivals: the same jobs on the same data, equal results, timed in turn.",
@@ -54,17 +59,19 @@ class Settings:
         orders: of the shop.
         reviews: of the shop that has many.
         effort: of measuring.
+        prefix: of the databases' names: what is tiny does not drive out what took long to fill.
     """
 
     orders: int
     reviews: int
     effort: Effort
+    prefix: str = ""
 
     @classmethod
     def of(cls, size: int, rounds: int, calls: int, smoke: bool) -> "Settings":
         """Return what the options mean."""
         if smoke:
-            return cls(SMALL, FEW_REVIEWS, SMOKE)
+            return cls(SMALL, FEW_REVIEWS, SMOKE, "smoke_")
         return cls(size, REVIEWS, Effort(rounds, calls, roots=size))
 
 
@@ -89,11 +96,19 @@ def everything(
             console.rule(f"{part}: {PARTS[part][1]}", style="dim")
             target = results / Path(PARTS[part][0]).with_suffix(".json").name
             run_part(part, ["--to", str(target), *(["--smoke"] if smoke else [])])
-    run_part("charts", ["--results", str(results), "--to", str(results)])
+    draw(results, results)
     if docs:
         DOCS.mkdir(parents=True, exist_ok=True)
         (DOCS / "results.md").write_text(as_page(run), encoding="utf-8")
-        run_part("charts", ["--results", str(results), "--to", str(DOCS)])
+        draw(results, DOCS)
+
+
+def draw(results: Path, to: Path) -> None:
+    """Draw charts of the results in a folder, if what draws them is installed."""
+    if importlib.util.find_spec("matplotlib"):
+        run_part("charts", ["--results", str(results), "--to", str(to)])
+    else:
+        console.print(f"no charts: matplotlib is not installed; {GROUP} has it", style="red")
 
 
 @app.command("run")
@@ -119,7 +134,7 @@ def list_all() -> None:
     everyone = load_rivals()
     show(Table("Cases: run NAME", ("name", "data", "asks"), [(each.name, each.data, each.title) for each in CASES]))
     rows = [
-        (each.name, ", ".join(f"{name} {version(name)}" for name in each.packages), cannot(each))
+        (each.name, ", ".join(f"{name} {version_of(name)}" for name in each.packages), cannot(each))
         for each in everyone.rivals
     ]
     show(Table("Rivals", ("name", "package", "cannot"), rows))
@@ -156,7 +171,7 @@ def measure(cases: Sequence[Case], settings: Settings) -> Run:
         console.print(f"{time.perf_counter() - started:6.1f} s  {what}", style="dim")
 
     async def run() -> Run:
-        async with databases(settings.orders, settings.reviews) as data:
+        async with databases(settings.orders, settings.reviews, settings.prefix) as data:
             about = await environment(data.server, everyone, settings)
             return Run(about, await run_cases(cases, everyone.rivals, data, settings.effort, tell))
 
@@ -174,28 +189,29 @@ def measure(cases: Sequence[Case], settings: Settings) -> Run:
 
 async def environment(server: AsyncEngine, everyone: Everyone, settings: Settings) -> dict[str, str]:
     """Return versions, machine and settings."""
-    import platform
-
-    from loadplan import __version__
-
     async with server.connect() as connection:
         database = await connection.scalar(text("SHOW server_version"))
     names = dict.fromkeys((*PACKAGES, *(name for each in everyone.rivals for name in each.packages)))
-    packages = ", ".join(f"{name} {version(name)}" for name in names if name != "loadplan")
+    packages = ", ".join(f"{name} {version_of(name)}" for name in names)
     effort = settings.effort
     return {
-        "versions": f"loadplan {__version__}, Python {platform.python_version()}, PostgreSQL {database}, {packages}",
+        "versions": f"Python {platform.python_version()}, PostgreSQL {database}, {packages}",
         "machine": f"{processor()}, {platform.system()} {platform.machine()}; client and server share it",
         "connection": "Unix socket; through a relay on localhost where a case has a delay",
-        "data": f"{settings.orders:,} orders, {settings.reviews:,} reviews for the first rows of each parent; the atlas",
+        "data": f"{settings.orders:,} orders, {settings.reviews:,} reviews where first rows are asked for; the atlas",
         "measured": f"{effort.rounds} rounds of up to {effort.calls} calls, fewer where a call is slow",
     }
+
+
+def version_of(package: str) -> str:
+    """Return the version of a package; loadplan need not be installed, for it is here."""
+    return __version__ if package == "loadplan" else version(package)
 
 
 def say_who_is_absent(everyone: Everyone) -> None:
     """Name rivals that are not installed."""
     if everyone.absent:
-        console.print(f"not installed: {', '.join(everyone.absent)}; `uv run --group benchmarks` has them", style="red")
+        console.print(f"not installed: {', '.join(everyone.absent)}; {GROUP} has them", style="red")
 
 
 def columns(run: Run) -> list[str]:

@@ -24,20 +24,24 @@ class Databases:
         server: an engine on the server.
         orders: of the shop.
         reviews: of the shop with many of them.
+        prefix: of the databases' names.
     """
 
     server: AsyncEngine
     orders: int
     reviews: int
+    prefix: str = ""
     _filled: set[str] = attrs.field(factory=set)
 
     async def url(self, name: str) -> URL:
         """Return where "atlas", "shop" or "reviews" is, with its rows in it."""
+        database_name = self.prefix + name
+        exists = text("SELECT EXISTS (SELECT FROM pg_database WHERE datname = :name)")
         async with self.server.connect() as connection:
-            found = await connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name})
+            found = await connection.scalar(exists, {"name": database_name})
         if not found:
-            await run_alone(self.server, f'CREATE DATABASE "{name}"')
-        url = self.server.url.set(database=name)
+            await run_alone(self.server, f'CREATE DATABASE "{database_name}"')
+        url = self.server.url.set(database=database_name)
         if name not in self._filled:
             engine = create_async_engine(url)
             try:
@@ -57,7 +61,7 @@ class Databases:
 
 
 @contextlib.asynccontextmanager
-async def databases(orders: int, reviews: int) -> AsyncIterator[Databases]:
+async def databases(orders: int, reviews: int, prefix: str = "") -> AsyncIterator[Databases]:
     """Start the server of the benchmarks."""
     async with database("benchmarks") as server:
-        yield Databases(server, orders, reviews)
+        yield Databases(server, orders, reviews, prefix)

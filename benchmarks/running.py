@@ -10,6 +10,7 @@ A call begins with a pool that has connections, and ends with the connection bac
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
@@ -47,6 +48,7 @@ class Effort:
 
 
 SMOKE = Effort(rounds=1, calls=1, roots=3, tasks=4)
+SLOW = 1.0  # seconds of a call that one warming up must do for
 FEWEST = 3
 """Rounds of cases in which one call of each rival takes longer than a round should."""
 
@@ -97,7 +99,7 @@ async def run_cases(
                 found[case.name] = [
                     result_of(case, rival, seconds.get(rival.name, ()), counts.get((case.name, rival.name)))
                     for rival in rivals
-                    if takes(rival, case)
+                    if rival.way_to(case.graph.name, case.size) or rival.why_not(case.graph.name)
                 ]
     return [result for case in cases for result in found[case.name]]
 
@@ -110,17 +112,12 @@ def grouped(cases: Sequence[Case]) -> dict[tuple[str, float | None], list[Case]]
     return found
 
 
-def takes(rival: Rival, case: Case) -> bool:
-    """Whether a case is any business of a rival."""
-    return case.graph.name in rival.ways or case.graph.name in rival.cannot
-
-
-def result_of(case: Case, rival: Rival, seconds: Sequence[float], count: Count | None) -> Result:
+def result_of(case: Case, rival: Rival, seconds: tuple[float, ...], count: Count | None) -> Result:
     """Return the record of a rival."""
     name = case.graph.name
-    result = Result(case.name, rival.name, case.size, tuple(seconds), unit=case.unit)
+    result = Result(case.name, rival.name, case.size, seconds, unit=case.unit)
     if count is None:
-        return attrs.evolve(result, note=f"cannot: {rival.cannot[name]}")
+        return attrs.evolve(result, note=rival.why_not(name) or "")
     return attrs.evolve(
         result,
         statements=count.statements,
@@ -137,23 +134,22 @@ async def time_case(
     """Compare what all bring, then time them in turn; return the median seconds of each round by the rival's name."""
     tell(f"{case.name}: comparing")
     able = {
-        rival.name: way_of(case, rival.ways[case.graph.name], connection)
+        rival.name: way_of(case, fetch, connection)
         for rival, connection in zip(rivals, connections, strict=True)
-        if case.graph.name in rival.ways
+        if (fetch := rival.way_to(case.graph.name, case.size)) is not None
     }
     await compare(case, able)
     ways = list(able.values())
     tell(f"{case.name}: timing")
-    rounds, calls = effort.rounds, 1
-    if effort.calls > 1:
-        once = sum((await time_rounds(ways, 1, 1))[0])
+    medians = list(await time_rounds(ways, 1, 1))
+    once = sum(medians[0])
+    if once > effort.seconds:
+        medians += await time_rounds(ways, min(effort.rounds, FEWEST) - 1, 1)
+    elif effort.calls > 1:
         calls = max(1, min(effort.calls, int(effort.seconds / once)))
-        if once > effort.seconds:
-            rounds = min(rounds, FEWEST)
-        else:
-            await time_rounds(ways, 1, min(calls, 6))  # PostgreSQL plans a prepared statement anew five times
-    medians = await time_rounds(ways, rounds, calls)
-    return dict(zip(able, zip(*medians, strict=True), strict=True))
+        await time_rounds(ways, 1, min(calls, 6))  # PostgreSQL plans a prepared statement anew five times
+        medians = list(await time_rounds(ways, effort.rounds, calls))
+    return {name: tuple(seconds) for name, seconds in zip(able, zip(*medians, strict=True), strict=True)}
 
 
 async def compare(case: Case, ways: Mapping[str, Way]) -> None:
@@ -172,18 +168,21 @@ async def count_all(
 ) -> dict[tuple[str, str], Count]:
     """Count on the wire what a call of each rival sends and receives, once its caches are warm.
 
-    It is the third call that is counted: the first two ask for types and prepare statements.
+    The calls before it ask for types and prepare statements: two, or one where that is slow.
     """
     found = {}
     for rival in rivals:
         tell(f"counting: {rival.name}")
         async with rival.connect(between.url) as connection:
             for case in cases:
-                if case.graph.name not in rival.ways:
+                fetch = rival.way_to(case.graph.name, case.size)
+                if fetch is None:
                     continue
-                way = way_of(case, rival.ways[case.graph.name], connection)
+                way = way_of(case, fetch, connection)
+                started = time.perf_counter()
                 await way()
-                await way()
+                if time.perf_counter() - started < SLOW:
+                    await way()
                 before = await between.seen()
                 await way()
                 found[case.name, rival.name] = (await between.seen()).less(before)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+from shop import Order
 from sqlalchemy.orm import joinedload
 from sqlalchemy.sql.base import ExecutableOption
 from view_cases.case import Level, Rows
 
 from cases.case import Case, Graph, Many, levelled, nested
 from loadplan import LoadPlan, load
-from shop import Order
 
 
 @attrs.frozen

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+from shop import Address, City, Customer, Line, Order, Region
 from sqlalchemy.orm import joinedload
 from sqlalchemy.sql.base import ExecutableOption
 from view_cases.case import Rows
 
 from cases.case import Case, Graph, Many, nested
 from loadplan import LoadPlan, load
-from shop import Address, City, Customer, Line, Order, Region
 
 
 @attrs.frozen

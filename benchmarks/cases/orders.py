@@ -9,13 +9,13 @@ from decimal import Decimal
 from typing import Any
 
 import attrs
+from shop import Line, Order
 from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 from view_cases.case import Level, Rows
 
 from cases.case import Case, Graph, Many, first_column, levelled, nested
 from loadplan import LoadPlan, load
-from shop import Line, Order
 
 
 @attrs.frozen

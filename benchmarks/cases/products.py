@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+from shop import Product
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.base import ExecutableOption
 from view_cases.case import Level, Rows
 
 from cases.case import Case, Graph, Many, first_column, levelled, nested
 from loadplan import LoadPlan, load
-from shop import Product
 
 
 @attrs.frozen
@@ -79,7 +79,9 @@ LEVELS = (
         "SELECT r.product_id, r.id, r.title, r.score FROM shop_review r WHERE r.product_id = ANY($1) ORDER BY r.id",
         first_column,
     ),
-    Level("SELECT i.product_id, i.id, i.url FROM shop_image i WHERE i.product_id = ANY($1) ORDER BY i.id", first_column),
+    Level(
+        "SELECT i.product_id, i.id, i.url FROM shop_image i WHERE i.product_id = ANY($1) ORDER BY i.id", first_column
+    ),
     Level(
         "SELECT pt.product_id, t.id, t.name FROM shop_product_tag pt JOIN shop_tag t ON t.id = pt.tag_id"
         " WHERE pt.product_id = ANY($1) ORDER BY t.id",

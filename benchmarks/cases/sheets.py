@@ -6,12 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 import attrs
+from shop import Sheet
 from sqlalchemy.orm import load_only
 from sqlalchemy.sql.base import ExecutableOption
 
 from cases.case import Case, Graph, Many, nested
 from loadplan import LoadPlan
-from shop import Sheet
 
 COLUMNS = ("id", "text_01", "count_02", "amount_03", "day_05")
 

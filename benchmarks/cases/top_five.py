@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+from shop import Product, Review
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import aliased, relationship, selectinload
 from sqlalchemy.sql.base import ExecutableOption
@@ -12,7 +13,6 @@ from view_cases.case import Level, Rows
 
 from cases.case import Case, Graph, Many, first_column, levelled, nested
 from loadplan import LoadPlan, load
-from shop import Product, Review
 
 BEST = 5
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+from shop import Category
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
 from cases.case import Ask, Case, Graph, Many
 from loadplan import LoadPlan, load
-from shop import Category
 
 BELOW = 7
 """Levels below the root."""

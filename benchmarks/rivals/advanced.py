@@ -1,8 +1,10 @@
 """advanced-alchemy: a repository an entity, with ``load=`` in the call as its documentation shows it.
 
-``load=`` takes relationships, and makes of them ``selectinload`` for a collection and ``joinedload`` for a to-one; a list
-within is a chain. It takes options of SQLAlchemy too, which is how columns and trees are asked for.
+``load=`` takes relationships, and makes of them ``selectinload`` for a collection and ``joinedload`` for a to-one; a
+list within is a chain. It takes options of SQLAlchemy too, which is how columns and trees are asked for.
 """
+
+# pyright: reportMissingImports=false
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,11 +13,11 @@ from advanced_alchemy.filters import LimitOffset
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from cases import carriers, chain, country, orders, products, sheets, top_five, tree
 from cases.case import Ask, Graph, Values
+from shop import Address, Category, City, Customer, Line, Order, Product, Region, Sheet
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from atlas.models import Country
 from rivals.rival import Fetch, Rival, sqlalchemy_engine
-from shop import Address, Category, City, Customer, Line, Order, Product, Region, Sheet
 
 
 class OrderRepository(SQLAlchemyAsyncRepository[Any]):

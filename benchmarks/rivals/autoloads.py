@@ -1,11 +1,15 @@
 """sqla-autoloads: ``sqla_select`` with paths as strings; its statements are cached by it.
 
-Collections are asked for whole (``limit=None``) and with ``many_load="selectinload"``: its default is the first 50 rows of
-each parent, without a word about the rest. With these settings a page of roots is a plain ``limit()``: nothing that is joined multiplies them.
+Collections are asked for whole (``limit=None``) and with ``many_load="selectinload"``: its default is the first 50 rows
+of each parent, without a word about the rest. With these settings a page of roots is a plain ``limit()``, for nothing
+that is joined multiplies them.
 """
+
+# pyright: reportMissingImports=false
 
 from cases import carriers, chain, country, orders, products, sheets, top_five, tree
 from cases.case import Ask, Graph, Values
+from shop import Base as ShopBase
 from sqla_autoloads import get_node, init_node, sqla_select, unique_scalars
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -13,9 +17,9 @@ from sqlalchemy.orm import load_only
 
 from atlas.models import Base as AtlasBase
 from rivals.rival import Fetch, Rival, sqlalchemy_engine
-from shop import Base as ShopBase
 
 init_node({**get_node(ShopBase), **get_node(AtlasBase)})  # once for all: it is a singleton
+
 
 def way(graph: Graph, *loads: str) -> Fetch:
     """Return the way of some paths of relationships."""
@@ -35,8 +39,8 @@ def way(graph: Graph, *loads: str) -> Fetch:
 async def best(engine: AsyncEngine, ask: Ask) -> Values:
     """Fetch the first rows of each parent: LATERAL, as it is meant.
 
-    A page of parents is a condition: the function that it has for pages takes ``limit`` for the page, and cannot say that of
-    each parent.
+    A page of parents is a condition: the function that it has for pages takes ``limit`` for the page, and cannot say
+    that of each parent.
     """
     graph = top_five.GRAPH
     statement = sqla_select(

@@ -13,9 +13,9 @@ MODULES: Mapping[str, str] = {
     "rivals.options": "sqlalchemy",
     "rivals.autoloads": "sqla_autoloads",
     "rivals.advanced": "advanced_alchemy",
-    "rivals.tortoise": "tortoise",
-    "rivals.piccolo": "piccolo",
-    "rivals.django": "django",
+    "rivals.tortoise_orm": "tortoise",
+    "rivals.piccolo_orm": "piccolo",
+    "rivals.django_orm": "django",
 }
 """Where they are, and the module that each stands or falls with."""
 

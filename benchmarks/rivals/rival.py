@@ -28,6 +28,7 @@ class Rival:
         cannot: the reasons why it cannot bring others, by name. A graph that is in neither is no business of it: the
             rival is a variant of another one, for some graphs alone.
         notes: what is to be known of its figures, by the graph's name.
+        most: roots beyond which it is left out, by the graph's name: a call would take as long as the rest of a run.
     """
 
     name: str
@@ -36,6 +37,17 @@ class Rival:
     ways: Mapping[str, Fetch]
     cannot: Mapping[str, str] = attrs.field(factory=dict)
     notes: Mapping[str, str] = attrs.field(factory=dict)
+    most: Mapping[str, int] = attrs.field(factory=dict)
+
+    def way_to(self, graph: str, size: int) -> Fetch | None:
+        """Return the way to so many roots of a graph, if it has one."""
+        return self.ways.get(graph) if size <= self.most.get(graph, size) else None
+
+    def why_not(self, graph: str) -> str | None:
+        """Return why it has no way to a graph, or not to as many roots as are asked for; None if that is its nature."""
+        if graph in self.most:
+            return f"left out above {self.most[graph]:,} roots"
+        return f"cannot: {self.cannot[graph]}" if graph in self.cannot else None
 
 
 @contextlib.asynccontextmanager

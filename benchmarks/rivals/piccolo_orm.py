@@ -1,8 +1,10 @@
 """Piccolo: ``select`` with columns through foreign keys, as dictionaries, which is its fastest.
 
-It joins to-ones of any depth, and a many-to-many as JSON without an order. It has nothing for the many side of a foreign
-key: where a graph has that, there is one query for each collection, grouped here by hand.
+It joins to-ones, and a many-to-many as JSON without an order. It has nothing for the many side of a foreign key: where
+a graph has that, there is one query for each collection, grouped here by hand.
 """
+
+# pyright: reportMissingImports=false, reportCallIssue=false, reportGeneralTypeIssues=false
 
 import asyncio
 import contextlib
@@ -160,7 +162,9 @@ class CountryNeighbour(Table, tablename="country_neighbour", schema="atlas"):
     neighbour_iso = ForeignKey(AtlasCountry)
 
 
-TABLES = [each for each in vars().values() if isinstance(each, type) and issubclass(each, Table) and each is not Table]
+TABLES: list[Any] = [
+    each for each in vars().values() if isinstance(each, type) and issubclass(each, Table) and each is not Table
+]
 
 
 @contextlib.asynccontextmanager
@@ -269,7 +273,9 @@ async def product_page(_: None, ask: Ask) -> Values:
         .where(Review.product_id.is_in(ids))
         .order_by(Review.id),
         Image.select(Image.product_id, Image.id, Image.url).where(Image.product_id.is_in(ids)).order_by(Image.id),
-        ProductTag.select(ProductTag.product_id, ProductTag.tag_id.id.as_alias("id"), ProductTag.tag_id.name.as_alias("name"))
+        ProductTag.select(
+            ProductTag.product_id, ProductTag.tag_id.id.as_alias("id"), ProductTag.tag_id.name.as_alias("name")
+        )
         .where(ProductTag.product_id.is_in(ids))
         .order_by(ProductTag.tag_id.id),
     )
@@ -345,7 +351,7 @@ RIVALS = (
             carriers.GRAPH.name: with_carriers,
         },
         cannot={
-            chain.GRAPH.name: "names each join by its whole path: PostgreSQL cuts that at 63 bytes, and two are the same",
+            chain.GRAPH.name: "names joins by their whole path: PostgreSQL cuts that at 63 bytes, and two are the same",
         },
         notes={
             orders.GRAPH.name: BY_HAND,

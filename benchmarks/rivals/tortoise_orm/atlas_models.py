@@ -1,5 +1,7 @@
 """The atlas as models of Tortoise ORM: the same tables, every column."""
 
+# pyright: reportMissingImports=false
+
 from typing import Any
 
 from tortoise import fields

@@ -1,10 +1,12 @@
 """Django's ORM, its asynchronous interface, on psycopg with its pool.
 
-``select_related`` for to-ones, ``prefetch_related`` for collections. Its documentation says how the interface works: the
-query itself runs in a thread, one at a time for all tasks of an event loop.
+``select_related`` for to-ones, ``prefetch_related`` for collections. Its documentation says how the interface works:
+the query itself runs in a thread, one at a time for all tasks of an event loop.
 
 Source: docs.djangoproject.com/en/5.2/topics/async/
 """
+
+# pyright: reportMissingImports=false
 
 import contextlib
 import itertools
@@ -24,12 +26,12 @@ from rivals.rival import POOL, Fetch, Rival
 
 settings.configure(
     DATABASES={"default": {"ENGINE": "django.db.backends.postgresql"}},
-    INSTALLED_APPS=["rivals.django.apps.ShopConfig"],
+    INSTALLED_APPS=["rivals.django_orm.apps.ShopConfig"],
     USE_TZ=True,
 )
 django.setup()
 
-from rivals.django.models import (  # noqa: E402 - models can be made after setup() alone
+from rivals.django_orm.models import (  # noqa: E402 - models can be made after setup() alone
     AtlasCity,
     AtlasCountry,
     Category,

@@ -1,13 +1,14 @@
 """The shop and the atlas as models of Django: the same tables, every column; none of them managed."""
 
+# pyright: reportMissingImports=false
+
 from typing import Any
 
+import shop
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Date, DateTime, Double, Integer, Numeric, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
-
-import shop
 
 
 def money(**more: Any) -> Any:

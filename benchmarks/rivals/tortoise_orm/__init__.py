@@ -1,5 +1,7 @@
 """Tortoise ORM: ``select_related`` for to-ones, ``prefetch_related`` for collections, on asyncpg."""
 
+# pyright: reportMissingImports=false
+
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
@@ -12,8 +14,8 @@ from tortoise import Tortoise
 from tortoise.query_utils import Prefetch
 
 from rivals.rival import POOL, Fetch, Rival
-from rivals.tortoise.atlas_models import City, Country
-from rivals.tortoise.shop_models import Category, Line, Order, Product, Sheet
+from rivals.tortoise_orm.atlas_models import City, Country
+from rivals.tortoise_orm.shop_models import Category, Line, Order, Product, Sheet
 
 
 @contextlib.asynccontextmanager
@@ -32,8 +34,8 @@ async def connect(url: URL) -> AsyncIterator[None]:
         config={
             "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": credentials}},
             "apps": {
-                "shop": {"models": ["rivals.tortoise.shop_models"], "default_connection": "default"},
-                "atlas": {"models": ["rivals.tortoise.atlas_models"], "default_connection": "default"},
+                "shop": {"models": ["rivals.tortoise_orm.shop_models"], "default_connection": "default"},
+                "atlas": {"models": ["rivals.tortoise_orm.atlas_models"], "default_connection": "default"},
             },
             "use_tz": True,
         },
@@ -63,10 +65,8 @@ def way(graph: Graph, query: Any) -> Fetch:
 
 async def best(_: None, ask: Ask) -> Values:
     """Fetch the first rows of each parent: one query a parent, all under way at once."""
-    found = await Product.all().order_by("id").limit(ask.first)
-    reviews = await asyncio.gather(
-        *(each.reviews.order_by("-score", "-id").limit(top_five.BEST) for each in found)  # type: ignore[attr-defined]
-    )
+    found: Any = await Product.all().order_by("id").limit(ask.first)
+    reviews = await asyncio.gather(*(each.reviews.order_by("-score", "-id").limit(top_five.BEST) for each in found))
     return [top_five.read_best(*each) for each in zip(found, reviews, strict=True)]
 
 
