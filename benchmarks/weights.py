@@ -115,10 +115,11 @@ async def read(connection: AsyncConnection, statement: Select[Any]) -> list[tupl
 async def weigh(url: str, kind: str, holder: str, number: int) -> None:
     """Hold so many objects, in the process that this function is alone in, and print what they take."""
     engine = create_async_engine(url)
-    await hold(engine, kind, holder, 10)  # every import and cache
+    await hold(engine, kind, holder, number)  # every import and cache, such as what the driver keeps of freed records
     gc.collect()
     tracemalloc.start()
     held = await hold(engine, kind, holder, number)
+    await asyncio.sleep(0)  # the event loop lets go of the driver's last answer with its next turn alone
     gc.collect()
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
