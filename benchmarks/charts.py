@@ -5,6 +5,8 @@ Charts are for pages in light and in dark, as SVG and PNG; tables are Markdown.
 The same files come of the same results, byte by byte, with one version of matplotlib.
 """
 
+# pyright: reportMissingImports=false
+
 import argparse
 import math
 from collections.abc import Callable, Sequence

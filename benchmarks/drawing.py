@@ -1,5 +1,7 @@
 """How the charts look: colours for light and dark pages, and files that are the same for the same figures."""
 
+# pyright: reportMissingImports=false
+
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Charts of the cases: each rival's time in units of SQL by hand, a bar each."""
 
+# pyright: reportMissingImports=false
+
 import statistics
 from collections.abc import Sequence
 from typing import TypeAlias

@@ -22,6 +22,7 @@ from measure import Way, time_rounds
 from relay import Relay, relay
 from report import Result
 from rivals.rival import Fetch, Rival
+from sqlalchemy import URL
 from wire import Count
 
 Tell: TypeAlias = Callable[[str], None]
@@ -93,7 +94,7 @@ async def run_cases(
         async with contextlib.AsyncExitStack() as stack:
             if delay is not None:
                 url = (await stack.enter_async_context(relay(url, delay))).url
-            connections = [await stack.enter_async_context(each.connect(url)) for each in rivals]
+            connections = await connect_all(rivals, url, stack)
             for case in together:
                 seconds = await time_case(case, rivals, connections, effort, tell)
                 found[case.name] = [
@@ -126,6 +127,16 @@ def result_of(case: Case, rival: Rival, seconds: tuple[float, ...], count: Count
         sent=count.sent,
         note=rival.notes.get(name, ""),
     )
+
+
+async def connect_all(rivals: Sequence[Rival], url: URL, stack: contextlib.AsyncExitStack) -> list[Any]:
+    """Connect rivals, those of one package together: a pool for each of them would be more than the server takes."""
+    opened: dict[str, Any] = {}
+    for rival in rivals:
+        package = rival.packages[0]
+        if package not in opened:
+            opened[package] = await stack.enter_async_context(rival.connect(url))
+    return [opened[each.packages[0]] for each in rivals]
 
 
 async def time_case(

@@ -6,7 +6,7 @@ the query itself runs in a thread, one at a time for all tasks of an event loop.
 Source: docs.djangoproject.com/en/5.2/topics/async/
 """
 
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 
 import contextlib
 import itertools

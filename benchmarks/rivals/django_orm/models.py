@@ -1,6 +1,6 @@
 """The shop and the atlas as models of Django: the same tables, every column; none of them managed."""
 
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportIncompatibleVariableOverride=false
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """The atlas as models of Tortoise ORM: the same tables, every column."""
 
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportIncompatibleVariableOverride=false
 
 from typing import Any
 
