@@ -38,20 +38,8 @@ def growth_chart(results: Sequence[Result], theme: Theme) -> Figure:
     below = "by hand: the faster of one statement and one a level. Memory: the whole process"
     figure, (time, memory) = figure_of(7.6, (1.2, 1), "Time and memory by the number of orders fetched", below)
     points = {name: _growth_of(results, name) for name in GROWING}
-    _lines(
-        time,
-        "Time of a fetch",
-        {name: [each.milliseconds for each in found] for name, found in points.items()},
-        points,
-        theme,
-    )
-    _lines(
-        memory,
-        "Peak of the process's memory",
-        {name: [each.megabytes or 0 for each in found] for name, found in points.items()},
-        points,
-        theme,
-    )
+    _lines(time, "Time of a fetch, and its SQL statements", points, lambda each: each.milliseconds, theme, counted=True)
+    _lines(memory, "Peak of the process's memory", points, lambda each: each.megabytes or 0, theme, counted=False)
     time.set_yticks(*_ticks(((1, "1 ms"), (10, "10 ms"), (100, "100 ms"), (1_000, "1 s"), (10_000, "10 s")), time))
     memory.set_yticks(
         *_ticks(
@@ -86,13 +74,20 @@ def _ticks(wanted: Sequence[tuple[float, str]], axes: Axes) -> tuple[list[float]
 
 
 def _lines(
-    axes: Axes, title: str, lines: dict[str, list[float]], points: dict[str, list[Result]], theme: Theme
+    axes: Axes,
+    title: str,
+    points: dict[str, list[Result]],
+    read: Callable[[Result], float],
+    theme: Theme,
+    *,
+    counted: bool,
 ) -> None:
     axes.set_title(title, loc="left", fontsize=9, weight="bold")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.minorticks_off()
     sizes = [each.size for each in points[GROWING[0]]]
+    lines = {name: [read(each) for each in found] for name, found in points.items()}
     for name, values in lines.items():
         axes.plot(sizes, values, "o-", color=colour_of(name, theme), markersize=3.5, linewidth=1.8)
     low, high = min(map(min, lines.values())), max(map(max, lines.values()))
@@ -101,14 +96,14 @@ def _lines(
     ends = apart([math.log10(values[-1]) for values in lines.values()], step)
     for name, end in zip(lines, ends, strict=True):
         axes.annotate(
-            name,
+            f"{name}{_statements(points[name])}" if counted else name,
             (sizes[-1] * 1.35, 10**end),
             color=colour_of(name, theme),
             va="center",
-            fontsize=8,
+            fontsize=7.5,
             annotation_clip=False,
         )
-    axes.set_xlim(sizes[0] / 1.3, sizes[-1] * 10 ** (0.42 * math.log10(sizes[-1] / sizes[0])))
+    axes.set_xlim(sizes[0] / 1.3, sizes[-1] * 10 ** (0.55 * math.log10(sizes[-1] / sizes[0])))
     axes.set_xticks(sizes, [f"{size:,}" if size < 1_000 else f"{size // 1_000}k" for size in sizes])
     axes.grid(color=theme.faint, linewidth=0.6)
     axes.spines["bottom"].set_bounds(sizes[0], sizes[-1])

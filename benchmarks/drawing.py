@@ -142,11 +142,15 @@ def bare(axes: Axes) -> None:
 
 
 def apart(places: Sequence[float], distance: float) -> list[float]:
-    """Return places moved up so that each is so far from the next, in the order in which they were given."""
+    """Return places moved as little as may be so that each is so far from the next, in the order that they had."""
     order = sorted(range(len(places)), key=places.__getitem__)
     moved = list(places)
-    for lower, upper in pairwise(order):
-        moved[upper] = max(moved[upper], moved[lower] + distance)
+    for _ in range(100):  # each turn halves what is left of an overlap
+        for lower, upper in pairwise(order):
+            missing = distance - (moved[upper] - moved[lower])
+            if missing > 0:
+                moved[lower] -= missing / 2
+                moved[upper] += missing / 2
     return moved
 
 
