@@ -12,6 +12,7 @@ from loadplan.analysis import Analysis, analyze
 from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
 from loadplan.explain import Explanation, explain_plan
 from loadplan.identity import Identity
+from loadplan.own_connection import Opened
 from loadplan.paging import Page, page_of
 from loadplan.plans import Compiled, compile_plan, resolve_plan
 from loadplan.roots import MOST, RootQuery, by_id, by_ids, is_count, locking, roots_by
@@ -29,7 +30,7 @@ ForUpdate: TypeAlias = bool | Mapping[str, Any]
 Params: TypeAlias = Mapping[str, Any] | None
 """Values of the plan's bindparams, by name."""
 
-Work: TypeAlias = Callable[[Session], R]
+Work: TypeAlias = Callable[[Opened], R]
 
 
 class Loader:
@@ -378,7 +379,8 @@ class Loader:
             for_update: whether, and how, to lock the roots.
             executions: how often the statement of the roots may run: more than one want one snapshot.
         """
-        private = private_session(self._bind, snapshot=self._snapshot)
+        bare = plan.into is not None
+        private = private_session(self._bind, snapshot=self._snapshot, bare=bare)
         if _locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
         number = roots if is_count(roots, least=0) else None  # ``prepare`` says what is wrong with one that is none
@@ -394,7 +396,7 @@ class Loader:
                         raise signal.__cause__ from None  # by level it is the same: a column itself is a row
                     compiled.without_nesting()
                 tally.start_over()
-                private = private_session(self._bind, snapshot=self._snapshot)
+                private = private_session(self._bind, snapshot=self._snapshot, bare=bare)
 
     def _compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:
         compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).bringing(roots)
