@@ -132,9 +132,9 @@ def page(run: Run, titles: dict[str, str], others: Sequence[str]) -> str:
     parts = [
         "Ratios are medians over the rounds of one run, their range in brackets. In each round every rival has its"
         " turns, in an order that changes with every turn. *The limit* is the fastest SQL by hand through asyncpg, with"
-        " objects built by hand. A job ends when every value that it names has been read. *SQL* counts the statements"
-        " that read, *trips* the round trips with everything; both, and rows and kilobytes, as they pass between client"
-        " and server.",
+        " objects built by hand; its pool resets a connection that comes back, which is a round trip. A job ends when"
+        " every value that it names has been read. *SQL* counts the statements that read, *trips* the round trips with"
+        " everything; both, and rows and kilobytes, as they pass between client and server.",
         "\n".join(f"- {name}: {value}" for name, value in run.environment.items()),
         overview(run.results, others).markdown(),
         "Below 1.00 (bold) the rival was faster; - means that it cannot do the case.",
