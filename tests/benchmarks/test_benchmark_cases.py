@@ -27,7 +27,7 @@ FORETOLD = {
     "siblings": {"asyncpg, a level": 4, "lazy loading": 10, "options prebuilt": 4, "Django": 4},
     "top-five": {"asyncpg, LATERAL": 2, "lazy loading": 4, "options in the call": 2, "sqla-autoloads": 1, "Piccolo": 4},
     "tree": {"asyncpg, one statement": 1, "lazy loading": 128, "options in the call": 8, "Django": 8},
-    "few-parents": {"options in the call": 1, "options, selectinload": 2, 'loadplan, strategy="selectin"': 2},
+    "few-parents": {"options in the call": 1, "options, selectinload": 2, 'loadplan, entities, "selectin"': 2},
     "tasks-50": {"asyncpg, one statement": 4, "options in the call": 8, "Django": 8},
 }
 
