@@ -125,7 +125,7 @@ def run_some(
     if unknown := [each for each in cases if each not in known]:
         raise typer.BadParameter(f"no case is called {', '.join(map(repr, unknown))}; there are: {', '.join(known)}")
     chosen = [known[each] for each in cases]
-    write(measure(chosen, Settings.of(size, rounds, calls, smoke)), results, "-".join(cases))
+    write(measure(chosen, Settings.of(size, rounds, calls, smoke)), results, cases[0] if len(cases) == 1 else "some")
 
 
 @app.command("list")

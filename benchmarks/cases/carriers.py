@@ -82,6 +82,6 @@ GRAPH = Graph(
 SELECTIN = LoadPlan(Order, load(Order.carrier, strategy="selectin"), name="orders, then carriers")
 """The same with the one word that docs/strategies.md gives for it."""
 
-VIEW_SELECTIN = LoadPlan(Order, load(Order.carrier, strategy="selectin"), into=OrderView)
+VIEWS_SELECTIN = LoadPlan(Order, load(Order.carrier, strategy="selectin"), into=OrderView)
 
 CASES = (Case("few-parents", "10,000 orders with 5 distinct carriers", GRAPH, 10_000),)

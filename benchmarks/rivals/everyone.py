@@ -21,8 +21,16 @@ MODULES: Mapping[str, str] = {
 
 VIEWS = "loadplan, views"
 ENTITIES = "loadplan, entities"
+CHOSEN_COLUMNS = ("Piccolo",)
+"""Those that bring the values that a job names and no objects: they stand beside views, the others beside entities."""
+
 LIMIT = "asyncpg, "
 """How the names of the ways by hand begin; the fastest of them is the limit."""
+
+
+def beside(rival: str) -> str:
+    """Return which of loadplan's two ways does the same as a rival: mapped objects, or the values that are named."""
+    return VIEWS if rival in CHOSEN_COLUMNS else ENTITIES
 
 
 @attrs.frozen

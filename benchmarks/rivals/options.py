@@ -93,11 +93,20 @@ LAZY = Rival(
     notes={"best": "loads all reviews, sorts in Python"},
     most={"orders": 1_000},
 )
+RECIPE = {"best": "a relationship to a window function, as documented: it ranks all reviews"}
 IN_THE_CALL = Rival(
-    "options in the call", ("sqlalchemy",), sqlalchemy_engine, {graph.name: in_the_call(graph) for graph in GRAPHS}
+    "options in the call",
+    ("sqlalchemy",),
+    sqlalchemy_engine,
+    {graph.name: in_the_call(graph) for graph in GRAPHS},
+    notes=RECIPE,
 )
 PREBUILT = Rival(
-    "options prebuilt", ("sqlalchemy",), sqlalchemy_engine, {graph.name: prebuilt(graph) for graph in GRAPHS}
+    "options prebuilt",
+    ("sqlalchemy",),
+    sqlalchemy_engine,
+    {graph.name: prebuilt(graph) for graph in GRAPHS},
+    notes=RECIPE,
 )
 SELECTIN = Rival(
     "options, selectinload", ("sqlalchemy",), sqlalchemy_engine, {carriers.GRAPH.name: selectin_carriers()}

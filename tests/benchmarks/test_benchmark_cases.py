@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cases import CASES
+from parts import PARTS
 from report import Run, read_json
 from rivals.everyone import ENTITIES, MODULES, VIEWS
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -26,15 +27,20 @@ FORETOLD = {
     "siblings": {"asyncpg, a level": 4, "lazy loading": 10, "options prebuilt": 4, "Django": 4},
     "top-five": {"asyncpg, LATERAL": 2, "lazy loading": 4, "options in the call": 2, "sqla-autoloads": 1, "Piccolo": 4},
     "tree": {"asyncpg, one statement": 1, "lazy loading": 128, "options in the call": 8, "Django": 8},
-    "few-parents": {"options in the call": 1, "options, selectinload": 2, 'loadplan, strategy="selectin"': 2},
+    "few-parents": {"options in the call": 1, "options, selectinload": 2, 'loadplan, entities, "selectin"': 2},
     "tasks-50": {"asyncpg, one statement": 4, "options in the call": 8, "Django": 8},
 }
 
 
+def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own: some rivals configure the process that they are in."""
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+
+
 def run_smoke(folder: Path) -> Run:
-    """Run all cases as CI does, in a process of their own: some rivals configure the process that they are in."""
-    command = [sys.executable, "-m", "benchmarks", "--cases", "--smoke", "--results", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    """Run all cases as small as they get."""
+    done = benchmarks("--cases", "--smoke", "--results", str(folder))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "Faster than" in (folder / "cases.md").read_text()
     return read_json(folder / "cases.json")
@@ -64,6 +70,20 @@ def test_every_rival_brings_equal_values_with_the_statements_that_it_is_said_to_
         key: count for key, count in told.items() if key[1] in present
     }
     assert all(each.trips and each.rows and each.sent for each in run.results if each.seconds)
+
+
+def test_list_names_cases_rivals_and_parts() -> None:
+    done = benchmarks("list")
+    assert done.returncode == 0, done.stderr
+    for name in (*(each.name for each in CASES), ENTITIES, VIEWS, *PARTS):
+        assert name in done.stdout
+
+
+def test_a_case_that_there_is_not_is_an_error_that_names_those_there_are() -> None:
+    done = benchmarks("run", "nonsense")
+    assert done.returncode == 2
+    assert "no case is called 'nonsense'" in done.stderr
+    assert "top-five" in done.stderr
 
 
 def test_all_rivals_are_there() -> None:
