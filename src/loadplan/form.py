@@ -3,12 +3,18 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
-from sqlalchemy import ClauseElement
+from sqlalchemy import ColumnElement, TextClause
 from sqlalchemy.orm import QueryableAttribute
 
 from loadplan import mapping, problems
 from loadplan.errors import Problem
 from loadplan.spec import Below, Load, LoadPlan, On, StrategyName
+
+#: Levels that a number may ask for: each is an edge of its own, within the ones above it.
+MOST_LEVELS = 20
+
+#: Rows that a database can count, less the one more that tells whether there are others.
+MOST = (1 << 63) - 2
 
 
 def form_problems(plan: LoadPlan[Any]) -> Iterator[Problem]:
@@ -55,8 +61,18 @@ def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
 def condition_problems(word: str, expressions: Iterable[object], at: tuple[str, ...]) -> Iterator[Problem]:
     """Yield a problem for each condition, or order, that is no SQL expression."""
     for expression in expressions:
-        if not isinstance(expression, ClauseElement | QueryableAttribute):
+        if not is_expression(word, expression):
             yield problems.not_an_expression(word, expression, at)
+
+
+def is_expression(word: str, given: object) -> bool:
+    """Tell whether something can be a condition, or an order: that one has a direction, which a ``text()`` hides."""
+    try:
+        return isinstance(given, QueryableAttribute | ColumnElement) or (
+            word == "where" and isinstance(given, TextClause)
+        )
+    except Exception:  # an object may raise whatever it likes when it is asked for its class
+        return False
 
 
 def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
@@ -66,6 +82,10 @@ def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem
         given = getattr(item, word)
         if given is not None and (word, given) != ("depth", "all") and not _counts(given):
             yield problems.bad_number(word, given, at)
+        elif word == "depth" and _counts(given) and given > MOST_LEVELS:
+            yield problems.too_deep(given, MOST_LEVELS, at)
+        elif word == "limit" and _counts(given) and given > MOST:
+            yield problems.too_large_count(word, given, at)
     for word in ("where", "order_by"):
         yield from condition_problems(word, getattr(item, word) or (), at)
 

@@ -11,11 +11,12 @@ from loadplan import problems
 from loadplan.analysis import Analysis, analyze
 from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
 from loadplan.explain import Explanation, explain_plan
+from loadplan.form import MOST
 from loadplan.identity import Identity
 from loadplan.own_connection import Opened
 from loadplan.paging import Page, page_of
 from loadplan.plans import Compiled, compile_plan, resolve_plan
-from loadplan.roots import MOST, RootQuery, by_id, by_ids, is_count, locking, roots_by
+from loadplan.roots import RootQuery, by_id, by_ids, is_count, locking, roots_by
 from loadplan.session import Bind, PrivateSession, private_session
 from loadplan.spec import Conditions, LoadPlan, Order, tuple_or_none
 from loadplan.tally import FetchRecord, Tally, told
@@ -147,6 +148,7 @@ class Loader:
             NotFound: LP402, with the missing ids in ``missing``.
             IdentityError: LP404, before any SQL.
         """
+        _check_plan(plan)
         asked = _listed(plan, ids)
         wanted: list[Identity] = []
 
@@ -290,6 +292,7 @@ class Loader:
             PlanError: LP107, a batch size that counts nothing; LP216, the plan joins a collection to its root, whose
                 rows no cursor can cut into batches.
         """
+        _check_plan(plan)
         if not (is_count(batch_size, least=1) and batch_size <= MOST):
             raise PlanError([problems.bad_number("batch_size", batch_size, (plan.label,))])
         private = private_session(self._bind, snapshot=self._snapshot)
@@ -312,6 +315,7 @@ class Loader:
             roots: how many the fetch would bring, None for any number. The statements of a plan of views depend on
                 it; those of a plan of entities do not.
         """
+        _check_plan(plan)
         compiled = self._compiled(plan, private_session(self._bind, snapshot=self._snapshot), roots)
         return explain_plan(by_id(compiled).graph if roots == 1 else compiled)
 
@@ -336,6 +340,7 @@ class Loader:
             Rows, bytes and milliseconds of each statement, the database's plan, and the large tables that it read
             from end to end, with the index that is missing.
         """
+        _check_plan(plan)
         private = private_session(self._bind, snapshot=self._snapshot)
         compiled = self._compiled(plan, private, 1)
         one = by_id(compiled)
@@ -354,6 +359,7 @@ class Loader:
         """
         found: list[Problem] = []
         for plan in plans:
+            _check_plan(plan)
             try:
                 resolve_plan(plan)
             except PlanError as error:
@@ -379,6 +385,7 @@ class Loader:
             for_update: whether, and how, to lock the roots.
             executions: how often the statement of the roots may run: more than one want one snapshot.
         """
+        _check_plan(plan)
         bare = plan.into is not None
         private = private_session(self._bind, snapshot=self._snapshot, bare=bare)
         if _locks(for_update) and not private.in_transaction_of_caller:
@@ -407,8 +414,13 @@ def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
     """Return ids that came as something to iterate over.
 
     Raises:
-        IdentityError: LP404, it is nothing of the kind.
+        IdentityError: LP404, it is nothing of the kind, or a text, whose letters nobody means.
     """
+    if issubclass(type(ids), str | bytes | bytearray | memoryview):
+        message = f"{shown(ids)} is one value, no list of ids"
+        raise IdentityError(
+            Problem("LP404", message, (plan.label,), hint="put it into a list: fetch_many(plan, [id]).")
+        )
     try:
         return list(ids)
     except Exception as error:  # what stands there may come from outside
@@ -420,6 +432,22 @@ def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
                 detail=f"iterating over it raises {type(error).__name__}.",
             )
         ) from error
+
+
+def _check_plan(plan: object) -> None:
+    """Check that a plan is one.
+
+    Raises:
+        LoaderError: LP408, it is something else, a mapped class perhaps.
+    """
+    if not issubclass(type(plan), LoadPlan):  # isinstance would ask an object from outside for its class
+        raise LoaderError(
+            Problem(
+                "LP408",
+                f"{shown(plan)} is no LoadPlan",
+                hint="make one: LoadPlan(User, load(User.posts)); for the class alone LoadPlan(User).",
+            )
+        )
 
 
 def _locks(for_update: ForUpdate) -> bool:

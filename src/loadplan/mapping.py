@@ -54,6 +54,14 @@ def tables_of(mapper: Mapper[Any]) -> set[Any]:
     return {mapper.local_table, mapper.persist_selectable, mapper.selectable, *mapper.tables}
 
 
+def tables_at(entity: Any) -> set[Any]:
+    """Return everything that columns of a class, or of an alias of one, may come from."""
+    inspected: Any = inspect(entity)
+    if inspected.is_aliased_class:
+        return {inspected.selectable, *tables_in(inspected.selectable)}
+    return tables_of(inspected.mapper)
+
+
 def tables_in(selectable: Any) -> set[Any]:
     """Return the tables that a join joins, or the selectable itself."""
     if isinstance(selectable, Join):

@@ -9,9 +9,10 @@ from sqlalchemy import ColumnElement, and_, false, literal, or_, tuple_
 from loadplan import mapping, problems
 from loadplan.cursors import decode_cursor, encode_cursor, refused_cursor
 from loadplan.errors import CursorError, PlanError, Problem
+from loadplan.form import MOST
 from loadplan.ordering import Ordering
 from loadplan.own_connection import Opened
-from loadplan.roots import MOST, RootQuery, is_count, narrowing
+from loadplan.roots import RootQuery, is_count, narrowing
 from loadplan.tally import Tally
 from loadplan.values import refusal
 

@@ -124,6 +124,16 @@ def too_large_count(word: str, given: int, at: At) -> Problem:
     return Problem("LP107", f"{word}={shown(given)} is more than a database counts, which is 64 bits", at)
 
 
+def too_deep(given: int, most: int, at: At) -> Problem:
+    """More levels than anybody writes a plan for."""
+    return Problem(
+        "LP107",
+        f"depth={shown(given)} is more than {most} levels",
+        at,
+        hint='load the whole tree with depth="all".',
+    )
+
+
 def not_pageable(type_name: str, at: At) -> Problem:
     """A page is ordered by values that have no place in a cursor."""
     return Problem(
@@ -395,12 +405,17 @@ def strategy_cannot(prop: RelationshipProperty[Any], strategy: str, word: str, a
     )
 
 
-def speaks_of_others(name: str, target: str, word: str, tables: Sequence[str], at: At) -> Problem:
+def speaks_of_others(
+    name: str, target: str, word: str, tables: Sequence[str], at: At, *, to_alias: bool = False
+) -> Problem:
     """A condition or order whose columns are not the target's: it would join every row with every other."""
+    hint = f"ask through a relationship of '{target}': {target}.relation.has(...) or .any(...)."
+    if to_alias:
+        hint = f"'{name}' leads to an alias of '{target}': write {word}= with the attributes of that alias."
     return Problem(
         "LP215",
         f"{word}= of '{name}' speaks of {one_of(tables)}, not of '{target}' alone",
         at,
         detail="it would join without a condition.",
-        hint=f"ask through a relationship of '{target}': {target}.relation.has(...) or .any(...).",
+        hint=hint,
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import attrs
-from sqlalchemy import ClauseElement, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql.elements import BindParameter
@@ -12,7 +12,7 @@ from sqlalchemy.sql.visitors import iterate
 
 from loadplan import links, mapping, problems, readiness
 from loadplan.errors import PlanError, Problem
-from loadplan.form import form_problems, is_reference
+from loadplan.form import MOST_LEVELS, form_problems, is_expression, is_reference
 from loadplan.spec import Below, Load, LoadPlan, On, StrategyName, comparable
 from loadplan.sqlalchemy_internals import subtype_of
 from loadplan.strategy import choose_strategies
@@ -217,15 +217,15 @@ class _Resolver:
         """Resolve one relationship from every load that names it."""
         name = f"{mapper.class_.__name__}.{prop.key}"
         parts = [_load_part(item) for item in items]
-        for word in ("strategy", "where", "order_by", "limit", "depth"):
-            if not _agree(items, word):
-                self.found.append(problems.loads_disagree(name, word, items, at))
+        disagreed = [word for word in ("strategy", "where", "order_by", "limit", "depth") if not _agree(items, word)]
+        self.found.extend(problems.loads_disagree(name, word, items, at) for word in disagreed)
         first = items[0]
         shape = Shape(first.where or (), first.order_by, first.limit, first.depth)
         self.found.extend(shape_problems(mapper, prop, shape, first.strategy, at))
         target_path = (*path, name)
-        if isinstance(first.depth, int) and first.depth > 1 and prop.mapper.isa(prop.parent):
-            below = tuple(attrs.evolve(item, depth=first.depth - 1) for item in items)
+        depth = first.depth if isinstance(first.depth, int) and "depth" not in disagreed else 1
+        if 1 < depth <= MOST_LEVELS and prop.mapper.isa(prop.parent):
+            below = tuple(attrs.evolve(item, depth=depth - 1) for item in items)
             parts.append(_Part(below, None, None, says_columns=False))
         keys = links.collection_key_columns(prop)
         if first.depth == "all":
@@ -369,13 +369,14 @@ def shape_problems(
         if given is not None and not (word == "depth" and given != "all"):
             yield problems.strategy_cannot(prop, str(strategy), word, at)
     for word in ("where", "order_by"):
-        known = mapping.tables_of(prop.mapper)
+        known = mapping.tables_at(prop.entity.entity)
         if prop.secondary is not None and strategy not in {"joined", "inner"}:
             known |= {prop.secondary}
         tables = foreign_tables(known, getattr(shape, word) or ())
         if tables:
             name = f"{prop.parent.class_.__name__}.{prop.key}"
-            yield problems.speaks_of_others(name, prop.mapper.class_.__name__, word, tables, at)
+            to_alias = prop.entity.is_aliased_class
+            yield problems.speaks_of_others(name, prop.mapper.class_.__name__, word, tables, at, to_alias=to_alias)
 
 
 #: What a strategy cannot do: a join has one order, that of its parent, and no way to count rows a parent.
@@ -388,10 +389,18 @@ _NEEDS_OWN_STATEMENT = {
 
 def foreign_tables(known: set[Any], expressions: Sequence[Any]) -> list[str]:
     """Return the names of tables that expressions speak of outside of subqueries and that are not ``known``."""
-    usable: list[Any] = [each for each in expressions if isinstance(each, ClauseElement | QueryableAttribute)]
+    usable: list[Any] = [each for each in expressions if is_expression("where", each)]
     froms = select(*usable).get_final_froms() if usable else []
     tables = {table for each in froms for table in (mapping.tables_in(each) if each not in known else ())}
-    return sorted(str(getattr(table, "name", "another query")) for table in tables - known)
+    return sorted(map(_table_name, tables - known))
+
+
+def _table_name(table: Any) -> str:
+    """Return what a table, an alias or a subquery is called; SQLAlchemy names some when it writes the statement."""
+    name = str(getattr(table, "name", "another query"))
+    if "%(" not in name:
+        return name
+    return f"an alias of {_table_name(table.element)}" if hasattr(table.element, "name") else "another query"
 
 
 def all_edges(node: Node) -> Iterator[Edge]:

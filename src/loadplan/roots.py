@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
-from sqlalchemy import BigInteger, ClauseElement, SelectBase, bindparam, select
-from sqlalchemy.orm import Mapper, QueryableAttribute
+from sqlalchemy import BigInteger, SelectBase, bindparam, select
+from sqlalchemy.orm import Mapper
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from loadplan import mapping, problems
 from loadplan.errors import PlanError
+from loadplan.form import MOST, is_expression
 from loadplan.identity import Identity, IdentityReader
 from loadplan.keys import Keys, keys_of, row_of
 from loadplan.linked import AnySelect, Narrowing
@@ -137,7 +138,7 @@ class RootQuery:
             problems.not_an_expression(word, each, (compiled.tree.label,))
             for word, given in (("where", where), ("order_by", order_by))
             for each in given
-            if not _is_expression(each)
+            if not is_expression(word, each)
         ]
         if not found:
             entity = mapper.class_.__name__
@@ -233,17 +234,10 @@ def roots_by(
     return found.graph, {**_checked_parameters(compiled, found.declared, params), **values}
 
 
-def _is_expression(given: object) -> bool:
-    try:
-        return isinstance(given, ClauseElement | QueryableAttribute)
-    except Exception:  # an object may raise whatever it likes when it is asked for its class
-        return False
-
-
 def _shape(expression: Any) -> Any:
     """Return the shape of an expression; None where it is none, or asks a subquery, which is left as it is."""
     element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
-    if not _is_expression(element) or any(isinstance(part, SelectBase) for part in iterate(element)):
+    if not is_expression("where", element) or any(isinstance(part, SelectBase) for part in iterate(element)):
         return None
     return shape_of(element)
 
@@ -276,10 +270,6 @@ def _root_shape(
     ]
     declared = tuple(each for expression in (*where, *order_by) for each in parameters_in(expression))
     return RootShape(query.narrowed(counts[0], counts[1]), declared)
-
-
-#: Rows that a database can count, less the one more that tells whether there are others.
-MOST = (1 << 63) - 2
 
 
 def is_count(given: object, *, least: int) -> bool:

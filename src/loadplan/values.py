@@ -154,18 +154,21 @@ def _datetime(value: Any, kind: types.DateTime, dialect: Dialect) -> str | None:
     return None
 
 
-def _array(value: Any, kind: Any, dialect: Dialect, dimensions: int = _DIMENSIONS) -> str | None:
+def _array(value: Any, kind: Any, dialect: Dialect) -> str | None:
     if not isinstance(value, list | tuple | set | frozenset):
         return _wrong_type(value, "list")
-    for each in value:
-        if isinstance(each, list | tuple):
-            deeper = dimensions > 1
-            reason = _array(each, kind, dialect, dimensions - 1) if deeper else f"it has more than {_DIMENSIONS} levels"
-        else:
-            reason = None if each is None else refusal(each, kind.item_type, dialect)
-        if reason is not None:
-            return reason
-    return None
+    level = list(value)
+    for _ in range(_DIMENSIONS):
+        rows = [each for each in level if isinstance(each, list | tuple)]
+        if not rows:
+            return next(
+                (reason for each in level if each is not None and (reason := refusal(each, kind.item_type, dialect))),
+                None,
+            )
+        if len(rows) < len(level) or len({len(row) for row in rows}) > 1:
+            return "its rows are not rows of one length"
+        level = [each for row in rows for each in row]
+    return f"it has more than {_DIMENSIONS} levels"
 
 
 def _anything(value: Any, kind: Any, dialect: Dialect) -> str | None:

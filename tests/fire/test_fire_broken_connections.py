@@ -56,13 +56,27 @@ def places(count: int, seed: int, few: int) -> list[int]:
     return sorted({1, count, *between})
 
 
-async def recovered(engine: AsyncEngine, call: Fetch, plan: LoadPlan[Any], whole: Any) -> None:
-    """Fail unless the pool is soon as good as new: each of its two connections may have to be found dead first."""
-    for _ in range(3):
+async def recovered(engine: AsyncEngine, call: Fetch, plan: LoadPlan[Any], whole: Any, *, timeouts: int = 0) -> None:
+    """Fail unless the pool is soon as good as new: each of its two connections may have to be found dead first.
+
+    Args:
+        engine: whose pool it is.
+        call: with which it is tried.
+        plan: to fetch.
+        whole: what must come.
+        timeouts: how often the driver's own may end the fetch, on a machine that is slower than that.
+    """
+    attempts = 3
+    while attempts:
         try:
             assert await call(Loader(engine), plan) == whole
+        except TimeoutError:
+            timeouts -= 1
+            if timeouts < 0:
+                raise
         except DBAPIError as error:
             assert error.connection_invalidated  # noqa: PT017
+            attempts -= 1
         else:
             return
     raise AssertionError("the pool does not recover")
@@ -175,7 +189,8 @@ async def test_a_connection_that_stalls_and_the_driver_s_own_timeout(
     """``command_timeout`` is the driver's: the fetch ends with its TimeoutError, once."""
     plan = PLANS[name]
     engine = engine_through(relay, postgres_url, NAME, command_timeout=0.2, timeout=0.5)
-    whole = await call(Loader(engine), plan)
+    whole = await call(Loader(neighbour), plan)
+    await recovered(engine, call, plan, whole, timeouts=20)
     if not warm:
         await engine.dispose()
     relay.arm()
@@ -189,5 +204,5 @@ async def test_a_connection_that_stalls_and_the_driver_s_own_timeout(
         relay.drop_all()
         relay.arm()
         await assert_whole(engine, neighbour, NAME)
-        await recovered(engine, call, plan, whole)
+        await recovered(engine, call, plan, whole, timeouts=20)
     await engine.dispose()

@@ -1,6 +1,7 @@
 """Whatever comes as an id, parameter, cursor, number or order: loadplan's error or the right answer, and never SQL."""
 
 import base64
+import enum
 import hashlib
 import hmac
 import json
@@ -29,10 +30,21 @@ from fire_hostile import (
 from fire_models import times
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import URL, bindparam, func, select
+from sqlalchemy import URL, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from loadplan import CursorError, IdentityError, Loader, LoaderError, LoadPlan, LoadPlanError, PlanError, load, source
+from loadplan import (
+    CursorError,
+    IdentityError,
+    Loader,
+    LoaderError,
+    LoadPlan,
+    LoadPlanError,
+    ParameterError,
+    PlanError,
+    load,
+    source,
+)
 from support import Statements, recording, tables
 
 
@@ -132,6 +144,49 @@ async def test_what_is_no_list_of_ids(things: AsyncEngine) -> None:
     for value in (None, 1, object(), EvilObject(), EvilClass(), Color.RED, Thing.id):
         with pytest.raises(IdentityError, match="is no list of ids"):
             await loader.fetch_many(THING, value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "value", ["12", b"\x01\x02", bytearray(b"\x01"), memoryview(b"\x01")], ids=lambda value: type(value).__name__
+)
+async def test_one_text_is_no_list_of_ids(things: AsyncEngine, value: Any) -> None:
+    """Its letters, or bytes, would be taken for ids."""
+    for plan in (THING, LoadPlan(Named)):
+        with recording(things) as sent, pytest.raises(IdentityError, match=r"is one value, no list of ids"):
+            await Loader(things).fetch_many(plan, value)
+        assert sent == []
+
+
+@pytest.mark.parametrize("value", [None, 1, "plan", Thing, ThingView, THING.select(), load(Thing.parts), EvilObject()])
+async def test_what_is_no_plan(things: AsyncEngine, value: Any) -> None:
+    loader = Loader(things)
+
+    async def walk() -> None:
+        async for _ in loader.stream(value):
+            pass
+
+    async def at_once(call: Callable[[Any], Any]) -> None:
+        call(value)
+
+    calls = [
+        loader.fetch(value, 1),
+        loader.fetch_or_none(value, 1),
+        loader.fetch_many(value, [1]),
+        loader.fetch_many(value, []),
+        loader.fetch_many(value, "1"),
+        loader.fetch_one(value, Thing.id == 1),
+        loader.fetch_all(value),
+        loader.fetch_page(value),
+        loader.analyze(value, 1),
+        walk(),
+        at_once(loader.explain),
+        at_once(loader.check),
+    ]
+    with recording(things) as sent:
+        for call in calls:
+            with pytest.raises(LoaderError, match=r"LP408: .* is no LoadPlan"):
+                await call
+    assert sent == []
 
 
 # --- parameters -----------------------------------------------------------------------------------------------------
@@ -335,6 +390,91 @@ async def test_conditions_and_orders_that_are_none(things: AsyncEngine, word: st
     await assert_harmless(things, attempt, harmless, no_sql)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "id",
+        "id DESC; --",
+        b"id",
+        ["id", Thing.id],
+        text("id"),
+        text("pg_sleep(9)"),
+        select(Thing.id),
+        Thing.__table__,
+        Thing.parts,
+        Thing,
+        Thing.id.desc,
+        lambda: Thing.id,
+        {"id": 1},
+        [[Thing.id]],
+        [Thing.id, None],
+        True,
+    ],
+    ids=str,
+)
+async def test_orders_from_outside(things: AsyncEngine, given: Any) -> None:
+    """Names of columns are no orders, nor is SQL that stands in a text, even one that the application made."""
+    loader = Loader(things)
+    calls = [
+        loader.fetch_all(THING, order_by=given),
+        loader.fetch_all(THING_VIEW, order_by=given, limit=1),
+        loader.fetch_page(THING, given),
+        batches_by(loader, given),
+    ]
+    with recording(things) as sent:
+        for call in calls:
+            with pytest.raises(PlanError, match=r"LP108|LP215"):
+                await call
+        with pytest.raises(PlanError, match=r"LP108|LP2"):
+            LoadPlan(Thing, load(Thing.parts, order_by=given, limit=2)).select()
+    assert sent == []
+
+
+@pytest.mark.parametrize("given", ["id = 1", True, select(Thing.id), Thing.__table__, Thing, lambda: True], ids=str)
+async def test_conditions_from_outside(things: AsyncEngine, given: Any) -> None:
+    for plan in (THING, THING_VIEW):
+        with recording(things) as sent, pytest.raises(PlanError, match="LP108"):
+            await Loader(things).fetch_all(plan, [Thing.id == 1, given])
+        assert sent == []
+    with pytest.raises(PlanError, match="LP108"):
+        LoadPlan(Thing, load(Thing.parts, where=given)).select()
+    assert len(await Loader(things).fetch_all(THING, text("fire_things.id = 1"))) == 1
+
+
+async def batches_by(loader: Loader, order: Any) -> list[Any]:
+    return [each async for each in loader.stream(THING, order_by=order)]
+
+
+RAGGED: list[Any] = [
+    [[1], [1, 2]],
+    [1, [2]],
+    [[1], 2],
+    [[1], []],
+    [[1], None],
+    [None, [1]],
+    [[[1]], [1]],
+    [(1,), [2, 3]],
+    [[[1, 2], [3]], [[4, 5], [6, 7]]],
+]
+
+
+@pytest.mark.parametrize("value", RAGGED, ids=str)
+async def test_arrays_that_are_no_rectangle(things: AsyncEngine, value: Any) -> None:
+    """PostgreSQL's arrays are rectangles; a driver finds out when it is too late for a clear word."""
+    for plan in (THING, THING_VIEW):
+        with recording(things) as sent, pytest.raises(ParameterError, match="rows of one length"):
+            await Loader(things).fetch_all(plan, Thing.numbers == bindparam("value"), params={"value": value})
+        assert sent == []
+
+
+@pytest.mark.parametrize(
+    "value", [[], [[1, 2], [3, 4]], [None], [[None, 1], (2, None)], (1, 2), [[[[[[1]]]]]]], ids=str
+)
+async def test_arrays_that_are(things: AsyncEngine, value: Any) -> None:
+    found = await Loader(things).fetch_all(THING, Thing.numbers == bindparam("value"), params={"value": value})
+    assert [each.id for each in found] == ([1] if list(value) == [1, 2] else [])
+
+
 @attrs.frozen
 class WithRow:
     id: int
@@ -364,12 +504,33 @@ async def test_a_row_as_a_column_that_the_driver_cannot_read_is_an_error_and_no_
 
 # --- whatever Hypothesis thinks of ----------------------------------------------------------------------------------
 
-EVIL: dict[str, Callable[[], Any]] = {
-    "int": lambda: EvilInt(1),
-    "str": lambda: EvilStr("one"),
-    "object": EvilObject,
-    "class": EvilClass,
+
+class Evil(enum.Enum):
+    """Stands for an evil object while Hypothesis draws: it asks what it has drawn for its class."""
+
+    INT = "int"
+    STR = "str"
+    OBJECT = "object"
+    CLASS = "class"
+
+
+EVIL: dict[Evil, Callable[[], Any]] = {
+    Evil.INT: lambda: EvilInt(1),
+    Evil.STR: lambda: EvilStr("one"),
+    Evil.OBJECT: EvilObject,
+    Evil.CLASS: EvilClass,
 }
+
+
+def brought_to_life(drawn: Any) -> Any:
+    """Return what was drawn, with the evil objects that it speaks of."""
+    if isinstance(drawn, Evil):
+        return EVIL[drawn]()
+    if isinstance(drawn, dict):
+        return {key: brought_to_life(each) for key, each in drawn.items()}
+    return type(drawn)(map(brought_to_life, drawn)) if isinstance(drawn, list | tuple) else drawn
+
+
 scalars = st.one_of(
     st.none(),
     st.booleans(),
@@ -386,7 +547,7 @@ scalars = st.one_of(
     st.timedeltas(),
     st.uuids(),
     st.sampled_from(list(RIGHT.values())),
-    st.sampled_from(["int", "str", "object", "class"]).map(lambda kind: EVIL[kind]()),
+    st.sampled_from(Evil),
 )
 anything = st.recursive(
     scalars,
@@ -406,9 +567,9 @@ anything = st.recursive(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(value=anything, column=st.sampled_from([name for name in RIGHT if name != "numbers"]), data=st.data())
-async def test_anything_anywhere(things: AsyncEngine, value: Any, column: str, data: st.DataObject) -> None:
-    loader = Loader(things)
+@given(drawn=anything, column=st.sampled_from(list(RIGHT)), data=st.data())
+async def test_anything_anywhere(things: AsyncEngine, drawn: Any, column: str, data: st.DataObject) -> None:
+    loader, value = Loader(things), brought_to_life(drawn)
     attribute = getattr(Thing, column)
     before = await rows(things)
     for plan, _, _ in KEYED.values():

@@ -1,17 +1,21 @@
 """Long runs: memory stays flat, caches stay bounded, and a plan that nobody holds is gone with all that it made."""
 
+import asyncio
 import contextlib
 import gc
 import linecache
 import random
-import tracemalloc
+import resource
+import statistics
+import sys
 import weakref
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
-from fire_models import Book, Chapter, Shelf, ShelfView, times
+from fire_models import LONG, Book, Chapter, Shelf, ShelfView, times
 from sqlalchemy import URL, bindparam, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import LRUCache
@@ -20,6 +24,18 @@ from loadplan import Loader, LoadPlan, NotFound, TooManyRows, load
 
 #: Statements that SQLAlchemy's asyncpg dialect keeps prepared on a connection, by default.
 PREPARED = 100
+
+
+#: Connections of the soak, and tasks that share them.
+CONNECTIONS = 3
+
+
+@pytest.fixture
+async def few(library: AsyncEngine, postgres_url: URL) -> AsyncIterator[AsyncEngine]:
+    """An engine with a few connections."""
+    engine = create_async_engine(postgres_url, pool_size=CONNECTIONS, max_overflow=0)
+    yield engine
+    await engine.dispose()
 
 
 @pytest.fixture
@@ -68,12 +84,6 @@ async def use(loader: Loader, plan: LoadPlan[Any], chance: random.Random) -> int
     return 10
 
 
-async def prepared(engine: AsyncEngine) -> int:
-    """Return how many statements the one connection of an engine has prepared."""
-    async with engine.connect() as connection:
-        return int((await connection.execute(text("SELECT count(*) FROM pg_prepared_statements"))).scalar_one())
-
-
 def generated() -> int:
     """Return how many sources of generated code are kept."""
     return sum(name.startswith("<loadplan") for name in linecache.cache)
@@ -96,39 +106,103 @@ def remembered(plans: list[LoadPlan[Any]]) -> list[tuple[int, int]]:
     return found
 
 
-async def test_fifty_plans_again_and_again(one: AsyncEngine) -> None:
-    """The short form takes every third of them."""
-    loader, plans, chance = Loader(one), fifty_plans()[:: times(3, 1)], random.Random(3)  # noqa: S311
-    for _ in range(2):  # shapes, statements and their plans on the server are made by then
-        for plan in plans:
-            await use(loader, plan, chance)
-            await Loader(one, max_rows=10_000).fetch_many(plan, [1, 2, 3, 4, 5, 6])
+@attrs.frozen
+class Reading:
+    """What is held at one moment, after a collection of garbage.
+
+    Attributes:
+        fetched: fetches so far.
+        resident: bytes of this process in memory.
+        blocks: blocks that Python's allocator has given out.
+        objects: objects that the garbage collector knows.
+        compiled: statements in SQLAlchemy's cache.
+        sources: of generated code.
+        heard: event listeners that SQLAlchemy keeps account of.
+        prepared: statements prepared on each connection of the pool.
+    """
+
+    fetched: int
+    resident: int
+    blocks: int
+    objects: int
+    compiled: int
+    sources: int
+    heard: tuple[int, int]
+    prepared: list[int]
+
+
+def resident() -> int:
+    """Return how many bytes of this process are in memory; Linux alone tells."""
+    pages = Path("/proc/self/statm")
+    return int(pages.read_text().split()[1]) * resource.getpagesize() if pages.exists() else 0
+
+
+async def read(engine: AsyncEngine, fetched: int) -> Reading:
+    """Take a reading."""
+    prepared = []
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(CONNECTIONS):
+            connection = await stack.enter_async_context(engine.connect())
+            prepared.append(
+                (await connection.execute(text("SELECT count(*) FROM pg_prepared_statements"))).scalar_one()
+            )
     gc.collect()
-    cache = one.sync_engine._compiled_cache
+    cache: Any = engine.sync_engine._compiled_cache
     assert isinstance(cache, LRUCache)
-    sources, heard = generated(), listeners()
-    objects = len(gc.get_objects())
-    tracemalloc.start()
-    try:
-        for plan in plans:
-            await use(loader, plan, chance)
-        gc.collect()
-        before, fetched = tracemalloc.get_traced_memory()[0], 0
-        while fetched < times(800, 200_000):
-            for plan in plans:
-                fetched += await use(loader, plan, chance)
-        gc.collect()
-        grown = tracemalloc.get_traced_memory()[0] - before
-    finally:
-        tracemalloc.stop()
-    assert len(cache) <= cache.capacity * (1 + cache.threshold)
-    # a plan has a variant for one root, for few, for many and for counted rows; those that chance left out come late
-    assert generated() - sources <= 2 * len(plans)
-    assert max(now - then for now, then in zip(listeners(), heard, strict=True)) <= 2 * len(plans)
+    return Reading(
+        fetched=fetched,
+        resident=resident(),
+        blocks=sys.getallocatedblocks(),
+        objects=len(gc.get_objects()),
+        compiled=len(cache),
+        sources=generated(),
+        heard=listeners(),
+        prepared=prepared,
+    )
+
+
+def slope(readings: list[Reading], name: str) -> float:
+    """Return how much of something is added by a fetch: the line of least squares through the readings."""
+    points = [(reading.fetched, getattr(reading, name)) for reading in readings]
+    return statistics.linear_regression(*zip(*points, strict=True)).slope
+
+
+async def test_fifty_plans_again_and_again(few: AsyncEngine) -> None:
+    """Three tasks on three connections, with other values every time. The short form takes every third plan."""
+    loader, plans, chance = Loader(few), fifty_plans()[:: times(3, 1)], random.Random(3)  # noqa: S311
+    counted = Loader(few, max_rows=10_000)
+    for plan in plans:  # a plan has a variant for one root, for few, for many and for counted rows
+        for each in (loader, counted):
+            await each.fetch(plan, 1)
+            await each.fetch_many(plan, [1, 2, 3, 4, 5, 6])
+
+    async def use_all() -> int:
+        order = chance.sample(plans, len(plans))
+        return sum([await use(loader, plan, chance) for plan in order])
+
+    fetched, readings = 0, [await read(few, 0)]
+    for _ in range(times(2, 40)):
+        until = fetched + times(500, 5_000)
+        while fetched < until:
+            fetched += sum(await asyncio.gather(*(use_all() for _ in range(CONNECTIONS))))
+        readings.append(await read(few, fetched))
+        if LONG:
+            print(readings[-1], flush=True)  # for whoever watches it with -s
+    cache: Any = few.sync_engine._compiled_cache
+    for reading in readings:
+        assert reading.compiled <= cache.capacity * (1 + cache.threshold)
+        assert max(reading.prepared) <= PREPARED + 1
+    first, last = readings[0], readings[-1]
+    assert last.sources - first.sources <= 2 * len(plans)
+    assert max(now - then for now, then in zip(last.heard, first.heard, strict=True)) <= 2 * len(plans)
     assert all(variants <= 12 and shapes <= 8 for variants, shapes in remembered(plans))
-    assert await prepared(one) <= PREPARED + 1
-    assert grown < 1_000_000, f"{grown} bytes more after {fetched} fetches"
-    assert len(gc.get_objects()) - objects < 5_000
+    if LONG:  # what is made once, late, is no slope
+        settled = readings[len(readings) // 4 :]
+        assert abs(slope(settled, "resident")) < 10, [reading.resident for reading in readings]
+        assert slope(settled, "blocks") < 0.01, [reading.blocks for reading in readings]
+        assert slope(settled, "objects") < 0.01, [reading.objects for reading in readings]
+    else:
+        assert last.objects - readings[1].objects < 5_000
 
 
 async def test_conditions_of_ever_new_shapes_are_forgotten(one: AsyncEngine) -> None:

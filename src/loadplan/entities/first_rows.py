@@ -63,6 +63,7 @@ def _by_lateral(
         .where(met)
         .order_by(*(each.clause for each in order))
         .limit(_literal(edge.shape.limit))
+        .correlate(parents)  # and not the target itself, which may stand beside
         .lateral("first_rows")
     )
     joined = parents.join(rows, true())
@@ -134,4 +135,4 @@ def _read(edge: Edge, link: Link, target: Any, rows: Any, source: Any, parents: 
         return select(entity, *parents).select_from(source), entity
     key = enumerate(mapping.row_key(target))
     met = and_(*(column == rows.c[f"{prefix}target_{index}"] for index, column in key))
-    return select(target, *parents).select_from(source).where(met), target
+    return select(target, *parents).join_from(target, source, met), target  # what is joined goes on from the target

@@ -5,7 +5,7 @@ from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 import attrs
-from sqlalchemy import Dialect
+from sqlalchemy import Dialect, inspect
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.collections import collection_adapter
@@ -234,7 +234,7 @@ class Batches(Generic[T]):
         self._size = size
         self._tally = tally
         self._parts: Iterator[Sequence[Any]] | None = None
-        self._last: tuple[Any, ...] = ()
+        self._last: Any = None
 
     def next_batch(self, session: Session) -> list[T]:
         """Return the next roots with their graphs, sealed and detached; nothing at the end."""
@@ -250,15 +250,20 @@ class Batches(Generic[T]):
             part = next(self._parts, None)
             if part is None:
                 return []
-            distinct = {mapping.identity_of(root): root for root in part}
+            distinct = {_row_of(root): root for root in part}
             distinct.pop(self._last, None)  # a join that repeats a root may do so across two batches
             roots = list(distinct.values())
-            self._last = mapping.identity_of(part[-1])
+            self._last = _row_of(part[-1])
         self._tally.start_over()
         run = Run(session, self._graph.tree, [self._parameters], self._tally)
         run.complete(self._graph.start, self._tally.counted(roots, self._graph.root.node.entity.__name__))
         run.detach()
         return roots
+
+
+def _row_of(entity: Any) -> Any:
+    """Return what tells a row from all others: concrete classes may have equal keys in their own tables."""
+    return inspect(entity).identity_key
 
 
 def compile_graph(tree: Tree, dialect: Dialect) -> CompiledGraph[Any]:

@@ -190,7 +190,7 @@ class CompiledView(Generic[T]):
         run = _Run(session, self, executions[0], tally)
         width = len(self.root.slots)
         kinds = [column.type for column in columns]
-        statement = attrs.evolve(self.root, select=self.root.select.add_columns(*columns))
+        statement = self._root_with(columns)
         views: list[T] = []
         beside: list[tuple[Any, ...]] = []
         for parameters in executions:
@@ -199,6 +199,15 @@ class CompiledView(Generic[T]):
             beside += values if not rows.raw else [_processed(each, kinds, run.dialect) for each in values]
             views += run.build(_Rows([tuple(row[:width]) for row in rows.rows[:keep]], rows.raw))
         return views, beside
+
+    def _root_with(self, columns: Sequence[Any]) -> Statement:
+        """Return the statement of the roots with more columns beside, the same one for the same columns."""
+        key = ("beside", *map(id, columns))
+        if key not in self.variants:  # kept with the columns, so that no others have their ids
+            select = self.root.select.add_columns(*columns)
+            self.variants[key] = columns, attrs.evolve(self.root, select=select)
+        statement: Statement = self.variants[key][1]
+        return statement
 
     def by_identity(
         self, session: Session | OwnConnection, executions: Sequence[Parameters], tally: Tally

@@ -83,12 +83,14 @@ class Trail:
 
     Attributes:
         containers: (view class, mapper) of every object around.
+        trees: those among them that are levels of a tree.
         whole: of each relationship that runs through a whole tree, its edge.
         levels: of each relationship that goes on below, its loads, with the depth that is left.
         ends: of each relationship that ends here, the depth that it ends at.
     """
 
     containers: tuple[tuple[Any, Mapper[Any]], ...] = ()
+    trees: tuple[tuple[Any, Mapper[Any]], ...] = ()
     whole: Mapping[str, Edge] = attrs.field(factory=dict)
     levels: Mapping[str, Load[Any]] = attrs.field(factory=dict)
     ends: Mapping[str, int] = attrs.field(factory=dict)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import (
 from loadplan import mapping
 from loadplan import problems as plan_problems
 from loadplan.errors import Problem
-from loadplan.form import load_problems
+from loadplan.form import MOST_LEVELS, load_problems
 from loadplan.resolve import parameters_in, resolved, shape_problems
 from loadplan.sources import Aggregate, KeepDefault, Source
 from loadplan.spec import Load, LoadPlan, On, comparable
@@ -380,7 +380,8 @@ class _Resolver(ValueResolver):
         named = [level] if level is not None else []
         given = [each for each in loads.loads if key_of(each) == prop.key and each.into is not None]
         items = [each.into for each in given] if open_item else members
-        named += loads.of(prop.key, items, shared=shared)
+        # the field's own load(...) says how its tree begins; a level within goes on with the depth that is left
+        named += (loads if used is None or level is None else used).of(prop.key, items, shared=shared)
         if used is not None:
             used.of(prop.key, items, shared=shared)
         item = kind.item
@@ -403,7 +404,8 @@ class _Resolver(ValueResolver):
                 self.found.append(problems.no_default_at_depth(spot.name, trail.ends[prop.key], spot.at))
             return None
         shape, load, below = self.shape(prop, place, named, spot)
-        if around and shape.depth is None and level is None:
+        begins_again = shape.depth is None or (item, prop.mapper) in trail.trees
+        if around and begins_again and level is None:
             several = self.leads_back_twice(trail.containers[-1][0], item)
             self.found.append(
                 problems.contains_itself(spot.name, annotation_source(item), prop, spot.at, several=several)
@@ -459,9 +461,11 @@ class _Resolver(ValueResolver):
         """Resolve the objects at the end of a relationship, and the edge that leads there."""
         depth = shape.depth
         inside = attrs.evolve(trail, whole={}, levels={}, ends={})
+        if depth is not None:
+            inside = attrs.evolve(inside, trees=(*trail.trees, (item, prop.mapper)))
         if isinstance(depth, int) and load is not None:
             left = attrs.evolve(load, depth=depth - 1)
-            if depth > 1:
+            if 1 < depth <= MOST_LEVELS:
                 inside = attrs.evolve(inside, levels={prop.key: left})
             else:
                 level = sum(1 for each in place.path if each.endswith(f".{prop.key}")) + 1

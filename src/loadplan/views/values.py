@@ -59,7 +59,7 @@ class ValueResolver:
         if not isinstance(step, ClauseElement | QueryableAttribute):
             self.found.append(problems.not_a_value(spot.name, step, spot.at))
             return None
-        tables = foreign_tables(mapping.tables_of(place.mapper), [step])
+        tables = foreign_tables(mapping.tables_at(place.entity), [step])
         if tables:
             self.found.append(problems.speaks_of_others(spot.name, step, place.mapper, tables, spot.at))
             return None
@@ -126,7 +126,7 @@ class ValueResolver:
         target = self.place_below(place, prop)
         kind = aggregation(given)
         if given.expression is not None:
-            tables = foreign_tables(mapping.tables_of(prop.mapper), [given.expression])
+            tables = foreign_tables(mapping.tables_at(target.entity), [given.expression])
             if tables:
                 self.found.append(problems.speaks_of_others(spot.name, given.expression, prop.mapper, tables, spot.at))
                 return None
