@@ -86,7 +86,7 @@ async def run_cases(
     """
     cases = [sized(each, effort) for each in cases]
     found: dict[str, list[Result]] = {}
-    for (name, delay), together in grouped(cases).items():
+    for (name, delay, _), together in grouped(cases).items():
         tell(f"{name}: filling")
         url = await data.url(name)
         async with relay(url, 0.0) as between:
@@ -105,11 +105,15 @@ async def run_cases(
     return [result for case in cases for result in found[case.name]]
 
 
-def grouped(cases: Sequence[Case]) -> dict[tuple[str, float | None], list[Case]]:
-    """Return cases by database and delay."""
-    found: dict[tuple[str, float | None], list[Case]] = {}
+def grouped(cases: Sequence[Case]) -> dict[tuple[str, float | None, bool], list[Case]]:
+    """Return cases by what they may share: database, delay, and whether a pool has more than one connection.
+
+    SQLAlchemy's pool hands out its connections in turn: after many tasks, each of them would have to prepare the
+    statements of the next case, and a call would not find what the call before it left.
+    """
+    found: dict[tuple[str, float | None, bool], list[Case]] = {}
     for case in cases:
-        found.setdefault((case.data, case.delay), []).append(case)
+        found.setdefault((case.data, case.delay, case.tasks > 1), []).append(case)
     return found
 
 
