@@ -113,7 +113,7 @@ def save(name: str, folder: Path, draw: Callable[[Theme], Figure]) -> list[Path]
             figure = draw(theme)
             for ending, said in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
                 path = folder / f"{name}-{theme.name}.{ending}"
-                figure.savefig(path, facecolor=theme.paper, metadata=said, dpi=200)
+                figure.savefig(path, facecolor=theme.paper, metadata=said, dpi=144)
                 paths.append(path)
     return paths
 

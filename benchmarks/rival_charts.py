@@ -4,7 +4,7 @@
 
 import statistics
 from collections.abc import Sequence
-from textwrap import wrap
+from textwrap import TextWrapper
 from typing import TypeAlias
 
 from drawing import Theme, bare, colour_of, figure_of
@@ -20,7 +20,8 @@ BESIDE = ("options in the call", "loadplan, entities", "loadplan, views")
 """Rivals that are shown in all cases."""
 
 CANNOT = "cannot"
-TITLE = 44  # characters that fit above a panel
+TITLE = TextWrapper(44, break_on_hyphens=False)
+"""Cuts a title to what fits above a panel."""
 
 Cases: TypeAlias = Sequence[tuple[str, Sequence[Result]]]
 """Titles and results of cases."""
@@ -46,7 +47,7 @@ def case_chart(cases: Cases, theme: Theme) -> Figure:
 
 
 def _chart(cases: Cases, theme: Theme, title: str) -> Figure:
-    heights = [len(results) + 0.6 + len(wrap(name, TITLE)) for name, results in cases]
+    heights = [len(results) + 0.6 + len(TITLE.wrap(name)) for name, results in cases]
     below = "1 = asyncpg, objects built by hand; shorter is faster; a bar with a gap is longer than drawn"
     figure, panels = figure_of(0.9 + 0.2 * sum(heights), heights, title, below)
     for axes, (name, results) in zip(panels, cases, strict=True):
@@ -61,7 +62,7 @@ def _bars(axes: Axes, title: str, results: Sequence[Result], theme: Theme) -> No
     unable = [each for each in results if not each.seconds]
     lengths = [over(each, limit) for each in able]
     end = _end(lengths)
-    axes.set_title("\n".join(wrap(title, TITLE)), loc="left", fontsize=9, weight="bold")
+    axes.set_title("\n".join(TITLE.wrap(title)), loc="left", fontsize=9, weight="bold")
     for place, (each, length) in enumerate(zip(able, lengths, strict=True)):
         axes.barh(place, min(length, end), 0.72, color=colour_of(each.rival, theme))
         if length > end:  # a gap near its end says that it goes on

@@ -13,9 +13,12 @@ from pathlib import Path
 import attrs
 import pytest
 from pages import PAGES, ROOT, Block, blocks_of
+from parts import PARTS
 
 HERE = Path(__file__).parent
-EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+GROUPS = PROJECT["dependency-groups"]
 REQUIREMENT = re.compile(r"^(?:path/to/)?loadplan(?:\[(?P<extra>\w+)\])?$")
 
 
@@ -89,6 +92,9 @@ def test_other_commands_lead_somewhere(command: Command) -> None:
     match command.words:
         case ["uv", "run", "python", script, *_]:
             assert (ROOT / script).is_file()
+        case ["uv", "run", "--group", group, "python", "-m", "benchmarks", *arguments]:
+            assert group in GROUPS
+            assert {each for each in arguments[:1] if not each.startswith("-")} <= {*PARTS, "list", "run"}
         case ["uv", "run", "pytest"]:
             pass
         case ["uv", "add", requirement] | ["pip", "install", requirement]:
