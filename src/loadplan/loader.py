@@ -13,6 +13,7 @@ from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound,
 from loadplan.explain import Explanation, explain_plan
 from loadplan.form import MOST
 from loadplan.identity import Identity
+from loadplan.own_connection import Opened
 from loadplan.paging import Page, page_of
 from loadplan.plans import Compiled, compile_plan, resolve_plan
 from loadplan.roots import RootQuery, by_id, by_ids, is_count, locking, roots_by
@@ -30,7 +31,7 @@ ForUpdate: TypeAlias = bool | Mapping[str, Any]
 Params: TypeAlias = Mapping[str, Any] | None
 """Values of the plan's bindparams, by name."""
 
-Work: TypeAlias = Callable[[Session], R]
+Work: TypeAlias = Callable[[Opened], R]
 
 
 class Loader:
@@ -385,7 +386,8 @@ class Loader:
             executions: how often the statement of the roots may run: more than one want one snapshot.
         """
         _check_plan(plan)
-        private = private_session(self._bind, snapshot=self._snapshot)
+        bare = plan.into is not None
+        private = private_session(self._bind, snapshot=self._snapshot, bare=bare)
         if _locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
         number = roots if is_count(roots, least=0) else None  # ``prepare`` says what is wrong with one that is none
@@ -401,7 +403,7 @@ class Loader:
                         raise signal.__cause__ from None  # by level it is the same: a column itself is a row
                     compiled.without_nesting()
                 tally.start_over()
-                private = private_session(self._bind, snapshot=self._snapshot)
+                private = private_session(self._bind, snapshot=self._snapshot, bare=bare)
 
     def _compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:
         compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).bringing(roots)

@@ -5,13 +5,13 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 from sqlalchemy import ColumnElement, and_, false, literal, or_, tuple_
-from sqlalchemy.orm import Session
 
 from loadplan import mapping, problems
 from loadplan.cursors import decode_cursor, encode_cursor, refused_cursor
 from loadplan.errors import CursorError, PlanError, Problem
 from loadplan.form import MOST
 from loadplan.ordering import Ordering
+from loadplan.own_connection import Opened
 from loadplan.roots import RootQuery, is_count, narrowing
 from loadplan.tally import Tally
 from loadplan.values import refusal
@@ -61,7 +61,7 @@ class PageQuery:
     key: bytes
     values: Sequence[Any] = ()
 
-    def run(self, session: Session, parameters: Mapping[str, Any], tally: Tally) -> Page[Any]:
+    def run(self, session: Opened, parameters: Mapping[str, Any], tally: Tally) -> Page[Any]:
         """Load the page and, to know whether there is another one, the key of one root more."""
         compiled = self.query.compiled
         where = (*self.query.where, *self.conditions)

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import attrs
 from sqlalchemy import BigInteger, SelectBase, bindparam, select
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from loadplan import mapping, problems
@@ -15,6 +15,7 @@ from loadplan.identity import Identity, IdentityReader
 from loadplan.keys import Keys, keys_of, row_of
 from loadplan.linked import AnySelect, Narrowing
 from loadplan.ordering import Ordering, with_tie_breaker
+from loadplan.own_connection import Opened
 from loadplan.parameters import read_parameters
 from loadplan.plans import Compiled
 from loadplan.resolve import foreign_tables, parameters_in
@@ -64,7 +65,7 @@ class ByIds:
         return 1 if self.keys.as_arrays else 1 + number
 
     def run(
-        self, session: Session, identities: Sequence[Identity], parameters: Mapping[str, Any], tally: Tally
+        self, session: Opened, identities: Sequence[Identity], parameters: Mapping[str, Any], tally: Tally
     ) -> dict[Identity, Any]:
         """Return what is found by identity, in as few executions as the keys go in."""
         keys = [identity[0] for identity in identities] if self.keys.width == 1 else list(identities)
@@ -76,7 +77,7 @@ class ByIds:
 
     def _look_again(
         self,
-        session: Session,
+        session: Opened,
         missing: Sequence[Identity],
         parameters: Mapping[str, Any],
         found: dict[Identity, Any],

@@ -15,7 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, a
 from sqlalchemy.orm import Mapper, Session
 
 from loadplan.errors import LoaderError, LoadPlanError, Problem
-from loadplan.sqlalchemy_internals import chosen_isolation, copy_listeners, has_transaction_hooks
+from loadplan.own_connection import Opened, OwnConnection
+from loadplan.sqlalchemy_internals import (
+    chosen_isolation,
+    copy_listeners,
+    has_engine_hooks,
+    has_transaction_hooks,
+    in_greenlet,
+    is_session_heard,
+)
 
 R = TypeVar("R")
 
@@ -28,7 +36,7 @@ Mappers: TypeAlias = Iterable[Mapper[Any]]
 class OpenedSession(Protocol):
     """Does work with an open private session, again and again, inside SQLAlchemy's greenlet."""
 
-    def __call__(self, work: Callable[[Session], R], /) -> Awaitable[R]:
+    def __call__(self, work: Callable[[Opened], R], /) -> Awaitable[R]:
         """Do ``work`` with the session, and return what it returns."""
         ...
 
@@ -50,10 +58,10 @@ class PrivateSession(abc.ABC):
         """Do ``work`` where SQLAlchemy can wait for the driver."""
 
     @abc.abstractmethod
-    def _start(self, mappers: Mappers, statements: int) -> Session:
-        """Return the session, ready for statements. Runs in the greenlet."""
+    def _start(self, mappers: Mappers, statements: int) -> Opened:
+        """Return the session, or the connection in its place, ready for statements. Runs in the greenlet."""
 
-    async def run(self, work: Callable[[Session], R], mappers: Mappers, *, statements: int) -> R:
+    async def run(self, work: Callable[[Opened], R], mappers: Mappers, *, statements: int) -> R:
         """Do ``work`` and close the session, which detaches its objects.
 
         Args:
@@ -76,7 +84,7 @@ class PrivateSession(abc.ABC):
         """Open the session for work that comes in pieces, and close it at the end, however that comes."""
         session = await self._in_greenlet(lambda: self._start(mappers, statements))
 
-        async def do(work: Callable[[Session], R], /) -> R:
+        async def do(work: Callable[[Opened], R], /) -> R:
             return await self._in_greenlet(lambda: _in_words_of_sqlalchemy(work, session, mappers))
 
         async def close() -> None:
@@ -115,13 +123,20 @@ def _in_words_of_sqlalchemy(work: Callable[[Session], R], session: Session, mapp
         raise DBAPIError(None, None, error, connection_invalidated=is_lost) from error
 
 
-def private_session(bind: Bind, *, snapshot: bool) -> PrivateSession:
+def private_session(bind: Bind, *, snapshot: bool, bare: bool = False) -> PrivateSession:
     """Return a private session on ``bind``. Nothing is opened before it runs.
+
+    Args:
+        bind: of the loader.
+        snapshot: whether several statements of a transaction of their own are to see one state.
+        bare: whether a connection will do, where a session would add nothing to it.
 
     Raises:
         LoaderError: LP408, ``bind`` is nothing that a loader can use.
     """
     if isinstance(bind, AsyncEngine):
+        if bare and not is_session_heard():
+            return _NoSession(bind, snapshot)
         return _OwnSession(AsyncSession(bind, autoflush=False, expire_on_commit=False), snapshot)
     if isinstance(bind, async_sessionmaker):
         # on a connection, whatever way of joining its transaction the application chose must not end it
@@ -164,7 +179,10 @@ class _OwnSession(PrivateSession):
                 session.begin()
             engines = {session.get_bind(mapper=mapper): mapper for mapper in mappers}
             for engine, mapper in engines.items():
-                options = self._options(session, engine, statements) if isinstance(engine, Engine) else None
+                if not isinstance(engine, Engine):
+                    continue
+                hooks = has_transaction_hooks(session, engine)
+                options = _transaction_options(engine, statements, snapshot=self.snapshot, hooks=hooks)
                 if options is not None:
                     session.connection({"mapper": mapper}, execution_options=options)
         except BaseException:
@@ -172,21 +190,51 @@ class _OwnSession(PrivateSession):
             raise
         return session
 
-    def _options(self, session: Session, engine: Engine, statements: int) -> dict[str, Any] | None:
-        """Return the connection's options: one snapshot for several statements, no transaction for a single one.
 
-        asyncpg sends ``BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`` where it would send ``BEGIN``, so the
-        snapshot costs nothing; BEGIN and ROLLBACK around one statement would cost two round trips.
-        """
-        if engine.dialect.name != "postgresql":
-            return None
-        if statements == 1:
-            return None if has_transaction_hooks(session, engine) else {"isolation_level": "AUTOCOMMIT"}
-        if not self.snapshot:
-            return None
-        if chosen_isolation(engine) == "SERIALIZABLE":  # a snapshot, and more
-            return {"postgresql_readonly": True}
-        return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+@attrs.frozen(eq=False)
+class _NoSession(PrivateSession):
+    """A connection of its own, from an engine, for work that has no objects. Nobody listens to sessions."""
+
+    engine: AsyncEngine
+    snapshot: bool
+
+    @property
+    def in_transaction_of_caller(self) -> bool:
+        return False
+
+    def dialect(self, mapper: Mapper[Any]) -> Dialect:
+        return self.engine.dialect
+
+    async def _in_greenlet(self, work: Callable[[], R]) -> R:
+        return await in_greenlet(work)
+
+    def _start(self, mappers: Mappers, statements: int) -> OwnConnection:
+        engine = self.engine.sync_engine
+        hooks = has_engine_hooks(engine)
+        return OwnConnection(engine, _transaction_options(engine, statements, snapshot=self.snapshot, hooks=hooks))
+
+
+def _transaction_options(engine: Engine, statements: int, *, snapshot: bool, hooks: bool) -> dict[str, Any] | None:
+    """Return the connection's options: one snapshot for several statements, no transaction for a single one.
+
+    asyncpg sends ``BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`` where it would send ``BEGIN``, so the
+    snapshot costs nothing; BEGIN and ROLLBACK around one statement would cost two round trips.
+
+    Args:
+        engine: of the connection.
+        statements: that the transaction may hold.
+        snapshot: whether they are to see one state.
+        hooks: whether somebody may tie state to the transaction.
+    """
+    if engine.dialect.name != "postgresql":
+        return None
+    if statements == 1:
+        return None if hooks else {"isolation_level": "AUTOCOMMIT"}
+    if not snapshot:
+        return None
+    if chosen_isolation(engine) == "SERIALIZABLE":  # a snapshot, and more
+        return {"postgresql_readonly": True}
+    return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 @contextlib.contextmanager

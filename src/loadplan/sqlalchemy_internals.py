@@ -1,13 +1,13 @@
 """Every undocumented name of SQLAlchemy that loadplan relies on, each with its reason.
 
-tests/test_sqlalchemy_internals.py fails if one of them changes its meaning.
+tests/internals fails if one of them changes its meaning.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import BindParameter, ClauseElement, CursorResult, Engine
+from sqlalchemy import BindParameter, ClauseElement, Connection, CursorResult, Engine
 from sqlalchemy.orm import (
     InstanceState,
     KeyFuncDict,
@@ -21,11 +21,14 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.collections import CollectionAdapter, collection_adapter
 from sqlalchemy.orm.strategy_options import _AbstractLoad
+from sqlalchemy.util import greenlet_spawn
 
 #: Execution options of a statement whose rows are read by position. The ORM gives them to its own statements: without
 #: them a result ties its columns to those of the statement at hand, comparing them, each time that a statement of the
 #: same text was compiled before; of some types that comparison warns.
 BY_POSITION: Mapping[str, Any] = {"_result_disable_adapt_to_context": True}
+
+R = TypeVar("R")
 
 AttributeLoader = Callable[[InstanceState[Any], PassiveFlag], Any]
 
@@ -164,10 +167,39 @@ def has_transaction_hooks(session: Session, engine: Engine) -> bool:
     Such a listener needs a transaction around even a single statement. The public API cannot list listeners.
     """
     ours: Any = session.dispatch
-    if ours.after_begin or ours.after_transaction_create or ours.do_orm_execute:
-        return True
-    theirs: Any = engine.dispatch
-    return bool(theirs.begin or theirs.engine_connect or theirs.before_execute or theirs.before_cursor_execute)
+    return bool(ours.after_begin or ours.after_transaction_create or ours.do_orm_execute or has_engine_hooks(engine))
+
+
+def has_engine_hooks(engine: Engine) -> bool:
+    """Tell the same of an engine alone."""
+    dispatch: Any = engine.dispatch
+    return bool(dispatch.begin or dispatch.engine_connect or dispatch.before_execute or dispatch.before_cursor_execute)
+
+
+#: A session that is never opened: what anybody listens to on the class, its dispatcher knows.
+_PLAIN: Any = Session()
+
+
+def is_session_heard() -> bool:
+    """Tell whether somebody listens to what every ``Session`` does with statements and transactions."""
+    dispatch = _PLAIN.dispatch
+    return bool(
+        dispatch.do_orm_execute
+        or dispatch.after_transaction_create
+        or dispatch.after_transaction_end
+        or dispatch.after_begin
+        or dispatch.after_rollback
+        or dispatch.after_soft_rollback
+    )
+
+
+def in_greenlet(work: Callable[[], R]) -> Awaitable[R]:
+    """Do ``work`` where SQLAlchemy can wait for the driver.
+
+    ``run_sync`` of an ``AsyncSession`` or an ``AsyncConnection`` is the public way, and there is neither of them: a
+    plain ``Connection`` opens and closes within the work, with one switch instead of three.
+    """
+    return greenlet_spawn(work)
 
 
 def changes_statements(session: Session) -> bool:
@@ -181,6 +213,20 @@ def changes_statements(session: Session) -> bool:
         dispatch.do_orm_execute
         or type(session).execute is not Session.execute
         or getattr(session, "execution_options", None)
+    )
+
+
+def takes_text(connection: Connection) -> bool:
+    """Tell whether a statement may go to a connection as text, compiled before.
+
+    Not where somebody listens to statements before they are text, on the engine or the connection, which the public
+    API cannot list; and not where names of schemas are to be translated.
+    """
+    dispatch: Any = connection.dispatch
+    return not (
+        dispatch.before_execute
+        or dispatch.after_execute
+        or connection.get_execution_options().get("schema_translate_map")
     )
 
 

@@ -28,6 +28,10 @@ from loadplan import Loader, LoadPlan, LoadPlanError
 PLANS, FRESH = times(8, 600), 8
 
 
+#: How often each call is made: a statement that is asked for again may take a shorter way.
+AGAIN = 3
+
+
 @attrs.frozen
 class Databases:
     """The same tables thrice: with our rows alone, with everybody's, and with everybody's for a role that sees ours."""
@@ -293,9 +297,10 @@ async def test_no_row_of_another_tenant_ever_appears(databases: Databases, kind:
             expected = await noted(databases.alone, plan, call, f"plan {number}, alone")
             assert "'t2-" not in repr(expected)
             for name, (engine, guard) in guards.items():
-                with guard():
-                    found = await noted(engine, plan, call, f"plan {number}, {name}")
-                assert found == expected, (number, name, call, plan)
+                for again in range(AGAIN):
+                    with guard():
+                        found = await noted(engine, plan, call, f"plan {number}, {name}")
+                    assert found == expected, (number, name, again, call, plan)
             calls[call.name] += 1
             answered += not isinstance(expected, str)
             hidden += await outcome(databases.everybody, plan, call) != expected
@@ -303,4 +308,6 @@ async def test_no_row_of_another_tenant_ever_appears(databases: Databases, kind:
     assert hidden > 0.5 * calls.total()
     assert answered > 0.5 * calls.total()
     if LONG:  # for whoever watches it with -s
-        print(f"{kind}: {3 * calls.total()} guarded calls, {answered} answered, {hidden} with rows to hide; {calls}")
+        print(
+            f"{kind}: {3 * AGAIN * calls.total()} guarded calls, {answered} answered, {hidden} with rows to hide; {calls}"
+        )

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 
 from loadplan import mapping
 from loadplan.linked import AnySelect, Narrowing, Parameters
-from loadplan.sqlalchemy_internals import BY_POSITION, changes_statements, driver_rows
+from loadplan.own_connection import OwnConnection
+from loadplan.sqlalchemy_internals import BY_POSITION, changes_statements, driver_rows, takes_text
 from loadplan.tally import Tally
 from loadplan.views.building import Guards
 from loadplan.views.decoding import Undecodable, is_undecodable, processor
@@ -21,6 +22,9 @@ from loadplan.views.strategy import Choice, Roots, choose_ways, roots_of
 from loadplan.views.tree import Column, Edge, ViewTree, edges_below
 
 T = TypeVar("T")
+
+#: Engines, twice, that a plan remembers its functions for.
+_HYDRATORS = 128
 
 #: Rows from which on the garbage collector takes longer than building objects of them does.
 _MANY_ROWS = 1000
@@ -53,7 +57,7 @@ class CompiledView(Generic[T]):
     present: Mapping[Edge, Column]
     arrays: Mapping[Edge, Sequence[Slot]]
     above: Mapping[int, int]
-    hydrators: dict[bool, Hydrator] = attrs.field(factory=dict)
+    hydrators: dict[tuple[bool, Dialect], Hydrator] = attrs.field(factory=dict)
     variants: dict[Any, Any] = attrs.field(factory=dict)
 
     @property
@@ -103,20 +107,27 @@ class CompiledView(Generic[T]):
             found = self.variants[key] = _compile(self.tree, self.dialect, roots)
         return found
 
-    def hydrator(self, *, raw: bool) -> Hydrator:
-        """Return the functions that build views from rows, made at first use."""
-        found = self.hydrators.get(raw)
+    def hydrator(self, dialect: Dialect, *, raw: bool) -> Hydrator:
+        """Return the functions that build views from rows, made at first use.
+
+        Args:
+            dialect: of the engine at hand: two engines may read JSON by functions of their own.
+            raw: whether rows are as the driver made them.
+        """
+        found = self.hydrators.get((raw, dialect))
         if found is None:
+            if len(self.hydrators) >= _HYDRATORS:
+                self.hydrators.clear()
             blueprint = Blueprint(
                 self.tree.recipe,
                 (self.root, *self.later),
                 self.chosen,
                 self.present,
                 self.arrays,
-                self.dialect,
+                dialect,
                 Guards(self.tree.label),
             )
-            found = self.hydrators[raw] = make_hydrator(blueprint, raw=raw)
+            found = self.hydrators[raw, dialect] = make_hydrator(blueprint, raw=raw)
         return found
 
     def without_nesting(self) -> None:
@@ -126,7 +137,7 @@ class CompiledView(Generic[T]):
 
     def run(
         self,
-        session: Session,
+        session: Session | OwnConnection,
         executions: Sequence[Parameters],
         tally: Tally,
         limit: int | None = None,
@@ -158,7 +169,7 @@ class CompiledView(Generic[T]):
 
     def run_beside(
         self,
-        session: Session,
+        session: Session | OwnConnection,
         executions: Sequence[Parameters],
         columns: Sequence[Any],
         tally: Tally,
@@ -179,17 +190,28 @@ class CompiledView(Generic[T]):
         run = _Run(session, self, executions[0], tally)
         width = len(self.root.slots)
         kinds = [column.type for column in columns]
-        statement = attrs.evolve(self.root, select=self.root.select.add_columns(*columns))
+        statement = self._root_with(columns)
         views: list[T] = []
         beside: list[tuple[Any, ...]] = []
         for parameters in executions:
             rows = run.rows(statement, parameters, is_bounded=keep is not None)
             values = [tuple(row[width:]) for row in rows.rows]
-            beside += values if not rows.raw else [_processed(each, kinds, self.dialect) for each in values]
+            beside += values if not rows.raw else [_processed(each, kinds, run.dialect) for each in values]
             views += run.build(_Rows([tuple(row[:width]) for row in rows.rows[:keep]], rows.raw))
         return views, beside
 
-    def by_identity(self, session: Session, executions: Sequence[Parameters], tally: Tally) -> dict[tuple[Any, ...], T]:
+    def _root_with(self, columns: Sequence[Any]) -> Statement:
+        """Return the statement of the roots with more columns beside, the same one for the same columns."""
+        key = ("beside", *map(id, columns))
+        if key not in self.variants:  # kept with the columns, so that no others have their ids
+            select = self.root.select.add_columns(*columns)
+            self.variants[key] = columns, attrs.evolve(self.root, select=select)
+        statement: Statement = self.variants[key][1]
+        return statement
+
+    def by_identity(
+        self, session: Session | OwnConnection, executions: Sequence[Parameters], tally: Tally
+    ) -> dict[tuple[Any, ...], T]:
         """Load roots, by their primary keys."""
         key = [getattr(self.tree.root.entity, name) for name in mapping.primary_key(self.mapper)]
         views, identities = self.run_beside(session, executions, key, tally)
@@ -250,13 +272,17 @@ class _Rows:
 class _Run(Generic[T]):
     """One run of a compiled view: what it may still bring."""
 
-    def __init__(self, session: Session, view: CompiledView[T], parameters: Parameters, tally: Tally) -> None:
+    def __init__(
+        self, session: Session | OwnConnection, view: CompiledView[T], parameters: Parameters, tally: Tally
+    ) -> None:
         self._session = session
         self._view = view
         self._parameters = parameters
         self._tally = tally
-        self._direct = not changes_statements(session)
-        if not self._direct:
+        self.dialect: Dialect = session.get_bind(mapper=view.mapper).dialect
+        self._asked: Session | None = None
+        if not isinstance(session, OwnConnection) and changes_statements(session):
+            self._asked = session
             event.listen(session, "do_orm_execute", _without_entities)
 
     def rows(self, statement: Statement, parameters: Parameters, *, is_bounded: bool = False) -> _Rows:
@@ -268,7 +294,7 @@ class _Run(Generic[T]):
         select = statement.select if is_bounded else self._tally.bounded(statement.select)
         self._tally.sent(statement.name)
         try:
-            result: Any = self._execute(select, parameters, statement.place.mapper)
+            result: Any = self._execute(statement, select, parameters)
         except Exception as error:
             if is_undecodable(error):
                 raise Undecodable from error
@@ -277,14 +303,20 @@ class _Run(Generic[T]):
             return self.counted(_Rows(driver_rows(result), raw=True), statement)
         return self.counted(_Rows(result.all(), raw=False), statement)
 
-    def _execute(self, select: AnySelect, parameters: Parameters, mapper: Mapper[Any]) -> Any:
+    def _execute(self, statement: Statement, select: AnySelect, parameters: Parameters) -> Any:
         """Execute a statement of columns without SQLAlchemy's ORM between its rows and ours.
 
-        By way of the session where anything there may have a say in it; else on the session's connection.
+        By way of the session where anything there may have a say in it; else on the session's connection, as text if
+        it is asked for again.
         """
-        if not self._direct:
-            return self._session.execute(select, parameters)
-        connection = self._session.connection(bind_arguments={"mapper": mapper, "clause": select})
+        if self._asked is not None:
+            return self._asked.execute(select, parameters)
+        arguments = {"mapper": statement.place.mapper, "clause": select}
+        connection = self._session.connection(bind_arguments=arguments)
+        if select is statement.select and connection.dialect.driver == "asyncpg" and takes_text(connection):
+            text = statement.texts.on(connection.dialect)
+            if text is not None:
+                return connection.exec_driver_sql(text.sql, text.bind(parameters))
         return connection.execute(select, parameters, execution_options=BY_POSITION)
 
     def counted(self, rows: _Rows, statement: Statement) -> _Rows:
@@ -310,7 +342,7 @@ class _Run(Generic[T]):
             return views
 
     def _hydrator(self, rows: _Rows) -> Hydrator:
-        return self._view.hydrator(raw=rows.raw)
+        return self._view.hydrator(self.dialect, raw=rows.raw)
 
     def _rows_below(self, number: int, statement: Statement, keys: list[Any]) -> _Rows:
         """Return the rows of a statement for these keys, of all levels of a tree that goes level by level."""

@@ -17,6 +17,7 @@ from loadplan.linked import WHY_LATERAL, AnySelect, Linked, collection_order, li
 from loadplan.links import LinkKind
 from loadplan.ordering import Ordering
 from loadplan.views.decoding import in_row
+from loadplan.views.driver_text import Texts
 from loadplan.views.strategy import Choice, Way
 from loadplan.views.tree import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.whole_tree import in_whole_tree
@@ -43,6 +44,7 @@ class Statement:
         onward: of a whole tree: the columns that are a parent's key, one level down.
         level_by_level: whether a whole tree takes the statement again for each of its levels.
         how: what the statement does beyond keys, for explain; empty if nothing.
+        texts: the statement as text for the driver.
     """
 
     place: Place
@@ -55,6 +57,7 @@ class Statement:
     onward: tuple[Column, ...] = ()
     level_by_level: bool = False
     how: str = ""
+    texts: Texts = attrs.field(init=False, default=attrs.Factory(lambda self: Texts(self.select), takes_self=True))
 
     @property
     def name(self) -> str:

@@ -16,9 +16,9 @@ from loadplan.tree import Strategy
 from loadplan.views.decoding import in_row
 from loadplan.views.tree import UNKNOWN, Edge, Place, ViewTree
 
-#: Roots up to which the whole graph comes in one statement. Beyond, the server takes longer to pack rows into rows
-#: than a round trip a level takes.
-FEW_ROOTS = 100
+#: Roots up to which the whole graph comes in one statement. Beyond, the server takes longer to look up rows parent by
+#: parent than a round trip a level takes.
+FEW_ROOTS = 20
 
 
 class Roots(enum.Enum):

@@ -53,7 +53,7 @@ def hydrators(plan: LoadPlan[Any]) -> str:
     texts = []
     for dialect in (postgresql.asyncpg.dialect(), sqlite.aiosqlite.dialect()):
         compiled: Any = compile_plan(plan, dialect)
-        texts += [compiled.hydrator(raw=raw).source for raw in (True, False)]
+        texts += [compiled.hydrator(compiled.dialect, raw=raw).source for raw in (True, False)]
     return "\n".join(texts)
 
 

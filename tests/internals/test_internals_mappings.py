@@ -1,0 +1,101 @@
+"""What mappings and expressions are asked that only undocumented names answer."""
+
+from typing import Any
+
+from forest import Bird, Fruit, Tree
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    attribute_keyed_dict,
+    column_keyed_dict,
+    configure_mappers,
+    keyfunc_mapping,
+    mapped_column,
+    relationship,
+)
+
+from loadplan import sqlalchemy_internals as internals
+
+
+def test_an_expression_tells_the_attribute_it_came_from() -> None:
+    """``_annotations``: ``parententity`` and ``proxy_key``."""
+    assert internals.attribute_behind(Tree.name.expression) == (Tree, "name")
+    assert internals.attribute_behind(Tree.name.desc().element) == (Tree, "name")
+    assert internals.attribute_behind((Tree.id > 3).left) == (Tree, "id")
+    assert internals.attribute_behind(Tree.__table__.c.name) is None
+
+
+def test_of_type_is_kept_by_the_attribute() -> None:
+    """``QueryableAttribute._of_type``."""
+    assert internals.subtype_of(Bird.trees.of_type(Fruit)) is Fruit
+    assert internals.subtype_of(Bird.trees) is None
+
+
+def test_a_dictionary_collection_tells_what_it_is_keyed_by() -> None:
+    """``keyfunc.attr_name`` of attribute_keyed_dict, ``keyfunc._cols`` of column_keyed_dict."""
+
+    class Keyed(DeclarativeBase):
+        pass
+
+    class Word(Keyed):
+        __tablename__ = "int_words"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        book_id: Mapped[int] = mapped_column(ForeignKey("int_books.id"))
+        text_: Mapped[str] = mapped_column("text")
+
+    class Book(Keyed):
+        __tablename__ = "int_books"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        by_name: Mapped[dict[str, Word]] = relationship(collection_class=attribute_keyed_dict("text_"), viewonly=True)
+        by_column: Mapped[dict[str, Word]] = relationship(
+            collection_class=column_keyed_dict(Word.__table__.c.text), viewonly=True
+        )
+        by_function: Mapped[dict[str, Word]] = relationship(
+            collection_class=keyfunc_mapping(lambda word: word.text_[:1]), viewonly=True
+        )
+        plain: Mapped[list[Word]] = relationship(viewonly=True)
+
+    configure_mappers()
+    found = {prop.key: internals.keyed_by(prop) for prop in Book.__mapper__.relationships}
+    assert found == {"by_name": ("text_",), "by_column": ("text_",), "by_function": None, "plain": ()}
+
+
+def test_what_a_relationship_was_declared_with_is_readable_before_the_mappers_are_configured() -> None:
+    """``RelationshipProperty._init_args``: names, expressions in strings, lambdas; and reading configures nothing."""
+
+    class Other(DeclarativeBase):
+        pass
+
+    class Early(Other):
+        __tablename__ = "int_early"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        many: Mapped[list[Any]] = relationship(
+            "Late", primaryjoin="Early.id == foreign(Late.early_id)", order_by="Late.id", back_populates="one"
+        )
+
+    mapper = Early.__mapper__
+    prop: Any = Early.many.comparator.prop  # type: ignore[attr-defined]
+    declared = list(internals.declared_arguments(prop))
+    assert {"Late", "Early.id == foreign(Late.early_id)", "Late.id"} <= {
+        each for each in declared if isinstance(each, str)
+    }
+    assert "one" not in declared
+    assert not mapper.configured
+
+    class Late(Other):
+        __tablename__ = "int_late"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        early_id: Mapped[int]
+        one: Mapped[Any] = relationship(
+            "Early", primaryjoin="foreign(Late.early_id) == Early.id", back_populates="many"
+        )
+
+    configure_mappers()
+    assert mapper.configured
+
+
+def test_overlaps_are_kept_where_they_are_looked_for() -> None:
+    """``_overlaps`` tells whether the argument was given."""
+    assert not internals.is_told_to_overlap(Tree.leaves.property)
+    assert internals.is_told_to_overlap(relationship(overlaps="leaves,tree"))  # type: ignore[arg-type]

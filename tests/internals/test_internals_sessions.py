@@ -1,0 +1,235 @@
+"""What sessions, connections and statements are asked that only undocumented names answer."""
+
+import inspect as python_inspect
+from typing import Any
+
+import pytest
+from forest import Tree
+from sqlalchemy import Connection, create_engine, event, literal, select
+from sqlalchemy.engine import Engine
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.orm import (
+    Session,
+)
+from sqlalchemy.orm.attributes import instance_state
+
+from loadplan import sqlalchemy_internals as internals
+
+
+def test_listeners_of_one_session_are_copied_to_another_and_stay_removable(database: Engine) -> None:
+    """``Session.dispatch._update``: the public API registers listeners but never lists them."""
+    heard: list[Session] = []
+
+    def listener(state: Any) -> None:
+        heard.append(state.session)
+
+    source = Session(database)
+    event.listen(source, "do_orm_execute", listener)
+    target, stranger = Session(database), Session(database)
+    internals.copy_listeners(source, target)
+    for session in (source, target, stranger):
+        session.scalars(select(Tree)).all()
+    assert heard == [source, target]
+    event.remove(source, "do_orm_execute", listener)
+    later = Session(database)
+    internals.copy_listeners(source, later)
+    heard.clear()
+    for session in (source, later):
+        session.scalars(select(Tree)).all()
+    assert heard == []
+    for session in (source, target, stranger, later):
+        session.close()
+
+
+def test_listeners_of_the_class_are_heard_once_after_copying(database: Engine) -> None:
+    class Sub(Session):
+        pass
+
+    heard: list[Any] = []
+    event.listen(Sub, "do_orm_execute", heard.append)
+    source, target = Sub(database), Sub(database)
+    internals.copy_listeners(source, target)
+    target.scalars(select(Tree)).all()
+    assert len(heard) == 1
+    source.close()
+    target.close()
+
+
+@pytest.mark.parametrize("name", ["after_begin", "after_transaction_create", "do_orm_execute"])
+@pytest.mark.parametrize("on_class", [False, True])
+def test_hooks_of_a_session_are_seen(database: Engine, name: str, on_class: bool) -> None:
+    """The truth of ``dispatch.<event>`` is whether anybody listens, on the class or on the instance."""
+
+    class Sub(Session):
+        pass
+
+    with Sub(database) as session:
+        assert not internals.has_transaction_hooks(session, database)
+        event.listen(Sub if on_class else session, name, lambda *_, **__: None)
+        assert internals.has_transaction_hooks(session, database)
+    with Session(database) as other:
+        assert not internals.has_transaction_hooks(other, database)
+
+
+@pytest.mark.parametrize("name", ["begin", "engine_connect", "before_execute", "before_cursor_execute"])
+@pytest.mark.parametrize("on_class", [False, True])
+def test_hooks_of_an_engine_are_seen(database: Engine, name: str, on_class: bool) -> None:
+    def listener(connection: Connection, *_: Any, **__: Any) -> None:
+        """Listen, and do nothing."""
+
+    with Session(database) as session:
+        assert not internals.has_transaction_hooks(session, database)
+        target: Any = Engine if on_class else database
+        event.listen(target, name, listener)
+        try:
+            assert internals.has_transaction_hooks(session, database)
+            optioned = database.execution_options(compiled_cache=None)
+            assert internals.has_transaction_hooks(session, optioned)
+        finally:
+            event.remove(target, name, listener)
+        assert not internals.has_transaction_hooks(session, database)
+
+
+def test_what_changes_the_statements_of_a_session_is_seen(database: Engine) -> None:
+    """``Session.dispatch``, an overridden ``execute``, ``Session.execution_options``."""
+
+    class Plain(Session):
+        pass
+
+    class Own(Session):
+        def execute(self, *args: Any, **options: Any) -> Any:
+            return super().execute(*args, **options)
+
+    with Plain(database) as session:
+        assert not internals.changes_statements(session)
+        event.listen(session, "do_orm_execute", lambda state: None)
+        assert internals.changes_statements(session)
+    with Plain(database) as session:
+        assert not internals.changes_statements(session)
+    event.listen(Plain, "do_orm_execute", lambda state: None)
+    with Plain(database) as session:
+        assert internals.changes_statements(session)
+    with Own(database) as session:
+        assert internals.changes_statements(session)
+    if hasattr(Session, "execution_options") or "execution_options" in python_inspect.signature(Session).parameters:
+        with Session(database, execution_options={"x": 1}) as session:
+            assert internals.changes_statements(session)
+
+
+def test_the_isolation_of_an_engine_is_known() -> None:
+    """Chosen for the engine, or at create_engine, which a private name of the dialect keeps."""
+    plain = create_engine("sqlite://")
+    assert internals.chosen_isolation(plain.execution_options(isolation_level="SERIALIZABLE")) == "SERIALIZABLE"
+    uncommitted = create_engine("sqlite://", isolation_level="READ UNCOMMITTED")
+    assert internals.chosen_isolation(uncommitted) == "READ UNCOMMITTED"
+    assert internals.chosen_isolation(plain) != "READ UNCOMMITTED"
+
+
+def test_objects_leave_a_session_whose_result_goes_on(database: Engine) -> None:
+    """``_expunge_states`` takes states; after it the next partition still finds an identity map to fill."""
+    with Session(database) as session:
+        statement = select(Tree).order_by(Tree.id).execution_options(yield_per=1)
+        parts = session.scalars(statement).partitions()
+        (first,) = next(parts)
+        internals.detach_all(session, [first, first])
+        assert instance_state(first).detached
+        assert list(session.identity_map.values()) == []
+        for part in parts:
+            assert all(each in session for each in part)
+
+
+def test_expressions_that_differ_in_values_alone_have_one_shape() -> None:
+    """``ClauseElement._generate_cache_key``."""
+    one, same, other = (internals.shape_of(each) for each in (Tree.id > 3, Tree.id > 4, Tree.id < 3))
+    assert one is not None
+    assert same is not None
+    assert other is not None
+    assert one[0] == same[0] != other[0]
+    assert hash(one[0]) == hash(same[0])
+    assert [value.effective_value for value in (*one[1], *same[1])] == [3, 4]
+
+
+def test_a_result_read_by_position_compares_no_columns(database: Engine) -> None:
+    """``_result_disable_adapt_to_context``: a column object of a second statement is no key to its result."""
+    with database.connect() as connection:
+        for options, knows in ((None, True), (internals.BY_POSITION, False)):
+            first, second = select(Tree.id.label("a")), select(Tree.id.label("a"))
+            connection.execute(first, execution_options=options).all()
+            keys = connection.execute(second, execution_options=options)._metadata
+            assert keys._has_key(next(iter(second.selected_columns))) is knows
+
+
+def test_rows_can_be_had_as_the_driver_makes_them(database: Engine) -> None:
+    """``CursorResult.cursor``."""
+    with database.connect() as connection:
+        result = connection.execute(select(literal(1), literal("a")))
+        assert [tuple(row) for row in internals.driver_rows(result)] == [(1, "a")]
+        assert result.closed
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "do_orm_execute",
+        "after_transaction_create",
+        "after_transaction_end",
+        "after_begin",
+        "after_rollback",
+        "after_soft_rollback",
+    ],
+)
+def test_listeners_of_all_sessions_are_seen(name: str) -> None:
+    """A session that was made before anybody listened knows of it: its dispatcher asks that of the class."""
+
+    def listener(*_: Any, **__: Any) -> None:
+        """Listen, and do nothing."""
+
+    assert not internals.is_session_heard()
+    event.listen(Session, name, listener)
+    try:
+        assert internals.is_session_heard()
+    finally:
+        event.remove(Session, name, listener)
+    assert not internals.is_session_heard()
+
+
+def test_listeners_of_an_engine_alone_are_seen(database: Engine) -> None:
+    assert not internals.has_engine_hooks(database)
+    event.listen(database, "begin", lambda connection: None)
+    assert internals.has_engine_hooks(database)
+
+
+@pytest.mark.parametrize("name", ["before_execute", "after_execute"])
+@pytest.mark.parametrize("on_engine", [True, False])
+def test_a_connection_whose_statements_somebody_hears_takes_no_text(
+    database: Engine, name: str, on_engine: bool
+) -> None:
+    """``Connection.dispatch`` has what was listened to on the engine, too."""
+
+    def listener(*_: Any, **__: Any) -> None:
+        """Listen, and do nothing."""
+
+    with database.connect() as connection:
+        assert internals.takes_text(connection)
+        event.listen(database if on_engine else connection, name, listener)
+        assert not internals.takes_text(connection)
+    with database.connect() as connection:
+        assert internals.takes_text(connection) is not on_engine
+
+
+def test_a_connection_that_translates_schemas_takes_no_text(database: Engine) -> None:
+    with database.connect().execution_options(schema_translate_map={None: "main"}) as connection:
+        assert not internals.takes_text(connection)
+
+
+async def test_work_waits_for_the_driver_in_a_greenlet() -> None:
+    """``greenlet_spawn`` does what ``run_sync`` does, for a plain connection."""
+    engine = create_async_engine("sqlite+aiosqlite://")
+
+    def work() -> int:
+        with engine.sync_engine.connect() as connection:
+            found: int = connection.execute(select(literal(3))).scalar_one()
+            return found
+
+    assert await internals.in_greenlet(work) == 3
+    await engine.dispose()
