@@ -410,7 +410,6 @@ async def test_conditions_and_orders_that_are_none(things: AsyncEngine, word: st
         [Thing.id, None],
         True,
     ],
-    ids=str,
 )
 async def test_orders_from_outside(things: AsyncEngine, given: Any) -> None:
     """Names of columns are no orders, nor is SQL that stands in a text, even one that the application made."""
@@ -430,7 +429,7 @@ async def test_orders_from_outside(things: AsyncEngine, given: Any) -> None:
     assert sent == []
 
 
-@pytest.mark.parametrize("given", ["id = 1", True, select(Thing.id), Thing.__table__, Thing, lambda: True], ids=str)
+@pytest.mark.parametrize("given", ["id = 1", True, select(Thing.id), Thing.__table__, Thing, lambda: True])
 async def test_conditions_from_outside(things: AsyncEngine, given: Any) -> None:
     for plan in (THING, THING_VIEW):
         with recording(things) as sent, pytest.raises(PlanError, match="LP108"):
@@ -458,7 +457,7 @@ RAGGED: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("value", RAGGED, ids=str)
+@pytest.mark.parametrize("value", RAGGED)
 async def test_arrays_that_are_no_rectangle(things: AsyncEngine, value: Any) -> None:
     """PostgreSQL's arrays are rectangles; a driver finds out when it is too late for a clear word."""
     for plan in (THING, THING_VIEW):

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 import attrs
 import pytest
-from sqlalchemy import ForeignKey, Index, func, select
+from sqlalchemy import ForeignKey, Index, String, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.ext.declarative import ConcreteBase
 from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, column_property, foreign, mapped_column, relationship
 
-from loadplan import Loader, LoadPlan, PlanError, aggregate, count, exists, load, on, source
+from loadplan import FetchRecord, Loader, LoadPlan, PlanError, TooManyRows, aggregate, count, exists, load, on, source
 from support import tables
 
 
@@ -294,3 +294,71 @@ async def test_the_first_of_concrete_classes(fleets: AsyncEngine) -> None:
     union = Annotated[list[CarView | VehicleView], load(Fleet.vehicles, *branches, order_by=first, limit=2)]
     views = await all_of(fleets, LoadPlan(Fleet, into=view("vehicles", union)))
     assert [each.vehicles for each in views] == [[CarView(1, "Ann"), VehicleView(1, 2)], [CarView(2, None)], []]
+
+
+# --- keys that the database takes for equal ---------------------------------------------------------------------------
+
+
+class Folding(DeclarativeBase):
+    pass
+
+
+class Word(Folding):
+    """Its key is one with itself in capitals, for the database alone."""
+
+    __tablename__ = "fire_m_words"
+    text: Mapped[str] = mapped_column(String(collation="NOCASE"), primary_key=True)
+
+
+@attrs.frozen
+class WordView:
+    text: str
+
+
+@pytest.mark.parametrize("plan", [LoadPlan(Word), LoadPlan(Word, into=WordView)], ids=["entities", "views"])
+async def test_rows_that_are_asked_for_again_count(sqlite: AsyncEngine, plan: LoadPlan[Any]) -> None:
+    """Two come for the keys at once, and again one by one for keys that are not among those of the rows."""
+    async with tables(sqlite, Folding.metadata):
+        async with sqlite.begin() as connection:
+            await connection.execute(Word.__table__.insert(), [{"text": "ONE"}, {"text": "TWO"}])
+        asked = ["one", "two", "three"]
+        found = await Loader(sqlite, max_rows=4).fetch_many(plan, asked, missing="skip")
+        assert [each.text for each in found] == ["ONE", "TWO"]
+        for bound in (0, 1, 2, 3):
+            with pytest.raises(TooManyRows, match="LP406"):
+                await Loader(sqlite, max_rows=bound).fetch_many(plan, asked, missing="skip")
+
+
+# --- rows that are counted, in views ----------------------------------------------------------------------------------
+
+FULL = attrs.make_class(
+    "FullView",
+    {
+        "id": attrs.field(type=int),
+        "ships": attrs.field(type=list[Row]),
+        "vehicles": attrs.field(type=list[Row]),
+        "newest": attrs.field(type=Row | None),
+    },
+)
+
+
+async def test_max_rows_of_views(fleets: AsyncEngine) -> None:
+    """Three fleets, four ships, four vehicles: eleven rows, of which a to-one that is joined adds none."""
+    plan: LoadPlan[Any] = LoadPlan(Fleet, load(Fleet.newest, strategy="joined"), into=FULL)
+    whole = await Loader(fleets).fetch_all(plan)
+    rows = await counted(fleets, plan)
+    assert len(await Loader(fleets, max_rows=rows).fetch_all(plan)) == len(whole) == 3
+    for bound in range(rows):
+        with pytest.raises(TooManyRows, match="LP406") as caught:
+            await Loader(fleets, max_rows=bound).fetch_all(plan)
+        assert f"max_rows={bound}" in str(caught.value)
+        with pytest.raises(TooManyRows, match="LP406"):
+            await Loader(fleets, max_rows=bound).fetch_many(plan, [1, 2, 3])
+    assert await Loader(fleets, max_rows=1).fetch(plan, 3) == whole[2]
+
+
+async def counted(engine: AsyncEngine, plan: LoadPlan[Any]) -> int:
+    """Return how many rows a fetch brings, as it says itself."""
+    told: list[FetchRecord] = []
+    await Loader(engine, max_rows=1000, on_fetch=told.append).fetch_all(plan)
+    return told[0].rows

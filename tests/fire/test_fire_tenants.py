@@ -25,7 +25,11 @@ from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 from loadplan import Loader, LoadPlan, LoadPlanError
 
 #: Plans in all, and after how many of them the rows are others.
-PLANS, FRESH = times(8, 600), 8
+PLANS, FRESH = times(8, 300), 8
+
+
+#: How often each call is made: a statement that is asked for again may take a shorter way.
+AGAIN = times(3, 2)
 
 
 @attrs.frozen
@@ -90,16 +94,13 @@ async def fill(databases: Databases, chance: random.Random) -> None:
 # --- guards ---------------------------------------------------------------------------------------------------------
 
 
-def hiding(kinds: list[Any], *, include_aliases: bool) -> Callable[[ORMExecuteState], None]:
+def hiding(kinds: list[Any]) -> Callable[[ORMExecuteState], None]:
     """Return the listener that SQLAlchemy's documentation shows for tenants."""
 
     def listener(state: ORMExecuteState) -> None:
         if state.is_select and not state.is_column_load and not state.is_relationship_load:
             state.statement = state.statement.options(
-                *(
-                    with_loader_criteria(kind, lambda cls: cls.tenant == OURS, include_aliases=include_aliases)
-                    for kind in kinds
-                )
+                *(with_loader_criteria(kind, lambda cls: cls.tenant == OURS, include_aliases=True) for kind in kinds)
             )
 
     return listener
@@ -111,12 +112,13 @@ def no_guard() -> Iterator[None]:
 
 
 def by_mixin() -> contextlib.AbstractContextManager[None]:
-    return listening(Session, "do_orm_execute", hiding([Owned], include_aliases=True))
+    return listening(Session, "do_orm_execute", hiding([Owned]))
 
 
 def by_classes() -> contextlib.AbstractContextManager[None]:
     kinds = [Doc, Note, Mark, Tag, Person, Media]
-    return listening(Session, "do_orm_execute", hiding(kinds, include_aliases=False))
+    # without include_aliases SQLAlchemy leaves the parents in a subquery alone: rows of ours that nothing asks for come
+    return listening(Session, "do_orm_execute", hiding(kinds))
 
 
 Guard = Callable[[], contextlib.AbstractContextManager[None]]
@@ -293,9 +295,10 @@ async def test_no_row_of_another_tenant_ever_appears(databases: Databases, kind:
             expected = await noted(databases.alone, plan, call, f"plan {number}, alone")
             assert "'t2-" not in repr(expected)
             for name, (engine, guard) in guards.items():
-                with guard():
-                    found = await noted(engine, plan, call, f"plan {number}, {name}")
-                assert found == expected, (number, name, call, plan)
+                for again in range(AGAIN):
+                    with guard():
+                        found = await noted(engine, plan, call, f"plan {number}, {name}")
+                    assert found == expected, (number, name, again, call, plan)
             calls[call.name] += 1
             answered += not isinstance(expected, str)
             hidden += await outcome(databases.everybody, plan, call) != expected
@@ -303,4 +306,5 @@ async def test_no_row_of_another_tenant_ever_appears(databases: Databases, kind:
     assert hidden > 0.5 * calls.total()
     assert answered > 0.5 * calls.total()
     if LONG:  # for whoever watches it with -s
-        print(f"{kind}: {3 * calls.total()} guarded calls, {answered} answered, {hidden} with rows to hide; {calls}")
+        guarded = len(guards) * AGAIN * calls.total()
+        print(f"{kind}: {guarded} guarded calls, {answered} of {calls.total()} answered, {hidden} with rows to hide")
