@@ -82,9 +82,9 @@ def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem
         given = getattr(item, word)
         if given is not None and (word, given) != ("depth", "all") and not _counts(given):
             yield problems.bad_number(word, given, at)
-        elif word == "depth" and _counts(given) and given > MOST_LEVELS:
+        elif isinstance(given, int) and word == "depth" and given > MOST_LEVELS:
             yield problems.too_deep(given, MOST_LEVELS, at)
-        elif word == "limit" and _counts(given) and given > MOST:
+        elif isinstance(given, int) and word == "limit" and given > MOST:
             yield problems.too_large_count(word, given, at)
     for word in ("where", "order_by"):
         yield from condition_problems(word, getattr(item, word) or (), at)

@@ -80,8 +80,8 @@ class Texts:
 
     def on(self, dialect: Dialect) -> DriverText | None:
         """Return the text for an engine; None at first, and where there is none."""
-        if dialect in self._found:
-            return self._found[dialect]
+        if dialect in self._found or dialect.driver != "asyncpg":  # of others loadplan takes SQLAlchemy's rows
+            return self._found.get(dialect)
         if dialect not in self._seen:
             if len(self._seen) >= _DIALECTS:
                 self._seen.clear()
