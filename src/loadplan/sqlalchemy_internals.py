@@ -231,12 +231,20 @@ def takes_text(connection: Connection) -> bool:
 
 
 def is_silent(connection: Connection) -> bool:
-    """Tell whether nobody ever listened to anything of a connection, its engine or its dialect, nor reads their log.
+    """Tell whether a connection does nothing with a text but send it.
 
-    ``_has_events`` is what SQLAlchemy itself asks before it looks for listeners, and ``_echo`` before it logs.
+    Nobody ever listened to anything of it, its engine or its dialect, nobody reads its log, and no names of schemas
+    are to be translated. ``_has_events`` is what SQLAlchemy itself asks before it looks for listeners, and ``_echo``
+    before it logs.
     """
     ours: Any = connection
-    return not (ours._has_events or ours.engine._has_events or ours.dialect._has_events or ours._echo)
+    return not (
+        ours._has_events
+        or ours.engine._has_events
+        or ours.dialect._has_events
+        or ours._echo
+        or connection.get_execution_options().get("schema_translate_map")
+    )
 
 
 def rows_of_text(connection: Connection, sql: str, parameters: tuple[Any, ...]) -> list[Any]:

@@ -327,11 +327,10 @@ class _Run(Generic[T]):
         arguments = {"mapper": statement.place.mapper, "clause": select}
         connection = self._session.connection(bind_arguments=arguments)
         text = statement.texts.on(connection.dialect) if select is statement.select else None
+        if text is not None and self._is_ours and is_silent(connection):
+            return _Rows(rows_of_text(connection, text.sql, text.bind(parameters)), raw=True)
         if text is not None and takes_text(connection):
-            bound = text.bind(parameters)
-            if self._is_ours and is_silent(connection):
-                return _Rows(rows_of_text(connection, text.sql, bound), raw=True)
-            return _Rows(driver_rows(connection.exec_driver_sql(text.sql, bound)), raw=True)
+            return _Rows(driver_rows(connection.exec_driver_sql(text.sql, text.bind(parameters))), raw=True)
         return _rows_of(connection.execute(select, parameters, execution_options=BY_POSITION), self.dialect)
 
     def counted(self, rows: _Rows, statement: Statement) -> _Rows:
