@@ -79,18 +79,20 @@ def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem
     if item.strategy is not None and item.strategy not in get_args(StrategyName):
         yield problems.not_a_strategy(item.strategy, at)
     for word in ("limit", "depth"):
-        given = getattr(item, word)
-        if given is not None and (word, given) != ("depth", "all") and not _counts(given):
+        given: Any = getattr(item, word)
+        if given is None or (word, given) == ("depth", "all"):
+            continue
+        if not _counts(given):
             yield problems.bad_number(word, given, at)
-        elif isinstance(given, int) and word == "depth" and given > MOST_LEVELS:
+        elif word == "depth" and given > MOST_LEVELS:
             yield problems.too_deep(given, MOST_LEVELS, at)
-        elif isinstance(given, int) and word == "limit" and given > MOST:
+        elif word == "limit" and given > MOST:
             yield problems.too_large_count(word, given, at)
     for word in ("where", "order_by"):
         yield from condition_problems(word, getattr(item, word) or (), at)
 
 
-def _counts(given: object) -> bool:
+def _counts(given: Any) -> bool:
     return isinstance(given, int) and not isinstance(given, bool) and given >= 1
 
 
