@@ -1,23 +1,24 @@
 """All rivals, in the order of tables; those whose package is not installed are left out by name."""
 
 import importlib
+import importlib.util
 from collections.abc import Mapping
 
 import attrs
 
 from rivals.rival import Rival
 
-MODULES: Mapping[str, str] = {
-    "rivals.by_hand": "asyncpg",
-    "rivals.ours": "loadplan",
-    "rivals.options": "sqlalchemy",
-    "rivals.autoloads": "sqla_autoloads",
-    "rivals.advanced": "advanced_alchemy",
-    "rivals.tortoise_orm": "tortoise",
-    "rivals.piccolo_orm": "piccolo",
-    "rivals.django_orm": "django",
+MODULES: Mapping[str, tuple[str, ...]] = {
+    "rivals.by_hand": ("asyncpg",),
+    "rivals.ours": ("loadplan",),
+    "rivals.options": ("sqlalchemy",),
+    "rivals.autoloads": ("sqla_autoloads",),
+    "rivals.advanced": ("advanced_alchemy",),
+    "rivals.tortoise_orm": ("tortoise",),
+    "rivals.piccolo_orm": ("piccolo",),
+    "rivals.django_orm": ("django", "psycopg"),
 }
-"""Where they are, and the module that each stands or falls with."""
+"""Where they are, and the modules that each stands or falls with."""
 
 VIEWS = "loadplan, views"
 ENTITIES = "loadplan, entities"
@@ -49,12 +50,10 @@ class Everyone:
 def load_rivals() -> Everyone:
     """Import all rivals whose packages are there."""
     rivals: list[Rival] = []
-    absent = []
+    absent: list[str] = []
     for module, needs in MODULES.items():
-        try:
+        missing = [each for each in needs if importlib.util.find_spec(each) is None]
+        absent += missing
+        if not missing:
             rivals += importlib.import_module(module).RIVALS
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] != needs:
-                raise
-            absent.append(needs)
     return Everyone(tuple(rivals), tuple(absent))

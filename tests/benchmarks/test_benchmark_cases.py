@@ -87,6 +87,6 @@ def test_a_case_that_there_is_not_is_an_error_that_names_those_there_are() -> No
 
 
 def test_all_rivals_are_there() -> None:
-    absent = [needs for needs in MODULES.values() if importlib.util.find_spec(needs) is None]
+    absent = [each for needs in MODULES.values() for each in needs if importlib.util.find_spec(each) is None]
     if absent:
         pytest.skip(f"not installed: {', '.join(absent)}; the dependency group `benchmarks` has them")
