@@ -1,4 +1,4 @@
-"""Many parents: a collection of 100 to 100,000 of them. ``uv run python benchmarks/many_parents.py``.
+"""Many parents: a collection of 100 to 100,000 of them. ``python -m benchmarks many-parents``.
 
 A plan with one collection beside ``select().options(selectinload(...))`` by hand, over parents with a key of one column
 and with one of two. Both get the same condition for the roots, so that the collection alone differs:

@@ -143,11 +143,12 @@ async def environment(engine: AsyncEngine) -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in ("sqlalchemy", "asyncpg"))
     return (
         f"Python {platform.python_version()}, loadplan {__version__}, {packages}, PostgreSQL {server}, Unix socket\n"
-        f"{_processor()}"
+        f"{processor()}"
     )
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of the processor, and how many cores there are."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text(encoding="utf-8").splitlines() if information.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

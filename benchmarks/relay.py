@@ -1,4 +1,4 @@
-"""A network in between: a TCP relay in a process of its own, which holds up what it passes on and counts round trips.
+"""A network in between: a TCP relay in a process of its own, which holds up what it passes on and counts what it sees.
 
 It listens on localhost, and hands every connection on to the Unix socket of a PostgreSQL server.
 """
@@ -6,27 +6,21 @@ It listens on localhost, and hands every connection on to the Unix socket of a P
 import argparse
 import asyncio
 import contextlib
+import json
 import selectors
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
-from sqlalchemy import URL
+from wire import Count, Wire
+
+if TYPE_CHECKING:  # the process of the relay has no need of it, and starts sooner
+    from sqlalchemy import URL
 
 CHUNK = 2**18
-
-
-@attrs.define
-class Count:
-    """Round trips that a relay has seen.
-
-    Attributes:
-        trips: times that a client sent something to a server that it had heard from last.
-    """
-
-    trips: int = 0
 
 
 @attrs.frozen
@@ -37,20 +31,24 @@ class Relay:
         url: of the database, by way of it.
     """
 
-    url: URL
+    url: "URL"
     _process: Process
 
-    async def trips(self) -> int:
-        """Return the number of round trips so far."""
+    async def seen(self) -> Count:
+        """Return what it has seen so far."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(b"\n")
         await self._process.stdin.drain()
-        return int(await self._process.stdout.readline())
+        return Count(**json.loads(await self._process.stdout.readline()))
+
+    async def trips(self) -> int:
+        """Return the number of round trips so far."""
+        return (await self.seen()).trips
 
 
 @contextlib.asynccontextmanager
-async def relay(url: URL, delay: float) -> AsyncIterator[Relay]:
+async def relay(url: "URL", delay: float) -> AsyncIterator[Relay]:
     """Start a relay to the server of ``url``, which a Unix socket leads to.
 
     Args:
@@ -74,9 +72,9 @@ async def relay(url: URL, delay: float) -> AsyncIterator[Relay]:
 
 
 async def pass_on(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float, count: Count, heard: list[str], side: str
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float, note: Callable[[bytes], None]
 ) -> None:
-    """Pass on one direction of a connection, each piece ``delay`` seconds after it came.
+    """Pass on one direction of a connection, each piece ``delay`` seconds after it came and was noted.
 
     Pieces on the way do not wait for each other: it is a delay, and no limit of the throughput.
     """
@@ -105,23 +103,23 @@ async def pass_on(
                 piece = await reader.read(CHUNK)
             except ConnectionError:
                 piece = b""
-            if side == "client" and piece and heard[0] == "server":
-                count.trips += 1
-            heard[0] = side
+            if piece:
+                note(piece)
             on_the_way.put_nowait((loop.time() + delay, piece))
 
 
 async def serve(socket: str, delay: float) -> None:
-    """Listen on a free port and print it; then print the round trips for each line that comes in, until the end."""
+    """Listen on a free port and print it; then print what was seen for each line that comes in, until the end."""
     count = Count()
 
     async def handle(from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_unix_connection(socket, limit=CHUNK)
-        heard = ["server"]
-        await asyncio.gather(
-            pass_on(from_client, to_server, delay, count, heard, "client"),
-            pass_on(from_server, to_client, delay, count, heard, "server"),
-        )
+        wire = Wire(count)
+        with contextlib.suppress(asyncio.CancelledError):  # the end of the relay: whoever is connected yet is cut off
+            await asyncio.gather(
+                pass_on(from_client, to_server, delay, wire.from_client),
+                pass_on(from_server, to_client, delay, wire.from_server),
+            )
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0, limit=CHUNK)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -129,7 +127,7 @@ async def serve(socket: str, delay: float) -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     while await orders.readline():
-        print(count.trips, flush=True)
+        print(json.dumps(attrs.asdict(count)), flush=True)
     server.close()
 
 

@@ -1,4 +1,4 @@
-"""A long walk in bounded memory: ``loader.stream`` beside a stream by hand. ``uv run python benchmarks/stream.py``.
+"""A long walk in bounded memory: ``loader.stream`` beside a stream by hand. ``python -m benchmarks stream``.
 
 Whole graphs (an order, its lines, its invoice) of 10,000, 100,000 and 1,000,000 orders. By hand that is
 ``AsyncSession.stream_scalars`` with ``yield_per``, ``joinedload`` and ``selectinload``, the same batch size.

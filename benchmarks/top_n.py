@@ -1,4 +1,4 @@
-"""The first rows of each parent: ``limit=`` beside SQL by hand. ``uv run python benchmarks/top_n.py``.
+"""The first rows of each parent: ``limit=`` beside SQL by hand. ``python -m benchmarks first-rows``.
 
 500 topics share 1,000,000 posts; wanted are the five best of each topic, for all topics and for 20 of them. The posts
 stand in two tables: one has an index on (topic, score), the other on the topic alone. What is timed, all in turn within

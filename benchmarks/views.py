@@ -134,7 +134,7 @@ async def time_case(case: Case, roots: int, pool: Any, engine: AsyncEngine, roun
     seconds = sum((await time_rounds(ways, 1, 1))[0])
     calls = max(1, min(calls, int(SECONDS / seconds)))
     await time_rounds(ways, 1, min(calls, 6))  # PostgreSQL plans a prepared statement anew five times
-    medians = await time_rounds(ways, rounds, calls)
+    medians = await time_rounds(ways, rounds, calls, prime=roots < 200)
     statements = Loader(engine).explain(case.plan, roots=roots).statements
     return Timing(case.name, roots, statements, medians)
 

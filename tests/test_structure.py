@@ -49,6 +49,7 @@ FLOW = [
     "views.problems",
     "views.loads",
     "views.values",
+    "views.relationships",
     "views.resolve",
     "views.decoding",
     "views.driver_text",

@@ -12,7 +12,7 @@ from loadplan.entities.statements import FollowUp
 from loadplan.keys import CHUNK, Keys
 from loadplan.plans import Compiled
 from loadplan.views.graph import CompiledView
-from loadplan.views.strategy import FEW_ROOTS
+from loadplan.views.strategy import FEW_ROOTS, SOME_ROOTS
 from loadplan.views.tree import Edge, Place
 
 
@@ -158,17 +158,20 @@ def _view_cardinality(edge: Edge) -> str:
 
 def _view_formula(view: CompiledView[object]) -> str:
     """Return the number of statements as it depends on how many roots there are."""
-    counts = {
-        "one root": _view_count(view.bringing(1)),
-        f"up to {FEW_ROOTS} roots": _view_count(view.bringing(FEW_ROOTS)),
-        "more": _view_count(view.bringing(None)),
-    }
-    if len(set(counts.values())) == 1:
-        count = next(iter(counts.values()))
+    steps = (
+        ("one root", 1),
+        (f"up to {FEW_ROOTS} roots", FEW_ROOTS),
+        (f"up to {SOME_ROOTS} roots", SOME_ROOTS),
+        ("more", None),
+    )
+    counts: dict[str, str] = {}  # of each count the widest step that has it
+    for words, roots in steps:
+        counts.pop(count := _view_count(view.bringing(roots)), None)
+        counts[count] = words
+    if len(counts) == 1:
+        count = next(iter(counts))
         return f"{count}, however many rows" if count.isdigit() else count
-    if counts["one root"] == counts[f"up to {FEW_ROOTS} roots"]:
-        del counts["one root"]
-    return ", ".join(f"{count} for {roots}" for roots, count in counts.items())
+    return ", ".join(f"{count} for {words}" for count, words in counts.items())
 
 
 def _view_count(view: CompiledView[object]) -> str:

@@ -230,6 +230,42 @@ def takes_text(connection: Connection) -> bool:
     )
 
 
+def is_silent(connection: Connection) -> bool:
+    """Tell whether a connection does nothing with a text but send it.
+
+    Nobody ever listened to anything of it, its engine or its dialect, nobody reads its log, and no names of schemas
+    are to be translated. ``_has_events`` is what SQLAlchemy itself asks before it looks for listeners, and ``_echo``
+    before it logs.
+    """
+    ours: Any = connection
+    return not (
+        ours._has_events
+        or ours.engine._has_events
+        or ours.dialect._has_events
+        or ours._echo
+        or connection.get_execution_options().get("schema_translate_map")
+    )
+
+
+def rows_of_text(connection: Connection, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
+    """Return all rows of a text as the driver made them, through the cursor of a silent connection.
+
+    What ``exec_driver_sql`` does besides is for listeners, the log, and a result that knows its columns: half of the
+    time of a small statement. What fails is left to ``Connection._handle_dbapi_exception``, as every statement's is:
+    the error becomes SQLAlchemy's, and a lost connection is taken out of the pool with all others of its age.
+    """
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(sql, parameters)
+        rows = list(cursor.fetchall())
+    except BaseException as error:
+        dbapi: Any = connection.dialect.loaded_dbapi
+        known = isinstance(error, dbapi.Error)  # another is none of the statement's, and comes out as it is
+        connection._handle_dbapi_exception(error, sql if known else None, parameters, cursor, None)
+    cursor.close()
+    return rows
+
+
 def attribute_behind(expression: ClauseElement) -> tuple[type[Any], str] | None:
     """Return (class, name) of the mapped attribute that an expression is, or None.
 

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from pages import examples_of
+
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(r"\bLP\d{3}\b")
 RAISED = re.compile(r'"(LP\d{3})",')
@@ -22,6 +24,20 @@ def test_every_code_has_its_paragraph() -> None:
     source = codes_in_source()
     assert len(source) > 10
     assert set(headings()) == source
+
+
+def test_every_code_is_shown() -> None:
+    """Below each heading stands code, and the message with that code that it ends in; test_pages_run.py runs both."""
+    page = ROOT / "docs" / "errors.md"
+    text = page.read_text("utf-8")
+    headings_at = [(match.start(), match[1]) for match in re.finditer(r"^### (LP\d{3})$", text, re.MULTILINE)]
+    shown: dict[str, str] = {}
+    for example in examples_of(page):
+        above = [code for at, code in headings_at if at < example.block.start]
+        if above and example.shown is not None:
+            shown[above[-1]] = example.shown
+    assert shown.keys() == codes_in_source()
+    assert [code for code, text in shown.items() if f"{code}: " not in text] == []
 
 
 def test_paragraphs_are_in_order_and_once() -> None:

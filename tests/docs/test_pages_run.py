@@ -1,8 +1,10 @@
 """Every Python block of the README and of docs/ runs, and prints what the page says it prints.
 
 The blocks of a page are one program, in the order of the page. Blocks with a file name as their title are files: the
-mapping ``blog.py`` is imported, other ones run as scripts. All other blocks may await at top level, and find there what
-the start has made: ``engine``, on PostgreSQL with the rows of the start, and the names of ``blog`` and ``loadplan``.
+mapping ``blog.py`` is imported, others are run by test_commands_run.py. All other blocks may await at top level, and
+find there what the start has made: ``engine``, on PostgreSQL with the rows of the start, and the names of ``blog`` and
+``loadplan``.
+Tests that a page writes are run too. Blocks for Django are a program of their own, with a database of Django's.
 """
 
 import ast
@@ -11,38 +13,33 @@ import doctest
 import importlib
 import inspect
 import io
-import subprocess
 import sys
 import traceback
 import types
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from pages import Block, python_blocks
+from django_side import create_tables, django_names
+from pages import DJANGO, PAGES, README, Example, examples_of, page_id
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
 
 import loadplan
+from loadplan.pytest_plugin import record_statements
 
-ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
-
-FILES = {block.title: block for block in python_blocks(README) if block.title is not None}
-
-
-def page_id(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
+FILES = {each.block.title: each for each in examples_of(README) if each.block.title is not None}
 
 
 @pytest.fixture
 def blog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
     """The mapping of the start, imported afresh."""
-    for name, block in FILES.items():
-        (tmp_path / name).write_text(block.code, encoding="utf-8")
+    for name, file in FILES.items():
+        (tmp_path / name).write_text(file.block.code, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     module = importlib.import_module("blog")
@@ -75,33 +72,62 @@ async def blog_engine(server_url: URL, blog: types.ModuleType) -> AsyncIterator[
     await admin.dispose()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if any(python_blocks(page))], ids=page_id)
-async def test_blocks_run(page: Path, blog: types.ModuleType, blog_engine: AsyncEngine) -> None:
+@pytest.mark.parametrize("page", [page for page in PAGES if any(examples_of(page))], ids=page_id)
+async def test_blocks_run(page: Path, blog: types.ModuleType, blog_engine: AsyncEngine, tmp_path: Path) -> None:
     """Each block does, and prints or raises, what the page says."""
     names: dict[str, Any] = {name: value for name, value in vars(blog).items() if isinstance(value, type)}
     names |= {name: getattr(loadplan, name) for name in loadplan.__all__}
     names |= {"__name__": "page", "engine": blog_engine}
-    for block in python_blocks(page):
-        if block.title is None:
-            assert_shows(block, await output_of(block, names))
+    examples = [each for each in examples_of(page) if each not in FILES.values()]
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(dispose_mappers)
+        django: dict[str, Any] = {}
+        if any(DJANGO in each.block.marks for each in examples):
+            django = await stack.enter_async_context(django_names(tmp_path))
+        for each in examples:
+            scope = django if DJANGO in each.block.marks else names
+            before = set(scope)
+            assert_shows(each, await output_of(each, scope))
+            if scope is django:
+                await create_tables()
+            for name in scope.keys() - before:
+                if name.startswith("test_"):
+                    await run_test(scope[name], scope)
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name != "blog.py"])
-def test_scripts_run(name: str, blog: types.ModuleType, tmp_path: Path) -> None:
-    """A script of the start does what the page says, in a folder where the start's files lie."""
-    done = subprocess.run([sys.executable, name], cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
-    assert done.returncode == 0, done.stderr
-    assert_shows(FILES[name], done.stdout)
+def dispose_mappers() -> None:
+    """Forget the mappings of a page, wrong ones among them, that somebody's ``configure_mappers()`` would meet."""
+    for base in DeclarativeBase.__subclasses__():
+        if base.__module__ == "page":
+            base.registry.dispose()
 
 
 def test_there_is_something_to_run() -> None:
     """The start has its two files, and the pages have blocks that say what they print."""
     assert set(FILES) == {"blog.py", "start.py"}
-    assert sum(block.shown is not None for page in PAGES for block in python_blocks(page)) > 10
+    assert sum(each.shown is not None for page in PAGES for each in examples_of(page)) > 10
 
 
-async def output_of(block: Block, names: dict[str, Any]) -> str:
+async def run_test(function: Callable[..., Awaitable[None]], names: Mapping[str, Any]) -> None:
+    """Run a test that a page has written, with the fixtures that it asks for."""
+    async with contextlib.AsyncExitStack() as stack:
+        given: dict[str, Any] = {}
+        for name in inspect.signature(function).parameters:
+            if name == "client":
+                transport = httpx.ASGITransport(names["app"])
+                client = httpx.AsyncClient(transport=transport, base_url="http://test")
+                given[name] = await stack.enter_async_context(client)
+            elif name == "session":
+                given[name] = await stack.enter_async_context(AsyncSession(names["engine"]))
+            else:
+                assert name == "statements", f"no such fixture: {name}"
+                given[name] = stack.enter_context(record_statements())
+        await function(**given)
+
+
+async def output_of(example: Example, names: dict[str, Any]) -> str:
     """Run a block, and return what it prints, with the error it ends with, as Python would print that."""
+    block = example.block
     tree = ast.parse("\n" * (block.line - 1) + block.code)
     code = compile(tree, str(block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     printed = io.StringIO()
@@ -111,17 +137,21 @@ async def output_of(block: Block, names: dict[str, Any]) -> str:
             if inspect.isawaitable(awaitable):
                 await awaitable
         except Exception as error:
-            if block.shown is None:
+            if example.shown is None:
                 raise
             printed.write("".join(traceback.format_exception_only(error)))
     return printed.getvalue()
 
 
-def assert_shows(block: Block, output: str) -> None:
-    """Compare what a block printed with what the page shows; ``...`` there stands for anything."""
-    where = f"{page_id(block.page)}:{block.line}"
-    if block.shown is None:
+def assert_shows(example: Example, output: str) -> None:
+    """Compare what a block printed with what the page shows; ``...`` there stands for anything.
+
+    Spaces at the ends of lines, which SQL has and pages do not, count for nothing.
+    """
+    where = example.block.where
+    output = "".join(line.rstrip(" \n") + "\n" for line in output.splitlines())
+    if example.shown is None:
         assert output == "", f"{where} prints what the page does not show"
     else:
-        same = doctest.OutputChecker().check_output(block.shown, output, doctest.ELLIPSIS)
-        assert same, f"{where} shows\n{block.shown}\nbut prints\n{output}"
+        same = doctest.OutputChecker().check_output(example.shown, output, doctest.ELLIPSIS)
+        assert same, f"{where} shows\n{example.shown}\nbut prints\n{output}"

@@ -9,7 +9,6 @@ from sqlalchemy.orm import (
     Mapped,
     attribute_keyed_dict,
     column_keyed_dict,
-    configure_mappers,
     keyfunc_mapping,
     mapped_column,
     relationship,
@@ -56,7 +55,7 @@ def test_a_dictionary_collection_tells_what_it_is_keyed_by() -> None:
         )
         plain: Mapped[list[Word]] = relationship(viewonly=True)
 
-    configure_mappers()
+    Keyed.registry.configure()
     found = {prop.key: internals.keyed_by(prop) for prop in Book.__mapper__.relationships}
     assert found == {"by_name": ("text_",), "by_column": ("text_",), "by_function": None, "plain": ()}
 
@@ -91,7 +90,7 @@ def test_what_a_relationship_was_declared_with_is_readable_before_the_mappers_ar
             "Early", primaryjoin="foreign(Late.early_id) == Early.id", back_populates="many"
         )
 
-    configure_mappers()
+    Other.registry.configure()
     assert mapper.configured
 
 

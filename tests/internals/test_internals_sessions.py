@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from forest import Tree
-from sqlalchemy import Connection, create_engine, event, literal, select
+from sqlalchemy import Connection, StaticPool, create_engine, event, literal, select
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import (
     Session,
@@ -233,3 +234,43 @@ async def test_work_waits_for_the_driver_in_a_greenlet() -> None:
 
     assert await internals.in_greenlet(work) == 3
     await engine.dispose()
+
+
+def test_a_connection_that_somebody_ever_heard_is_not_silent(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``_has_events`` of connection, engine and dialect, for every event that a statement may bring about."""
+    for kind in (Engine, Connection):  # that somebody once listened to all engines, SQLAlchemy never forgets
+        monkeypatch.setattr(kind, "_has_events", False)
+    for name in ("before_cursor_execute", "after_cursor_execute", "begin", "rollback", "do_execute", "handle_error"):
+        engine = create_engine("sqlite://", poolclass=StaticPool)
+        with engine.connect() as connection:
+            assert internals.is_silent(connection), name
+        event.listen(engine, name, lambda *_, **__: None)
+        with engine.connect() as connection:
+            assert not internals.is_silent(connection), name
+        engine.dispose()
+    with database.connect() as connection:
+        event.listen(connection, "before_cursor_execute", lambda *_, **__: None)
+        assert not internals.is_silent(connection)
+
+
+def test_a_connection_that_logs_is_not_silent() -> None:
+    """``Connection._echo``."""
+    engine = create_engine("sqlite://", echo=True)
+    with engine.connect() as connection:
+        assert not internals.is_silent(connection)
+
+
+def test_rows_of_a_text_come_through_the_cursor(database: Engine) -> None:
+    with database.connect() as connection:
+        assert [tuple(row) for row in internals.rows_of_text(connection, "SELECT ?, 2", (1,))] == [(1, 2)]
+
+
+def test_what_a_cursor_raises_becomes_sqlalchemys_error(database: Engine) -> None:
+    """``Connection._handle_dbapi_exception``: with the text; what is no error of the driver comes out as it is."""
+    with database.connect() as connection:
+        with pytest.raises(OperationalError, match="no such table") as caught:
+            internals.rows_of_text(connection, "SELECT * FROM nowhere", ())
+        assert caught.value.statement == "SELECT * FROM nowhere"
+        with pytest.raises(TypeError):
+            internals.rows_of_text(connection, 1, ())  # type: ignore[arg-type]
+        assert internals.rows_of_text(connection, "SELECT 1", ()) == [(1,)]

@@ -26,7 +26,6 @@ from sqlalchemy import (
 from sqlalchemy.orm import (
     DeclarativeBase,
     column_property,
-    configure_mappers,
     foreign,
     mapped_column,
     relationship,
@@ -71,7 +70,8 @@ def mapped(schema: Schema) -> Iterator[tuple[Mapping, Mapping]]:
             warnings.filterwarnings("ignore", ".*noload")
             warnings.filterwarnings("ignore", "Invoking and_\\(\\) without arguments")  # SQLAlchemy's own, on 2.1
             mappings = real.build(), plain.build()
-            configure_mappers()
+            for builder in (real, plain):
+                builder.base.registry.configure()
         for name, mapped_class in real.classes.items():
             setattr(module, name, mapped_class)
         yield mappings

@@ -1,12 +1,13 @@
 """A statement that is asked for again goes to the driver as text, compiled before; what has a say in it keeps it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import attrs
 import pytest
-from sqlalchemy import Connection, ForeignKey, Select, event, text
+from sqlalchemy import Connection, ForeignKey, Select, column, event, func, select, table, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -189,13 +190,53 @@ async def test_schemas_are_translated(boxes: AsyncEngine, plan: LoadPlan[BoxView
             await connection.execute(text("DROP SCHEMA vtx CASCADE"))
 
 
-async def test_what_the_database_refuses_is_sqlalchemys_error(boxes: AsyncEngine, plan: LoadPlan[BoxView]) -> None:
-    """The first time and later; and the pool is whole."""
-    loader = Loader(boxes)
+@pytest.mark.parametrize("heard", [True, False])
+async def test_what_the_database_refuses_is_sqlalchemys_error(
+    boxes: AsyncEngine, plan: LoadPlan[BoxView], heard: bool
+) -> None:
+    """The first time and later, on an engine that somebody listens to, and on a silent one; and the pool is whole."""
+    silent = create_async_engine(boxes.url)
+    loader = Loader(boxes if heard else silent)
     for _ in range(3):
         with pytest.raises(DBAPIError, match="division by zero") as caught:
             await loader.fetch_all(plan, 1 / (Box.size - 10) > 0)
         assert caught.value.statement is not None
         assert "vtx_boxes" in caught.value.statement
-    assert boxes.sync_engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    for _ in range(3):
+        assert await loader.fetch(plan, 1) == FIRST
+    for engine in (boxes, silent):
+        assert engine.sync_engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    await silent.dispose()
+
+
+async def test_a_connection_that_is_lost_is_taken_out_of_the_pool(boxes: AsyncEngine) -> None:
+    """With all others of its age, as SQLAlchemy does: one fetch fails, and no other."""
+    silent = create_async_engine(boxes.url, connect_args={"server_settings": {"application_name": "silent"}})
+    loader = Loader(silent)
+    for _ in range(3):
+        await asyncio.gather(*(loader.fetch(NESTED, 1) for _ in range(4)))
+    async with boxes.begin() as connection:
+        of_it = "datname = current_database() AND application_name = 'silent'"
+        ended = select(func.pg_terminate_backend(column("pid"))).select_from(table("pg_stat_activity"))
+        assert (await connection.scalars(ended.where(text(of_it)))).all()
+    with pytest.raises(DBAPIError) as caught:
+        await loader.fetch(NESTED, 1)
+    assert caught.value.connection_invalidated
+    for _ in range(6):
+        assert await loader.fetch(NESTED, 1) == FIRST
+    await silent.dispose()
+
+
+async def test_a_task_that_is_cancelled_leaves_nothing_behind(boxes: AsyncEngine, plan: LoadPlan[BoxView]) -> None:
+    """While it waits for the database, on a silent engine."""
+    silent = create_async_engine(boxes.url)
+    loader = Loader(silent)
+    for _ in range(3):
+        assert await loader.fetch(plan, 1) == FIRST
+    async with boxes.begin() as connection:
+        await connection.execute(text("LOCK TABLE vtx_boxes IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(loader.fetch(plan, 1), 0.2)
+    assert silent.sync_engine.pool.checkedout() == 0  # type: ignore[attr-defined]
     assert await loader.fetch(plan, 1) == FIRST
+    await silent.dispose()

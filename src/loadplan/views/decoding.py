@@ -118,8 +118,6 @@ def processor(kind: types.TypeEngine[Any], dialect: Dialect) -> Processor | None
     if of_decimal is None and of_float is None:
         return None
     # the driver gives what the server's column is, whatever the mapping calls it
-    return lambda value: _chained(value, of_float if isinstance(value, float) else of_decimal)
-
-
-def _chained(value: Any, found: Processor | None) -> Any:
-    return value if found is None else found(value)
+    if of_decimal is None:
+        return lambda value: of_float(value) if of_float and isinstance(value, float) else value
+    return lambda value: (of_float(value) if of_float else value) if isinstance(value, float) else of_decimal(value)

@@ -5,8 +5,7 @@ the result to those of the statement. Where rows go into objects as the driver m
 ``exec_driver_sql`` sends a text with its parameters, through the same connection, pool and events.
 """
 
-from collections.abc import Callable, Mapping, MutableMapping
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -22,26 +21,24 @@ class DriverText:
 
     Attributes:
         sql: with the driver's own placeholders.
-        names: of the parameters, in the order of the placeholders.
-        processors: what the type of a parameter does to its value, by name.
-        parameters: values by name, with those that stand in the statement itself, out of those that a fetch gives.
+        own: for each placeholder its parameter's name, and the value that stands in the statement itself.
+        processors: by position, what the type of a parameter does to its value.
     """
 
     sql: str
-    names: tuple[str, ...]
-    processors: Mapping[str, Callable[[Any], Any]]
-    parameters: Callable[[Parameters], MutableMapping[str, Any]]
+    own: tuple[tuple[str, Any], ...]
+    processors: tuple[tuple[int, Callable[[Any], Any]], ...]
 
     def bind(self, given: Parameters) -> tuple[Any, ...]:
         """Return the parameters as the driver takes them."""
-        values = self.parameters(given)
-        for name, process in self.processors.items():
-            values[name] = process(values[name])
-        return tuple([values[name] for name in self.names])
+        values = [given.get(name, value) for name, value in self.own]
+        for position, process in self.processors:
+            values[position] = process(values[position])
+        return tuple(values)
 
 
 def driver_text(select: AnySelect, dialect: Dialect) -> DriverText | None:
-    """Return a statement as text, or None where its text depends on the values of its parameters.
+    """Return a statement as text, or None where text or values are made anew for each execution.
 
     Args:
         select: with everything in it.
@@ -49,16 +46,15 @@ def driver_text(select: AnySelect, dialect: Dialect) -> DriverText | None:
     """
     compiled = select.compile(dialect=dialect)
     if not isinstance(compiled, SQLCompiler) or any(
-        each.expanding or each.literal_execute for each in compiled.binds.values()
+        each.expanding or each.literal_execute or each.callable is not None for each in compiled.binds.values()
     ):
         return None
     names = tuple(compiled.positiontup or ())
-    found = {name: compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names}
+    found = [compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
     return DriverText(
         str(compiled),
-        names,
-        {name: process for name, process in found.items() if process is not None},
-        partial(compiled.construct_params, escape_names=False),
+        tuple((name, compiled.binds[name].value) for name in names),
+        tuple((position, process) for position, process in enumerate(found) if process is not None),
     )
 
 
@@ -80,8 +76,8 @@ class Texts:
 
     def on(self, dialect: Dialect) -> DriverText | None:
         """Return the text for an engine; None at first, and where there is none."""
-        if dialect in self._found:
-            return self._found[dialect]
+        if dialect in self._found or dialect.driver != "asyncpg":  # of others loadplan takes SQLAlchemy's rows
+            return self._found.get(dialect)
         if dialect not in self._seen:
             if len(self._seen) >= _DIALECTS:
                 self._seen.clear()

@@ -12,7 +12,14 @@ from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 from loadplan import mapping
 from loadplan.linked import AnySelect, Narrowing, Parameters
 from loadplan.own_connection import OwnConnection
-from loadplan.sqlalchemy_internals import BY_POSITION, changes_statements, driver_rows, takes_text
+from loadplan.sqlalchemy_internals import (
+    BY_POSITION,
+    changes_statements,
+    driver_rows,
+    is_silent,
+    rows_of_text,
+    takes_text,
+)
 from loadplan.tally import Tally
 from loadplan.views.building import Guards
 from loadplan.views.decoding import Undecodable, is_undecodable, processor
@@ -269,6 +276,13 @@ class _Rows:
     raw: bool
 
 
+def _rows_of(result: Any, dialect: Dialect) -> _Rows:
+    """Return the rows of a result, as the driver made them if loadplan knows what that one makes."""
+    if dialect.driver == "asyncpg" and isinstance(result, CursorResult):
+        return _Rows(driver_rows(result), raw=True)
+    return _Rows(result.all(), raw=False)
+
+
 class _Run(Generic[T]):
     """One run of a compiled view: what it may still bring."""
 
@@ -281,6 +295,7 @@ class _Run(Generic[T]):
         self._tally = tally
         self.dialect: Dialect = session.get_bind(mapper=view.mapper).dialect
         self._asked: Session | None = None
+        self._is_ours = isinstance(session, OwnConnection)
         if not isinstance(session, OwnConnection) and changes_statements(session):
             self._asked = session
             event.listen(session, "do_orm_execute", _without_entities)
@@ -294,30 +309,29 @@ class _Run(Generic[T]):
         select = statement.select if is_bounded else self._tally.bounded(statement.select)
         self._tally.sent(statement.name)
         try:
-            result: Any = self._execute(statement, select, parameters)
+            rows = self._fetch(statement, select, parameters)
         except Exception as error:
             if is_undecodable(error):
                 raise Undecodable from error
             raise
-        if self._view.dialect.driver == "asyncpg" and isinstance(result, CursorResult):
-            return self.counted(_Rows(driver_rows(result), raw=True), statement)
-        return self.counted(_Rows(result.all(), raw=False), statement)
+        return self.counted(rows, statement)
 
-    def _execute(self, statement: Statement, select: AnySelect, parameters: Parameters) -> Any:
+    def _fetch(self, statement: Statement, select: AnySelect, parameters: Parameters) -> _Rows:
         """Execute a statement of columns without SQLAlchemy's ORM between its rows and ours.
 
         By way of the session where anything there may have a say in it; else on the session's connection, as text if
         it is asked for again.
         """
         if self._asked is not None:
-            return self._asked.execute(select, parameters)
+            return _rows_of(self._asked.execute(select, parameters), self.dialect)
         arguments = {"mapper": statement.place.mapper, "clause": select}
         connection = self._session.connection(bind_arguments=arguments)
-        if select is statement.select and connection.dialect.driver == "asyncpg" and takes_text(connection):
-            text = statement.texts.on(connection.dialect)
-            if text is not None:
-                return connection.exec_driver_sql(text.sql, text.bind(parameters))
-        return connection.execute(select, parameters, execution_options=BY_POSITION)
+        text = statement.texts.on(connection.dialect) if select is statement.select else None
+        if text is not None and self._is_ours and is_silent(connection):
+            return _Rows(rows_of_text(connection, text.sql, text.bind(parameters)), raw=True)
+        if text is not None and takes_text(connection):
+            return _Rows(driver_rows(connection.exec_driver_sql(text.sql, text.bind(parameters))), raw=True)
+        return _rows_of(connection.execute(select, parameters, execution_options=BY_POSITION), self.dialect)
 
     def counted(self, rows: _Rows, statement: Statement) -> _Rows:
         """Return rows that arrived, if they are not too many."""

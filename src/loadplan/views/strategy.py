@@ -20,20 +20,26 @@ from loadplan.views.tree import UNKNOWN, Edge, Place, ViewTree
 #: parent than a round trip a level takes.
 FEW_ROOTS = 20
 
+#: Roots up to which the first rows of each come within its row: those are looked up parent by parent in any case.
+SOME_ROOTS = 100
+
 
 class Roots(enum.Enum):
     """How many roots a fetch may bring, as far as the choice depends on it."""
 
     ONE = "one root"
     FEW = f"up to {FEW_ROOTS} roots"
+    SOME = f"up to {SOME_ROOTS} roots"
     MANY = "many roots"
     COUNTED = "many roots, whose rows are counted or streamed"
 
 
 def roots_of(number: int | None) -> Roots:
     """Return how many roots that is; None for any number of them."""
-    if number is None or number > FEW_ROOTS:
+    if number is None or number > SOME_ROOTS:
         return Roots.MANY
+    if number > FEW_ROOTS:
+        return Roots.SOME
     return Roots.ONE if number == 1 else Roots.FEW
 
 
@@ -163,8 +169,9 @@ class _Chooser:
             return "the plan asks for strategy='selectin'"
         if edge.shape.depth == "all":
             return "a whole tree: as deep as the rows go"
-        if edge.asked is None and self.roots is Roots.MANY and not row.nested:
-            return f"a statement a level: more than {FEW_ROOTS} roots, or nobody knows how many"
+        if edge.asked is None and not row.nested and self._are_too_many(edge):
+            most = FEW_ROOTS if edge.shape.limit is None else SOME_ROOTS
+            return f"a statement a level: more than {most} roots, or nobody knows how many"
         link = link_on(edge.prop, edge.owner.mapper, self.dialect)
         if link.kind is LinkKind.PARENT:
             return "its condition is more than equal keys"
@@ -173,6 +180,9 @@ class _Chooser:
         if edge.asked is None and not row.one_parent and not self._is_served(edge):
             return "no index finds the rows of one parent"
         return self._why_not_within(edge.target)
+
+    def _are_too_many(self, edge: Edge) -> bool:
+        return self.roots is Roots.MANY or (self.roots is Roots.SOME and edge.shape.limit is None)
 
     def _why_not_within(self, place: Place) -> str | None:
         """Return why a place and all below it cannot stand within a nested row."""

@@ -1,0 +1,18 @@
+"""What is measured: one module a graph, each with its cases, in the order in which they run."""
+
+from cases import carriers, chain, country, orders, products, sheets, top_five, tree
+from cases.case import Case
+
+CASES: tuple[Case, ...] = (
+    *orders.CASES,
+    *country.CASES,
+    *sheets.CASES,
+    *chain.CASES,
+    *products.CASES,
+    *top_five.CASES,
+    *tree.CASES,
+    *carriers.CASES,
+    *orders.NETWORK,
+    *orders.TASKS,
+)
+"""All of them."""

@@ -1,0 +1,146 @@
+"""A chain of six to-ones: the order, customer, address, city, region and country of a line."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+from shop import Address, City, Customer, Line, Order, Region
+from sqlalchemy.orm import joinedload
+from sqlalchemy.sql.base import ExecutableOption
+from view_cases.case import Rows
+
+from cases.case import Case, Graph, Many, nested
+from loadplan import LoadPlan, load
+
+
+@attrs.frozen
+class CountryRef:
+    """The end."""
+
+    name: str
+
+
+@attrs.frozen
+class RegionRef:
+    """Fifth."""
+
+    name: str
+    country: CountryRef
+
+
+@attrs.frozen
+class CityRef:
+    """Fourth."""
+
+    name: str
+    region: RegionRef
+
+
+@attrs.frozen
+class AddressRef:
+    """Third."""
+
+    street: str
+    city: CityRef
+
+
+@attrs.frozen
+class CustomerRef:
+    """Second."""
+
+    name: str
+    address: AddressRef
+
+
+@attrs.frozen
+class OrderRef:
+    """First."""
+
+    number: str
+    customer: CustomerRef
+
+
+@attrs.frozen
+class LineView:
+    """The root."""
+
+    id: int
+    quantity: int
+    order: OrderRef
+
+
+def read(line: Any, _many: Many) -> Any:
+    """Return a value of each of the seven."""
+    order = line.order
+    customer = order.customer
+    address = customer.address
+    city = address.city
+    region = city.region
+    return (
+        line.id,
+        line.quantity,
+        order.number,
+        customer.name,
+        address.street,
+        city.name,
+        region.name,
+        region.country.name,
+    )
+
+
+def options() -> Sequence[ExecutableOption]:
+    """One statement with six joins."""
+    return (
+        joinedload(Line.order)
+        .joinedload(Order.customer)
+        .joinedload(Customer.address)
+        .joinedload(Address.city)
+        .joinedload(City.region)
+        .joinedload(Region.country),
+    )
+
+
+STATEMENT = """
+SELECT l.id, l.quantity, o.number, c.name, a.street, t.name, r.name, k.name
+FROM shop_line l
+JOIN shop_order o ON o.id = l.order_id
+JOIN shop_customer c ON c.id = o.customer_id
+JOIN shop_address a ON a.id = c.address_id
+JOIN shop_city t ON t.id = a.city_id
+JOIN shop_region r ON r.id = t.region_id
+JOIN shop_country k ON k.id = r.country_id {roots}"""
+
+
+def build(rows: Rows) -> list[LineView]:
+    """Return views of rows."""
+    return [
+        LineView(
+            id_,
+            quantity,
+            OrderRef(
+                number, CustomerRef(name, AddressRef(street, CityRef(city, RegionRef(region, CountryRef(country)))))
+            ),
+        )
+        for id_, quantity, number, name, street, city, region, country in rows
+    ]
+
+
+GRAPH = Graph(
+    name="chain",
+    entity=Line,
+    key=Line.id,
+    read=read,
+    plan=LoadPlan(
+        Line,
+        load(
+            Line.order,
+            load(Order.customer, load(Customer.address, load(Address.city, load(City.region, load(Region.country))))),
+        ),
+        name="chain",
+    ),
+    views=LoadPlan(Line, into=LineView),
+    options=options,
+    by_hand={"one statement": nested(STATEMENT, "l.id", build)},
+)
+
+CASES = (Case("chain", "1,000 lines, each with a chain of six to-ones", GRAPH, 1_000),)

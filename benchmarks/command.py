@@ -1,0 +1,243 @@
+"""The command line of the benchmarks."""
+
+import asyncio
+import importlib.util
+import platform
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import attrs
+import typer
+from cases import CASES
+from cases.case import Case
+from databases import FEW_REVIEWS, REVIEWS, SMALL, databases
+from measure import processor
+from parts import DRAWN, PARTS, run_part
+from report import HERE, Run, by_case, write_json
+from rich import table
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rivals.everyone import Everyone, load_rivals
+from rivals.rival import Rival
+from running import SMOKE, Effort, run_cases
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tables import Table, case_table, losses, overview, page
+
+from loadplan import __version__
+
+DOCS = HERE.parents[1] / "docs" / "benchmarks"
+OVERVIEW = ("options in the call", "options prebuilt", "lazy loading", "sqla-autoloads", "advanced-alchemy")
+OTHER_ORMS = ("Tortoise ORM", "Piccolo", "Django")
+GROUP = "`uv run --group benchmarks`"
+PACKAGES = ("loadplan", "attrs", "asyncpg", "greenlet", "sqlalchemy")
+
+app = typer.Typer(
+    help="loadplan beside its rivals: the same jobs on the same data, equal results, timed in turn.",
+    no_args_is_help=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+console = Console(width=max(Console().width, 170), highlight=False)
+
+Size = Annotated[int, typer.Option(help="Orders of the shop; no case asks for more roots.")]
+Rounds = Annotated[int, typer.Option(help="How often to measure.")]
+Calls = Annotated[int, typer.Option(help="Calls of each rival in a round, fewer where they are slow.")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="Everything tiny: to see that it runs and results are equal.")]
+Results = Annotated[Path, typer.Option(help="Folder for results.")]
+
+
+@attrs.frozen
+class Settings:
+    """What was asked for on the command line.
+
+    Attributes:
+        orders: of the shop.
+        reviews: of the shop that has many.
+        effort: of measuring.
+        prefix: of the databases' names: what is tiny does not drive out what took long to fill.
+    """
+
+    orders: int
+    reviews: int
+    effort: Effort
+    prefix: str = ""
+
+    @classmethod
+    def of(cls, size: int, rounds: int, calls: int, smoke: bool) -> "Settings":
+        """Return what the options mean."""
+        if smoke:
+            return cls(SMALL, FEW_REVIEWS, SMOKE, "smoke_")
+        return cls(size, REVIEWS, Effort(rounds, calls, roots=size))
+
+
+@app.callback(invoke_without_command=True)
+def everything(
+    context: typer.Context,
+    size: Size = 10_000,
+    rounds: Rounds = 7,
+    calls: Calls = 50,
+    smoke: Smoke = False,
+    results: Results = HERE,
+    docs: Annotated[bool, typer.Option("--docs", help="Write table and charts for the pages, too.")] = False,
+    only_cases: Annotated[bool, typer.Option("--cases", help="The cases alone, without growth and costs.")] = False,
+) -> None:
+    """Run all cases, then how time grows and what strategies and plans cost; write tables, results and charts."""
+    if context.invoked_subcommand is not None:
+        return
+    run = measure(CASES, Settings.of(size, rounds, calls, smoke))
+    write(run, results, "cases")
+    if not only_cases:
+        for part in DRAWN:
+            console.rule(f"{part}: {PARTS[part][1]}", style="dim")
+            target = results / Path(PARTS[part][0]).with_suffix(".json").name
+            run_part(part, ["--to", str(target), *(["--smoke"] if smoke else [])])
+    draw(results, results)
+    if docs:
+        DOCS.mkdir(parents=True, exist_ok=True)
+        (DOCS / "results.md").write_text(as_page(run), encoding="utf-8")
+        draw(results, DOCS)
+
+
+def draw(results: Path, to: Path) -> None:
+    """Draw charts of the results in a folder, if what draws them is installed."""
+    if importlib.util.find_spec("matplotlib"):
+        run_part("charts", ["--results", str(results), "--to", str(to)])
+    else:
+        console.print(f"no charts: matplotlib is not installed; {GROUP} has it", style="red")
+
+
+@app.command("run")
+def run_some(
+    cases: Annotated[list[str], typer.Argument(help="Names of cases, as `list` shows them.")],
+    size: Size = 10_000,
+    rounds: Rounds = 7,
+    calls: Calls = 50,
+    smoke: Smoke = False,
+    results: Results = HERE,
+) -> None:
+    """Run some cases."""
+    known = {each.name: each for each in CASES}
+    if unknown := [each for each in cases if each not in known]:
+        raise typer.BadParameter(f"no case is called {', '.join(map(repr, unknown))}; there are: {', '.join(known)}")
+    chosen = [known[each] for each in cases]
+    write(measure(chosen, Settings.of(size, rounds, calls, smoke)), results, cases[0] if len(cases) == 1 else "some")
+
+
+@app.command("list")
+def list_all() -> None:
+    """List cases, rivals, and the parts with options of their own."""
+    everyone = load_rivals()
+    show(Table("Cases: run NAME", ("name", "data", "asks"), [(each.name, each.data, each.title) for each in CASES]))
+    rows = [
+        (each.name, ", ".join(f"{name} {version_of(name)}" for name in each.packages), cannot(each))
+        for each in everyone.rivals
+    ]
+    show(Table("Rivals", ("name", "package", "cannot"), rows))
+    say_who_is_absent(everyone)
+    show(Table("Parts: NAME --help", ("name", "asks"), [(name, title) for name, (_, title) in PARTS.items()]))
+
+
+def cannot(rival: Rival) -> str:
+    """Return what a rival cannot do, and why."""
+    return "; ".join(f"{graph}: {reason}" for graph, reason in rival.cannot.items())
+
+
+def add_part(name: str, title: str) -> None:
+    """Make a part a command, whose options are those of its script."""
+
+    def command(context: typer.Context) -> None:
+        run_part(name, context.args)
+
+    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    app.command(name, help=title.capitalize() + ".", context_settings=passed_on)(command)
+
+
+for _name, (_, _title) in PARTS.items():
+    add_part(_name, _title)
+
+
+def measure(cases: Sequence[Case], settings: Settings) -> Run:
+    """Run cases with all rivals that are installed, and show a table for each."""
+    everyone = load_rivals()
+    started = time.perf_counter()
+    say_who_is_absent(everyone)
+
+    def tell(what: str) -> None:
+        console.print(f"{time.perf_counter() - started:6.1f} s  {what}", style="dim")
+
+    async def run() -> Run:
+        async with databases(settings.orders, settings.reviews, settings.prefix) as data:
+            about = await environment(data.server, everyone, settings)
+            return Run(about, await run_cases(cases, everyone.rivals, data, settings.effort, tell))
+
+    found = asyncio.run(run())
+    for name, value in found.environment.items():
+        console.print(f"{name}: {value}")
+    titles = {each.name: each.title for each in cases}
+    for (case, size), results in by_case(found.results).items():
+        show(case_table(results, f"{case}: {titles[case]} ({size:,} {results[0].unit})"))
+    show(overview(found.results, columns(found)))
+    if (lost := losses(found.results)).rows:
+        show(lost)
+    return found
+
+
+async def environment(server: AsyncEngine, everyone: Everyone, settings: Settings) -> dict[str, str]:
+    """Return versions, machine and settings."""
+    async with server.connect() as connection:
+        database = await connection.scalar(text("SHOW server_version"))
+    names = dict.fromkeys((*PACKAGES, *(name for each in everyone.rivals for name in each.packages)))
+    packages = ", ".join(f"{name} {version_of(name)}" for name in names)
+    effort = settings.effort
+    return {
+        "versions": f"Python {platform.python_version()}, PostgreSQL {database}, {packages}",
+        "machine": f"{processor()}, {platform.system()} {platform.machine()}; client and server share it",
+        "connection": "Unix socket; through a relay on localhost where a case has a delay",
+        "data": f"{settings.orders:,} orders, {settings.reviews:,} reviews where first rows are asked for; the atlas",
+        "measured": f"{effort.rounds} rounds of up to {effort.calls} calls, fewer where a call is slow",
+    }
+
+
+def version_of(package: str) -> str:
+    """Return the version of a package; loadplan need not be installed, for it is here."""
+    return __version__ if package == "loadplan" else version(package)
+
+
+def say_who_is_absent(everyone: Everyone) -> None:
+    """Name rivals that are not installed."""
+    if everyone.absent:
+        console.print(f"not installed: {', '.join(everyone.absent)}; {GROUP} has them", style="red")
+
+
+def columns(run: Run) -> list[str]:
+    """Return the rivals of the overview that took part."""
+    present = {each.rival for each in run.results}
+    return [name for name in (*OVERVIEW, *OTHER_ORMS) if name in present]
+
+
+def as_page(run: Run) -> str:
+    """Return all tables as Markdown."""
+    return page(run, {each.name: each.title for each in CASES}, columns(run))
+
+
+def write(run: Run, folder: Path, name: str) -> None:
+    """Write results and tables."""
+    write_json(run, folder / f"{name}.json")
+    (folder / f"{name}.md").write_text(as_page(run), encoding="utf-8")
+    console.print(f"{folder / name}.json, {name}.md")
+
+
+def show(shown: Table) -> None:
+    """Print a table."""
+    printed = table.Table(title=shown.title, title_justify="left", box=SIMPLE_HEAD)
+    texts = {0, len(shown.names) - 1} if shown.names[-1] in ("note", "asks", "cannot") else {0}
+    for place, name in enumerate(shown.names):
+        printed.add_column(name, justify="left" if place in texts else "right", no_wrap=place == 0)
+    for row in shown.rows:
+        printed.add_row(*(each.replace("**", "") for each in row))
+    console.print(printed)

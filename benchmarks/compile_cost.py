@@ -1,0 +1,217 @@
+"""What a plan costs before it fetches, and what its results weigh. ``uv run python benchmarks/compile_cost.py``.
+
+A plan of the shop: an order with its customer, its lines, the product of each and its category, by key. Each time anew,
+on a new engine with empty caches, its connection open already:
+
+- *declare*: the plan is written down, and checked against the mapping as it is; for options, they are built;
+- *compile*: statements are made of it (loadplan alone: SQLAlchemy does that within the first fetch);
+- *first fetch*: SQLAlchemy makes SQL of the statements, the server prepares them, the graph comes;
+- *second fetch*: all of that is remembered. Options are built once more, as a repository does with every call.
+
+Then what results weigh: see ``weights.py``.
+"""
+
+import argparse
+import asyncio
+import gc
+import time
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import attrs
+from measure import database, environment
+from report import HERE, Result, Run, write_json
+from shop import Line, Order, Product, fill
+from sqlalchemy import Select, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import joinedload, selectinload
+from weights import HOLDERS, KINDS, bytes_each, weight_of
+
+from loadplan import Loader, LoadPlan, load
+from loadplan.plans import compile_plan
+from loadplan.roots import by_id
+
+COLD = "cost of a plan: "
+STEPS = ("declare", "compile", "first fetch", "second fetch")
+OPTIONS, ENTITIES, VIEWS = "options by hand", "loadplan, entities", "loadplan, views"
+SQLALCHEMY = "SQLAlchemy does that within the first fetch"
+ORDERS = 100_000
+ONE = 7
+
+
+@attrs.frozen
+class CategoryRef:
+    """A category."""
+
+    id: int
+    name: str
+
+
+@attrs.frozen
+class ProductRef:
+    """A product."""
+
+    id: int
+    name: str
+    category: CategoryRef
+
+
+@attrs.frozen
+class LineView:
+    """A line."""
+
+    id: int
+    quantity: int
+    price: Decimal
+    product: ProductRef
+
+
+@attrs.frozen
+class CustomerRef:
+    """Who ordered: what a list shows."""
+
+    id: int
+    name: str
+
+
+@attrs.frozen
+class OrderView:
+    """An order."""
+
+    id: int
+    number: str
+    customer: CustomerRef
+    lines: list[LineView]
+
+
+# --- before the fetch -----------------------------------------------------------------------------------------------
+
+
+def entity_plan() -> LoadPlan[Any]:
+    """Return a plan that nobody has seen yet."""
+    lines = load(Order.lines, load(Line.product, load(Product.category)))
+    return LoadPlan(Order, load(Order.customer), lines, name="order")
+
+
+def view_plan() -> LoadPlan[Any]:
+    """Return the same of views."""
+    return LoadPlan(Order, into=OrderView, name="order view")
+
+
+def by_options() -> Select[Any]:
+    """Return the statement that a repository writes."""
+    return (
+        select(Order)
+        .options(
+            joinedload(Order.customer),
+            selectinload(Order.lines).joinedload(Line.product).joinedload(Product.category),
+        )
+        .where(Order.id == ONE)
+    )
+
+
+async def options_steps(engine: AsyncEngine) -> list[float]:
+    """Return the moments between the steps of SQLAlchemy alone."""
+    moments = [time.perf_counter()]
+    statement = by_options()
+    moments += [time.perf_counter()] * 2
+    for again in (False, True):
+        if again:
+            statement = by_options()
+        async with AsyncSession(engine, expire_on_commit=False) as session:
+            (await session.scalars(statement)).one()
+        moments.append(time.perf_counter())
+    return moments
+
+
+async def plan_steps(engine: AsyncEngine, declare: Callable[[], LoadPlan[Any]]) -> list[float]:
+    """Return the moments between the steps of loadplan."""
+    loader = Loader(engine)
+    moments = [time.perf_counter()]
+    plan = declare()
+    moments.append(time.perf_counter())
+    by_id(compile_plan(plan, engine.sync_engine.dialect).bringing(1))
+    moments.append(time.perf_counter())
+    for _ in range(2):
+        await loader.fetch(plan, ONE)
+        moments.append(time.perf_counter())
+    return moments
+
+
+WAYS: dict[str, Callable[[AsyncEngine], Awaitable[list[float]]]] = {
+    OPTIONS: options_steps,
+    ENTITIES: partial(plan_steps, declare=entity_plan),
+    VIEWS: partial(plan_steps, declare=view_plan),
+}
+
+
+async def once(engine: AsyncEngine, name: str) -> list[float]:
+    """Return the seconds of each step of a way, on an engine of its own whose connection is open."""
+    fresh = create_async_engine(engine.url)
+    try:
+        async with fresh.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+        gc.collect()
+        moments = await WAYS[name](fresh)
+    finally:
+        await fresh.dispose()
+    return [later - earlier for earlier, later in pairwise(moments)]
+
+
+async def measure_steps(engine: AsyncEngine, rounds: int) -> list[Result]:
+    """Return what each step takes, the ways in turn."""
+    taken: dict[str, list[list[float]]] = {name: [] for name in WAYS}
+    for name in WAYS:
+        await once(engine, name)  # every import, and what the mappers remember
+    for _ in range(rounds):
+        for name in WAYS:
+            taken[name].append(await once(engine, name))
+    return [
+        Result(
+            COLD + step,
+            name,
+            1,
+            tuple(steps[place] for steps in taken[name]),
+            note=SQLALCHEMY if (name, step) == (OPTIONS, "compile") else "",
+        )
+        for place, step in enumerate(STEPS)
+        for name in WAYS
+    ]
+
+
+async def measure(engine: AsyncEngine, rounds: int, objects: int, orders: int) -> list[Result]:
+    """Return all results, and print a line for each."""
+    await fill(engine, max(objects * 5, orders))
+    steps = await measure_steps(engine, rounds)
+    for each in steps:
+        print(f"{each.case:<30} {each.rival:<20} {each.milliseconds:>8.2f} ms", flush=True)
+    weights = [await weight_of(engine, kind, holder, objects) for kind in KINDS for holder in HOLDERS]
+    for each in weights:
+        print(f"{each.case:<44} {each.rival:<24} {bytes_each(each):>8,.0f}", flush=True)
+    return [*steps, *weights]
+
+
+async def main(rounds: int, objects: int, orders: int, path: Path) -> None:
+    """Measure, print and write down."""
+    async with database("benchmarks") as engine:
+        described = await environment(engine)
+        print(described, end="\n\n")
+        write_json(Run({"measured on": described}, await measure(engine, rounds, objects, orders)), path)
+        print(f"\n{path}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=30, help="how often each step is taken anew (default: 30)")
+    parser.add_argument("--objects", type=int, default=10_000, help="how many are held (default: 10,000)")
+    parser.add_argument("--to", type=Path, default=HERE / "compile_cost.json", help="file of the results")
+    parser.add_argument("--smoke", action="store_true", help="a few seconds, to see that everything runs")
+    options = parser.parse_args()
+    if options.smoke:
+        asyncio.run(main(2, 200, 1_000, options.to))
+    else:
+        asyncio.run(main(options.rounds, options.objects, ORDERS, options.to))

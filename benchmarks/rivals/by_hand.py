@@ -1,0 +1,59 @@
+"""SQL by hand through asyncpg, and view objects built by hand: the limit.
+
+The faster one of these ways is what Python and the driver can do on this machine. They take their connections from a
+pool of asyncpg, whose reset of a connection that comes back is its default: a statement of its own.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+from cases import carriers, chain, country, orders, products, sheets, top_five, tree
+from cases.case import Ask, Graph, HandWritten, Values
+from sqlalchemy import URL
+
+from rivals.rival import POOL, Fetch, Rival
+
+GRAPHS = (
+    orders.ROW,
+    orders.GRAPH,
+    country.GRAPH,
+    sheets.GRAPH,
+    chain.GRAPH,
+    products.GRAPH,
+    top_five.GRAPH,
+    tree.GRAPH,
+    carriers.GRAPH,
+)
+"""What every rival is asked for."""
+
+
+@contextlib.asynccontextmanager
+async def connect(url: URL) -> AsyncIterator[Any]:
+    """Open a pool of asyncpg."""
+    dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=POOL) as pool:
+        yield pool
+
+
+def way(graph: Graph, fetch: HandWritten) -> Fetch:
+    """Return the way of some SQL by hand."""
+
+    async def run(pool: Any, ask: Ask) -> Values:
+        async with pool.acquire() as connection:
+            found = await fetch(connection, ask)
+        return [graph.read(each, iter) for each in found]
+
+    return run
+
+
+RIVALS = tuple(
+    Rival(
+        f"asyncpg, {name}",
+        ("asyncpg",),
+        connect,
+        {graph.name: way(graph, graph.by_hand[name]) for graph in GRAPHS if name in graph.by_hand},
+    )
+    for name in ("one statement", "a level", "LATERAL", "window")
+)

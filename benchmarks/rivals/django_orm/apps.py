@@ -1,0 +1,12 @@
+"""What Django wants to know of a package with models."""
+
+# pyright: reportMissingImports=false
+
+from django.apps import AppConfig
+
+
+class ShopConfig(AppConfig):
+    """Of the shop, and of the atlas beside it."""
+
+    name = "rivals.django_orm"
+    label = "shop"

@@ -1,0 +1,155 @@
+"""Tables of results: one for each case, one of all cases, and what was faster than loadplan."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+import attrs
+from measure import spread
+from report import Result, Run, by_case
+from rivals.everyone import ENTITIES, LIMIT, VIEWS, beside
+
+KINDS = {ENTITIES: "entities", VIEWS: "views"}
+
+
+@attrs.frozen
+class Table:
+    """Rows of texts.
+
+    Attributes:
+        title: in a line.
+        names: of the columns; the first one is to the left, the others to the right.
+        rows: one text a column.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+    def markdown(self) -> str:
+        """Return the table as Markdown."""
+        lines = [self.names, (":--", *("--:" for _ in self.names[1:])), *self.rows]
+        return "\n".join("| " + " | ".join(each or " " for each in line) + " |" for line in lines)
+
+
+def named(results: Sequence[Result], name: str) -> Result | None:
+    """Return the result of a rival that could do the case."""
+    return next((each for each in results if each.rival == name and each.seconds), None)
+
+
+def limit_of(results: Sequence[Result]) -> Result | None:
+    """Return the fastest SQL by hand."""
+    by_hand = [each for each in results if each.rival.startswith(LIMIT) and each.seconds]
+    return min(by_hand, key=lambda each: each.milliseconds, default=None)
+
+
+def ratio(result: Result | None, other: Result | None) -> float | None:
+    """Return a time in units of another, the median of the rounds."""
+    if result is None or other is None or not result.seconds:
+        return None
+    return statistics.median(result.ratios(other))
+
+
+def case_table(results: Sequence[Result], title: str) -> Table:
+    """Return what each rival took in one case: milliseconds, ratios with their range over the rounds, and counts."""
+    references = {"the limit": limit_of(results), ENTITIES: named(results, ENTITIES), VIEWS: named(results, VIEWS)}
+    names = ("", "ms", *(f"time / {name}" for name in references), "SQL", "trips", "rows", "kB", "note")
+    rows = []
+    for each in sorted(results, key=lambda each: each.milliseconds if each.seconds else float("inf")):
+        if not each.seconds:
+            rows.append((each.rival, *("" for _ in names[2:]), each.note))
+            continue
+        ratios = (spread(each.ratios(other)) if other else "" for other in references.values())
+        counts = (each.statements, each.trips, each.rows)
+        rows.append(
+            (
+                each.rival,
+                precise(each.milliseconds),
+                *ratios,
+                *("" if count is None else f"{count:,}" for count in counts),
+                "" if each.sent is None else f"{each.sent / 1e3:,.1f}",
+                each.note,
+            )
+        )
+    return Table(title, names, rows)
+
+
+def overview(results: Iterable[Result], others: Sequence[str]) -> Table:
+    """Return a row a case: loadplan in units of the limit, others in units of loadplan's way that does the same.
+
+    Args:
+        results: of all cases.
+        others: rivals with a column of their own.
+    """
+    names = (
+        "case",
+        "limit, ms",
+        "views / limit",
+        "entities / limit",
+        *(f"{name} / {KINDS[beside(name)]}" for name in others),
+    )
+    rows = []
+    for (case, _), found in by_case(results).items():
+        limit = limit_of(found)
+        rows.append(
+            (
+                case,
+                precise(limit.milliseconds) if limit else "",
+                factor(ratio(named(found, VIEWS), limit)),
+                factor(ratio(named(found, ENTITIES), limit)),
+                *(factor(ratio(named(found, name), named(found, beside(name)))) for name in others),
+            )
+        )
+    return Table("loadplan in units of SQL by hand, others in units of loadplan", names, rows)
+
+
+def losses(results: Iterable[Result]) -> Table:
+    """Return each case and rival, SQL by hand aside, that was faster than loadplan's way that does the same."""
+    rows = []
+    for (case, _), found in by_case(results).items():
+        for each in found:
+            mine = named(found, beside(each.rival))
+            if mine is None or not each.seconds or each.rival.startswith((LIMIT, "loadplan")):
+                continue
+            if statistics.median(each.ratios(mine)) < 1:
+                times = (precise(each.milliseconds), precise(mine.milliseconds))
+                rows.append((case, each.rival, mine.rival, *times, spread(each.ratios(mine))))
+    return Table("Faster than loadplan", ("case", "rival", "than", "ms", "loadplan, ms", "time / loadplan"), rows)
+
+
+def precise(milliseconds: float) -> str:
+    """Return milliseconds with three digits or so."""
+    return f"{milliseconds:,.2f}" if milliseconds < 100 else f"{milliseconds:,.0f}"
+
+
+def factor(number: float | None) -> str:
+    """Return a ratio; below one, it stands out."""
+    if number is None:
+        return "-"
+    return f"**{number:.2f}**" if number < 0.995 else f"{number:.2f}"
+
+
+def page(run: Run, titles: dict[str, str], others: Sequence[str]) -> str:
+    """Return all tables as Markdown, to be a page or a part of one.
+
+    Args:
+        run: what to tell.
+        titles: of cases.
+        others: rivals with a column of their own in the overview.
+    """
+    parts = [
+        "Ratios are medians over the rounds of one run, their range in brackets. In each round every rival has its"
+        " turns, in an order that changes with every turn. *The limit* is the fastest SQL by hand through asyncpg, with"
+        " objects built by hand; its pool resets a connection that comes back, which is a round trip. A job ends when"
+        " every value that it names has been read. *SQL* counts the statements that read, *trips* the round trips with"
+        " everything; both, and rows and kilobytes, as they pass between client and server.",
+        "\n".join(f"- {name}: {value}" for name, value in run.environment.items()),
+        overview(run.results, others).markdown(),
+        "Below 1.00 (bold) the rival was faster; - means that it did not do the case. Rivals that bring mapped objects"
+        " stand beside entities, those that bring only the values that are named beside views.",
+    ]
+    for (case, size), found in by_case(run.results).items():
+        table = case_table(found, titles.get(case, case))
+        parts += [f"### {case}", f"{table.title} ({size:,} {found[0].unit}).", table.markdown()]
+    lost = losses(run.results)
+    parts += [f"### {lost.title}", lost.markdown() if lost.rows else "None but SQL by hand."]
+    return "\n\n".join(parts) + "\n"

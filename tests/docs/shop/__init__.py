@@ -1,0 +1,1 @@
+"""The package that the commands on docs/tools.md speak of."""

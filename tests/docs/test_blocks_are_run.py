@@ -1,0 +1,79 @@
+"""No block of a page escapes: each is run, compared, or marked as another system's code."""
+
+import re
+
+import pytest
+from pages import DJANGO, FOREIGN, PAGES, README, ROOT, Block, blocks_of, page_id
+
+#: Where another system's code may stand.
+MIGRATION = ROOT / "docs" / "migrating"
+#: The beginning of a list's item, whose further paragraphs are indented.
+ITEM = re.compile(r"(?:[-*]|\d+\.) ")
+PATH = re.compile(r"(?<![\w/])(?:examples|benchmarks|tests|src)/[\w/.-]*\w")
+
+pages = pytest.mark.parametrize("page", PAGES, ids=page_id)
+
+
+@pages
+def test_every_fence_is_found(page) -> None:
+    """What looks like the edge of a block is the edge of one that the tests see, and code has no other form."""
+    text = page.read_text("utf-8")
+    edges = [line for line in text.splitlines() if line.lstrip(" >").startswith(("```", "~~~"))]
+    assert len(edges) == 2 * len(blocks_of(page))
+    outside = text
+    for block in reversed(blocks_of(page)):
+        outside = outside[: block.start] + outside[block.end :]
+    assert "<pre" not in outside
+    assert indented(outside) == []
+
+
+@pages
+def test_every_block_is_of_a_kind_that_is_tested(page) -> None:
+    """Python and commands are run, text is what one of the two shows; all else is marked, and has its place."""
+    before: Block | None = None
+    for block in blocks_of(page):
+        if FOREIGN in block.marks:
+            assert MIGRATION in page.parents, f"{block.where}: another system's code"
+            assert block.title, f"{block.where}: the title names the system"
+            assert block.language != "python", f"{block.where}: Python runs here, whatever system it is for"
+        elif block.language == "text":
+            assert before is not None, f"{block.where}: text that nothing prints"
+            assert before.language in {"python", "sh"}, f"{block.where}: text behind a block that is not run"
+            assert block.code.replace("...", "").strip(), f"{block.where}: any output would do"
+        else:
+            assert block.language in {"python", "sh"}, f"{block.where}: {block.language!r} is not tested"
+            assert set(block.marks) <= {DJANGO}, f"{block.where}: {block.marks}"
+        before = block
+
+
+@pages
+def test_only_the_start_has_files(page) -> None:
+    """A block whose title is a file name is run as that file, which the start alone does."""
+    files = [block.title for block in blocks_of(page) if block.title is not None and block.title.endswith(".py")]
+    assert files == (["blog.py", "start.py"] if page == README else [])
+
+
+@pages
+def test_files_that_pages_name_exist(page) -> None:
+    """A path into the project leads somewhere."""
+    named = {path.rstrip(".") for path in PATH.findall(page.read_text("utf-8"))}
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+
+
+def indented(text: str) -> list[str]:
+    """Return the lines that Markdown takes for code because they are indented and in no list."""
+    found, in_list, empty = [], False, True
+    for line in text.splitlines():
+        if line and not line.startswith(" "):
+            in_list = ITEM.match(line) is not None or (in_list and not empty)
+        elif empty and line.startswith("    ") and not in_list:
+            found.append(line)
+        empty = not line
+    return found
+
+
+def test_indented_code_is_found() -> None:
+    """It is found where it is code, and a list's paragraphs are none."""
+    assert indented("text\n\n    code\n") == ["    code"]
+    assert indented("- item\n\n    its paragraph\n") == []
+    assert indented("- item\n\ntext\n\n    code\n") == ["    code"]

@@ -1,0 +1,47 @@
+"""docs/comparison.md: each claim about loadplan leads to a page whose code runs, each reference to an address."""
+
+import re
+
+import pytest
+from pages import ROOT, examples_of
+
+PAGE = ROOT / "docs" / "comparison.md"
+TEXT = PAGE.read_text("utf-8")
+DEFINED = dict(re.findall(r"^\[([\w-]+)\]: (\S+)$", TEXT, re.MULTILINE))
+REFERENCE = re.compile(r"\]\[([\w-]+)\]")
+LOCAL = re.compile(r"\]\(([\w/-]+\.md)")
+
+
+def rows() -> list[list[str]]:
+    """Return the cells of each row of the tables; a stroke within a cell's code would split it."""
+    lines = [line for line in TEXT.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+ROWS = [row for row in rows() if row[0] not in {"", "---"}]
+
+
+def pages_of(cell: str) -> set[str]:
+    """Return the pages of this project that a cell links to."""
+    named = {DEFINED[name].partition("#")[0] for name in REFERENCE.findall(cell)}
+    return set(LOCAL.findall(cell)) | {address for address in named if address.endswith(".md")}
+
+
+def test_references_and_addresses_are_the_same() -> None:
+    """A reference without an address would be printed as it is; an address that nobody names is left over."""
+    assert set(REFERENCE.findall(TEXT)) == set(DEFINED)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_what_is_said_of_loadplan_leads_to_code_that_runs(row: list[str]) -> None:
+    """A dash claims nothing."""
+    if row[1] != "\N{EN DASH}":
+        found = pages_of(row[1])
+        assert found
+        assert all(any(examples_of(ROOT / "docs" / page)) or page == "index.md" for page in found)
+
+
+def test_rows_are_whole() -> None:
+    """Every row has a cell for each column."""
+    assert len(ROWS) > 25
+    assert {len(row) for row in ROWS} == {6}
