@@ -467,7 +467,8 @@ async def test_arrays_that_are_no_rectangle(things: AsyncEngine, value: Any) -> 
 
 
 @pytest.mark.parametrize(
-    "value", [[], [[1, 2], [3, 4]], [None], [[None, 1], (2, None)], (1, 2), [[[[[[1]]]]]]], ids=str
+    "value",
+    [[], [[1, 2], [3, 4]], [None], [[None, 1], (2, None)], (1, 2), [[[[[[1]]]]]]],
 )
 async def test_arrays_that_are(things: AsyncEngine, value: Any) -> None:
     found = await Loader(things).fetch_all(THING, Thing.numbers == bindparam("value"), params={"value": value})

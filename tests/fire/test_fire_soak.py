@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import LRUCache
 
 from loadplan import Loader, LoadPlan, NotFound, TooManyRows, load
+from loadplan.entities.seal import restore_seal
 
 #: Statements that SQLAlchemy's asyncpg dialect keeps prepared on a connection, by default.
 PREPARED = 100
@@ -215,7 +216,12 @@ async def test_conditions_of_ever_new_shapes_are_forgotten(one: AsyncEngine) -> 
 
 
 def collect() -> int:
-    """Collect garbage until nothing is left, and return the number of objects: what goes may let go of more."""
+    """Collect garbage until nothing is left, and return the number of objects: what goes may let go of more.
+
+    Seals are kept for unpickling, up to a number: each plan of a new name has its own.
+    """
+    assert restore_seal.cache_info().currsize <= 4096
+    restore_seal.cache_clear()
     left = len(gc.get_objects())
     while True:
         gc.collect()
