@@ -13,19 +13,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import compile_cost
-import figures
-import growth
-import weights
-from cases import CASES
-from drawing import Theme, apart, bare, colour_of, figure_of, mixed, readable_on, save
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from report import HERE, Result, by_case, read_json
-from rival_charts import FULLY, case_chart, rival_chart
-from strategy_cases import ENTITY_COLUMNS, VIEW_COLUMNS
-from strategy_costs import SAME, cell, ratio_to
+
+from benchmarks import compile_cost, figures, growth, weights
+from benchmarks.cases import CASES
+from benchmarks.drawing import Theme, apart, bare, colour_of, figure_of, mixed, readable_on, save
+from benchmarks.report import HERE, Result, by_case, read_json
+from benchmarks.rival_charts import FULLY, case_chart, rival_chart
+from benchmarks.strategy_cases import ENTITY_COLUMNS, VIEW_COLUMNS
+from benchmarks.strategy_costs import SAME, cell, ratio_to
 
 # --- growth ---------------------------------------------------------------------------------------------------------
 

@@ -11,22 +11,22 @@ from typing import Annotated
 
 import attrs
 import typer
-from cases import CASES
-from cases.case import Case
-from databases import FEW_REVIEWS, REVIEWS, SMALL, databases
-from measure import processor
-from parts import DRAWN, PARTS, run_part
-from report import HERE, Run, by_case, write_json
 from rich import table
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rivals.everyone import Everyone, load_rivals
-from rivals.rival import Rival
-from running import SMOKE, Effort, run_cases
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tables import Table, case_table, losses, overview, page
 
+from benchmarks.cases import CASES
+from benchmarks.cases.case import Case
+from benchmarks.databases import FEW_REVIEWS, REVIEWS, SMALL, databases
+from benchmarks.measure import processor
+from benchmarks.parts import DRAWN, PARTS, run_part
+from benchmarks.report import HERE, Run, by_case, write_json
+from benchmarks.rivals.everyone import Everyone, load_rivals
+from benchmarks.rivals.rival import Rival
+from benchmarks.running import SMOKE, Effort, run_cases
+from benchmarks.tables import Table, case_table, losses, overview, page
 from loadplan import __version__
 
 DOCS = HERE.parents[1] / "docs" / "benchmarks"
@@ -94,7 +94,7 @@ def everything(
     if not only_cases:
         for part in DRAWN:
             console.rule(f"{part}: {PARTS[part][1]}", style="dim")
-            target = results / Path(PARTS[part][0]).with_suffix(".json").name
+            target = results / f"{PARTS[part][0]}.json"
             run_part(part, ["--to", str(target), *(["--smoke"] if smoke else [])])
     draw(results, results)
     if docs:

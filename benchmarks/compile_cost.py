@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from measure import database, environment
-from report import HERE, Result, Run, write_json
-from shop import Line, Order, Product, fill
 from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import joinedload, selectinload
-from weights import HOLDERS, KINDS, bytes_each, weight_of
 
+from benchmarks.measure import database, environment
+from benchmarks.report import HERE, Result, Run, write_json
+from benchmarks.shop import Line, Order, Product, fill
+from benchmarks.weights import HOLDERS, KINDS, bytes_each, weight_of
 from loadplan import Loader, LoadPlan, load
 from loadplan.plans import compile_plan
 from loadplan.roots import by_id

@@ -4,12 +4,12 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import attrs
-import shop
-from measure import database, run_alone
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from atlas.database import ensure_atlas
+from benchmarks import shop
+from benchmarks.measure import database, run_alone
 
 SMALL = 100
 REVIEWS = 1_000_000

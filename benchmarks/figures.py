@@ -3,12 +3,10 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import compile_cost
-import growth
-import weights
-from report import Result, Run, by_case, read_json
-from strategy_cases import ENTITIES, ENTITY_COLUMNS, NO_OTHER, OTHER, VIEW_COLUMNS, VIEWS
-from strategy_costs import SAME, cell
+from benchmarks import compile_cost, growth, weights
+from benchmarks.report import Result, Run, by_case, read_json
+from benchmarks.strategy_cases import ENTITIES, ENTITY_COLUMNS, NO_OTHER, OTHER, VIEW_COLUMNS, VIEWS
+from benchmarks.strategy_costs import SAME, cell
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "benchmarks"
 """Where the pages take charts and tables from."""

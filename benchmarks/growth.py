@@ -24,13 +24,13 @@ from typing import Any
 
 import asyncpg
 import attrs
-from measure import Way, columns, database, environment, peak, recorded, time_rounds
-from report import HERE, Result, Run, write_json
-from shop import Line, Order, fill
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import joinedload, selectinload
 
+from benchmarks.measure import Way, columns, database, environment, peak, recorded, time_rounds
+from benchmarks.report import HERE, Result, Run, write_json
+from benchmarks.shop import Line, Order, fill
 from loadplan import Loader, LoadPlan, load
 
 CASE = "growth: orders with customer, lines and products"
@@ -187,7 +187,7 @@ async def compare(ways: dict[str, Way], roots: int) -> None:
 async def memory_of(engine: AsyncEngine, way: str, roots: int) -> float:
     """Return the most megabytes that a process holds which fetches once, in a way."""
     url = engine.url.render_as_string(hide_password=False)
-    arguments = (__file__, "--memory", way, "--url", url, "--roots", str(roots))
+    arguments = ("-m", "benchmarks.growth", "--memory", way, "--url", url, "--roots", str(roots))
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     return float(output)

@@ -14,11 +14,21 @@ from functools import partial
 from typing import Any
 
 import attrs
-from measure import Way, columns, database, ensure_filled, environment, milliseconds, ratio, recorded, time_rounds
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, selectinload
 
+from benchmarks.measure import (
+    Way,
+    columns,
+    database,
+    ensure_filled,
+    environment,
+    milliseconds,
+    ratio,
+    recorded,
+    time_rounds,
+)
 from loadplan import Loader, LoadPlan, load
 
 CHILDREN = 2  # of a parent

@@ -6,21 +6,18 @@ A script has its own options (``--help`` tells them) and may start itself in ano
 import runpy
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-
-HERE = Path(__file__).resolve().parent
 
 PARTS: Mapping[str, tuple[str, str]] = {
-    "growth": ("growth.py", "time and memory, from 1 root to 100,000"),
-    "strategies": ("strategy_costs.py", "what each strategy of an edge costs, where it is right and where it is wrong"),
-    "plan-cost": ("compile_cost.py", "what a plan costs before its first fetch, and its objects in memory"),
-    "views": ("views.py", "views beside SQL by hand, over a network and in memory"),
-    "first-rows": ("top_n.py", "the first rows of each parent, with an index for the order and without"),
-    "many-parents": ("many_parents.py", "a collection of 100 to 100,000 parents, keys of one column and of two"),
-    "stream": ("stream.py", "a long walk in bounded memory"),
-    "charts": ("charts.py", "draws the results that there are"),
+    "growth": ("growth", "time and memory, from 1 root to 100,000"),
+    "strategies": ("strategy_costs", "what each strategy of an edge costs, where it is right and where it is wrong"),
+    "plan-cost": ("compile_cost", "what a plan costs before its first fetch, and its objects in memory"),
+    "views": ("views", "views beside SQL by hand, over a network and in memory"),
+    "first-rows": ("top_n", "the first rows of each parent, with an index for the order and without"),
+    "many-parents": ("many_parents", "a collection of 100 to 100,000 parents, keys of one column and of two"),
+    "stream": ("stream", "a long walk in bounded memory"),
+    "charts": ("charts", "draws the results that there are"),
 }
-"""Their commands, files, and what they are about."""
+"""Their commands, modules, and what they are about."""
 
 DRAWN = ("growth", "strategies", "plan-cost")
 """Those that leave results for the charts; a run of everything has them too."""
@@ -28,10 +25,9 @@ DRAWN = ("growth", "strategies", "plan-cost")
 
 def run_part(name: str, arguments: Sequence[str]) -> None:
     """Run a script as its own command line would."""
-    path = HERE / PARTS[name][0]
     before = sys.argv
-    sys.argv = [str(path), *arguments]
+    sys.argv = [f"python -m benchmarks {name}", *arguments]
     try:
-        runpy.run_path(str(path), run_name="__main__")
+        runpy.run_module(f"benchmarks.{PARTS[name][0]}", run_name="__main__")
     finally:
         sys.argv = before

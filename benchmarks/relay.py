@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
-from wire import Count, Wire
+
+from benchmarks.wire import Count, Wire
 
 if TYPE_CHECKING:  # the process of the relay has no need of it, and starts sooner
     from sqlalchemy import URL
@@ -58,8 +59,9 @@ async def relay(url: "URL", delay: float) -> AsyncIterator[Relay]:
     folder = url.query["host"]
     assert isinstance(folder, str)
     socket = Path(folder) / f".s.PGSQL.{url.port or 5432}"
-    command = (sys.executable, __file__, "--socket", str(socket), "--delay", str(delay))
-    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+    command = (sys.executable, "-m", "benchmarks.relay", "--socket", str(socket), "--delay", str(delay))
+    root = Path(__file__).resolve().parents[1]
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, cwd=root)
     assert process.stdin is not None
     assert process.stdout is not None
     try:

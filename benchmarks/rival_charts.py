@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from textwrap import TextWrapper
 from typing import TypeAlias
 
-from drawing import Theme, bare, colour_of, figure_of
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from report import Result
-from tables import limit_of
+
+from benchmarks.drawing import Theme, bare, colour_of, figure_of
+from benchmarks.report import Result
+from benchmarks.tables import limit_of
 
 FULLY = ("one", "list-50", "list-1000")
 """Cases that are shown with all rivals."""

@@ -16,14 +16,15 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import attrs
-from cases.case import Ask, Case, Values
-from databases import Databases
-from measure import Way, time_rounds
-from relay import Relay, relay
-from report import Result
-from rivals.rival import Fetch, Rival
 from sqlalchemy import URL
-from wire import Count
+
+from benchmarks.cases.case import Ask, Case, Values
+from benchmarks.databases import Databases
+from benchmarks.measure import Way, time_rounds
+from benchmarks.relay import Relay, relay
+from benchmarks.report import Result
+from benchmarks.rivals.rival import Fetch, Rival
+from benchmarks.wire import Count
 
 Tell: TypeAlias = Callable[[str], None]
 """Is told what goes on."""

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import attrs
-from shop import Review
 from sqlalchemy import Index, Table
-from strategy_plans import (
+
+from benchmarks.shop import Review
+from benchmarks.strategy_plans import (
     CityOfRegion,
     LineView,
     OrderOf,
@@ -26,7 +27,6 @@ from strategy_plans import (
     whole_tree_views,
     wide_views,
 )
-
 from loadplan import LoadPlan
 
 LEFT, INNER, KEYS, SUBQUERY, OTHER = "left join", "inner join", "select-in", "subquery", "other form"

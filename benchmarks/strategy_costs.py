@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from measure import Way, columns, database, environment, recorded, time_rounds
-from report import HERE, Result, Run, write_json
-from shop import fill
 from sqlalchemy.ext.asyncio import AsyncEngine
-from strategy_cases import CASES, ENTITIES, StrategyCase
 
+from benchmarks.measure import Way, columns, database, environment, recorded, time_rounds
+from benchmarks.report import HERE, Result, Run, write_json
+from benchmarks.shop import fill
+from benchmarks.strategy_cases import CASES, ENTITIES, StrategyCase
 from loadplan import Loader
 from loadplan.explain import ExplainedEdge
 

@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 import attrs
-from shop import Carrier, Category, City, Customer, Line, Order, Product
 
+from benchmarks.shop import Carrier, Category, City, Customer, Line, Order, Product
 from loadplan import LoadPlan, load
 
 Forced: TypeAlias = Literal["joined", "inner", "selectin", "subquery"]

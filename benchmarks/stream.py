@@ -16,11 +16,11 @@ import sys
 import time
 from collections.abc import AsyncIterator
 
-from measure import database, ensure_filled, environment, peak, recorded, spread
 from sqlalchemy import ForeignKey, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, joinedload, mapped_column, relationship, selectinload
 
+from benchmarks.measure import database, ensure_filled, environment, peak, recorded, spread
 from loadplan import Loader, LoadPlan, load
 
 LINES = 2  # of an order
@@ -125,7 +125,7 @@ async def measure_walk(url: str, way: str, orders: int, batch: int) -> None:
 async def in_process(engine: AsyncEngine, way: str, orders: int, batch: int) -> dict[str, float]:
     """Run a walk in a process of its own."""
     url = engine.url.render_as_string(hide_password=False)
-    arguments = (__file__, "--walk", way, "--url", url, "--orders", str(orders), "--batch", str(batch))
+    arguments = ("-m", "benchmarks.stream", "--walk", way, "--url", url, "--orders", str(orders), "--batch", str(batch))
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     found: dict[str, float] = json.loads(output)

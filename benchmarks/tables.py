@@ -4,9 +4,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 import attrs
-from measure import spread
-from report import Result, Run, by_case
-from rivals.everyone import ENTITIES, LIMIT, VIEWS, beside
+
+from benchmarks.measure import spread
+from benchmarks.report import Result, Run, by_case
+from benchmarks.rivals.everyone import ENTITIES, LIMIT, VIEWS, beside
 
 KINDS = {ENTITIES: "entities", VIEWS: "views"}
 

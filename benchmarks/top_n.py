@@ -21,12 +21,12 @@ from typing import Any
 
 import asyncpg
 import attrs
-from measure import Way, database, ensure_filled, environment, milliseconds, ratio, recorded, time_rounds
 from sqlalchemy import ARRAY, ForeignKey, Index, Integer, any_, bindparam, func, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column, relationship
 from sqlalchemy.orm.attributes import set_committed_value
 
+from benchmarks.measure import Way, database, ensure_filled, environment, milliseconds, ratio, recorded, time_rounds
 from loadplan import Loader, LoadPlan, load
 
 BEST = 5

@@ -27,16 +27,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-from measure import Rounds, database, environment, milliseconds, peak, spread, time_rounds
-from relay import Relay, relay
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from view_cases import blog, orders, wide, world
-from view_cases.case import Case
-from view_cases.rivals import BY_LEVEL, LOADPLAN, ONE_STATEMENT, OPTIONS, WAYS, make_pool, ways_to
 
+from benchmarks.measure import Rounds, database, environment, milliseconds, peak, spread, time_rounds
+from benchmarks.relay import Relay, relay
+from benchmarks.view_cases import blog, orders, wide, world
+from benchmarks.view_cases.case import Case
+from benchmarks.view_cases.rivals import BY_LEVEL, LOADPLAN, ONE_STATEMENT, OPTIONS, WAYS, make_pool, ways_to
 from loadplan import Loader
 
 CASES = (blog.CASE, world.CASE, orders.CASE, wide.CASE)
@@ -186,7 +186,7 @@ async def measure_memory(url: str, way: str, roots: int) -> None:
 async def memory_of(engine: AsyncEngine, way: str, roots: int) -> Memory:
     """Measure the memory of a way in a process of its own."""
     url = engine.url.render_as_string(hide_password=False)
-    arguments = (__file__, "--memory", way, "--url", url, "--size", str(roots))
+    arguments = ("-m", "benchmarks.views", "--memory", way, "--url", url, "--size", str(roots))
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     return Memory(way, **json.loads(output))

@@ -15,12 +15,12 @@ from decimal import Decimal
 from typing import Any
 
 import attrs
-from report import Result
-from shop import Customer, Line, Order
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import joinedload, selectinload
 
+from benchmarks.report import Result
+from benchmarks.shop import Customer, Line, Order
 from loadplan import Loader, LoadPlan, load
 
 WEIGHT = "bytes of "
@@ -131,7 +131,7 @@ async def weigh(url: str, kind: str, holder: str, number: int) -> None:
 async def weight_of(engine: AsyncEngine, kind: str, holder: str, number: int) -> Result:
     """Return what so many objects take in a process of their own."""
     url = engine.url.render_as_string(hide_password=False)
-    arguments = (__file__, kind, holder, url, str(number))
+    arguments = ("-m", "benchmarks.weights", kind, holder, url, str(number))
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     return Result(WEIGHT + kind, holder, number, unit="objects", megabytes=int(output) / 1e6)

@@ -1,7 +1,7 @@
 """What is measured: one module a graph, each with its cases, in the order in which they run."""
 
-from cases import carriers, chain, country, orders, products, sheets, top_five, tree
-from cases.case import Case
+from benchmarks.cases import carriers, chain, country, orders, products, sheets, top_five, tree
+from benchmarks.cases.case import Case
 
 CASES: tuple[Case, ...] = (
     *orders.CASES,

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-from shop import Order
 from sqlalchemy.orm import joinedload
 from sqlalchemy.sql.base import ExecutableOption
-from view_cases.case import Level, Rows
 
-from cases.case import Case, Graph, Many, levelled, nested
+from benchmarks.cases.case import Case, Graph, Many, levelled, nested
+from benchmarks.shop import Order
+from benchmarks.view_cases.case import Level, Rows
 from loadplan import LoadPlan, load
 
 

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 import attrs
 from sqlalchemy import Select
 from sqlalchemy.sql.base import ExecutableOption
-from view_cases.case import Level, Rows
 
+from benchmarks.view_cases.case import Level, Rows
 from loadplan import LoadPlan
 
 Values: TypeAlias = Sequence[Any]

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-from shop import Address, City, Customer, Line, Order, Region
 from sqlalchemy.orm import joinedload
 from sqlalchemy.sql.base import ExecutableOption
-from view_cases.case import Rows
 
-from cases.case import Case, Graph, Many, nested
+from benchmarks.cases.case import Case, Graph, Many, nested
+from benchmarks.shop import Address, City, Customer, Line, Order, Region
+from benchmarks.view_cases.case import Rows
 from loadplan import LoadPlan, load
 
 

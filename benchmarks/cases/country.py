@@ -7,10 +7,10 @@ from typing import Any
 import attrs
 from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.sql.base import ExecutableOption
-from view_cases.case import Level, Rows
 
 from atlas.models import Country
-from cases.case import Case, Graph, Many, first_column, levelled, nested
+from benchmarks.cases.case import Case, Graph, Many, first_column, levelled, nested
+from benchmarks.view_cases.case import Level, Rows
 from loadplan import LoadPlan, load
 
 

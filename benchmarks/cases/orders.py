@@ -9,12 +9,12 @@ from decimal import Decimal
 from typing import Any
 
 import attrs
-from shop import Line, Order
 from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.sql.base import ExecutableOption
-from view_cases.case import Level, Rows
 
-from cases.case import Case, Graph, Many, first_column, levelled, nested
+from benchmarks.cases.case import Case, Graph, Many, first_column, levelled, nested
+from benchmarks.shop import Line, Order
+from benchmarks.view_cases.case import Level, Rows
 from loadplan import LoadPlan, load
 
 

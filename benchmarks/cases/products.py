@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-from shop import Product
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.base import ExecutableOption
-from view_cases.case import Level, Rows
 
-from cases.case import Case, Graph, Many, first_column, levelled, nested
+from benchmarks.cases.case import Case, Graph, Many, first_column, levelled, nested
+from benchmarks.shop import Product
+from benchmarks.view_cases.case import Level, Rows
 from loadplan import LoadPlan, load
 
 

@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 import attrs
-from shop import Sheet
 from sqlalchemy.orm import load_only
 from sqlalchemy.sql.base import ExecutableOption
 
-from cases.case import Case, Graph, Many, nested
+from benchmarks.cases.case import Case, Graph, Many, nested
+from benchmarks.shop import Sheet
 from loadplan import LoadPlan
 
 COLUMNS = ("id", "text_01", "count_02", "amount_03", "day_05")

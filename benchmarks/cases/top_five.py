@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-from shop import Product, Review
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import aliased, relationship, selectinload
 from sqlalchemy.sql.base import ExecutableOption
-from view_cases.case import Level, Rows
 
-from cases.case import Case, Graph, Many, first_column, levelled, nested
+from benchmarks.cases.case import Case, Graph, Many, first_column, levelled, nested
+from benchmarks.shop import Product, Review
+from benchmarks.view_cases.case import Level, Rows
 from loadplan import LoadPlan, load
 
 BEST = 5

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-from shop import Category
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
-from cases.case import Ask, Case, Graph, Many
+from benchmarks.cases.case import Ask, Case, Graph, Many
+from benchmarks.shop import Category
 from loadplan import LoadPlan, load
 
 BELOW = 7

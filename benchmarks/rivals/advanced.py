@@ -11,13 +11,13 @@ from typing import Any
 
 from advanced_alchemy.filters import LimitOffset
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
-from cases import carriers, chain, country, orders, products, sheets, top_five, tree
-from cases.case import Ask, Graph, Values
-from shop import Address, Category, City, Customer, Line, Order, Product, Region, Sheet
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from atlas.models import Country
-from rivals.rival import Fetch, Rival, sqlalchemy_engine
+from benchmarks.cases import carriers, chain, country, orders, products, sheets, top_five, tree
+from benchmarks.cases.case import Ask, Graph, Values
+from benchmarks.rivals.rival import Fetch, Rival, sqlalchemy_engine
+from benchmarks.shop import Address, Category, City, Customer, Line, Order, Product, Region, Sheet
 
 
 class OrderRepository(SQLAlchemyAsyncRepository[Any]):

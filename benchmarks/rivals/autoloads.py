@@ -7,16 +7,16 @@ that is joined multiplies them.
 
 # pyright: reportMissingImports=false
 
-from cases import carriers, chain, country, orders, products, sheets, top_five, tree
-from cases.case import Ask, Graph, Values
-from shop import Base as ShopBase
 from sqla_autoloads import get_node, init_node, sqla_select, unique_scalars
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import load_only
 
 from atlas.models import Base as AtlasBase
-from rivals.rival import Fetch, Rival, sqlalchemy_engine
+from benchmarks.cases import carriers, chain, country, orders, products, sheets, top_five, tree
+from benchmarks.cases.case import Ask, Graph, Values
+from benchmarks.rivals.rival import Fetch, Rival, sqlalchemy_engine
+from benchmarks.shop import Base as ShopBase
 
 init_node({**get_node(ShopBase), **get_node(AtlasBase)})  # once for all: it is a singleton
 

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
-from cases import carriers, chain, country, orders, products, sheets, top_five, tree
-from cases.case import Ask, Graph, HandWritten, Values
 from sqlalchemy import URL
 
-from rivals.rival import POOL, Fetch, Rival
+from benchmarks.cases import carriers, chain, country, orders, products, sheets, top_five, tree
+from benchmarks.cases.case import Ask, Graph, HandWritten, Values
+from benchmarks.rivals.rival import POOL, Fetch, Rival
 
 GRAPHS = (
     orders.ROW,

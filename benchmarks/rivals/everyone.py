@@ -6,17 +6,17 @@ from collections.abc import Mapping
 
 import attrs
 
-from rivals.rival import Rival
+from benchmarks.rivals.rival import Rival
 
 MODULES: Mapping[str, tuple[str, ...]] = {
-    "rivals.by_hand": ("asyncpg",),
-    "rivals.ours": ("loadplan",),
-    "rivals.options": ("sqlalchemy",),
-    "rivals.autoloads": ("sqla_autoloads",),
-    "rivals.advanced": ("advanced_alchemy",),
-    "rivals.tortoise_orm": ("tortoise",),
-    "rivals.piccolo_orm": ("piccolo",),
-    "rivals.django_orm": ("django", "psycopg"),
+    "benchmarks.rivals.by_hand": ("asyncpg",),
+    "benchmarks.rivals.ours": ("loadplan",),
+    "benchmarks.rivals.options": ("sqlalchemy",),
+    "benchmarks.rivals.autoloads": ("sqla_autoloads",),
+    "benchmarks.rivals.advanced": ("advanced_alchemy",),
+    "benchmarks.rivals.tortoise_orm": ("tortoise",),
+    "benchmarks.rivals.piccolo_orm": ("piccolo",),
+    "benchmarks.rivals.django_orm": ("django", "psycopg"),
 }
 """Where they are, and the modules that each stands or falls with."""
 

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from cases import carriers
-from cases.case import Ask, Graph, Values
-from cases.top_five import BEST, read_best
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, selectinload
 
-from rivals.by_hand import GRAPHS
-from rivals.rival import Fetch, Rival, sqlalchemy_engine
+from benchmarks.cases import carriers
+from benchmarks.cases.case import Ask, Graph, Values
+from benchmarks.cases.top_five import BEST, read_best
+from benchmarks.rivals.by_hand import GRAPHS
+from benchmarks.rivals.rival import Fetch, Rival, sqlalchemy_engine
 
 
 def narrowed(statement: Select[Any], graph: Graph, ask: Ask) -> Select[Any]:

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from cases import carriers
-from cases.case import Ask, Graph, Values
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from benchmarks.cases import carriers
+from benchmarks.cases.case import Ask, Graph, Values
+from benchmarks.rivals.by_hand import GRAPHS
+from benchmarks.rivals.rival import Fetch, Rival, sqlalchemy_engine
 from loadplan import Loader, LoadPlan
-from rivals.by_hand import GRAPHS
-from rivals.rival import Fetch, Rival, sqlalchemy_engine
 
 
 def way(graph: Graph, plan: LoadPlan[Any]) -> Fetch:

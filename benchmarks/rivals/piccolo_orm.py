@@ -12,14 +12,14 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
 
-from cases import carriers, chain, country, orders, products, sheets, top_five, tree
-from cases.case import Ask, Values
 from piccolo.columns import Date, ForeignKey, Integer, Numeric, Text, Timestamptz
 from piccolo.engine.postgres import PostgresEngine
 from piccolo.table import Table
 from sqlalchemy import URL
 
-from rivals.rival import POOL, Rival
+from benchmarks.cases import carriers, chain, country, orders, products, sheets, top_five, tree
+from benchmarks.cases.case import Ask, Values
+from benchmarks.rivals.rival import POOL, Rival
 
 
 class Customer(Table, tablename="shop_customer"):

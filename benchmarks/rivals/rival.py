@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 import attrs
-from cases.case import Ask, Values
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from benchmarks.cases.case import Ask, Values
 
 POOL = 10
 """Connections that each rival may open."""

@@ -1,6 +1,6 @@
 """A synthetic shop: what it sells, to whom, and what they say of it. The mapping, and rows of any number."""
 
-from shop.mapping import (
+from benchmarks.shop.mapping import (
     Address,
     Base,
     Carrier,
@@ -18,7 +18,7 @@ from shop.mapping import (
     Tag,
     product_tag,
 )
-from shop.rows import Sizes, fill
+from benchmarks.shop.rows import Sizes, fill
 
 __all__ = [
     "Address",

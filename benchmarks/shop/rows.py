@@ -1,11 +1,11 @@
 """The shop's rows: the same ones for the same sizes, made by the server."""
 
 import attrs
-from measure import ensure_filled
 from sqlalchemy import Column, Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shop.mapping import Base, Carrier, Sheet
+from benchmarks.measure import ensure_filled
+from benchmarks.shop.mapping import Base, Carrier, Sheet
 
 COUNTRIES, REGIONS, CITIES, TAGS = 40, 200, 1_000, 100
 CARRIERS = 5

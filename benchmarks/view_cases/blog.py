@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-from measure import ensure_filled
 from sqlalchemy import Column, ForeignKey, Select, Table, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, joinedload, mapped_column, relationship, selectinload
 
+from benchmarks.measure import ensure_filled
+from benchmarks.view_cases.case import Case, Level, Rows
 from loadplan import LoadPlan, load
-from view_cases.case import Case, Level, Rows
 
 USERS = 500
 TAGS = 100

@@ -6,13 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 import attrs
-from measure import ensure_filled
 from sqlalchemy import ForeignKey, Numeric, Select, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, selectinload
 
+from benchmarks.measure import ensure_filled
+from benchmarks.view_cases.case import Case, Level, Rows
 from loadplan import LoadPlan, load
-from view_cases.case import Case, Level, Rows
 
 LINES = 8
 PRODUCTS = 2_000

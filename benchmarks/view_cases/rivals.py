@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import asyncpg
-from measure import Way
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from benchmarks.measure import Way
+from benchmarks.view_cases.case import Case
 from loadplan import Loader
-from view_cases.case import Case
 
 ONE_STATEMENT, BY_LEVEL, LOADPLAN, OPTIONS = range(4)
 WAYS = ("asyncpg, one statement", "asyncpg, a level", "loadplan", "options, objects")

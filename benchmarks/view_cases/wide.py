@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-from measure import ensure_filled
 from sqlalchemy import Column, Integer, MetaData, Select, Table, Text, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
+from benchmarks.measure import ensure_filled
+from benchmarks.view_cases.case import Case, Rows
 from loadplan import LoadPlan
-from view_cases.case import Case, Rows
 
 COLUMNS = 60
 

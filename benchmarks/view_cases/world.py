@@ -11,8 +11,8 @@ from sqlalchemy.orm import selectinload
 
 from atlas.database import ensure_atlas
 from atlas.models import Continent, Country
+from benchmarks.view_cases.case import Case, Level, Rows
 from loadplan import LoadPlan, load
-from view_cases.case import Case, Level, Rows
 
 
 @attrs.frozen

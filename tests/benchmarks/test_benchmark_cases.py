@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from cases import CASES
-from parts import PARTS
-from report import Run, read_json
-from rivals.everyone import ENTITIES, MODULES, VIEWS
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from benchmarks.cases import CASES
+from benchmarks.parts import PARTS
+from benchmarks.report import Run, read_json
+from benchmarks.rivals.everyone import ENTITIES, MODULES, VIEWS
 from loadplan import Loader
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-import figures
 import pytest
-from report import Result, Run, write_json
-from shop import Review
 from sqlalchemy.ext.asyncio import AsyncEngine
-from strategy_cases import CASES, moment_index_claimed, score_index_untold
-from strategy_costs import SAME, cell, ratio_to, time_case
 
+from benchmarks import figures
+from benchmarks.report import Result, Run, write_json
+from benchmarks.shop import Review
+from benchmarks.strategy_cases import CASES, moment_index_claimed, score_index_untold
+from benchmarks.strategy_costs import SAME, cell, ratio_to, time_case
 from loadplan import Loader
 
 
@@ -42,7 +42,7 @@ def test_what_the_mapping_says_of_indexes_is_taken_back(context: object) -> None
 
 async def test_each_forced_way_brings_what_the_automatic_choice_brings(postgres: AsyncEngine) -> None:
     """The comparison is part of the measuring, which raises where two ways differ."""
-    from shop import Base, fill
+    from benchmarks.shop import Base, fill
 
     await fill(postgres, 100)
     try:
@@ -73,7 +73,7 @@ def write_results(folder: Path) -> None:
     views = ("one statement", "statement a level", "other form")
     found = [*results("entities: few parents", *columns), *results("views: few parents", *views)]
     write_json(Run({"measured on": "a machine"}, found), folder / "strategy_costs.json")
-    import growth
+    from benchmarks import growth
 
     sizes = [
         Result(growth.CASE, name, size, (size * 0.001 * place,), place, megabytes=60.0 + size)
@@ -94,7 +94,7 @@ def test_tables_of_what_there_is(tmp_path: Path) -> None:
 
 def test_the_same_results_make_the_same_charts(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    import charts
+    from benchmarks import charts
 
     write_results(tmp_path)
     for folder in ("one", "two"):

@@ -7,15 +7,16 @@ from typing import Any
 
 import asyncpg
 import pytest
-from cases import orders
-from cases.case import Case
-from relay import Relay, relay
-from report import Result, Run, read_json, write_json
-from running import compare
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import create_async_engine
-from tables import case_table, losses, overview
-from wire import Count, Wire
+
+from benchmarks.cases import orders
+from benchmarks.cases.case import Case
+from benchmarks.relay import Relay, relay
+from benchmarks.report import Result, Run, read_json, write_json
+from benchmarks.running import compare
+from benchmarks.tables import case_table, losses, overview
+from benchmarks.wire import Count, Wire
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from pathlib import Path
 import attrs
 import pytest
 from pages import PAGES, ROOT, Block, blocks_of
-from parts import PARTS
+
+from benchmarks.parts import PARTS
 
 HERE = Path(__file__).parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))

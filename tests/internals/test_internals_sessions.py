@@ -238,8 +238,10 @@ async def test_work_waits_for_the_driver_in_a_greenlet() -> None:
 
 def test_a_connection_that_somebody_ever_heard_is_not_silent(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """``_has_events`` of connection, engine and dialect, for every event that a statement may bring about."""
-    for kind in (Engine, Connection):  # that somebody once listened to all engines, SQLAlchemy never forgets
-        monkeypatch.setattr(kind, "_has_events", False)
+    dialects = type(create_engine("sqlite://").dialect).__mro__
+    for kind in (Engine, Connection, *dialects):  # that somebody once listened to all engines, SQLAlchemy never forgets
+        if "_has_events" in vars(kind):
+            monkeypatch.setattr(kind, "_has_events", False)
     for name in ("before_cursor_execute", "after_cursor_execute", "begin", "rollback", "do_execute", "handle_error"):
         engine = create_engine("sqlite://", poolclass=StaticPool)
         with engine.connect() as connection:

@@ -15,23 +15,23 @@ from typing import Any
 
 import django
 from asgiref.sync import sync_to_async
-from cases import carriers, chain, country, orders, products, sheets, top_five, tree
-from cases.case import Ask, Graph, Values
 from django.conf import settings
 from django.db import connections
 from django.db.models import Prefetch
 from sqlalchemy import URL
 
-from rivals.rival import POOL, Fetch, Rival
+from benchmarks.cases import carriers, chain, country, orders, products, sheets, top_five, tree
+from benchmarks.cases.case import Ask, Graph, Values
+from benchmarks.rivals.rival import POOL, Fetch, Rival
 
 settings.configure(
     DATABASES={"default": {"ENGINE": "django.db.backends.postgresql"}},
-    INSTALLED_APPS=["rivals.django_orm.apps.ShopConfig"],
+    INSTALLED_APPS=["benchmarks.rivals.django_orm.apps.ShopConfig"],
     USE_TZ=True,
 )
 django.setup()
 
-from rivals.django_orm.models import (  # noqa: E402 - models can be made after setup() alone
+from benchmarks.rivals.django_orm.models import (  # noqa: E402 - models can be made after setup() alone
     AtlasCity,
     AtlasCountry,
     Category,

@@ -8,5 +8,5 @@ from django.apps import AppConfig
 class ShopConfig(AppConfig):
     """Of the shop, and of the atlas beside it."""
 
-    name = "rivals.django_orm"
+    name = "benchmarks.rivals.django_orm"
     label = "shop"

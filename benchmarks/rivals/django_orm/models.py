@@ -4,11 +4,12 @@
 
 from typing import Any
 
-import shop
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Date, DateTime, Double, Integer, Numeric, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
+
+from benchmarks import shop
 
 
 def money(**more: Any) -> Any:

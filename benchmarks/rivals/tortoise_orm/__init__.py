@@ -7,15 +7,15 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from cases import carriers, chain, country, orders, products, sheets, top_five, tree
-from cases.case import Ask, Graph, Values
 from sqlalchemy import URL
 from tortoise import Tortoise
 from tortoise.query_utils import Prefetch
 
-from rivals.rival import POOL, Fetch, Rival
-from rivals.tortoise_orm.atlas_models import City, Country
-from rivals.tortoise_orm.shop_models import Category, Line, Order, Product, Sheet
+from benchmarks.cases import carriers, chain, country, orders, products, sheets, top_five, tree
+from benchmarks.cases.case import Ask, Graph, Values
+from benchmarks.rivals.rival import POOL, Fetch, Rival
+from benchmarks.rivals.tortoise_orm.atlas_models import City, Country
+from benchmarks.rivals.tortoise_orm.shop_models import Category, Line, Order, Product, Sheet
 
 
 @contextlib.asynccontextmanager
@@ -34,8 +34,8 @@ async def connect(url: URL) -> AsyncIterator[None]:
         config={
             "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": credentials}},
             "apps": {
-                "shop": {"models": ["rivals.tortoise_orm.shop_models"], "default_connection": "default"},
-                "atlas": {"models": ["rivals.tortoise_orm.atlas_models"], "default_connection": "default"},
+                "shop": {"models": ["benchmarks.rivals.tortoise_orm.shop_models"], "default_connection": "default"},
+                "atlas": {"models": ["benchmarks.rivals.tortoise_orm.atlas_models"], "default_connection": "default"},
             },
             "use_tz": True,
         },

@@ -4,12 +4,13 @@
 
 from typing import Any
 
-import shop
 from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Date, DateTime, Double, Integer, Numeric, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from tortoise import fields
 from tortoise.contrib.postgres.fields import ArrayField
 from tortoise.models import Model
+
+from benchmarks import shop
 
 
 def field_of(column: Column[Any]) -> Any:

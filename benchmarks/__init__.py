@@ -1,0 +1,1 @@
+"""loadplan beside other ways to do the same, measured in turn."""
