@@ -21,6 +21,9 @@ from benchmarks.wire import Count, Wire
 if TYPE_CHECKING:  # the process of the relay has no need of it, and starts sooner
     from sqlalchemy import URL
 
+ROOT = Path(__file__).resolve().parents[1]
+"""Where this package is found."""
+
 CHUNK = 2**18
 
 
@@ -60,8 +63,7 @@ async def relay(url: "URL", delay: float) -> AsyncIterator[Relay]:
     assert isinstance(folder, str)
     socket = Path(folder) / f".s.PGSQL.{url.port or 5432}"
     command = (sys.executable, "-m", "benchmarks.relay", "--socket", str(socket), "--delay", str(delay))
-    root = Path(__file__).resolve().parents[1]
-    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, cwd=root)
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, cwd=ROOT)
     assert process.stdin is not None
     assert process.stdout is not None
     try:
