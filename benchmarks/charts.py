@@ -1,4 +1,4 @@
-"""Charts and tables of the results that there are, for the pages. ``uv run python benchmarks/charts.py``.
+"""Charts and tables of the results that there are, for the pages. ``python -m benchmarks charts``.
 
 Charts are for pages in light and in dark, as SVG and PNG; tables are Markdown.
 

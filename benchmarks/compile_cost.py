@@ -1,4 +1,4 @@
-"""What a plan costs before it fetches, and what its results weigh. ``uv run python benchmarks/compile_cost.py``.
+"""What a plan costs before it fetches, and what its results weigh. ``python -m benchmarks plan-cost``.
 
 A plan of the shop: an order with its customer, its lines, the product of each and its category, by key. Each time anew,
 on a new engine with empty caches, its connection open already:

@@ -1,4 +1,4 @@
-"""How time and memory grow with the number of roots: 1 to 100,000. ``uv run python benchmarks/growth.py``.
+"""How time and memory grow with the number of roots: 1 to 100,000. ``python -m benchmarks growth``.
 
 Orders of the shop with their customer, their four lines and the product of each. Timed in turn within one run:
 
@@ -17,7 +17,6 @@ import asyncio
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import joinedload, selectinload
 
+from benchmarks.cases.orders import CustomerRef, LineView, ProductRef
 from benchmarks.measure import Way, columns, database, environment, peak, recorded, time_rounds
 from benchmarks.report import HERE, Result, Run, write_json
 from benchmarks.shop import Line, Order, fill
@@ -42,32 +42,6 @@ ONE = 7  # the root to ask for where one is asked for
 ORDERS = 100_000
 COMPARED = 10_000  # roots up to which all ways are held beside each other; more of them are fetched by the same code
 SECONDS = 4.0  # that a round should not go beyond
-
-
-@attrs.frozen
-class CustomerRef:
-    """Who ordered."""
-
-    id: int
-    name: str
-
-
-@attrs.frozen
-class ProductRef:
-    """What was ordered."""
-
-    id: int
-    name: str
-
-
-@attrs.frozen
-class LineView:
-    """A line."""
-
-    id: int
-    quantity: int
-    price: Decimal
-    product: ProductRef
 
 
 @attrs.frozen

@@ -1,6 +1,7 @@
 """What the benchmarks share: a database, timing in turns, ratios with their spread, and what it all ran on."""
 
 import contextlib
+import fcntl
 import gc
 import platform
 import random
@@ -30,12 +31,29 @@ Rounds: TypeAlias = Sequence[Sequence[float]]
 
 @contextlib.asynccontextmanager
 async def database(name: str) -> AsyncIterator[AsyncEngine]:
-    """Start the embedded PostgreSQL whose data folder is called ``name``, and connect."""
-    engine = create_async_engine(start(name))
-    try:
-        yield engine
-    finally:
-        await engine.dispose()
+    """Start the embedded PostgreSQL whose data folder is called ``name``, and connect.
+
+    One run at a time has it: two would fill each other's tables, and be in each other's figures. A second one waits.
+    """
+    url = start(name)
+    with _alone(Path(str(url.query["host"])) / "benchmarks.lock"):
+        engine = create_async_engine(url)
+        try:
+            yield engine
+        finally:
+            await engine.dispose()
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a lock that no other process holds, having waited for it."""
+    with path.open("w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print("another run has the database; this one waits for it", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield  # closing the file lets go of the lock
 
 
 async def run_alone(engine: AsyncEngine, *statements: str) -> None:

@@ -1,6 +1,6 @@
 """What a strategy costs where it is wrong: the automatic choice beside every one that can be forced.
 
-``uv run python benchmarks/strategy_costs.py``. Each graph of ``strategy_cases.py`` is fetched as loadplan chooses, and
+``python -m benchmarks strategies``. Each graph of ``strategy_cases.py`` is fetched as loadplan chooses, and
 with each ``strategy=`` on its edges; for the first rows of each parent the other of LATERAL and window function is
 brought about by what the mapping says of indexes. All ways take turns within a round, and must bring equal graphs
 before anything is timed. The figure to keep is a way's time in units of the automatic choice's, round by round.

@@ -1,4 +1,4 @@
-"""Views: loadplan beside SQL by hand and beside mapped objects. ``uv run python benchmarks/views.py``.
+"""Views: loadplan beside SQL by hand and beside mapped objects. ``python -m benchmarks views``.
 
 Four graphs: posts with author, tags, comments and their authors; the world atlas; orders with lines, products and
 categories; and one table of 60 columns of which five are used. Each is asked for by key (one root), and as the first
