@@ -36,7 +36,7 @@ async def database(name: str) -> AsyncIterator[AsyncEngine]:
     One run at a time has it: two would fill each other's tables, and be in each other's figures. A second one waits.
     """
     url = start(name)
-    with _alone(Path(str(url.query["host"])) / "benchmarks.lock"):
+    with _alone(Path(str(url.query["host"])).with_suffix(".lock")):  # beside its data folder
         engine = create_async_engine(url)
         try:
             yield engine
