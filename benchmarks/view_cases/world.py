@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
 from sqlalchemy import Select, select
@@ -49,7 +49,7 @@ class CountryView:
     capital: CityRef | None
     languages: list[LanguageRef]
     neighbours: list[NeighbourRef]
-    cities: list[CityRef]
+    cities: Annotated[list[CityRef], load(Country.cities, strategy="selectin")]  # thousands of them below one root
 
 
 @attrs.frozen
