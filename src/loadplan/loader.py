@@ -295,7 +295,7 @@ class Loader:
         _check_plan(plan)
         if not (is_count(batch_size, least=1) and batch_size <= MOST):
             raise PlanError([problems.bad_number("batch_size", batch_size, (plan.label,))])
-        private = private_session(self._bind, snapshot=self._snapshot)
+        private = self._private()
         compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).streamable
         query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
         bound = query.parameters(params)
@@ -316,7 +316,7 @@ class Loader:
                 it; those of a plan of entities do not.
         """
         _check_plan(plan)
-        compiled = self._compiled(plan, private_session(self._bind, snapshot=self._snapshot), roots)
+        compiled = self._compiled(plan, self._private(), roots)
         return explain_plan(by_id(compiled).graph if roots == 1 else compiled)
 
     async def analyze(
@@ -341,7 +341,7 @@ class Loader:
             from end to end, with the index that is missing.
         """
         _check_plan(plan)
-        private = private_session(self._bind, snapshot=self._snapshot)
+        private = self._private()
         compiled = self._compiled(plan, private, 1)
         one = by_id(compiled)
         bound = {**one.parameters(params), **one.bind(id)}
@@ -386,8 +386,7 @@ class Loader:
             executions: how often the statement of the roots may run: more than one want one snapshot.
         """
         _check_plan(plan)
-        bare = plan.into is not None
-        private = private_session(self._bind, snapshot=self._snapshot, bare=bare)
+        private = self._private(bare=plan.into is not None)
         if _locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
         number = roots if is_count(roots, least=0) else None  # ``prepare`` says what is wrong with one that is none
@@ -403,7 +402,10 @@ class Loader:
                         raise signal.__cause__ from None  # by level it is the same: a column itself is a row
                     compiled.without_nesting()
                 tally.start_over()
-                private = private_session(self._bind, snapshot=self._snapshot, bare=bare)
+                private = self._private(bare=plan.into is not None)
+
+    def _private(self, *, bare: bool = False) -> PrivateSession:
+        return private_session(self._bind, snapshot=self._snapshot, bare=bare)
 
     def _compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:
         compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).bringing(roots)
