@@ -1,6 +1,7 @@
 """Random rows for a generated schema: NULL and dangling references, cycles, shared parents, duplicate pairs."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import AsyncIterator, Iterable
 from collections.abc import Mapping as Dictionary
 from typing import Any, TypeAlias
 
@@ -8,8 +9,8 @@ import attrs
 from generated_mappings import Mapping
 from generated_schemas import Entity, Reference, Schema
 from hypothesis import strategies as st
-from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 Key: TypeAlias = tuple[Any, ...]
 
@@ -145,3 +146,19 @@ async def insert_rows(connection: AsyncConnection, mapping: Mapping, rows: Rows)
         table = mapping.secondary[name]
         for one, other in pairs:
             await connection.execute(insert(table).values((*one, *other)))
+
+
+@contextlib.asynccontextmanager
+async def filled(engine: AsyncEngine, mapping: Mapping, rows: Rows) -> AsyncIterator[None]:
+    """Create and fill the tables of a mapping for the block. They may refer to each other in circles."""
+    async with engine.begin() as connection:
+        await connection.run_sync(mapping.metadata.create_all)
+    try:
+        async with engine.begin() as connection:
+            await insert_rows(connection, mapping, rows)
+        yield
+    finally:
+        cascade = " CASCADE" if engine.dialect.name == "postgresql" else ""
+        async with engine.begin() as connection:
+            for table in mapping.metadata.tables:
+                await connection.execute(text(f'DROP TABLE "{table}"{cascade}'))

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from generated_mappings import Mapping, mapped
 from generated_plans import Bind, Fetch, Place, Scenario, declare, scenarios
-from generated_rows import Key, insert_rows
+from generated_rows import Key, filled
 from hypothesis import HealthCheck, given, note, settings
 from lazy_walk import Facts, Walk, compare, statements_foretold
-from sqlalchemy import and_, text
+from sqlalchemy import and_
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from loadplan import Loader, LoadPlan, NotFound
@@ -56,25 +56,9 @@ async def test_a_plan_brings_what_a_lazy_walk_finds_on_postgresql(postgres: Asyn
 async def hold(engine: AsyncEngine, scenario: Scenario) -> None:
     """Assert every promise for every plan of a scenario."""
     with mapped(scenario.schema) as (mapping, plain):
-        async with filled(engine, mapping, scenario):
+        async with filled(engine, mapping, scenario.rows):
             for place, fetch in scenario.requests:
                 await hold_one(engine, mapping, plain, place, fetch)
-
-
-@contextlib.asynccontextmanager
-async def filled(engine: AsyncEngine, mapping: Mapping, scenario: Scenario) -> AsyncIterator[None]:
-    """Create and fill the tables of a scenario for the block. They may refer to each other in circles."""
-    async with engine.begin() as connection:
-        await connection.run_sync(mapping.metadata.create_all)
-    try:
-        async with engine.begin() as connection:
-            await insert_rows(connection, mapping, scenario.rows)
-        yield
-    finally:
-        cascade = " CASCADE" if engine.dialect.name == "postgresql" else ""
-        async with engine.begin() as connection:
-            for table in mapping.metadata.tables:
-                await connection.execute(text(f'DROP TABLE "{table}"{cascade}'))
 
 
 async def hold_one(engine: AsyncEngine, mapping: Mapping, plain: Mapping, place: Place, fetch: Fetch) -> None:
