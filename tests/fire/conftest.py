@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import attrs
+import fire_hostile as hostile
 import pytest
 from fire_models import Base, empty, seed
 from sqlalchemy import URL
@@ -48,3 +49,11 @@ async def neighbour(postgres_url: URL) -> AsyncIterator[AsyncEngine]:
     engine = create_async_engine(postgres_url)
     yield engine
     await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+async def things(postgres: AsyncEngine) -> AsyncIterator[AsyncEngine]:
+    """Two things, and one row of each of the others."""
+    async with tables(postgres, hostile.Base.metadata):
+        await hostile.seed(postgres)
+        yield postgres
