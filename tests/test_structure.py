@@ -33,6 +33,7 @@ FLOW = [
     "whole_tree",
     "tally",
     "own_connection",
+    "garbage",
     "entities",
     "entities.options",
     "entities.first_rows",

@@ -1,5 +1,6 @@
 """Running a compiled plan on a session: rows to objects, objects to each other, everything sealed at the end."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
@@ -14,6 +15,7 @@ from loadplan import mapping, problems
 from loadplan.entities.seal import Sealer
 from loadplan.entities.statements import FollowUp, Segment, branch_segment, follow_up, root_segment
 from loadplan.errors import PlanError
+from loadplan.garbage import uncollected
 from loadplan.keys import Keys
 from loadplan.linked import Narrowing, Parameters
 from loadplan.resolve import all_edges
@@ -177,7 +179,7 @@ class CompiledGraph(Generic[T]):
         for parameters in executions:
             tally.sent(self.root.node.entity.__name__)
             result = session.execute(self.root.statement.add_columns(*columns), parameters)
-            for row in result.unique() if self.root.unique else result:
+            for row in _all(result, self.root):
                 found.setdefault(id(row[0]), row)
         rows = tally.counted(list(found.values()), self.root.node.entity.__name__)
         roots: list[T] = [row[0] for row in rows[:keep]]
@@ -342,8 +344,9 @@ class Run:
     def complete(self, start: Stop, roots: Sequence[Any]) -> None:
         """Load everything below ``roots``, and seal all that was found. The outermost place has the say."""
         self._load_below(start, roots, self._executions_of_roots)
-        for stop, objects in reversed(self._visits):
-            stop.sealer.seal(objects)
+        with uncollected():
+            for stop, objects in reversed(self._visits):
+                stop.sealer.seal(objects)
 
     def detach(self) -> None:
         """Take all that was found out of a session that goes on: ``expunge_all`` would end the walk that it is in."""
@@ -354,7 +357,7 @@ class Run:
         statement = segment.statement if is_bounded else self._tally.bounded(segment.statement)
         self._tally.sent(name)
         result = self._session.execute(statement, parameters).scalars()
-        return self._tally.counted(list(result.unique() if segment.unique else result), name)
+        return self._tally.counted(_all(result, segment), name)
 
     def _load_below(self, stop: Stop, objects: Sequence[Any], executions: Sequence[Parameters]) -> None:
         """Load every edge and branch below ``stop`` for ``objects``, which are distinct.
@@ -413,12 +416,13 @@ class Run:
             fresh = _enlist(found.values(), key_of, waiting, follow) if whole_tree else []
             if not follow.level_by_level:
                 break
-        for key, owners in waiting.items():
-            children = groups.get(key, ())
-            if (follow.repeats or len(below) > 1) and len(children) > 1:
-                children = list({id(child): child for child in children}.values())
-            for parent in owners.values():
-                _tie(follow.edge, parent, children)
+        with uncollected():
+            for key, owners in waiting.items():
+                children = groups.get(key, ())
+                if (follow.repeats or len(below) > 1) and len(children) > 1:
+                    children = list({id(child): child for child in children}.values())
+                for parent in owners.values():
+                    _tie(follow.edge, parent, children)
         return list(found.values()), below
 
     def _executions(self, follow: FollowUp, keys: Sequence[Any], above: Sequence[Parameters]) -> Iterator[Parameters]:
@@ -439,8 +443,14 @@ class Run:
         self._tally.sent(name)
         result = self._session.execute(self._tally.bounded(follow.segment.statement), parameters)
         single = len(follow.attributes) == 1
-        for child, *key in self._tally.counted(list(result.unique() if follow.segment.unique else result), name):
+        for child, *key in self._tally.counted(_all(result, follow.segment), name):
             yield (key[0] if single else tuple(key)), child
+
+
+def _all(result: Any, segment: Segment) -> list[Any]:
+    """Return what the rows of a result stand for, each once where a join repeats them."""
+    with contextlib.nullcontext() if segment.waits else uncollected():
+        return list(result.unique() if segment.unique else result)
 
 
 def _enlist(

@@ -31,6 +31,7 @@ class Segment:
         statement: with loader options; what it selects first is the node's entity.
         bare: the same rows without options, to take keys from in a subquery.
         unique: whether a join may repeat the rows of the node.
+        waits: whether SQLAlchemy sends statements of its own as it makes objects of the rows.
     """
 
     node: Node
@@ -38,6 +39,7 @@ class Segment:
     statement: AnySelect
     bare: AnySelect
     unique: bool
+    waits: bool
 
 
 @attrs.frozen(eq=False)
@@ -68,16 +70,26 @@ class FollowUp:
 def root_segment(node: Node) -> Segment:
     """Return the statement that a plan starts with, without a condition yet."""
     bare = select(node.entity)
-    return Segment(node, node.entity, bare.options(*node_options(node, whole=False)), bare, _repeats_rows(node))
+    return _segment(node, node.entity, bare)
 
 
 def branch_segment(branch: Node, dialect: Dialect) -> tuple[Segment, Keys]:
     """Return the statement that loads what a subclass adds, and the keys of its objects."""
     keys = keys_of([getattr(branch.entity, name) for name in mapping.primary_key(branch.mapper)], dialect)
     bare = select(branch.entity).where(keys.condition)
-    return Segment(
-        branch, branch.entity, bare.options(*node_options(branch, whole=False)), bare, _repeats_rows(branch)
-    ), keys
+    return _segment(branch, branch.entity, bare), keys
+
+
+def _segment(node: Node, entity: Any, bare: AnySelect) -> Segment:
+    """Return a statement of a node with what is joined to it.
+
+    Args:
+        node: where it starts.
+        entity: what it selects: the node's class, or an alias.
+        bare: the statement, without options.
+    """
+    options = node_options(node, whole=False, entity=entity)
+    return Segment(node, entity, bare.options(*options), bare, _repeats_rows(node), _waits(node))
 
 
 def follow_up(edge: Edge, parent: Node, trail: Sequence[Edge], above: Segment, dialect: Dialect) -> FollowUp:
@@ -116,11 +128,9 @@ def follow_up(edge: Edge, parent: Node, trail: Sequence[Edge], above: Segment, d
         statement = statement.order_by(*(each.clause for each in order))
     if level_by_level:
         how = f"{how + '; ' if how else ''}the statement again for each level of the tree"
-    options = node_options(edge.target, whole=False, entity=entity)
-    segment = Segment(edge.target, entity, statement.options(*options), statement, _repeats_rows(edge.target))
     return FollowUp(
         edge,
-        segment,
+        _segment(edge.target, entity, statement),
         link.attributes,
         in_target,
         keys,
@@ -167,3 +177,9 @@ def _repeats_rows(node: Node) -> bool:
     A collection does, and so does a one-to-one that no constraint keeps from having two.
     """
     return any(not edge.single or _repeats_rows(edge.target) for edge in node.edges if edge.strategy.joins)
+
+
+def _waits(node: Node) -> bool:
+    """Tell whether rows of the node, or of what is joined to it, may have SQLAlchemy send more statements."""
+    below = (edge.target for edge in node.edges if edge.strategy.joins)
+    return bool(mapping.polymorphic_statements(node.mapper)) or any(map(_waits, below))

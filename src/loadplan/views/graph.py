@@ -1,7 +1,5 @@
 """Running a compiled view on a session: rows of each statement, keys for the next, objects from the leaves up."""
 
-import contextlib
-import gc
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -10,6 +8,7 @@ from sqlalchemy import CursorResult, Dialect, event
 from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 
 from loadplan import mapping
+from loadplan.garbage import uncollected
 from loadplan.linked import AnySelect, Narrowing, Parameters
 from loadplan.own_connection import OwnConnection
 from loadplan.sqlalchemy_internals import (
@@ -32,9 +31,6 @@ T = TypeVar("T")
 
 #: Engines, twice, that a plan remembers its functions for.
 _HYDRATORS = 128
-
-#: Rows from which on the garbage collector takes longer than building objects of them does.
-_MANY_ROWS = 1000
 
 
 @attrs.frozen(eq=False)
@@ -347,7 +343,7 @@ class _Run(Generic[T]):
             above = arrived[self._view.above[number]]
             keys = self._hydrator(above).keys[number](above.rows)
             arrived[number] = self._rows_below(number, statement, keys)
-        with _no_collection(sum(len(each.rows) for each in arrived.values())):
+        with uncollected():
             found: dict[int, Any] = {}
             for number in range(len(self._view.later), 0, -1):
                 rows = arrived.pop(number)
@@ -374,23 +370,6 @@ class _Run(Generic[T]):
             keys = [key for key in dict.fromkeys(fresh) if key not in asked]
             asked.update(keys)
         return _Rows(rows, raw)
-
-
-@contextlib.contextmanager
-def _no_collection(rows: int) -> Iterator[None]:
-    """Keep the garbage collector from looking at many new objects, again and again, while they are built.
-
-    All of them are alive, and nothing waits inside of the block. The collector is the whole process's, so it is left
-    alone where it would cost little.
-    """
-    if rows < _MANY_ROWS or not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _without_entities(state: ORMExecuteState) -> Any:
