@@ -1,4 +1,4 @@
-"""docs/comparison.md: each claim about loadplan leads to a page whose code runs, each reference to an address."""
+"""docs/comparison.md: each claim leads to its proof, those about loadplan to a page whose code runs."""
 
 import re
 
@@ -9,6 +9,7 @@ PAGE = ROOT / "docs" / "comparison.md"
 TEXT = PAGE.read_text("utf-8")
 DEFINED = dict(re.findall(r"^\[([\w-]+)\]: (\S+)$", TEXT, re.MULTILINE))
 REFERENCE = re.compile(r"\]\[([\w-]+)\]")
+LINK = re.compile(r"\]\(\S+\)")
 LOCAL = re.compile(r"\]\(([\w/-]+\.md)")
 
 
@@ -39,6 +40,13 @@ def test_what_is_said_of_loadplan_leads_to_code_that_runs(row: list[str]) -> Non
         found = pages_of(row[1])
         assert found
         assert all(any(examples_of(ROOT / "docs" / page)) or page == "index.md" for page in found)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_what_is_said_of_others_leads_to_its_proof(row: list[str]) -> None:
+    """To their documentation, their source or an issue, or to a page of this project that shows it."""
+    for cell in row[2:]:
+        assert REFERENCE.search(cell) or LINK.search(cell), cell
 
 
 def test_rows_are_whole() -> None:
