@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from benchmarks import compile_cost, figures, growth, weights
-from benchmarks.cases import CASES
 from benchmarks.drawing import Theme, apart, bare, colour_of, figure_of, mixed, readable_on, save
 from benchmarks.report import HERE, Result, by_case, read_json
 from benchmarks.rival_charts import FULLY, case_chart, rival_chart
@@ -212,15 +211,9 @@ def main(results: Path, to: Path) -> None:
     paths = []
     if (path := results / "cases.json").exists():
         of_cases = by_case(read_json(path).results)
-        titles = {each.name: each.title for each in CASES}
-        paths += save(
-            "rivals",
-            to,
-            partial(rival_chart, [(titles[name], of_cases[name, size]) for name, size in of_cases if name in FULLY]),
-        )
-        paths += save(
-            "cases", to, partial(case_chart, [(titles[name], found) for (name, _), found in of_cases.items()])
-        )
+        shown_fully = [found for (name, _), found in of_cases.items() if name in FULLY]
+        paths += save("rivals", to, partial(rival_chart, shown_fully))
+        paths += save("cases", to, partial(case_chart, list(of_cases.values())))
     if (path := results / "growth.json").exists():
         found = read_json(path).results
         paths += save("growth", to, partial(growth_chart, found))

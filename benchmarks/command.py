@@ -178,9 +178,8 @@ def measure(cases: Sequence[Case], settings: Settings) -> Run:
     found = asyncio.run(run())
     for name, value in found.environment.items():
         console.print(f"{name}: {value}")
-    titles = {each.name: each.title for each in cases}
-    for (case, size), results in by_case(found.results).items():
-        show(case_table(results, f"{case}: {titles[case]} ({size:,} {results[0].unit})"))
+    for (case, _), results in by_case(found.results).items():
+        show(case_table(results, f"{case}: {results[0].title}"))
     show(overview(found.results, columns(found)))
     if (lost := losses(found.results)).rows:
         show(lost)
@@ -222,7 +221,7 @@ def columns(run: Run) -> list[str]:
 
 def as_page(run: Run) -> str:
     """Return all tables as Markdown."""
-    return page(run, {each.name: each.title for each in CASES}, columns(run))
+    return page(run, columns(run))
 
 
 def write(run: Run, folder: Path, name: str) -> None:

@@ -6,7 +6,8 @@ on a new engine with empty caches, its connection open already:
 - *declare*: the plan is written down, and checked against the mapping as it is; for options, they are built;
 - *compile*: statements are made of it (loadplan alone: SQLAlchemy does that within the first fetch);
 - *first fetch*: SQLAlchemy makes SQL of the statements, the server prepares them, the graph comes;
-- *second fetch*: all of that is remembered. Options are built once more, as a repository does with every call.
+- *second fetch*: all of that is remembered; of views the text is made that is sent from now on;
+- *later fetches*: one of them. Options are built once more each time, as a repository does with every call.
 
 Then what results weigh: see ``weights.py``.
 """
@@ -14,6 +15,7 @@ Then what results weigh: see ``weights.py``.
 import argparse
 import asyncio
 import gc
+import statistics
 import time
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
@@ -36,7 +38,8 @@ from loadplan.plans import compile_plan
 from loadplan.roots import by_id
 
 COLD = "cost of a plan: "
-STEPS = ("declare", "compile", "first fetch", "second fetch")
+STEPS = ("declare", "compile", "first fetch", "second fetch", "later fetches")
+LATER = 10
 OPTIONS, ENTITIES, VIEWS = "options by hand", "loadplan, entities", "loadplan, views"
 SQLALCHEMY = "SQLAlchemy does that within the first fetch"
 ORDERS = 100_000
@@ -119,8 +122,8 @@ async def options_steps(engine: AsyncEngine) -> list[float]:
     moments = [time.perf_counter()]
     statement = by_options()
     moments += [time.perf_counter()] * 2
-    for again in (False, True):
-        if again:
+    for number in range(2 + LATER):
+        if number:
             statement = by_options()
         async with AsyncSession(engine, expire_on_commit=False) as session:
             (await session.scalars(statement)).one()
@@ -136,7 +139,7 @@ async def plan_steps(engine: AsyncEngine, declare: Callable[[], LoadPlan[Any]]) 
     moments.append(time.perf_counter())
     by_id(compile_plan(plan, engine.sync_engine.dialect).bringing(1))
     moments.append(time.perf_counter())
-    for _ in range(2):
+    for _ in range(2 + LATER):
         await loader.fetch(plan, ONE)
         moments.append(time.perf_counter())
     return moments
@@ -159,7 +162,8 @@ async def once(engine: AsyncEngine, name: str) -> list[float]:
         moments = await WAYS[name](fresh)
     finally:
         await fresh.dispose()
-    return [later - earlier for earlier, later in pairwise(moments)]
+    seconds = [later - earlier for earlier, later in pairwise(moments)]
+    return [*seconds[:-LATER], statistics.median(seconds[-LATER:])]
 
 
 async def measure_steps(engine: AsyncEngine, rounds: int) -> list[Result]:

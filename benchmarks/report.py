@@ -22,14 +22,14 @@ class Result:
     Attributes:
         case: its name, as ``list`` shows it.
         rival: its name, as tables show it.
-        size: of the case: number of roots, rows or whatever ``unit`` says.
+        size: of the case: number of roots, tasks, nodes or objects.
         seconds: for each round the median seconds of the rival's calls; empty if it cannot do the case. The rounds of
             all rivals of one case and size are measured in turn, so that they may be divided one by one.
         statements: that a call sends, without those that begin and end transactions; None if not counted.
         trips: round trips that a call takes, with everything; None if not counted.
         rows: that the server sends; None if not counted.
         sent: bytes that the server sends; None if not counted.
-        unit: of ``size``.
+        title: of the case, at that size.
         note: why it cannot, or what is to be known beside the figures.
         megabytes: most that a process held that did nothing else; None if not measured.
     """
@@ -42,7 +42,7 @@ class Result:
     trips: int | None = None
     rows: int | None = None
     sent: int | None = None
-    unit: str = "roots"
+    title: str = ""
     note: str = ""
     megabytes: float | None = None
 

@@ -24,8 +24,8 @@ CANNOT = "cannot"
 TITLE = TextWrapper(44, break_on_hyphens=False)
 """Cuts a title to what fits above a panel."""
 
-Cases: TypeAlias = Sequence[tuple[str, Sequence[Result]]]
-"""Titles and results of cases."""
+Cases: TypeAlias = Sequence[Sequence[Result]]
+"""Results of each case."""
 
 
 def over(result: Result, limit: Result) -> float:
@@ -40,30 +40,27 @@ def rival_chart(cases: Cases, theme: Theme) -> Figure:
 
 def case_chart(cases: Cases, theme: Theme) -> Figure:
     """Return a panel a case, with loadplan and options by hand alone."""
-    chosen = [
-        (title, [each for each in results if each.rival in BESIDE or each is limit_of(results)])
-        for title, results in cases
-    ]
+    chosen = [[each for each in results if each.rival in BESIDE or each is limit_of(results)] for results in cases]
     return _chart(chosen, theme, "loadplan and options by hand, in units of SQL by hand")
 
 
 def _chart(cases: Cases, theme: Theme, title: str) -> Figure:
-    heights = [len(results) + 0.6 + len(TITLE.wrap(name)) for name, results in cases]
+    heights = [len(results) + 0.6 + len(TITLE.wrap(results[0].title)) for results in cases]
     below = "1 = asyncpg, objects built by hand; shorter is faster; a bar with a gap is longer than drawn"
     figure, panels = figure_of(0.9 + 0.2 * sum(heights), heights, title, below)
-    for axes, (name, results) in zip(panels, cases, strict=True):
-        _bars(axes, name, results, theme)
+    for axes, results in zip(panels, cases, strict=True):
+        _bars(axes, results, theme)
     return figure
 
 
-def _bars(axes: Axes, title: str, results: Sequence[Result], theme: Theme) -> None:
+def _bars(axes: Axes, results: Sequence[Result], theme: Theme) -> None:
     limit = limit_of(results)
-    assert limit is not None, f"{title}: nobody did it by hand"
+    assert limit is not None, f"{results[0].case}: nobody did it by hand"
     able = sorted((each for each in results if each.seconds), key=lambda each: over(each, limit))
     unable = [each for each in results if not each.seconds]
     lengths = [over(each, limit) for each in able]
     end = _end(lengths)
-    axes.set_title("\n".join(TITLE.wrap(title)), loc="left", fontsize=9, weight="bold")
+    axes.set_title("\n".join(TITLE.wrap(results[0].title)), loc="left", fontsize=9, weight="bold")
     for place, (each, length) in enumerate(zip(able, lengths, strict=True)):
         axes.barh(place, min(length, end), 0.72, color=colour_of(each.rival, theme))
         if length > end:  # a gap near its end says that it goes on

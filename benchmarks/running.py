@@ -121,7 +121,7 @@ def grouped(cases: Sequence[Case]) -> dict[tuple[str, float | None, bool], list[
 def result_of(case: Case, rival: Rival, seconds: tuple[float, ...], count: Count | None) -> Result:
     """Return the record of a rival."""
     name = case.graph.name
-    result = Result(case.name, rival.name, case.size, seconds, unit=case.unit)
+    result = Result(case.name, rival.name, case.size, seconds, title=case.title)
     if count is None:
         return attrs.evolve(result, note=rival.why_not(name) or "")
     return attrs.evolve(

@@ -129,12 +129,11 @@ def factor(number: float | None) -> str:
     return f"**{number:.2f}**" if number < 0.995 else f"{number:.2f}"
 
 
-def page(run: Run, titles: dict[str, str], others: Sequence[str]) -> str:
+def page(run: Run, others: Sequence[str]) -> str:
     """Return all tables as Markdown, to be a page or a part of one.
 
     Args:
         run: what to tell.
-        titles: of cases.
         others: rivals with a column of their own in the overview.
     """
     parts = [
@@ -148,9 +147,9 @@ def page(run: Run, titles: dict[str, str], others: Sequence[str]) -> str:
         "Below 1.00 (bold) the rival was faster; - means that it did not do the case. Rivals that bring mapped objects"
         " stand beside entities, those that bring only the values that are named beside views.",
     ]
-    for (case, size), found in by_case(run.results).items():
-        table = case_table(found, titles.get(case, case))
-        parts += [f"### {case}", f"{table.title} ({size:,} {found[0].unit}).", table.markdown()]
+    for (case, _), found in by_case(run.results).items():
+        table = case_table(found, found[0].title)
+        parts += [f"### {case}", f"{table.title}.", table.markdown()]
     lost = losses(run.results)
     parts += [f"### {lost.title}", lost.markdown() if lost.rows else "None but SQL by hand."]
     return "\n\n".join(parts) + "\n"

@@ -134,7 +134,7 @@ async def weight_of(engine: AsyncEngine, kind: str, holder: str, number: int) ->
     arguments = ("-m", "benchmarks.weights", kind, holder, url, str(number))
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
-    return Result(WEIGHT + kind, holder, number, unit="objects", megabytes=int(output) / 1e6)
+    return Result(WEIGHT + kind, holder, number, megabytes=int(output) / 1e6)
 
 
 def bytes_each(result: Result) -> float:

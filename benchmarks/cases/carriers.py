@@ -84,4 +84,4 @@ SELECTIN = LoadPlan(Order, load(Order.carrier, strategy="selectin"), name="order
 
 VIEWS_SELECTIN = LoadPlan(Order, load(Order.carrier, strategy="selectin"), into=OrderView)
 
-CASES = (Case("few-parents", "10,000 orders with 5 distinct carriers", GRAPH, 10_000),)
+CASES = (Case("few-parents", "{:,} orders with 5 distinct carriers", GRAPH, 10_000),)

@@ -73,25 +73,28 @@ class Case:
 
     Attributes:
         name: on the command line and in tables.
-        title: what it asks, in a line.
+        asks: what for, in a line with a place for ``size``.
         graph: what is fetched.
-        size: how many roots, or tasks.
+        size: how many roots, tasks or nodes.
         key: a root to ask for, instead of the first ``size`` of them.
         data: the database that it runs on: "atlas", "shop" or "reviews".
         delay: seconds that a relay between client and server holds up each direction; None without a relay.
         tasks: how many fetches at a time, each of a root of its own.
-        unit: of ``size``.
     """
 
     name: str
-    title: str
+    asks: str
     graph: Graph
     size: int = 1
     key: Any = None
     data: str = "shop"
     delay: float | None = None
     tasks: int = 1
-    unit: str = "roots"
+
+    @property
+    def title(self) -> str:
+        """What it asks for, at its size."""
+        return self.asks.format(self.size)
 
     @property
     def ask(self) -> Ask:

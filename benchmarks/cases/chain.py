@@ -143,4 +143,4 @@ GRAPH = Graph(
     by_hand={"one statement": nested(STATEMENT, "l.id", build)},
 )
 
-CASES = (Case("chain", "1,000 lines, each with a chain of six to-ones", GRAPH, 1_000),)
+CASES = (Case("chain", "{:,} lines, each with a chain of six to-ones", GRAPH, 1_000),)

@@ -163,14 +163,14 @@ KEY = 7
 CASES = (
     Case("row", "one row by its key, nothing below it", ROW, key=KEY),
     Case("one", "one order by its key, with customer, lines and products", GRAPH, key=KEY),
-    Case("list-50", "a list of 50 orders, with the same", GRAPH, 50),
-    Case("list-1000", "1,000 orders, with the same", GRAPH, 1_000),
-    Case("list-10000", "10,000 orders, with the same", GRAPH, 10_000),
+    Case("list-50", "a list of {:,} orders, with the same", GRAPH, 50),
+    Case("list-1000", "{:,} orders, with the same", GRAPH, 1_000),
+    Case("list-10000", "{:,} orders, with the same", GRAPH, 10_000),
 )
 
 NETWORK = tuple(
-    Case(f"delay-{milliseconds}", f"50 orders, {milliseconds} ms of delay each way", GRAPH, 50, delay=delay)
+    Case(f"delay-{milliseconds}", f"{{:,}} orders, {milliseconds} ms of delay each way", GRAPH, 50, delay=delay)
     for milliseconds, delay in ((0, 0.0), (1, 0.001), (5, 0.005))
 )
 
-TASKS = (Case("tasks-50", "50 tasks at a time, an order each, a pool of 10", GRAPH, 50, tasks=50, unit="tasks"),)
+TASKS = (Case("tasks-50", "{:,} tasks at a time, an order each, a pool of 10", GRAPH, 50, tasks=50),)

@@ -132,4 +132,4 @@ GRAPH = Graph(
     },
 )
 
-CASES = (Case("siblings", "500 products, each with three collections", GRAPH, 500),)
+CASES = (Case("siblings", "{:,} products, each with three collections", GRAPH, 500),)

@@ -54,4 +54,4 @@ GRAPH = Graph(
     },
 )
 
-CASES = (Case("wide", "1,000 rows, five columns of 60", GRAPH, 1_000),)
+CASES = (Case("wide", "{:,} rows, five columns of 60", GRAPH, 1_000),)

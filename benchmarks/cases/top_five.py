@@ -124,4 +124,4 @@ GRAPH = Graph(
     },
 )
 
-CASES = (Case("top-five", "the 5 best of 1,000 reviews of each of 100 products", GRAPH, 100, data="reviews"),)
+CASES = (Case("top-five", "the 5 best reviews of each of {:,} products", GRAPH, 100, data="reviews"),)

@@ -70,4 +70,4 @@ GRAPH = Graph(
     by_hand={"one statement": fetch},
 )
 
-CASES = (Case("tree", "a tree of 8 levels, 255 nodes", GRAPH, 255, key=1, unit="nodes"),)
+CASES = (Case("tree", "a tree of 8 levels, {:,} nodes", GRAPH, 255, key=1),)

@@ -12,7 +12,7 @@ from loadplan.entities.statements import FollowUp
 from loadplan.keys import CHUNK, Keys
 from loadplan.plans import Compiled
 from loadplan.views.graph import CompiledView
-from loadplan.views.strategy import FEW_ROOTS, SOME_ROOTS
+from loadplan.views.strategy import FEW_ROOTS
 from loadplan.views.tree import Edge, Place
 
 
@@ -158,12 +158,7 @@ def _view_cardinality(edge: Edge) -> str:
 
 def _view_formula(view: CompiledView[object]) -> str:
     """Return the number of statements as it depends on how many roots there are."""
-    steps = (
-        ("one root", 1),
-        (f"up to {FEW_ROOTS} roots", FEW_ROOTS),
-        (f"up to {SOME_ROOTS} roots", SOME_ROOTS),
-        ("more", None),
-    )
+    steps = (("one root", 1), (f"up to {FEW_ROOTS} roots", FEW_ROOTS), ("more", None))
     counts: dict[str, str] = {}  # of each count the widest step that has it
     for words, roots in steps:
         counts.pop(count := _view_count(view.bringing(roots)), None)

@@ -17,11 +17,8 @@ from loadplan.views.decoding import in_row
 from loadplan.views.tree import UNKNOWN, Edge, Place, ViewTree
 
 #: Roots up to which the whole graph comes in one statement. Beyond, the server takes longer to look up rows parent by
-#: parent than a round trip a level takes.
+#: parent than a round trip a level takes; save for the first rows of each parent, which are looked up so in any case.
 FEW_ROOTS = 20
-
-#: Roots up to which the first rows of each come within its row: those are looked up parent by parent in any case.
-SOME_ROOTS = 100
 
 
 class Roots(enum.Enum):
@@ -29,17 +26,14 @@ class Roots(enum.Enum):
 
     ONE = "one root"
     FEW = f"up to {FEW_ROOTS} roots"
-    SOME = f"up to {SOME_ROOTS} roots"
     MANY = "many roots"
     COUNTED = "many roots, whose rows are counted or streamed"
 
 
 def roots_of(number: int | None) -> Roots:
     """Return how many roots that is; None for any number of them."""
-    if number is None or number > SOME_ROOTS:
+    if number is None or number > FEW_ROOTS:
         return Roots.MANY
-    if number > FEW_ROOTS:
-        return Roots.SOME
     return Roots.ONE if number == 1 else Roots.FEW
 
 
@@ -141,8 +135,10 @@ class _Chooser:
             return Choice(Way.JOIN, "one row at most; LEFT OUTER, so a missing or hidden one never drops its parent")
         reason = self._why_not_nested(edge, row)
         if reason is None:
-            why = "the plan asks for it" if edge.asked == Strategy.JOINED.value else "few rows: one statement for all"
-            return Choice(Way.NESTED, why)
+            if edge.asked == Strategy.JOINED.value:
+                return Choice(Way.NESTED, "the plan asks for it")
+            few = "few rows" if edge.shape.limit is None else "the first rows of each parent"
+            return Choice(Way.NESTED, f"{few}: one statement for all")
         if edge.cardinality.to_one:
             return Choice(Way.KEYS, why_not or f"the plan asks for strategy={edge.asked!r}")
         return Choice(Way.KEYS, reason)
@@ -169,9 +165,8 @@ class _Chooser:
             return "the plan asks for strategy='selectin'"
         if edge.shape.depth == "all":
             return "a whole tree: as deep as the rows go"
-        if edge.asked is None and not row.nested and self._are_too_many(edge):
-            most = FEW_ROOTS if edge.shape.limit is None else SOME_ROOTS
-            return f"a statement a level: more than {most} roots, or nobody knows how many"
+        if edge.asked is None and edge.shape.limit is None and not row.nested and self.roots is Roots.MANY:
+            return f"a statement a level: more than {FEW_ROOTS} roots, or nobody knows how many"
         link = link_on(edge.prop, edge.owner.mapper, self.dialect)
         if link.kind is LinkKind.PARENT:
             return "its condition is more than equal keys"
@@ -180,9 +175,6 @@ class _Chooser:
         if edge.asked is None and not row.one_parent and not self._is_served(edge):
             return "no index finds the rows of one parent"
         return self._why_not_within(edge.target)
-
-    def _are_too_many(self, edge: Edge) -> bool:
-        return self.roots is Roots.MANY or (self.roots is Roots.SOME and edge.shape.limit is None)
 
     def _why_not_within(self, place: Place) -> str | None:
         """Return why a place and all below it cannot stand within a nested row."""
