@@ -13,6 +13,7 @@ from loadplan import mapping
 from loadplan.code import argument_source, source
 from loadplan.errors import Problem, did_you_mean, one_of, shown
 from loadplan.spec import Load, LoadPlan, On, StrategyName
+from loadplan.sqlalchemy_internals import AbstractLoad
 from loadplan.tree import Edge
 
 At = tuple[str, ...]
@@ -23,7 +24,15 @@ def _name(mapper: Mapper[Any]) -> str:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, AbstractLoad):
+        return "a loader option of SQLAlchemy"
+    if isinstance(value, type):
+        return repr(value.__name__)
     return f"'{source(value)}'" if isinstance(value, QueryableAttribute) else repr(value)
+
+
+#: What to write for ``selectinload(User.posts)``.
+_INSTEAD_OF_OPTIONS = "write load(User.posts), with what is below it inside; the plan chooses the option itself."
 
 
 # --- LP1xx: the declaration alone -----------------------------------------------------------------------------------
@@ -35,7 +44,9 @@ def not_a_relationship(given: object, at: At) -> Problem:
         "LP101",
         f"load() is given {_shown(given)}, which is not a relationship of a mapped class",
         at,
-        hint="name it as an attribute of the class, as load(User.posts).",
+        hint=_INSTEAD_OF_OPTIONS
+        if isinstance(given, AbstractLoad)
+        else "name it as an attribute of the class, as load(User.posts).",
     )
 
 
@@ -56,7 +67,9 @@ def not_a_load(given: object, at: At) -> Problem:
         "LP102",
         f"{_shown(given)} stands where a load(...) belongs",
         at,
-        hint=f"a relationship goes into load({inside}), a column into only=[...].",
+        hint=_INSTEAD_OF_OPTIONS
+        if isinstance(given, AbstractLoad)
+        else f"a relationship goes into load({inside}), a column into only=[...].",
     )
 
 

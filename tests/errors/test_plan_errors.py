@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from errors_models import Company, Customer, Line, Order, Tag
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import aliased, selectinload
 
 from loadplan import Loader, LoadPlan, LoadPlanError, PlanError, load, on
 
@@ -45,6 +45,24 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         "LP102: 'order' stands where a load(...) belongs\n"
         "  at: Order > lines\n"
         "  hint: a relationship goes into load(...), a column into only=[...].",
+    ),
+    "LP101 a class": (
+        lambda: LoadPlan(Order, unchecked(Customer)),
+        "LP101: load() is given 'Customer', which is not a relationship of a mapped class\n"
+        "  at: Order\n"
+        "  hint: name it as an attribute of the class, as load(User.posts).",
+    ),
+    "LP101 an option": (
+        lambda: LoadPlan(Order, unchecked(selectinload(Order.lines))),
+        "LP101: load() is given a loader option of SQLAlchemy, which is not a relationship of a mapped class\n"
+        "  at: Order\n"
+        "  hint: write load(User.posts), with what is below it inside; the plan chooses the option itself.",
+    ),
+    "LP102 an option": (
+        lambda: plan_of(Order, selectinload(Order.lines)),
+        "LP102: a loader option of SQLAlchemy stands where a load(...) belongs\n"
+        "  at: Order\n"
+        "  hint: write load(User.posts), with what is below it inside; the plan chooses the option itself.",
     ),
     "LP103": (
         lambda: LoadPlan(Order, load(Order.customer, only=[Customer.name], defer=[Customer.kind])),
