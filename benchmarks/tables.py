@@ -129,6 +129,11 @@ def factor(number: float | None) -> str:
     return f"**{number:.2f}**" if number < 0.995 else f"{number:.2f}"
 
 
+def folded(table: Table) -> tuple[str, ...]:
+    """Return a table of which a page shows the title, and the rest when it is asked to."""
+    return (f'<details markdown="1"><summary>{table.title}</summary>', table.markdown(), "</details>")
+
+
 def page(run: Run, others: Sequence[str]) -> str:
     """Return all tables as Markdown, to be a page or a part of one.
 
@@ -148,8 +153,7 @@ def page(run: Run, others: Sequence[str]) -> str:
         " stand beside entities, those that bring only the values that are named beside views.",
     ]
     for (case, _), found in by_case(run.results).items():
-        table = case_table(found, found[0].title)
-        parts += [f"### {case}", f"{table.title}.", table.markdown()]
+        parts += [f"### {case}", *folded(case_table(found, found[0].title))]
     lost = losses(run.results)
     parts += [f"### {lost.title}", lost.markdown() if lost.rows else "None but SQL by hand."]
     return "\n\n".join(parts) + "\n"
