@@ -23,8 +23,9 @@ from sqlalchemy.util import LRUCache
 from loadplan import Loader, LoadPlan, NotFound, TooManyRows, load
 from loadplan.entities.seal import restore_seal
 
-#: Statements that SQLAlchemy's asyncpg dialect keeps prepared on a connection, by default.
-PREPARED = 100
+#: Statements that SQLAlchemy's asyncpg dialect keeps prepared on a connection, by default: 100, and half as many again
+#: before its cache is cut back.
+PREPARED = 150
 
 
 #: Connections of the soak, and tasks that share them.
