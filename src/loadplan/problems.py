@@ -31,8 +31,11 @@ def _shown(value: object) -> str:
     return f"'{source(value)}'" if isinstance(value, QueryableAttribute) else repr(value)
 
 
-#: What to write for ``selectinload(User.posts)``.
-_INSTEAD_OF_OPTIONS = "write load(User.posts), with what is below it inside; the plan chooses the option itself."
+def _instead_of(given: object, otherwise: str) -> str:
+    """Return the hint for what stands in a load's place: of its own for ``selectinload(User.posts)`` and the like."""
+    if isinstance(given, AbstractLoad):
+        return "write load(User.posts), with what is below it inside; the plan chooses the option itself."
+    return otherwise
 
 
 # --- LP1xx: the declaration alone -----------------------------------------------------------------------------------
@@ -44,9 +47,7 @@ def not_a_relationship(given: object, at: At) -> Problem:
         "LP101",
         f"load() is given {_shown(given)}, which is not a relationship of a mapped class",
         at,
-        hint=_INSTEAD_OF_OPTIONS
-        if isinstance(given, AbstractLoad)
-        else "name it as an attribute of the class, as load(User.posts).",
+        hint=_instead_of(given, "name it as an attribute of the class, as load(User.posts)."),
     )
 
 
@@ -67,9 +68,7 @@ def not_a_load(given: object, at: At) -> Problem:
         "LP102",
         f"{_shown(given)} stands where a load(...) belongs",
         at,
-        hint=_INSTEAD_OF_OPTIONS
-        if isinstance(given, AbstractLoad)
-        else f"a relationship goes into load({inside}), a column into only=[...].",
+        hint=_instead_of(given, f"a relationship goes into load({inside}), a column into only=[...]."),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import attrs
 import pytest
-from fire_attempts import THING, THING_VIEW, Attempt, PartView, answers, assert_harmless
+from fire_attempts import THING, THING_VIEW, PartView, answers, assert_harmless
 from fire_hostile import (
     Thing,
     strange,
@@ -39,23 +39,15 @@ NUMBERS: dict[str, Callable[[AsyncEngine, Any], Coroutine[Any, Any, Any]]] = {
 }
 
 
-async def made(coroutine: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    return await coroutine()
-
-
 @pytest.mark.parametrize("word", NUMBERS)
 async def test_numbers(things: AsyncEngine, word: str) -> None:
     async def attempt(value: Any) -> Any:
-        return await NUMBERS[word](things, value)
+        """Have too many rows, of a small ``max_rows``, be an answer."""
+        return await answers(lambda each: NUMBERS[word](things, each), value)
 
     harmless = [1, 2, 2**40] if word in {"size", "batch_size", "max_rows"} else [0, 1, 2, 2**40, None]
     harmless += [None] if word == "max_rows" else []
-    await assert_harmless(things, lambda value: attempt_quietly(attempt, value), harmless, strange())
-
-
-async def attempt_quietly(attempt: Attempt, value: Any) -> Any:
-    """Have too many rows, of a small ``max_rows``, be an answer."""
-    return await answers(attempt, value)
+    await assert_harmless(things, attempt, harmless, strange())
 
 
 async def test_numbers_that_only_sixty_four_bits_hold(things: AsyncEngine) -> None:
