@@ -4,8 +4,11 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import attrs
 from sqlalchemy import MetaData, event
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from loadplan import Load, LoadPlan
 
 
 class Statements(list[str]):
@@ -41,3 +44,14 @@ async def tables(engine: AsyncEngine, metadata: MetaData) -> AsyncIterator[Async
     finally:
         async with engine.begin() as connection:
             await connection.run_sync(metadata.drop_all)
+
+
+def by_keys(plan: LoadPlan[Any]) -> LoadPlan[Any]:
+    """Return a plan whose first relationships take statements of their own, where a driver would nest their rows."""
+    loads = (attrs.evolve(each, strategy="selectin") if isinstance(each, Load) else each for each in plan.loads)
+    return LoadPlan(plan.entity, *loads, only=plan.only, defer=plan.defer, name=plan.name)
+
+
+def in_one(engine: AsyncEngine, by_level: int) -> int:
+    """Return how many statements a small graph takes: one where the driver reads rows within rows, else one a level."""
+    return 1 if engine.dialect.driver == "asyncpg" else by_level

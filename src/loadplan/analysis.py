@@ -10,9 +10,7 @@ from sqlalchemy import Column, Connection, Table, event
 from sqlalchemy.orm import Session
 
 from loadplan import links
-from loadplan.entities.graph import CompiledGraph
 from loadplan.plans import Compiled
-from loadplan.resolve import all_edges
 from loadplan.tally import Tally
 from loadplan.views.tree import edges_below
 
@@ -198,12 +196,6 @@ def _missing_indexes(compiled: Compiled[Any]) -> Iterator[tuple[str, str]]:
 
 
 def _relationships(compiled: Compiled[Any]) -> Iterator[tuple[Any, Any]]:
-    if isinstance(compiled, CompiledGraph):
-        for edge in all_edges(compiled.tree.root):
-            if not edge.strategy.joins:
-                owner = edge.owner.__mapper__
-                yield owner.relationships[edge.key], owner
-        return
-    for view_edge in edges_below(compiled.tree.root):
-        if view_edge.prop is not None and not compiled.chosen[view_edge].way.joins:
-            yield view_edge.prop, view_edge.owner.mapper
+    for edge in edges_below(compiled.tree.root):
+        if edge.prop is not None and not compiled.chosen[edge].way.joins:
+            yield edge.prop, edge.owner.mapper

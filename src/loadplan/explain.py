@@ -7,8 +7,6 @@ import attrs
 from sqlalchemy import Dialect, Select
 
 from loadplan import mapping
-from loadplan.entities.graph import Branch, CompiledGraph, Step, Stop
-from loadplan.entities.statements import FollowUp
 from loadplan.keys import CHUNK, Keys
 from loadplan.plans import Compiled
 from loadplan.views.graph import CompiledView
@@ -99,7 +97,7 @@ class Explanation:
 
 def explain_plan(compiled: Compiled[Any]) -> Explanation:
     """Return the explanation of a compiled plan of either kind. Pure."""
-    return explain_view(compiled) if isinstance(compiled, CompiledView) else explain_graph(compiled)
+    return explain_view(compiled)
 
 
 def explain_view(view: CompiledView[object]) -> Explanation:
@@ -110,7 +108,7 @@ def explain_view(view: CompiledView[object]) -> Explanation:
     return Explanation(
         plan=view.tree.label,
         entity=view.tree.root.mapper.class_.__name__,
-        columns=_read_columns(view.tree.root),
+        columns=_read_columns(view, view.tree.root),
         edges=tuple(_view_edges(view, view.tree.root, 1, numbers)),
         sql=tuple(
             ExplainedStatement(name, _sql(each.select, view.dialect))
@@ -121,8 +119,11 @@ def explain_view(view: CompiledView[object]) -> Explanation:
     )
 
 
-def _read_columns(place: Place) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(column.name for column in place.columns))
+def _read_columns(view: CompiledView[object], place: Place) -> tuple[str, ...] | None:
+    """Return the columns that are loaded at a place; None for all those of an entity that its mapping loads."""
+    names = tuple(dict.fromkeys(column.name for column in place.columns))
+    is_whole = view.tree.of_entities and mapping.default_columns(place.mapper) == set(names)
+    return None if is_whole else tuple(sorted(names)) if view.tree.of_entities else names
 
 
 def _view_edges(
@@ -139,7 +140,7 @@ def _view_edges(
             cardinality=edge.aggregation.kind if edge.aggregation is not None else _view_cardinality(edge),
             strategy=choice.way.value,
             reason="; ".join(filter(None, [choice.reason, how])),
-            columns=None if computed else _read_columns(edge.target),
+            columns=None if computed else _read_columns(view, edge.target),
             statement=number,
             edges=tuple(_view_edges(view, edge.target, number, numbers)),
         )
@@ -184,49 +185,6 @@ def _view_count(view: CompiledView[object]) -> str:
     return " + ".join([str(once), *terms])
 
 
-def explain_graph(graph: CompiledGraph[object]) -> Explanation:
-    """Return the explanation of a compiled plan. Pure."""
-    numbers = {id(each): number for number, each in enumerate(graph.later, start=2)}
-    sql = [ExplainedStatement(graph.root.node.entity.__name__, _sql(graph.root.statement, graph.dialect))]
-    sql += [ExplainedStatement(_name(each), _sql(each.segment.statement, graph.dialect)) for each in graph.later]
-    return Explanation(
-        plan=graph.tree.label,
-        entity=graph.root.node.entity.__name__,
-        columns=_explained_columns(graph.start),
-        edges=tuple(_explained_edges(graph.start, 1, numbers)),
-        sql=tuple(sql),
-        statements=len(sql),
-        formula=_formula(graph),
-    )
-
-
-def _name(later: FollowUp | Branch) -> str:
-    return later.edge.name if isinstance(later, FollowUp) else later.target.node.path[-1]
-
-
-def _formula(graph: CompiledGraph[object]) -> str:
-    """Return the number of statements as it depends on the rows."""
-    once = 1
-    terms: list[str] = []
-    for each in graph.later:
-        parents = each.edge.owner.__name__ if isinstance(each, FollowUp) else each.segment.node.entity.__name__
-        count = f"ceil({parents} / {CHUNK})" if _in_chunks(each.keys) else "1"
-        if isinstance(each, FollowUp) and each.level_by_level:
-            terms.append(f"levels of {each.edge.name}" if count == "1" else f"levels of {each.edge.name} * {count}")
-        elif count == "1":
-            once += 1
-        else:
-            terms.append(count)
-    terms += [f"1 if a {name} is among them" for name in _polymorphic(graph)]
-    return " + ".join([str(once), *terms]) if terms else f"{once}, however many rows"
-
-
-def _polymorphic(graph: CompiledGraph[object]) -> list[str]:
-    """Return the subclasses for which SQLAlchemy sends statements of its own accord."""
-    nodes = [graph.root.node, *(each.segment.node for each in graph.later)]
-    return [name for node in nodes for name in mapping.polymorphic_statements(node.mapper)]
-
-
 def _in_chunks(keys: Keys | None) -> bool:
     return keys is not None and not keys.as_arrays
 
@@ -234,48 +192,6 @@ def _in_chunks(keys: Keys | None) -> bool:
 def _sql(statement: Select[tuple[object]], dialect: Dialect) -> str:
     make_dialect: Any = type(dialect)
     return str(statement.compile(dialect=make_dialect(paramstyle="named")))
-
-
-def _explained_columns(stop: Stop) -> tuple[str, ...] | None:
-    node = stop.node
-    return tuple(sorted(node.columns)) if node.columns != mapping.default_columns(node.mapper) else None
-
-
-def _explained_edges(stop: Stop, statement: int, numbers: dict[int, int]) -> Iterator[ExplainedEdge]:
-    for branch in stop.branches:
-        yield _explained_branch(branch, stop, numbers)
-    for step in stop.steps:
-        yield _explained_edge(step, statement, numbers)
-
-
-def _explained_branch(branch: Branch, stop: Stop, numbers: dict[int, int]) -> ExplainedEdge:
-    number = numbers[id(branch)]
-    return ExplainedEdge(
-        name=branch.target.node.path[-1],
-        target=branch.target.node.entity.__name__,
-        cardinality="subclass",
-        strategy="select-in",
-        reason=f"what a {branch.target.node.entity.__name__} has besides what every {stop.node.entity.__name__} has",
-        columns=_explained_columns(branch.target),
-        statement=number,
-        edges=tuple(_explained_edges(branch.target, number, numbers)),
-    )
-
-
-def _explained_edge(step: Step, statement: int, numbers: dict[int, int]) -> ExplainedEdge:
-    number = statement if step.follow_up is None else numbers[id(step.follow_up)]
-    edge = step.edge
-    how = "" if step.follow_up is None else step.follow_up.how
-    return ExplainedEdge(
-        name=edge.name,
-        target=edge.target.entity.__name__,
-        cardinality=edge.cardinality.value,
-        strategy=edge.strategy.title,
-        reason="; ".join(filter(None, [edge.reason, how])),
-        columns=_explained_columns(step.target),
-        statement=number,
-        edges=tuple(_explained_edges(step.target, number, numbers)),
-    )
 
 
 def _columns(columns: tuple[str, ...] | None) -> str:

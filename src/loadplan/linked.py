@@ -52,12 +52,12 @@ def link_on(prop: RelationshipProperty[Any], parent: Mapper[Any], dialect: Diale
     return link
 
 
-def linked(prop: RelationshipProperty[Any], parent: Mapper[Any], dialect: Dialect) -> Linked:
+def linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) -> Linked:
     """Return the statement of the targets of parents of a class, with the parents' keys.
 
     The target is selected as itself, never through an alias: ``with_loader_criteria`` passes aliases by.
     """
-    link, target = link_on(prop, parent, dialect), mapping.target_entity(parent, prop.key)
+    target = mapping.target_entity(parent, prop.key)
     if link.kind is LinkKind.TARGET:
         columns = tuple(_mapped(prop.mapper, column) for column in link.columns)
         return Linked(link, target, columns, select(target, *columns))

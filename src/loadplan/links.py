@@ -47,13 +47,21 @@ def link(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> Link:
     expression in ``primaryjoin``, values that Python may compare otherwise than SQL) goes through a join with the
     parent and is tied by its primary key.
     """
+    pairs = _equated_pairs(prop)
+    if pairs is None or not all(_same_in_python(*pair) for pair in pairs):
+        return link_by_join(parent)
+    return link_in_database(prop, parent)
+
+
+def link_in_database(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> Link:
+    """Return the shortest link where the database alone compares keys, in a join or in a subquery."""
     by_join = link_by_join(parent)
     pairs = _equated_pairs(prop)
     if pairs is None or prop.entity.is_aliased_class:
         return by_join
     attributes = tuple(attribute_of(parent, local) for local, _ in pairs)
     loadable = {each.key for each in column_attributes(parent)}
-    if not all(key in loadable for key in attributes) or not all(_same_in_python(*pair) for pair in pairs):
+    if not all(key in loadable for key in attributes):
         return by_join
     kind = LinkKind.TARGET if prop.secondary is None else LinkKind.SECONDARY
     if kind is LinkKind.TARGET and any(attribute_of(prop.mapper, remote) is None for _, remote in pairs):
@@ -75,6 +83,12 @@ def link_by_join(parent: Mapper[Any]) -> Link:
 def key_columns(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> frozenset[str]:
     """Return the parent's attributes that loading this relationship goes by."""
     keys = {attribute_of(parent, local) for local, _ in _pairs(prop)} | set(link(prop, parent).attributes)
+    return frozenset(key for key in keys if key is not None)
+
+
+def far_key_columns(prop: RelationshipProperty[Any]) -> frozenset[str]:
+    """Return the target's attributes that tie it to its parent: foreign keys that loading goes by."""
+    keys = {attribute_of(prop.mapper, remote) for _, remote in _pairs(prop)}
     return frozenset(key for key in keys if key is not None)
 
 

@@ -296,7 +296,8 @@ class Loader:
         if not (is_count(batch_size, least=1) and batch_size <= MOST):
             raise PlanError([problems.bad_number("batch_size", batch_size, (plan.label,))])
         private = self._private()
-        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).streamable
+        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper))
+        compiled = compiled.across(private.databases(compiled.classes)).streamable
         query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
         bound = query.parameters(params)
         graph = query.graph(None, None, in_order=compiled.repeats_roots)
@@ -386,7 +387,7 @@ class Loader:
             executions: how often the statement of the roots may run: more than one want one snapshot.
         """
         _check_plan(plan)
-        private = self._private(bare=plan.into is not None)
+        private = self._private(bare=True)
         if _locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
         number = roots if is_count(roots, least=0) else None  # ``prepare`` says what is wrong with one that is none
@@ -402,13 +403,14 @@ class Loader:
                         raise signal.__cause__ from None  # by level it is the same: a column itself is a row
                     compiled.without_nesting()
                 tally.start_over()
-                private = self._private(bare=plan.into is not None)
+                private = self._private(bare=True)
 
     def _private(self, *, bare: bool = False) -> PrivateSession:
         return private_session(self._bind, snapshot=self._snapshot, bare=bare)
 
     def _compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:
-        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).bringing(roots)
+        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper))
+        compiled = compiled.across(private.databases(compiled.classes)).bringing(roots)
         return compiled if self._max_rows is None else compiled.countable
 
 

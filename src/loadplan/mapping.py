@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Join, Table, inspect
+from sqlalchemy import Column, ColumnElement, Join, Table, inspect, null
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import (
     ColumnProperty,
@@ -80,6 +80,14 @@ def column_attributes(mapper: Mapper[Any]) -> Iterator[ColumnProperty[Any]]:
     for prop in mapper.column_attrs:
         flags = dict(prop.strategy_key)
         if flags.get("instrument", True) and "query_expression" not in flags:
+            yield prop
+
+
+def default_expressions(mapper: Mapper[Any]) -> Iterator[ColumnProperty[Any]]:
+    """Yield each ``query_expression`` that has an expression by default: no plan names it, and it comes always."""
+    empty = null().label(None)
+    for prop in mapper.column_attrs:
+        if "query_expression" in dict(prop.strategy_key) and not all(each.compare(empty) for each in prop.columns):
             yield prop
 
 
@@ -242,6 +250,39 @@ def subclass_eager_relationships(mapper: Mapper[Any]) -> Iterator[QueryableAttri
             for prop in sub.relationships:
                 if prop.parent is sub and prop.lazy in EAGER_LAZY:
                     yield getattr(sub.class_, prop.key)
+
+
+def columns_in_row(sub: Mapper[Any], base: Mapper[Any], keys: frozenset[str]) -> dict[str, ColumnElement[Any]] | None:
+    """Return columns of a subclass as rows of its base have them, or None where those rows lack one.
+
+    They have all of single-table inheritance, what ``with_polymorphic`` of the mapping joins to the base, and what a
+    polymorphic union holds.
+    """
+    found: dict[str, ColumnElement[Any]] = {}
+    for prop in column_attributes(sub):
+        if prop.key not in keys:
+            continue
+        expression = prop.columns[0]
+        if isinstance(expression, Column):
+            column = base.selectable.corresponding_column(expression)
+            if column is None:
+                return None
+            found[prop.key] = column
+        elif sub.local_table in tables_in(base.selectable):
+            found[prop.key] = expression
+        else:
+            return None
+    return found
+
+
+def polymorphic_loads(mapper: Mapper[Any]) -> list[Mapper[Any]]:
+    """Return the subclasses whose columns the mapping loads by itself, with rows of the class."""
+    by_base = set(mapper.with_polymorphic_mappers)
+    return [
+        sub
+        for sub in mapper.self_and_descendants
+        if sub is not mapper and (sub in by_base or sub.polymorphic_load in {"selectin", "inline"})
+    ]
 
 
 def why_not_joined(mapper: Mapper[Any]) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias, TypeVar
 from sqlalchemy import Dialect
 
 from loadplan import readiness
-from loadplan.entities.graph import CompiledGraph, compile_graph
+from loadplan.entities.places import places_of
 from loadplan.errors import PlanError
 from loadplan.form import form_problems
 from loadplan.resolve import resolve_graph
@@ -17,7 +17,7 @@ from loadplan.views.tree import ViewTree
 
 T = TypeVar("T")
 
-Compiled: TypeAlias = CompiledGraph[T] | CompiledView[T]
+Compiled: TypeAlias = CompiledView[T]
 """A plan, ready to run on one dialect."""
 
 
@@ -54,6 +54,15 @@ def compile_plan(plan: LoadPlan[T], dialect: Dialect) -> Compiled[T]:
     compiled: Compiled[T] | None = plan._derived.get(name)
     if compiled is None:
         tree = resolve_plan(plan)
-        found = compile_view(tree, dialect) if isinstance(tree, ViewTree) else compile_graph(tree, dialect)
-        compiled = plan._derived[name] = found
+        compiled = plan._derived[name] = compile_view(_places(plan, tree), dialect)
     return compiled
+
+
+def _places(plan: LoadPlan[Any], tree: Tree | ViewTree) -> ViewTree:
+    """Return the places of a plan of either kind; those of entities are made once, and then remembered."""
+    if isinstance(tree, ViewTree):
+        return tree
+    places: ViewTree | None = plan._derived.get("places")
+    if places is None:
+        places = plan._derived["places"] = places_of(tree)
+    return places

@@ -153,7 +153,19 @@ class _Resolver:
             subset=next((word for word in ("only", "defer") for part in parts if getattr(part, word)), None),
             edges=tuple(edges),
         )
-        return attrs.evolve(node, branches=tuple(self.branches(node, parts, at)))
+        branches = [*self.branches(node, parts, at)]
+        if branch_of is None and node.subset is None:
+            branches += self.branches_by_mapping(node, {branch.mapper for branch in branches}, at)
+        return attrs.evolve(node, branches=tuple(branches))
+
+    def branches_by_mapping(self, node: Node, declared: set[Mapper[Any]], at: tuple[str, ...]) -> Iterator[Node]:
+        """Yield a branch for each subclass that the mapping loads with its base, and the plan does not speak of."""
+        for sub in mapping.polymorphic_loads(node.mapper):
+            if sub not in declared:
+                name = f"on({sub.class_.__name__})"
+                parts = [_Part((), None, None, says_columns=False)]
+                branch = self.node(sub, parts, (*node.path, name), (*at, name), branch_of=node)
+                yield attrs.evolve(branch, by_mapping=True)
 
     def branches(self, node: Node, parts: Sequence[_Part], at: tuple[str, ...]) -> Iterator[Node]:
         """Resolve what is declared for subclasses at a place, each subclass once."""
@@ -227,7 +239,7 @@ class _Resolver:
         if 1 < depth <= MOST_LEVELS and prop.mapper.isa(prop.parent):
             below = tuple(attrs.evolve(item, depth=depth - 1) for item in items)
             parts.append(_Part(below, None, None, says_columns=False))
-        keys = links.collection_key_columns(prop)
+        keys = links.collection_key_columns(prop) | links.far_key_columns(prop)
         if first.depth == "all":
             keys |= links.key_columns(prop, prop.mapper)
         target = self.node(prop.mapper, parts, target_path, at, keys=keys)

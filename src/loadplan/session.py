@@ -53,6 +53,10 @@ class PrivateSession(abc.ABC):
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
         """Return the dialect of the database that holds ``mapper``. Opens nothing."""
 
+    def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
+        """Return the number and the dialect of the database of each class; None where one holds them all."""
+        return None
+
     @abc.abstractmethod
     async def _in_greenlet(self, work: Callable[[], R]) -> R:
         """Do ``work`` where SQLAlchemy can wait for the driver."""
@@ -168,6 +172,9 @@ class _OwnSession(PrivateSession):
 
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
         return self.session.sync_session.get_bind(mapper=mapper).dialect
+
+    def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
+        return _databases(self.session.sync_session, mappers)
 
     async def _in_greenlet(self, work: Callable[[], R]) -> R:
         return await self.session.run_sync(lambda _: work())
@@ -299,6 +306,9 @@ class _GuestOfSession(PrivateSession):
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
         return self.session.sync_session.get_bind(mapper=mapper).dialect
 
+    def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
+        return _databases(self.session.sync_session, mappers)
+
     async def _in_greenlet(self, work: Callable[[], R]) -> R:
         with _one_task_at_a_time("AsyncSession"):
             return await self.session.run_sync(lambda _: work())
@@ -310,6 +320,13 @@ class _GuestOfSession(PrivateSession):
         kind: Any = type(caller)
         guest = _guest_class(kind)
         return _join(guest.__new__(guest), caller)
+
+
+def _databases(session: Session, mappers: Mappers) -> list[tuple[int, Dialect]]:
+    """Return the number and the dialect of the database that a session has each class in."""
+    numbers: dict[Any, int] = {}
+    binds = [session.get_bind(mapper=mapper) for mapper in mappers]
+    return [(numbers.setdefault(bind, len(numbers)), bind.dialect) for bind in binds]
 
 
 @lru_cache(maxsize=256)
@@ -326,7 +343,14 @@ def _guest_class(session_class: Any) -> type[Session]:
             return self._loadplan_caller.connection({"bind": bind}) if isinstance(bind, Engine) else bind
         return self._loadplan_caller.connection({"mapper": mapper, "clause": clause, **kw})
 
-    return type(session_class.__name__, (session_class,), {"get_bind": get_bind, "__module__": __name__})
+    def connection(self: Any, bind_arguments: Any = None, execution_options: Any = None) -> Any:
+        given = dict(bind_arguments or {})
+        if isinstance(given.get("bind"), Engine):
+            given["bind"] = get_bind(self, bind=given["bind"])
+        return Session.connection(self, given, execution_options)
+
+    names = {"get_bind": get_bind, "connection": connection, "__module__": __name__}
+    return type(session_class.__name__, (session_class,), names)
 
 
 def _join(session: Session, caller: Session) -> Session:

@@ -8,6 +8,7 @@ from copy import deepcopy
 from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import BindParameter, ClauseElement, Connection, CursorResult, Engine
+from sqlalchemy.ext.orderinglist import OrderingList
 from sqlalchemy.orm import (
     InstanceState,
     KeyFuncDict,
@@ -18,8 +19,8 @@ from sqlalchemy.orm import (
     RelationshipProperty,
     Session,
 )
-from sqlalchemy.orm.attributes import instance_state
-from sqlalchemy.orm.collections import CollectionAdapter, collection_adapter
+from sqlalchemy.orm.attributes import instance_state, set_committed_value
+from sqlalchemy.orm.collections import CollectionAdapter, InstrumentedList, collection_adapter
 from sqlalchemy.orm.strategy_options import _AbstractLoad
 from sqlalchemy.util import greenlet_spawn
 
@@ -63,6 +64,72 @@ def install_loaders(entity: object, loaders: Mapping[str, AttributeLoader]) -> N
 def installed_loaders(state: InstanceState[Any]) -> Mapping[str, AttributeLoader]:
     """Return what :func:`install_loaders` left, or what SQLAlchemy itself put there."""
     return state.callables
+
+
+def install_state(entity: object, state: InstanceState[Any]) -> None:
+    """Give an instance its state, where the class keeps it elsewhere than in ``__dict__``.
+
+    ``ClassManager.setup_instance`` is what SQLAlchemy itself calls for a new object.
+    """
+    state.manager.setup_instance(entity, state)
+
+
+def is_plain_list(mapper: Mapper[Any], key: str) -> bool:
+    """Tell whether the collection of a relationship is a list as SQLAlchemy makes it by default.
+
+    ``CollectionAttributeImpl.collection_factory`` makes an empty collection; nothing public tells of which class.
+    """
+    impl: Any = mapper.class_manager[key].impl
+    return type(impl.collection_factory()) is InstrumentedList
+
+
+def collection_of(key: str) -> Callable[[InstanceState[Any], Iterable[Any]], Any]:
+    """Return what makes the list of a relationship out of its items, given the owner's state.
+
+    A list as SQLAlchemy would have filled it: with its ``CollectionAdapter``, and without an event. The public
+    ``set_committed_value`` does the same item by item, in four times the time.
+    """
+
+    def collect(state: InstanceState[Any], items: Iterable[Any]) -> Any:
+        made: Any = InstrumentedList(items)
+        _CopiesQuietly(state.manager[key].impl, state, made)  # type: ignore[arg-type]
+        return made
+
+    return collect
+
+
+def extend_silently(owner: object, key: str, items: Iterable[Any]) -> bool:
+    """Fill an ordering list without having it number its items anew; tell whether the collection is one."""
+    kind: Any = instance_state(owner).manager[key].impl
+    collection: Any = kind.collection_factory()
+    if not isinstance(collection, OrderingList):
+        return False
+    set_committed_value(owner, key, ())
+    list.extend(owner.__dict__[key], items)
+    return True
+
+
+def has_load_listeners(mapper: Mapper[Any]) -> bool:
+    """Tell whether somebody listens to what is loaded of a class: events, reconstructors, mutable types, composites.
+
+    The public API registers listeners and never lists them.
+    """
+    return bool(mapper.class_manager.dispatch.load)
+
+
+def tell_of_load(entity: object) -> None:
+    """Fire the ``load`` event of an instance, as ``loading.py`` of SQLAlchemy does for a row."""
+    state: Any = instance_state(entity)
+    state.manager.dispatch.load(state, None)
+
+
+def tell_of_persistence(session: object, entities: Iterable[object]) -> None:
+    """Fire ``loaded_as_persistent`` of a session for instances that were made on its behalf."""
+    if isinstance(session, Session):
+        heard: Any = session.dispatch
+        if heard.loaded_as_persistent:
+            for entity in entities:
+                heard.loaded_as_persistent(session, instance_state(entity))
 
 
 class _CopiesQuietly(CollectionAdapter):

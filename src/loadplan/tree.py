@@ -117,6 +117,7 @@ class Node:
         subset: ``"only"`` or ``"defer"``, the word that the plan restricts them by.
         edges: its relationships, in the order they were declared.
         branches: what is loaded besides of objects that are of a subclass.
+        by_mapping: whether it is a branch that the plan does not name: the mapping loads the subclass with its base.
         frontier: relationships that the place above has and that end here, with the depth that they end at.
     """
 
@@ -127,6 +128,7 @@ class Node:
     subset: str | None
     edges: tuple[Edge, ...]
     branches: "tuple[Node, ...]" = ()
+    by_mapping: bool = False
     frontier: Mapping[str, int] = attrs.field(factory=dict)
 
     @property

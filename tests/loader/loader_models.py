@@ -63,12 +63,12 @@ class Tag(Hideable, Base):
 
 
 AUTHOR = LoadPlan(Author, name="author")
-POSTS = LoadPlan(Author, load(Author.posts), name="posts")
+POSTS = LoadPlan(Author, load(Author.posts, strategy="selectin"), name="posts")
 POST_PAGE = LoadPlan(
     Post,
     load(Post.author, load(Author.boss)),
-    load(Post.comments, load(Comment.author)),
-    load(Post.tags),
+    load(Post.comments, load(Comment.author), strategy="selectin"),
+    load(Post.tags, strategy="selectin"),
     name="post page",
 )
 

@@ -46,7 +46,7 @@ class ShopOrders:
     orders: list[OrderId]
 
 
-PAGE = LoadPlan(Shop, load(Shop.city), load(Shop.orders), name="shop page")
+PAGE = LoadPlan(Shop, load(Shop.city), load(Shop.orders, strategy="selectin"), name="shop page")
 VIEW = LoadPlan(Shop, into=ShopOrders)
 
 

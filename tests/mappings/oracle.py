@@ -38,8 +38,8 @@ async def same_as_lazy(
     Args:
         engine: of the filled database.
         plan: of a mapping whose relationships may all load lazily.
-        statements: that the fetch must take, no more and no fewer; by hand it must take as many. None for the
-            number that ``explain`` foretells, where a forced join may have to give way.
+        statements: that ``plan.select()`` takes by hand, no more and no fewer. The fetch takes as many, or as many
+            as ``explain`` foretells where the loader goes another way than SQLAlchemy. None for the latter alone.
         by_hand: also execute ``plan.select()``.
         deep_copy: also compare a deep copy. SQLAlchemy itself duplicates members where both ends of a
             many-to-many are loaded: restoring one collection fires the events of the other.
@@ -47,12 +47,12 @@ async def same_as_lazy(
     Returns:
         The roots, in the order of their primary keys.
     """
-    statements = Loader(engine).explain(plan).statements if statements is None else statements
+    foretold = Loader(engine).explain(plan, roots=None).statements
     order = _primary_key(plan.entity)
     expected = await read_lazily(engine, plan)
     with recording(engine) as recorded:
         roots = await Loader(engine).fetch_all(plan, order_by=order)
-    assert len(recorded) == statements, "\n\n".join(recorded)
+    assert len(recorded) in {foretold, foretold if statements is None else statements}, "\n\n".join(recorded)
     assert read(roots, plan) == expected
     assert_sealed(roots, plan)
     if deep_copy:
@@ -65,7 +65,7 @@ async def same_as_lazy(
         async with AsyncSession(engine) as session:
             with recording(engine) as recorded:
                 selected = (await session.scalars(plan.select().order_by(*order))).unique().all()
-            assert len(recorded) == statements, "\n\n".join(recorded)
+            assert statements is None or len(recorded) == statements, "\n\n".join(recorded)
         assert read(selected, plan) == expected
     return roots
 

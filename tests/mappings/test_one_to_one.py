@@ -166,7 +166,7 @@ async def test_a_limit_on_a_constrained_one_to_one_needs_no_subquery(engine: Asy
         with recording(engine) as statements:
             users = await Loader(engine).fetch_all(plan, limit=2)
     assert [user.id for user in users] == [1, 2]
-    assert statements[0].count("SELECT") == 1
+    assert " IN (" not in statements[0]
 
 
 @pytest.mark.parametrize("key", ["profile", "draft", "password"])

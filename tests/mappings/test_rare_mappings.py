@@ -10,7 +10,7 @@ from sqlalchemy.ext.declarative import ConcreteBase
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship, validates
 
 from loadplan import Loader, LoadPlan, NotLoaded, load
-from support import recording, tables
+from support import in_one, recording, tables
 
 STRATEGIES = [None, "joined", "selectin", "subquery"]
 
@@ -266,5 +266,5 @@ async def test_a_polymorphic_union_of_concrete_tables(engine: AsyncEngine, strat
             everything = await Loader(engine).fetch_all(LoadPlan(Asset, load(Asset.owner, strategy=strategy)))
     assert [type(asset) for asset in owners[0].assets] == [Asset, House]
     assert owners[0].assets[1].rooms == 3
-    assert len(statements) == 2
+    assert len(statements) == (in_one(engine, 2) if strategy == "joined" else 2)
     assert sorted((asset.id, asset.owner.id) for asset in everything if asset.owner) == [(1, 1), (2, 1), (3, 2)]

@@ -86,6 +86,10 @@ class Walk:
             children = self.follow(self.schema.end(branch.end), objects, (*path, branch.end))
             self.visit(branch.place, children, (*path, branch.end))
 
+    def foreign_key(self, end: End) -> tuple[str, ...]:
+        """Return the columns of the target that hold the key of its parent."""
+        return self.schema.reference_of(end).columns if end.kind in {"one-to-many", "one-to-one"} else ()
+
     def follow(self, end: End, parents: Sequence[Any], path: Path) -> list[Any]:
         key = self.schema.key_of_edge(end)
         children: dict[Any, None] = {}
@@ -98,9 +102,24 @@ class Walk:
             self.facts.loaded[here][end.name] = next(iter(identities), None) if end.to_one else identities
             for identity, child in zip(identities, found, strict=True):
                 children[child] = None
+                if not end.to_one or end.kind == "one-to-one":  # foreign keys that loading goes by come too
+                    keys = self.foreign_key(end)
+                    self.facts.loaded.setdefault(identity, {}).update({name: getattr(child, name) for name in keys})
                 if points_back(end):
                     self.facts.loaded.setdefault(identity, {})[str(end.opposite)] = here
         return list(children)
+
+
+def roots_of(fetch: Fetch) -> int | None:
+    """Return how many roots a call may bring, as far as it says so."""
+    match fetch.call:
+        case "fetch" | "fetch_or_none":
+            return 1
+        case "fetch_one":
+            return 2
+        case "fetch_many":
+            return len(fetch.keys)
+    return fetch.limit
 
 
 def points_back(end: End) -> bool:

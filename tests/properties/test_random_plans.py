@@ -18,7 +18,7 @@ from generated_mappings import Mapping, mapped
 from generated_plans import Bind, Fetch, Place, Scenario, declare, scenarios
 from generated_rows import Key, filled
 from hypothesis import HealthCheck, given, note, settings
-from lazy_walk import Facts, Walk, compare, statements_foretold
+from lazy_walk import Facts, Walk, compare, roots_of, statements_foretold
 from sqlalchemy import and_
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
@@ -68,7 +68,7 @@ async def hold_one(engine: AsyncEngine, mapping: Mapping, plain: Mapping, place:
     async with AsyncSession(engine) as session:
         facts = await session.run_sync(lambda session: Walk(plain, session).of(place, fetch))
     async with bound(engine, fetch.bind) as loader:
-        explanation = loader.explain(plan)
+        explanation = loader.explain(plan, roots=roots_of(fetch))
         with recording(engine) as statements:
             roots = await answer(loader, plan, mapping, fetch, facts)
     note("\n\n".join(statements))

@@ -69,7 +69,7 @@ async def test_children_point_back_at_the_parent_they_came_through(forum: AsyncE
         for topic in member.topics:
             assert topic.author is member
             assert all(reply.topic is topic for reply in topic.replies)
-    assert len(statements.selects) == 4
+    assert len(statements.selects) == Loader(forum).explain(FORUM).statements <= 4
 
 
 async def test_a_many_to_many_has_no_way_back(forum: AsyncEngine) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from loadplan import Loader, LoadPlan, load
-from support import recording, tables
+from support import by_keys, recording, tables
 
 
 class Base(DeclarativeBase):
@@ -128,7 +128,7 @@ async def test_statements_by_number_of_parents(many: AsyncEngine, count: int) ->
             await connection.execute(insert(Child), [{"parent_id": number} for number in range(count)] * 2)
     for limit in (None, 1):
         with recording(many) as statements:
-            found = await Loader(many).fetch_all(LoadPlan(Parent, load(Parent.children, limit=limit)))
+            found = await Loader(many).fetch_all(by_keys(LoadPlan(Parent, load(Parent.children, limit=limit))))
         assert len(statements.selects) == expected_statements(many, count)
         assert all([child.parent_id for child in each.children] == [each.id] * (limit or 2) for each in found)
 

@@ -86,7 +86,7 @@ async def test_forward_and_back_in_any_order(
     for _ in range(count // size + 2):
         with recording(rows) as statements:
             page = await loader.fetch_page(PLAN, order, size, after=after)
-        assert len(statements.selects) == (2 if page.items else 1)
+        assert len(statements.selects) == (loader.explain(PLAN, roots=size).statements if page.items else 1)
         assert all(len(row.marks) == 2 for row in page.items)
         found += [key(row) for row in page.items]
         assert len(page.items) == size or page.next is None

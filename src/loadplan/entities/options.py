@@ -15,7 +15,6 @@ from loadplan.sqlalchemy_internals import AbstractLoad
 from loadplan.tree import Edge, Node, Strategy
 
 _LOADERS = {
-    Strategy.JOINED: joinedload,
     Strategy.SELECTIN: selectinload,
     Strategy.SUBQUERY: subqueryload,
 }
@@ -59,6 +58,8 @@ def _edge_load(edge: Edge, entity: Any) -> AbstractLoad:
     if edge.strategy is Strategy.INNER:
         # below a LEFT JOIN it stays one: of two aliases of a table SQLAlchemy nests an inner join in the wrong one
         return joinedload(attribute, innerjoin="unnested")
+    if edge.strategy is Strategy.JOINED:
+        return joinedload(attribute, innerjoin=False)  # LEFT OUTER, whatever the mapping says
     return _LOADERS[edge.strategy](attribute)
 
 
@@ -75,6 +76,8 @@ def plan_options(plan: LoadPlan[Any]) -> tuple[ExecutableOption, ...]:
 def _beyond_options(node: Node, label: str) -> Iterator[Problem]:
     """Yield a problem for all that loader options have no way to say."""
     for branch in node.branches:
+        if branch.by_mapping:
+            continue
         yield problems.branch_beyond_options(label, " > ".join(branch.path))
     for edge in node.edges:
         shape = edge.shape

@@ -1,23 +1,22 @@
 """Sealing: what a plan did not name says so when it is touched, wherever the object has gone."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NoReturn
 
 import attrs
 from sqlalchemy.orm import InstanceState, PassiveFlag, RelationshipProperty, class_mapper
-from sqlalchemy.orm.attributes import instance_state
 
 from loadplan import mapping
 from loadplan.errors import NotLoaded, PartialCollectionError, Problem
 from loadplan.sqlalchemy_internals import (
     NO_RESULT,
     guard_dynamic,
-    install_loaders,
     installed_loaders,
     load_as_mapped,
 )
-from loadplan.tree import Edge, Node
+from loadplan.tree import Node
+from loadplan.views.tree import Edge
 
 
 @attrs.frozen
@@ -72,6 +71,11 @@ class Seal(dict[str, "SealedAttribute"]):
         }
         for key in self.dynamic:
             guard_dynamic(mapper, key, _refuse_dynamic)
+
+    def with_partial(self, more: frozenset[str]) -> "Seal":
+        """Return a seal that knows more relationships to be partial."""
+        entity, place, declared, partial = self.origin
+        return restore_seal(entity, place, declared, partial | more)
 
     def __iter__(self) -> Iterator[str]:
         return super().__iter__()  # overridden so that dict(seal) asks keys()
@@ -191,17 +195,15 @@ def _partial_merge(entity: type[Any], place: Place, key: str) -> PartialCollecti
 
 
 class Sealer:
-    """Seals the objects of one node.
+    """Makes the seals of one node.
 
-    The seal of a class is built when its first object is met: the rows decide which subclasses there are.
+    The seal of a class is made when its first object is met: the rows decide which subclasses there are.
     """
 
-    def __init__(self, label: str, node: Node, tree_edge: Edge | None, any_partial: bool) -> None:
+    def __init__(self, label: str, node: Node, tree_edge: Edge | None) -> None:
         self._place = Place(label, node.path, node.entity, node.subset, tuple(node.frontier.items()))
         self._node = node
         self._tree_edge = tree_edge
-        self._any_partial = any_partial
-        self._seals: dict[type[Any], Seal] = {}
 
     def _declared(self, kind: type[Any]) -> frozenset[str]:
         """Return what the plan declares for objects of a class here, in branches for its base classes too."""
@@ -227,21 +229,6 @@ class Sealer:
                 waiting += branch.branches
         return frozenset(edge.key for edge in edges if edge.shape.partial)
 
-    def seal(self, objects: Iterable[object]) -> None:
-        """Seal each object; the outermost place that an object was found at has the say."""
-        seals = self._seals
-        for entity in objects:
-            kind: Any = type(entity)
-            seal = seals.get(kind)
-            if seal is None:
-                seal = seals[kind] = restore_seal(kind, self._place, self._declared(kind), self._partial(kind))
-            install_loaders(entity, self._as_partial_as_before(entity, seal) if self._any_partial else seal)
-
-    def _as_partial_as_before(self, entity: object, seal: Seal) -> Seal:
-        """Return a seal that knows what is partial by another place, where the object was sealed before."""
-        before = installed_loaders(instance_state(entity))
-        if not isinstance(before, Seal) or before.partial <= seal.partial:
-            return seal
-        kind: Any = seal.origin[0]
-        _, place, declared, partial = seal.origin
-        return restore_seal(kind, place, declared, partial | before.partial)
+    def seal_of(self, kind: type[Any]) -> Seal:
+        """Return the seal of instances of a class at this place."""
+        return restore_seal(kind, self._place, self._declared(kind), self._partial(kind))

@@ -1,13 +1,16 @@
 """Running a compiled view on a session: rows of each statement, keys for the next, objects from the leaves up."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 import attrs
 from sqlalchemy import CursorResult, Dialect, event
 from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 
-from loadplan import mapping
+from loadplan import mapping, problems
+from loadplan.entities.script import InstanceWriter
+from loadplan.errors import PlanError
 from loadplan.garbage import uncollected
 from loadplan.linked import AnySelect, Narrowing, Parameters
 from loadplan.own_connection import OwnConnection
@@ -22,10 +25,10 @@ from loadplan.sqlalchemy_internals import (
 from loadplan.tally import Tally
 from loadplan.views.building import Guards
 from loadplan.views.decoding import Undecodable, is_undecodable, processor
-from loadplan.views.script import Blueprint, Hydrator, make_hydrator
+from loadplan.views.script import Blueprint, Hydrator, ViewWriter, make_hydrator
 from loadplan.views.statements import Slot, Statement, StatementBuilder
-from loadplan.views.strategy import Choice, Roots, choose_ways, roots_of
-from loadplan.views.tree import Column, Edge, ViewTree, edges_below
+from loadplan.views.strategy import Choice, Databases, Roots, choose_ways, roots_of
+from loadplan.views.tree import Column, Edge, Place, ViewTree, edges_below
 
 T = TypeVar("T")
 
@@ -47,6 +50,8 @@ class CompiledView(Generic[T]):
         present: the column that tells whether a joined row is there.
         arrays: what the rows of each nested array hold.
         above: by the number of a statement, that of the one whose rows have its keys.
+        builder: of the statements; those that repeat the statement of their parents are built anew with it.
+        databases: of classes that do not all live in one: the number and the dialect of each one's.
         hydrators: the functions that build views, made when rows first come.
         variants: the same plan for other numbers of roots, or narrowed in ways that are used again.
     """
@@ -60,6 +65,8 @@ class CompiledView(Generic[T]):
     present: Mapping[Edge, Column]
     arrays: Mapping[Edge, Sequence[Slot]]
     above: Mapping[int, int]
+    builder: StatementBuilder
+    databases: Databases = attrs.field(factory=dict)
     hydrators: dict[tuple[bool, Dialect], Hydrator] = attrs.field(factory=dict)
     variants: dict[Any, Any] = attrs.field(factory=dict)
 
@@ -70,8 +77,8 @@ class CompiledView(Generic[T]):
 
     @property
     def repeats_roots(self) -> bool:
-        """Whether a join may bring several rows for one root: none that a view takes does."""
-        return False
+        """Whether a join may bring several rows for one root: a collection of entities that the plan has joined."""
+        return any(not edge.single and self.chosen[edge].way.joins for edge in edges_below(self.tree.root))
 
     @property
     def nests(self) -> bool:
@@ -85,7 +92,22 @@ class CompiledView(Generic[T]):
 
     def narrowed(self, narrow: Narrowing) -> "CompiledView[T]":
         """Return the graph for the roots that ``narrow`` leaves: conditions, order and limits of the root."""
-        return attrs.evolve(self, root=attrs.evolve(self.root, select=narrow(self.root.select)), variants={})
+        select = narrow(self.root.select)
+        if self.builder.root_ranks:  # the order of a joined collection comes after that of its parents
+            select = select.order_by(*self.builder.root_ranks)
+        root = attrs.evolve(self.root, select=select)
+        return attrs.evolve(self, root=root, later=self._later_below(root), variants={})
+
+    def _later_below(self, root: Statement) -> tuple[Statement, ...]:
+        """Return the other statements below one for the roots: some repeat it within them."""
+        if all(each.above is None for each in self.later):
+            return self.later
+        statements = [root]
+        for number, each in enumerate(self.later, start=1):
+            above = statements[self.above[number]]
+            is_same = each.above is None or above is each.above
+            statements.append(each if is_same or each.edge is None else self.builder.follow_up(each.edge, above))
+        return tuple(statements[1:])
 
     def bringing(self, roots: int | None) -> "CompiledView[T]":
         """Return the plan as it is run for that many roots at most; None for any number."""
@@ -101,13 +123,33 @@ class CompiledView(Generic[T]):
         """The same plan for a walk over any number of roots."""
         return self.countable
 
+    @property
+    def classes(self) -> tuple[Mapper[Any], ...]:
+        """The mapper of each place."""
+        return (self.mapper, *(edge.target.mapper for edge in edges_below(self.tree.root)))
+
+    def across(self, databases: Sequence[tuple[int, Dialect]] | None) -> "CompiledView[T]":
+        """Return the plan for classes that live in several databases: no statement speaks of two.
+
+        Args:
+            databases: the number and the dialect of the database of each of ``classes``; None for one of all.
+        """
+        if databases is None or len({number for number, _ in databases}) == 1:
+            return self
+        key = ("across", tuple(databases))
+        found: CompiledView[T] | None = self.variants.get(key)
+        if found is None:
+            given = dict(zip(self.classes, databases, strict=True))
+            found = self.variants[key] = _compile(self.tree, self.dialect, self.roots, given)
+        return found
+
     def _variant(self, roots: Roots) -> "CompiledView[T]":
         if roots is self.roots and not self.tree.undecodable:
             return self
         key = (roots, tuple(self.tree.undecodable))
         found: CompiledView[T] | None = self.variants.get(key)
         if found is None:
-            found = self.variants[key] = _compile(self.tree, self.dialect, roots)
+            found = self.variants[key] = _compile(self.tree, self.dialect, roots, self.databases)
         return found
 
     def hydrator(self, dialect: Dialect, *, raw: bool) -> Hydrator:
@@ -129,8 +171,10 @@ class CompiledView(Generic[T]):
                 self.arrays,
                 dialect,
                 Guards(self.tree.label),
+                self.builder.all_columns,
             )
-            found = self.hydrators[raw, dialect] = make_hydrator(blueprint, raw=raw)
+            writer = (InstanceWriter if self.tree.of_entities else ViewWriter)(blueprint, raw=raw)
+            found = self.hydrators[raw, dialect] = make_hydrator(writer, blueprint)
         return found
 
     def without_nesting(self) -> None:
@@ -162,12 +206,12 @@ class CompiledView(Generic[T]):
             RelatedNotFound: LP410, a required row is not there.
             ViewError: LP411 or LP412, a class refused its row, or the rows are a cycle.
         """
-        run = _Run(session, self, executions[0], tally)
         is_bounded = tally.allows(limit)
         found: list[T] = []
         for parameters in executions:
+            run = _Run(session, self, parameters, tally)
             rows = run.rows(self.root, parameters, is_bounded=is_bounded)
-            found += run.build(rows)
+            found += _distinct(run.build(rows)) if self.tree.of_entities else run.build(rows)
         return found
 
     def run_beside(
@@ -190,18 +234,42 @@ class CompiledView(Generic[T]):
         Returns:
             The views, and the values of ``columns`` in each row, those that were not kept too.
         """
-        run = _Run(session, self, executions[0], tally)
         width = len(self.root.slots)
         kinds = [column.type for column in columns]
         statement = self._root_with(columns)
         views: list[T] = []
         beside: list[tuple[Any, ...]] = []
         for parameters in executions:
+            run = _Run(session, self, parameters, tally)
             rows = run.rows(statement, parameters, is_bounded=keep is not None)
-            values = [tuple(row[width:]) for row in rows.rows]
-            beside += values if not rows.raw else [_processed(each, kinds, run.dialect) for each in values]
-            views += run.build(_Rows([tuple(row[:width]) for row in rows.rows[:keep]], rows.raw))
+            firsts, kept = self._first_rows(rows.rows, keep)
+            values = [tuple(row[width:]) for row in firsts]
+            beside += values if not rows.raw else [_processed(each, kinds, rows.dialect) for each in values]
+            built = run.build(_Rows([tuple(row[:width]) for row in kept], rows.raw, rows.dialect))
+            views += _distinct(built) if self.tree.of_entities else built
         return views, beside
+
+    def _first_rows(self, rows: Sequence[Any], keep: int | None) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Return the first row of each root, and all rows of the first ``keep`` roots. A view has one row a root."""
+        if not self.tree.of_entities:
+            return rows, rows[:keep]
+        key = self._root_key
+        found: dict[Any, Any] = {}
+        for row in rows:
+            found.setdefault(key(row), row)
+        if len(found) == len(rows):
+            return rows, rows[:keep]
+        wanted = set(list(found)[:keep])
+        return list(found.values()), [row for row in rows if key(row) in wanted]
+
+    @property
+    def _root_key(self) -> Callable[[Any], Any]:
+        """Return what reads the key of a root from its row."""
+        names = {*mapping.primary_key(self.mapper)}
+        told: Column | None = getattr(self.tree.recipe, "discriminator", None)
+        own = [*self.builder.columns(self.tree.root)]
+        wanted = [column for column in own if column.name in names or column is told]
+        return itemgetter(*(self.root.slots.index(column) for column in wanted))
 
     def _root_with(self, columns: Sequence[Any]) -> Statement:
         """Return the statement of the roots with more columns beside, the same one for the same columns."""
@@ -221,8 +289,24 @@ class CompiledView(Generic[T]):
         return dict(zip(identities, views, strict=True))
 
     def batches(self, parameters: Parameters, size: int, tally: Tally) -> "ViewBatches[T]":
-        """Return the roots in batches, with the memory of one."""
+        """Return the roots in batches, with the memory of one.
+
+        Raises:
+            PlanError: LP216, the plan asks for a collection to be joined to the root: a cursor cuts rows, not roots.
+        """
+        joined = next(_joined_collections(self.tree.root), None) if self.tree.of_entities else None
+        if joined is not None:
+            raise PlanError([problems.joined_in_stream(self.tree.label, joined)])
         return ViewBatches(self, parameters, size, tally)
+
+
+def _joined_collections(place: Place) -> Iterator[Edge]:
+    """Yield the collections that a plan asks to have joined to a place, or to what is joined to it."""
+    for edge in place.edges:
+        if edge.cardinality.to_one and edge.asked not in {"selectin", "subquery"}:
+            yield from _joined_collections(edge.target)
+        elif edge.asked in {"joined", "inner"}:
+            yield edge
 
 
 class ViewBatches(Generic[T]):
@@ -256,7 +340,8 @@ class ViewBatches(Generic[T]):
             return []
         self._tally.start_over()
         run = _Run(session, self._view, self._parameters, self._tally)
-        return run.build(run.counted(_Rows(part, raw=False), self._view.root))
+        built = run.build(run.counted(_Rows(part, False, run.dialect), self._view.root))
+        return _distinct(built) if self._view.tree.of_entities else built
 
 
 @attrs.frozen(eq=False)
@@ -266,17 +351,21 @@ class _Rows:
     Attributes:
         rows: one after the other.
         raw: whether they are as the driver made them.
+        dialect: of the engine that they came from.
     """
 
     rows: Sequence[Any]
     raw: bool
+    dialect: Dialect
 
 
 def _rows_of(result: Any, dialect: Dialect) -> _Rows:
     """Return the rows of a result, as the driver made them if loadplan knows what that one makes."""
-    if dialect.driver == "asyncpg" and isinstance(result, CursorResult):
-        return _Rows(driver_rows(result), raw=True)
-    return _Rows(result.all(), raw=False)
+    if isinstance(result, CursorResult):
+        dialect = result.dialect  # a listener may have chosen another database
+        if dialect.driver == "asyncpg":
+            return _Rows(driver_rows(result), True, dialect)
+    return _Rows(result.all(), False, dialect)
 
 
 class _Run(Generic[T]):
@@ -290,6 +379,7 @@ class _Run(Generic[T]):
         self._parameters = parameters
         self._tally = tally
         self.dialect: Dialect = session.get_bind(mapper=view.mapper).dialect
+        self._executions: dict[int, list[Parameters]] = {0: [parameters]}
         self._asked: Session | None = None
         self._is_ours = isinstance(session, OwnConnection)
         if not isinstance(session, OwnConnection) and changes_statements(session):
@@ -324,9 +414,10 @@ class _Run(Generic[T]):
         connection = self._session.connection(bind_arguments=arguments)
         text = statement.texts.on(connection.dialect) if select is statement.select else None
         if text is not None and self._is_ours and is_silent(connection):
-            return _Rows(rows_of_text(connection, text.sql, text.bind(parameters)), raw=True)
+            return _Rows(rows_of_text(connection, text.sql, text.bind(parameters)), True, connection.dialect)
         if text is not None and takes_text(connection):
-            return _Rows(driver_rows(connection.exec_driver_sql(text.sql, text.bind(parameters))), raw=True)
+            rows = driver_rows(connection.exec_driver_sql(text.sql, text.bind(parameters)))
+            return _Rows(rows, True, connection.dialect)
         return _rows_of(connection.execute(select, parameters, execution_options=BY_POSITION), self.dialect)
 
     def counted(self, rows: _Rows, statement: Statement) -> _Rows:
@@ -344,6 +435,8 @@ class _Run(Generic[T]):
             keys = self._hydrator(above).keys[number](above.rows)
             arrived[number] = self._rows_below(number, statement, keys)
         with uncollected():
+            if self._view.tree.of_entities:
+                return self._grow(arrived)
             found: dict[int, Any] = {}
             for number in range(len(self._view.later), 0, -1):
                 rows = arrived.pop(number)
@@ -351,25 +444,52 @@ class _Run(Generic[T]):
             views: list[T] = self._hydrator(roots).build[0](roots.rows, found)
             return views
 
+    def _grow(self, arrived: dict[int, _Rows]) -> list[T]:
+        """Make the instances of all rows, from the roots down, and complete them."""
+        first = self._hydrator(arrived[0])
+        grown = first.start(len(self._view.later) + 1)
+        roots: list[T] = []
+        for number in range(len(self._view.later) + 1):
+            rows = arrived.pop(number)
+            made = self._hydrator(rows).build[number](rows.rows, grown)
+            if number == 0:
+                roots = made
+        first.complete(grown, self._session)
+        return roots
+
     def _hydrator(self, rows: _Rows) -> Hydrator:
-        return self._view.hydrator(self.dialect, raw=rows.raw)
+        return self._view.hydrator(rows.dialect, raw=rows.raw)
 
     def _rows_below(self, number: int, statement: Statement, keys: list[Any]) -> _Rows:
         """Return the rows of a statement for these keys, of all levels of a tree that goes level by level."""
-        assert statement.keys is not None  # noqa: S101 - all but the roots' have keys
         rows: list[Any] = []
-        raw, asked = True, set(keys)
+        raw, dialect, asked = True, self.dialect, set(keys)
+        executions = self._executions[number] = list[Parameters]()
         while keys:
             fresh: list[Any] = []
-            for bound in statement.keys.bind(keys):
-                part = self.rows(statement, {**self._parameters, **bound})
-                raw = part.raw
+            for parameters in self._bound(number, statement, keys):
+                executions.append(parameters)
+                part = self.rows(statement, parameters)
+                raw, dialect = part.raw, part.dialect
                 rows += part.rows
                 if statement.level_by_level:
                     fresh += self._hydrator(part).onward[number](part.rows)
             keys = [key for key in dict.fromkeys(fresh) if key not in asked]
             asked.update(keys)
-        return _Rows(rows, raw)
+        return _Rows(rows, raw, dialect)
+
+    def _bound(self, number: int, statement: Statement, keys: list[Any]) -> Iterator[Parameters]:
+        """Yield the parameters of each execution: the keys of parents, or what the parents' statement had."""
+        if statement.keys is None:
+            yield from self._executions[self._view.above[number]]
+            return
+        for bound in statement.keys.bind(keys):
+            yield {**self._parameters, **bound}
+
+
+def _distinct(roots: list[T]) -> list[T]:
+    """Return instances in the order of their first rows, each once."""
+    return list({id(root): root for root in roots}.values())
 
 
 def _without_entities(state: ORMExecuteState) -> Any:
@@ -394,18 +514,21 @@ def _processed(values: Sequence[Any], kinds: Sequence[Any], dialect: Dialect) ->
 
 def compile_view(tree: ViewTree, dialect: Dialect) -> CompiledView[Any]:
     """Return a resolved plan of views, ready to run on ``dialect``. Pure."""
-    return _compile(tree, dialect, Roots.ONE)
+    return _compile(tree, dialect, Roots.ONE, {})
 
 
-def _compile(tree: ViewTree, dialect: Dialect, roots: Roots) -> CompiledView[Any]:
-    chosen = choose_ways(tree, roots, dialect)
-    builder = StatementBuilder(tree.root, chosen, dialect)
+def _compile(tree: ViewTree, dialect: Dialect, roots: Roots, databases: Databases) -> CompiledView[Any]:
+    chosen = choose_ways(tree, roots, dialect, databases)
+    builder = StatementBuilder(tree.root, chosen, dialect, databases)
     root = builder.root(tree.root)
-    later = [builder.follow_up(edge) for edge in edges_below(tree.root) if chosen[edge].way.own_statement]
-    statements = [root, *later]
-    above = {
-        number: next(at for at, each in enumerate(statements) if set(statement.parents) <= set(each.slots))
-        for number, statement in enumerate(statements)
-        if number
-    }
-    return CompiledView(tree, dialect, roots, chosen, root, tuple(later), builder.present, builder.arrays, above)
+    statements, above = [root], dict[int, int]()
+    for edge in edges_below(tree.root):
+        if chosen[edge].way.own_statement:
+            parents = set(builder.parents(edge))
+            number = next(at for at, each in enumerate(statements) if parents <= set(each.slots))
+            above[len(statements)] = number
+            statements.append(builder.follow_up(edge, statements[number]))
+    later = statements[1:]
+    return CompiledView(
+        tree, dialect, roots, chosen, root, tuple(later), builder.present, builder.arrays, above, builder, databases
+    )

@@ -3,6 +3,7 @@
 No text of an application enters it: classes, names and values are handed in as globals under names of our own.
 """
 
+import abc
 import itertools
 import linecache
 import weakref
@@ -17,7 +18,21 @@ from loadplan.views.building import Guards
 from loadplan.views.decoding import processor
 from loadplan.views.statements import Slot, Statement
 from loadplan.views.strategy import Choice, Way
-from loadplan.views.tree import Choose, Column, Compose, Computed, Edge, Make, Many, One, Read, Recipe, recipes_in
+from loadplan.views.tree import (
+    Choose,
+    Column,
+    Compose,
+    Computed,
+    Edge,
+    Instance,
+    Make,
+    Many,
+    One,
+    Place,
+    Read,
+    Recipe,
+    recipes_in,
+)
 
 _numbers = itertools.count(1)
 
@@ -39,16 +54,20 @@ class Hydrator:
         build: by the number of a statement: a function of its rows, and of what was built of the other statements'.
         keys: by the number of a statement: a function of the rows of the statement above, for the keys to ask for.
         onward: by the number of a statement: a function of its own rows, for the keys of a tree's next level.
+        start: of a plan of entities: what its functions fill, given the number of statements.
+        complete: of a plan of entities: what is done when all rows were read.
     """
 
     source: str
     build: Mapping[int, Callable[..., Any]]
     keys: Mapping[int, Callable[[Sequence[Any]], list[Any]]]
     onward: Mapping[int, Callable[[Sequence[Any]], list[Any]]]
+    start: Callable[[int], Any]
+    complete: Callable[[Any, Any], None]
 
 
 @attrs.frozen(eq=False)
-class _Scope:
+class Scope:
     """What names stand for, in a function or in the loop over an array.
 
     Attributes:
@@ -72,6 +91,7 @@ class Blueprint:
         arrays: what the rows within each nested array hold.
         dialect: whose values they are.
         guards: what stops a row that cannot become a view.
+        columns: all that is selected at each place.
     """
 
     recipe: Recipe
@@ -81,17 +101,22 @@ class Blueprint:
     arrays: Mapping[Edge, Sequence[Slot]]
     dialect: Dialect
     guards: Guards
+    columns: Mapping[Place, Sequence[Column]]
+
+    @property
+    def label(self) -> str:
+        """The plan's name."""
+        return self.guards.label
 
 
-def make_hydrator(blueprint: Blueprint, *, raw: bool) -> Hydrator:
-    """Return the functions that build views, compiled from source that tracebacks can show.
+def make_hydrator(writer: "Writer", blueprint: Blueprint) -> Hydrator:
+    """Return the functions that build views, or instances, compiled from source that tracebacks can show.
 
     Args:
+        writer: of the functions.
         blueprint: of the plan.
-        raw: whether rows are as the driver made them; else SQLAlchemy's types have seen their columns.
     """
     statements = blueprint.statements
-    writer = _Writer(blueprint, raw=raw)
     for number, statement in enumerate(statements):
         writer.keys_of(number, statement)
         writer.build(number, statement, blueprint.recipe)
@@ -104,17 +129,25 @@ def make_hydrator(blueprint: Blueprint, *, raw: bool) -> Hydrator:
     def functions(name: str) -> dict[int, Any]:
         return {at: namespace[f"{name}_{at}"] for at in range(len(statements)) if f"{name}_{at}" in namespace}
 
-    hydrator = Hydrator(source, functions("build"), functions("keys"), functions("onward"))
+    hydrator = Hydrator(
+        source, functions("build"), functions("keys"), functions("onward"), writer.start, writer.complete
+    )
     # a plan that an application makes for one request takes its source with it when it goes
     weakref.finalize(hydrator, linecache.cache.pop, name, None).atexit = False
     return hydrator
 
 
-class _Writer:
-    """Writes the functions of one plan."""
+class Writer(abc.ABC):
+    """Writes the functions of one plan.
+
+    Args:
+        blueprint: of the plan.
+        raw: whether rows are as the driver made them; else SQLAlchemy's types have seen their columns.
+    """
 
     def __init__(self, blueprint: Blueprint, *, raw: bool) -> None:
         self.lines: list[str] = []
+        self._columns = blueprint.columns
         self.values: dict[str, Any] = {"first": first, "grow": blueprint.guards.grow}
         self._numbers = {each.edge: number for number, each in enumerate(blueprint.statements)}
         self._statements = blueprint.statements
@@ -133,6 +166,12 @@ class _Writer:
             if isinstance(each, Many) and each.key is not None
         }
 
+    def start(self, statements: int) -> Any:
+        """Return what the functions of a run fill together, besides what they return."""
+
+    def complete(self, grown: Any, session: Any) -> None:
+        """Do what is left when all functions of a run have returned."""
+
     # --- functions ------------------------------------------------------------------------------------------------
 
     def keys_of(self, number: int, statement: Statement) -> None:
@@ -140,19 +179,70 @@ class _Writer:
         if not statement.parents:
             return
         above = next(each for each in self._statements if set(statement.parents) <= set(each.slots))
-        scope = _Scope({slot: f"row[{above.width + at}]" for at, slot in enumerate(above.slots)}, nested=False)
-        values = [self._column(each, scope) for each in statement.parents]
-        self._keys_function(f"keys_{number}", values)
+        scope = Scope({slot: f"row[{above.width + at}]" for at, slot in enumerate(above.slots)}, nested=False)
+        value = tuple_source([self._column(each, scope) for each in statement.parents])
+        self._keys_function(f"keys_{number}", self._guarded(statement, value, scope), len(statement.parents))
         if statement.level_by_level:
-            scope = _Scope(
+            scope = Scope(
                 {slot: f"row[{statement.width + at}]" for at, slot in enumerate(statement.slots)}, nested=False
             )
-            self._keys_function(f"onward_{number}", [self._column(each, scope) for each in statement.onward])
+            value = tuple_source([self._column(each, scope) for each in statement.onward])
+            self._keys_function(f"onward_{number}", value, len(statement.onward))
 
-    def _keys_function(self, name: str, values: Sequence[str]) -> None:
-        asked = "key is not None" if len(values) == 1 else "None not in key"
+    def _keys_function(self, name: str, value: str, width: int) -> None:
+        asked = "key is not None" if width == 1 else "None not in key"
         self._line(0, f"def {name}(rows):")
-        self._line(1, f"return [key for key in dict.fromkeys([{_tuple(values)} for row in rows]) if {asked}]")
+        self._line(1, f"return [key for key in dict.fromkeys([{value} for row in rows]) if {asked}]")
+
+    @abc.abstractmethod
+    def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
+        """Write the function that builds what the rows of a statement are for."""
+
+    def _guarded(self, statement: Statement, value: str, scope: Scope) -> str:
+        """Return a key for those rows alone that have the place which it is a key of."""
+        return value
+
+    def _key_of(self, statement: Statement, keys: Sequence[str]) -> str:
+        """Return the parent's key in a row, as the parent has it itself."""
+        scope = Scope({}, nested=False)
+        values = [self._processed(key, column.type, scope) for key, column in zip(keys, statement.parents, strict=True)]
+        return tuple_source(values)
+
+    # --- values ---------------------------------------------------------------------------------------------------
+
+    def _column(self, column: Column, scope: Scope) -> str:
+        return self._processed(scope.names[column], column.type, scope)
+
+    def _processed(self, name: str, kind: Any, scope: Scope) -> str:
+        if not scope.nested and not self._raw:
+            return name
+        found = processor(kind, self._dialect)
+        return name if found is None else f"{self._given_as('process', found, key=kind)}({name})"
+
+    def _loop(self, edge: Edge, scope: Scope) -> tuple[Scope, str]:
+        """Return what names stand for within an array, and the loop over it."""
+        slots = self._arrays[edge]
+        names = {slot: f"n{next(self._variables)}" for slot in slots}
+        unpacked = ", ".join(names.values()) + ("," if len(names) == 1 else "")
+        return Scope(names, nested=True), f"for {unpacked} in {scope.names[edge]}"
+
+    # --- text -----------------------------------------------------------------------------------------------------
+
+    def _line(self, depth: int, text: str) -> None:
+        self.lines.append("    " * depth + text)
+
+    def _given_as(self, word: str, value: Any, *, key: Any = None) -> str:
+        """Return the name of ours that a value from outside goes by."""
+        mark = (word, id(value) if key is None else key)
+        name = self._given.get(mark)
+        if name is None:
+            name = self._given[mark] = f"{word}_{sum(1 for each in self._given if each[0] == word)}"
+            self.values[name] = value
+        return name
+
+
+class ViewWriter(Writer):
+    """Writes the functions of one plan of views."""
 
     def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
         """Write the function that builds what the rows of a statement are for."""
@@ -160,7 +250,7 @@ class _Writer:
         keys = [f"k{at}" for at in range(statement.width)]
         unpacked = ", ".join([*keys, *names.values()])
         unpacked += "," if len(keys) + len(names) == 1 else ""
-        scope = _Scope(names, nested=False)
+        scope = Scope(names, nested=False)
         edge = statement.edge
         self._used = set()
         if edge is None:
@@ -192,7 +282,7 @@ class _Writer:
         self._failing(number)
         self._line(1, "return built")
 
-    def _group(self, edge: Edge, statement: Statement, keys: Sequence[str], item: str, scope: _Scope) -> None:
+    def _group(self, edge: Edge, statement: Statement, keys: Sequence[str], item: str, scope: Scope) -> None:
         """Write what puts an item where its parent will look for it."""
         self._line(3, f"key = {self._key_of(statement, keys)}")
         if edge.aggregation is not None:
@@ -209,14 +299,14 @@ class _Writer:
         self._line(3, "else:")
         self._line(4, f"built[key] = [{item}]")
 
-    def _once(self, statement: Statement, scope: _Scope) -> None:
+    def _once(self, statement: Statement, scope: Scope) -> None:
         mark = ", ".join(["key", *(scope.names[each] for each in statement.identity)])
         self._line(3, f"mark = ({mark})")
         self._line(3, "if mark in seen:")
         self._line(4, "continue")
         self._line(3, "seen.add(mark)")
 
-    def _tree(self, number: int, statement: Statement, unpacked: str, item: str, scope: _Scope) -> None:
+    def _tree(self, number: int, statement: Statement, unpacked: str, item: str, scope: Scope) -> None:
         """Write what builds a whole tree: the rows of each parent first, then objects from the leaves up."""
         keys = [f"k{at}" for at in range(statement.width)]
         onward = [self._column(each, scope) for each in statement.onward]
@@ -230,7 +320,7 @@ class _Writer:
         self._line(2, f"mark = ({mark})")
         self._line(2, "if mark not in seen:")
         self._line(3, "seen.add(mark)")
-        self._line(3, f"grouped.setdefault(key, []).append(({_tuple(onward)}, row))")
+        self._line(3, f"grouped.setdefault(key, []).append(({tuple_source(onward)}, row))")
         self._line(1, "def make(row):")
         self._line(2, "try:")
         self._line(3, f"{unpacked} = row")
@@ -246,23 +336,17 @@ class _Writer:
         self._line(1, "except Exception as error:")
         self._line(2, f"raise {failed}(row, error)")
 
-    def _key_of(self, statement: Statement, keys: Sequence[str]) -> str:
-        """Return the parent's key in a row, as the parent has it itself."""
-        scope = _Scope({}, nested=False)
-        values = [self._processed(key, column.type, scope) for key, column in zip(keys, statement.parents, strict=True)]
-        return _tuple(values)
-
     # --- values ---------------------------------------------------------------------------------------------------
 
-    def _outputs(self, edge: Edge, scope: _Scope) -> str:
+    def _outputs(self, edge: Edge, scope: Scope) -> str:
         """Return what is made of a row at the end of an edge, for all that read it there."""
         values = [self._value(each, scope) for each in edge.outputs]
         key = self._dictionaries.get(edge)
         if key is not None:
             values.insert(0, self._column(key, scope))
-        return _tuple(values)
+        return tuple_source(values)
 
-    def _value(self, recipe: Recipe, scope: _Scope) -> str:
+    def _value(self, recipe: Recipe, scope: Scope) -> str:
         """Return the expression of a recipe."""
         match recipe:
             case Read(column):
@@ -279,17 +363,10 @@ class _Writer:
                 return self._computed(edge, scope)
             case Choose():
                 return self._chosen_member(recipe, scope)
+            case Instance():
+                raise AssertionError("no view holds a mapped instance")
 
-    def _column(self, column: Column, scope: _Scope) -> str:
-        return self._processed(scope.names[column], column.type, scope)
-
-    def _processed(self, name: str, kind: Any, scope: _Scope) -> str:
-        if not scope.nested and not self._raw:
-            return name
-        found = processor(kind, self._dialect)
-        return name if found is None else f"{self._given_as('process', found, key=kind)}({name})"
-
-    def _object(self, recipe: Make, scope: _Scope) -> str:
+    def _object(self, recipe: Make, scope: Scope) -> str:
         build = self._given_as("view", recipe.view.build)
         values = {name: self._value(each, scope) for name, each in recipe.fields}
         if recipe.view.by_mapping:
@@ -312,7 +389,7 @@ class _Writer:
             arguments.append(f"**{{{', '.join(keywords)}}}")
         return f"{build}({', '.join(arguments)})"
 
-    def _one(self, recipe: One, scope: _Scope) -> str:
+    def _one(self, recipe: One, scope: Scope) -> str:
         edge, way = recipe.edge, self._chosen[recipe.edge].way
         absent = self._given_as("missing", self._guards.missing(recipe)) if recipe.required else None
         otherwise = "None" if absent is None else f"{absent}()"
@@ -329,7 +406,7 @@ class _Writer:
         chosen = f"{found}[{key}]" + (f"[{recipe.output}]" if len(edge.outputs) > 1 else "")
         return f"({chosen} if {key} in {found} else {otherwise})"
 
-    def _many(self, recipe: Many, scope: _Scope) -> str:
+    def _many(self, recipe: Many, scope: Scope) -> str:
         edge, container = recipe.edge, recipe.container
         if self._chosen[edge].way is Way.NESTED:
             inner, loop = self._loop(edge, scope)
@@ -348,14 +425,14 @@ class _Writer:
     def _container(self, container: Container) -> str:
         return self._given_as("container", _CONTAINERS[container])
 
-    def _computed(self, edge: Edge, scope: _Scope) -> str:
+    def _computed(self, edge: Edge, scope: Scope) -> str:
         assert edge.aggregation is not None  # noqa: S101 - it is computed
         if self._chosen[edge].way is Way.GROUPED:
             found, key = self._found(edge, scope)
             return f"{found}.get({key}, {edge.aggregation.empty!r})"
         return self._processed(scope.names[edge], edge.aggregation.type, scope)
 
-    def _chosen_member(self, recipe: Choose, scope: _Scope) -> str:
+    def _chosen_member(self, recipe: Choose, scope: Scope) -> str:
         discriminator = self._column(recipe.column, scope)
         text = f"{self._given_as('unknown', self._guards.unknown(recipe))}({discriminator})"
         for identities, member in reversed(recipe.members):
@@ -363,14 +440,7 @@ class _Writer:
             text = f"{self._value(member, scope)} if {discriminator} in {known} else {text}"
         return f"({text})"
 
-    def _loop(self, edge: Edge, scope: _Scope) -> tuple[_Scope, str]:
-        """Return what names stand for within an array, and the loop over it."""
-        slots = self._arrays[edge]
-        names = {slot: f"n{next(self._variables)}" for slot in slots}
-        unpacked = ", ".join(names.values()) + ("," if len(names) == 1 else "")
-        return _Scope(names, nested=True), f"for {unpacked} in {scope.names[edge]}"
-
-    def _found(self, edge: Edge, scope: _Scope) -> tuple[str, str]:
+    def _found(self, edge: Edge, scope: Scope) -> tuple[str, str]:
         """Return what was built of the statement of an edge, and the key to ask it for."""
         number = self._numbers[edge]
         self._used.add(number)
@@ -378,24 +448,11 @@ class _Writer:
         columns = statement.parents
         if not all(each in scope.names for each in columns):  # one level further down a whole tree
             columns = statement.onward
-        return f"found_{number}", _tuple([self._column(each, scope) for each in columns])
-
-    # --- text -----------------------------------------------------------------------------------------------------
-
-    def _line(self, depth: int, text: str) -> None:
-        self.lines.append("    " * depth + text)
-
-    def _given_as(self, word: str, value: Any, *, key: Any = None) -> str:
-        """Return the name of ours that a value from outside goes by."""
-        mark = (word, id(value) if key is None else key)
-        name = self._given.get(mark)
-        if name is None:
-            name = self._given[mark] = f"{word}_{sum(1 for each in self._given if each[0] == word)}"
-            self.values[name] = value
-        return name
+        return f"found_{number}", tuple_source([self._column(each, scope) for each in columns])
 
 
-def _tuple(values: Iterable[str]) -> str:
+def tuple_source(values: Iterable[str]) -> str:
+    """Return the source of one value as itself, of several as a tuple."""
     listed = list(values)
     return listed[0] if len(listed) == 1 else f"({', '.join(listed)})"
 

@@ -11,14 +11,14 @@ import attrs
 from sqlalchemy import Dialect, Integer, and_, case, exists, false, func, literal_column, schema, select, true, types
 from sqlalchemy.orm import ColumnProperty
 
-from loadplan import mapping
-from loadplan.keys import Keys, keys_of
-from loadplan.linked import WHY_LATERAL, AnySelect, Linked, collection_order, linked, why_no_lateral
+from loadplan import links, mapping
+from loadplan.keys import Keys, keys_of, row_of
+from loadplan.linked import WHY_LATERAL, AnySelect, Linked, collection_order, link_on, linked, why_no_lateral
 from loadplan.links import LinkKind
-from loadplan.ordering import Ordering
+from loadplan.ordering import Ordering, orderings, with_tie_breaker
 from loadplan.views.decoding import in_row
 from loadplan.views.driver_text import Texts
-from loadplan.views.strategy import Choice, Way
+from loadplan.views.strategy import Choice, Databases, Way
 from loadplan.views.tree import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.whole_tree import in_whole_tree
 
@@ -41,6 +41,8 @@ class Statement:
         keys: how parents' keys are bound; None for the roots.
         parents: the columns, in the statement above, that hold those keys there.
         identity: the columns that tell rows apart, where one may come twice for a parent.
+        above: the statement whose parents it repeats as a subquery; None where keys are bound, and of the roots.
+        values: the expressions of ``slots``.
         onward: of a whole tree: the columns that are a parent's key, one level down.
         level_by_level: whether a whole tree takes the statement again for each of its levels.
         how: what the statement does beyond keys, for explain; empty if nothing.
@@ -57,6 +59,8 @@ class Statement:
     onward: tuple[Column, ...] = ()
     level_by_level: bool = False
     how: str = ""
+    above: "Statement | None" = None
+    values: tuple[Any, ...] = ()
     texts: Texts = attrs.field(init=False, default=attrs.Factory(lambda self: Texts(self.select), takes_self=True))
 
     @property
@@ -67,7 +71,7 @@ class Statement:
     @property
     def width(self) -> int:
         """Columns of a key."""
-        return 0 if self.keys is None else self.keys.width
+        return len(self.parents)
 
 
 class StatementBuilder:
@@ -76,14 +80,20 @@ class StatementBuilder:
     Args:
         chosen: the way of every edge.
         dialect: of the database and its driver.
+        databases: of classes that live in several; empty for one of all.
     """
 
-    def __init__(self, root: Place, chosen: Mapping[Edge, Choice], dialect: Dialect) -> None:
+    def __init__(self, root: Place, chosen: Mapping[Edge, Choice], dialect: Dialect, databases: Databases) -> None:
         self._chosen = chosen
         self._dialect = dialect
+        self._databases = databases
         self._extra: dict[Place, list[Column]] = {}
         self._ties: dict[Edge, Linked] = {}
+        self._rows_of_base: dict[Place, Place] = {}
+        self._ranks: list[Any] = []
+        self._places = [root, *(edge.target for edge in edges_below(root))]
         self._aliases = set(root.mapper.registry.metadata.tables)
+        self.root_ranks: tuple[Any, ...] = ()
         self.present: dict[Edge, Column] = {}
         self.arrays: dict[Edge, tuple[Slot, ...]] = {}
         for edge in edges_below(root):
@@ -99,28 +109,60 @@ class StatementBuilder:
     def _prepare(self, edge: Edge) -> None:
         """Have the columns selected that an edge needs at either end."""
         way = self._chosen[edge].way
+        if way is Way.SAME_ROW:
+            self._rows_of_base[edge.target] = self._base(edge.owner)
         if edge.prop is not None:
-            ties = self._ties[edge] = linked(edge.prop, edge.owner.mapper, self._dialect)
+            parent = edge.owner.mapper
+            link = (
+                link_on(edge.prop, parent, self._dialect_of(edge))
+                if way.own_statement
+                else links.link_in_database(edge.prop, parent)
+            )
+            ties = self._ties[edge] = linked(edge.prop, parent, link)
             if way.own_statement:
                 for name in ties.link.attributes:
                     self.attribute(edge.owner, name)
                     if edge.shape.depth == "all":
                         self.attribute(edge.target, name)
-                if way is Way.KEYS and (ties.link.repeats or edge.shape.depth == "all"):
+                whole = edge.shape.depth == "all"
+                by_parents = way is Way.PARENTS
+                repeats = ties.link.repeats or whole or by_parents or self._repeats_rows(edge.target)
+                if way is not Way.GROUPED and repeats:
                     self._key(edge.target)
         if way.joins:
             plain = (each for each in edge.target.columns if each.never_null and _is_stored(each))
             self.present[edge] = next(plain, None) or self._key(edge.target)[0]
+
+    def _repeats_rows(self, place: Place) -> bool:
+        """Tell whether a join below a place may bring several rows for one of its own."""
+        return any(
+            (way.joins and not edge.single) or ((way.joins or way is Way.SAME_ROW) and self._repeats_rows(edge.target))
+            for edge in place.edges
+            for way in (self._chosen[edge].way,)
+        )
 
     def attribute(self, place: Place, name: str) -> Column:
         """Return the column of a place that holds an attribute, having it selected if it is not yet."""
         for each in self.columns(place):
             if each.name == name and _is_attribute(each):
                 return each
-        attribute = getattr(place.entity, name)
-        column = Column(name, attribute, attribute.expression.type)
+        expression = self._expression(place, name)
+        column = Column(name, expression, expression.type, is_attribute=True)
         self._extra.setdefault(place, []).append(column)
         return column
+
+    def _base(self, place: Place) -> Place:
+        """Return the place whose rows a place reads: of a subclass in the same table, that of its base."""
+        return self._rows_of_base.get(place, place)
+
+    def _expression(self, place: Place, name: str) -> Any:
+        """Return an attribute of a place, as its statement can speak of it."""
+        base = self._rows_of_base.get(place)
+        if base is None:
+            return getattr(place.entity, name)
+        columns = mapping.columns_in_row(place.mapper, base.mapper, frozenset({name}))
+        assert columns is not None  # noqa: S101 - else the subclass would have rows of its own
+        return columns[name]
 
     def _key(self, place: Place) -> list[Column]:
         return [self.attribute(place, name) for name in mapping.primary_key(place.mapper)]
@@ -129,62 +171,95 @@ class StatementBuilder:
         """Return all columns that are selected at a place."""
         return [*place.columns, *self._extra.get(place, ())]
 
+    @property
+    def all_columns(self) -> Mapping[Place, list[Column]]:
+        """All columns that are selected, by place."""
+        return {place: self.columns(place) for place in self._places}
+
+    def parents(self, edge: Edge) -> tuple[Column, ...]:
+        """Return the columns, in the statement above, that hold the keys which the rows of an edge are found by."""
+        return tuple(self.attribute(edge.owner, name) for name in self._ties[edge].link.attributes)
+
+    def _onward(self, edge: Edge) -> tuple[Column, ...]:
+        """Return the columns that hold the same keys one level further down a whole tree."""
+        return tuple(self.attribute(edge.target, name) for name in self._ties[edge].link.attributes)
+
+    def _dialect_of(self, edge: Edge) -> Dialect:
+        """Return the dialect of the database that holds the rows at the end of an edge."""
+        found = self._databases.get(edge.target.mapper)
+        return self._dialect if found is None else found[1]
+
     # --- whole statements -----------------------------------------------------------------------------------------
 
     def root(self, place: Place) -> Statement:
         """Return the statement that the roots come in, without a condition yet."""
+        self._ranks = []
         statement, items = self._row(place, select(place.entity).select_from(place.entity))
-        return Statement(place, _selecting(statement, [each for _, each in items]), tuple(slot for slot, _ in items))
+        self.root_ranks = tuple(self._ranks)
+        values = tuple(each for _, each in items)
+        return Statement(place, _selecting(statement, values), tuple(slot for slot, _ in items), values=values)
 
-    def follow_up(self, edge: Edge) -> Statement:
-        """Return the statement of an edge by the keys of its parents."""
+    def follow_up(self, edge: Edge, above: Statement) -> Statement:
+        """Return the statement of an edge by the keys of its parents, or by the statement that brings those."""
         grouped = self._chosen[edge].way is Way.GROUPED
-        return self._grouped_statement(edge) if grouped else self._rows_statement(edge)
+        return self._grouped_statement(edge) if grouped else self._rows_statement(edge, above)
 
-    def _rows_statement(self, edge: Edge) -> Statement:
+    def _rows_statement(self, edge: Edge, above: Statement) -> Statement:
         assert edge.prop is not None  # noqa: S101 - what a subclass adds is joined
         ties, place = self._ties[edge], edge.target
-        keys = keys_of(ties.columns, self._dialect)
+        repeats_parents = self._chosen[edge].way is Way.PARENTS
+        keys = None if repeats_parents else keys_of(ties.columns, self._dialect_of(edge))
         order = collection_order(edge.prop, edge.shape, ties.target)
         rows = _rows_of(ties).where(*edge.shape.where)
         how, level_by_level = "", False
-        if edge.shape.limit is not None:
-            statement, slots, how = self._first_rows(edge, rows, keys, order)
+        if keys is not None and _limit(edge) is not None:
+            order = order or with_tie_breaker(mapping.row_key(ties.target), ties.target)
+            statement, items, how = self._first_rows(edge, rows, keys, order)
             level_by_level = edge.shape.depth == "all"
         else:
-            among = keys.condition
+            among = self._among_parents(edge, above) if keys is None else keys.condition
             if edge.shape.depth == "all":
                 level_by_level = ties.link.kind is LinkKind.PARENT
-                if not level_by_level:
+                if keys is not None and not level_by_level:
                     among = in_whole_tree(rows, ties.link, keys, ties.target)
                     how = "one recursive statement for the whole tree"
+            self._ranks = []
             joined, items = self._row(place, rows.where(among))
             statement = _selecting(joined, [*ties.columns, *(each for _, each in items)])
-            statement = statement.order_by(*(each.clause for each in order))
-            slots = tuple(slot for slot, _ in items)
+            statement = statement.order_by(*(each.clause for each in order), *self._ranks)
         if level_by_level:
             how = "; ".join(filter(None, [how, "the statement again for each level of the tree"]))
-        repeats = ties.link.repeats or edge.shape.depth == "all"
-        names = ties.link.attributes
+        # chunks of parents' keys may bring one target several times, where its parents come by a subquery of theirs
+        repeats = ties.link.repeats or edge.shape.depth == "all" or repeats_parents or self._repeats_rows(place)
         return Statement(
             place,
             statement,
-            slots,
+            tuple(slot for slot, _ in items),
             edge,
             keys,
-            parents=tuple(self.attribute(edge.owner, name) for name in names),
+            parents=self.parents(edge),
             identity=tuple(self._key(place)) if repeats else (),
-            onward=tuple(self.attribute(place, name) for name in names) if edge.shape.depth == "all" else (),
+            onward=self._onward(edge) if edge.shape.depth == "all" else (),
             level_by_level=level_by_level,
             how=how,
+            above=above if repeats_parents else None,
+            values=tuple(each for _, each in items),
         )
+
+    def _among_parents(self, edge: Edge, above: Statement) -> Any:
+        """Return the condition that rows are of the parents that a statement brings, with that statement inside."""
+        columns = [above.values[above.slots.index(slot)] for slot in self.parents(edge)]
+        inner = above.select.with_only_columns(*columns)
+        if inner._limit_clause is None and inner._offset_clause is None:
+            inner = inner.order_by(None)
+        return row_of(self._ties[edge].columns).in_(inner.correlate(None))
 
     def _first_rows(
         self, edge: Edge, rows: AnySelect, keys: Keys, order: Sequence[Ordering]
-    ) -> tuple[AnySelect, tuple[Slot, ...], str]:
+    ) -> tuple[AnySelect, list[tuple[Slot, Any]], str]:
         """Return the statement of the first rows of each parent: walked to by LATERAL, or numbered."""
-        ties, limit = self._ties[edge], _literal(edge.shape.limit)
-        reason = why_no_lateral(ties.link, keys, edge.shape.where, order, self._dialect)
+        ties, limit = self._ties[edge], _literal(_limit(edge))
+        reason = why_no_lateral(ties.link, keys, edge.shape.where, order, self._dialect_of(edge))
         if reason is None and self._asks_subquery(edge.target):
             reason = "a field below it asks a subquery"
         if reason is None:
@@ -196,21 +271,25 @@ class StatementBuilder:
             statement = _selecting(statement, [*labelled, *ranks]).order_by(*(each.clause for each in order))
             first = statement.limit(limit).lateral("first_rows")
             in_order = [each.on(first.c[rank.name]) for each, rank in zip(order, ranks, strict=True)]
-            outer = select(*parents.c, *(first.c[each.name] for each in labelled))
-            outer = outer.select_from(parents.join(first, true())).order_by(*in_order)
-            return outer, tuple(slot for slot, _ in items), WHY_LATERAL
+            values = [first.c[each.name] for each in labelled]
+            outer = select(*parents.c, *values).select_from(parents.join(first, true())).order_by(*in_order)
+            return outer, [(slot, each) for (slot, _), each in zip(items, values, strict=True)], WHY_LATERAL
         held = _labelled(ties.columns, "parent")
         key = _labelled(mapping.row_key(ties.target), "target")
         number = func.row_number().over(partition_by=list(ties.columns), order_by=[each.clause for each in order])
         counted = rows.where(keys.condition)
-        if ties.link.repeats:  # a target that is tied to a parent twice counts once
+        if ties.link.repeats:  # a target that is tied to a parent twice counts once, where its first tie stands
             ranks = _labelled([each.expression for each in order], "order")
-            pairs = _selecting(counted, [*held, *key, *ranks]).distinct().subquery("pairs")
-            number = func.row_number().over(
-                partition_by=[pairs.c[each.name] for each in held],
-                order_by=[each.on(pairs.c[rank.name]) for each, rank in zip(order, ranks, strict=True)],
+            copy = func.row_number().over(
+                partition_by=[*ties.columns, *mapping.row_key(ties.target)], order_by=[each.clause for each in order]
             )
-            inner = select(*(pairs.c[each.name] for each in (*held, *key)), number.label("number"))
+            copies = _selecting(counted, [*held, *key, *ranks, copy.label("copy")]).subquery("copies")
+            number = func.row_number().over(
+                partition_by=[copies.c[each.name] for each in held],
+                order_by=[each.on(copies.c[rank.name]) for each, rank in zip(order, ranks, strict=True)],
+            )
+            inner = select(*(copies.c[each.name] for each in (*held, *key)), number.label("number"))
+            inner = inner.where(copies.c.copy == 1)
         else:
             inner = _selecting(counted, [*held, *key, number.label("number")])
         numbered = inner.subquery("numbered")
@@ -219,7 +298,7 @@ class StatementBuilder:
         statement, items = self._row(edge.target, start)
         parents_of = [numbered.c[each.name] for each in held]
         statement = _selecting(statement, [*parents_of, *(each for _, each in items)]).order_by(numbered.c.number)
-        return statement, tuple(slot for slot, _ in items), f"window function: {reason}"
+        return statement, items, f"window function: {reason}"
 
     def _asks_subquery(self, place: Place) -> bool:
         """Tell whether a row holds subqueries; SQLAlchemy warns of a cartesian product where those are in a LATERAL."""
@@ -230,17 +309,15 @@ class StatementBuilder:
         )
 
     def _grouped_statement(self, edge: Edge) -> Statement:
-        ties = self._ties[edge]
         columns, value, statement = self._grouped(edge)
-        keys = keys_of(columns, self._dialect)
-        names = ties.link.attributes
+        keys = keys_of(columns, self._dialect_of(edge))
         return Statement(
             edge.target,
             _selecting(statement.where(keys.condition), [*columns, value]),
             (edge,),
             edge,
             keys,
-            parents=tuple(self.attribute(edge.owner, name) for name in names),
+            parents=self.parents(edge),
         )
 
     # --- rows: what stands in one statement -----------------------------------------------------------------------
@@ -253,6 +330,9 @@ class StatementBuilder:
             if way.joins:
                 statement, joined = self._joined(edge, statement, inner=way is Way.INNER)
                 items += joined
+            elif way is Way.SAME_ROW:
+                statement, same = self._row(edge.target, statement)
+                items += same
             elif way is Way.NESTED:
                 items.append((edge, self._array(edge)))
             elif way is Way.SUBQUERY:
@@ -261,10 +341,16 @@ class StatementBuilder:
 
     def _joined(self, edge: Edge, statement: AnySelect, *, inner: bool) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
         """Join the one row at the end of an edge, read in a subquery of its own."""
-        below, items, keys = self._subquery(edge)
+        order: Sequence[Ordering] = ()
+        if edge.prop is not None and not edge.cardinality.to_one:
+            order = collection_order(edge.prop, edge.shape, self._ties[edge].target)
+        before = len(self._ranks)
+        below, items, keys = self._subquery(edge, order)
         met = and_(*(below.c[key] == column for key, column in zip(keys, self._parent_key(edge), strict=True)))
+        # before the orders of what is joined further down
+        self._ranks[before:before] = [each.on(below.c[f"order_{index}"]) for index, each in enumerate(order)]
         join = statement.join_from if inner else statement.outerjoin_from
-        return join(edge.owner.entity, below, met), items
+        return join(self._base(edge.owner).entity, below, met), items
 
     def _subquery(self, edge: Edge, order: Sequence[Ordering] = ()) -> tuple[Any, list[tuple[Slot, Any]], list[str]]:
         """Return the rows at the end of an edge as a subquery, its slots, and the names of its key columns."""
@@ -274,11 +360,16 @@ class StatementBuilder:
         else:
             ties = self._ties[edge]
             start, columns = _rows_of(ties).where(*edge.shape.where), ties.columns
+        outer, self._ranks = self._ranks, []
         statement, items = self._row(edge.target, start)
+        within, self._ranks = orderings(self._ranks), outer
         keys = _labelled(columns, "key")
         ranks = _labelled([each.expression for each in order], "order")
-        values = _named([(_slot_name(slot), each) for slot, each in items], {each.name for each in (*keys, *ranks)})
-        below = _selecting(statement, [*keys, *ranks, *values]).subquery(self._alias(edge))
+        further = _labelled([each.expression for each in within], "rank")
+        taken = {each.name for each in (*keys, *ranks, *further)}
+        values = _named([(_slot_name(slot), each) for slot, each in items], taken)
+        below = _selecting(statement, [*keys, *ranks, *further, *values]).subquery(self._alias(edge))
+        self._ranks += [each.on(below.c[f"rank_{index}"]) for index, each in enumerate(within)]
         slots = [(slot, below.c[value.name]) for (slot, _), value in zip(items, values, strict=True)]
         return below, slots, [each.name for each in keys]
 
@@ -294,7 +385,7 @@ class StatementBuilder:
         """Yield what the key columns of an edge's rows must equal, in the statement around them."""
         names = self._row_key(edge) if edge.prop is None else self._ties[edge].link.attributes
         for name in names:
-            yield getattr(edge.owner.entity, name)
+            yield self._expression(edge.owner, name)
 
     def _row_key(self, edge: Edge) -> tuple[str, ...]:
         return mapping.primary_key(edge.owner.mapper)
@@ -303,6 +394,8 @@ class StatementBuilder:
         """Return the rows at the end of an edge as one array of rows, within the row of their parent."""
         assert edge.prop is not None  # noqa: S101 - what a subclass adds is joined
         order = collection_order(edge.prop, edge.shape, self._ties[edge].target)
+        if not order and edge.cardinality.to_one:
+            order = with_tie_breaker(mapping.row_key(self._ties[edge].target), self._ties[edge].target)
         below, items, keys = self._subquery(edge, order)
         self.arrays[edge] = tuple(slot for slot, _ in items)
         values = [self._in_row(slot, each) for slot, each in items]
@@ -402,13 +495,21 @@ def _letters(name: str) -> str:
     return name[:_LABEL_LETTERS] or "rows"
 
 
+def _limit(edge: Edge) -> int | None:
+    """Return how many rows a parent gets at most, where the rows themselves may be more."""
+    if edge.cardinality.to_one and not edge.single and edge.shape.depth is None:
+        return 1
+    return edge.shape.limit
+
+
 def _literal(number: int | None) -> Any:
     """Return a number as SQL text: with a parameter PostgreSQL would plan anew for each execution."""
     return literal_column(str(number), Integer)
 
 
 def _is_attribute(column: Column) -> bool:
-    return hasattr(column.expression, "property") and column.name == getattr(column.expression, "key", None)
+    named = hasattr(column.expression, "property") and column.name == getattr(column.expression, "key", None)
+    return column.is_attribute or named
 
 
 def _is_stored(column: Column) -> bool:

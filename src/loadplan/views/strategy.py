@@ -5,12 +5,13 @@ The rules are published in docs/views.md; a reason is a sentence of theirs.
 
 import enum
 from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import attrs
 from sqlalchemy import Dialect, null
+from sqlalchemy.orm import Mapper
 
-from loadplan import links
-from loadplan.linked import link_on
+from loadplan import links, mapping
 from loadplan.links import LinkKind
 from loadplan.tree import Strategy
 from loadplan.views.decoding import in_row
@@ -43,19 +44,21 @@ class Way(enum.Enum):
     JOIN = "left join"
     INNER = "inner join"
     NESTED = "nested array"
-    SUBQUERY = "subquery"
+    SUBQUERY = "computed subquery"
     KEYS = "select-in"
     GROUPED = "grouped select-in"
+    PARENTS = "subquery"
+    SAME_ROW = "same row"
 
     @property
     def joins(self) -> bool:
-        """Whether the columns stand in the parent's own row."""
+        """Whether the columns come from rows that are joined to the parent's own."""
         return self in {Way.JOIN, Way.INNER}
 
     @property
     def own_statement(self) -> bool:
         """Whether a statement of its own brings the rows."""
-        return self in {Way.KEYS, Way.GROUPED}
+        return self in {Way.KEYS, Way.GROUPED, Way.PARENTS}
 
 
 @attrs.frozen(eq=False)
@@ -66,17 +69,30 @@ class Choice:
     reason: str
 
 
-def choose_ways(tree: ViewTree, roots: Roots, dialect: Dialect) -> Mapping[Edge, Choice]:
+#: Of classes that do not all live in one database: the number of each one's, and its dialect.
+Databases: TypeAlias = Mapping[Mapper[Any], tuple[int, Dialect]]
+
+
+def choose_ways(tree: ViewTree, roots: Roots, dialect: Dialect, databases: Databases) -> Mapping[Edge, Choice]:
     """Return a way and its reason for every edge.
 
     Args:
         tree: resolved.
         roots: that a fetch may bring.
         dialect: of the database and its driver.
+        databases: of classes that live in several; empty for one of all.
     """
-    chooser = _Chooser(roots, dialect, nests=dialect.driver not in tree.undecodable)
+    nests = dialect.driver not in tree.undecodable
+    chooser = _Chooser(roots, dialect, nests, databases, of_entities=tree.of_entities)
     chooser.place(tree.root, _Row(one_parent=roots is Roots.ONE, nested=False))
     return chooser.chosen
+
+
+#: Why an edge takes a statement of its own where its ends are in two databases.
+_ELSEWHERE = "its rows are in another database"
+
+#: Joins that one statement takes at most. SQLite refuses more than 64 tables.
+MAX_JOINS = 50
 
 
 @attrs.frozen
@@ -86,10 +102,14 @@ class _Row:
     Attributes:
         one_parent: whether the statement brings one of them, so that a subquery runs once.
         nested: whether they are packed into an array of a row around.
+        joined: the joins of the statement so far.
+        of_subclass: whether only some of them have the place: those of a subclass.
     """
 
     one_parent: bool
     nested: bool
+    of_subclass: bool = False
+    joined: list[Edge] = attrs.field(factory=list)
 
 
 @attrs.frozen
@@ -97,6 +117,8 @@ class _Chooser:
     roots: Roots
     dialect: Dialect
     nests: bool
+    databases: Databases
+    of_entities: bool
     chosen: dict[Edge, Choice] = attrs.field(factory=dict)
 
     def place(self, place: Place, row: _Row) -> None:
@@ -109,13 +131,21 @@ class _Chooser:
             self.chosen[edge] = self.aggregate(edge, row)
             return
         choice = self.chosen[edge] = self.rows(edge, row)
-        if choice.way is Way.KEYS:
+        if choice.way.own_statement:
             row = _Row(one_parent=False, nested=False)
         elif choice.way is Way.NESTED:
             row = _Row(one_parent=False, nested=True)
+        elif choice.way.joins:
+            row.joined.append(edge)
+            one_parent = row.one_parent and edge.cardinality.to_one
+            row = _Row(one_parent, row.nested, edge.prop is None, row.joined)
+        elif choice.way is Way.SAME_ROW:
+            row = _Row(row.one_parent, row.nested, True, row.joined)
         self.place(edge.target, row)
 
     def aggregate(self, edge: Edge, row: _Row) -> Choice:
+        if self._is_elsewhere(edge):
+            return Choice(Way.GROUPED, _ELSEWHERE)
         if row.nested or row.one_parent:
             return Choice(Way.SUBQUERY, "computed within the row, not loaded")
         assert edge.aggregation is not None  # noqa: S101 - the caller asked
@@ -126,14 +156,32 @@ class _Chooser:
         return Choice(Way.GROUPED, "no index finds the rows of one parent: one pass computes it for all")
 
     def rows(self, edge: Edge, row: _Row) -> Choice:
+        if edge.prop is None and edge.in_row:
+            return Choice(Way.SAME_ROW, "the subclass is of the same table: its columns stand in the same row")
         if edge.prop is None:
             return Choice(Way.JOIN, "what the subclass adds to the row")
-        why_not = self._why_not_joined(edge)
-        if edge.cardinality.to_one and why_not is None and edge.asked != Strategy.SELECTIN.value:
+        if self._is_elsewhere(edge):
+            return Choice(Way.KEYS, _ELSEWHERE)
+        if edge.asked == Strategy.SUBQUERY.value and self.of_entities and self.roots is not Roots.COUNTED:
+            return Choice(Way.PARENTS, "the plan asks for strategy='subquery'")
+        by_itself = {Strategy.SELECTIN.value, Strategy.SUBQUERY.value}
+        why_not = self._why_not_joined(edge, row)
+        if edge.cardinality.to_one and why_not is None and edge.asked not in by_itself:
             if edge.asked == Strategy.INNER.value:
                 return Choice(Way.INNER, "the plan asks for strategy='inner'")
+            if edge.asked is None and len(row.joined) >= MAX_JOINS:
+                return Choice(Way.KEYS, f"the statement above joins {MAX_JOINS} tables already")
             return Choice(Way.JOIN, "one row at most; LEFT OUTER, so a missing or hidden one never drops its parent")
+        if edge.asked == Strategy.INNER.value and self.of_entities:
+            reason = self._why_not_spread(edge, row)
+            if reason is None:
+                return Choice(Way.INNER, "the plan asks for strategy='inner'")
+            return Choice(Way.KEYS, reason)
         reason = self._why_not_nested(edge, row)
+        if reason is not None and edge.asked == Strategy.JOINED.value and self.of_entities:
+            reason = self._why_not_spread(edge, row)
+            if reason is None:
+                return Choice(Way.JOIN, "the plan asks for strategy='joined'")
         if reason is None:
             if edge.asked == Strategy.JOINED.value:
                 return Choice(Way.NESTED, "the plan asks for it")
@@ -143,13 +191,36 @@ class _Chooser:
             return Choice(Way.KEYS, why_not or f"the plan asks for strategy={edge.asked!r}")
         return Choice(Way.KEYS, reason)
 
-    def _why_not_joined(self, edge: Edge) -> str | None:
+    def _is_elsewhere(self, edge: Edge) -> bool:
+        """Tell whether the rows at the end of an edge are in another database than those at its start."""
+        here, there = self.databases.get(edge.owner.mapper), self.databases.get(edge.target.mapper)
+        return here is not None and there is not None and here[0] != there[0]
+
+    def _why_not_spread(self, edge: Edge, row: _Row) -> str | None:
+        """Return why a join must not spread a parent over several rows, or None if it may."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
+        if self.roots is Roots.COUNTED:
+            return "rows are counted as they come, and a join would count a parent several times"
+        if row.nested or row.of_subclass:
+            return "the parent stands in a part of a row, which a join would repeat"
         if edge.shape.depth == "all":
             return "a whole tree: as deep as the rows go"
+        return mapping.why_not_joined(edge.owner.mapper)
+
+    def _why_not_joined(self, edge: Edge, row: _Row) -> str | None:
+        """Return why a to-one cannot, or should not, be joined to its parent's row."""
+        assert edge.prop is not None  # noqa: S101 - the caller asked
+        if self._is_elsewhere(edge):
+            return _ELSEWHERE
+        if edge.shape.depth == "all":
+            return "a whole tree: as deep as the rows go"
+        if self.of_entities and (reason := mapping.why_not_joined(edge.owner.mapper)) is not None:
+            return reason
+        if self.of_entities and edge.asked is not None:  # the plan takes what a join costs
+            return None if edge.single else self._why_not_spread(edge, row)
         if not edge.single:
             return "no constraint holds it to one row"
-        link = link_on(edge.prop, edge.owner.mapper, self.dialect)
+        link = links.link_in_database(edge.prop, edge.owner.mapper)
         return None if link.kind is LinkKind.TARGET else "its condition is more than equal keys"
 
     def _why_not_nested(self, edge: Edge, row: _Row) -> str | None:
@@ -167,7 +238,7 @@ class _Chooser:
             return "a whole tree: as deep as the rows go"
         if edge.asked is None and edge.shape.limit is None and not row.nested and self.roots is Roots.MANY:
             return f"a statement a level: more than {FEW_ROOTS} roots, or nobody knows how many"
-        link = link_on(edge.prop, edge.owner.mapper, self.dialect)
+        link = links.link_in_database(edge.prop, edge.owner.mapper)
         if link.kind is LinkKind.PARENT:
             return "its condition is more than equal keys"
         if link.repeats:
@@ -196,7 +267,7 @@ class _Chooser:
     def _is_served(self, edge: Edge) -> bool:
         """Tell whether an index, known to the metadata, finds the rows of one parent."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
-        link = link_on(edge.prop, edge.owner.mapper, self.dialect)
+        link = links.link_in_database(edge.prop, edge.owner.mapper)
         if link.kind is LinkKind.PARENT:
             return False
         return links.index_serves(link.columns, ())

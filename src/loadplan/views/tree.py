@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapper, RelationshipProperty
 from sqlalchemy.types import TypeEngine
 
 from loadplan.spec import StrategyName
-from loadplan.tree import Cardinality, Parameter, Shape
+from loadplan.tree import Cardinality, Node, Parameter, Shape
 from loadplan.views.annotations import Container
 from loadplan.views.fields import ViewClass
 
@@ -22,12 +22,14 @@ class Column:
         expression: over the class at the place.
         type: its SQL type.
         never_null: whether the mapping says so.
+        is_attribute: whether it holds the attribute of that name, though the expression does not tell.
     """
 
     name: str
     expression: Any
     type: TypeEngine[Any]
     never_null: bool = False
+    is_attribute: bool = False
 
 
 @attrs.define(eq=False)
@@ -86,6 +88,8 @@ class Edge:
         asked: the ``strategy=`` of the declaration.
         outputs: what is made of each row at the end; several fields may read one to-one.
         aggregation: what is computed instead, if it is.
+        back: the many-to-one of the target that points back to the parent, if the mapping has one.
+        in_row: whether the columns of a subclass are columns of the table that the parent's row is of.
     """
 
     name: str
@@ -99,6 +103,8 @@ class Edge:
     asked: StrategyName | None = None
     outputs: "list[Recipe]" = attrs.field(factory=list)
     aggregation: Aggregation | None = None
+    back: str | None = None
+    in_row: bool = False
 
     @property
     def key(self) -> str:
@@ -185,7 +191,44 @@ class Choose:
     field: str
 
 
-Recipe: TypeAlias = Read | Compose | Make | One | Many | Computed | Choose
+@attrs.frozen(eq=False)
+class Part:
+    """What a plan loads besides of the rows at a place that are of a subclass.
+
+    Attributes:
+        edge: the way to the subclass's own place, of the same row.
+        parts: of subclasses of the subclass.
+    """
+
+    edge: Edge
+    parts: "tuple[Part, ...]" = ()
+
+    @property
+    def place(self) -> Place:
+        """The subclass's own place."""
+        return self.edge.target
+
+
+@attrs.frozen(eq=False)
+class Instance:
+    """A mapped instance of a row, with a seal on what is not loaded.
+
+    Attributes:
+        place: whose columns and edges become its attributes.
+        node: what the plan declares there.
+        discriminator: the column that tells its class; None where there is one class.
+        parts: what is loaded of subclasses.
+        whole: the relationship that runs through a whole tree of such instances, if one does.
+    """
+
+    place: Place
+    node: Node
+    discriminator: Column | None = None
+    parts: tuple[Part, ...] = ()
+    whole: Edge | None = None
+
+
+Recipe: TypeAlias = Read | Compose | Make | One | Many | Computed | Choose | Instance
 
 
 @attrs.frozen(eq=False)
@@ -205,6 +248,11 @@ class ViewTree:
     recipe: Recipe
     parameters: tuple[Parameter, ...] = ()
     undecodable: list[str] = attrs.field(factory=list)
+
+    @property
+    def of_entities(self) -> bool:
+        """Whether mapped instances are made of its rows."""
+        return isinstance(self.recipe, Instance)
 
 
 def edges_below(place: Place) -> Iterator[Edge]:
