@@ -330,7 +330,7 @@ def branch_beyond_options(label: str, name: str) -> Problem:
     )
 
 
-def joined_in_stream(label: str, edge: Edge) -> Problem:
+def joined_in_stream(label: str, edge: Any) -> Problem:
     """``stream`` of a plan that joins a collection to its root."""
     return Problem(
         "LP216",

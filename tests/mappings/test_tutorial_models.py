@@ -157,7 +157,7 @@ async def test_expired_after_commit(engine: AsyncEngine) -> None:
 
 @pytest.mark.parametrize("key", ["genres", "detail", "author"])
 async def test_book_with_genres_detail_and_author(engine: AsyncEngine, key: str) -> None:
-    """Many-to-many, one-to-one with delete-orphan and many-to-one of few roots: two statements, or one where rows come within rows."""
+    """Many-to-many, one-to-one with delete-orphan and many-to-one: two statements, or one with nested rows."""
     plan = LoadPlan(Book, load(Book.genres), load(Book.detail), load(Book.author))
     async with tables(engine, Base.metadata):
         await _fill(engine)

@@ -114,7 +114,7 @@ def is_plain(mapper: Mapper[Any]) -> bool:
 
 
 def list_maker(mapper: Mapper[Any], key: str) -> Callable[[Any, Iterable[Any]], Any] | None:
-    """Return what makes the collection of a relationship, given its owner's state; None for one with a class of its own."""
+    """Return what makes a relationship's list, given its owner's state; None for a collection of another class."""
     if not all(is_plain_list(sub, key) for sub in mapper.self_and_descendants if key in sub.relationships):
         return None
     return collection_of(key)

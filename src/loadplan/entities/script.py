@@ -27,7 +27,7 @@ from loadplan.sqlalchemy_internals import install_state
 from loadplan.views.script import Blueprint, Scope, Writer, tuple_source
 from loadplan.views.statements import Statement
 from loadplan.views.strategy import Way
-from loadplan.views.tree import Edge, Instance, Part, Recipe
+from loadplan.views.tree import Column, Edge, Instance, Part, Place, Recipe
 
 
 class Site:
@@ -151,18 +151,12 @@ class InstanceWriter(Writer):
     def _locals(self, start: int) -> list[str]:
         """Return the lines that name what a function uses of a run."""
         text = "\n".join(self.lines[start:])
-        lines: list[str] = []
-        for site in self.sites:
-            if f"at_{site.number}." in text or f"at_{site.number}[" in text:
-                lines.append(f"    at_{site.number} = at[{site.number}]")
-        for number in {site.shared for site in self.sites if site.shared is not None}:
-            if f"all_{number}." in text or f"all_{number}[" in text:
-                lines.append(f"    all_{number} = all_of[{number}]")
-        for number in range(len(self._statements)):
-            if f"own_{number}(" in text:
-                lines.append(f"    own_{number} = owners[{number}].append")
-        for _, name in self._spread:
-            lines.append(f"    {name} = {{}}")
+        shared = {site.shared for site in self.sites if site.shared is not None}
+        lines = [f"    at_{site.number} = at[{site.number}]" for site in self.sites if f"at_{site.number}." in text]
+        lines += [f"    all_{number} = all_of[{number}]" for number in sorted(shared) if f"all_{number}." in text]
+        numbers = range(len(self._statements))
+        lines += [f"    own_{number} = owners[{number}].append" for number in numbers if f"own_{number}(" in text]
+        lines += [f"    {name} = {{}}" for _, name in self._spread]
         return lines
 
     def _group(self, edge: Edge, statement: Statement, keys: Sequence[str], made: str) -> None:
@@ -217,7 +211,7 @@ class InstanceWriter(Writer):
             self._line(depth, f"for item in {items}:")
             self._line(depth + 1, f"item.__dict__.setdefault({edge.back!r}, {owner})")
 
-    def _state(self, place: Any, owner: str, found: str) -> str:
+    def _state(self, place: Place, owner: str, found: str) -> str:
         site = self._site_of.get(place) or self._part_of[place][0]
         if site.plain:
             return f"{found}['_sa_instance_state']"
@@ -233,15 +227,13 @@ class InstanceWriter(Writer):
         return f"not ({' and '.join(f'{each} is None' for each in columns)})"
 
     def _name(self, site: Site, name: str, scope: Scope) -> str:
-        column = next(each for each in scope.names if getattr(each, "name", None) == name and self._is_at(site, each))
-        return scope.names[column]
+        return scope.names[self._column_named(site, name)]
 
-    def _is_at(self, site: Site, slot: Any) -> bool:
-        return any(slot is each for each in self._columns_at(site.instance.place))
+    def _column_named(self, site: Site, name: str) -> Column:
+        return next(each for each in self._columns_at(site.instance.place) if each.name == name)
 
-    def _columns_at(self, place: Any) -> Sequence[Any]:
-        found: Sequence[Any] = self._columns.get(place, ())
-        return found
+    def _columns_at(self, place: Place) -> Sequence[Column]:
+        return self._columns.get(place, ())
 
     def _instance(self, depth: int, site: Site, scope: Scope) -> str:
         """Write what makes the instance of a row at a place, or finds it; return its name."""
@@ -302,8 +294,7 @@ class InstanceWriter(Writer):
         return f"p{number}"
 
     def _processed_name(self, site: Site, name: str, scope: Scope) -> str:
-        column = next(each for each in scope.names if getattr(each, "name", None) == name and self._is_at(site, each))
-        return self._column(column, scope)
+        return self._column(self._column_named(site, name), scope)
 
     def _make(self, depth: int, site: Site, scope: Scope, key: str, flags: Sequence[str]) -> None:
         """Write what makes a new instance."""
@@ -368,7 +359,7 @@ class InstanceWriter(Writer):
             self._line(depth, f"state = {state}")
             self._line(depth, f"state.callables = widened(state.callables, {seal})")
 
-    def _attributes(self, place: Any) -> list[Any]:
+    def _attributes(self, place: Place) -> list[Any]:
         """Return the columns of a place that become attributes."""
         loadable = {prop.key for prop in place.mapper.column_attrs}
         return [each for each in self._columns_at(place) if each.name in loadable]
@@ -381,7 +372,7 @@ class InstanceWriter(Writer):
 
     # --- what hangs below -----------------------------------------------------------------------------------------
 
-    def _has_below(self, place: Any) -> bool:
+    def _has_below(self, place: Place) -> bool:
         return any(edge.prop is not None for edge in place.edges)
 
     def _is_spread(self, edge: Edge) -> bool:
@@ -393,7 +384,7 @@ class InstanceWriter(Writer):
             self._is_spread(each) or self._has_spread(each) for each in edge.target.edges if each.prop is not None
         )
 
-    def _below(self, depth: int, place: Any, scope: Scope, made: str, found: str) -> None:
+    def _below(self, depth: int, place: Place, scope: Scope, made: str, found: str) -> None:
         """Write what sets the relationships of a new instance, or notes that it waits for another statement."""
         for edge in place.edges:
             if edge.prop is None or self._is_spread(edge) or self._has_spread(edge):
@@ -435,7 +426,7 @@ class InstanceWriter(Writer):
             self._line(depth, f"if {items}:")
             self._line(depth + 1, f"{items}[0].__dict__.setdefault({edge.back!r}, {made})")
 
-    def _each_row(self, depth: int, place: Any, scope: Scope, made: str, found: str) -> None:
+    def _each_row(self, depth: int, place: Place, scope: Scope, made: str, found: str) -> None:
         """Write what each row of an instance may bring, and not the first one alone: items of joined collections."""
         for edge in place.edges:
             if edge.prop is None:

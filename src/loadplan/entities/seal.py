@@ -74,7 +74,8 @@ class Seal(dict[str, "SealedAttribute"]):
 
     def with_partial(self, more: frozenset[str]) -> "Seal":
         """Return a seal that knows more relationships to be partial."""
-        entity, place, declared, partial = self.origin
+        entity: Any = self.origin[0]
+        _, place, declared, partial = self.origin
         return restore_seal(entity, place, declared, partial | more)
 
     def __iter__(self) -> Iterator[str]:
@@ -220,7 +221,7 @@ class Sealer:
 
     def _partial(self, kind: type[Any]) -> frozenset[str]:
         """Return the relationships here that may hold a part of their rows."""
-        edges = [*self._node.edges] if self._tree_edge is None else [*self._node.edges, self._tree_edge]
+        edges: list[Any] = [*self._node.edges] if self._tree_edge is None else [*self._node.edges, self._tree_edge]
         waiting = list(self._node.branches)
         while waiting:
             branch = waiting.pop()
@@ -229,6 +230,6 @@ class Sealer:
                 waiting += branch.branches
         return frozenset(edge.key for edge in edges if edge.shape.partial)
 
-    def seal_of(self, kind: type[Any]) -> Seal:
+    def seal_of(self, kind: Any) -> Seal:
         """Return the seal of instances of a class at this place."""
         return restore_seal(kind, self._place, self._declared(kind), self._partial(kind))

@@ -528,7 +528,16 @@ def _compile(tree: ViewTree, dialect: Dialect, roots: Roots, databases: Database
             number = next(at for at, each in enumerate(statements) if parents <= set(each.slots))
             above[len(statements)] = number
             statements.append(builder.follow_up(edge, statements[number]))
-    later = statements[1:]
     return CompiledView(
-        tree, dialect, roots, chosen, root, tuple(later), builder.present, builder.arrays, above, builder, databases
+        tree,
+        dialect,
+        roots,
+        chosen,
+        root,
+        tuple(statements[1:]),
+        builder.present,
+        builder.arrays,
+        above,
+        builder,
+        databases,
     )

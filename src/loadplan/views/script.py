@@ -166,9 +166,11 @@ class Writer(abc.ABC):
             if isinstance(each, Many) and each.key is not None
         }
 
+    @abc.abstractmethod
     def start(self, statements: int) -> Any:
         """Return what the functions of a run fill together, besides what they return."""
 
+    @abc.abstractmethod
     def complete(self, grown: Any, session: Any) -> None:
         """Do what is left when all functions of a run have returned."""
 
@@ -243,6 +245,13 @@ class Writer(abc.ABC):
 
 class ViewWriter(Writer):
     """Writes the functions of one plan of views."""
+
+    def start(self, statements: int) -> Any:
+        """Return what was built of each statement's rows, by its number: nothing yet."""
+        return {}
+
+    def complete(self, grown: Any, session: Any) -> None:
+        """Do nothing: a view is complete when it is made."""
 
     def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
         """Write the function that builds what the rows of a statement are for."""
