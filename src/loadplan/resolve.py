@@ -31,7 +31,9 @@ def resolve_graph(plan: LoadPlan[Any]) -> Tree:
 
 
 def resolved(plan: LoadPlan[Any], resolve: Callable[[LoadPlan[Any], Mapper[Any], list[Problem]], R | None]) -> R:
-    """Return what ``resolve`` makes of a plan, having checked its form and configured the mappers; once a plan.
+    """Return what ``resolve`` makes of a plan, having checked its form and configured the mappers.
+
+    Done once a plan, and again where the mapping has changed since.
 
     Args:
         plan: to resolve.
@@ -41,6 +43,8 @@ def resolved(plan: LoadPlan[Any], resolve: Callable[[LoadPlan[Any], Mapper[Any],
         PlanError: with every problem of the plan.
     """
     tree: R | None = plan._derived.get("tree")
+    if tree is not None and not readiness.is_mapped_still(plan._derived["mapped"]):
+        tree = None
     if tree is None:
         found = list(form_problems(plan))
         if mapper := mapping.mapper_of(plan.entity):
@@ -48,8 +52,22 @@ def resolved(plan: LoadPlan[Any], resolve: Callable[[LoadPlan[Any], Mapper[Any],
             tree = resolve(plan, mapper, found)
         if found or tree is None:
             raise PlanError(found)
+        plan._derived.clear()  # what was compiled for another mapping
+        plan._derived["mapped"] = readiness.as_mapped(_mappers(tree))
         plan._derived["tree"] = tree
     return tree
+
+
+def _mappers(tree: Any) -> Iterator[Mapper[Any]]:
+    """Yield the mapper of every place of a tree, of entities or of views; some more than once."""
+    waiting, seen = [tree.root], set[int]()
+    while waiting:
+        place = waiting.pop()
+        if id(place) not in seen:
+            seen.add(id(place))
+            yield place.mapper
+            waiting += [edge.target for edge in place.edges]
+            waiting += getattr(place, "branches", ())
 
 
 def _graph(plan: LoadPlan[Any], mapper: Mapper[Any], found: list[Problem]) -> Tree | None:

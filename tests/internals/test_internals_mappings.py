@@ -3,7 +3,7 @@
 from typing import Any
 
 from forest import Bird, Fruit, Tree
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, inspect
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -98,3 +98,42 @@ def test_overlaps_are_kept_where_they_are_looked_for() -> None:
     """``_overlaps`` tells whether the argument was given."""
     assert not internals.is_told_to_overlap(Tree.leaves.property)
     assert internals.is_told_to_overlap(relationship(overlaps="leaves,tree"))  # type: ignore[arg-type]
+
+
+def test_a_property_that_joins_a_mapper_changes_its_mark() -> None:
+    """``Mapper.attrs`` is another collection then, of the class and of those above it; else it stays."""
+
+    class Growing(DeclarativeBase):
+        pass
+
+    class Root(Growing):
+        __tablename__ = "growing_roots"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str]
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "root"}
+
+    class Leaf(Root):
+        __mapper_args__ = {"polymorphic_identity": "leaf"}
+
+    Growing.registry.configure()
+    root, leaf = inspect(Root), inspect(Leaf)
+    before = internals.mapping_mark(root), internals.mapping_mark(leaf)
+    assert (internals.mapping_mark(root), internals.mapping_mark(leaf)) == before
+
+    Leaf.roots = relationship(Root, foreign_keys=[Leaf.id], primaryjoin="Leaf.id == Root.id", viewonly=True)  # type: ignore[attr-defined]
+    assert internals.mapping_mark(root) is not before[0]
+    assert internals.mapping_mark(leaf) is not before[1]
+
+    before = internals.mapping_mark(root), internals.mapping_mark(leaf)
+
+    class Other(Growing):
+        __tablename__ = "growing_others"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        root_id: Mapped[int] = mapped_column(ForeignKey(Root.id))
+        root: Mapped[Root] = relationship(backref="others")
+
+    assert internals.waits_for_configuration(root)
+    Growing.registry.configure()
+    assert not internals.waits_for_configuration(root)
+    assert internals.mapping_mark(root) is not before[0]
+    Growing.registry.dispose()

@@ -16,6 +16,7 @@ from loadplan.sqlalchemy_internals import (
     install_loaders,
     installed_loaders,
     load_as_mapped,
+    mapping_mark,
 )
 from loadplan.tree import Edge, Node
 
@@ -110,9 +111,13 @@ class Seal(dict[str, "SealedAttribute"]):
         return self
 
 
-@lru_cache(maxsize=4096)
 def restore_seal(entity: Any, place: Place, declared: frozenset[str], partial: frozenset[str]) -> Seal:
-    """Return the seal of a class at a place; what unpickling calls."""
+    """Return the seal of a class at a place, for the mapping as it is now; what unpickling calls."""
+    return _seal(mapping_mark(class_mapper(entity)), entity, place, declared, partial)
+
+
+@lru_cache(maxsize=4096)
+def _seal(_mapped: object, entity: Any, place: Place, declared: frozenset[str], partial: frozenset[str]) -> Seal:
     return Seal(entity, place, declared, partial)
 
 
