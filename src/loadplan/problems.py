@@ -61,6 +61,17 @@ def relationship_of_alias(given: QueryableAttribute[Any], at: At) -> Problem:
     )
 
 
+def type_of_alias(given: QueryableAttribute[Any], at: At) -> Problem:
+    """``load(User.pets.of_type(aliased(Dog)))``."""
+    name = f"{_name(given.parent.mapper)}.{given.key}"
+    return Problem(
+        "LP101",
+        f"'{name}' is given the type of an alias",
+        at,
+        hint=f"name the class itself, as {name}.of_type(Sub).",
+    )
+
+
 def not_a_load(given: object, at: At) -> Problem:
     """Something else stands among the loads."""
     inside = source(given) if isinstance(given, QueryableAttribute) else "..."

@@ -12,9 +12,8 @@ from sqlalchemy.sql.visitors import iterate
 
 from loadplan import links, mapping, problems, readiness
 from loadplan.errors import PlanError, Problem
-from loadplan.form import MOST_LEVELS, form_problems, is_expression, is_reference
+from loadplan.form import MOST_LEVELS, form_problems, is_expression, is_reference, spelled_out
 from loadplan.spec import Below, Load, LoadPlan, On, StrategyName, comparable
-from loadplan.sqlalchemy_internals import subtype_of
 from loadplan.strategy import choose_strategies
 from loadplan.tree import Edge, Node, Parameter, Shape, Tree
 
@@ -206,7 +205,7 @@ class _Resolver:
                 if isinstance(item, Load) and is_reference(item):
                     prop = self.relationship(mapper, item.relationship, at)
                     if prop is not None:
-                        groups.setdefault(prop.key, []).append(_spell_out_subtype(item))
+                        groups.setdefault(prop.key, []).append(spelled_out(item))
         return groups
 
     def relationship(
@@ -290,15 +289,6 @@ class _Resolver:
                     self.found.append(problems.no_column(mapper, column.key, owner, at))
                 found.update(keys or ())
         return frozenset(found)
-
-
-def _spell_out_subtype(item: Load[Any]) -> Load[Any]:
-    """Read ``load(Company.employees.of_type(Manager), ...)`` as ``load(Company.employees, on(Manager, ...))``."""
-    subtype = None if isinstance(item.relationship, str) else subtype_of(item.relationship)
-    if subtype is None:
-        return item
-    branch = On(subtype, item.loads, item.only, item.defer)
-    return attrs.evolve(item, loads=(branch,), only=None, defer=None)
 
 
 def _agree(items: Sequence[Load[Any]], word: str) -> bool:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapper, RelationshipProperty
 
 from loadplan import mapping
 from loadplan.errors import PlanError, Problem, did_you_mean
+from loadplan.form import spelled_out
 from loadplan.resolve import configure_around
 from loadplan.spec import Load, LoadPlan, load, on
 from loadplan.views import problems as view_problems
@@ -189,7 +190,7 @@ class _Reader:
         around: tuple[Any, ...],
     ) -> None:
         """Add what a field reads at the end of a relationship."""
-        shapes = [each for each in given if isinstance(each, Load) and key_of(each) == prop.key]
+        shapes = [spelled_out(each) for each in given if isinstance(each, Load) and key_of(each) == prop.key]
         shape = shapes[0] if shapes else None
         below = shape.loads if shape is not None else ()
         if rest:
@@ -231,7 +232,9 @@ class _Reader:
         for key in sorted(names):
             prop = mapping.relationship(mapper, key)
             if prop is not None and (mapper, key) not in seen:
-                shape = next((each for each in given if isinstance(each, Load) and key_of(each) == key), None)
+                shape = next(
+                    (spelled_out(each) for each in given if isinstance(each, Load) and key_of(each) == key), None
+                )
                 end = self.end(need, prop, shape)
                 end.everything()
                 inside = {*seen, (mapper, key)}

@@ -283,6 +283,11 @@ def subtype_of(attribute: QueryableAttribute[Any]) -> Any:
     return None if subtype is None else subtype.entity
 
 
+def criteria_of(attribute: QueryableAttribute[Any]) -> tuple[Any, ...]:
+    """Return the conditions of ``User.posts.and_(Post.published)``, or nothing; only a private name keeps them."""
+    return tuple(getattr(attribute, "_extra_criteria", ()))
+
+
 def mapping_mark(mapper: Mapper[Any]) -> object:
     """Return an object that stays the same as long as no property joins a mapper, or a mapper below it.
 

@@ -31,6 +31,14 @@ def test_of_type_is_kept_by_the_attribute() -> None:
     assert internals.subtype_of(Bird.trees) is None
 
 
+def test_criteria_are_kept_by_the_attribute() -> None:
+    """``QueryableAttribute._extra_criteria``, beside ``of_type`` too."""
+    assert internals.criteria_of(Bird.trees) == ()
+    (only,) = internals.criteria_of(Bird.trees.and_(Tree.id > 3))
+    assert only.compare(Tree.id > 3)
+    assert len(internals.criteria_of(Bird.trees.of_type(Fruit).and_(Tree.id > 3).and_(Tree.id > 4))) == 2
+
+
 def test_a_dictionary_collection_tells_what_it_is_keyed_by() -> None:
     """``keyfunc.attr_name`` of attribute_keyed_dict, ``keyfunc._cols`` of column_keyed_dict."""
 

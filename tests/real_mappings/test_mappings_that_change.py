@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 import pytest
 from real import filled
-from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -66,8 +66,10 @@ async def test_a_relationship_that_comes_later_is_sealed(engine: AsyncEngine, ho
         return LoadPlan(Account, load(Account.owner), name=name) if below else LoadPlan(user, name=name)
 
     plan = make("u")
-    rows = [f"INSERT INTO {user.__tablename__} VALUES (1)", f"INSERT INTO {Account.__tablename__} VALUES (1, 1)"]
-    async with filled(engine, base.metadata, *rows) as loader:
+    async with filled(engine, base.metadata) as loader:
+        async with engine.begin() as connection:
+            await connection.execute(insert(user.__table__), {"id": 1})
+            await connection.execute(insert(Account.__table__), {"id": 1, "user_id": 1})
         await loader.fetch(plan, 1)
         imported()
         async with engine.begin() as connection:

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 from sqlalchemy.orm import Mapper
 
-from loadplan.form import is_reference
+from loadplan.form import is_reference, spelled_out
 from loadplan.spec import Load, LoadPlan, On
 from loadplan.views.annotations import FieldType, literal_values
 from loadplan.views.fields import Field
@@ -36,7 +36,7 @@ class Loads:
             elif isinstance(item, On):
                 self.branches.append(item)
             elif is_reference(item):
-                self.loads.append(item)
+                self.loads.append(spelled_out(item))
 
     def of(self, key: str, items: Sequence[Any], *, shared: bool) -> list[Load[Any]]:
         """Return the loads of a relationship that a field reads.

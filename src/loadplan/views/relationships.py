@@ -12,9 +12,9 @@ from loadplan import problems as plan_problems
 from loadplan.form import MOST_LEVELS
 from loadplan.resolve import shape_problems
 from loadplan.sources import Aggregate
-from loadplan.spec import Load, comparable
-from loadplan.sqlalchemy_internals import keyed_by
-from loadplan.tree import Shape
+from loadplan.spec import Load, comparable, load
+from loadplan.sqlalchemy_internals import criteria_of, keyed_by, subtype_of
+from loadplan.tree import Cardinality, Shape
 from loadplan.views import problems
 from loadplan.views.annotations import Container, annotation_source, members_with_branches, read_annotation
 from loadplan.views.classes import is_view_class, read_class
@@ -54,24 +54,45 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         if prop is None:
             return None
         if not rest:
-            return self.relationship(prop, spot, place, loads, trail, shared=shared)
+            if not (criteria_of(step) or subtype_of(step)):
+                return self.relationship(prop, spot, place, loads, trail, shared=shared)
+            said = Loads([load(step), *loads.loads])
+            return self.relationship(prop, spot, place, said, trail, shared=False, used=loads)
+        carried = self.carried(step, prop, spot)
+        if carried is None:
+            return None
         if prop.uselist:
-            return self.collected(prop, rest, spot, place, loads)
-        return self.to_one(
-            prop,
-            Shape(),
-            None,
-            spot,
-            place,
-            lambda target: self.path(
-                rest, spot, target, Loads(()), attrs.evolve(trail, whole={}, levels={}, ends={}), shared=False
-            ),
-        )
+            return self.collected(step, rest, spot, place, loads, carried)
+        shape = Shape(where=carried)
+        self.found.extend(shape_problems(place.mapper, prop, shape, None, (*spot.at, spot.field.name)))
+        below = attrs.evolve(trail, whole={}, levels={}, ends={})
+        return self.to_one(prop, shape, None, spot, place, lambda target: self.onward(step, rest, spot, target, below))
+
+    def onward(self, step: Any, rest: list[Any], spot: Spot, target: Place, trail: Trail) -> Recipe | None:
+        """Resolve the rest of a path, at the end of a step or at what its ``of_type()`` adds there."""
+        sub = mapping.mapper_of(subtype_of(step))
+        if sub is None or sub is target.mapper:
+            return self.path(rest, spot, target, Loads(()), trail, shared=False)
+        return self.added(sub, spot, target, lambda place: self.path(rest, spot, place, Loads(()), trail, shared=False))
+
+    def added(self, sub: Mapper[Any], spot: Spot, place: Place, resolve_end: Any) -> Recipe | None:
+        """Resolve what is read of rows that are of a subclass: its own columns are a joined part of the row."""
+        name = str(sub.class_.__name__)
+        target = Place(sub, sub.class_, (*place.path, name))
+        recipe = resolve_end(target)
+        if recipe is None:
+            return None
+        edge = Edge(name, spot.name, place, None, Cardinality.ONE_TO_ONE, target, single=True)
+        edge.outputs.append(recipe)
+        place.edges.append(edge)
+        return One(edge, 0, spot.name if spot.needs_value else None)
 
     def collected(
-        self, prop: RelationshipProperty[Any], rest: list[Any], spot: Spot, place: Place, loads: Loads
+        self, step: Any, rest: list[Any], spot: Spot, place: Place, loads: Loads, carried: tuple[Any, ...]
     ) -> Recipe | None:
         """Resolve a collection of values: a path that goes on from a relationship to many."""
+        prop = mapping.relationship(place.mapper, step.key)
+        assert prop is not None  # noqa: S101 - the caller found it
         name = f"{place.mapper.class_.__name__}.{prop.key}"
         if spot.type.container is None:
             shown = annotation_source(spot.type.given)
@@ -79,11 +100,13 @@ class RelationshipResolver(ValueResolver, abc.ABC):
             return None
         item = read_annotation(spot.type.item, {})
         target = self.place_below(place, prop)
-        shape, load, _ = self.shape(prop, place, loads.of(prop.key, (), shared=False), spot)
-        recipe = self.path(rest, spot.of(item), target, Loads(()), Trail(), shared=False)
+        shape, given, _ = self.shape(prop, place, loads.of(prop.key, (), shared=False), spot)
+        shape = attrs.evolve(shape, where=(*carried, *shape.where))
+        self.found.extend(shape_problems(place.mapper, prop, Shape(where=carried), None, (*spot.at, spot.field.name)))
+        recipe = self.onward(step, rest, spot.of(item), target, Trail())
         if recipe is None:
             return None
-        edge = self.edge(place, prop, target, spot, shape, load)
+        edge = self.edge(place, prop, target, spot, shape, given)
         edge.outputs.append(recipe)
         place.edges.append(edge)
         return self.many(edge, spot)

@@ -15,7 +15,7 @@ from loadplan.form import condition_problems
 from loadplan.resolve import foreign_tables, shape_problems
 from loadplan.sources import Aggregate
 from loadplan.spec import Load
-from loadplan.sqlalchemy_internals import attribute_behind
+from loadplan.sqlalchemy_internals import attribute_behind, criteria_of, subtype_of
 from loadplan.tree import Shape
 from loadplan.views import problems
 from loadplan.views.annotations import annotation_source
@@ -121,7 +121,10 @@ class ValueResolver:
         if wrong:
             self.found.extend(wrong)
             return None
-        shape = Shape(where=given.where)
+        carried = self.carried(given.relationship, prop, spot)
+        if carried is None:
+            return None
+        shape = Shape(where=(*carried, *given.where))
         self.found.extend(shape_problems(place.mapper, prop, shape, None, (*spot.at, prop.key)))
         target = self.place_below(place, prop)
         kind = aggregation(given)
@@ -153,6 +156,22 @@ class ValueResolver:
         if prop is None:
             self.found.append(problems.wrong_step(spot.name, step, mapper, spot.at))
         return prop
+
+    def carried(
+        self, step: QueryableAttribute[Any], prop: RelationshipProperty[Any], spot: Spot
+    ) -> tuple[Any, ...] | None:
+        """Return the conditions that an attribute carries: of ``.and_()``, and to be of the class of ``.of_type()``."""
+        subtype, criteria = subtype_of(step), criteria_of(step)
+        if subtype is None:
+            return criteria
+        sub, mapper = mapping.mapper_of(subtype), prop.mapper
+        if sub is None or not sub.isa(mapper) or prop.entity.is_aliased_class or mapper.polymorphic_on is None:
+            self.found.append(problems.type_of_step(spot.name, step, spot.at))
+            return None
+        if sub is mapper:
+            return criteria
+        identities = [identity for identity, each in mapper.polymorphic_map.items() if each.isa(sub)]
+        return (mapper.polymorphic_on.in_(identities), *criteria)
 
     def place_below(self, place: Place, prop: RelationshipProperty[Any]) -> Place:
         """Return a new place at the end of a relationship."""
