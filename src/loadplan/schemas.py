@@ -13,6 +13,7 @@ from loadplan import mapping
 from loadplan.errors import PlanError, Problem, did_you_mean
 from loadplan.form import spelled_out
 from loadplan.resolve import configure_around
+from loadplan.sources import Aggregate, Source
 from loadplan.spec import Load, LoadPlan, load, on
 from loadplan.views import problems as view_problems
 from loadplan.views.annotations import FieldType, annotation_source, members_with_branches
@@ -127,6 +128,18 @@ class _Reader:
 
     def field(self, need: _Need, name: str, field: Any, given: Sequence[Any], at: At, around: tuple[Any, ...]) -> None:
         """Add what a field reads: the first of its paths whose attribute there is."""
+        if field.type.strays:
+            self.found.extend(view_problems.stray_annotation(name, each, at) for each in field.type.strays)
+            return
+        if field.type.keeps_default:
+            return
+        marker = next(iter(field.type.markers), None)
+        if isinstance(marker, Load) and key_of(marker) == field.paths[0][0]:
+            given = [marker, *given]
+        elif marker is not None and not _reads_its_own(marker, field.paths):
+            model = name.rpartition(".")[0]
+            self.found.append(view_problems.beyond_entity(name, need.mapper.class_.__name__, model, marker, at))
+            return
         for path in field.paths:
             for place in self.places(need, path[0]):
                 self.attribute(place, name, path, field.type, given, at, around)
@@ -244,6 +257,12 @@ class _Reader:
                         self.end(end, again, None).everything()
             elif prop is None and (inner := _code_of(mapper, key)) is not None and inner not in seen:
                 self.code(need, inner, given, {*seen, inner})
+
+
+def _reads_its_own(marker: Any, paths: Sequence[tuple[str, ...]]) -> bool:
+    """Tell whether a source names the attribute that the model reads in any case."""
+    path = marker.path if isinstance(marker, Source) else ()
+    return len(path) == 1 and (getattr(path[0], "key", None),) == paths[0] and not isinstance(path[0], Aggregate)
 
 
 def _attribute(prop: RelationshipProperty[Any]) -> Any:

@@ -109,6 +109,11 @@ class Spot:
         """Its annotation."""
         return self.field.type
 
+    def key(self, mapper: Mapper[Any]) -> str:
+        """The attribute of a class that it reads, if its annotation names none: by an alias, or by its own name."""
+        known = mapper.all_orm_descriptors
+        return next((each for each in self.field.aliases if each in known), self.field.name)
+
     @property
     def needs_value(self) -> bool:
         """Whether None would not do."""

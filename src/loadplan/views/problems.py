@@ -207,6 +207,17 @@ def several_sources(field: str, markers: Iterable[object], at: At) -> Problem:
     )
 
 
+def beyond_entity(field: str, entity: str, model: str, given: object, at: At) -> Problem:
+    """``for_schema`` of a model with ``count(...)`` and the like."""
+    return Problem(
+        "LP303",
+        f"no '{entity}' can give '{field}' its value",
+        at,
+        detail=f"{source(given)} is computed by SQL, and for_schema loads attributes of mapped objects.",
+        hint=f"build the model itself: LoadPlan({entity}, into={model}).",
+    )
+
+
 def stray_annotation(field: str, given: Any, at: At) -> Problem:
     """Something of SQLAlchemy or of loadplan that stands bare where a source belongs, or not around the whole."""
     shown, hint = _stray(given)

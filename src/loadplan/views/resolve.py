@@ -199,7 +199,7 @@ class _Resolver(RelationshipResolver):
             fields = read_class(member).fields
         except Unreadable:
             return None
-        values = next((literal_values(each.type.given) for each in fields if each.name == name), ())
+        values = next((literal_values(each.type.given) for each in fields if name in {each.name, *each.aliases}), ())
         subs = [mapper.polymorphic_map[value] for value in values if value in mapper.polymorphic_map]
         return next((sub for sub in subs if all(each.isa(sub) for each in subs)), None)
 
@@ -208,7 +208,7 @@ class _Resolver(RelationshipResolver):
     def relationship_of(self, spot: Spot, place: Place) -> str | None:
         """Return the relationship that a field reads first, if it reads one."""
         marker = next(iter(spot.type.markers), None)
-        step: Any = spot.field.name
+        step: Any = spot.key(place.mapper)
         if isinstance(marker, Load):
             step = marker.relationship
         elif isinstance(marker, Source) and marker.path:
@@ -254,8 +254,8 @@ class _Resolver(RelationshipResolver):
     def attribute(
         self, view: ViewClass, spot: Spot, place: Place, loads: Loads, trail: Trail, *, shared: bool
     ) -> Recipe | None:
-        """Resolve a field that reads the attribute of its own name."""
-        name = spot.field.name
+        """Resolve a field that reads the attribute of its own name, or of its alias."""
+        name = spot.key(place.mapper)
         prop = mapping.relationship(place.mapper, name)
         if prop is not None:
             return self.relationship(prop, spot, place, loads, trail, shared=shared)
