@@ -380,11 +380,12 @@ def shape_problems(
         known = mapping.tables_at(prop.entity.entity)
         if prop.secondary is not None and strategy not in {"joined", "inner"}:
             known |= {prop.secondary}
-        tables = foreign_tables(known, getattr(shape, word) or ())
+        given = getattr(shape, word) or ()
+        tables = foreign_tables(known, given)
         if tables:
             name = f"{prop.parent.class_.__name__}.{prop.key}"
             to_alias = prop.entity.is_aliased_class
-            yield problems.speaks_of_others(name, prop.mapper.class_.__name__, word, tables, at, to_alias=to_alias)
+            yield problems.speaks_of_others(name, prop.mapper, word, tables, given, at, to_alias=to_alias)
 
 
 #: What a strategy cannot do: a join has one order, that of its parent, and no way to count rows a parent.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from inspect import currentframe
 from typing import Any, NoReturn
 
 import attrs
@@ -54,11 +55,13 @@ class Seal(dict[str, "SealedAttribute"]):
         self.partial = partial
         self._refuses = sorted(key for key in partial if _is_merged(mapper.relationships[key]))
         inherited = class_mapper(place.entity).attrs.keys()
+        loaded = mapping.default_columns(mapper)
 
         def sealed(key: str, *, is_column: bool, is_dynamic: bool = False) -> SealedAttribute:
             by_subclass = key not in inherited
             owner = entity if by_subclass else place.entity
-            return SealedAttribute(key, owner.__name__, place, is_column, by_subclass, is_dynamic)
+            deferred = is_column and key not in loaded
+            return SealedAttribute(key, owner.__name__, place, is_column, by_subclass, is_dynamic, deferred)
 
         super().__init__()
         relationships = [prop for prop in mapper.relationships if prop.lazy not in mapping.UNLOADABLE_LAZY]
@@ -131,6 +134,7 @@ class SealedAttribute:
     is_column: bool
     by_subclass: bool = False
     is_dynamic: bool = False
+    deferred: bool = False
 
     def __call__(self, state: InstanceState[Any], passive: PassiveFlag) -> Any:
         """Raise :class:`NotLoaded`, unless SQLAlchemy itself asks and may not, or must not, be refused."""
@@ -138,18 +142,28 @@ class SealedAttribute:
             return NO_RESULT
         if passive & PassiveFlag.NO_RAISE:
             return load_as_mapped(state, self.key, passive)
-        return self.refuse()
+        return self.refuse(generated_by_dataclass(state.class_, self.key))
 
-    def refuse(self) -> NoReturn:
-        """Raise the error that names plan, place and the line that mends it."""
+    def refuse(self, generated: str | None = None) -> NoReturn:
+        """Raise the error that names plan, place and the line that mends it.
+
+        Args:
+            generated: the method that reads the attribute, where a dataclass wrote it.
+        """
         at = " > ".join(self.place.path) or "its root"
         raise NotLoaded(
             Problem(
                 "LP401",
                 f"'{self.owner}.{self.key}' is not part of plan '{self.place.plan}' (at {at})",
-                hint=self._hint(),
+                hint=self._hint() if generated is None else self._hint_for(generated),
             )
         )
+
+    def _hint_for(self, method: str) -> str:
+        words = _WORDS[method]
+        made = "mapped_column" if self.is_column else "relationship"
+        said = ", ".join(f"{word}=False" for word in words)
+        return f"{method} is the dataclass's own, which reads every field: map '{self.key}' as {made}({said})"
 
     def _hint(self) -> str:
         name = f"{self.owner}.{self.key}"
@@ -166,9 +180,34 @@ class SealedAttribute:
             return f"add load({name}) {'under' if self.place.path else 'to'} {here}"
         if self.place.subset == "only":
             return f"add {name} to only=[...] of {here}"
+        if self.place.subset == "defer" and self.deferred:
+            return f"the mapping defers this column; give {here} only=[...] with {name}, in place of defer=[...]"
         if self.place.subset == "defer":
             return f"take {name} out of defer=[...] of {here}"
         return f"the mapping defers this column; name it in only=[...] of {here}"
+
+
+#: Methods that a dataclass writes, and the arguments of a field that leave it out of them.
+_WORDS = {
+    "__repr__": ("repr",),
+    "__hash__": ("hash", "compare"),
+    **dict.fromkeys(("__eq__", "__lt__", "__le__", "__gt__", "__ge__"), ("compare",)),
+}
+
+
+def generated_by_dataclass(kind: type[Any], key: str) -> str | None:
+    """Return the method of a mapped dataclass that is reading a field, if the dataclass itself wrote that method.
+
+    Such methods are compiled from text, by the standard library, for the fields that they read.
+    """
+    if key not in getattr(kind, "__dataclass_fields__", ()):
+        return None
+    frame = currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in {"loadplan", "sqlalchemy"}:
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_filename != "<string>" or frame.f_code.co_name not in _WORDS:
+        return None
+    return frame.f_code.co_name
 
 
 def _refuse_dynamic(state: InstanceState[Any], key: str) -> None:

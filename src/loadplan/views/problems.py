@@ -60,8 +60,16 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
             detail=f"'{entity}.{field.name}' is {what}, and a view is read by SQL.",
             hint="make it a hybrid_property, or say where the value comes from: Annotated[..., source(...)].",
         )
+    if field.name in mapper.attrs:
+        return Problem(
+            "LP303",
+            f"'{view.name}.{field.name}' cannot be read from '{entity}'",
+            at,
+            detail=f"'{field.name}' is a column that '{entity}' is mapped by, but the class has no attribute for it.",
+            hint=f"map it as an attribute of '{entity}', or leave the field out.",
+        )
     methods = {key for key, each in mapper.all_orm_descriptors.items() if _is_hybrid_method(each)}
-    keys = {*mapper.attrs.keys(), *mapper.all_orm_descriptors.keys()} - methods
+    keys = {str(key) for key in mapper.all_orm_descriptors.keys()} - methods  # noqa: SIM118 - no dictionary
     names = [key for key in keys if not key.startswith("_")]
     hint = did_you_mean(field.name, names, f"Attributes of {entity}")
     if field.has_default:
