@@ -17,6 +17,7 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.exc import UnmappedColumnError
+from sqlalchemy.sql.elements import Null
 
 from loadplan.tree import Cardinality
 
@@ -81,6 +82,14 @@ def column_attributes(mapper: Mapper[Any]) -> Iterator[ColumnProperty[Any]]:
         flags = dict(prop.strategy_key)
         if flags.get("instrument", True) and "query_expression" not in flags:
             yield prop
+
+
+def has_default_expression(prop: object) -> bool:
+    """Tell whether an attribute is a ``query_expression`` that has a value where no statement gives it one."""
+    if not isinstance(prop, ColumnProperty) or "query_expression" not in dict(prop.strategy_key):
+        return False
+    expression = prop.columns[0]
+    return not isinstance(getattr(expression, "element", expression), Null)
 
 
 def default_columns(mapper: Mapper[Any]) -> frozenset[str]:

@@ -458,7 +458,7 @@ def speaks_of_others(
 def _subquery_of(target: Mapper[Any], given: Sequence[Any]) -> str:
     """Return the code of a subquery for a column of another class: the very one, where a to-one leads there."""
     for each in given:
-        element = getattr(each, "element", None) if isinstance(each, UnaryExpression) else each
+        element: Any = each.element if isinstance(each, UnaryExpression) else each
         expression = element.__clause_element__() if hasattr(element, "__clause_element__") else element
         column = attribute_behind(expression) if isinstance(expression, ClauseElement) else None
         if column is None or target.class_ is column[0]:

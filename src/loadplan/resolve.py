@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import attrs
-from sqlalchemy import select
+from sqlalchemy import Select, and_, exists, literal_column, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql.elements import BindParameter
@@ -237,7 +237,8 @@ class _Resolver:
         disagreed = [word for word in ("strategy", "where", "order_by", "limit", "depth") if not _agree(items, word)]
         self.found.extend(problems.loads_disagree(name, word, items, at) for word in disagreed)
         first = items[0]
-        shape = Shape(first.where or (), first.order_by, first.limit, first.depth)
+        where = conditions_on(prop, first.where or ())
+        shape = Shape(where, first.order_by, first.limit, first.depth)
         self.found.extend(shape_problems(mapper, prop, shape, first.strategy, at))
         target_path = (*path, name)
         depth = first.depth if isinstance(first.depth, int) and "depth" not in disagreed else 1
@@ -398,10 +399,46 @@ _NEEDS_OWN_STATEMENT = {
 
 def foreign_tables(known: set[Any], expressions: Sequence[Any]) -> list[str]:
     """Return the names of tables that expressions speak of outside of subqueries and that are not ``known``."""
+    return sorted(map(_table_name, _foreign(known, expressions)))
+
+
+def _foreign(known: set[Any], expressions: Sequence[Any]) -> set[Any]:
     usable: list[Any] = [each for each in expressions if is_expression("where", each)]
     froms = select(*usable).get_final_froms() if usable else []
-    tables = {table for each in froms for table in (mapping.tables_in(each) if each not in known else ())}
-    return sorted(map(_table_name, tables - known))
+    return {table for each in froms for table in (mapping.tables_in(each) if each not in known else ())} - known
+
+
+def conditions_on(prop: RelationshipProperty[Any], conditions: Sequence[Any]) -> tuple[Any, ...]:
+    """Return conditions on the rows of a relationship, those on columns of joined subclasses as subqueries.
+
+    A row has the subclass's columns if it is of that class, and NULL in their place if it is not: what a LEFT OUTER
+    JOIN of the subclass's table gives. The subquery makes that join, so that no statement has to.
+    """
+    mapper = prop.mapper
+    if prop.entity.is_aliased_class or all(
+        each.local_table is mapper.local_table for each in mapper.self_and_descendants
+    ):
+        return tuple(conditions)
+    return tuple(_on_subclasses(mapper, each) for each in conditions)
+
+
+def _on_subclasses(mapper: Mapper[Any], condition: Any) -> Any:
+    tables = {
+        each.local_table: each
+        for each in mapper.self_and_descendants
+        if not each.concrete and each.local_table is not mapper.local_table
+    }
+    foreign = _foreign(mapping.tables_at(mapper.class_), [condition])
+    key = [getattr(mapper.class_, name) for name in mapping.primary_key(mapper)]
+    if not foreign or foreign - tables.keys() or any(len(each.primary_key) != len(key) for each in foreign):
+        return condition
+    one = select(literal_column("1").label("one")).subquery()
+    rows: Any = one
+    for table in sorted(foreign, key=str):
+        met = and_(*(theirs == ours for theirs, ours in zip(table.primary_key, key, strict=True)))
+        rows = rows.outerjoin(table, met)
+    found: Select[Any] = select(literal_column("1")).select_from(rows).where(condition)
+    return exists(found.correlate_except(one, *foreign))
 
 
 def _table_name(table: Any) -> str:

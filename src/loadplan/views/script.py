@@ -17,7 +17,20 @@ from loadplan.views.building import Guards
 from loadplan.views.decoding import processor
 from loadplan.views.statements import Slot, Statement
 from loadplan.views.strategy import Choice, Way
-from loadplan.views.tree import Choose, Column, Compose, Computed, Edge, Make, Many, One, Read, Recipe, recipes_in
+from loadplan.views.tree import (
+    Choose,
+    Column,
+    Compose,
+    Computed,
+    Edge,
+    Make,
+    Many,
+    One,
+    Read,
+    Recipe,
+    Total,
+    recipes_in,
+)
 
 _numbers = itertools.count(1)
 
@@ -275,6 +288,8 @@ class _Writer:
                 return self._one(recipe, scope)
             case Many():
                 return self._many(recipe, scope)
+            case Total(parts, function):
+                return f"{self._given_as('total', function)}({self._many(parts, scope)})"
             case Computed(edge):
                 return self._computed(edge, scope)
             case Choose():
@@ -331,6 +346,11 @@ class _Writer:
 
     def _many(self, recipe: Many, scope: _Scope) -> str:
         edge, container = recipe.edge, recipe.container
+        if recipe.flat:
+            parts = self._many(attrs.evolve(recipe, flat=False, container=Container.LIST), scope)
+            part, item = f"n{next(self._variables)}", f"n{next(self._variables)}"
+            items = f"[{item} for {part} in {parts} for {item} in {part} or ()]"
+            return items if container is Container.LIST else f"{self._container(container)}({items})"
         if self._chosen[edge].way is Way.NESTED:
             inner, loop = self._loop(edge, scope)
             value = self._value(edge.outputs[0], inner)

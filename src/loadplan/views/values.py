@@ -12,7 +12,7 @@ from loadplan import links, mapping
 from loadplan.code import source as code_of
 from loadplan.errors import Problem
 from loadplan.form import condition_problems
-from loadplan.resolve import foreign_tables, shape_problems
+from loadplan.resolve import conditions_on, foreign_tables, shape_problems
 from loadplan.sources import Aggregate
 from loadplan.spec import Load
 from loadplan.sqlalchemy_internals import attribute_behind, criteria_of, subtype_of
@@ -40,6 +40,8 @@ class ValueResolver:
                 self.fits_composite(composite, spot, f"'{mapper.class_.__name__}.{key}'")
                 return self.composite(composite, spot, place)
             behind = mapping.columns_behind(mapper, key)
+            if behind is None and mapping.has_default_expression(composite):
+                return self.derived(getattr(place.entity, key), spot, place)
             if behind is None:
                 what = mapping.describe_attribute(mapper, key)
                 self.found.append(problems.not_readable(spot.name, f"'{code_of(step)}' is {what}", spot.at))
@@ -124,7 +126,7 @@ class ValueResolver:
         carried = self.carried(given.relationship, prop, spot)
         if carried is None:
             return None
-        shape = Shape(where=(*carried, *given.where))
+        shape = Shape(where=(*carried, *conditions_on(prop, given.where)))
         self.found.extend(shape_problems(place.mapper, prop, shape, None, (*spot.at, prop.key)))
         target = self.place_below(place, prop)
         kind = aggregation(given)
@@ -161,7 +163,7 @@ class ValueResolver:
         self, step: QueryableAttribute[Any], prop: RelationshipProperty[Any], spot: Spot
     ) -> tuple[Any, ...] | None:
         """Return the conditions that an attribute carries: of ``.and_()``, and to be of the class of ``.of_type()``."""
-        subtype, criteria = subtype_of(step), criteria_of(step)
+        subtype, criteria = subtype_of(step), conditions_on(prop, criteria_of(step))
         if subtype is None:
             return criteria
         sub, mapper = mapping.mapper_of(subtype), prop.mapper
