@@ -1,7 +1,7 @@
 """Fields that read relationships: the edges that lead there, which rows they take, and what is made of those."""
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_origin
 
 import attrs
@@ -51,7 +51,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
                 return None
             return self.value(step, spot, place)
         prop = self.step(step, spot, place.mapper)
-        if prop is None:
+        if prop is None or not isinstance(step, QueryableAttribute):
             return None
         if not rest:
             if not (criteria_of(step) or subtype_of(step)):
@@ -73,19 +73,29 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         sub = mapping.mapper_of(subtype_of(step))
         if sub is None or sub is target.mapper:
             return self.path(rest, spot, target, Loads(()), trail, shared=False)
-        return self.added(sub, spot, target, lambda place: self.path(rest, spot, place, Loads(()), trail, shared=False))
+        required = spot.name if spot.needs_value else None
+        return self.added(
+            sub, spot.name, target, lambda place: self.path(rest, spot, place, Loads(()), trail, shared=False), required
+        )
 
-    def added(self, sub: Mapper[Any], spot: Spot, place: Place, resolve_end: Any) -> Recipe | None:
+    def added(
+        self,
+        sub: Mapper[Any],
+        field: str,
+        place: Place,
+        resolve_end: Callable[[Place], Recipe | None],
+        required: str | None,
+    ) -> Recipe | None:
         """Resolve what is read of rows that are of a subclass: its own columns are a joined part of the row."""
         name = str(sub.class_.__name__)
         target = Place(sub, sub.class_, (*place.path, name))
         recipe = resolve_end(target)
         if recipe is None:
             return None
-        edge = Edge(name, spot.name, place, None, Cardinality.ONE_TO_ONE, target, single=True)
+        edge = Edge(name, field, place, None, Cardinality.ONE_TO_ONE, target, single=True)
         edge.outputs.append(recipe)
         place.edges.append(edge)
-        return One(edge, 0, spot.name if spot.needs_value else None)
+        return One(edge, 0, required)
 
     def collected(
         self, step: Any, rest: list[Any], spot: Spot, place: Place, loads: Loads, carried: tuple[Any, ...]
