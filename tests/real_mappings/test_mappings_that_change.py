@@ -34,7 +34,7 @@ def late_module(how: str, prefix: str) -> Any:
         __tablename__ = f"{prefix}_users"
         id: Mapped[int] = mapped_column(primary_key=True)
 
-    def imported() -> None:
+    def imported() -> Any:
         class Order(Base):
             __tablename__ = f"{prefix}_orders"
             id: Mapped[int] = mapped_column(primary_key=True)
@@ -46,6 +46,7 @@ def late_module(how: str, prefix: str) -> Any:
             User.orders = relationship(Order)  # type: ignore[attr-defined]
         if how != "a backref that waits":
             configure_mappers()
+        return Order  # which a module would hold on to
 
     return Base, User, imported
 
@@ -71,9 +72,10 @@ async def test_a_relationship_that_comes_later_is_sealed(engine: AsyncEngine, ho
             await connection.execute(insert(user.__table__), {"id": 1})
             await connection.execute(insert(Account.__table__), {"id": 1, "user_id": 1})
         await loader.fetch(plan, 1)
-        imported()
+        order = imported()
         async with engine.begin() as connection:
             await connection.run_sync(base.metadata.create_all)
+        assert order.__table__.name.endswith("orders")
         for each in (plan, make("u"), make("other")):
             found = await loader.fetch(each, 1)
             with pytest.raises(NotLoaded, match=r"User\.orders"):
@@ -86,11 +88,12 @@ async def test_the_same_plan_loads_a_relationship_that_comes_later(engine: Async
     plan = LoadPlan(user)
     async with filled(engine, base.metadata, user(id=1)) as loader:
         await loader.fetch(plan, 1)
-        imported()
+        order = imported()
         async with engine.begin() as connection:
             await connection.run_sync(base.metadata.create_all)
         found = await loader.fetch(plan.also(load("orders")), 1)
         assert found.orders == []
+        assert order is not None
 
 
 class Kept:
