@@ -209,6 +209,12 @@ def load(
 ) -> Load[E]: ...
 @overload
 def load(
+    relationship: QueryableAttribute[bool],  # what a type checker takes User.posts.and_(...) for
+    *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
+    **options: Unpack[LoadOptions],
+) -> Load[Any]: ...
+@overload
+def load(
     relationship: str, *loads: "Load[Any] | On[Any] | LoadPlan[Any]", **options: Unpack[LoadOptions]
 ) -> Load[Any]: ...
 def load(

@@ -291,7 +291,9 @@ class Deal(StreamBase):
 STREAMS: dict[str, Any] = {
     "at the root": LoadPlan(Buyer, load(Buyer.deals, strategy="joined")),
     "below a joined to-one": LoadPlan(Deal, load(Deal.buyer, load(Buyer.deals, strategy="joined"))),
-    "two levels below": LoadPlan(Deal, load(Deal.buyer, load(Buyer.deals, load(Deal.buyer), strategy="joined"))),
+    "below a to-one with where=": LoadPlan(
+        Deal, load(Deal.buyer, load(Buyer.deals, strategy="joined"), where=Buyer.id > 0)
+    ),
 }
 
 
