@@ -8,7 +8,7 @@ from sqlalchemy import BinaryExpression, BindParameter, ClauseElement, UnaryExpr
 from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.sql import functions, operators
 
-from loadplan.sqlalchemy_internals import attribute_behind
+from loadplan.sqlalchemy_internals import attribute_behind, criteria_of, subtype_of
 
 _BINARY = {
     operators.eq: "==",
@@ -41,7 +41,7 @@ def argument_source(word: str, value: Any) -> str:
 def source(value: Any) -> str:
     """Return the code that would build ``value``; SQL in angle brackets where an expression no longer tells."""
     if isinstance(value, QueryableAttribute):
-        return f"{value.class_.__name__}.{value.key}"
+        return f"{value.class_.__name__}.{value.key}{_carried(value)}"
     if isinstance(value, type) and not get_args(value):
         return value.__name__
     if get_origin(value) is not None:
@@ -49,6 +49,13 @@ def source(value: Any) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(source, value))}]"
     return _expression(value) if isinstance(value, ClauseElement) else repr(value)
+
+
+def _carried(attribute: QueryableAttribute[Any]) -> str:
+    """Return the code of what an attribute carries: ``.of_type(Sub)`` and ``.and_(...)``."""
+    subtype, criteria = subtype_of(attribute), criteria_of(attribute)
+    of_type = "" if subtype is None else f".of_type({source(subtype)})"
+    return f"{of_type}.and_({', '.join(map(source, criteria))})" if criteria else of_type
 
 
 def _annotation(value: Any) -> str:

@@ -171,7 +171,7 @@ def did_you_mean(name: str, known: Iterable[str], what: str) -> str:
     """
     names = sorted(known)
     listed = f"{what}: {', '.join(names)}." if names else f"{what}: none."
-    by_lower = {candidate.lower(): candidate for candidate in names}
+    by_lower = {candidate.lower(): candidate for candidate in names if candidate != name}
     near = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6) if len(name) <= _LONG_NAME else []
     return f"did you mean '{by_lower[near[0]]}'? {listed}" if near else listed
 

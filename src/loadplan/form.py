@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
+import attrs
 from sqlalchemy import ColumnElement, TextClause
 from sqlalchemy.orm import QueryableAttribute
 
 from loadplan import mapping, problems
 from loadplan.errors import Problem
 from loadplan.spec import Below, Load, LoadPlan, On, StrategyName
+from loadplan.sqlalchemy_internals import criteria_of, subtype_of
 
 #: Levels that a number may ask for: each is an edge of its own, within the ones above it.
 MOST_LEVELS = 20
@@ -105,8 +107,30 @@ def load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
         yield problems.not_a_relationship(named, at)
     elif named.parent.is_aliased_class:
         yield problems.relationship_of_alias(named, at)
+    elif (subtype := subtype_of(named)) is not None and mapping.mapper_of(subtype) is None:
+        yield problems.type_of_alias(named, at)
     else:
         yield from _part_problems(item, (*at, named.key))
+
+
+def spelled_out(item: Load[Any]) -> Load[Any]:
+    """Return a load that says by arguments what its attribute carries.
+
+    ``load(User.posts.and_(Post.published))`` is read as ``load(User.posts, where=Post.published)``, and
+    ``load(Company.employees.of_type(Manager), ...)`` as ``load(Company.employees, on(Manager, ...))``.
+    """
+    named = item.relationship
+    if isinstance(named, str):
+        return item
+    subtype, criteria = subtype_of(named), criteria_of(named)
+    if subtype is None and not criteria:
+        return item
+    plain = getattr(named.parent.class_, named.key)
+    where = (*criteria, *(item.where or ())) or None
+    if subtype is None:
+        return attrs.evolve(item, relationship=plain, where=where)
+    branch = On(subtype, item.loads, item.only, item.defer)
+    return attrs.evolve(item, relationship=plain, where=where, loads=(branch,), only=None, defer=None)
 
 
 def is_reference(item: Load[Any]) -> bool:

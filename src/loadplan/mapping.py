@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Join, Table, inspect, null
+from sqlalchemy import Column, ColumnElement, Join, Table, inspect
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import (
     ColumnProperty,
@@ -17,6 +17,7 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.exc import UnmappedColumnError
+from sqlalchemy.sql.elements import Null
 
 from loadplan.tree import Cardinality
 
@@ -85,10 +86,17 @@ def column_attributes(mapper: Mapper[Any]) -> Iterator[ColumnProperty[Any]]:
 
 def default_expressions(mapper: Mapper[Any]) -> Iterator[ColumnProperty[Any]]:
     """Yield each ``query_expression`` that has an expression by default: no plan names it, and it comes always."""
-    empty = null().label(None)
     for prop in mapper.column_attrs:
-        if "query_expression" in dict(prop.strategy_key) and not all(each.compare(empty) for each in prop.columns):
+        if has_default_expression(prop):
             yield prop
+
+
+def has_default_expression(prop: object) -> bool:
+    """Tell whether an attribute is a ``query_expression`` that has a value where no statement gives it one."""
+    if not isinstance(prop, ColumnProperty) or "query_expression" not in dict(prop.strategy_key):
+        return False
+    expression = prop.columns[0]
+    return not isinstance(getattr(expression, "element", expression), Null)
 
 
 def default_columns(mapper: Mapper[Any]) -> frozenset[str]:

@@ -45,15 +45,15 @@ def check_early(plan: LoadPlan[Any]) -> None:
 
 
 def compile_plan(plan: LoadPlan[T], dialect: Dialect) -> Compiled[T]:
-    """Return a plan ready to run on a dialect. Done once for each, then remembered in the plan.
+    """Return a plan ready to run on a dialect. Done once for each, then remembered in the plan while its mapping stays.
 
     Raises:
         PlanError: the plan does not resolve.
     """
     name = f"{dialect.name}+{dialect.driver}"
+    tree = resolve_plan(plan)
     compiled: Compiled[T] | None = plan._derived.get(name)
     if compiled is None:
-        tree = resolve_plan(plan)
         compiled = plan._derived[name] = compile_view(_places(plan, tree), dialect)
     return compiled
 

@@ -7,13 +7,14 @@ else; ``resolve`` knows when, not how to say it.
 from collections.abc import Sequence
 from typing import Any, get_args
 
+from sqlalchemy import ClauseElement, UnaryExpression
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
 from loadplan import mapping
 from loadplan.code import argument_source, source
 from loadplan.errors import Problem, did_you_mean, one_of, shown
 from loadplan.spec import Load, LoadPlan, On, StrategyName
-from loadplan.sqlalchemy_internals import AbstractLoad
+from loadplan.sqlalchemy_internals import AbstractLoad, attribute_behind
 from loadplan.tree import Edge
 
 At = tuple[str, ...]
@@ -58,6 +59,17 @@ def relationship_of_alias(given: QueryableAttribute[Any], at: At) -> Problem:
         f"load() is given '{given.key}' of an alias",
         at,
         hint=f"name it on the class itself, as load({_name(given.parent.mapper)}.{given.key}).",
+    )
+
+
+def type_of_alias(given: QueryableAttribute[Any], at: At) -> Problem:
+    """``load(User.pets.of_type(aliased(Dog)))``."""
+    name = f"{_name(given.parent.mapper)}.{given.key}"
+    return Problem(
+        "LP101",
+        f"'{name}' is given the type of an alias",
+        at,
+        hint=f"name the class itself, as {name}.of_type(Sub).",
     )
 
 
@@ -418,16 +430,46 @@ def strategy_cannot(prop: RelationshipProperty[Any], strategy: str, word: str, a
 
 
 def speaks_of_others(
-    name: str, target: str, word: str, tables: Sequence[str], at: At, *, to_alias: bool = False
+    name: str,
+    target: Mapper[Any],
+    word: str,
+    tables: Sequence[str],
+    given: Sequence[Any],
+    at: At,
+    *,
+    to_alias: bool = False,
 ) -> Problem:
     """A condition or order whose columns are not the target's: it would join every row with every other."""
-    hint = f"ask through a relationship of '{target}': {target}.relation.has(...) or .any(...)."
+    here = _name(target)
+    hint = f"ask through a relationship of '{here}': {here}.relation.has(...) or .any(...)."
+    if word == "order_by":
+        hint = f"order by a subquery, as {_subquery_of(target, given)}."
     if to_alias:
-        hint = f"'{name}' leads to an alias of '{target}': write {word}= with the attributes of that alias."
+        hint = f"'{name}' leads to an alias of '{here}': write {word}= with the attributes of that alias."
     return Problem(
         "LP215",
-        f"{word}= of '{name}' speaks of {one_of(tables)}, not of '{target}' alone",
+        f"{word}= of '{name}' speaks of {one_of(tables)}, not of '{here}' alone",
         at,
         detail="it would join without a condition.",
         hint=hint,
     )
+
+
+def _subquery_of(target: Mapper[Any], given: Sequence[Any]) -> str:
+    """Return the code of a subquery for a column of another class: the very one, where a to-one leads there."""
+    for each in given:
+        element: Any = each.element if isinstance(each, UnaryExpression) else each
+        expression = element.__clause_element__() if hasattr(element, "__clause_element__") else element
+        column = attribute_behind(expression) if isinstance(expression, ClauseElement) else None
+        if column is None or target.class_ is column[0]:
+            continue
+        for prop in target.relationships:
+            pairs = prop.local_remote_pairs or ()
+            if prop.uselist or prop.secondary is not None or len(pairs) != 1 or prop.mapper.class_ is not column[0]:
+                continue
+            here, there = mapping.attribute_of(target, pairs[0][0]), mapping.attribute_of(prop.mapper, pairs[0][1])
+            if here is not None and there is not None:
+                other = _name(prop.mapper)
+                condition = f"{other}.{there} == {_name(target)}.{here}"
+                return f"select({other}.{column[1]}).where({condition}).scalar_subquery()"
+    return "select(...).where(...).scalar_subquery()"

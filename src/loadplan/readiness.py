@@ -1,15 +1,15 @@
 """Whether mappers can be configured by now: read beforehand, for a configuration that fails ruins them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from types import FunctionType, MethodType
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
 from loadplan.mapping import mapper_of
-from loadplan.sqlalchemy_internals import declared_arguments
+from loadplan.sqlalchemy_internals import declared_arguments, mapping_mark, waits_for_configuration
 
 #: Whether plans are checked where they are written. ``loadplan check`` turns it off while it imports a package: the
 #: first wrong plan of a module would hide the other ones.
@@ -81,3 +81,25 @@ def missing_targets(mapper: Mapper[Any]) -> list[str]:
         and relationship.argument.replace(".", "_").isidentifier()
         and relationship.argument.rpartition(".")[2] not in known
     ]
+
+
+Mapped: TypeAlias = tuple[tuple[Mapper[Any], object], ...]
+"""Mappers as they were once."""
+
+
+def as_mapped(mappers: Iterable[Mapper[Any]]) -> Mapped:
+    """Return mappers as they are now, for :func:`is_mapped_still`."""
+    return tuple((each, mapping_mark(each)) for each in dict.fromkeys(mappers))
+
+
+def is_mapped_still(before: Mapped) -> bool:
+    """Tell whether what was resolved against mappers holds.
+
+    It does not after a relationship or a column joined a class, or one of its subclasses, nor after the mappers were
+    cleared: those of a registry, and of those that lead to it, are cleared together. It may not while a class waits to
+    be configured, whose ``backref`` could join another class.
+    """
+    root = before[0][0]
+    if waits_for_configuration(root) or mapper_of(root.class_) is not root:
+        return False
+    return all(mapping_mark(mapper) is mark for mapper, mark in before)

@@ -1,5 +1,6 @@
 """Recording the SQL of all engines, with the line of the caller's own code that each statement comes from."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from inspect import currentframe
 from itertools import pairwise
 from pathlib import Path
+from sysconfig import get_path
 from types import FrameType
 from typing import Any
 
@@ -161,12 +163,32 @@ def record_statements() -> Iterator[Statements]:
 
 
 def nearest_line() -> str:
-    """Return the nearest line on the stack that is the caller's own, as ``"shop/orders.py:42 in total"``."""
+    """Return the nearest line on the stack that is the caller's own, as ``"shop/orders.py:42 in total"``.
+
+    An installed package is a library, as far as there is a line outside of all of them: the application may be
+    installed itself.
+    """
+    installed = None
     for frame in _frames():
         code = frame.f_code
-        if not code.co_filename.startswith("<string>") and not _is_library(frame):
-            return f"{_relative(code.co_filename)}:{frame.f_lineno} in {code.co_name}"
-    return "unknown"
+        if code.co_filename.startswith("<") or _is_library(frame):
+            continue
+        if not _is_installed(code.co_filename):
+            return _line(frame)
+        installed = installed or frame
+    return "unknown" if installed is None else _line(installed)
+
+
+def _line(frame: FrameType) -> str:
+    return f"{_relative(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
+
+
+#: Where packages, and the commands that they bring, are installed.
+_INSTALLED = tuple({f"{get_path(name)}{os.sep}" for name in ("purelib", "platlib", "scripts")})
+
+
+def _is_installed(name: str) -> bool:
+    return name.startswith(_INSTALLED)
 
 
 def _frames() -> Iterator[FrameType]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import attrs
-from sqlalchemy import select
+from sqlalchemy import Select, and_, exists, literal_column, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql.elements import BindParameter
@@ -12,9 +12,8 @@ from sqlalchemy.sql.visitors import iterate
 
 from loadplan import links, mapping, problems, readiness
 from loadplan.errors import PlanError, Problem
-from loadplan.form import MOST_LEVELS, form_problems, is_expression, is_reference
+from loadplan.form import MOST_LEVELS, form_problems, is_expression, is_reference, spelled_out
 from loadplan.spec import Below, Load, LoadPlan, On, StrategyName, comparable
-from loadplan.sqlalchemy_internals import subtype_of
 from loadplan.strategy import choose_strategies
 from loadplan.tree import Edge, Node, Parameter, Shape, Tree
 
@@ -31,7 +30,9 @@ def resolve_graph(plan: LoadPlan[Any]) -> Tree:
 
 
 def resolved(plan: LoadPlan[Any], resolve: Callable[[LoadPlan[Any], Mapper[Any], list[Problem]], R | None]) -> R:
-    """Return what ``resolve`` makes of a plan, having checked its form and configured the mappers; once a plan.
+    """Return what ``resolve`` makes of a plan, having checked its form and configured the mappers.
+
+    Done once a plan, and again where the mapping has changed since.
 
     Args:
         plan: to resolve.
@@ -41,6 +42,8 @@ def resolved(plan: LoadPlan[Any], resolve: Callable[[LoadPlan[Any], Mapper[Any],
         PlanError: with every problem of the plan.
     """
     tree: R | None = plan._derived.get("tree")
+    if tree is not None and not readiness.is_mapped_still(plan._derived["mapped"]):
+        tree = None
     if tree is None:
         found = list(form_problems(plan))
         if mapper := mapping.mapper_of(plan.entity):
@@ -48,8 +51,22 @@ def resolved(plan: LoadPlan[Any], resolve: Callable[[LoadPlan[Any], Mapper[Any],
             tree = resolve(plan, mapper, found)
         if found or tree is None:
             raise PlanError(found)
+        plan._derived.clear()  # what was compiled for another mapping
+        plan._derived["mapped"] = readiness.as_mapped(_mappers(tree))
         plan._derived["tree"] = tree
     return tree
+
+
+def _mappers(tree: Any) -> Iterator[Mapper[Any]]:
+    """Yield the mapper of every place of a tree, of entities or of views; some more than once."""
+    waiting, seen = [tree.root], set[int]()
+    while waiting:
+        place = waiting.pop()
+        if id(place) not in seen:
+            seen.add(id(place))
+            yield place.mapper
+            waiting += [edge.target for edge in place.edges]
+            waiting += getattr(place, "branches", ())
 
 
 def _graph(plan: LoadPlan[Any], mapper: Mapper[Any], found: list[Problem]) -> Tree | None:
@@ -200,7 +217,7 @@ class _Resolver:
                 if isinstance(item, Load) and is_reference(item):
                     prop = self.relationship(mapper, item.relationship, at)
                     if prop is not None:
-                        groups.setdefault(prop.key, []).append(_spell_out_subtype(item))
+                        groups.setdefault(prop.key, []).append(spelled_out(item))
         return groups
 
     def relationship(
@@ -232,7 +249,8 @@ class _Resolver:
         disagreed = [word for word in ("strategy", "where", "order_by", "limit", "depth") if not _agree(items, word)]
         self.found.extend(problems.loads_disagree(name, word, items, at) for word in disagreed)
         first = items[0]
-        shape = Shape(first.where or (), first.order_by, first.limit, first.depth)
+        where = conditions_on(prop, first.where or ())
+        shape = Shape(where, first.order_by, first.limit, first.depth)
         self.found.extend(shape_problems(mapper, prop, shape, first.strategy, at))
         target_path = (*path, name)
         depth = first.depth if isinstance(first.depth, int) and "depth" not in disagreed else 1
@@ -284,15 +302,6 @@ class _Resolver:
                     self.found.append(problems.no_column(mapper, column.key, owner, at))
                 found.update(keys or ())
         return frozenset(found)
-
-
-def _spell_out_subtype(item: Load[Any]) -> Load[Any]:
-    """Read ``load(Company.employees.of_type(Manager), ...)`` as ``load(Company.employees, on(Manager, ...))``."""
-    subtype = None if isinstance(item.relationship, str) else subtype_of(item.relationship)
-    if subtype is None:
-        return item
-    branch = On(subtype, item.loads, item.only, item.defer)
-    return attrs.evolve(item, loads=(branch,), only=None, defer=None)
 
 
 def _agree(items: Sequence[Load[Any]], word: str) -> bool:
@@ -384,11 +393,12 @@ def shape_problems(
         known = mapping.tables_at(prop.entity.entity)
         if prop.secondary is not None and strategy not in {"joined", "inner"}:
             known |= {prop.secondary}
-        tables = foreign_tables(known, getattr(shape, word) or ())
+        given = getattr(shape, word) or ()
+        tables = foreign_tables(known, given)
         if tables:
             name = f"{prop.parent.class_.__name__}.{prop.key}"
             to_alias = prop.entity.is_aliased_class
-            yield problems.speaks_of_others(name, prop.mapper.class_.__name__, word, tables, at, to_alias=to_alias)
+            yield problems.speaks_of_others(name, prop.mapper, word, tables, given, at, to_alias=to_alias)
 
 
 #: What a strategy cannot do: a join has one order, that of its parent, and no way to count rows a parent.
@@ -401,10 +411,46 @@ _NEEDS_OWN_STATEMENT = {
 
 def foreign_tables(known: set[Any], expressions: Sequence[Any]) -> list[str]:
     """Return the names of tables that expressions speak of outside of subqueries and that are not ``known``."""
+    return sorted(map(_table_name, _foreign(known, expressions)))
+
+
+def _foreign(known: set[Any], expressions: Sequence[Any]) -> set[Any]:
     usable: list[Any] = [each for each in expressions if is_expression("where", each)]
     froms = select(*usable).get_final_froms() if usable else []
-    tables = {table for each in froms for table in (mapping.tables_in(each) if each not in known else ())}
-    return sorted(map(_table_name, tables - known))
+    return {table for each in froms for table in (mapping.tables_in(each) if each not in known else ())} - known
+
+
+def conditions_on(prop: RelationshipProperty[Any], conditions: Sequence[Any]) -> tuple[Any, ...]:
+    """Return conditions on the rows of a relationship, those on columns of joined subclasses as subqueries.
+
+    A row has the subclass's columns if it is of that class, and NULL in their place if it is not: what a LEFT OUTER
+    JOIN of the subclass's table gives. The subquery makes that join, so that no statement has to.
+    """
+    mapper = prop.mapper
+    if prop.entity.is_aliased_class or all(
+        each.local_table is mapper.local_table for each in mapper.self_and_descendants
+    ):
+        return tuple(conditions)
+    return tuple(_on_subclasses(mapper, each) for each in conditions)
+
+
+def _on_subclasses(mapper: Mapper[Any], condition: Any) -> Any:
+    tables = {
+        each.local_table: each
+        for each in mapper.self_and_descendants
+        if not each.concrete and each.local_table is not mapper.local_table
+    }
+    foreign = _foreign(mapping.tables_at(mapper.class_), [condition])
+    key = [getattr(mapper.class_, name) for name in mapping.primary_key(mapper)]
+    if not foreign or foreign - tables.keys() or any(len(each.primary_key) != len(key) for each in foreign):
+        return condition
+    one = select(literal_column("1").label("one")).subquery()
+    rows: Any = one
+    for table in sorted(foreign, key=str):
+        met = and_(*(theirs == ours for theirs, ours in zip(table.primary_key, key, strict=True)))
+        rows = rows.outerjoin(table, met)
+    found: Select[Any] = select(literal_column("1")).select_from(rows).where(condition)
+    return exists(found.correlate_except(one, *foreign))
 
 
 def _table_name(table: Any) -> str:

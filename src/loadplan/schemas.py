@@ -11,7 +11,9 @@ from sqlalchemy.orm import Mapper, RelationshipProperty
 
 from loadplan import mapping
 from loadplan.errors import PlanError, Problem, did_you_mean
+from loadplan.form import spelled_out
 from loadplan.resolve import configure_around
+from loadplan.sources import Aggregate, Source
 from loadplan.spec import Load, LoadPlan, load, on
 from loadplan.views import problems as view_problems
 from loadplan.views.annotations import FieldType, annotation_source, members_with_branches
@@ -126,6 +128,18 @@ class _Reader:
 
     def field(self, need: _Need, name: str, field: Any, given: Sequence[Any], at: At, around: tuple[Any, ...]) -> None:
         """Add what a field reads: the first of its paths whose attribute there is."""
+        if field.type.strays:
+            self.found.extend(view_problems.stray_annotation(name, each, at) for each in field.type.strays)
+            return
+        if field.type.keeps_default:
+            return
+        marker = next(iter(field.type.markers), None)
+        if isinstance(marker, Load) and key_of(marker) == field.paths[0][0]:
+            given = [marker, *given]
+        elif marker is not None and not _reads_its_own(marker, field.paths):
+            model = name.rpartition(".")[0]
+            self.found.append(view_problems.beyond_entity(name, need.mapper.class_.__name__, model, marker, at))
+            return
         for path in field.paths:
             for place in self.places(need, path[0]):
                 self.attribute(place, name, path, field.type, given, at, around)
@@ -189,7 +203,7 @@ class _Reader:
         around: tuple[Any, ...],
     ) -> None:
         """Add what a field reads at the end of a relationship."""
-        shapes = [each for each in given if isinstance(each, Load) and key_of(each) == prop.key]
+        shapes = [spelled_out(each) for each in given if isinstance(each, Load) and key_of(each) == prop.key]
         shape = shapes[0] if shapes else None
         below = shape.loads if shape is not None else ()
         if rest:
@@ -231,7 +245,9 @@ class _Reader:
         for key in sorted(names):
             prop = mapping.relationship(mapper, key)
             if prop is not None and (mapper, key) not in seen:
-                shape = next((each for each in given if isinstance(each, Load) and key_of(each) == key), None)
+                shape = next(
+                    (spelled_out(each) for each in given if isinstance(each, Load) and key_of(each) == key), None
+                )
                 end = self.end(need, prop, shape)
                 end.everything()
                 inside = {*seen, (mapper, key)}
@@ -241,6 +257,12 @@ class _Reader:
                         self.end(end, again, None).everything()
             elif prop is None and (inner := _code_of(mapper, key)) is not None and inner not in seen:
                 self.code(need, inner, given, {*seen, inner})
+
+
+def _reads_its_own(marker: Any, paths: Sequence[tuple[str, ...]]) -> bool:
+    """Tell whether a source names the attribute that the model reads in any case."""
+    path = marker.path if isinstance(marker, Source) else ()
+    return len(path) == 1 and (getattr(path[0], "key", None),) == paths[0] and not isinstance(path[0], Aggregate)
 
 
 def _attribute(prop: RelationshipProperty[Any]) -> Any:

@@ -27,7 +27,7 @@ from sqlalchemy.orm import Mapper, QueryableAttribute
 from sqlalchemy.sql.base import ExecutableOption
 
 from loadplan.code import call_source, source
-from loadplan.sqlalchemy_internals import shape_of
+from loadplan.sqlalchemy_internals import criteria_of, shape_of, subtype_of
 
 if TYPE_CHECKING:
     from loadplan.explain import Explanation
@@ -54,7 +54,12 @@ def comparable(value: object) -> object:
     SQLAlchemy's attributes and expressions answer ``==`` with SQL, so they are compared by what they name.
     """
     if isinstance(value, QueryableAttribute):
-        return value.class_, value.key
+        carried = subtype_of(value), *map(comparable, criteria_of(value))
+        return (
+            (value.class_, value.key, *carried)
+            if any(each is not None for each in carried)
+            else (value.class_, value.key)
+        )
     if isinstance(value, ClauseElement):
         return _SameExpression(value)
     if isinstance(value, list | tuple):
@@ -204,6 +209,12 @@ def load(
 ) -> Load[E]: ...
 @overload
 def load(
+    relationship: QueryableAttribute[bool],  # what a type checker takes User.posts.and_(...) for
+    *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
+    **options: Unpack[LoadOptions],
+) -> Load[Any]: ...
+@overload
+def load(
     relationship: str, *loads: "Load[Any] | On[Any] | LoadPlan[Any]", **options: Unpack[LoadOptions]
 ) -> Load[Any]: ...
 def load(
@@ -223,6 +234,8 @@ def load(
     Args:
         relationship: the mapped attribute, as ``User.posts``. A name serves where the class does not have the
             attribute yet, as for a ``backref`` before the mappers are configured; it is checked just the same.
+            ``User.posts.and_(Post.published)`` says the same as ``where=Post.published``, and
+            ``User.posts.of_type(Video)`` the same as ``on(Video)`` below it.
         *loads: relationships of the target, as more ``load(...)``, branches for its subclasses, as ``on(...)``, or a
             whole :class:`LoadPlan` of the target.
         only: load these columns and no others; primary keys, and the keys that loading goes by, come always.

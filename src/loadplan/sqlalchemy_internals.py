@@ -350,6 +350,28 @@ def subtype_of(attribute: QueryableAttribute[Any]) -> Any:
     return None if subtype is None else subtype.entity
 
 
+def criteria_of(attribute: QueryableAttribute[Any]) -> tuple[Any, ...]:
+    """Return the conditions of ``User.posts.and_(Post.published)``, or nothing; only a private name keeps them."""
+    return tuple(getattr(attribute, "_extra_criteria", ()))
+
+
+def mapping_mark(mapper: Mapper[Any]) -> object:
+    """Return an object that stays the same as long as no property joins a mapper, or a mapper below it.
+
+    ``Mapper.attrs`` is public; that a new collection takes its place is not. Nothing public tells of a property that
+    joins a configured class: neither ``after_configured`` nor ``mapper_configured`` fires for it.
+    """
+    return mapper.attrs
+
+
+def waits_for_configuration(mapper: Mapper[Any]) -> bool:
+    """Tell whether a class has been mapped since the mappers around one were configured; ``_new_mappers`` says so.
+
+    ``registry.mappers`` would have to be walked for it, at each fetch.
+    """
+    return bool(getattr(mapper.registry, "_new_mappers", False))
+
+
 def chosen_isolation(engine: Engine) -> str | None:
     """Return the isolation level that transactions of an engine have, as far as it is known by now.
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from forest import Bird, Fruit, Tree
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, inspect
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -29,6 +29,14 @@ def test_of_type_is_kept_by_the_attribute() -> None:
     """``QueryableAttribute._of_type``."""
     assert internals.subtype_of(Bird.trees.of_type(Fruit)) is Fruit
     assert internals.subtype_of(Bird.trees) is None
+
+
+def test_criteria_are_kept_by_the_attribute() -> None:
+    """``QueryableAttribute._extra_criteria``, beside ``of_type`` too."""
+    assert internals.criteria_of(Bird.trees) == ()
+    (only,) = internals.criteria_of(Bird.trees.and_(Tree.id > 3))
+    assert only.compare(Tree.id > 3)
+    assert len(internals.criteria_of(Bird.trees.of_type(Fruit).and_(Tree.id > 3).and_(Tree.id > 4))) == 2
 
 
 def test_a_dictionary_collection_tells_what_it_is_keyed_by() -> None:
@@ -98,3 +106,42 @@ def test_overlaps_are_kept_where_they_are_looked_for() -> None:
     """``_overlaps`` tells whether the argument was given."""
     assert not internals.is_told_to_overlap(Tree.leaves.property)
     assert internals.is_told_to_overlap(relationship(overlaps="leaves,tree"))  # type: ignore[arg-type]
+
+
+def test_a_property_that_joins_a_mapper_changes_its_mark() -> None:
+    """``Mapper.attrs`` is another collection then, of the class and of those above it; else it stays."""
+
+    class Growing(DeclarativeBase):
+        pass
+
+    class Root(Growing):
+        __tablename__ = "growing_roots"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str]
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "root"}
+
+    class Leaf(Root):
+        __mapper_args__ = {"polymorphic_identity": "leaf"}
+
+    Growing.registry.configure()
+    root, leaf = inspect(Root), inspect(Leaf)
+    before = internals.mapping_mark(root), internals.mapping_mark(leaf)
+    assert (internals.mapping_mark(root), internals.mapping_mark(leaf)) == before
+
+    Leaf.roots = relationship(Root, foreign_keys=[Leaf.id], primaryjoin="Leaf.id == Root.id", viewonly=True)  # type: ignore[attr-defined]
+    assert internals.mapping_mark(root) is not before[0]
+    assert internals.mapping_mark(leaf) is not before[1]
+
+    before = internals.mapping_mark(root), internals.mapping_mark(leaf)
+
+    class Other(Growing):
+        __tablename__ = "growing_others"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        root_id: Mapped[int] = mapped_column(ForeignKey(Root.id))
+        root: Mapped[Root] = relationship(backref="others")
+
+    assert internals.waits_for_configuration(root)
+    Growing.registry.configure()
+    assert not internals.waits_for_configuration(root)
+    assert internals.mapping_mark(root) is not before[0]
+    Growing.registry.dispose()

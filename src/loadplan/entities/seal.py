@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from inspect import currentframe
 from typing import Any, NoReturn
 
 import attrs
@@ -14,6 +15,7 @@ from loadplan.sqlalchemy_internals import (
     guard_dynamic,
     installed_loaders,
     load_as_mapped,
+    mapping_mark,
 )
 from loadplan.tree import Node
 from loadplan.views.tree import Edge
@@ -52,11 +54,13 @@ class Seal(dict[str, "SealedAttribute"]):
         self.partial = partial
         self._refuses = sorted(key for key in partial if _is_merged(mapper.relationships[key]))
         inherited = class_mapper(place.entity).attrs.keys()
+        loaded = mapping.default_columns(mapper)
 
         def sealed(key: str, *, is_column: bool, is_dynamic: bool = False) -> SealedAttribute:
             by_subclass = key not in inherited
             owner = entity if by_subclass else place.entity
-            return SealedAttribute(key, owner.__name__, place, is_column, by_subclass, is_dynamic)
+            deferred = is_column and key not in loaded
+            return SealedAttribute(key, owner.__name__, place, is_column, by_subclass, is_dynamic, deferred)
 
         super().__init__()
         relationships = [prop for prop in mapper.relationships if prop.lazy not in mapping.UNLOADABLE_LAZY]
@@ -115,9 +119,13 @@ class Seal(dict[str, "SealedAttribute"]):
         return self
 
 
-@lru_cache(maxsize=4096)
 def restore_seal(entity: Any, place: Place, declared: frozenset[str], partial: frozenset[str]) -> Seal:
-    """Return the seal of a class at a place; what unpickling calls."""
+    """Return the seal of a class at a place, for the mapping as it is now; what unpickling calls."""
+    return _seal(mapping_mark(class_mapper(entity)), entity, place, declared, partial)
+
+
+@lru_cache(maxsize=4096)
+def _seal(_mapped: object, entity: Any, place: Place, declared: frozenset[str], partial: frozenset[str]) -> Seal:
     return Seal(entity, place, declared, partial)
 
 
@@ -131,6 +139,7 @@ class SealedAttribute:
     is_column: bool
     by_subclass: bool = False
     is_dynamic: bool = False
+    deferred: bool = False
 
     def __call__(self, state: InstanceState[Any], passive: PassiveFlag) -> Any:
         """Raise :class:`NotLoaded`, unless SQLAlchemy itself asks and may not, or must not, be refused."""
@@ -138,18 +147,28 @@ class SealedAttribute:
             return NO_RESULT
         if passive & PassiveFlag.NO_RAISE:
             return load_as_mapped(state, self.key, passive)
-        return self.refuse()
+        return self.refuse(generated_by_dataclass(state.class_, self.key))
 
-    def refuse(self) -> NoReturn:
-        """Raise the error that names plan, place and the line that mends it."""
+    def refuse(self, generated: str | None = None) -> NoReturn:
+        """Raise the error that names plan, place and the line that mends it.
+
+        Args:
+            generated: the method that reads the attribute, where a dataclass wrote it.
+        """
         at = " > ".join(self.place.path) or "its root"
         raise NotLoaded(
             Problem(
                 "LP401",
                 f"'{self.owner}.{self.key}' is not part of plan '{self.place.plan}' (at {at})",
-                hint=self._hint(),
+                hint=self._hint() if generated is None else self._hint_for(generated),
             )
         )
+
+    def _hint_for(self, method: str) -> str:
+        words = _WORDS[method]
+        made = "mapped_column" if self.is_column else "relationship"
+        said = ", ".join(f"{word}=False" for word in words)
+        return f"{method} is the dataclass's own, which reads every field: map '{self.key}' as {made}({said})"
 
     def _hint(self) -> str:
         name = f"{self.owner}.{self.key}"
@@ -166,9 +185,34 @@ class SealedAttribute:
             return f"add load({name}) {'under' if self.place.path else 'to'} {here}"
         if self.place.subset == "only":
             return f"add {name} to only=[...] of {here}"
+        if self.place.subset == "defer" and self.deferred:
+            return f"the mapping defers this column; give {here} only=[...] with {name}, in place of defer=[...]"
         if self.place.subset == "defer":
             return f"take {name} out of defer=[...] of {here}"
         return f"the mapping defers this column; name it in only=[...] of {here}"
+
+
+#: Methods that a dataclass writes, and the arguments of a field that leave it out of them.
+_WORDS = {
+    "__repr__": ("repr",),
+    "__hash__": ("hash", "compare"),
+    **dict.fromkeys(("__eq__", "__lt__", "__le__", "__gt__", "__ge__"), ("compare",)),
+}
+
+
+def generated_by_dataclass(kind: type[Any], key: str) -> str | None:
+    """Return the method of a mapped dataclass that is reading a field, if the dataclass itself wrote that method.
+
+    Such methods are compiled from text, by the standard library, for the fields that they read.
+    """
+    if key not in getattr(kind, "__dataclass_fields__", ()):
+        return None
+    frame = currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in {"loadplan", "sqlalchemy"}:
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_filename != "<string>" or frame.f_code.co_name not in _WORDS:
+        return None
+    return frame.f_code.co_name
 
 
 def _refuse_dynamic(state: InstanceState[Any], key: str) -> None:

@@ -4,13 +4,14 @@ import collections.abc
 import enum
 import types
 from collections.abc import Iterator, Mapping
+from types import FunctionType
 from typing import Annotated, Any, Literal, NotRequired, Required, TypeVar, Union, get_args, get_origin
 
 import attrs
-from sqlalchemy.orm import QueryableAttribute
 
-from loadplan.sources import Aggregate, KeepDefault, Source, aggregate, count, exists, source
-from loadplan.spec import Load, LoadPlan, On, load
+from loadplan.mapping import mapper_of
+from loadplan.sources import Aggregate, KeepDefault, Source
+from loadplan.spec import Load, On
 
 
 class Container(enum.Enum):
@@ -42,9 +43,8 @@ _CONTAINERS: Mapping[Any, Container] = {
 #: What may stand in ``Annotated[...]`` and says where a field's value comes from.
 _MARKERS = (Aggregate, KeepDefault, Source, Load)
 
-#: What may be put there by mistake for one of them.
-_STRAYS = (QueryableAttribute, LoadPlan)
-_FUNCTIONS = (count, exists, aggregate, source, load)
+#: Whose objects and classes say nothing there, if they are no markers: those of SQLAlchemy, those of loadplan itself.
+_LIBRARIES = frozenset({"sqlalchemy", "loadplan"})
 
 
 @attrs.frozen(eq=False)
@@ -58,7 +58,8 @@ class FieldType:
         item: of each item, or of the one value.
         key: of a dictionary's keys.
         markers: of loadplan's, found in ``Annotated``.
-        strays: what was found there that must have been meant for one: an attribute, or a function not called.
+        strays: what was found there, or within the parts of the annotation, that must have been meant for one: a SQL
+            expression, an attribute, a function not called.
     """
 
     given: Any
@@ -95,7 +96,7 @@ def read_annotation(annotation: Any, arguments: Mapping[Any, Any], metadata: tup
             given, more = without_annotated(given)
             markers = (*markers, *more)
     found = tuple(each for each in markers if isinstance(each, _MARKERS))
-    strays = tuple(each for each in markers if isinstance(each, _STRAYS) or any(each is one for one in _FUNCTIONS))
+    strays = (*(each for each in markers if _is_stray(each)), *_strays_in_parts(given))
     origin, parts = get_origin(given) or given, get_args(given)
     container = _CONTAINERS.get(origin) if isinstance(origin, type) else None
     if container is Container.DICT:
@@ -109,6 +110,37 @@ def read_annotation(annotation: Any, arguments: Mapping[Any, Any], metadata: tup
     if container is not None:
         return FieldType(given, optional, container, parts[0] if parts else Any, None, found, strays)
     return FieldType(given, optional, None, given, None, found, strays)
+
+
+def _is_stray(metadata: Any) -> bool:
+    """Tell whether something in ``Annotated[...]`` is of SQLAlchemy or of loadplan and says nothing there."""
+    if isinstance(metadata, _MARKERS):
+        return False
+    kind = metadata if isinstance(metadata, type) else type(metadata)
+    if isinstance(metadata, FunctionType):
+        return _library_of(metadata) in _LIBRARIES
+    if hasattr(kind, "__clause_element__") or any(_library_of(each) in _LIBRARIES for each in kind.__mro__):
+        return True
+    return isinstance(metadata, type) and mapper_of(metadata) is not None
+
+
+def _library_of(given: Any) -> str:
+    return str(getattr(given, "__module__", "")).partition(".")[0]
+
+
+def _strays_in_parts(annotation: Any) -> Iterator[Any]:
+    """Yield what says nothing within the members of a union and the items of a collection.
+
+    The source of a field stands around the whole annotation. Only ``on(...)`` is said of a member.
+    """
+    if not union_members(annotation) and get_origin(annotation) not in _CONTAINERS:
+        return
+    for part in get_args(annotation):
+        bare, metadata = without_annotated(part)
+        for each in metadata:
+            if not isinstance(each, On) and (isinstance(each, _MARKERS) or _is_stray(each)):
+                yield each
+        yield from _strays_in_parts(bare)
 
 
 def without_annotated(annotation: Any) -> tuple[Any, tuple[Any, ...]]:

@@ -30,6 +30,7 @@ class Field:
         has_default: whether the constructor can do without it.
         converts: whether code of the class makes the value, of whatever it is given, None among it.
         lenient: whether the library turns values of other types into the annotated one, as pydantic does.
+        aliases: names of attributes that the class reads the field from before its own name, as pydantic does.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Field:
     has_default: bool = False
     converts: bool = False
     lenient: bool = False
+    aliases: tuple[str, ...] = ()
 
 
 @attrs.frozen(eq=False)

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 from sqlalchemy.orm import Mapper
 
-from loadplan.form import is_reference
+from loadplan.form import is_reference, spelled_out
 from loadplan.spec import Load, LoadPlan, On
 from loadplan.views.annotations import FieldType, literal_values
 from loadplan.views.fields import Field
@@ -36,7 +36,7 @@ class Loads:
             elif isinstance(item, On):
                 self.branches.append(item)
             elif is_reference(item):
-                self.loads.append(item)
+                self.loads.append(spelled_out(item))
 
     def of(self, key: str, items: Sequence[Any], *, shared: bool) -> list[Load[Any]]:
         """Return the loads of a relationship that a field reads.
@@ -108,6 +108,11 @@ class Spot:
     def type(self) -> FieldType:
         """Its annotation."""
         return self.field.type
+
+    def key(self, mapper: Mapper[Any]) -> str:
+        """The attribute of a class that it reads, if its annotation names none: by an alias, or by its own name."""
+        known = mapper.all_orm_descriptors
+        return next((each for each in self.field.aliases if each in known), self.field.name)
 
     @property
     def needs_value(self) -> bool:

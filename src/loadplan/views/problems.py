@@ -5,15 +5,20 @@
 
 import inspect
 from collections.abc import Iterable, Sequence
+from types import FunctionType
 from typing import Any
 
+from sqlalchemy import ClauseElement, Exists
 from sqlalchemy.ext.hybrid import HybridExtensionType
-from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
+from sqlalchemy.orm import Mapper, MapperProperty, QueryableAttribute, RelationshipProperty
+from sqlalchemy.types import TypeEngine
 
 from loadplan import mapping
 from loadplan.code import source
 from loadplan.errors import Problem, did_you_mean
-from loadplan.spec import LoadPlan
+from loadplan.sources import Aggregate, KeepDefault, Source
+from loadplan.spec import Load, LoadPlan, On
+from loadplan.sqlalchemy_internals import AbstractLoad
 from loadplan.views.annotations import annotation_source
 from loadplan.views.fields import Field, Unreadable, ViewClass
 
@@ -55,8 +60,16 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
             detail=f"'{entity}.{field.name}' is {what}, and a view is read by SQL.",
             hint="make it a hybrid_property, or say where the value comes from: Annotated[..., source(...)].",
         )
+    if field.name in mapper.attrs:
+        return Problem(
+            "LP303",
+            f"'{view.name}.{field.name}' cannot be read from '{entity}'",
+            at,
+            detail=f"'{field.name}' is a column that '{entity}' is mapped by, but the class has no attribute for it.",
+            hint=f"map it as an attribute of '{entity}', or leave the field out.",
+        )
     methods = {key for key, each in mapper.all_orm_descriptors.items() if _is_hybrid_method(each)}
-    keys = {*mapper.attrs.keys(), *mapper.all_orm_descriptors.keys()} - methods
+    keys = {str(key) for key in mapper.all_orm_descriptors.keys()} - methods  # noqa: SIM118 - no dictionary
     names = [key for key in keys if not key.startswith("_")]
     hint = did_you_mean(field.name, names, f"Attributes of {entity}")
     if field.has_default:
@@ -202,16 +215,69 @@ def several_sources(field: str, markers: Iterable[object], at: At) -> Problem:
     )
 
 
-def stray_annotation(field: str, given: object, at: At) -> Problem:
-    """An attribute, or a function that is not called, where a source belongs."""
-    if isinstance(given, QueryableAttribute):
-        shown, hint = f"'{source(given)}'", f"make it a source: Annotated[..., source({source(given)})]."
-    elif isinstance(given, LoadPlan):
-        shown, hint = "a plan", "give the plan's loads beside the view, or annotate the field with load(...)."
-    else:
-        name = str(getattr(given, "__name__", given))
-        shown, hint = f"'{name}' itself", f"call it, as {name}(Post.comments)."
+def beyond_entity(field: str, entity: str, model: str, given: object, at: At) -> Problem:
+    """``for_schema`` of a model with ``count(...)`` and the like."""
+    return Problem(
+        "LP303",
+        f"no '{entity}' can give '{field}' its value",
+        at,
+        detail=f"{source(given)} is computed by SQL, and for_schema loads attributes of mapped objects.",
+        hint=f"build the model itself: LoadPlan({entity}, into={model}).",
+    )
+
+
+def stray_annotation(field: str, given: Any, at: At) -> Problem:
+    """Something of SQLAlchemy or of loadplan that stands bare where a source belongs, or not around the whole."""
+    shown, hint = _stray(given)
     return Problem("LP307", f"'{field}' is annotated with {shown}, which says nothing by itself", at, hint=hint)
+
+
+def _stray(given: Any) -> tuple[str, str]:
+    """Return what a stray is, and what to write in its place."""
+    code = source(given)
+    if isinstance(given, Aggregate | Source | Load | KeepDefault):
+        return f"{code} within", "put it around the whole annotation: Annotated[list[...], ...]."
+    if isinstance(given, On):
+        return code, "annotate the members of a union with it: Annotated[..., on(...)] | ...."
+    if isinstance(given, LoadPlan):
+        return "a plan", "give the plan's loads beside the view, or annotate the field with load(...)."
+    if isinstance(given, QueryableAttribute):
+        return f"'{code}'", f"make it a source: Annotated[..., source({code})]."
+    if isinstance(given, AbstractLoad):
+        return "a loader option of SQLAlchemy", "write load(...), with what is below it inside."
+    if isinstance(given, Exists):
+        hint = "ask with loadplan's exists: Annotated[bool, exists(Post.comments)]; or make it a source(...)."
+        return "an exists() of SQLAlchemy", hint
+    if isinstance(given, MapperProperty | TypeEngine):
+        return f"a {type(given).__name__} of SQLAlchemy", "leave it out: it belongs to the mapping."
+    if isinstance(given, ClauseElement) or hasattr(given, "__clause_element__"):
+        inside = code if code.startswith("func.") else "..."
+        return "a SQL expression", f"make it a source: Annotated[..., source({inside})]."
+    if isinstance(given, type | FunctionType):
+        name = str(getattr(given, "__name__", given))
+        of_ours = str(given.__module__).startswith("loadplan") and name in {
+            "count",
+            "exists",
+            "aggregate",
+            "source",
+            "load",
+        }
+        return f"'{name}' itself", f"call it, as {name}(Post.comments)." if of_ours else _SAY_FROM_WHERE
+    return f"a {type(given).__name__}", _SAY_FROM_WHERE
+
+
+_SAY_FROM_WHERE = "say where the value comes from: Annotated[..., source(...)]."
+
+
+def type_of_step(field: str, step: QueryableAttribute[Any], at: At) -> Problem:
+    """``.of_type()`` of something that no row of the relationship can be told to be."""
+    return Problem(
+        "LP307",
+        f"the source of '{field}' cannot go by {source(step)}",
+        at,
+        detail="of_type() takes a subclass of the relationship's class, told from others by a discriminator.",
+        hint="name a mapped subclass, not an alias, or say which rows with where=.",
+    )
 
 
 def wrong_step(field: str, step: object, mapper: Mapper[Any], at: At) -> Problem:

@@ -106,6 +106,9 @@ def _field(name: str, info: Any, config: Any) -> Field:
         has_default=not info.is_required(),
         converts=any(type(each).__name__ in _CONVERTERS for each in info.metadata),
         lenient=not strict,
+        aliases=tuple(
+            path[0] for path in _alias_paths(info) if len(path) == 1 and config.get("validate_by_alias", True)
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """Fields that read relationships: the edges that lead there, which rows they take, and what is made of those."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_origin
 
 import attrs
@@ -10,18 +10,18 @@ from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from loadplan import mapping
 from loadplan import problems as plan_problems
 from loadplan.form import MOST_LEVELS
-from loadplan.resolve import shape_problems
+from loadplan.resolve import conditions_on, shape_problems
 from loadplan.sources import Aggregate
-from loadplan.spec import Load, comparable
-from loadplan.sqlalchemy_internals import keyed_by
-from loadplan.tree import Shape
+from loadplan.spec import Load, comparable, load
+from loadplan.sqlalchemy_internals import criteria_of, keyed_by, subtype_of
+from loadplan.tree import Cardinality, Shape
 from loadplan.views import problems
 from loadplan.views.annotations import Container, annotation_source, members_with_branches, read_annotation
 from loadplan.views.classes import is_view_class, read_class
 from loadplan.views.fields import Unreadable, is_subclass
 from loadplan.views.fitting import misfit, spelled, why_empty
 from loadplan.views.loads import At, Loads, Spot, Trail, belongs, key_of
-from loadplan.views.tree import Edge, Many, One, Place, Recipe
+from loadplan.views.tree import Edge, Many, One, Place, Recipe, Total
 from loadplan.views.values import ValueResolver
 
 
@@ -51,42 +51,84 @@ class RelationshipResolver(ValueResolver, abc.ABC):
                 return None
             return self.value(step, spot, place)
         prop = self.step(step, spot, place.mapper)
-        if prop is None:
+        if prop is None or not isinstance(step, QueryableAttribute):
             return None
         if not rest:
-            return self.relationship(prop, spot, place, loads, trail, shared=shared)
+            if not (criteria_of(step) or subtype_of(step)):
+                return self.relationship(prop, spot, place, loads, trail, shared=shared)
+            said = Loads([load(step), *loads.loads])
+            return self.relationship(prop, spot, place, said, trail, shared=False, used=loads)
+        carried = self.carried(step, prop, spot)
+        if carried is None:
+            return None
         if prop.uselist:
-            return self.collected(prop, rest, spot, place, loads)
-        return self.to_one(
-            prop,
-            Shape(),
-            None,
-            spot,
-            place,
-            lambda target: self.path(
-                rest, spot, target, Loads(()), attrs.evolve(trail, whole={}, levels={}, ends={}), shared=False
-            ),
+            return self.collected(step, rest, spot, place, loads, carried)
+        shape = Shape(where=carried)
+        self.found.extend(shape_problems(place.mapper, prop, shape, None, (*spot.at, spot.field.name)))
+        below = attrs.evolve(trail, whole={}, levels={}, ends={})
+        return self.to_one(prop, shape, None, spot, place, lambda target: self.onward(step, rest, spot, target, below))
+
+    def onward(self, step: Any, rest: list[Any], spot: Spot, target: Place, trail: Trail) -> Recipe | None:
+        """Resolve the rest of a path, at the end of a step or at what its ``of_type()`` adds there."""
+        sub = mapping.mapper_of(subtype_of(step))
+        if sub is None or sub is target.mapper:
+            return self.path(rest, spot, target, Loads(()), trail, shared=False)
+        required = spot.name if spot.needs_value else None
+        return self.added(
+            sub, spot.name, target, lambda place: self.path(rest, spot, place, Loads(()), trail, shared=False), required
         )
 
+    def added(
+        self,
+        sub: Mapper[Any],
+        field: str,
+        place: Place,
+        resolve_end: Callable[[Place], Recipe | None],
+        required: str | None,
+    ) -> Recipe | None:
+        """Resolve what is read of rows that are of a subclass: its own columns are a joined part of the row."""
+        name = str(sub.class_.__name__)
+        target = Place(sub, sub.class_, (*place.path, name))
+        recipe = resolve_end(target)
+        if recipe is None:
+            return None
+        edge = Edge(name, field, place, None, Cardinality.ONE_TO_ONE, target, single=True)
+        edge.outputs.append(recipe)
+        place.edges.append(edge)
+        return One(edge, 0, required)
+
     def collected(
-        self, prop: RelationshipProperty[Any], rest: list[Any], spot: Spot, place: Place, loads: Loads
+        self, step: Any, rest: list[Any], spot: Spot, place: Place, loads: Loads, carried: tuple[Any, ...]
     ) -> Recipe | None:
         """Resolve a collection of values: a path that goes on from a relationship to many."""
+        prop = mapping.relationship(place.mapper, step.key)
+        assert prop is not None  # noqa: S101 - the caller found it
         name = f"{place.mapper.class_.__name__}.{prop.key}"
+        last = rest[-1]
+        if spot.type.container is None and isinstance(last, Aggregate) and last.kind in _TOTALS:
+            counts = attrs.evolve(spot.type, container=Container.LIST, optional=True)
+            parts = self.collected(step, rest, spot.of(counts), place, loads, carried)
+            return Total(parts, _TOTALS[last.kind]) if isinstance(parts, Many) else None
         if spot.type.container is None:
             shown = annotation_source(spot.type.given)
             self.found.append(problems.collection_in_path(spot.name, name, shown, spot.at))
             return None
         item = read_annotation(spot.type.item, {})
         target = self.place_below(place, prop)
-        shape, load, _ = self.shape(prop, place, loads.of(prop.key, (), shared=False), spot)
-        recipe = self.path(rest, spot.of(item), target, Loads(()), Trail(), shared=False)
+        shape, given, _ = self.shape(prop, place, loads.of(prop.key, (), shared=False), spot)
+        shape = attrs.evolve(shape, where=(*carried, *shape.where))
+        self.found.extend(shape_problems(place.mapper, prop, Shape(where=carried), None, (*spot.at, spot.field.name)))
+        flat = item.container is None and any(map(_is_to_many, rest)) and spot.type.container is not Container.DICT
+        if flat:  # the items of all collections on the way, one after the other
+            item = attrs.evolve(spot.type, container=Container.LIST, optional=True)
+        recipe = self.onward(step, rest, spot.of(item), target, Trail())
         if recipe is None:
             return None
-        edge = self.edge(place, prop, target, spot, shape, load)
+        edge = self.edge(place, prop, target, spot, shape, given)
         edge.outputs.append(recipe)
         place.edges.append(edge)
-        return self.many(edge, spot)
+        many = self.many(edge, spot)
+        return attrs.evolve(many, flat=flat) if isinstance(many, Many) else None
 
     def many(self, edge: Edge, spot: Spot) -> Recipe | None:
         """Return the collection at the end of an edge, in the container that the field asks for."""
@@ -118,7 +160,11 @@ class RelationshipResolver(ValueResolver, abc.ABC):
     ) -> Recipe | None:
         """Resolve a field that reads a relationship into objects of a class, one or many."""
         kind, name = spot.type, f"{place.mapper.class_.__name__}.{prop.key}"
-        if prop.uselist and kind.container is None:
+        said = [each for each in loads.loads if key_of(each) == prop.key]
+        is_first = (
+            prop.uselist and kind.container is None and any(each.limit == 1 and each.depth is None for each in said)
+        )
+        if prop.uselist and kind.container is None and not is_first:
             self.not_many(prop, spot, name)
             return None
         if not prop.uselist and kind.container is not None:
@@ -234,6 +280,9 @@ class RelationshipResolver(ValueResolver, abc.ABC):
             return self.to_one(prop, shape, load, spot, place, resolve_item)
         target = self.place_below(place, prop)
         edge = self.edge(place, prop, target, spot, shape, load)
+        is_first = prop.uselist and spot.type.container is None
+        if is_first:  # a statement, or an array, of the first row of each parent
+            edge.cardinality, edge.single = Cardinality.ONE_TO_ONE, False
         place.edges.append(edge)
         within = attrs.evolve(inside, whole={prop.key: edge}) if whole else inside
         recipe = resolve_item(target, within)
@@ -242,7 +291,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         edge.outputs.append(recipe)
         if spot.type.container in {Container.SET, Container.FROZENSET}:
             self.hashable(item, spot)
-        return self.many(edge, spot) if prop.uselist else One(edge, 0, self.required(edge, spot))
+        return One(edge, 0, self.required(edge, spot)) if is_first or not prop.uselist else self.many(edge, spot)
 
     def hashable(self, item: Any, spot: Spot) -> None:
         """Check that a set can hold the items."""
@@ -311,9 +360,19 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         if not named:
             return Shape(), None, below
         first = named[0]
-        shape = Shape(first.where or (), first.order_by, first.limit, first.depth)
+        shape = Shape(conditions_on(prop, first.where or ()), first.order_by, first.limit, first.depth)
         self.found.extend(shape_problems(place.mapper, prop, shape, None, at))
         return shape, first, below
+
+
+#: What one value is made of many counts, or of many existences, with.
+_TOTALS: Mapping[str, Any] = {"count": sum, "exists": any}
+
+
+def _is_to_many(step: Any) -> bool:
+    """Tell whether a step of a path leads to many rows."""
+    prop = getattr(step, "property", None) if isinstance(step, QueryableAttribute) else None
+    return isinstance(prop, RelationshipProperty) and bool(prop.uselist)
 
 
 def _is_same_way(edge: Edge, prop: RelationshipProperty[Any], shape: Shape, asked: object) -> bool:

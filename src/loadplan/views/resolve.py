@@ -17,7 +17,7 @@ from loadplan.form import load_problems
 from loadplan.resolve import parameters_in, resolved
 from loadplan.sources import Aggregate, KeepDefault, Source
 from loadplan.spec import Load, LoadPlan, On
-from loadplan.tree import Cardinality, Parameter
+from loadplan.tree import Parameter
 from loadplan.views import problems
 from loadplan.views.annotations import (
     annotation_source,
@@ -30,9 +30,7 @@ from loadplan.views.loads import At, Loads, Spot, Trail, belongs, key_of
 from loadplan.views.relationships import RelationshipResolver
 from loadplan.views.tree import (
     Choose,
-    Edge,
     Make,
-    One,
     Place,
     Recipe,
     ViewTree,
@@ -177,15 +175,8 @@ class _Resolver(RelationshipResolver):
         nested = Loads([*loads.loads, *loads.branch_for(sub.class_)], read=loads.loads)
         if sub is place.mapper:
             return self.make(member, place, nested, at, trail)
-        name = str(sub.class_.__name__)
-        target = Place(sub, sub.class_, (*place.path, name))
-        recipe = self.make(member, target, nested, at, trail)
-        if recipe is None:
-            return None
-        edge = Edge(name, annotation_source(member), place, None, Cardinality.ONE_TO_ONE, target, single=True)
-        edge.outputs.append(recipe)
-        place.edges.append(edge)
-        return One(edge, 0, annotation_source(member))
+        shown = annotation_source(member)
+        return self.added(sub, shown, place, lambda target: self.make(member, target, nested, at, trail), shown)
 
     def subclass_of(self, member: Any, branch: On[Any] | None, mapper: Mapper[Any]) -> Mapper[Any] | None:
         """Return the class whose rows become a member: by a branch, or by a Literal of the discriminator."""
@@ -199,7 +190,7 @@ class _Resolver(RelationshipResolver):
             fields = read_class(member).fields
         except Unreadable:
             return None
-        values = next((literal_values(each.type.given) for each in fields if each.name == name), ())
+        values = next((literal_values(each.type.given) for each in fields if name in {each.name, *each.aliases}), ())
         subs = [mapper.polymorphic_map[value] for value in values if value in mapper.polymorphic_map]
         return next((sub for sub in subs if all(each.isa(sub) for each in subs)), None)
 
@@ -208,7 +199,7 @@ class _Resolver(RelationshipResolver):
     def relationship_of(self, spot: Spot, place: Place) -> str | None:
         """Return the relationship that a field reads first, if it reads one."""
         marker = next(iter(spot.type.markers), None)
-        step: Any = spot.field.name
+        step: Any = spot.key(place.mapper)
         if isinstance(marker, Load):
             step = marker.relationship
         elif isinstance(marker, Source) and marker.path:
@@ -254,8 +245,8 @@ class _Resolver(RelationshipResolver):
     def attribute(
         self, view: ViewClass, spot: Spot, place: Place, loads: Loads, trail: Trail, *, shared: bool
     ) -> Recipe | None:
-        """Resolve a field that reads the attribute of its own name."""
-        name = spot.field.name
+        """Resolve a field that reads the attribute of its own name, or of its alias."""
+        name = spot.key(place.mapper)
         prop = mapping.relationship(place.mapper, name)
         if prop is not None:
             return self.relationship(prop, spot, place, loads, trail, shared=shared)

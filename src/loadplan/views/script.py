@@ -31,6 +31,7 @@ from loadplan.views.tree import (
     Place,
     Read,
     Recipe,
+    Total,
     recipes_in,
 )
 
@@ -368,6 +369,8 @@ class ViewWriter(Writer):
                 return self._one(recipe, scope)
             case Many():
                 return self._many(recipe, scope)
+            case Total(parts, function):
+                return f"{self._given_as('total', function)}({self._many(parts, scope)})"
             case Computed(edge):
                 return self._computed(edge, scope)
             case Choose():
@@ -417,6 +420,11 @@ class ViewWriter(Writer):
 
     def _many(self, recipe: Many, scope: Scope) -> str:
         edge, container = recipe.edge, recipe.container
+        if recipe.flat:
+            parts = self._many(attrs.evolve(recipe, flat=False, container=Container.LIST), scope)
+            part, item = f"n{next(self._variables)}", f"n{next(self._variables)}"
+            items = f"[{item} for {part} in {parts} for {item} in {part} or ()]"
+            return items if container is Container.LIST else f"{self._container(container)}({items})"
         if self._chosen[edge].way is Way.NESTED:
             inner, loop = self._loop(edge, scope)
             value = self._value(edge.outputs[0], inner)

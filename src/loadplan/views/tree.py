@@ -162,11 +162,26 @@ class Many:
         edge: the way there.
         container: what holds the items.
         key: of each item, in a dictionary.
+        flat: whether each item is a collection itself, or None, whose items are the field's.
     """
 
     edge: Edge
     container: Container
     key: Column | None = None
+    flat: bool = False
+
+
+@attrs.frozen(eq=False)
+class Total:
+    """One value of many counts, or of many existences: their sum, or whether there is one.
+
+    Attributes:
+        parts: the collection of them.
+        function: ``sum`` or ``any``.
+    """
+
+    parts: Many
+    function: Any
 
 
 @attrs.frozen(eq=False)
@@ -228,7 +243,7 @@ class Instance:
     whole: Edge | None = None
 
 
-Recipe: TypeAlias = Read | Compose | Make | One | Many | Computed | Choose | Instance
+Recipe: TypeAlias = Read | Compose | Make | One | Many | Total | Computed | Choose | Instance
 
 
 @attrs.frozen(eq=False)
@@ -279,5 +294,7 @@ def recipes_in(recipe: Recipe) -> Iterator[Recipe]:
                 waiting += [below for _, below in members]
             case One(edge) | Many(edge):
                 waiting += edge.outputs
+            case Total(parts):
+                waiting.append(parts)
             case _:
                 pass

@@ -12,10 +12,10 @@ from loadplan import links, mapping
 from loadplan.code import source as code_of
 from loadplan.errors import Problem
 from loadplan.form import condition_problems
-from loadplan.resolve import foreign_tables, shape_problems
+from loadplan.resolve import conditions_on, foreign_tables, shape_problems
 from loadplan.sources import Aggregate
 from loadplan.spec import Load
-from loadplan.sqlalchemy_internals import attribute_behind
+from loadplan.sqlalchemy_internals import attribute_behind, criteria_of, subtype_of
 from loadplan.tree import Shape
 from loadplan.views import problems
 from loadplan.views.annotations import annotation_source
@@ -40,6 +40,8 @@ class ValueResolver:
                 self.fits_composite(composite, spot, f"'{mapper.class_.__name__}.{key}'")
                 return self.composite(composite, spot, place)
             behind = mapping.columns_behind(mapper, key)
+            if behind is None and mapping.has_default_expression(composite):
+                return self.derived(getattr(place.entity, key), spot, place)
             if behind is None:
                 what = mapping.describe_attribute(mapper, key)
                 self.found.append(problems.not_readable(spot.name, f"'{code_of(step)}' is {what}", spot.at))
@@ -121,7 +123,10 @@ class ValueResolver:
         if wrong:
             self.found.extend(wrong)
             return None
-        shape = Shape(where=given.where)
+        carried = self.carried(given.relationship, prop, spot)
+        if carried is None:
+            return None
+        shape = Shape(where=(*carried, *conditions_on(prop, given.where)))
         self.found.extend(shape_problems(place.mapper, prop, shape, None, (*spot.at, prop.key)))
         target = self.place_below(place, prop)
         kind = aggregation(given)
@@ -153,6 +158,22 @@ class ValueResolver:
         if prop is None:
             self.found.append(problems.wrong_step(spot.name, step, mapper, spot.at))
         return prop
+
+    def carried(
+        self, step: QueryableAttribute[Any], prop: RelationshipProperty[Any], spot: Spot
+    ) -> tuple[Any, ...] | None:
+        """Return the conditions that an attribute carries: of ``.and_()``, and to be of the class of ``.of_type()``."""
+        subtype, criteria = subtype_of(step), conditions_on(prop, criteria_of(step))
+        if subtype is None:
+            return criteria
+        sub, mapper = mapping.mapper_of(subtype), prop.mapper
+        if sub is None or not sub.isa(mapper) or prop.entity.is_aliased_class or mapper.polymorphic_on is None:
+            self.found.append(problems.type_of_step(spot.name, step, spot.at))
+            return None
+        if sub is mapper:
+            return criteria
+        identities = [identity for identity, each in mapper.polymorphic_map.items() if each.isa(sub)]
+        return (mapper.polymorphic_on.in_(identities), *criteria)
 
     def place_below(self, place: Place, prop: RelationshipProperty[Any]) -> Place:
         """Return a new place at the end of a relationship."""

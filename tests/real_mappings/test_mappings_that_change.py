@@ -1,0 +1,155 @@
+"""Mappings that change after a plan was compiled: what was compiled for the old one does not serve the new one."""
+
+from typing import Any
+
+import attrs
+import pytest
+from real import filled
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    configure_mappers,
+    mapped_column,
+    registry,
+    relationship,
+)
+
+from loadplan import LoadPlan, NotLoaded, PlanError, load
+
+
+@attrs.frozen
+class UserView:
+    id: int
+
+
+def late_module(how: str, prefix: str) -> Any:
+    """Return a base, a user class, and a function that stands for a module that is imported later."""
+
+    class Base(DeclarativeBase):
+        pass
+
+    class User(Base):
+        __tablename__ = f"{prefix}_users"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    def imported() -> Any:
+        class Order(Base):
+            __tablename__ = f"{prefix}_orders"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            user_id: Mapped[int] = mapped_column(ForeignKey(User.id))
+            if "backref" in how:
+                user: Mapped[User] = relationship(backref="orders")
+
+        if how == "an attribute":
+            User.orders = relationship(Order)  # type: ignore[attr-defined]
+        if how != "a backref that waits":
+            configure_mappers()
+        return Order  # which a module would hold on to
+
+    return Base, User, imported
+
+
+@pytest.mark.parametrize("below", [False, True], ids=["root", "below"])
+@pytest.mark.parametrize("how", ["a backref", "a backref that waits", "an attribute"])
+async def test_a_relationship_that_comes_later_is_sealed(engine: AsyncEngine, how: str, below: bool) -> None:
+    """Undeclared, it raises NotLoaded: by the same plan, an equal one, another one; at the root and below."""
+    base, user, imported = late_module(how, f"late_{'b' if below else 'r'}{engine.dialect.name[0]}{len(how)}")
+
+    class Account(base):  # type: ignore[misc]
+        __tablename__ = f"{user.__tablename__}_accounts"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        user_id: Mapped[int] = mapped_column(ForeignKey(user.id))
+        owner = relationship(user)
+
+    def make(name: str) -> LoadPlan[Any]:
+        return LoadPlan(Account, load(Account.owner), name=name) if below else LoadPlan(user, name=name)
+
+    plan = make("u")
+    async with filled(engine, base.metadata) as loader:
+        async with engine.begin() as connection:
+            await connection.execute(insert(user.__table__), {"id": 1})
+            await connection.execute(insert(Account.__table__), {"id": 1, "user_id": 1})
+        await loader.fetch(plan, 1)
+        order = imported()
+        async with engine.begin() as connection:
+            await connection.run_sync(base.metadata.create_all)
+        assert order.__table__.name.endswith("orders")
+        for each in (plan, make("u"), make("other")):
+            found = await loader.fetch(each, 1)
+            with pytest.raises(NotLoaded, match=r"User\.orders"):
+                _ = (found.owner if below else found).orders
+
+
+async def test_the_same_plan_loads_a_relationship_that_comes_later(engine: AsyncEngine) -> None:
+    """``plan.also("orders")`` and a plan made later find it."""
+    base, user, imported = late_module("a backref", f"later_{engine.dialect.name[0]}")
+    plan = LoadPlan(user)
+    async with filled(engine, base.metadata, user(id=1)) as loader:
+        await loader.fetch(plan, 1)
+        order = imported()
+        async with engine.begin() as connection:
+            await connection.run_sync(base.metadata.create_all)
+        found = await loader.fetch(plan.also(load("orders")), 1)
+        assert found.orders == []
+        assert order is not None
+
+
+class Kept:
+    """A class that stays while its mapping goes: as in a test suite that maps anew for each test."""
+
+
+def _mapped(metadata: MetaData, *more: Any) -> Table:
+    return Table("again_kept", metadata, Column("id", Integer, primary_key=True), *more)
+
+
+@pytest.mark.parametrize("into", [None, UserView], ids=["entity", "view"])
+async def test_a_class_mapped_again_is_compiled_again(engine: AsyncEngine, into: Any) -> None:
+    """After the mappers are cleared, a plan that was compiled before speaks of the new mapping."""
+    first, second = registry(), registry()
+    plan: LoadPlan[Any]
+    first.map_imperatively(Kept, _mapped(first.metadata, Column("name", String)))
+    plan = LoadPlan(Kept) if into is None else LoadPlan(Kept, into=into)
+    async with filled(engine, first.metadata, "INSERT INTO again_kept VALUES (1, 'n')") as loader:
+        assert (await loader.fetch(plan, 1)).id == 1
+    first.dispose()
+    other = Table("again_kept_other", second.metadata, Column("id", Integer, primary_key=True), Column("title", String))
+    second.map_imperatively(Kept, other)
+    try:
+        async with filled(engine, second.metadata, "INSERT INTO again_kept_other VALUES (7, 'new')") as loader:
+            found = await loader.fetch(plan, 7)
+            assert found.id == 7
+            if into is None:
+                assert found.title == "new"
+    finally:
+        second.dispose()
+
+
+async def test_a_plan_that_the_new_mapping_lacks_is_refused(engine: AsyncEngine) -> None:
+    """A relationship that the new mapping does not have is an error, not a statement to the old table."""
+    first, second = registry(), registry()
+    table = _mapped(first.metadata)
+    parts = Table(
+        "again_parts",
+        first.metadata,
+        Column("id", Integer, primary_key=True),
+        Column("kept_id", ForeignKey(table.c.id)),
+    )
+
+    class Part:
+        pass
+
+    first.map_imperatively(Part, parts)
+    first.map_imperatively(Kept, table, properties={"parts": relationship(Part)})
+    plan: LoadPlan[Any] = LoadPlan(Kept, load("parts"))
+    async with filled(engine, first.metadata, "INSERT INTO again_kept VALUES (1)") as loader:
+        assert (await loader.fetch(plan, 1)).parts == []
+    first.dispose()
+    second.map_imperatively(Kept, _mapped(second.metadata))
+    try:
+        async with filled(engine, second.metadata, "INSERT INTO again_kept VALUES (1)") as loader:
+            with pytest.raises(PlanError, match="LP201"):
+                await loader.fetch(plan, 1)
+    finally:
+        second.dispose()
