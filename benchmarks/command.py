@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import platform
+import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -102,6 +103,8 @@ def everything(
     if docs:
         DOCS.mkdir(parents=True, exist_ok=True)
         (DOCS / "results.md").write_text(as_page(run), encoding="utf-8")
+        if "http" in parts:
+            shutil.copy(results / "http.md", DOCS)
         draw(results, DOCS)
 
 
