@@ -3,7 +3,7 @@
 import asyncio
 import importlib.util
 import platform
-import time
+import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,8 @@ from benchmarks.cases import CASES
 from benchmarks.cases.case import Case
 from benchmarks.databases import FEW_REVIEWS, REVIEWS, SMALL, databases
 from benchmarks.measure import processor
-from benchmarks.parts import DRAWN, PARTS, run_part
+from benchmarks.parts import INCLUDED, PARTS, run_part
+from benchmarks.progress import Progress
 from benchmarks.report import HERE, Run, by_case, write_json
 from benchmarks.rivals.everyone import Everyone, load_rivals
 from benchmarks.rivals.rival import Rival
@@ -89,17 +90,21 @@ def everything(
     """Run all cases, then how time grows and what strategies and plans cost; write tables, results and charts."""
     if context.invoked_subcommand is not None:
         return
-    run = measure(CASES, Settings.of(size, rounds, calls, smoke))
+    parts = {} if only_cases else INCLUDED
+    progress = Progress(console, len(CASES) + sum(parts.values()))
+    run = measure(CASES, Settings.of(size, rounds, calls, smoke), progress)
     write(run, results, "cases")
-    if not only_cases:
-        for part in DRAWN:
-            console.rule(f"{part}: {PARTS[part][1]}", style="dim")
-            target = results / f"{PARTS[part][0]}.json"
-            run_part(part, ["--to", str(target), *(["--smoke"] if smoke else [])])
+    for part, weight in parts.items():
+        progress.step(part, weight)
+        console.rule(f"{part}: {PARTS[part][1]}", style="dim")
+        target = results / f"{PARTS[part][0].partition('.')[0]}.json"
+        run_part(part, ["--to", str(target), *(["--smoke"] if smoke else [])])
     draw(results, results)
     if docs:
         DOCS.mkdir(parents=True, exist_ok=True)
         (DOCS / "results.md").write_text(as_page(run), encoding="utf-8")
+        if "http" in parts:
+            shutil.copy(results / "http.md", DOCS)
         draw(results, DOCS)
 
 
@@ -125,7 +130,8 @@ def run_some(
     if unknown := [each for each in cases if each not in known]:
         raise typer.BadParameter(f"no case is called {', '.join(map(repr, unknown))}; there are: {', '.join(known)}")
     chosen = [known[each] for each in cases]
-    write(measure(chosen, Settings.of(size, rounds, calls, smoke)), results, cases[0] if len(cases) == 1 else "some")
+    run = measure(chosen, Settings.of(size, rounds, calls, smoke), Progress(console, len(chosen)))
+    write(run, results, cases[0] if len(cases) == 1 else "some")
 
 
 @app.command("list")
@@ -161,19 +167,15 @@ for _name, (_, _title) in PARTS.items():
     add_part(_name, _title)
 
 
-def measure(cases: Sequence[Case], settings: Settings) -> Run:
-    """Run cases with all rivals that are installed, and show a table for each."""
+def measure(cases: Sequence[Case], settings: Settings, progress: Progress) -> Run:
+    """Run cases with all rivals that are installed, and show a table for each; each case is a step of the run."""
     everyone = load_rivals()
-    started = time.perf_counter()
     say_who_is_absent(everyone)
-
-    def tell(what: str) -> None:
-        console.print(f"{time.perf_counter() - started:6.1f} s  {what}", style="dim")
 
     async def run() -> Run:
         async with databases(settings.orders, settings.reviews, settings.prefix) as data:
             about = await environment(data.server, everyone, settings)
-            return Run(about, await run_cases(cases, everyone.rivals, data, settings.effort, tell))
+            return Run(about, await run_cases(cases, everyone.rivals, data, settings.effort, progress))
 
     found = asyncio.run(run())
     for name, value in found.environment.items():

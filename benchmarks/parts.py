@@ -14,13 +14,14 @@ PARTS: Mapping[str, tuple[str, str]] = {
     "views": ("views", "views beside SQL by hand, over a network and in memory"),
     "first-rows": ("top_n", "the first rows of each parent, with an index for the order and without"),
     "many-parents": ("many_parents", "a collection of 100 to 100,000 parents, keys of one column and of two"),
+    "http": ("http.command", "whole requests: an order and a list of 50 from FastAPI, Django and Tortoise ORM"),
     "stream": ("stream", "a long walk in bounded memory"),
     "charts": ("charts", "draws the results that there are"),
 }
 """Their commands, modules, and what they are about."""
 
-DRAWN = ("growth", "strategies", "plan-cost")
-"""Those that leave results for the charts; a run of everything has them too."""
+INCLUDED: Mapping[str, float] = {"growth": 12, "strategies": 24, "plan-cost": 4, "http": 18}
+"""Those that a run of everything has too. Each is about as long as so many cases, and leaves results for the pages."""
 
 
 def run_part(name: str, arguments: Sequence[str]) -> None:

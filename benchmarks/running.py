@@ -11,9 +11,9 @@ A call begins with a pool that has connections, and ends with the connection bac
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 from sqlalchemy import URL
@@ -21,13 +21,11 @@ from sqlalchemy import URL
 from benchmarks.cases.case import Ask, Case, Values
 from benchmarks.databases import Databases
 from benchmarks.measure import Way, time_rounds
+from benchmarks.progress import Progress
 from benchmarks.relay import Relay, relay
 from benchmarks.report import Result
 from benchmarks.rivals.rival import Fetch, Rival
 from benchmarks.wire import Count
-
-Tell: TypeAlias = Callable[[str], None]
-"""Is told what goes on."""
 
 
 @attrs.frozen
@@ -76,7 +74,7 @@ def way_of(case: Case, fetch: Fetch, connection: Any) -> Way:
 
 
 async def run_cases(
-    cases: Sequence[Case], rivals: Sequence[Rival], data: Databases, effort: Effort, tell: Tell
+    cases: Sequence[Case], rivals: Sequence[Rival], data: Databases, effort: Effort, progress: Progress
 ) -> list[Result]:
     """Return what each rival took in each case, and the reasons of those that cannot, in the order of the cases.
 
@@ -88,16 +86,16 @@ async def run_cases(
     cases = [sized(each, effort) for each in cases]
     found: dict[str, list[Result]] = {}
     for (name, delay, _), together in grouped(cases).items():
-        tell(f"{name}: filling")
+        progress.say(f"{name}: filling")
         url = await data.url(name)
         async with relay(url, 0.0) as between:
-            counts = await count_all(together, rivals, between, tell)
+            counts = await count_all(together, rivals, between, progress)
         async with contextlib.AsyncExitStack() as stack:
             if delay is not None:
                 url = (await stack.enter_async_context(relay(url, delay))).url
             connections = await connect_all(rivals, url, stack)
             for case in together:
-                seconds = await time_case(case, rivals, connections, effort, tell)
+                seconds = await time_case(case, rivals, connections, effort, progress)
                 found[case.name] = [
                     result_of(case, rival, seconds.get(rival.name, ()), counts.get((case.name, rival.name)))
                     for rival in rivals
@@ -145,10 +143,10 @@ async def connect_all(rivals: Sequence[Rival], url: URL, stack: contextlib.Async
 
 
 async def time_case(
-    case: Case, rivals: Sequence[Rival], connections: Sequence[Any], effort: Effort, tell: Tell
+    case: Case, rivals: Sequence[Rival], connections: Sequence[Any], effort: Effort, progress: Progress
 ) -> dict[str, tuple[float, ...]]:
     """Compare what all bring, then time them in turn; return the median seconds of each round by the rival's name."""
-    tell(f"{case.name}: comparing")
+    progress.step(f"{case.name}: comparing")
     able = {
         rival.name: way_of(case, fetch, connection)
         for rival, connection in zip(rivals, connections, strict=True)
@@ -156,7 +154,7 @@ async def time_case(
     }
     await compare(case, able)
     ways = list(able.values())
-    tell(f"{case.name}: timing")
+    progress.say(f"{case.name}: timing")
     medians = list(await time_rounds(ways, 1, 1))
     once = sum(medians[0])
     if once > effort.seconds:
@@ -180,7 +178,7 @@ async def compare(case: Case, ways: Mapping[str, Way]) -> None:
 
 
 async def count_all(
-    cases: Sequence[Case], rivals: Sequence[Rival], between: Relay, tell: Tell
+    cases: Sequence[Case], rivals: Sequence[Rival], between: Relay, progress: Progress
 ) -> dict[tuple[str, str], Count]:
     """Count on the wire what a call of each rival sends and receives, once its caches are warm.
 
@@ -188,7 +186,7 @@ async def count_all(
     """
     found = {}
     for rival in rivals:
-        tell(f"counting: {rival.name}")
+        progress.say(f"counting: {rival.name}")
         async with rival.connect(between.url) as connection:
             for case in cases:
                 fetch = rival.way_to(case.graph.name, case.size)

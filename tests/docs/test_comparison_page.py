@@ -8,6 +8,8 @@ from pages import ROOT, examples_of
 PAGE = ROOT / "docs" / "comparison.md"
 TEXT = PAGE.read_text("utf-8")
 DEFINED = dict(re.findall(r"^\[([\w-]+)\]: (\S+)$", TEXT, re.MULTILINE))
+NOTES = dict(re.findall(r"^\[\^([\w-]+)\]: \[[^\]]+\]\((https://\S+)\)$", TEXT, re.MULTILINE))
+NOTE = re.compile(r"(?<=\S)\[\^([\w-]+)\]")
 REFERENCE = re.compile(r"\]\[([\w-]+)\]")
 LINK = re.compile(r"\]\(\S+\)")
 LOCAL = re.compile(r"\]\(([\w/-]+\.md)")
@@ -31,6 +33,7 @@ def pages_of(cell: str) -> set[str]:
 def test_references_and_addresses_are_the_same() -> None:
     """A reference without an address would be printed as it is; an address that nobody names is left over."""
     assert set(REFERENCE.findall(TEXT)) == set(DEFINED)
+    assert set(NOTE.findall(TEXT)) == set(NOTES)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
@@ -44,9 +47,13 @@ def test_what_is_said_of_loadplan_leads_to_code_that_runs(row: list[str]) -> Non
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
 def test_what_is_said_of_others_leads_to_its_proof(row: list[str]) -> None:
-    """To their documentation, their source or an issue, or to a page of this project that shows it."""
+    """A footnote leads to their documentation, their source or an issue; or a link to a page that shows it.
+
+    A cell is words with a mark, and no link to elsewhere: a table of links would be hard to read.
+    """
     for cell in row[2:]:
-        assert REFERENCE.search(cell) or LINK.search(cell), cell
+        assert NOTE.search(cell) or LINK.search(cell), cell
+        assert set(LINK.findall(cell)) == {f"]({each})" for each in re.findall(r"\]\((migrating/\S+?)\)", cell)}
 
 
 def test_rows_are_whole() -> None:

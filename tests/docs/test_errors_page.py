@@ -8,6 +8,7 @@ from pages import examples_of
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(r"\bLP\d{3}\b")
 RAISED = re.compile(r'"(LP\d{3})",')
+HEADING = re.compile(r"^### (LP\d{3}): \S.{3,40}$", re.MULTILINE)
 
 
 def codes_in_source() -> set[str]:
@@ -16,7 +17,8 @@ def codes_in_source() -> set[str]:
 
 
 def headings() -> list[str]:
-    return re.findall(r"^### (LP\d{3})$", (ROOT / "docs" / "errors.md").read_text("utf-8"), re.MULTILINE)
+    """The codes of the headings; each has a few words behind it, which the contents of the page show."""
+    return HEADING.findall((ROOT / "docs" / "errors.md").read_text("utf-8"))
 
 
 def test_every_code_has_its_paragraph() -> None:
@@ -30,7 +32,7 @@ def test_every_code_is_shown() -> None:
     """Below each heading stands code, and the message with that code that it ends in; test_pages_run.py runs both."""
     page = ROOT / "docs" / "errors.md"
     text = page.read_text("utf-8")
-    headings_at = [(match.start(), match[1]) for match in re.finditer(r"^### (LP\d{3})$", text, re.MULTILINE)]
+    headings_at = [(match.start(), match[1]) for match in HEADING.finditer(text)]
     shown: dict[str, str] = {}
     for example in examples_of(page):
         above = [code for at, code in headings_at if at < example.block.start]

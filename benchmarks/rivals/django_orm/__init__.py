@@ -45,9 +45,8 @@ from benchmarks.rivals.django_orm.models import (  # noqa: E402 - models can be 
 _numbers = itertools.count(1)
 
 
-@contextlib.asynccontextmanager
-async def connect(url: URL) -> AsyncIterator[str]:
-    """Give the database an alias of its own, and open its pool."""
+def add_database(url: URL) -> str:
+    """Give the database of a URL an alias of its own, with a pool."""
     alias = f"benchmark_{next(_numbers)}"
     added = {
         "ENGINE": "django.db.backends.postgresql",
@@ -59,6 +58,13 @@ async def connect(url: URL) -> AsyncIterator[str]:
         "OPTIONS": {"pool": {"min_size": 1, "max_size": POOL}},
     }
     connections.settings = connections.configure_settings({**connections.settings, alias: added})
+    return alias
+
+
+@contextlib.asynccontextmanager
+async def connect(url: URL) -> AsyncIterator[str]:
+    """Give the database an alias, and close its pool in the end."""
+    alias = add_database(url)
 
     def close() -> None:
         connections[alias].close()

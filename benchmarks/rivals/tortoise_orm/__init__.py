@@ -18,9 +18,8 @@ from benchmarks.rivals.tortoise_orm.atlas_models import City, Country
 from benchmarks.rivals.tortoise_orm.shop_models import Category, Line, Order, Product, Sheet
 
 
-@contextlib.asynccontextmanager
-async def connect(url: URL) -> AsyncIterator[None]:
-    """Open its pool."""
+def configuration(url: URL) -> dict[str, Any]:
+    """Return the configuration for a database, with a pool, on the driver that the URL names."""
     credentials = {
         "host": url.query.get("host", url.host),
         "port": url.port or 5432,
@@ -30,16 +29,22 @@ async def connect(url: URL) -> AsyncIterator[None]:
         "minsize": 1,
         "maxsize": POOL,
     }
-    await Tortoise.init(
-        config={
-            "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": credentials}},
-            "apps": {
-                "shop": {"models": ["benchmarks.rivals.tortoise_orm.shop_models"], "default_connection": "default"},
-                "atlas": {"models": ["benchmarks.rivals.tortoise_orm.atlas_models"], "default_connection": "default"},
-            },
-            "use_tz": True,
+    return {
+        "connections": {
+            "default": {"engine": f"tortoise.backends.{url.get_driver_name()}", "credentials": credentials},
         },
-    )
+        "apps": {
+            "shop": {"models": ["benchmarks.rivals.tortoise_orm.shop_models"], "default_connection": "default"},
+            "atlas": {"models": ["benchmarks.rivals.tortoise_orm.atlas_models"], "default_connection": "default"},
+        },
+        "use_tz": True,
+    }
+
+
+@contextlib.asynccontextmanager
+async def connect(url: URL) -> AsyncIterator[None]:
+    """Open its pool."""
+    await Tortoise.init(config=configuration(url))
     try:
         yield
     finally:
