@@ -182,6 +182,11 @@ class Comparison:
     def key(self) -> list[Any]:
         return [getattr(self.plan.entity, name) for name in primary_key(self.mapper)]
 
+    @property
+    def batch(self) -> int:
+        """The size of pages and batches: small, and few of them where a table is long."""
+        return max(2, len(self.expected) // 5)
+
     def differs(self, what: str, found: str) -> None:
         text = " ".join(found.split())[:400]
         self.differences.append(Difference(what, self.plan.entity.__name__, text, " ".join(repr(self.plan).split())[:1500]))
@@ -324,22 +329,22 @@ class Comparison:
 
         async with AsyncSession(self.engine) as session:
             expected = await session.run_sync(keys)
-        loader, found, page = Loader(self.engine), [], None
+        loader, found, page, size = Loader(self.engine), [], None, self.batch
         pages = []
         while page is None or page.next:
-            page = await loader.fetch_page(self.plan, order, 2, after=page.next if page else None)
+            page = await loader.fetch_page(self.plan, order, size, after=page.next if page else None)
             pages.append([identity(each) for each in page.items])
             found += pages[-1]
-            if len(found) > len(expected) + 4:
+            if len(found) > len(expected) + 2 * size:
                 break
         self.compare("pages", found, expected)
         if page.previous and len(pages) > 1:
-            before = await loader.fetch_page(self.plan, order, 2, before=page.previous)
+            before = await loader.fetch_page(self.plan, order, size, before=page.previous)
             self.compare("pages back", [identity(each) for each in before.items], pages[-2])
 
     async def streams(self) -> None:
         found: list[Any] = []
-        async for root in Loader(self.engine).stream(self.plan, order_by=self.key, batch_size=2):
+        async for root in Loader(self.engine).stream(self.plan, order_by=self.key, batch_size=self.batch):
             found.append(Reader(brought).read([root], self.plan)[0])
         if not self.conflicts:
             self.compare("streams", found, self.expected)
