@@ -14,6 +14,7 @@ from foreign_comparing import identity, listed
 from foreign_drawing import primary_key
 from sqlalchemy import orm
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm.interfaces import RelationshipDirection
 
 from loadplan import Loader, LoadPlan, LoadPlanError, load
 
@@ -53,6 +54,7 @@ class History:
             for prop in mapper.column_attrs
             if isinstance(prop.columns[0], sa.Column)
             and isinstance(prop.columns[0].type, sa.String)
+            and not isinstance(prop.columns[0].type, sa.Enum)
             and not prop.columns[0].primary_key
             and not prop.columns[0].foreign_keys
             and prop.columns[0] is not mapper.polymorphic_on
@@ -64,7 +66,9 @@ class History:
                 steps.append(Step("set", root, chance.choice(free), chance.choice(("new", "", "é"))))
             elif chosen:
                 prop = chosen.pop()  # an object that is moved twice without a backref has no one right owner
-                words = ("remove", "add") if prop.uselist else ("move", "clear")
+                moves = prop.back_populates if prop.uselist else prop.direction is RelationshipDirection.MANYTOONE
+                words = ("remove", "add") if prop.uselist else ("clear", "move")
+                words = words if moves else words[:1]
                 steps.append(Step(chance.choice(words), root, prop.key, chance.randrange(3)))
         return cls(LoadPlan(mapper.class_, *loads, name="history"), steps)
 
