@@ -190,7 +190,7 @@ def _table(application: Application, name: str, given: dict[str, Any]) -> sa.Tab
         )
         for each in given["columns"]
     ]
-    return sa.Table(name, application.metadata, *columns, *map(lambda each: sa.UniqueConstraint(*each), unique_of(given)))
+    return sa.Table(name, application.metadata, *columns, *(sa.UniqueConstraint(*each) for each in unique_of(given)))
 
 
 def unique_of(given: dict[str, Any]) -> list[list[str]]:
@@ -245,7 +245,9 @@ def _map(application: Application, given: dict[str, Any], module: ModuleType) ->
     single = parent is not None and sa.inspect(parent).local_table is table
     if not single:
         arguments["local_table"] = table
-        arguments["exclude_properties"] = [column for column in table.c if column not in mapped and not column.primary_key]
+        arguments["exclude_properties"] = [
+            column for column in table.c if column not in mapped and not column.primary_key
+        ]
     if parent is not None:
         arguments["inherits"] = parent
     application.registry.map_imperatively(made, properties=properties, **arguments)

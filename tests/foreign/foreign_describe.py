@@ -2,32 +2,30 @@
 
     uv run --with PACKAGES python tests/foreign/foreign_describe.py mealie CHECKOUT
 
-CHECKOUT is a folder with the application's source. PACKAGES are those that ``foreign_recipes`` names. The script imports
-the application's models, so run it on a checkout that you trust. Every import that fails gives a stand-in.
+CHECKOUT is a folder with the application's source. PACKAGES are those that ``foreign_recipes`` names. The script
+imports the application's models, so run it on a checkout that you trust. Every import that fails gives a stand-in.
 """
 
-import datetime
 import enum
 import importlib
 import json
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from foreign_recipes import RECIPES, Recipe
 from foreign_stand_ins import install
-from sqlalchemy import inspect, orm
+from sqlalchemy import orm
 from sqlalchemy.orm import mapperlib
 from sqlalchemy.sql import elements, operators
 
 FOLDER = Path(__file__).with_name("descriptions")
 
 
-class LeftOut(Exception):
+class LeftOutError(Exception):
     """Something that a description cannot say."""
 
 
@@ -140,11 +138,11 @@ def describe_expression(given: Any) -> Any:
     """Return an expression of columns and constants as nested lists.
 
     Raises:
-        LeftOut: it holds something else.
+        LeftOutError: it holds something else.
     """
     if isinstance(given, sa.Column):
         if not isinstance(given.table, sa.Table):
-            raise LeftOut(f"a column of {type(given.table).__name__}")
+            raise LeftOutError(f"a column of {type(given.table).__name__}")
         marks = [mark for mark in ("foreign", "remote") if mark in given._annotations]
         return ["column", given.table.name, given.name, *marks]
     if isinstance(given, elements.BindParameter):
@@ -158,7 +156,7 @@ def describe_expression(given: Any) -> Any:
     if isinstance(given, elements.BinaryExpression):
         name = given.operator.__name__
         if name not in _OPERATORS:
-            raise LeftOut(f"operator {name}")
+            raise LeftOutError(f"operator {name}")
         return [name, describe_expression(given.left), describe_expression(given.right)]
     if isinstance(given, elements.UnaryExpression):
         word = given.modifier or given.operator
@@ -172,10 +170,25 @@ def describe_expression(given: Any) -> Any:
         return ["list", *map(describe_expression, given.clauses)]
     if isinstance(given, sa.sql.functions.FunctionElement) and given.name in {"lower", "upper", "coalesce", "length"}:
         return ["function", given.name, *map(describe_expression, given.clauses)]
-    raise LeftOut(type(given).__name__)
+    raise LeftOutError(type(given).__name__)
 
 
-_OPERATORS = {"eq", "ne", "lt", "le", "gt", "ge", "is_", "is_not", "in_op", "not_in_op", "concat_op", "add", "sub", "mul"}
+_OPERATORS = {
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "is_",
+    "is_not",
+    "in_op",
+    "not_in_op",
+    "concat_op",
+    "add",
+    "sub",
+    "mul",
+}
 
 
 def describe_value(given: Any) -> Any:
@@ -185,7 +198,7 @@ def describe_value(given: Any) -> Any:
         return given
     if isinstance(given, list | tuple):
         return list(map(describe_value, given))
-    raise LeftOut(f"a value of {type(given).__name__}")
+    raise LeftOutError(f"a value of {type(given).__name__}")
 
 
 # --- mappers
@@ -195,15 +208,15 @@ def describe_relationship(prop: orm.RelationshipProperty[Any]) -> dict[str, Any]
     """Return the arguments that a relationship was given, and no others.
 
     Raises:
-        LeftOut: one of them cannot be described.
+        LeftOutError: one of them cannot be described.
     """
     if not isinstance(prop.target, sa.Table | sa.Join) or prop.entity.is_aliased_class:
-        raise LeftOut("it leads to an alias")
+        raise LeftOutError("it leads to an alias")
     arguments = prop._init_args
     found: dict[str, Any] = {"name": prop.key, "target": prop.mapper.class_.__name__, "uselist": bool(prop.uselist)}
     if prop.secondary is not None:
         if not isinstance(prop.secondary, sa.Table):
-            raise LeftOut("its secondary is no table")
+            raise LeftOutError("its secondary is no table")
         found["secondary"] = prop.secondary.name
     joins = {"primaryjoin": prop.primaryjoin, "secondaryjoin": prop.secondaryjoin}
     given = any(getattr(arguments, word).argument is not None for word in joins)
@@ -254,7 +267,7 @@ def _collection(prop: orm.RelationshipProperty[Any]) -> Any:
             colkeys = getattr(keyfunc, "colkeys", None)
             name = colkeys[0][0] if colkeys else None
         if name is None:
-            raise LeftOut("a dictionary keyed by a function")
+            raise LeftOutError("a dictionary keyed by a function")
         return {"keyed": name}
     if type(made).__name__ == "OrderingList":
         return {"ordering": made.ordering_attr, "reorder_on_append": made.reorder_on_append}
@@ -271,7 +284,7 @@ def describe_mapper(mapper: orm.Mapper[Any], left_out: list[str]) -> dict[str, A
     if mapper.polymorphic_on is not None and not mapper.inherits:
         try:
             found["polymorphic_on"] = describe_expression(mapper.polymorphic_on)
-        except LeftOut as reason:
+        except LeftOutError as reason:
             left_out.append(f"polymorphic_on of {name}: {reason}")
     if mapper.polymorphic_identity is not None:
         found["polymorphic_identity"] = describe_value(mapper.polymorphic_identity)
@@ -294,13 +307,15 @@ def describe_mapper(mapper: orm.Mapper[Any], left_out: list[str]) -> dict[str, A
                 columns.append(each)
                 continue
             try:
-                expressions.append({"name": prop.key, "sql": describe_expression(prop.expression), "deferred": prop.deferred})
-            except LeftOut as reason:
+                expressions.append(
+                    {"name": prop.key, "sql": describe_expression(prop.expression), "deferred": prop.deferred}
+                )
+            except LeftOutError as reason:
                 left_out.append(f"{name}.{prop.key}: {reason}")
         elif isinstance(prop, orm.RelationshipProperty):
             try:
                 relationships.append(describe_relationship(prop))
-            except LeftOut as reason:
+            except LeftOutError as reason:
                 left_out.append(f"{name}.{prop.key}: {reason}")
         else:
             left_out.append(f"{name}.{prop.key}: {type(prop).__name__}")
@@ -330,7 +345,7 @@ def describe(name: str, recipe: Recipe, checkout: Path, revision: str) -> dict[s
             module = ".".join(path.relative_to(root).with_suffix("").parts)
             try:
                 importlib.import_module(module)
-            except Exception as error:  # noqa: BLE001 - said, and the rest is described
+            except Exception as error:
                 print(f"{module}: {type(error).__name__}: {error}", file=sys.stderr)
                 if "--trace" in sys.argv:
                     raise
@@ -355,8 +370,7 @@ def describe(name: str, recipe: Recipe, checkout: Path, revision: str) -> dict[s
 def written(description: dict[str, Any]) -> str:
     """Return a description as JSON, one column and one relationship a line."""
     lines = ["{"]
-    for key in ("source", "revision", "left_out"):
-        lines.append(f" {json.dumps(key)}: {json.dumps(description[key])},")
+    lines += [f" {json.dumps(key)}: {json.dumps(description[key])}," for key in ("source", "revision", "left_out")]
     lines.append(' "tables": {')
     for name, table in description["tables"].items():
         lines.append(f"  {json.dumps(name)}: {{")

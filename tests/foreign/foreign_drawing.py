@@ -55,7 +55,9 @@ class Drawer:
 
     def columns(self, mapper: orm.Mapper[Any]) -> dict[str, Any]:
         """Return ``only=``, ``defer=`` or neither."""
-        named = [getattr(mapper.class_, prop.key) for prop in mapper.column_attrs if isinstance(prop.columns[0], sa.Column)]
+        named = [
+            getattr(mapper.class_, prop.key) for prop in mapper.column_attrs if isinstance(prop.columns[0], sa.Column)
+        ]
         word = self.random.choice((None, None, None, "only", "defer"))
         if word is None or not named:
             return {}
@@ -64,7 +66,9 @@ class Drawer:
     def condition(self, entity: Any) -> Any:
         """Return a condition that about half of the rows meet."""
         column = self.random.choice(self.comparable(entity))
-        return self.random.choice((column.is_not(None), column.is_(None), column >= sa.select(sa.func.min(column)).scalar_subquery()))
+        return self.random.choice(
+            (column.is_not(None), column.is_(None), column >= sa.select(sa.func.min(column)).scalar_subquery())
+        )
 
     def order(self, entity: Any) -> list[Any]:
         """Return an order that tells all rows apart."""

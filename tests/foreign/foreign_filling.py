@@ -74,7 +74,7 @@ class Filler:
                 self.by_table[table].append(entity)
 
     def make_entity(self, mapper: orm.Mapper[Any]) -> None:
-        lineage = [each for each in reversed(list(mapper.iterate_to_root()))]
+        lineage = list(reversed(list(mapper.iterate_to_root())))
         names = tuple(dict.fromkeys(each.local_table.name for each in lineage))
         if mapper.concrete:
             names = (mapper.local_table.name,)
@@ -111,7 +111,9 @@ class Filler:
             if own and column.get("primary_key"):  # the key of a joined subclass
                 return self.value(entity, link["table"], wanted, above)
             if (table, number) not in entity.targets:
-                may_be_null = self.nullable(column) and all(self.nullable(self.columns[table, c]) for c in link["columns"])
+                may_be_null = self.nullable(column) and all(
+                    self.nullable(self.columns[table, c]) for c in link["columns"]
+                )
                 nothing = may_be_null and self.random.random() < 0.25
                 there = self.by_table[link["table"]]
                 entity.targets[table, number] = None if nothing or not there else self.random.choice(there)
@@ -210,7 +212,9 @@ class Filler:
             for link in self.links(table):
                 if link["table"] not in self.by_table:
                     continue
-                there = {repr([each.rows[link["table"]][c] for c in link["to"]]) for each in self.by_table[link["table"]]}
+                there = {
+                    repr([each.rows[link["table"]][c] for c in link["to"]]) for each in self.by_table[link["table"]]
+                }
                 for entity in entities:
                     row = entity.rows[table]
                     values = [row[name] for name in link["columns"]]

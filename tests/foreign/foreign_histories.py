@@ -86,7 +86,12 @@ class History:
             setattr(root, step.name, step.value)
             return
         there = sorted(listed(getattr(root, step.name)), key=lambda each: repr(identity(each)))
-        others = [each for other in roots for each in listed(getattr(other, step.name)) if not any(each is one for one in there)]
+        others = [
+            each
+            for other in roots
+            for each in listed(getattr(other, step.name))
+            if not any(each is one for one in there)
+        ]
         others.sort(key=lambda each: repr(identity(each)))
         held = getattr(root, step.name)
         if step.word == "clear":
@@ -103,9 +108,7 @@ class History:
             (held.add if isinstance(held, set) else held.append)(others[step.value % len(others)])
 
 
-async def differences(
-    history: History, make: Callable[[], Any], metadata: sa.MetaData
-) -> tuple[str | None, str]:
+async def differences(history: History, make: Callable[[], Any], metadata: sa.MetaData) -> tuple[str | None, str]:
     """Run a history on two equal databases.
 
     Returns:
@@ -153,7 +156,7 @@ async def _plainly(history: History, engine: AsyncEngine) -> Exception | None:
     async with AsyncSession(engine) as session:
         try:
             await session.run_sync(work)
-        except Exception as error:  # noqa: BLE001 - what SQLAlchemy itself refuses
+        except Exception as error:
             return error
     return None
 
@@ -172,7 +175,7 @@ async def _with_plan(history: History, engine: AsyncEngine) -> Exception | None:
             await session.run_sync(work)
         except LoadPlanError:
             raise
-        except Exception as error:  # noqa: BLE001 - compared with what SQLAlchemy raises
+        except Exception as error:
             return error
     return None
 

@@ -53,11 +53,11 @@ def hold(where: str) -> None:
     seen[signature(mappers, content)] += 1
     if seen[signature(mappers, content)] > SAME:
         return
-    chance = random.Random(where)
+    chance = random.Random(where)  # noqa: S311
     report: dict[str, Any] = {"where": where, "mappers": len(mappers), "plans": 0, "relationships": 0, "refused": []}
     try:
         report["differences"] = asyncio.run(asyncio.wait_for(compare(content, mappers, chance, report), 120))
-    except Exception as error:  # noqa: BLE001 - a test of SQLAlchemy goes on whatever happens here
+    except Exception as error:
         report["broken"] = f"{type(error).__name__}: {error}"[:300]
     with REPORT.open("a") as file:
         file.write(json.dumps(report) + "\n")
@@ -69,7 +69,7 @@ def live_mappers() -> list[orm.Mapper[Any]]:
     for registry in mapperlib._all_registries():
         try:
             registry.configure()
-        except Exception:  # noqa: BLE001, S112 - a test of what cannot be configured
+        except Exception:  # noqa: S112 - a test of what cannot be configured
             continue
         found += registry.mappers
     return sorted(found, key=lambda each: (each.class_.__module__, each.class_.__qualname__, str(each.local_table)))
@@ -78,7 +78,7 @@ def live_mappers() -> list[orm.Mapper[Any]]:
 def signature(mappers: list[orm.Mapper[Any]], content: bytes) -> Any:
     """Return what tells the mappings and rows of one test from those of another."""
     shape = [
-        (each.class_.__name__, str(each.local_table), each.with_polymorphic is not None)
+        (each.class_.__name__, str(each.local_table), each.with_polymorphic is not None)  # noqa: RUF005
         + tuple((prop.key, getattr(prop, "lazy", None), str(getattr(prop, "order_by", ""))) for prop in each.attrs)
         for each in mappers
     ]
@@ -118,7 +118,7 @@ async def compare(
             except PlanError as error:
                 report["refused"].append(str(error).splitlines()[0])
                 continue
-            except Exception as error:  # noqa: BLE001 - the drawing itself: no plan, so nothing to compare
+            except Exception as error:
                 report.setdefault("not drawn", []).append(f"{type(error).__name__}: {error}"[:200])
                 continue
             comparison = Comparison(engine, plan)

@@ -147,7 +147,15 @@ class LastFinder(importlib.abc.MetaPathFinder):
 
 
 #: Packages whose missing parts are missing: SQLAlchemy itself probes for some.
-_REAL = {"sqlalchemy", "greenlet", "pydantic", "pydantic_core", "typing_extensions", "annotated_types", "email_validator"}
+_REAL = {
+    "sqlalchemy",
+    "greenlet",
+    "pydantic",
+    "pydantic_core",
+    "typing_extensions",
+    "annotated_types",
+    "email_validator",
+}
 
 
 def _stand_in(name: str) -> importlib.machinery.ModuleSpec:

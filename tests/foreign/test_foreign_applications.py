@@ -38,7 +38,7 @@ async def test_random_plans_on_sqlite(name: str) -> None:
     refused: Counter[str] = Counter()
     relationships = 0
     for seed in SEEDS:
-        chance = random.Random(f"{name} {seed}")
+        chance = random.Random(f"{name} {seed}")  # noqa: S311
         with quiet(), live(name) as application:
             engine = await filled(application, seed)
             for _ in range(PLANS):
@@ -75,7 +75,7 @@ async def compared(engine: AsyncEngine, application: Application, chance: random
 async def test_histories_on_sqlite(name: str) -> None:
     """Fetch, change, flush: all rows are as after the same changes in plain SQLAlchemy."""
     found, ends = [], Counter[str]()
-    chance = random.Random(f"history {name}")
+    chance = random.Random(f"history {name}")  # noqa: S311
     with quiet(), live(name) as application:
         engine = await filled(application, 1)
         rows = await saved(engine)
@@ -95,7 +95,7 @@ async def test_histories_on_sqlite(name: str) -> None:
 async def filled(application: Application, seed: int) -> AsyncEngine:
     """Return a database in memory with the rows of a seed."""
     engine = create_async_engine("sqlite+aiosqlite://", poolclass=sa.StaticPool)
-    rows = Filler(application, random.Random(f"{application.name} rows {seed}")).rows()
+    rows = Filler(application, random.Random(f"{application.name} rows {seed}")).rows()  # noqa: S311
     async with engine.begin() as connection:
         await connection.run_sync(application.metadata.create_all)
         await connection.run_sync(insert_all, application, rows)

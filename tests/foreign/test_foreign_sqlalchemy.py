@@ -1,6 +1,6 @@
 """SQLAlchemy's own ORM tests run with a hook: after each test, plans over its mappings and rows meet the lazy walk.
 
-The tests come from SQLAlchemy's source distribution, of the version that is installed. They lie in a cache folder of the
+The tests come from the source distribution of the installed version. They lie in a cache folder of the
 user's, never in the repository.
 """
 
@@ -38,13 +38,15 @@ def source() -> Path:
     if folder.joinpath("test", "conftest.py").exists():
         return folder
     if not LONG:
-        pytest.skip(f"no source distribution of SQLAlchemy {version} in the cache: 'python -m tests.foreign' fetches it")
+        pytest.skip(
+            f"no source distribution of SQLAlchemy {version} in the cache: 'python -m tests.foreign' fetches it"
+        )
     CACHE.mkdir(parents=True, exist_ok=True)
     fetched = CACHE / f"download-{version}"
     uvx = shutil.which("uvx")
     pip = [uvx, "pip"] if uvx else [sys.executable, "-m", "pip"]
     command = [*pip, "download", "--no-deps", "--no-binary", ":all:", "-d", str(fetched), f"sqlalchemy=={version}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     archives = list(fetched.glob("*.tar.gz"))
     if not archives:
         pytest.skip(f"SQLAlchemy's source distribution cannot be had: {done.stderr[-300:]}")
@@ -64,7 +66,7 @@ def run(folder: Path, report: Path, arguments: tuple[str, ...], plans: int) -> s
     }
     without = [word for name in ("loadplan", "asyncio", "anyio", "xdist") for word in ("-p", f"no:{name}")]
     command = [sys.executable, "-s", "-m", "pytest", "-p", "foreign_hook", *without, "-o", "addopts=", "-q", "--tb=no"]
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     return done.stdout[-2000:] + done.stderr[-2000:]

@@ -83,7 +83,9 @@ class Boss(Person):
 async def filled(sqlite: AsyncEngine) -> AsyncIterator[AsyncEngine]:
     async with tables(sqlite, Base.metadata):
         async with sqlite.begin() as connection:
-            await connection.execute(sa.insert(Group.__table__), [{"id": n, "properties": {"n": n % 2} if n else None} for n in range(5)])
+            await connection.execute(
+                sa.insert(Group.__table__), [{"id": n, "properties": {"n": n % 2} if n else None} for n in range(5)]
+            )
             await connection.execute(sa.insert(Shelf.__table__), [{"id": 1, "room": 1}, {"id": 2, "room": 2}])
             await connection.execute(sa.insert(Book.__table__), [{"id": n, "shelf_id": 1 + n % 2} for n in range(4)])
             people = [(1, "boss", 2), (2, "boss", 1), (3, "person", 2)]
@@ -147,7 +149,6 @@ async def test_a_page_below_a_subquery_is_ordered_by_a_column_of_the_base(filled
     assert [boss.id for boss in page.items] == [1, 2]
 
 
-
 @pytest.mark.xfail(reason="what was compiled for the old mapping serves the new one")
 async def test_a_class_that_is_mapped_again_is_sealed_by_its_new_mapping(sqlite: AsyncEngine) -> None:
     """Plans that are equal before and after ``clear_mappers`` are not the same plan."""
@@ -186,7 +187,7 @@ async def test_a_class_that_is_mapped_again_is_sealed_by_its_new_mapping(sqlite:
 
 @attrs.frozen
 class Garage:
-    """Cars and off-road cars in joined tables, read through a union, whose discriminator is a column of the union alone."""
+    """Cars and off-road cars, read through a union. The discriminator is a column of the union alone."""
 
     engine: AsyncEngine
     owner: Any

@@ -37,7 +37,6 @@ from sqlalchemy.orm import (
 )
 
 
-
 class OwnText(TypeDecorator[str]):
     """Text that looks otherwise in the database."""
 

@@ -68,8 +68,9 @@ class Entity:
 class End:
     """One relationship: an attribute of ``owner`` that leads to ``target``.
 
-    ``opposite`` is the name in ``back_populates``. ``arguments`` are further ones: ``innerjoin``; ``ordered_to_one``, an
-    ``order_by`` that means nothing; ``passive_deletes``; ``constant``, a join that asks for a rank of the target;
+    ``opposite`` is the name in ``back_populates``. ``arguments`` are further ones: ``innerjoin``;
+    ``ordered_to_one``, an ``order_by`` that means nothing; ``passive_deletes``;
+    ``constant``, a join that asks for a rank of the target;
     ``whole_join``, ``omit_join=False``; ``keyed``, a dictionary by primary key.
     """
 
