@@ -14,17 +14,21 @@ import attrs
 from generated_schemas import Association, End, Entity, Reference, Schema
 from sqlalchemy import (
     Column,
+    Dialect,
     ForeignKeyConstraint,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
     String,
     Table,
+    TypeDecorator,
     UniqueConstraint,
+    Uuid,
     and_,
 )
 from sqlalchemy.orm import (
     DeclarativeBase,
+    attribute_keyed_dict,
     column_property,
     foreign,
     mapped_column,
@@ -32,7 +36,21 @@ from sqlalchemy.orm import (
     remote,
 )
 
-_TYPES = {"integer": Integer, "text": String}
+
+class OwnText(TypeDecorator[str]):
+    """Text that looks otherwise in the database."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else f"~{value}"
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else value[1:]
+
+
+_TYPES: dict[str, Any] = {"integer": Integer, "text": String, "uuid": Uuid, "own": OwnText}
 _numbers = itertools.count()
 
 
@@ -151,11 +169,10 @@ class _Builder:
             near, far = sides if end == association.forward else reversed(sides)
             table = self.secondary[association.name]
             joins = {"secondary": table, "primaryjoin": self.pairing(*near, table)}
-            joins["secondaryjoin"] = self.pairing(*far, table)
+            joins["secondaryjoin"] = self.with_constant(end, self.pairing(*far, table))
         else:
-            joins = {
-                "primaryjoin": self.reference_join(self.schema.reference_of(end), forward=end.kind == "many-to-one")
-            }
+            join = self.reference_join(self.schema.reference_of(end), forward=end.kind == "many-to-one")
+            joins = {"primaryjoin": self.with_constant(end, join)}
         if end.ordered:
             joins["order_by"] = lambda: [
                 getattr(self.classes[end.target], self.rank_of(end.target)).desc(),
@@ -164,10 +181,34 @@ class _Builder:
         if end.as_set:
             joins["collection_class"] = set
         if not self.plain:
+            joins |= self.further_arguments(end)
             joins |= {"lazy": end.lazy, "back_populates": end.opposite, "viewonly": end.viewonly}
         else:
             joins["viewonly"] = True
         return relationship(lambda: self.classes[end.target], uselist=not end.to_one, **joins)
+
+    def further_arguments(self, end: End) -> dict[str, Any]:
+        """Return the arguments that change nothing about which rows a relationship leads to."""
+        found: dict[str, Any] = {}
+        for each in end.arguments:
+            match each:
+                case "innerjoin":
+                    found["innerjoin"] = True
+                case "passive_deletes":
+                    found["passive_deletes"] = not end.viewonly and end.kind != "many-to-one"
+                case "whole_join":
+                    found["omit_join"] = False
+                case "ordered_to_one":
+                    found["order_by"] = lambda: getattr(self.classes[end.target], self.rank_of(end.target))
+                case "keyed" if len(self.schema.entity(end.target).key) == 1:
+                    found["collection_class"] = attribute_keyed_dict("id")
+        return found
+
+    def with_constant(self, end: End, join: Callable[[], Any]) -> Callable[[], Any]:
+        """Return a join that asks for a rank of the target beside the keys, if the relationship is such a one."""
+        if "constant" not in end.arguments:
+            return join
+        return lambda: and_(join(), getattr(self.classes[end.target], self.rank_of(end.target)) == 1)
 
     def rank_of(self, name: str) -> str:
         """Return the first column of an entity's own, which may be NULL and has ties."""
@@ -195,7 +236,8 @@ class _Builder:
             for side, entity in (("source", association.source), ("target", association.target))
             for name, kind in zip(self.schema.entity(entity).key_names, self.schema.entity(entity).key, strict=True)
         ]
-        table = Table(f"{self.prefix}_{association.name}", metadata, *columns)
+        more = Column("note", String, nullable=True)
+        table = Table(f"{self.prefix}_{association.name}", metadata, *columns, more)
         if association.unique:
             table.append_constraint(PrimaryKeyConstraint(*columns))
         return table

@@ -1,6 +1,7 @@
 """Random rows for a generated schema: NULL and dangling references, cycles, shared parents, duplicate pairs."""
 
 import contextlib
+import uuid
 from collections.abc import AsyncIterator, Iterable
 from collections.abc import Mapping as Dictionary
 from typing import Any, TypeAlias
@@ -15,10 +16,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 Key: TypeAlias = tuple[Any, ...]
 
 #: Few values, so that composite keys share parts; texts that only an exact comparison tells apart.
-_KEY_VALUES = {"integer": (1, 2, 3, -4), "text": ("a", "A", "", "ä b")}
+_KEY_VALUES: dict[str, tuple[Any, ...]] = {
+    "integer": (1, 2, 3, -4),
+    "text": ("a", "A", "", "ä b"),
+    "uuid": tuple(uuid.UUID(int=number << 64) for number in (1, 2, 3, 4)),
+    "own": ("a", "A", "", "~"),
+}
 
 #: Never the key of a row.
-_NOWHERE = {"integer": 999, "text": "nowhere"}
+_NOWHERE = {"integer": 999, "text": "nowhere", "uuid": uuid.UUID(int=999), "own": "nowhere"}
 
 
 @attrs.frozen
@@ -145,7 +151,7 @@ async def insert_rows(connection: AsyncConnection, mapping: Mapping, rows: Rows)
     for name, pairs in rows.pairs.items():
         table = mapping.secondary[name]
         for one, other in pairs:
-            await connection.execute(insert(table).values((*one, *other)))
+            await connection.execute(insert(table).values((*one, *other, None)))
 
 
 @contextlib.asynccontextmanager

@@ -3,13 +3,14 @@
 Nothing here is SQLAlchemy's: :mod:`generated_mappings` makes classes of a description, :mod:`generated_rows` data.
 """
 
+import os
 from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
 import attrs
 from hypothesis import strategies as st
 
-KeyKind: TypeAlias = Literal["integer", "text"]
+KeyKind: TypeAlias = Literal["integer", "text", "uuid", "own"]
 EndKind: TypeAlias = Literal["many-to-one", "one-to-one", "one-to-many", "many-to-many"]
 
 KEYS: tuple[tuple[KeyKind, ...], ...] = (
@@ -18,8 +19,21 @@ KEYS: tuple[tuple[KeyKind, ...], ...] = (
     ("integer", "integer"),
     ("text", "integer"),
     ("integer", "text"),
+    ("uuid",),
+    ("own",),
+    ("own", "integer"),
 )
 KEY_NAMES = ("id", "no")
+
+#: Further arguments of ``relationship()``: of a to-one, and of a collection that a plan may load.
+TO_ONE_ARGUMENTS = ("passive_deletes",)
+COLLECTION_ARGUMENTS = ("passive_deletes", "whole_join", "keyed")
+
+#: Arguments that the engine does not serve yet. They are drawn with ``LOADPLAN_PROPERTY_ALL`` in the environment.
+AWAITED_TO_ONE_ARGUMENTS = ("constant", "innerjoin", "ordered_to_one")
+if "LOADPLAN_PROPERTY_ALL" in os.environ:
+    TO_ONE_ARGUMENTS += AWAITED_TO_ONE_ARGUMENTS
+    COLLECTION_ARGUMENTS = ("constant", *COLLECTION_ARGUMENTS)
 
 #: What each kind of relationship may be mapped with; plans must not care.
 LAZY_TO_ONE = ("select", "joined", "selectin", "subquery", "immediate", "raise", "raise_on_sql", "noload")
@@ -54,7 +68,10 @@ class Entity:
 class End:
     """One relationship: an attribute of ``owner`` that leads to ``target``.
 
-    ``opposite`` is the name in ``back_populates``.
+    ``opposite`` is the name in ``back_populates``. ``arguments`` are further ones: ``innerjoin``;
+    ``ordered_to_one``, an ``order_by`` that means nothing; ``passive_deletes``;
+    ``constant``, a join that asks for a rank of the target;
+    ``whole_join``, ``omit_join=False``; ``keyed``, a dictionary by primary key.
     """
 
     name: str
@@ -66,6 +83,7 @@ class End:
     as_set: bool = False
     viewonly: bool = False
     opposite: str | None = None
+    arguments: tuple[str, ...] = ()
 
     @property
     def to_one(self) -> bool:
@@ -214,11 +232,18 @@ def _names(name: str, source: str, target: str) -> tuple[str, str]:
 @st.composite
 def _end(draw: st.DrawFn, name: str, owner: str, target: str, kind: EndKind) -> End:
     if kind in {"many-to-one", "one-to-one"}:
-        return End(name, owner, target, kind, draw(st.sampled_from(LAZY_TO_ONE)))
+        arguments = draw(_arguments(TO_ONE_ARGUMENTS))
+        return End(name, owner, target, kind, draw(st.sampled_from(LAZY_TO_ONE)), arguments=arguments)
     lazy = draw(st.sampled_from(LAZY_COLLECTION))
     ordered = draw(st.booleans())
     as_set = not ordered and lazy not in {"dynamic", "write_only"} and draw(_often(False, True))
-    return End(name, owner, target, kind, lazy, ordered, as_set)
+    free = ordered or as_set or lazy in {"dynamic", "write_only"}
+    arguments = draw(_arguments(COLLECTION_ARGUMENTS[:-1] if free else COLLECTION_ARGUMENTS))
+    return End(name, owner, target, kind, lazy, ordered, as_set, arguments=arguments)
+
+
+def _arguments(possible: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
+    return _often((), *(((each,)) for each in possible))
 
 
 @st.composite
@@ -231,7 +256,7 @@ def _two_ends(
     if not draw(_often(True, False)):
         return attrs.evolve(forward, viewonly=draw(st.booleans()) and forward.populates), None
     backward = draw(_end(back, target.name, source.name, kinds[1]))
-    if draw(_often(True, False)):
+    if not {"constant"} & {*forward.arguments, *backward.arguments} and draw(_often(True, False)):
         return attrs.evolve(forward, opposite=back), attrs.evolve(backward, opposite=there)
     return forward, attrs.evolve(backward, viewonly=draw(st.booleans()) and backward.populates)
 

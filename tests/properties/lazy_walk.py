@@ -194,6 +194,10 @@ def _touch_end(mapping: Mapping, entity: Any, end: End, loaded: dict[str, Any]) 
     if end.to_one:
         assert (None if value is None else mapping.identity(value)) == loaded[end.name], f"{end.name} of {entity!r}"
         return [] if value is None else [value]
+    if isinstance(value, dict):
+        assert "keyed" in end.arguments
+        assert all(key == child.id for key, child in value.items())
+        value = list(value.values())
     assert isinstance(value, set if end.as_set else list)
     identities = [mapping.identity(each) for each in value]
     if end.ordered:

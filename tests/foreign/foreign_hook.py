@@ -1,0 +1,139 @@
+"""A pytest plugin for SQLAlchemy's own tests: after each test it holds loadplan against the mappings and rows at hand.
+
+``test_foreign_sqlalchemy`` starts SQLAlchemy's tests with ``-p foreign_hook``. The database of a test is copied, so
+nothing here can change what the test goes on with. Differences and figures go to the file that
+``LOADPLAN_FOREIGN_REPORT`` names, one JSON object a line.
+"""
+
+import asyncio
+import json
+import os
+import random
+import warnings
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from foreign_comparing import Comparison
+from foreign_databases import restored
+from foreign_drawing import Drawer, size_of
+from sqlalchemy import orm
+from sqlalchemy.orm import mapperlib
+
+from loadplan import PlanError
+
+REPORT = Path(os.environ.get("LOADPLAN_FOREIGN_REPORT", os.devnull))
+PLANS = int(os.environ.get("LOADPLAN_FOREIGN_PLANS", "2"))
+#: How often the same mappings over the same rows are worth new plans: many tests share a fixture.
+SAME = 2
+seen: Counter[Any] = Counter()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Run the test, then compare before anything is torn down. A test that fails is none of our business."""
+    result = yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hold(item.nodeid)
+    return result
+
+
+def hold(where: str) -> None:
+    """Draw plans over the mappings that the test has left, and compare."""
+    mappers = live_mappers()
+    if not mappers:
+        return
+    content = database()
+    if content is None:
+        return
+    seen[signature(mappers, content)] += 1
+    if seen[signature(mappers, content)] > SAME:
+        return
+    chance = random.Random(where)  # noqa: S311
+    report: dict[str, Any] = {"where": where, "mappers": len(mappers), "plans": 0, "relationships": 0, "refused": []}
+    try:
+        report["differences"] = asyncio.run(asyncio.wait_for(compare(content, mappers, chance, report), 120))
+    except Exception as error:
+        report["broken"] = f"{type(error).__name__}: {error}"[:300]
+    with REPORT.open("a") as file:
+        file.write(json.dumps(report) + "\n")
+
+
+def live_mappers() -> list[orm.Mapper[Any]]:
+    """Return the mappers that can be configured, in an order that is the same in every run."""
+    found: list[orm.Mapper[Any]] = []
+    for registry in mapperlib._all_registries():
+        try:
+            registry.configure()
+        except Exception:  # noqa: S112 - a test of what cannot be configured
+            continue
+        found += registry.mappers
+    return sorted(found, key=lambda each: (each.class_.__module__, each.class_.__qualname__, str(each.local_table)))
+
+
+def signature(mappers: list[orm.Mapper[Any]], content: bytes) -> Any:
+    """Return what tells the mappings and rows of one test from those of another."""
+    shape = [
+        (each.class_.__name__, str(each.local_table), each.with_polymorphic is not None)  # noqa: RUF005
+        + tuple((prop.key, getattr(prop, "lazy", None), str(getattr(prop, "order_by", ""))) for prop in each.attrs)
+        for each in mappers
+    ]
+    return hash(content), repr(shape)
+
+
+def database() -> bytes | None:
+    """Return the content of the database that SQLAlchemy's tests run on."""
+    from sqlalchemy.testing import config  # its plugin must load it first
+
+    engine = config.db
+    if engine is None or engine.dialect.name != "sqlite" or engine.dialect.is_async:
+        return None
+    raw = engine.raw_connection()
+    try:
+        content: bytes = raw.driver_connection.serialize()
+    finally:
+        raw.close()
+    return content or None
+
+
+async def compare(
+    content: bytes, mappers: list[orm.Mapper[Any]], chance: random.Random, report: dict[str, Any]
+) -> list[dict[str, str]]:
+    """Draw plans of the mappers that have tables, and return what differs."""
+    engine = await restored(content)
+    found: list[dict[str, str]] = []
+    try:
+        async with engine.connect() as connection:
+            there = set(await connection.scalars(sa.text("SELECT name FROM sqlite_master")))
+        usable = [each for each in mappers if tables_of(each) and tables_of(each) <= there]
+        for mapper in chance.sample(usable, min(len(usable), PLANS)):
+            drawer = Drawer(chance)
+            try:
+                plan = drawer.plan(mapper, depth=2)
+                order = [chance.choice(drawer.comparable(mapper.class_))]
+            except PlanError as error:
+                report["refused"].append(str(error).splitlines()[0])
+                continue
+            except Exception as error:
+                report.setdefault("not drawn", []).append(f"{type(error).__name__}: {error}"[:200])
+                continue
+            comparison = Comparison(engine, plan)
+            await comparison.all(order)
+            report["plans"] += 1
+            report["relationships"] += size_of(plan)
+            report["refused"] += comparison.refused
+            found += [{"line": each.line, "plan": each.plan} for each in comparison.differences]
+    finally:
+        await engine.dispose()
+    return found
+
+
+def tables_of(mapper: orm.Mapper[Any]) -> set[str]:
+    """Return the names of the tables below a mapper; of none that has a schema, which the copy lacks."""
+    selectable: Any = mapper.persist_selectable
+    tables = {each for each in sa.sql.visitors.iterate(selectable) if isinstance(each, sa.Table)}
+    return {f"{each.schema}.{each.name}" if each.schema else each.name for each in tables}
