@@ -1,0 +1,221 @@
+"""How many roots there are: counted, asked whether there is one, or estimated by PostgreSQL's planner."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias
+
+import attrs
+from sqlalchemy import Dialect, Executable, Select, case, event, func, or_, select, type_coerce
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Mapper, ORMExecuteState
+from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.types import NullType
+
+from loadplan.errors import LoaderError, Problem, shown
+from loadplan.explain import ExplainedStatement
+from loadplan.keys import row_of
+from loadplan.own_connection import Opened, OwnConnection
+from loadplan.plans import Compiled
+from loadplan.resolve import all_edges
+from loadplan.roots import root_key
+from loadplan.spec import LoadPlan
+from loadplan.tally import Tally
+from loadplan.tree import Strategy
+from loadplan.views.graph import CompiledView
+from loadplan.views.strategy import Way
+
+Total: TypeAlias = Literal["exact", "estimated"]
+"""How ``fetch_page`` finds the number of all roots."""
+
+
+@attrs.frozen(eq=False)
+class RootCount:
+    """The statements that count the roots of a graph, without anything that hangs below them.
+
+    All of them select from the root's class itself, so criteria of the session reach them.
+
+    Attributes:
+        mapper: of the root.
+        dialect: of its database.
+        count: selects the number of roots.
+        exists: selects something if there is a root.
+        estimated: is for ``EXPLAIN``: it selects one column of each root.
+    """
+
+    mapper: Mapper[Any]
+    dialect: Dialect
+    count: Select[Any]
+    exists: Select[Any]
+    estimated: Select[Any]
+
+    def number(self, opened: Opened, parameters: Mapping[str, Any], tally: Tally) -> int:
+        """Return the number of roots, by one statement."""
+        return int(_first(opened, self.count, parameters, self.mapper, tally)[0])
+
+    def any(self, opened: Opened, parameters: Mapping[str, Any], tally: Tally) -> bool:
+        """Tell whether there is a root, by one statement."""
+        return _first(opened, self.exists, parameters, self.mapper, tally) is not None
+
+    def total(self, how: Total, opened: Opened, parameters: Mapping[str, Any], tally: Tally) -> int:
+        """Return the number of roots, counted or estimated. Only PostgreSQL estimates; elsewhere they are counted."""
+        if how == "exact" or self.dialect.name != "postgresql":
+            return self.number(opened, parameters, tally)
+        answer: Any = _explained(opened, self.estimated, parameters, self.mapper, tally)
+        plan = json.loads(answer) if isinstance(answer, str | bytes) else answer
+        return int(plan[0]["Plan"]["Plan Rows"])
+
+    def explained(self, call: Literal["count", "exists"] | Total) -> ExplainedStatement:
+        """Return the statement of a call, or of a page's total, as ``explain`` shows it."""
+        name = self.mapper.class_.__name__
+        if call == "exists":
+            return ExplainedStatement(f"{name} exists", self._text(self.exists))
+        if call == "estimated" and self.dialect.name == "postgresql":
+            return ExplainedStatement(f"{name} estimated", f"{_EXPLAIN}{self._text(self.estimated)}")
+        return ExplainedStatement(f"{name} count", self._text(self.count))
+
+    def _text(self, statement: Select[Any]) -> str:
+        make_dialect: Any = type(self.dialect)
+        return str(statement.compile(dialect=make_dialect(paramstyle="named")))
+
+
+def root_count(graph: Compiled[Any]) -> RootCount:
+    """Return the statements that count the roots of a graph, made once a graph.
+
+    Args:
+        graph: narrowed to the roots by conditions, without a limit.
+    """
+    found: RootCount | None = graph.variants.get("count")
+    if found is None:
+        found = graph.variants["count"] = _root_count(graph)
+    return found
+
+
+def _root_count(graph: Compiled[Any]) -> RootCount:
+    statement: Any = graph.root.select if isinstance(graph, CompiledView) else graph.root.bare
+    key = root_key(graph.mapper)
+    conditions = () if statement.whereclause is None else (statement.whereclause,)
+    if _drops_roots(graph):  # joins that drop roots are part of the question; those that do not would cost for nothing
+        inside = statement.with_only_columns(*key, maintain_column_froms=True).order_by(None).correlate(None)
+        conditions = (row_of(key).in_(inside),)
+    return RootCount(
+        graph.mapper,
+        graph.dialect,
+        select(func.count(_never_null(graph.mapper, key))).where(*conditions),
+        select(*key).where(*conditions).limit(1),
+        select(type_coerce(key[0], NullType())).where(*conditions),
+    )
+
+
+def _never_null(mapper: Mapper[Any], key: list[Any]) -> Any:
+    """Return what ``count()`` counts: a column of the root, by which the session's criteria know the class.
+
+    A row whose whole key is NULL is no entity; one whose key is NULL in part is one.
+    """
+    solid = [
+        attribute
+        for attribute, column in zip(key, mapper.primary_key, strict=True)
+        if not getattr(column, "nullable", 1)
+    ]
+    if len(key) == 1 or solid:
+        return (solid or key)[0]
+    return case((or_(*(each.is_not(None) for each in key)), 1))
+
+
+def _drops_roots(graph: Compiled[Any]) -> bool:
+    """Tell whether the plan has an inner join, which leaves out roots that have no such row."""
+    if isinstance(graph, CompiledView):
+        return any(choice.way is Way.INNER for choice in graph.chosen.values())
+    return any(edge.strategy is Strategy.INNER for edge in all_edges(graph.tree.root))
+
+
+def _first(
+    opened: Opened, statement: Select[Any], parameters: Mapping[str, Any], mapper: Mapper[Any], tally: Tally
+) -> Any:
+    """Execute a statement of one row at most, and return that row; None where there is none."""
+    tally.sent(mapper.class_.__name__)
+    if isinstance(opened, OwnConnection):
+        row = opened.connection({}).execute(statement, parameters).first()
+    else:
+        row = opened.execute(statement, parameters, bind_arguments={"mapper": mapper}).first()
+    tally.rows += row is not None
+    return row
+
+
+# --- the planner's figure -------------------------------------------------------------------------------------------
+
+_EXPLAIN = "EXPLAIN (FORMAT JSON) "
+
+
+class _Explain(Executable, ClauseElement):
+    """A statement that PostgreSQL plans and does not run."""
+
+    inherit_cache = False
+
+    def __init__(self, statement: Any) -> None:
+        self.statement = statement
+
+
+@compiles(_Explain)
+def _compile_explain(element: Any, compiler: Any, **kw: Any) -> str:
+    return _EXPLAIN + str(compiler.process(element.statement, **kw))
+
+
+def _explained(
+    opened: Opened, statement: Select[Any], parameters: Mapping[str, Any], mapper: Mapper[Any], tally: Tally
+) -> Any:
+    """Return PostgreSQL's plan of a statement, as the session would run it: with the criteria of its listeners.
+
+    Raises:
+        LoaderError: LP408, a listener of the session answers statements itself.
+    """
+    tally.sent(mapper.class_.__name__)
+    tally.rows += 1
+    if isinstance(opened, OwnConnection):
+        return opened.connection({}).execute(_Explain(statement), parameters).scalar_one()
+    asked: list[bool] = []
+
+    def explain(state: ORMExecuteState) -> Any:
+        """Stand last: all other listeners, and the criteria that they add, were asked before."""
+        asked.append(True)
+        connection = state.session.connection(bind_arguments=state.bind_arguments)
+        options = {**state.execution_options, **state.local_execution_options}
+        return connection.execute(_Explain(state.statement), state.parameters or {}, execution_options=options)
+
+    event.listen(opened, "do_orm_execute", explain)
+    try:
+        result = opened.execute(statement, parameters, bind_arguments={"mapper": mapper})
+    finally:
+        event.remove(opened, "do_orm_execute", explain)
+    if not asked:
+        result.close()
+        raise LoaderError(
+            Problem(
+                "LP408",
+                'total="estimated" cannot ask the planner in this session',
+                detail="a do_orm_execute listener of the session answers the statement itself.",
+                hint='use total="exact".',
+            )
+        )
+    return result.scalar_one()
+
+
+# --- plans that are only counted, and words ---------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=256)
+def plan_of_class(entity: type[Any]) -> LoadPlan[Any]:
+    """Return the plan that stands for a mapped class where roots are counted."""
+    return LoadPlan(entity, only=[])
+
+
+def check_total(plan: LoadPlan[Any], total: object) -> None:
+    """Check how a page is to be counted.
+
+    Raises:
+        LoaderError: LP408, it is none of the two ways.
+    """
+    if total is not None and total not in ("exact", "estimated"):
+        message = f"total={shown(total)} is not a way to count"
+        hint = 'use total="exact", total="estimated", or leave it out.'
+        raise LoaderError(Problem("LP408", message, (plan.label,), hint=hint))
