@@ -1,27 +1,27 @@
 """How many roots there are: counted, asked whether there is one, or estimated by PostgreSQL's planner."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import attrs
-from sqlalchemy import Dialect, Executable, Select, case, event, func, or_, select, type_coerce
+from sqlalchemy import Dialect, Executable, Select, and_, case, event, func, or_, select, type_coerce
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import Mapper, ORMExecuteState
+from sqlalchemy.orm import Mapper, ORMExecuteState, aliased
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.types import NullType
 
+from loadplan.entities.graph import CompiledGraph
 from loadplan.errors import LoaderError, Problem, shown
 from loadplan.explain import ExplainedStatement
 from loadplan.keys import row_of
 from loadplan.own_connection import Opened, OwnConnection
 from loadplan.plans import Compiled
-from loadplan.resolve import all_edges
 from loadplan.roots import root_key
 from loadplan.spec import LoadPlan
 from loadplan.tally import Tally
-from loadplan.tree import Strategy
+from loadplan.tree import Node, Strategy
 from loadplan.views.graph import CompiledView
 from loadplan.views.strategy import Way
 
@@ -95,7 +95,9 @@ def _root_count(graph: Compiled[Any]) -> RootCount:
     statement: Any = graph.root.select if isinstance(graph, CompiledView) else graph.root.bare
     key = root_key(graph.mapper)
     conditions = () if statement.whereclause is None else (statement.whereclause,)
-    if _drops_roots(graph):  # joins that drop roots are part of the question; those that do not would cost for nothing
+    if isinstance(graph, CompiledGraph):
+        conditions += tuple(_inner_joins(graph.mapper.class_, graph.tree.root))
+    elif any(choice.way is Way.INNER for choice in graph.chosen.values()):  # other joins would cost for nothing
         inside = statement.with_only_columns(*key, maintain_column_froms=True).order_by(None).correlate(None)
         conditions = (row_of(key).in_(inside),)
     return RootCount(
@@ -122,11 +124,15 @@ def _never_null(mapper: Mapper[Any], key: list[Any]) -> Any:
     return case((or_(*(each.is_not(None) for each in key)), 1))
 
 
-def _drops_roots(graph: Compiled[Any]) -> bool:
-    """Tell whether the plan has an inner join, which leaves out roots that have no such row."""
-    if isinstance(graph, CompiledView):
-        return any(choice.way is Way.INNER for choice in graph.chosen.values())
-    return any(edge.strategy is Strategy.INNER for edge in all_edges(graph.tree.root))
+def _inner_joins(entity: Any, node: Node) -> Iterator[Any]:
+    """Yield a condition for each inner join of a node: it leaves out roots that have no such row."""
+    for edge in node.edges:
+        if edge.strategy is Strategy.INNER:
+            target = aliased(edge.target.entity)
+            attribute = getattr(entity, edge.key).of_type(target)
+            below = list(_inner_joins(target, edge.target))
+            ask = attribute.has if edge.cardinality.to_one else attribute.any
+            yield ask(and_(*below)) if below else ask()
 
 
 def _first(
