@@ -264,8 +264,12 @@ class Calls:
         with told(plan.label, self.max_rows, self.on_fetch) as tally:
             batches = graph.batches(bound, batch_size, tally)
             with private.open(compiled.mappers, statements=2, options=options) as opened:
-                while batch := opened(batches.next_batch):
-                    yield batch
+                try:
+                    while batch := opened(batches.next_batch):
+                        yield batch
+                except GeneratorExit:
+                    opened(batches.close)
+                    raise
 
     def explain(
         self, plan: LoadPlan[Any] | type[Any], roots: int | None, call: Call, total: Total | None
@@ -285,7 +289,7 @@ class Calls:
             return attrs.evolve(explained, sql=sql, statements=len(sql), formula=formula)
         formula = "1, however many rows"
         return attrs.evolve(
-            explained, columns=(), edges=(), sql=(count.explained(call),), statements=1, formula=formula
+            explained, columns=None, edges=(), sql=(count.explained(call),), statements=1, formula=formula
         )
 
     def analyze(self, plan: LoadPlan[Any], given: object, params: Params, options: Options) -> Analysis:

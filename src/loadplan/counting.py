@@ -6,10 +6,8 @@ from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import attrs
-from sqlalchemy import Dialect, Executable, Select, and_, case, event, func, or_, select, type_coerce
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import Mapper, ORMExecuteState, aliased
-from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy import Dialect, Select, and_, case, event, func, or_, select, type_coerce
+from sqlalchemy.orm import Mapper, aliased
 from sqlalchemy.types import NullType
 
 from loadplan.entities.graph import CompiledGraph
@@ -153,48 +151,29 @@ def _first(
 _EXPLAIN = "EXPLAIN (FORMAT JSON) "
 
 
-class _Explain(Executable, ClauseElement):
-    """A statement that PostgreSQL plans and does not run."""
-
-    inherit_cache = False
-
-    def __init__(self, statement: Any) -> None:
-        self.statement = statement
-
-
-@compiles(_Explain)
-def _compile_explain(element: Any, compiler: Any, **kw: Any) -> str:
-    return _EXPLAIN + str(compiler.process(element.statement, **kw))
-
-
 def _explained(
     opened: Opened, statement: Select[Any], parameters: Mapping[str, Any], mapper: Mapper[Any], tally: Tally
 ) -> Any:
     """Return PostgreSQL's plan of a statement, as the session would run it: with the criteria of its listeners.
 
+    The session executes the statement itself, and its text becomes a question to the planner on its way to the driver.
+
     Raises:
-        LoaderError: LP408, a listener of the session answers statements itself.
+        LoaderError: LP408, a listener of the session answers the statement in another way.
     """
-    tally.sent(mapper.class_.__name__)
-    tally.rows += 1
-    if isinstance(opened, OwnConnection):
-        return opened.connection({}).execute(_Explain(statement), parameters).scalar_one()
     asked: list[bool] = []
 
-    def explain(state: ORMExecuteState) -> Any:
-        """Stand last: all other listeners, and the criteria that they add, were asked before."""
+    def ask(_connection: Any, _cursor: Any, sql: str, values: Any, *_: Any) -> tuple[str, Any]:
         asked.append(True)
-        connection = state.session.connection(bind_arguments=state.bind_arguments)
-        options = {**state.execution_options, **state.local_execution_options}
-        return connection.execute(_Explain(state.statement), state.parameters or {}, execution_options=options)
+        return f"{_EXPLAIN}{sql}", values
 
-    event.listen(opened, "do_orm_execute", explain)
+    connection = opened.connection(bind_arguments={"mapper": mapper})
+    event.listen(connection, "before_cursor_execute", ask, retval=True)
     try:
-        result = opened.execute(statement, parameters, bind_arguments={"mapper": mapper})
+        row = _first(opened, statement, parameters, mapper, tally)
     finally:
-        event.remove(opened, "do_orm_execute", explain)
+        event.remove(connection, "before_cursor_execute", ask)
     if not asked:
-        result.close()
         raise LoaderError(
             Problem(
                 "LP408",
@@ -203,7 +182,7 @@ def _explained(
                 hint='use total="exact".',
             )
         )
-    return result.scalar_one()
+    return row[0]
 
 
 # --- plans that are only counted, and words ---------------------------------------------------------------------------

@@ -9,14 +9,30 @@ from contextvars import ContextVar
 from functools import lru_cache, reduce
 from operator import or_
 from types import UnionType
-from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
 _BUILDING: ContextVar[frozenset[Any]] = ContextVar("_BUILDING", default=frozenset())
 
-Attribute: TypeAlias = tuple[str, str, Any, Any]
-"""Name, name in the answer, type, and default, which is ``attrs.NOTHING`` where there is none."""
+
+@attrs.frozen
+class _Attribute:
+    """One field of a class.
+
+    Attributes:
+        name: of the attribute.
+        shown: its name in an answer.
+        argument: its name when an instance is made.
+        annotation: its type.
+        default: ``attrs.NOTHING`` where there is none.
+    """
+
+    name: str
+    shown: str
+    argument: str
+    annotation: Any
+    default: Any
 
 
 def response_schema(source: Any, handler: Any) -> Any:
@@ -36,41 +52,57 @@ def response_schema(source: Any, handler: Any) -> Any:
     token = _BUILDING.set(_BUILDING.get() | {source})
     try:
         kind: Any = get_origin(source) or source
-        fields = []
-        for name, alias, annotation, default in _attributes(source, kind):
-            schema = handler.generate_schema(_known_to_pydantic(annotation))
-            if _is_factory(default):
-                schema = core_schema.with_default_schema(schema, default_factory=default.factory)
-            elif default is not attrs.NOTHING:
-                schema = core_schema.with_default_schema(schema, default=default)
-            other = None if alias == name else alias
-            fields.append(core_schema.dataclass_field(name, schema, validation_alias=other, serialization_alias=other))
+        fields, arguments = {}, {}
+        for each in _attributes(source, kind):
+            schema = handler.generate_schema(_known_to_pydantic(each.annotation))
+            if _is_factory(each.default):
+                schema = core_schema.with_default_schema(schema, default_factory=each.default.factory)
+            elif each.default is not attrs.NOTHING:
+                schema = core_schema.with_default_schema(schema, default=each.default)
+            required = each.default is attrs.NOTHING
+            fields[each.shown] = core_schema.typed_dict_field(schema, required=required)
+            arguments[each.shown] = each.argument
+        names = {each.shown: each.name for each in _attributes(source, kind)}
+
+        def build(values: dict[str, Any]) -> Any:
+            return kind(**{arguments[shown]: value for shown, value in values.items()})
+
+        def show(value: Any) -> dict[str, Any]:
+            return {shown: getattr(value, name) for shown, name in names.items()}
+
         title = _title(source)
-        arguments = core_schema.dataclass_args_schema(title, fields)
-        names = [each["name"] for each in fields]
-        return core_schema.dataclass_schema(kind, arguments, names, cls_name=title, ref=reference, slots=True)
+        config = core_schema.CoreConfig(title=title)
+        mapping = core_schema.typed_dict_schema(fields, cls_name=title, config=config)
+        built = core_schema.no_info_after_validator_function(build, mapping)
+        return core_schema.json_or_python_schema(
+            json_schema=built,
+            python_schema=core_schema.union_schema([core_schema.is_instance_schema(kind), built]),
+            serialization=core_schema.plain_serializer_function_ser_schema(show, return_schema=mapping),
+            ref=reference,
+        )
     finally:
         _BUILDING.reset(token)
 
 
-def _attributes(source: Any, kind: Any) -> Iterator[Attribute]:
+def _attributes(source: Any, kind: Any) -> Iterator[_Attribute]:
     variables = dict(zip(getattr(kind, "__parameters__", ()), get_args(source), strict=False))
     hints = get_type_hints(kind, include_extras=True)
-    for name, alias, default in _plain(kind):
-        yield name, alias, _filled(hints[name], variables), default
+    for each in _plain(kind):
+        yield attrs.evolve(each, annotation=_filled(hints[each.name], variables))
 
 
-def _plain(kind: Any) -> Iterator[tuple[str, str, Any]]:
+def _plain(kind: Any) -> Iterator[_Attribute]:
     if attrs.has(kind):
-        for each in attrs.fields(kind):
-            yield each.name, each.name, each.default
-    else:
-        msgspec = sys.modules["msgspec"]
-        for each in msgspec.structs.fields(kind):
-            default = attrs.NOTHING if each.default is msgspec.NODEFAULT else each.default
-            if each.default_factory is not msgspec.NODEFAULT:
-                default = attrs.Factory(each.default_factory)
-            yield each.name, each.encode_name, default
+        for field in attrs.fields(kind):
+            if field.init:
+                yield _Attribute(field.name, field.name, field.alias or field.name, None, field.default)
+        return
+    msgspec = sys.modules["msgspec"]
+    for each in msgspec.structs.fields(kind):
+        default = attrs.NOTHING if each.default is msgspec.NODEFAULT else each.default
+        if each.default_factory is not msgspec.NODEFAULT:
+            default = attrs.Factory(each.default_factory)
+        yield _Attribute(each.name, each.encode_name, each.name, None, default)
 
 
 def _is_factory(default: Any) -> bool:
