@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import attrs
-from sqlalchemy import Dialect, Select, and_, case, event, func, or_, select, type_coerce
+from sqlalchemy import Dialect, and_, case, event, func, or_, select, type_coerce
 from sqlalchemy.orm import Mapper, aliased
 from sqlalchemy.types import NullType
 
@@ -14,6 +14,7 @@ from loadplan.entities.graph import CompiledGraph
 from loadplan.errors import LoaderError, Problem, shown
 from loadplan.explain import ExplainedStatement
 from loadplan.keys import row_of
+from loadplan.linked import AnySelect
 from loadplan.own_connection import Opened, OwnConnection
 from loadplan.plans import Compiled
 from loadplan.roots import root_key
@@ -43,9 +44,9 @@ class RootCount:
 
     mapper: Mapper[Any]
     dialect: Dialect
-    count: Select[Any]
-    exists: Select[Any]
-    estimated: Select[Any]
+    count: AnySelect
+    exists: AnySelect
+    estimated: AnySelect
 
     def number(self, opened: Opened, parameters: Mapping[str, Any], tally: Tally) -> int:
         """Return the number of roots, by one statement."""
@@ -72,7 +73,7 @@ class RootCount:
             return ExplainedStatement(f"{name} estimated", f"{_EXPLAIN}{self._text(self.estimated)}")
         return ExplainedStatement(f"{name} count", self._text(self.count))
 
-    def _text(self, statement: Select[Any]) -> str:
+    def _text(self, statement: AnySelect) -> str:
         make_dialect: Any = type(self.dialect)
         return str(statement.compile(dialect=make_dialect(paramstyle="named")))
 
@@ -134,7 +135,7 @@ def _inner_joins(entity: Any, node: Node) -> Iterator[Any]:
 
 
 def _first(
-    opened: Opened, statement: Select[Any], parameters: Mapping[str, Any], mapper: Mapper[Any], tally: Tally
+    opened: Opened, statement: AnySelect, parameters: Mapping[str, Any], mapper: Mapper[Any], tally: Tally
 ) -> Any:
     """Execute a statement of one row at most, and return that row; None where there is none."""
     tally.sent(mapper.class_.__name__)
@@ -152,7 +153,7 @@ _EXPLAIN = "EXPLAIN (FORMAT JSON) "
 
 
 def _explained(
-    opened: Opened, statement: Select[Any], parameters: Mapping[str, Any], mapper: Mapper[Any], tally: Tally
+    opened: Opened, statement: AnySelect, parameters: Mapping[str, Any], mapper: Mapper[Any], tally: Tally
 ) -> Any:
     """Return PostgreSQL's plan of a statement, as the session would run it: with the criteria of its listeners.
 
