@@ -173,6 +173,7 @@ async def test_an_order_by_an_expression_and_a_condition_on_a_function(blog: Asy
     assert ids(found) == [3]
 
 
+@pytest.mark.asynchronous
 def test_a_bind_that_is_none_of_the_four_is_refused_at_once() -> None:
     engine: Engine = create_engine("sqlite://")
     with pytest.raises(LoaderError) as caught:
@@ -184,6 +185,7 @@ def test_a_bind_that_is_none_of_the_four_is_refused_at_once() -> None:
     )
 
 
+@pytest.mark.asynchronous
 async def test_the_loader_says_what_it_stands_on(blog: AsyncEngine, kind: str) -> None:
     async with bound(kind, blog) as bind:
         assert repr(Loader(bind)) == f"Loader({type(bind).__name__})"
