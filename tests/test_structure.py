@@ -24,6 +24,7 @@ FLOW = [
     "form",
     "resolve",
     "values",
+    "answers",
     "identity",
     "parameters",
     "cursors",

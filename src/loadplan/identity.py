@@ -7,9 +7,10 @@ import attrs
 from sqlalchemy import Dialect
 from sqlalchemy.orm import Mapper
 
-from loadplan import links, mapping
+from loadplan import mapping
+from loadplan.answers import is_exact
 from loadplan.errors import IdentityError, Problem, shown
-from loadplan.values import refusal
+from loadplan.values import binds_by_itself, refusal
 
 Identity = tuple[Any, ...]
 
@@ -30,8 +31,8 @@ class IdentityReader:
 
     @property
     def exact(self) -> bool:
-        """Whether equal keys are equal in Python too: a type of the application's own may normalise its values."""
-        return links.is_exact(self.mapper.primary_key)
+        """Whether keys that are equal in the database are equal in Python too."""
+        return is_exact([column.type for column in self.mapper.primary_key])
 
     def read(self, given: object) -> Identity:
         """Return the primary key's values in the order of the mapping.
@@ -98,6 +99,8 @@ class IdentityReader:
 
 
 def _type_name(column: Any) -> str:
+    if binds_by_itself(column.type):
+        return f"what {type(column.type).__name__} binds"
     try:
         return str(column.type.python_type.__name__)
     except NotImplementedError:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from loadplan import problems
 from loadplan.analysis import Analysis, analyze
+from loadplan.cursors import CursorKey
 from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
 from loadplan.explain import Explanation, explain_plan
 from loadplan.form import MOST
@@ -45,7 +46,8 @@ class Loader:
         snapshot: on an engine or sessionmaker, run a plan of several statements in one REPEATABLE READ, READ ONLY
             transaction on PostgreSQL, so that a graph is never torn by a writer. It costs no round trip.
         max_rows: rows that one fetch may bring, over all its statements; a stream counts each batch.
-        cursor_key: secret that signs the cursors of :meth:`fetch_page`. Without one a cursor is guarded against
+        cursor_key: secret that signs the cursors of :meth:`fetch_page`, or a cipher that encrypts them: an object with
+            ``encrypt`` and ``decrypt``, as ``cryptography.fernet.Fernet``. Without one a cursor is guarded against
             accidents, not against somebody who forges it.
         on_fetch: called at the end of every fetch, page and stream, one that raised too, with a
             :class:`loadplan.FetchRecord`. It runs in the event loop and must not wait; what it raises is logged. The
@@ -61,7 +63,7 @@ class Loader:
         *,
         snapshot: bool = True,
         max_rows: int | None = None,
-        cursor_key: bytes = b"",
+        cursor_key: CursorKey = b"",
         on_fetch: Callable[[FetchRecord], object] | None = None,
     ) -> None:
         self._bind = bind
