@@ -19,6 +19,7 @@ FLOW = [
     "mapping",
     "links",
     "readiness",
+    "meant",
     "problems",
     "strategy",
     "form",

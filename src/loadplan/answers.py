@@ -37,17 +37,25 @@ def asking(
     """
     if as_arrays:
         names = [f"key_{index}" for index in range(len(columns))]
-        arrays = [bindparam(f"loadplan_asked_{name}", type_=ARRAY(column.type)) for name, column in zip(names, columns)]
+        arrays = [
+            bindparam(f"loadplan_asked_{name}", type_=ARRAY(column.type))
+            for name, column in zip(names, columns, strict=True)
+        ]
         asked = func.unnest(*arrays).table_valued(*names, with_ordinality="place").render_derived(name="loadplan_asked")
         same = [column == asked.c[name] for column, name in zip(columns, names, strict=True)]
-        values = {f"loadplan_asked_{name}": list(each) for name, each in zip(names, zip(*identities), strict=True)}
+        values = {
+            f"loadplan_asked_{name}": list(each)
+            for name, each in zip(names, zip(*identities, strict=True), strict=True)
+        }
         yield select(asked.c.place - 1, *columns).where(*same), values
         return
     for start in range(0, len(identities), PARTS):
         parts = []
         values = {}
         for place, identity in enumerate(identities[start : start + PARTS], start):
-            bound = [bindparam(f"loadplan_asked_{place}_{index}", type_=each.type) for index, each in enumerate(columns)]
+            bound = [
+                bindparam(f"loadplan_asked_{place}_{index}", type_=each.type) for index, each in enumerate(columns)
+            ]
             same = [column == each for column, each in zip(columns, bound, strict=True)]
             parts.append(select(literal_column(str(place)), *columns).where(*same))
             values |= {each.key: value for each, value in zip(bound, identity, strict=True)}

@@ -85,9 +85,7 @@ def encode_cursor(values: Sequence[Any], order: str, key: CursorKey) -> str:
     return _as_text(key.encrypt(hidden + b" " * (-len(hidden) % _FILL)))
 
 
-def decode_cursor(
-    cursor: object, order: str, key: CursorKey, label: str, enums: Sequence[type | None]
-) -> list[Any]:
+def decode_cursor(cursor: object, order: str, key: CursorKey, label: str, enums: Sequence[type | None]) -> list[Any]:
     """Return the values that a cursor was made of.
 
     Args:
@@ -152,9 +150,9 @@ def refused_cursor(label: str) -> CursorError:
     return CursorError(
         Problem(
             "LP407",
-            "the cursor is not one of this listing",
+            "the cursor does not belong to this listing",
             (label,),
-            detail="it was changed or cut short, or it was made for another order or with another cursor_key.",
-            hint="pass Page.next as after=, or Page.previous as before=, with the same order_by=; else start anew.",
+            detail="it was changed or cut short, or made for another order or with another cursor_key.",
+            hint="pass Page.next as after= or Page.previous as before=, with the same order_by=, or start at page one.",
         )
     )

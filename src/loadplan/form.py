@@ -41,7 +41,7 @@ def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
     for word in ("only", "defer"):
         for column in getattr(part, word) or ():
             if not isinstance(column, QueryableAttribute):
-                yield problems.not_a_column(word, column, at)
+                yield problems.not_a_column(word, column, at, _owner(part, column))
     if isinstance(part, Load):
         yield from _argument_problems(part, at)
     items: tuple[object, ...] = part.loads
@@ -56,6 +56,13 @@ def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
             yield from load_problems(item, at)
         else:
             yield problems.not_a_load(item, at)
+
+
+def _owner(part: Below, column: object) -> str | None:
+    """Return the name of the class that has an attribute which was named as text; None where nobody can tell."""
+    entity = part.relationship if isinstance(part, Load) else part.entity
+    known = isinstance(entity, type) and isinstance(column, str) and column.isidentifier() and hasattr(entity, column)
+    return entity.__name__ if known else None  # type: ignore[union-attr]
 
 
 def condition_problems(word: str, expressions: Iterable[object], at: tuple[str, ...]) -> Iterator[Problem]:

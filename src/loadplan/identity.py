@@ -7,9 +7,9 @@ import attrs
 from sqlalchemy import Dialect
 from sqlalchemy.orm import Mapper
 
-from loadplan import mapping
+from loadplan import mapping, problems
 from loadplan.answers import is_exact
-from loadplan.errors import IdentityError, Problem, shown
+from loadplan.errors import IdentityError
 from loadplan.values import binds_by_itself, refusal
 
 Identity = tuple[Any, ...]
@@ -84,23 +84,13 @@ class IdentityReader:
 
     def _error(self, given: object, detail: str) -> IdentityError:
         names = mapping.primary_key(self.mapper)
-        entity = self.mapper.class_.__name__
-        columns = [f"{name}: {_type_name(column)}" for name, column in zip(names, self.mapper.primary_key, strict=True)]
-        shape = "one value" if len(names) == 1 else f"a tuple of {len(names)}, or a mapping by name"
-        return IdentityError(
-            Problem(
-                "LP404",
-                f"{shown(given)} cannot be the primary key of '{entity}'",
-                (self.label,),
-                detail=f"{detail}.",
-                hint=f"the key is {shape}: {', '.join(columns)}.",
-            )
-        )
+        columns = [(name, _type_name(column)) for name, column in zip(names, self.mapper.primary_key, strict=True)]
+        return IdentityError(problems.not_an_id(given, self.mapper.class_.__name__, detail, columns, self.label))
 
 
 def _type_name(column: Any) -> str:
     if binds_by_itself(column.type):
-        return f"what {type(column.type).__name__} binds"
+        return f"a value that {type(column.type).__name__} takes"
     try:
         return str(column.type.python_type.__name__)
     except NotImplementedError:

@@ -72,8 +72,10 @@ class Loader:
         self._cursor_key = cursor_key
         self._on_fetch = on_fetch
         if max_rows is not None and not (is_count(max_rows, least=0) and max_rows <= MOST):
-            message = f"max_rows={shown(max_rows)} is not a number of 0 or more"
-            raise LoaderError(Problem("LP408", message, hint="leave it out for no bound on the rows of a fetch."))
+            message = f"max_rows={shown(max_rows)} must be a whole number of 0 or more"
+            raise LoaderError(Problem("LP408", message, hint="remove max_rows= to allow any number of rows."))
+        if not (isinstance(cursor_key, bytes) or (hasattr(cursor_key, "encrypt") and hasattr(cursor_key, "decrypt"))):
+            raise LoaderError(problems.not_a_cursor_key(cursor_key))
         private_session(bind, snapshot=snapshot)  # refuses a wrong bind here, not at the first fetch
 
     def __repr__(self) -> str:
@@ -186,14 +188,14 @@ class Loader:
         found = await self.fetch_all(plan, where, limit=2, params=params, for_update=for_update)
         entity = plan.entity.__name__
         if not found:
-            raise NotFound(Problem("LP402", f"no '{entity}' meets the condition", (plan.label,)))
+            raise NotFound(Problem("LP402", f"no '{entity}' matches the condition", (plan.label,)))
         if len(found) > 1:
             raise MultipleFound(
                 Problem(
                     "LP403",
-                    f"more than one '{entity}' meets the condition",
+                    f"more than one '{entity}' matches the condition",
                     (plan.label,),
-                    hint="narrow the condition, or use fetch_all(..., limit=1) if any one of them will do.",
+                    hint="narrow the condition, or use fetch_all(..., limit=1) to take any one of them.",
                 )
             )
         return found[0]
@@ -421,7 +423,7 @@ def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
         IdentityError: LP404, it is nothing of the kind, or a text, whose letters nobody means.
     """
     if issubclass(type(ids), str | bytes | bytearray | memoryview):
-        message = f"{shown(ids)} is one value, no list of ids"
+        message = f"{shown(ids)} is one value, not a list of ids"
         raise IdentityError(
             Problem("LP404", message, (plan.label,), hint="put it into a list: fetch_many(plan, [id]).")
         )
@@ -431,7 +433,7 @@ def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
         raise IdentityError(
             Problem(
                 "LP404",
-                f"{shown(ids)} is no list of ids",
+                f"{shown(ids)} is not a list of ids",
                 (plan.label,),
                 detail=f"iterating over it raises {type(error).__name__}.",
             )
@@ -445,13 +447,7 @@ def _check_plan(plan: object) -> None:
         LoaderError: LP408, it is something else, a mapped class perhaps.
     """
     if not issubclass(type(plan), LoadPlan):  # isinstance would ask an object from outside for its class
-        raise LoaderError(
-            Problem(
-                "LP408",
-                f"{shown(plan)} is no LoadPlan",
-                hint="make one: LoadPlan(User, load(User.posts)); for the class alone LoadPlan(User).",
-            )
-        )
+        raise LoaderError(problems.not_a_plan(plan))
 
 
 def _locks(for_update: ForUpdate) -> bool:
@@ -462,10 +458,10 @@ def _lock_without_transaction(plan: LoadPlan[Any]) -> LoaderError:
     return LoaderError(
         Problem(
             "LP408",
-            "for_update= on a loader that owns its transaction",
+            "for_update= needs a transaction of yours, but this Loader opens its own",
             (plan.label,),
-            detail="the lock would be gone as soon as the fetch returns.",
-            hint="make the Loader with the AsyncSession, or AsyncConnection, that goes on to change the row.",
+            detail="the lock would end when the fetch returns.",
+            hint="make the Loader with the AsyncSession or AsyncConnection that changes the row afterwards.",
         )
     )
 

@@ -108,8 +108,8 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     if size > MOST:
         raise PlanError([problems.too_large_count("size", size, (label,))])
     if after is not None and before is not None:
-        hint = "pass Page.next as after= to go on, or Page.previous as before= to go back."
-        raise CursorError(Problem("LP407", "after= and before= are given together", (label,), hint=hint))
+        hint = "pass Page.next as after= to go forward, or Page.previous as before= to go back."
+        raise CursorError(Problem("LP407", "after= and before= cannot be used together", (label,), hint=hint))
     dialect = query.compiled.dialect
     order = [as_stored(each, dialect) for each in query.total_order]
     unfit = [each for each in order if not _has_place_in_cursor(each)]

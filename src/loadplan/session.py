@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, InvalidRequestError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Mapper, Session
 
+from loadplan import problems
 from loadplan.errors import LoaderError, LoadPlanError, Problem
 from loadplan.own_connection import Opened, OwnConnection
 from loadplan.sqlalchemy_internals import (
@@ -145,13 +146,7 @@ def private_session(bind: Bind, *, snapshot: bool, bare: bool = False) -> Privat
         return _GuestOfSession(bind)
     if isinstance(bind, AsyncConnection):
         return _GuestOfConnection(bind)
-    raise LoaderError(
-        Problem(
-            "LP408",
-            f"a Loader cannot use {type(bind).__name__}",
-            hint="give it an AsyncEngine, async_sessionmaker, AsyncSession or AsyncConnection.",
-        )
-    )
+    raise LoaderError(problems.not_a_bind(bind))
 
 
 @attrs.frozen(eq=False)
@@ -253,9 +248,9 @@ def _one_task_at_a_time(kind: str) -> Iterator[None]:
         raise LoaderError(
             Problem(
                 "LP408",
-                f"the {kind} of this loader is used by two tasks at once",
-                detail="another task was in the midst of a statement, or of taking a connection.",
-                hint="give each task a session of its own, or make the Loader with the engine or the sessionmaker.",
+                f"two tasks use the {kind} of this Loader at the same time",
+                detail="another task was running a statement or taking a connection.",
+                hint="give each task its own session, or make the Loader with the engine or the sessionmaker.",
             )
         ) from error
 

@@ -1,5 +1,6 @@
 """Can this Python value be bound to that SQL type? Asked of ids before any SQL runs."""
 
+import contextlib
 import datetime
 import decimal
 import enum
@@ -88,10 +89,8 @@ def _made_by_decorators(value: Any, kind: types.TypeEngine[Any], dialect: Dialec
         return None
     if type(kind).bind_processor is not types.TypeDecorator.bind_processor:
         return None
-    try:
+    with contextlib.suppress(NotImplementedError):  # it decorates results alone
         value = kind.process_bind_param(value, dialect)
-    except NotImplementedError:  # it decorates results alone
-        pass
     inner = kind.load_dialect_impl(dialect)
     if isinstance(inner, types.TypeDecorator) and binds_by_itself(inner) and value is not None:
         return _made_by_decorators(value, inner, dialect)

@@ -1,4 +1,4 @@
-"""A type of the application decides what it binds: what ``session.get`` takes, ``fetch`` takes; pages keep to the database."""
+"""A type of the application decides what it binds: what ``session.get`` takes, ``fetch`` takes."""
 
 import base64
 import uuid
@@ -165,7 +165,11 @@ class Row:
     number: int
 
 
-PLANS = {"entities": LoadPlan(Account), "loads": LoadPlan(Account, load(Account.entries)), "views": LoadPlan(Account, into=Row)}
+PLANS = {
+    "entities": LoadPlan(Account),
+    "loads": LoadPlan(Account, load(Account.entries)),
+    "views": LoadPlan(Account, into=Row),
+}
 ORDERS: dict[str, Any] = {
     "key": None,
     "plain": Account.number.desc(),

@@ -182,10 +182,10 @@ def _partial_merge(entity: type[Any], place: Place, key: str) -> PartialCollecti
     return PartialCollectionError(
         Problem(
             "LP409",
-            f"'{name}' holds a part of its rows, and merge would delete or orphan the rest",
+            f"'{name}' holds only some of its rows, and merge would delete or orphan the others",
             (place.plan, *place.path),
-            detail="the plan gives it a where= or limit=, and merge takes a collection for the whole of it.",
-            hint="use session.add(obj), or merge an object that was loaded without them.",
+            detail="the plan gives it a where= or limit=, but merge expects all rows.",
+            hint="use session.add(obj), or merge an object that was loaded without where= and limit=.",
         )
     )
 
