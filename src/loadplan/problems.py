@@ -253,7 +253,7 @@ def no_column(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at: At) 
         what = mapping.describe_attribute(mapper, key)
         hints = {
             "a relationship": f"write load({here}.{key}) beside only= or defer=.",
-            "a query_expression": "leave it out: it is no column of a table.",
+            "a query_expression": "leave it out: it is not a column of a table.",
         }
         return Problem(
             "LP203",

@@ -146,7 +146,7 @@ async def test_the_whole_message_of_a_single_key(engine: AsyncEngine) -> None:
         "LP404: 'abc' cannot be the primary key of 'Order'\n"
         "  at: Order\n"
         "  detail: it takes int, not str.\n"
-        "  hint: the key is one value: id: int."
+        "  hint: pass one value: id (int)."
     )
 
 
@@ -155,7 +155,7 @@ async def test_the_whole_message_of_a_composite_key(engine: AsyncEngine) -> None
         "LP404: (1, 'x') cannot be the primary key of 'Line'\n"
         "  at: Line\n"
         "  detail: 'position': it takes int, not str.\n"
-        "  hint: the key is a tuple of 2, or a mapping by name: order_id: int, position: int."
+        "  hint: pass a tuple of 2 values, or a mapping by name: order_id (int), position (int)."
     )
 
 

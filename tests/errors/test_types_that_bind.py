@@ -116,7 +116,7 @@ async def test_the_hint_names_the_type_that_decides(rows: AsyncEngine) -> None:
         "LP404: 'no uuid' cannot be the primary key of 'ByGuid'\n"
         "  at: ByGuid\n"
         "  detail: Guid refuses it: badly formed hexadecimal UUID string.\n"
-        "  hint: pass a value that Guid binds for 'id'."
+        "  hint: pass one value: id (a value that Guid takes)."
     )
 
 
