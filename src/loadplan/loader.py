@@ -435,7 +435,8 @@ def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
                 "LP404",
                 f"{shown(ids)} is not a list of ids",
                 (plan.label,),
-                detail=f"iterating over it raises {type(error).__name__}.",
+                detail=f"reading it raises {type(error).__name__}.",
+                hint="put the ids into a list: fetch_many(plan, [id]).",
             )
         ) from error
 

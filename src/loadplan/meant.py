@@ -1,6 +1,7 @@
 """What somebody meant who wrote something else: the hints for values of the wrong kind. Pure, and never raises."""
 
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any
 
 from sqlalchemy import ClauseElement, Engine, FromClause, Select, Table, TextClause
@@ -31,12 +32,20 @@ def described(given: object) -> str:
         return f"the table '{given.name}'"
     if isinstance(given, FromClause | Select):
         return "a select()" if isinstance(given, Select) else "a table of SQLAlchemy"
+    if isinstance(given, TextClause):
+        return f"text({given.text!r})"
     if isinstance(given, ClauseElement):
         return f"the SQL expression '{' '.join(str(given).split())}'"
     if isinstance(given, type):
         return f"the class '{given.__name__}'"
     if isinstance(given, Aggregate | Source | KeepDefault):
         return source(given)
+    if isinstance(given, FunctionType):
+        return "a lambda" if given.__name__ == "<lambda>" else f"the function '{given.__name__}'"
+    if isinstance(given, list | tuple) and all(isinstance(each, QueryableAttribute) for each in given):
+        return source(tuple(given))
+    if type(given).__repr__ is object.__repr__:
+        return f"an object of '{type(given).__name__}'"
     return shown(given)
 
 
@@ -78,7 +87,7 @@ def instead_of_relationship(given: object) -> str:
     if isinstance(given, list | tuple | set | frozenset):
         return "write one load(...) for each relationship."
     if isinstance(given, Load):
-        return "write one load(...). Put a nested load(...) after the relationship: load(User.posts, load(Post.tags))."
+        return "name a relationship first. A nested load(...) comes after it: load(User.posts, load(Post.tags))."
     if isinstance(given, LoadPlan):
         name = getattr(given.entity, "__name__", "...")
         return f"name the relationship first, then the plan: load(Post.author, {name.upper()}_PLAN)."
@@ -96,7 +105,8 @@ def instead_of_load(given: object) -> str:
     if isinstance(given, QueryableAttribute):
         return f"columns load by themselves. To load only some of them, write only=[{source(given)}]."
     if isinstance(given, str):
-        return f"write name={given!r} to name the plan, or load({given!r}) to load a relationship."
+        or_load = f", or load({given!r}) to load a relationship" if given.isidentifier() else ""
+        return f"write name={given!r} to name the plan{or_load}."
     if given is None or isinstance(given, bool):
         return "leave it out. If a load depends on a condition, collect the loads in a list and unpack it: *loads."
     if isinstance(given, list | tuple | set | frozenset):
@@ -128,14 +138,18 @@ def instead_of_expression(word: str, given: object) -> str:
         raw = " For raw SQL, use sqlalchemy.text(...)." if word == "where" else ""
         return f"{_EXAMPLES[word]}{raw}"
     if isinstance(given, TextClause):
-        return f"{_EXAMPLES[word]} loadplan cannot see a direction inside text(...)."
+        return f"text(...) hides the direction from loadplan. {_capital(_EXAMPLES[word])}"
     if isinstance(given, dict):
         return "write one condition for each name, for example where=[Post.id == 3, Post.published]."
     if isinstance(given, Select):
         return "use the subquery in a condition: Post.id.in_(select(...)), or select(...).exists()."
     if isinstance(given, Callable):  # type: ignore[arg-type]
-        return f"pass the expression itself, not a function or a class. {_EXAMPLES[word]}"
+        return f"pass the expression itself, not a function or a class. {_capital(_EXAMPLES[word])}"
     return _EXAMPLES[word]
+
+
+def _capital(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
 
 
 _EXAMPLES = {

@@ -219,9 +219,23 @@ def no_relationship(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at
         what = mapping.describe_attribute(mapper, key)
         message = f"'{here}.{key}' is {what}, not a relationship"
         return Problem("LP202", message, at, hint=_instead_of_load_of(mapper, key, what))
-    names = _chain(mapper, key.split(".")) if "." in key else []
-    hint = f"nest one load in the other: {meant.nested(names, '')}." if names else known
-    return Problem("LP201", f"'{here}' has no relationship '{key}'", at, hint=hint)
+    if "." in key:
+        return _dotted(mapper, key, at)
+    return Problem("LP201", f"'{here}' has no relationship '{key}'", at, hint=known)
+
+
+def _dotted(mapper: Mapper[Any], given: str, at: At) -> Problem:
+    """``load("comments.author")``: relationships in a row, or one of them wrong."""
+    message = f"'{_name(mapper)}' has no relationship '{given}'"
+    names = []
+    for key in given.split("."):
+        here = _name(mapper)
+        if key not in mapper.relationships:
+            known = did_you_mean(key, mapper.relationships.keys(), f"Relationships of {here}")
+            return Problem("LP201", message, at, detail=f"'{here}' has no relationship '{key}'.", hint=known)
+        names.append(f"{here}.{key}")
+        mapper = mapper.relationships[key].mapper
+    return Problem("LP201", message, at, hint=f"nest one load in the other: {meant.nested(names, '')}.")
 
 
 def _instead_of_load_of(mapper: Mapper[Any], key: str, what: str) -> str:
@@ -233,17 +247,6 @@ def _instead_of_load_of(mapper: Mapper[Any], key: str, what: str) -> str:
     if what == "a column":
         return f"remove this load: columns load by themselves. To load only some of them, write only=[{here}.{key}]."
     return "remove this load. Load the relationships that the attribute reads."
-
-
-def _chain(mapper: Mapper[Any], keys: Sequence[str]) -> list[str]:
-    """Return the relationships that dotted keys name, as ``User.posts``; nothing where one of them is wrong."""
-    names = []
-    for key in keys:
-        if key not in mapper.relationships:
-            return []
-        names.append(f"{_name(mapper)}.{key}")
-        mapper = mapper.relationships[key].mapper
-    return names
 
 
 def no_column(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at: At) -> Problem:
@@ -425,11 +428,18 @@ def strategy_cannot(prop: RelationshipProperty[Any], strategy: str, word: str, a
 
 
 def speaks_of_others(
-    name: str, target: str, word: str, tables: Sequence[str], at: At, *, to_alias: bool = False
+    name: str,
+    target: str,
+    word: str,
+    tables: Sequence[str],
+    at: At,
+    *,
+    to_alias: bool = False,
+    mapper: Mapper[Any] | None = None,
 ) -> Problem:
     """A condition or order whose columns are not the target's: it would join every row with every other."""
     hints = {
-        "where": f"ask through a relationship of '{target}': {target}.relation.has(...) or .any(...).",
+        "where": f"ask through a relationship: {_question(target, tables[0], mapper)}.",
         "order_by": "order by a subquery, for example "
         "order_by=select(User.name).where(User.id == Post.author_id).scalar_subquery().",
     }
@@ -443,6 +453,14 @@ def speaks_of_others(
         detail="without a join condition, every row would meet every row of the other table.",
         hint=hint,
     )
+
+
+def _question(target: str, table: str, mapper: Mapper[Any] | None) -> str:
+    """Return the condition that asks for related rows, as ``Post.author.has(...)``."""
+    for prop in () if mapper is None else mapper.relationships:
+        if table in {getattr(each, "name", None) for each in prop.mapper.tables}:
+            return f"{target}.{prop.key}.{'any' if prop.uselist else 'has'}(...)"
+    return f"{target}.<relationship>.has(...) or .any(...)"
 
 
 # --- LP4xx: what a fetch or a loader is given -------------------------------------------------------------------------
@@ -477,7 +495,7 @@ def not_an_id(given: object, entity: str, detail: str, columns: Sequence[tuple[s
         "LP404",
         f"{_id(given)} cannot be the primary key of '{entity}'",
         (label,),
-        detail=f"{detail}.",
+        detail=None if hint else f"{detail}.",
         hint=hint or f"pass {shape}: {listed}.",
     )
 

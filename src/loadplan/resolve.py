@@ -376,7 +376,10 @@ def shape_problems(
         if tables:
             name = f"{prop.parent.class_.__name__}.{prop.key}"
             to_alias = prop.entity.is_aliased_class
-            yield problems.speaks_of_others(name, prop.mapper.class_.__name__, word, tables, at, to_alias=to_alias)
+            target = prop.mapper
+            yield problems.speaks_of_others(
+                name, target.class_.__name__, word, tables, at, to_alias=to_alias, mapper=target
+            )
 
 
 #: What a strategy cannot do: a join has one order, that of its parent, and no way to count rows a parent.

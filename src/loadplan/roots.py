@@ -143,7 +143,7 @@ class RootQuery:
         if not found:
             entity = mapper.class_.__name__
             found = [
-                problems.speaks_of_others(entity, entity, word, tables, (compiled.tree.label,))
+                problems.speaks_of_others(entity, entity, word, tables, (compiled.tree.label,), mapper=mapper)
                 for word, given in (("where", where), ("order_by", order_by))
                 if (tables := foreign_tables(mapping.tables_of(mapper), given))
             ]

@@ -277,10 +277,11 @@ def wrong_step(field: str, step: object, mapper: Mapper[Any], at: At, word: str 
         return Problem(
             "LP307", message, at, hint=did_you_mean(step, mapper.relationships.keys(), f"Relationships of {here}")
         )
-    listed = f"Relationships of {here}: {', '.join(sorted(mapper.relationships.keys())) or 'none'}."
+    names = ", ".join(sorted(mapper.relationships.keys()))
+    listed = f"use a relationship of {here}: {names}." if names else f"{here} has no relationships."
     if not isinstance(step, QueryableAttribute) or not hasattr(step.parent, "mapper"):
         message = f"'{field}' cannot be read from '{here}' through {source(step)}"
-        return Problem("LP307", message, at, hint=f"use a relationship. {listed}")
+        return Problem("LP307", message, at, hint=listed)
     owner: Mapper[Any] = step.parent.mapper
     if mapper.isa(owner):
         what = mapping.describe_attribute(mapper, step.key)
