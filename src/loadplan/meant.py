@@ -1,5 +1,6 @@
 """What somebody meant who wrote something else: the hints for values of the wrong kind. Pure, and never raises."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
@@ -218,4 +219,26 @@ def instead_of_id(given: object, entity: str) -> str | None:
         return "for many ids, use fetch_many(plan, ids)."
     if mapping.mapper_of(type(given)) is not None and type(given).__name__ == entity:
         return "pass the id of the object, not the object."
+    return None
+
+
+#: Methods that ``dataclasses`` generates, with the argument of ``relationship()`` that keeps an attribute out of them.
+_GENERATED = {"__repr__": "repr", "__hash__": "hash"} | dict.fromkeys(
+    ("__eq__", "__lt__", "__le__", "__gt__", "__ge__"), "compare"
+)
+
+#: Calls between a generated method and an attribute that it reads; SQLAlchemy makes a handful.
+_CALLS = 20
+
+
+def generated_reader() -> tuple[str, str] | None:
+    """Return the generated method of a dataclass that is reading an attribute now, and the argument that prevents it.
+
+    Looks at the calls that led here, so it is for errors alone.
+    """
+    frame = inspect.currentframe()
+    for _ in range(_CALLS):
+        frame = None if frame is None else frame.f_back
+        if frame is not None and frame.f_code.co_filename == "<string>" and frame.f_code.co_name in _GENERATED:
+            return frame.f_code.co_name, _GENERATED[frame.f_code.co_name]
     return None

@@ -10,6 +10,7 @@ from sqlalchemy.orm.attributes import instance_state
 
 from loadplan import mapping
 from loadplan.errors import NotLoaded, PartialCollectionError, Problem
+from loadplan.meant import generated_reader
 from loadplan.sqlalchemy_internals import (
     NO_RESULT,
     guard_dynamic,
@@ -57,7 +58,8 @@ class Seal(dict[str, "SealedAttribute"]):
         def sealed(key: str, *, is_column: bool, is_dynamic: bool = False) -> SealedAttribute:
             by_subclass = key not in inherited
             owner = entity if by_subclass else place.entity
-            return SealedAttribute(key, owner.__name__, place, is_column, by_subclass, is_dynamic)
+            is_deferred = is_column and key not in mapping.default_columns(mapper)
+            return SealedAttribute(key, owner.__name__, place, is_column, by_subclass, is_dynamic, is_deferred)
 
         super().__init__()
         relationships = [prop for prop in mapper.relationships if prop.lazy not in mapping.UNLOADABLE_LAZY]
@@ -126,6 +128,7 @@ class SealedAttribute:
     is_column: bool
     by_subclass: bool = False
     is_dynamic: bool = False
+    is_deferred: bool = False
 
     def __call__(self, state: InstanceState[Any], passive: PassiveFlag) -> Any:
         """Raise :class:`NotLoaded`, unless SQLAlchemy itself asks and may not, or must not, be refused."""
@@ -150,6 +153,9 @@ class SealedAttribute:
         name = f"{self.owner}.{self.key}"
         if self.is_dynamic:
             return 'it is mapped lazy="dynamic", which no plan can load; add the object to a session and query it there'
+        reader = None if self.is_column else generated_reader()
+        if reader is not None:
+            return f"{reader[0]} of this dataclass reads it; map it relationship({reader[1]}=False)"
         depth = dict(self.place.frontier).get(self.key)
         if depth is not None:
             return f'depth {depth} ends here; give load({name}) a greater depth=, or depth="all"'
@@ -161,6 +167,8 @@ class SealedAttribute:
             return f"add load({name}) {'under' if self.place.path else 'to'} {here}"
         if self.place.subset == "only":
             return f"add {name} to only=[...] of {here}"
+        if self.place.subset == "defer" and self.is_deferred:
+            return f"the mapping defers this column; replace defer=[...] of {here} by only=[...] that names it"
         if self.place.subset == "defer":
             return f"take {name} out of defer=[...] of {here}"
         return f"the mapping defers this column; name it in only=[...] of {here}"
