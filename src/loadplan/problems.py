@@ -495,10 +495,12 @@ def not_an_id(given: object, entity: str, detail: str, columns: Sequence[tuple[s
         "LP404",
         f"{_id(given)} cannot be the primary key of '{entity}'",
         (label,),
-        detail=None if hint else f"{detail}.",
+        detail=f"{detail}.",
         hint=hint or f"pass {shape}: {listed}.",
     )
 
 
 def _id(given: object) -> str:
-    return _safely_described(given) if isinstance(given, ClauseElement | type) else shown(given)
+    kind = type(given)  # isinstance would ask an object from outside for its class
+    has_own_words = issubclass(kind, ClauseElement | type) or kind.__repr__ is object.__repr__
+    return _safely_described(given) if has_own_words else shown(given)

@@ -5,6 +5,7 @@ import secrets
 import uuid
 from typing import Any
 
+from errors_models import keyed
 from sqlalchemy import CHAR, JSON, Enum, ForeignKey, Integer, String, Text, TypeDecorator, Uuid, types
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -115,28 +116,15 @@ class Plain(Integer):
     cache_ok = True
 
 
-def keyed(name: str, kind: Any) -> Any:
-    """Return a class whose primary key is of that type."""
-    return type(
-        name,
-        (Base,),
-        {
-            "__tablename__": f"bind_{name.lower()}",
-            "__annotations__": {"id": Mapped[Any]},
-            "id": mapped_column(kind, primary_key=True, autoincrement=False),
-        },
-    )
-
-
-ByTextId = keyed("ByTextId", TextId)
-ByGuid = keyed("ByGuid", Guid)
-BySize = keyed("BySize", ByValue)
-ByLower = keyed("ByLower", LowerEnum)
-ByRoman = keyed("ByRoman", Roman)
-ByPlain = keyed("ByPlain", Plain)
-ByChar = keyed("ByChar", CHAR(3))
-ByUuidText = keyed("ByUuidText", Uuid(as_uuid=False))
-ByText = keyed("ByText", String(20))
+ByTextId = keyed("ByTextId", TextId, Base, "bind")
+ByGuid = keyed("ByGuid", Guid, Base, "bind")
+BySize = keyed("BySize", ByValue, Base, "bind")
+ByLower = keyed("ByLower", LowerEnum, Base, "bind")
+ByRoman = keyed("ByRoman", Roman, Base, "bind")
+ByPlain = keyed("ByPlain", Plain, Base, "bind")
+ByChar = keyed("ByChar", CHAR(3), Base, "bind")
+ByUuidText = keyed("ByUuidText", Uuid(as_uuid=False), Base, "bind")
+ByText = keyed("ByText", String(20), Base, "bind")
 
 
 class Account(Base):

@@ -368,6 +368,7 @@ FETCHES: dict[str, tuple[Callable[[AsyncEngine], Any], str]] = {
         lambda sqlite: Loader(sqlite).fetch(LoadPlan(Order), Order.id == 1),
         "LP404: the SQL expression 'err_orders.id = :id_1' cannot be the primary key of 'Order'\n"
         "  at: Order\n"
+        "  detail: it takes int, not BinaryExpression.\n"
         "  hint: this is a condition. Use fetch_one(plan, ...) for one row, or fetch_all(plan, ...) for "
         "many.",
     ),
@@ -375,12 +376,14 @@ FETCHES: dict[str, tuple[Callable[[AsyncEngine], Any], str]] = {
         lambda sqlite: Loader(sqlite).fetch(LoadPlan(Order), [1, 2]),
         "LP404: [1, 2] cannot be the primary key of 'Order'\n"
         "  at: Order\n"
+        "  detail: it takes int, not list.\n"
         "  hint: for many ids, use fetch_many(plan, ids).",
     ),
     "an object as id": (
         lambda sqlite: Loader(sqlite).fetch(LoadPlan(Order), Order(id=1)),
-        "LP404: <errors_models.Order object at 0x7f117e5b0d10> cannot be the primary key of 'Order'\n"
+        "LP404: an object of 'Order' cannot be the primary key of 'Order'\n"
         "  at: Order\n"
+        "  detail: it takes int, not Order.\n"
         "  hint: pass the id of the object, not the object.",
     ),
     "one id for many": (
