@@ -103,9 +103,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "LP200 an object": (
         lambda: plan_of("Order"),
-        "LP200: 'Order' is not a mapped class\n"
-        "  at: 'Order'\n"
-        "  hint: pass the class itself, without quotes: LoadPlan(Order).",
+        "LP200: 'Order' is not a mapped class\n  hint: pass the class itself, without quotes: LoadPlan(Order).",
     ),
     "LP201 a near miss": (
         lambda: LoadPlan(Order, load("custmer"), name="order page"),
@@ -256,7 +254,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         "LP215: where= of 'Customer.orders' uses 'err_lines', but only 'Order' is available here\n"
         "  at: Customer > orders\n"
         "  detail: without a join condition, every row would meet every row of the other table.\n"
-        "  hint: ask through a relationship of 'Order': Order.relation.has(...) or .any(...).",
+        "  hint: ask through a relationship: Order.lines.any(...).",
     ),
     "LP209": (
         lambda: LoadPlan(Customer, load(Company.branches)),

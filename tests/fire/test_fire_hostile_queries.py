@@ -61,9 +61,9 @@ async def test_numbers_that_only_sixty_four_bits_hold(things: AsyncEngine) -> No
     for word in ("limit", "offset"):
         with pytest.raises(PlanError, match="is more than a database counts"):
             await loader.fetch_all(THING, **{word: 2**63})  # type: ignore[arg-type]
-    with pytest.raises(LoaderError, match="LP408: max_rows=-1 is not a number of 0 or more"):
+    with pytest.raises(LoaderError, match="LP408: max_rows=-1 must be a whole number of 0 or more"):
         Loader(things, max_rows=-1)
-    with pytest.raises(PlanError, match="LP107: batch_size=0 is not a number of 1 or more"):
+    with pytest.raises(PlanError, match="LP107: batch_size=0 must be a whole number of 1 or more"):
         await batches(loader, 0)
 
 

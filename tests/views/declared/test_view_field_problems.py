@@ -34,7 +34,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Post, into=view(zzz=(int, 3))),
         "LP303: 'Post' has no 'zzz' for 'Card.zzz'\n"
         "  at: Card\n"
-        f"  hint: Attributes of Post: {OF_POST}. To leave it at its default: Annotated[int, keep_default].",
+        f"  hint: Attributes of Post: {OF_POST}. To keep the default, write Annotated[int, keep_default].",
     ),
     "LP306 list over to-one": (
         lambda: LoadPlan(Post, into=view(author=list[UserRef])),
@@ -186,7 +186,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         "LP215: where= of 'Post.comments' uses 'dcl_tags', but only 'Comment' is available here\n"
         "  at: Card > comments\n"
         "  detail: without a join condition, every row would meet every row of the other table.\n"
-        "  hint: ask through a relationship of 'Comment': Comment.relation.has(...) or .any(...).",
+        "  hint: ask through a relationship: Comment.<relationship>.has(...) or .any(...).",
     ),
     "LP108 count where not expr": (
         lambda: LoadPlan(Post, into=view(n=Annotated[int, count(Post.comments, where="approved")])),

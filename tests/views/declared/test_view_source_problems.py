@@ -20,7 +20,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Post, into=view(n=Annotated[int, count(Post.title)])),
         "LP307: source() of 'Card.n' needs a relationship, but 'Post.title' is a column\n"
         "  at: Card\n"
-        "  hint: Relationships of Post: author, comments, editor, settings, tags.",
+        "  hint: use a relationship of Post: author, comments, editor, settings, tags.",
     ),
     "LP307 count not called": (
         lambda: LoadPlan(Post, into=view(n=Annotated[int, count])),
@@ -63,7 +63,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Post, into=view(n=Annotated[str, source(Post.title, User.name)])),
         "LP307: source() of 'Card.n' needs a relationship, but 'Post.title' is a column\n"
         "  at: Card\n"
-        "  hint: Relationships of Post: author, comments, editor, settings, tags.",
+        "  hint: use a relationship of Post: author, comments, editor, settings, tags.",
     ),
     "LP307 source empty": (
         lambda: LoadPlan(Post, into=view(n=Annotated[str, source()])),
@@ -186,7 +186,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Post, into=view(x=Annotated[str, load(Post.title)])),
         "LP307: source() of 'Card.x' needs a relationship, but 'Post.title' is a column\n"
         "  at: Card\n"
-        "  hint: Relationships of Post: author, comments, editor, settings, tags.",
+        "  hint: use a relationship of Post: author, comments, editor, settings, tags.",
     ),
 }
 
