@@ -76,7 +76,7 @@ class IdentityReader:
         if len(values) != len(names):
             raise self._error(given, f"it has {len(values)} value{'s' * (len(values) != 1)}")
         for name, value, column in zip(names, values, self.mapper.primary_key, strict=True):
-            reason = "None is no key" if value is None else refusal(value, column.type, self.dialect)
+            reason = "None is not a key" if value is None else refusal(value, column.type, self.dialect)
             if reason is not None:
                 where = f"'{name}': " if len(names) > 1 else ""
                 raise self._error(given, f"{where}{reason}")

@@ -132,7 +132,7 @@ def _text(value: Any, kind: Any, dialect: Dialect) -> str | None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        return "it holds a lone surrogate, which is no text"
+        return "it holds a lone surrogate, which is not valid text"
     return None
 
 
@@ -145,7 +145,7 @@ def _enum(value: Any, kind: types.Enum, dialect: Dialect) -> str | None:
 
 
 def _none_of(known: Iterable[str]) -> str:
-    return f"it is none of {', '.join(map(repr, known))}"
+    return f"it must be one of {', '.join(map(repr, known))}"
 
 
 def _uuid(value: Any, kind: Any, dialect: Dialect) -> str | None:
@@ -156,7 +156,7 @@ def _uuid(value: Any, kind: Any, dialect: Dialect) -> str | None:
         try:
             uuid.UUID(str(value))
         except ValueError:
-            return "it is no UUID"
+            return "it is not a UUID"
     return None
 
 
@@ -219,7 +219,7 @@ def _array(value: Any, kind: Any, dialect: Dialect) -> str | None:
                 None,
             )
         if len(rows) < len(level) or len({len(row) for row in rows}) > 1:
-            return "its rows are not rows of one length"
+            return "its rows must have the same length"
         level = [each for row in rows for each in row]
     return f"it has more than {_DIMENSIONS} levels"
 

@@ -90,7 +90,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (ByGuid, "no uuid", "Guid refuses it: badly formed hexadecimal UUID string."),
     (ByGuid, 7, "Guid refuses it: 'int' object has no attribute 'replace'."),
     (BySize, "xl", "ByValue refuses it: 'xl' is not a valid Size."),
-    (ByLower, "green", "it is none of 'red', 'blue'."),
+    (ByLower, "green", "it must be one of 'red', 'blue'."),
     (ByRoman, "seven", "Roman refuses it: invalid literal for int() with base 10: 'seven'."),
     (ByPlain, "7", "it takes int, not str."),
 ]
