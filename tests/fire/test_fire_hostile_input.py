@@ -69,7 +69,7 @@ def _as_key(value: Any) -> list[Any]:
 async def test_what_is_no_list_of_ids(things: AsyncEngine) -> None:
     loader = Loader(things)
     for value in (None, 1, object(), EvilObject(), EvilClass(), Color.RED, Thing.id):
-        with pytest.raises(IdentityError, match="is no list of ids"):
+        with pytest.raises(IdentityError, match="is not a list of ids"):
             await loader.fetch_many(THING, value)  # type: ignore[arg-type]
 
 
@@ -79,7 +79,7 @@ async def test_what_is_no_list_of_ids(things: AsyncEngine) -> None:
 async def test_one_text_is_no_list_of_ids(things: AsyncEngine, value: Any) -> None:
     """Its letters, or bytes, would be taken for ids."""
     for plan in (THING, LoadPlan(Named)):
-        with recording(things) as sent, pytest.raises(IdentityError, match=r"is one value, no list of ids"):
+        with recording(things) as sent, pytest.raises(IdentityError, match=r"is one value, not a list of ids"):
             await Loader(things).fetch_many(plan, value)
         assert sent == []
 
