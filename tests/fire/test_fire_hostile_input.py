@@ -55,7 +55,8 @@ async def test_ids(things: AsyncEngine, name: str) -> None:
     async def many(value: Any) -> Any:
         return await loader.fetch_many(plan, [right, value, right], missing="skip")
 
-    several = await assert_harmless(things, many, [right], strange())
+    absent = [f"{right}?"] if isinstance(right, str) else []  # the database says whether another text is equal to it
+    several = await assert_harmless(things, many, [right, *absent], strange())
     assert all(found[0] is found[-1] and key_of(found[0]) == right for found in several.values())
 
 
