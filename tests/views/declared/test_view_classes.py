@@ -137,7 +137,7 @@ async def test_a_validator_that_refuses(small_blog: Loader) -> None:
     with pytest.raises(ViewError) as caught:
         await small_blog.fetch_all(LoadPlan(Post, into=AttrsStrict), order_by=Post.id)
     assert str(caught.value).startswith(
-        "LP411: no view could be built of a row of 'Post' with id=3\n  at: AttrsStrict\n  detail: ValueError: "
+        "LP411: no view could be built from the row of 'Post' with id=3\n  at: AttrsStrict\n  detail: ValueError: "
     )
     assert isinstance(caught.value.__cause__, ValueError)
 

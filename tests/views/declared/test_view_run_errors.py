@@ -94,7 +94,7 @@ async def test_rows_that_are_a_cycle(engine: AsyncEngine, blog: Loader) -> None:
     with pytest.raises(ViewError) as caught:
         await blog.fetch(plan, 1)
     assert caught.value.code == "LP412"
-    assert caught.value.message.startswith("the rows are a cycle: the one with key ")
+    assert caught.value.message.startswith("the rows form a cycle: the row with key ")
     assert caught.value.path == ("Node",)
 
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 CASES: dict[str, tuple[Callable[[], object], str]] = {
     "LP307 count column": (
         lambda: LoadPlan(Post, into=view(n=Annotated[int, count(Post.title)])),
-        "LP307: source() of 'Card.n' needs a relationship, but 'Post.title' is a column\n"
+        "LP307: count() of 'Card.n' needs a relationship, but 'Post.title' is a column\n"
         "  at: Card\n"
         "  hint: use a relationship of Post: author, comments, editor, settings, tags.",
     ),
