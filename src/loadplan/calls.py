@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from loadplan import problems
 from loadplan.analysis import Analysis, analyze
 from loadplan.counting import Total, check_total, plan_of_class, root_count
+from loadplan.cursors import CursorKey
 from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
 from loadplan.explain import Explanation, explain_plan
 from loadplan.form import MOST
@@ -58,7 +59,7 @@ class Calls:
     bind: Bind | SyncBind
     snapshot: bool
     max_rows: int | None
-    cursor_key: bytes
+    cursor_key: CursorKey
     on_fetch: Callable[[FetchRecord], object] | None
 
     def check(self, loader: str) -> None:
@@ -71,9 +72,12 @@ class Calls:
             LoaderError: LP408.
         """
         check_bind(self.bind, loader)
+        key = self.cursor_key
+        if not (isinstance(key, bytes) or (hasattr(key, "encrypt") and hasattr(key, "decrypt"))):
+            raise LoaderError(problems.not_a_cursor_key(key))
         if self.max_rows is not None and not (is_count(self.max_rows, least=0) and self.max_rows <= MOST):
-            message = f"max_rows={shown(self.max_rows)} is not a number of 0 or more"
-            raise LoaderError(Problem("LP408", message, hint="leave it out for no bound on the rows of a fetch."))
+            message = f"max_rows={shown(self.max_rows)} must be a whole number of 0 or more"
+            raise LoaderError(Problem("LP408", message, hint="remove max_rows= to allow any number of rows."))
 
     def fetch(self, plan: LoadPlan[T], given: object, params: Params, for_update: ForUpdate, options: Options) -> T:
         """See :meth:`loadplan.Loader.fetch`."""
@@ -148,14 +152,14 @@ class Calls:
         found = self.fetch_all(plan, where, None, 2, None, params, for_update, options)
         entity = plan.entity.__name__
         if not found:
-            raise NotFound(Problem("LP402", f"no '{entity}' meets the condition", (plan.label,)))
+            raise NotFound(Problem("LP402", f"no '{entity}' matches the condition", (plan.label,)))
         if len(found) > 1:
             raise MultipleFound(
                 Problem(
                     "LP403",
-                    f"more than one '{entity}' meets the condition",
+                    f"more than one '{entity}' matches the condition",
                     (plan.label,),
-                    hint="narrow the condition, or use fetch_all(..., limit=1) if any one of them will do.",
+                    hint="narrow the condition, or use fetch_all(..., limit=1) to take any one of them.",
                 )
             )
         return found[0]
@@ -383,7 +387,7 @@ def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
         IdentityError: LP404, it is nothing of the kind, or a text, whose letters nobody means.
     """
     if issubclass(type(ids), str | bytes | bytearray | memoryview):
-        message = f"{shown(ids)} is one value, no list of ids"
+        message = f"{shown(ids)} is one value, not a list of ids"
         raise IdentityError(
             Problem("LP404", message, (plan.label,), hint="put it into a list: fetch_many(plan, [id]).")
         )
@@ -393,9 +397,10 @@ def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
         raise IdentityError(
             Problem(
                 "LP404",
-                f"{shown(ids)} is no list of ids",
+                f"{shown(ids)} is not a list of ids",
                 (plan.label,),
-                detail=f"iterating over it raises {type(error).__name__}.",
+                detail=f"reading it raises {type(error).__name__}.",
+                hint="put the ids into a list: fetch_many(plan, [id]).",
             )
         ) from error
 
@@ -407,13 +412,7 @@ def check_plan(plan: object) -> None:
         LoaderError: LP408, it is something else, a mapped class perhaps.
     """
     if not issubclass(type(plan), LoadPlan):  # isinstance would ask an object from outside for its class
-        raise LoaderError(
-            Problem(
-                "LP408",
-                f"{shown(plan)} is no LoadPlan",
-                hint="make one: LoadPlan(User, load(User.posts)); for the class alone LoadPlan(User).",
-            )
-        )
+        raise LoaderError(problems.not_a_plan(plan))
 
 
 def _plan(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
@@ -439,10 +438,10 @@ def _lock_without_transaction(plan: LoadPlan[Any]) -> LoaderError:
     return LoaderError(
         Problem(
             "LP408",
-            "for_update= on a loader that owns its transaction",
+            "for_update= needs a transaction of yours, but this Loader opens its own",
             (plan.label,),
-            detail="the lock would be gone as soon as the fetch returns.",
-            hint="make the Loader with the AsyncSession, or AsyncConnection, that goes on to change the row.",
+            detail="the lock would end when the fetch returns.",
+            hint="make the Loader with the AsyncSession or AsyncConnection that changes the row afterwards.",
         )
     )
 

@@ -1,4 +1,4 @@
-"""Page cursors: the values of an order at one row, as an opaque text that shows if it was changed."""
+"""Page cursors: the values of an order at one row, as a text that shows if it was changed, encrypted if you like."""
 
 import base64
 import datetime
@@ -9,11 +9,33 @@ import hmac
 import json
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from loadplan.errors import CursorError, Problem
 
 _MAC_BYTES = 12
+
+
+class CursorCipher(Protocol):
+    """Encrypts cursors. ``Fernet`` and ``MultiFernet`` of the library ``cryptography`` are such ciphers.
+
+    ``decrypt`` must raise for anything that ``encrypt`` did not make.
+    """
+
+    def encrypt(self, data: bytes, /) -> bytes:
+        """Return the data encrypted."""
+        ...
+
+    def decrypt(self, token: bytes, /) -> bytes:
+        """Return what was encrypted."""
+        ...
+
+
+CursorKey: TypeAlias = bytes | CursorCipher
+"""What cursors are made with: a secret that signs them, or a cipher that encrypts them."""
+
+#: An encrypted cursor is filled up to a multiple of so many bytes, so that its length tells little about the values.
+_FILL = 64
 
 _ENCODERS: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
     (bool, "bool", bool),
@@ -43,13 +65,13 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def encode_cursor(values: Sequence[Any], order: str, key: bytes) -> str:
+def encode_cursor(values: Sequence[Any], order: str, key: CursorKey) -> str:
     """Return the cursor of a row.
 
     Args:
         values: of the order's expressions at that row.
         order: text of the order, which is signed but not sent: a cursor of another order does not fit.
-        key: secret to sign with.
+        key: secret to sign with, or cipher to encrypt with.
 
     Raises:
         TypeError: a value of a type that has no place in a cursor.
@@ -57,10 +79,13 @@ def encode_cursor(values: Sequence[Any], order: str, key: bytes) -> str:
     payload = json.dumps([_encoded(value) for value in values], separators=(",", ":"), ensure_ascii=False).encode(
         "utf-8", "surrogatepass"
     )
-    return base64.urlsafe_b64encode(_mac(payload, order, key) + payload).rstrip(b"=").decode()
+    if isinstance(key, bytes):
+        return _as_text(_mac(payload, order, key) + payload)
+    hidden = _mac(payload, order, b"") + payload
+    return _as_text(key.encrypt(hidden + b" " * (-len(hidden) % _FILL)))
 
 
-def decode_cursor(cursor: object, order: str, key: bytes, label: str, enums: Sequence[type | None]) -> list[Any]:
+def decode_cursor(cursor: object, order: str, key: CursorKey, label: str, enums: Sequence[type | None]) -> list[Any]:
     """Return the values that a cursor was made of.
 
     Args:
@@ -77,14 +102,23 @@ def decode_cursor(cursor: object, order: str, key: bytes, label: str, enums: Seq
         if not isinstance(cursor, str) or not cursor.isascii():
             raise refused_cursor(label)
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        if _as_text(raw) != cursor:
+            raise refused_cursor(label)
+        if isinstance(key, bytes):
+            secret = key
+        else:
+            secret, raw = b"", key.decrypt(raw).rstrip(b" ")
         mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
-        canonical = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-        if canonical != cursor or not hmac.compare_digest(mac, _mac(payload, order, key)):
+        if not hmac.compare_digest(mac, _mac(payload, order, secret)):
             raise refused_cursor(label)
         values = json.loads(payload.decode("utf-8", "surrogatepass"))
         return [_decoded(value, kind) for value, kind in zip(values, enums, strict=True)]
     except Exception:  # whatever a text from outside, or what it decodes to, makes of the decoders
         raise refused_cursor(label) from None
+
+
+def _as_text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _encoded(value: Any) -> Any:
@@ -116,9 +150,9 @@ def refused_cursor(label: str) -> CursorError:
     return CursorError(
         Problem(
             "LP407",
-            "the cursor is not one of this listing",
+            "the cursor does not belong to this listing",
             (label,),
-            detail="it was changed or cut short, or it was made for another order or with another cursor_key.",
-            hint="pass Page.next as after=, or Page.previous as before=, with the same order_by=; else start anew.",
+            detail="it was changed or cut short, or made for another order or with another cursor_key.",
+            hint="pass Page.next as after= or Page.previous as before=, with the same order_by=, or start at page one.",
         )
     )

@@ -7,7 +7,7 @@ import attrs
 from sqlalchemy import ColumnElement, TextClause
 from sqlalchemy.orm import QueryableAttribute
 
-from loadplan import mapping, problems
+from loadplan import mapping, meant, problems
 from loadplan.errors import Problem
 from loadplan.spec import Below, Load, LoadPlan, On, StrategyName
 from loadplan.sqlalchemy_internals import criteria_of, subtype_of
@@ -22,7 +22,7 @@ MOST = (1 << 63) - 2
 def form_problems(plan: LoadPlan[Any]) -> Iterator[Problem]:
     """Yield what is wrong with a plan whatever its mapping turns out to be: LP101 to LP108, LP111, and LP200."""
     if mapping.mapper_of(plan.entity) is None:
-        yield problems.not_mapped(plan.entity, (plan.label,))
+        yield problems.not_mapped(plan.entity, () if plan.name is None else (plan.name,))
     yield from _part_problems(plan, (plan.label,))
     if plan.into is None:
         yield from _views_of(plan, (plan.label,))
@@ -43,7 +43,7 @@ def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
     for word in ("only", "defer"):
         for column in getattr(part, word) or ():
             if not isinstance(column, QueryableAttribute):
-                yield problems.not_a_column(word, column, at)
+                yield problems.not_a_column(word, column, at, _owner(part, column))
     if isinstance(part, Load):
         yield from _argument_problems(part, at)
     items: tuple[object, ...] = part.loads
@@ -58,6 +58,15 @@ def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
             yield from load_problems(item, at)
         else:
             yield problems.not_a_load(item, at)
+
+
+def _owner(part: Below, column: object) -> str | None:
+    """Return the name of the class that has an attribute which was named as text; None where nobody can tell."""
+    named: Any = part.relationship if isinstance(part, Load) else part.entity
+    if meant.is_relationship(named) and named.parent.mapper.configured:
+        named = named.property.mapper.class_
+    known = isinstance(named, type) and isinstance(column, str) and column.isidentifier() and hasattr(named, column)
+    return named.__name__ if known else None
 
 
 def condition_problems(word: str, expressions: Iterable[object], at: tuple[str, ...]) -> Iterator[Problem]:

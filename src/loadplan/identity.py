@@ -7,9 +7,10 @@ import attrs
 from sqlalchemy import Dialect
 from sqlalchemy.orm import Mapper
 
-from loadplan import links, mapping
-from loadplan.errors import IdentityError, Problem, shown
-from loadplan.values import refusal
+from loadplan import mapping, problems
+from loadplan.answers import is_exact
+from loadplan.errors import IdentityError
+from loadplan.values import binds_by_itself, refusal
 
 Identity = tuple[Any, ...]
 
@@ -30,8 +31,8 @@ class IdentityReader:
 
     @property
     def exact(self) -> bool:
-        """Whether equal keys are equal in Python too: a type of the application's own may normalise its values."""
-        return links.is_exact(self.mapper.primary_key)
+        """Whether keys that are equal in the database are equal in Python too."""
+        return is_exact([column.type for column in self.mapper.primary_key])
 
     def read(self, given: object) -> Identity:
         """Return the primary key's values in the order of the mapping.
@@ -75,7 +76,7 @@ class IdentityReader:
         if len(values) != len(names):
             raise self._error(given, f"it has {len(values)} value{'s' * (len(values) != 1)}")
         for name, value, column in zip(names, values, self.mapper.primary_key, strict=True):
-            reason = "None is no key" if value is None else refusal(value, column.type, self.dialect)
+            reason = "None is not a key" if value is None else refusal(value, column.type, self.dialect)
             if reason is not None:
                 where = f"'{name}': " if len(names) > 1 else ""
                 raise self._error(given, f"{where}{reason}")
@@ -83,21 +84,13 @@ class IdentityReader:
 
     def _error(self, given: object, detail: str) -> IdentityError:
         names = mapping.primary_key(self.mapper)
-        entity = self.mapper.class_.__name__
-        columns = [f"{name}: {_type_name(column)}" for name, column in zip(names, self.mapper.primary_key, strict=True)]
-        shape = "one value" if len(names) == 1 else f"a tuple of {len(names)}, or a mapping by name"
-        return IdentityError(
-            Problem(
-                "LP404",
-                f"{shown(given)} cannot be the primary key of '{entity}'",
-                (self.label,),
-                detail=f"{detail}.",
-                hint=f"the key is {shape}: {', '.join(columns)}.",
-            )
-        )
+        columns = [(name, _type_name(column)) for name, column in zip(names, self.mapper.primary_key, strict=True)]
+        return IdentityError(problems.not_an_id(given, self.mapper.class_.__name__, detail, columns, self.label))
 
 
 def _type_name(column: Any) -> str:
+    if binds_by_itself(column.type):
+        return f"a value that {type(column.type).__name__} takes"
     try:
         return str(column.type.python_type.__name__)
     except NotImplementedError:

@@ -12,6 +12,7 @@ from loadplan.analysis import Analysis
 from loadplan.batching import Batcher
 from loadplan.calls import Call, Calls, ForUpdate, Options, Params, check_plans, locks, not_found
 from loadplan.counting import Total
+from loadplan.cursors import CursorKey
 from loadplan.explain import Explanation
 from loadplan.paging import Page
 from loadplan.session import Bind, enter
@@ -33,7 +34,8 @@ class Loader:
         snapshot: on an engine or sessionmaker, run a plan of several statements in one REPEATABLE READ, READ ONLY
             transaction on PostgreSQL, so that a graph is never torn by a writer. It costs no round trip.
         max_rows: rows that one fetch may bring, over all its statements; a stream counts each batch.
-        cursor_key: secret that signs the cursors of :meth:`fetch_page`. Without one a cursor is guarded against
+        cursor_key: secret that signs the cursors of :meth:`fetch_page`, or a cipher that encrypts them: an object with
+            ``encrypt`` and ``decrypt``, as ``cryptography.fernet.Fernet``. Without one a cursor is guarded against
             accidents, not against somebody who forges it.
         on_fetch: called at the end of every fetch, page and stream, one that raised too, with a
             :class:`loadplan.FetchRecord`. It runs in the event loop and must not wait; what it raises is logged. The
@@ -49,7 +51,7 @@ class Loader:
         *,
         snapshot: bool = True,
         max_rows: int | None = None,
-        cursor_key: bytes = b"",
+        cursor_key: CursorKey = b"",
         on_fetch: Callable[[FetchRecord], object] | None = None,
     ) -> None:
         self._bind: Any = bind

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
-from sqlalchemy import ColumnElement, Dialect, UnaryExpression
+from sqlalchemy import ColumnElement, Dialect, UnaryExpression, type_coerce
 from sqlalchemy.sql import operators
 
 from loadplan import mapping
+from loadplan.values import stored_type
 
 
 @attrs.frozen(eq=False)
@@ -60,6 +61,17 @@ def _ordering(given: Any) -> Ordering:
             nulls_first = False
         element = element.element
     return Ordering(element, descending, nulls_first)
+
+
+def as_stored(ordering: Ordering, dialect: Dialect) -> Ordering:
+    """Return the order with the values as the database has them: what a decorated type makes of them is not ordered by.
+
+    A type that binds one value differently each time, as an encrypting one does, can be compared in no other way.
+    """
+    kind = stored_type(ordering.expression.type, dialect)
+    if kind is ordering.expression.type:
+        return ordering
+    return Ordering(type_coerce(ordering.expression, kind), ordering.descending, ordering.nulls_first)
 
 
 def with_tie_breaker(given: Sequence[Any], entity: Any) -> list[Ordering]:

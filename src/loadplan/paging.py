@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import attrs
-from sqlalchemy import ColumnElement, and_, false, literal, or_, tuple_
+from sqlalchemy import ColumnElement, TypeCoerce, and_, false, literal, or_, tuple_, types
 
 from loadplan import mapping, problems
-from loadplan.cursors import decode_cursor, encode_cursor, refused_cursor
+from loadplan.cursors import CursorKey, decode_cursor, encode_cursor, refused_cursor
 from loadplan.errors import CursorError, PlanError, Problem
 from loadplan.form import MOST
-from loadplan.ordering import Ordering
+from loadplan.ordering import Ordering, as_stored
 from loadplan.own_connection import Opened
 from loadplan.response import response_schema
 from loadplan.roots import RootQuery, is_count, narrowing
@@ -57,7 +57,7 @@ class PageQuery:
         cursor: that the page starts at, as it was given.
         values: that it was made of.
         backwards: whether it goes towards the beginning.
-        key: that cursors are signed with.
+        key: that cursors are signed or encrypted with.
     """
 
     query: RootQuery
@@ -66,7 +66,7 @@ class PageQuery:
     size: int
     cursor: str | None
     backwards: bool
-    key: bytes
+    key: CursorKey
     values: Sequence[Any] = ()
 
     def run(self, session: Opened, parameters: Mapping[str, Any], tally: Tally) -> Page[Any]:
@@ -103,11 +103,11 @@ class PageQuery:
             raise PlanError([problems.not_pageable(str(error), (label,))]) from None
 
 
-def page_of(query: RootQuery, size: int, after: str | None, before: str | None, key: bytes) -> PageQuery:
+def page_of(query: RootQuery, size: int, after: str | None, before: str | None, key: CursorKey) -> PageQuery:
     """Return a page, ready to run. Pure.
 
     Raises:
-        PlanError: LP107, a size that counts nothing.
+        PlanError: LP107, a size that counts nothing; LP110, an order whose values have no place in a cursor.
         CursorError: LP407.
     """
     label = query.compiled.tree.label
@@ -116,10 +116,13 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     if size > MOST:
         raise PlanError([problems.too_large_count("size", size, (label,))])
     if after is not None and before is not None:
-        hint = "pass Page.next as after= to go on, or Page.previous as before= to go back."
-        raise CursorError(Problem("LP407", "after= and before= are given together", (label,), hint=hint))
+        hint = "pass Page.next as after= to go forward, or Page.previous as before= to go back."
+        raise CursorError(Problem("LP407", "after= and before= cannot be used together", (label,), hint=hint))
     dialect = query.compiled.dialect
-    order = query.total_order
+    order = [as_stored(each, dialect) for each in query.total_order]
+    unfit = [each for each in order if not _has_place_in_cursor(each)]
+    if unfit:
+        raise PlanError([problems.not_pageable(type(each.expression.type).__name__, (label,)) for each in unfit])
     backwards = before is not None
     cursor = before if backwards else after
     read = [_reversed(each, each.puts_nulls_first(dialect)) for each in order] if backwards else order
@@ -141,6 +144,11 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     if inclusive:
         beyond = or_(beyond, and_(*(_equals(each, value) for each, value in zip(read, values, strict=True))))
     return PageQuery(query, read, (beyond,), size, cursor, backwards, key, values)
+
+
+def _has_place_in_cursor(ordering: Ordering) -> bool:
+    """Tell whether a cursor can hold the values: JSON has two kinds of null, and composed values have no one order."""
+    return not isinstance(ordering.expression.type, types.JSON | types.ARRAY | types.PickleType | types.TupleType)
 
 
 def _reversed(ordering: Ordering, nulls_first: bool) -> Ordering:
@@ -189,4 +197,6 @@ def _past(ordering: Ordering, nulls_first: bool, value: Any) -> ColumnElement[bo
 def _is_nullable(ordering: Ordering) -> bool:
     element = ordering.expression
     column = element.__clause_element__() if hasattr(element, "__clause_element__") else element
+    while isinstance(column, TypeCoerce):
+        column = column.clause
     return bool(getattr(column, "nullable", True))

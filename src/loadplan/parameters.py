@@ -37,15 +37,15 @@ def read_parameters(
 
 def _read(label: str, declared: Iterable[Parameter], given: Any, dialect: Dialect) -> dict[str, Any]:
     if given is not None and not isinstance(given, Mapping):
-        hint = "pass params={'name': value} with the fetch."
-        message = f"params= takes a mapping of names to values, not {type(given).__name__}"
+        hint = "pass a dictionary: params={'name': value}."
+        message = f"params= needs a mapping of names to values, but got {shown(given)}"
         raise ParameterError(Problem("LP405", message, (label,), hint=hint))
     known = {parameter.name: parameter for parameter in declared}
     values = {} if given is None else dict(given)
     for name in values:
         if name not in known:
             hint = did_you_mean(str(name), known, "Parameters")
-            raise ParameterError(Problem("LP405", f"there is no parameter {shown(name)}", (label,), hint=hint))
+            raise ParameterError(Problem("LP405", f"the plan has no parameter {shown(name)}", (label,), hint=hint))
     for parameter in known.values():
         if parameter.name in values:
             _check(label, parameter, values[parameter.name], dialect)
@@ -55,7 +55,7 @@ def _read(label: str, declared: Iterable[Parameter], given: Any, dialect: Dialec
                     "LP405",
                     f"parameter '{parameter.name}' has no value",
                     (label,),
-                    hint=f"pass params={{'{parameter.name}': ...}} with the fetch.",
+                    hint=f"pass the value with the fetch: params={{'{parameter.name}': ...}}.",
                 )
             )
     return values
@@ -72,5 +72,10 @@ def _check(label: str, parameter: Parameter, value: Any, dialect: Dialect) -> No
 
 def _refused(label: str, parameter: Parameter, value: Any, reason: str) -> ParameterError:
     return ParameterError(
-        Problem("LP405", f"{shown(value)} cannot be parameter '{parameter.name}'", (label,), detail=f"{reason}.")
+        Problem(
+            "LP405",
+            f"{shown(value)} cannot be the value of parameter '{parameter.name}'",
+            (label,),
+            detail=f"{reason}.",
+        )
     )

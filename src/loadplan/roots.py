@@ -1,18 +1,19 @@
 """Which roots: a compiled graph narrowed by key, by keys, or by condition, order and limit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
 from sqlalchemy import BigInteger, SelectBase, bindparam, select
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from loadplan import mapping, problems
+from loadplan.answers import asking
 from loadplan.errors import PlanError
 from loadplan.form import MOST, is_expression
 from loadplan.identity import Identity, IdentityReader
-from loadplan.keys import Keys, keys_of, row_of
+from loadplan.keys import CHUNK, Keys, keys_of, row_of
 from loadplan.linked import AnySelect, Narrowing
 from loadplan.ordering import Ordering, with_tie_breaker
 from loadplan.own_connection import Opened
@@ -61,8 +62,9 @@ class ByIds:
         return _parameters(self.graph, (), given)
 
     def executions(self, number: int) -> int:
-        """Return how often the statement may run for so many ids: in chunks, and again for what was not found."""
-        return 1 if self.keys.as_arrays else 1 + number
+        """Return how many statements may run for the roots: by chunks of ids, and to ask which row answers which."""
+        chunks = 1 if self.keys.as_arrays else -(-number // CHUNK)
+        return chunks if self.reader.exact else 2 * chunks
 
     def run(
         self, session: Opened, identities: Sequence[Identity], parameters: Mapping[str, Any], tally: Tally
@@ -71,23 +73,21 @@ class ByIds:
         keys = [identity[0] for identity in identities] if self.keys.width == 1 else list(identities)
         executions = [{**parameters, **bound} for bound in self.keys.bind(keys)]
         found: dict[Identity, Any] = self.graph.by_identity(session, executions, tally)
-        if not self.reader.exact:
-            self._look_again(session, [each for each in identities if each not in found], parameters, found, tally)
+        missing = [each for each in identities if each not in found]
+        if found and missing and not self.reader.exact:
+            for place, *identity in self._answers(session, missing, tally):
+                if tuple(identity) in found:
+                    found[missing[place]] = found[tuple(identity)]
         return found
 
-    def _look_again(
-        self,
-        session: Opened,
-        missing: Sequence[Identity],
-        parameters: Mapping[str, Any],
-        found: dict[Identity, Any],
-        tally: Tally,
-    ) -> None:
-        """Ask one by one for ids that the database may take for equal to keys that Python does not."""
-        one = by_id(self.compiled)
-        for identity in missing:
-            for root in one.graph.run(session, [{**parameters, **one.bind(identity)}], tally):
-                found[identity] = root
+    def _answers(self, session: Opened, missing: Sequence[Identity], tally: Tally) -> Iterator[Any]:
+        """Yield the place of each id that has a row after all, with the key as that row has it."""
+        columns = root_key(self.compiled.mapper)
+        for statement, values in asking(columns, missing, as_arrays=self.keys.as_arrays):
+            name = self.compiled.mapper.class_.__name__
+            tally.sent(name)
+            opened = session if isinstance(session, Session) else session.connection({})
+            yield from tally.counted(opened.execute(statement, values).all(), name)
 
 
 def by_id(compiled: Compiled[Any]) -> ById:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, InvalidRequestError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Mapper, Session, sessionmaker
 
+from loadplan import problems
 from loadplan.errors import LoaderError, LoadPlanError, Problem
 from loadplan.own_connection import Opened, OwnConnection
 from loadplan.sqlalchemy_internals import (
@@ -174,12 +175,9 @@ def check_bind(bind: object, loader: str) -> None:
     ours, others = (_ASYNC, _SYNC) if loader == "Loader" else (_SYNC, _ASYNC)
     if isinstance(bind, ours):
         return
-    names = [each.__name__ for each in ours]
-    hint = f"give it an {', '.join(names[:-1])} or {names[-1]}."
-    if isinstance(bind, others):
-        other = "SyncLoader" if loader == "Loader" else "Loader"
-        hint = f"use {other}, or {hint}"
-    raise LoaderError(Problem("LP408", f"a {loader} cannot use {type(bind).__name__}", hint=hint))
+    raise LoaderError(
+        problems.not_a_bind(bind, loader, [each.__name__ for each in ours], of_other=isinstance(bind, others))
+    )
 
 
 _ASYNC = (AsyncEngine, async_sessionmaker, AsyncSession, AsyncConnection)
@@ -342,9 +340,9 @@ def _one_task_at_a_time(kind: str) -> Iterator[None]:
         raise LoaderError(
             Problem(
                 "LP408",
-                f"the {kind} of this loader is used by two tasks at once",
-                detail="another task was in the midst of a statement, or of taking a connection.",
-                hint="give each task a session of its own, or make the Loader with the engine or the sessionmaker.",
+                f"two tasks use the {kind} of this Loader at the same time",
+                detail="another task was running a statement or taking a connection.",
+                hint="give each task its own session, or make the Loader with the engine or the sessionmaker.",
             )
         ) from error
 

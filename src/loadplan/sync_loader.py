@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 from loadplan.analysis import Analysis
 from loadplan.calls import Call, Calls, ForUpdate, Options, Params, check_plans
 from loadplan.counting import Total
+from loadplan.cursors import CursorKey
 from loadplan.explain import Explanation
 from loadplan.paging import Page
 from loadplan.session import SyncBind
@@ -41,7 +42,7 @@ class SyncLoader:
         *,
         snapshot: bool = True,
         max_rows: int | None = None,
-        cursor_key: bytes = b"",
+        cursor_key: CursorKey = b"",
         on_fetch: Callable[[FetchRecord], object] | None = None,
     ) -> None:
         self._bind: Any = bind

@@ -81,10 +81,10 @@ class Tally:
             raise TooManyRows(
                 Problem(
                     "LP406",
-                    f"the fetch brings more than {self.max_rows} rows",
+                    f"the fetch returns more than {self.max_rows} rows",
                     (self.label, name),
-                    detail=f"the rows of '{name}' went past max_rows={self.max_rows}.",
-                    hint="narrow the roots, give the collection a limit=, walk it with stream(), or raise max_rows.",
+                    detail=f"the rows of '{name}' exceed max_rows={self.max_rows}.",
+                    hint="fetch fewer roots, give the collection a limit=, use stream(), or raise max_rows.",
                 )
             )
         return rows

@@ -1,10 +1,12 @@
 """Can this Python value be bound to that SQL type? Asked of ids before any SQL runs."""
 
+import contextlib
 import datetime
 import decimal
+import enum
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqlalchemy import Dialect, types
@@ -46,20 +48,67 @@ def refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | 
 
 
 def _refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
+    if binds_by_itself(kind):
+        return _refusal_by_type(value, kind, dialect)
     for known, check in _CHECKS:
         if isinstance(kind, known):
             return check(value, kind, dialect)
-    return _refusal_by_decorator(value, kind, dialect) if isinstance(kind, types.TypeDecorator) else None
+    return _refusal_by_type(value, kind, dialect)
 
 
-def _refusal_by_decorator(value: Any, kind: types.TypeDecorator[Any], dialect: Dialect) -> str | None:
+def binds_by_itself(kind: types.TypeEngine[Any]) -> bool:
+    """Tell whether a type has code of its own, not SQLAlchemy's, for what it binds: only that code knows the values."""
+    own: Any = type(kind)
+    code = own if isinstance(kind, types.TypeDecorator) else own.bind_processor
+    return not code.__module__.startswith("sqlalchemy.")
+
+
+def stored_type(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngine[Any]:
+    """Return the type of what a column holds in the database: a decorated type without its decorators."""
+    while isinstance(kind, types.TypeDecorator) and binds_by_itself(kind):
+        kind = kind.load_dialect_impl(dialect)
+    return kind
+
+
+def _refusal_by_type(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
+    """Ask the type to bind the value, as the statement will; then look whether the column can hold what it made."""
     try:
-        bound = kind.process_bind_param(value, dialect)
-    except NotImplementedError:
-        bound = value
+        processor: Any = kind.dialect_impl(dialect).bind_processor(dialect)
+        bound = value if processor is None else processor(value)
+        made = _made_by_decorators(value, kind, dialect)
     except Exception as error:  # what a user's type raises on a wrong value is its own affair
         return f"{type(kind).__name__} refuses it: {error}"
-    return None if bound is None else refusal(bound, kind.impl_instance, dialect)
+    if bound is None or made is None:
+        return None
+    return _refusal_of_made(made, stored_type(kind, dialect), dialect)
+
+
+def _made_by_decorators(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
+    """Return what the decorators around a type make of a value; None where nobody can tell."""
+    if not (isinstance(kind, types.TypeDecorator) and binds_by_itself(kind)):
+        return None
+    if type(kind).bind_processor is not types.TypeDecorator.bind_processor:
+        return None
+    with contextlib.suppress(NotImplementedError):  # it decorates results alone
+        value = kind.process_bind_param(value, dialect)
+    inner = kind.load_dialect_impl(dialect)
+    if isinstance(inner, types.TypeDecorator) and binds_by_itself(inner) and value is not None:
+        return _made_by_decorators(value, inner, dialect)
+    return value
+
+
+def _refusal_of_made(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
+    """Return why a column cannot hold what a decorator made, in the words of what SQLAlchemy and drivers take.
+
+    They take more than a column gives: text for a UUID or an enum, a bool for a number.
+    """
+    if isinstance(kind, types.Uuid) and isinstance(value, str | uuid.UUID):
+        return _uuid(str(value), types.Uuid(as_uuid=False), dialect)
+    if isinstance(kind, types.Enum) and isinstance(value, str) and not isinstance(value, enum.Enum):
+        return None if value in kind.enums else _none_of(kind.enums)
+    if isinstance(kind, types.Integer) and isinstance(value, bool):
+        return None
+    return next((check(value, kind, dialect) for known, check in _CHECKS if isinstance(kind, known)), None)
 
 
 def _wrong_type(value: object, wanted: str) -> str:
@@ -83,7 +132,7 @@ def _text(value: Any, kind: Any, dialect: Dialect) -> str | None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        return "it holds a lone surrogate, which is no text"
+        return "it holds a lone surrogate, which is not valid text"
     return None
 
 
@@ -92,7 +141,11 @@ def _enum(value: Any, kind: types.Enum, dialect: Dialect) -> str | None:
         return None if isinstance(value, kind.enum_class) else _wrong_type(value, kind.enum_class.__name__)
     if not isinstance(value, str):
         return _wrong_type(value, "str")
-    return None if value in kind.enums else f"it is none of {', '.join(map(repr, kind.enums))}"
+    return None if value in kind.enums else _none_of(kind.enums)
+
+
+def _none_of(known: Iterable[str]) -> str:
+    return f"it must be one of {', '.join(map(repr, known))}"
 
 
 def _uuid(value: Any, kind: Any, dialect: Dialect) -> str | None:
@@ -103,7 +156,7 @@ def _uuid(value: Any, kind: Any, dialect: Dialect) -> str | None:
         try:
             uuid.UUID(str(value))
         except ValueError:
-            return "it is no UUID"
+            return "it is not a UUID"
     return None
 
 
@@ -166,7 +219,7 @@ def _array(value: Any, kind: Any, dialect: Dialect) -> str | None:
                 None,
             )
         if len(rows) < len(level) or len({len(row) for row in rows}) > 1:
-            return "its rows are not rows of one length"
+            return "its rows must have the same length"
         level = [each for row in rows for each in row]
     return f"it has more than {_DIMENSIONS} levels"
 

@@ -17,8 +17,14 @@ def codes_in_source() -> set[str]:
 
 
 def headings() -> list[str]:
-    """The codes of the headings; each has a few words behind it, which the contents of the page show."""
-    return HEADING.findall((ROOT / "docs" / "errors.md").read_text("utf-8"))
+    return [code for _, code in headings_with_places()]
+
+
+def headings_with_places() -> list[tuple[int, str]]:
+    """Return where each code has its heading: ``### LP101: What is wrong { #lp101 }``, the anchor that links name."""
+    text = (ROOT / "docs" / "errors.md").read_text("utf-8")
+    found = re.finditer(r"^### (LP\d{3}): \S.* \{ #(lp\d{3}) \}$", text, re.MULTILINE)
+    return [(each.start(), each[1]) for each in found if each[2] == each[1].lower()]
 
 
 def test_every_code_has_its_paragraph() -> None:
@@ -31,20 +37,22 @@ def test_every_code_has_its_paragraph() -> None:
 def test_every_code_is_shown() -> None:
     """Below each heading stands code, and the message with that code that it ends in; test_pages_run.py runs both."""
     page = ROOT / "docs" / "errors.md"
-    text = page.read_text("utf-8")
-    headings_at = [(match.start(), match[1]) for match in HEADING.finditer(text)]
     shown: dict[str, str] = {}
     for example in examples_of(page):
-        above = [code for at, code in headings_at if at < example.block.start]
+        above = [code for at, code in headings_with_places() if at < example.block.start]
         if above and example.shown is not None:
             shown[above[-1]] = example.shown
     assert shown.keys() == codes_in_source()
     assert [code for code, text in shown.items() if f"{code}: " not in text] == []
 
 
-def test_paragraphs_are_in_order_and_once() -> None:
-    """Each code has one heading, and they ascend."""
-    assert headings() == sorted(set(headings()))
+def test_the_contents_list_each_paragraph_once_in_its_order() -> None:
+    """Topic by topic: the table at the top has the titles of the headings."""
+    text = (ROOT / "docs" / "errors.md").read_text("utf-8")
+    listed = re.findall(r"^\| \[(LP\d{3})\]\(#lp\d{3}\) \| (.+?) \|", text, re.MULTILINE)
+    titles = re.findall(r"^### (LP\d{3}): (.+?) \{", text, re.MULTILINE)
+    assert listed == titles
+    assert len(listed) == len(set(headings()))
 
 
 def test_pages_name_no_code_that_is_not() -> None:

@@ -87,13 +87,13 @@ class Colour(enum.Enum):
     BLUE = "b"
 
 
-def keyed(name: str, kind: Any) -> Any:
+def keyed(name: str, kind: Any, base: Any = Base, prefix: str = "err") -> Any:
     """Return a class whose primary key is of that type."""
     return type(
         name,
-        (Base,),
+        (base,),
         {
-            "__tablename__": f"err_{name.lower()}",
+            "__tablename__": f"{prefix}_{name.lower()}",
             "__annotations__": {"id": Mapped[Any]},
             "id": mapped_column(kind, primary_key=True, autoincrement=False),
         },

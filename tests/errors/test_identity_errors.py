@@ -38,7 +38,7 @@ NAIVE = datetime.datetime(2024, 1, 1)
 EVERYWHERE: list[tuple[Any, Any, str]] = [
     (Order, "abc", "it takes int, not str."),
     (Order, "42", "it takes int, not str."),
-    (Order, None, "None is no key."),
+    (Order, None, "None is not a key."),
     (Order, True, "it takes int, not bool."),
     (Order, 1.0, "it takes int, not float."),
     (Order, decimal.Decimal(1), "it takes int, not Decimal."),
@@ -53,20 +53,20 @@ EVERYWHERE: list[tuple[Any, Any, str]] = [
     (Line, 1, "it has 1 value."),
     (Line, (1,), "it has 1 value."),
     (Line, (1, 2, 3), "it has 3 values."),
-    (Line, (1, None), "'position': None is no key."),
+    (Line, (1, None), "'position': None is not a key."),
     (Line, ("a", 1), "'order_id': it takes int, not str."),
     (Line, {"order_id": 1}, "its names are 'order_id'."),
     (Line, {"order_id": 1, "positoin": 1}, "its names are 'order_id', 'positoin'."),
     (Line, {"order_id": 1, "position": 1.5}, "'position': it takes int, not float."),
     (Line, [1, 2], "it has 1 value."),
     (ByText, 1, "it takes str, not int."),
-    (ByText, "a\ud800", "it holds a lone surrogate, which is no text."),
+    (ByText, "a\ud800", "it holds a lone surrogate, which is not valid text."),
     (ByUuid, str(SOME_UUID), "it takes uuid.UUID, not str."),
     (ByUuid, 1, "it takes uuid.UUID, not int."),
     (ByColour, "GREEN", "it takes Colour, not str."),
     (ByColour, "RED", "it takes Colour, not str."),
     (ByColour, "r", "it takes Colour, not str."),
-    (ByWord, "green", "it is none of 'red', 'blue'."),
+    (ByWord, "green", "it must be one of 'red', 'blue'."),
     (ByWord, Colour.RED, "it takes str, not Colour."),
     (ByNumber, "1.5", "it takes Decimal, int or float, not str."),
     (ByNumber, float("nan"), "it is not a finite number."),
@@ -146,7 +146,7 @@ async def test_the_whole_message_of_a_single_key(engine: AsyncEngine) -> None:
         "LP404: 'abc' cannot be the primary key of 'Order'\n"
         "  at: Order\n"
         "  detail: it takes int, not str.\n"
-        "  hint: the key is one value: id: int."
+        "  hint: pass one value: id (int)."
     )
 
 
@@ -155,7 +155,7 @@ async def test_the_whole_message_of_a_composite_key(engine: AsyncEngine) -> None
         "LP404: (1, 'x') cannot be the primary key of 'Line'\n"
         "  at: Line\n"
         "  detail: 'position': it takes int, not str.\n"
-        "  hint: the key is a tuple of 2, or a mapping by name: order_id: int, position: int."
+        "  hint: pass a tuple of 2 values, or a mapping by name: order_id (int), position (int)."
     )
 
 

@@ -17,95 +17,93 @@ plan_of: Any = LoadPlan
 CASES: dict[str, tuple[Callable[[], object], str]] = {
     "LP101 a column expression": (
         lambda: plan_of(Order, unchecked(Order.__table__.c.id)),
-        "LP101: load() is given Column('id', Integer(), table=<err_orders>, primary_key=True, nullable=False), "
-        "which is not a relationship of a mapped class\n"
+        "LP101: load() needs a relationship, but got the SQL expression 'err_orders.id'\n"
         "  at: Order\n"
-        "  hint: name it as an attribute of the class, as load(User.posts).",
+        "  hint: pass an attribute of the class, for example load(User.posts).",
     ),
     "LP101 a number": (
         lambda: plan_of(Order, unchecked(42), name="page"),
-        "LP101: load() is given 42, which is not a relationship of a mapped class\n"
+        "LP101: load() needs a relationship, but got 42\n"
         "  at: page\n"
-        "  hint: name it as an attribute of the class, as load(User.posts).",
+        "  hint: pass an attribute of the class, for example load(User.posts).",
     ),
     "LP101 an alias": (
         lambda: LoadPlan(Order, load(aliased(Order).lines)),
-        "LP101: load() is given 'lines' of an alias\n"
-        "  at: Order\n"
-        "  hint: name it on the class itself, as load(Order.lines).",
+        "LP101: load() got 'lines' of an alias\n  at: Order\n  hint: use the class itself: load(Order.lines).",
     ),
     "LP102 a bare relationship": (
         lambda: plan_of(Order, Order.lines),
-        "LP102: 'Order.lines' stands where a load(...) belongs\n"
-        "  at: Order\n"
-        "  hint: a relationship goes into load(Order.lines), a column into only=[...].",
+        "LP102: a plan needs load(...) here, but got 'Order.lines'\n  at: Order\n  hint: write load(Order.lines).",
     ),
     "LP102 a string": (
         lambda: plan_of(Order, load(Order.lines, *["order"])),  # type: ignore[arg-type]
-        "LP102: 'order' stands where a load(...) belongs\n"
+        "LP102: a plan needs load(...) here, but got 'order'\n"
         "  at: Order > lines\n"
-        "  hint: a relationship goes into load(...), a column into only=[...].",
+        "  hint: write name='order' to name the plan, or load('order') to load a relationship.",
     ),
     "LP101 a class": (
         lambda: LoadPlan(Order, unchecked(Customer)),
-        "LP101: load() is given 'Customer', which is not a relationship of a mapped class\n"
+        "LP101: load() needs a relationship, but got the class 'Customer'\n"
         "  at: Order\n"
-        "  hint: name it as an attribute of the class, as load(User.posts).",
+        "  hint: pass the relationship that leads to 'Customer', for example load(User.posts).",
     ),
     "LP101 an option": (
         lambda: LoadPlan(Order, unchecked(selectinload(Order.lines))),
-        "LP101: load() is given a loader option of SQLAlchemy, which is not a relationship of a mapped class\n"
+        "LP101: load() needs a relationship, but got a loader option of SQLAlchemy\n"
         "  at: Order\n"
-        "  hint: write load(User.posts), with what is below it inside; the plan chooses the option itself.",
+        "  hint: write load(User.posts) and nest what is below it. The plan chooses the loading strategy "
+        "itself.",
     ),
     "LP102 an option": (
         lambda: plan_of(Order, selectinload(Order.lines)),
-        "LP102: a loader option of SQLAlchemy stands where a load(...) belongs\n"
+        "LP102: a plan needs load(...) here, but got a loader option of SQLAlchemy\n"
         "  at: Order\n"
-        "  hint: write load(User.posts), with what is below it inside; the plan chooses the option itself.",
+        "  hint: write load(User.posts) and nest what is below it. The plan chooses the loading strategy "
+        "itself.",
     ),
     "LP103": (
         lambda: LoadPlan(Order, load(Order.customer, only=[Customer.name], defer=[Customer.kind])),
-        "LP103: only= and defer= are given together\n"
+        "LP103: only= and defer= cannot be used together\n"
         "  at: Order > customer\n"
-        "  hint: keep the one that says what you mean.",
+        "  hint: keep one of them: only= names the columns to load, defer= names the columns to leave "
+        "out.",
     ),
     "LP104": (
         lambda: plan_of(Order, only=["total"]),
-        "LP104: only= holds 'total', which is not a mapped column\n"
+        "LP104: only= needs mapped columns, but got 'total'\n"
         "  at: Order\n"
-        "  hint: name columns as attributes of the class, as only=[Post.id, Post.title].",
+        "  hint: name columns as attributes of the class, for example only=[Order.total].",
     ),
     "LP104 defer": (
         lambda: plan_of(Order, load(Order.customer, defer=[7])),  # type: ignore[list-item]
-        "LP104: defer= holds 7, which is not a mapped column\n"
+        "LP104: defer= needs mapped columns, but got 7\n"
         "  at: Order > customer\n"
-        "  hint: name columns as attributes of the class, as defer=[Post.id, Post.title].",
+        "  hint: name columns as attributes of the class, for example defer=[Post.id, Post.title].",
     ),
     "LP105": (
         lambda: plan_of(Order, unchecked(Order.lines, strategy="lazy")),
-        "LP105: strategy='lazy' is not a strategy\n"
+        "LP105: strategy='lazy' is unknown\n"
         "  at: Order > lines\n"
-        "  hint: use 'joined', 'inner', 'selectin' or 'subquery', or leave it out to have it chosen.",
+        "  hint: use 'joined', 'inner', 'selectin' or 'subquery', or remove strategy= and let the plan "
+        "choose.",
     ),
     "LP106": (
         lambda: LoadPlan(Order, load(Order.lines, strategy="joined"), load(Order.lines, strategy="selectin")),
         "LP106: 'Order.lines' is loaded twice, with different strategy=\n"
         "  at: Order > lines\n"
-        "  detail: it is given strategy='joined' and strategy='selectin'.\n"
-        "  hint: a relationship named twice is loaded once: give both the same strategy=, or keep one of them.",
+        "  detail: the loads have strategy='joined' and strategy='selectin'. A plan loads each "
+        "relationship once.\n"
+        "  hint: give both the same strategy=, or keep one of them.",
     ),
     "LP200 no mapped class": (
         lambda: plan_of(dict, name="page"),
-        "LP200: <class 'dict'> is not a mapped class\n"
+        "LP200: 'dict' is not a mapped class\n"
         "  at: page\n"
-        "  hint: LoadPlan(...) and on(...) start with a mapped class.",
+        "  hint: pass a mapped class first, for example LoadPlan(User).",
     ),
     "LP200 an object": (
         lambda: plan_of("Order"),
-        "LP200: 'Order' is not a mapped class\n"
-        "  at: 'Order'\n"
-        "  hint: LoadPlan(...) and on(...) start with a mapped class.",
+        "LP200: 'Order' is not a mapped class\n  hint: pass the class itself, without quotes: LoadPlan(Order).",
     ),
     "LP201 a near miss": (
         lambda: LoadPlan(Order, load("custmer"), name="order page"),
@@ -125,104 +123,105 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Customer, load(Order.lines)),
         "LP201: 'Customer' has no relationship 'Order.lines'\n"
         "  at: Customer > lines\n"
-        "  detail: it belongs to 'Order'.\n"
+        "  detail: 'Order.lines' belongs to 'Order'.\n"
         "  hint: nest it: load(Customer.orders, load(Order.lines)).",
     ),
     "LP201 of another class altogether": (
         lambda: LoadPlan(Tag, load(Customer.orders)),
         "LP201: 'Tag' has no relationship 'Customer.orders'\n"
         "  at: Tag > orders\n"
-        "  detail: it belongs to 'Customer'.\n"
+        "  detail: 'Customer.orders' belongs to 'Customer'.\n"
         "  hint: Relationships of Tag: none.",
     ),
     "LP202 a column": (
         lambda: LoadPlan(Order, load(Order.total)),
         "LP202: 'Order.total' is a column, not a relationship\n"
         "  at: Order > total\n"
-        "  hint: columns come by themselves; name a subset with only=[...].",
+        "  hint: remove this load: columns load by themselves. To load only some of them, write "
+        "only=[Order.total].",
     ),
     "LP202 a hybrid by name": (
         lambda: LoadPlan(Customer, load("loud")),
         "LP202: 'Customer.loud' is a hybrid property, not a relationship\n"
         "  at: Customer > loud\n"
-        "  hint: columns come by themselves; name a subset with only=[...].",
+        "  hint: remove this load. Load the relationships that the attribute reads.",
     ),
     "LP202 an association proxy by name": (
         lambda: LoadPlan(Order, load("tag_names")),
         "LP202: 'Order.tag_names' is an association proxy, not a relationship\n"
         "  at: Order > tag_names\n"
-        "  hint: columns come by themselves; name a subset with only=[...].",
+        "  hint: load the relationship that it reads: load(Order.tags).",
     ),
     "LP203 a relationship": (
         lambda: LoadPlan(Order, only=[Order.customer]),
         "LP203: 'Order.customer' is a relationship, not a column\n"
         "  at: Order\n"
-        "  hint: load it with load(Order.customer).",
+        "  hint: write load(Order.customer) beside only= or defer=.",
     ),
     "LP203 a column of another class": (
         lambda: LoadPlan(Order, only=[Customer.name]),
         "LP203: 'Customer.name' is not a column of 'Order'\n"
         "  at: Order\n"
-        "  hint: Columns of Order: customer_id, id, total.",
+        "  hint: move it to the load of 'Customer': load(Order.customer, only=[Customer.name]).",
     ),
     "LP203 a query_expression": (
         lambda: LoadPlan(Customer, only=[Customer.shout]),
         "LP203: 'Customer.shout' is a query_expression, not a column\n"
         "  at: Customer\n"
-        "  hint: name the columns that it reads; it is computed from them.",
+        "  hint: leave it out: it is not a column of a table.",
     ),
     "LP204": (
         lambda: LoadPlan(Order, load(Order.lines, LoadPlan(Tag, name="tag"))),  # type: ignore[arg-type]
-        "LP204: plan 'tag' is for 'Tag', but here stands 'Line'\n"
+        "LP204: plan 'tag' loads 'Tag', but 'Line' stands here\n"
         "  at: Order > lines\n"
-        "  hint: nest a LoadPlan(Line, ...), or move this one to a relationship to 'Tag'.",
+        "  hint: nest a plan of 'Line', or move this one to a relationship that leads to 'Tag'.",
     ),
     "LP205 dynamic": (
         lambda: plan_of(Customer, unchecked(Customer.events), name="user page"),
         "LP205: 'Customer.events' cannot be eagerly loaded\n"
         "  at: user page > events\n"
         '  detail: it is mapped lazy="dynamic", which does not support object population.\n'
-        '  hint: map it lazy="raise" (or add a second, viewonly=True relationship that is), '
-        "or leave it out of the plan.",
+        '  hint: map it lazy="raise", or leave it out of the plan.',
     ),
     "LP205 write_only": (
         lambda: plan_of(Order, load(Order.customer, unchecked(Customer.archive))),
         "LP205: 'Customer.archive' cannot be eagerly loaded\n"
         "  at: Order > customer > archive\n"
         '  detail: it is mapped lazy="write_only", which does not support object population.\n'
-        '  hint: map it lazy="raise" (or add a second, viewonly=True relationship that is), '
-        "or leave it out of the plan.",
+        '  hint: map it lazy="raise", or leave it out of the plan.',
     ),
     "LP106 where": (
         lambda: LoadPlan(Customer, load(Customer.orders, where=Order.total > 3), load(Customer.orders)),
         "LP106: 'Customer.orders' is loaded twice, with different where=\n"
         "  at: Customer > orders\n"
-        "  detail: it is given where=Order.total > 3 and nothing.\n"
-        "  hint: a relationship named twice is loaded once: give both the same where=, or keep one of them.",
+        "  detail: the loads have where=Order.total > 3 and no where=. A plan loads each relationship "
+        "once.\n"
+        "  hint: give both the same where=, or keep one of them.",
     ),
     "LP107 limit": (
         lambda: LoadPlan(Customer, load(Customer.orders, order_by=Order.id, limit=0)),
-        "LP107: limit=0 is not a number of 1 or more\n"
+        "LP107: limit=0 must be a whole number of 1 or more\n"
         "  at: Customer > orders\n"
-        "  hint: limit= is how many rows each parent gets; leave it out for all of them.",
+        "  hint: limit= is the number of rows for each parent. Remove it to load all rows.",
     ),
     "LP108 where": (
         lambda: plan_of(Customer, unchecked(Customer.orders, where="total > 3")),
-        "LP108: where= holds 'total > 3', which is not a SQL expression\n"
+        "LP108: where= needs a SQL expression, but got 'total > 3'\n"
         "  at: Customer > orders\n"
-        "  hint: write conditions with attributes of the class, as where=Post.published or where=Post.id > 3.",
+        "  hint: write a condition with attributes of the class, for example where=Post.id > 3. For raw "
+        "SQL, use sqlalchemy.text(...).",
     ),
     "LP203 a column of a subclass": (
         lambda: LoadPlan(Customer, only=[Company.vat]),
-        "LP203: 'Company.vat' is a column of 'Company' alone, but here stands any 'Customer'\n"
+        "LP203: 'Company.vat' belongs to the subclass 'Company', but any 'Customer' may stand here\n"
         "  at: Customer\n"
-        "  hint: put it in a branch: on(Company, only=[Company.vat]).",
+        "  hint: put it into a branch: on(Company, only=[Company.vat]).",
     ),
     "LP206": (
         lambda: LoadPlan(Customer, load(Customer.orders, order_by=Order.id, limit=2), name="page").options(),
-        "LP206: loader options cannot carry order_by= and limit= of 'Customer.orders'\n"
+        "LP206: loader options cannot express order_by= and limit= of 'Customer.orders'\n"
         "  at: page > Customer.orders\n"
-        "  hint: fetch the plan with a Loader, or take this out of the plan whose options you want.",
+        "  hint: fetch the plan with a Loader, or remove order_by= and limit=.",
     ),
     "LP210": (
         lambda: plan_of(Customer, on(Order)),
@@ -234,33 +233,34 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Customer, load(Customer.orders, limit=2)),
         "LP211: limit= of 'Customer.orders' needs an order\n"
         "  at: Customer > orders\n"
-        "  detail: without one, which rows come first is up to the database, and changes.\n"
-        "  hint: add order_by=, as order_by=Order.id.",
+        "  detail: without an order, the database may choose other rows each time.\n"
+        "  hint: add an order, for example order_by=Order.id.",
     ),
     "LP212": (
         lambda: LoadPlan(Order, load(Order.customer, order_by=Customer.name)),
-        "LP212: order_by= is for collections, and 'Order.customer' is many-to-one\n"
+        "LP212: order_by= is for collections, but 'Order.customer' is many-to-one\n"
         "  at: Order > customer\n"
-        "  hint: leave order_by= out.",
+        "  hint: remove order_by=.",
     ),
     "LP213": (
         lambda: LoadPlan(Customer, load(Customer.orders, depth=2)),
-        "LP213: depth= is for a class related to itself, and 'Customer.orders' leads from 'Customer' to 'Order'\n"
+        "LP213: depth= needs a relationship from a class to itself, but 'Customer.orders' leads to "
+        "'Order'\n"
         "  at: Customer > orders\n"
-        "  hint: nest one load(...) a level.",
+        "  hint: remove depth=, and nest one load(...) for each level.",
     ),
     "LP215": (
         lambda: LoadPlan(Customer, load(Customer.orders, where=Line.position > 1)),
-        "LP215: where= of 'Customer.orders' speaks of 'err_lines', not of 'Order' alone\n"
+        "LP215: where= of 'Customer.orders' uses 'err_lines', but only 'Order' is available here\n"
         "  at: Customer > orders\n"
-        "  detail: it would join without a condition.\n"
-        "  hint: ask through a relationship of 'Order': Order.relation.has(...) or .any(...).",
+        "  detail: without a join condition, every row would meet every row of the other table.\n"
+        "  hint: ask through a relationship: Order.lines.any(...).",
     ),
     "LP209": (
         lambda: LoadPlan(Customer, load(Company.branches)),
-        "LP209: 'Company.branches' exists on 'Company' alone, but here stands any 'Customer'\n"
+        "LP209: 'Company.branches' belongs to the subclass 'Company', but any 'Customer' may stand here\n"
         "  at: Customer > branches\n"
-        "  hint: put it in a branch: on(Company, load(Company.branches)).",
+        "  hint: put it into a branch: on(Company, load(Company.branches)).",
     ),
 }
 

@@ -140,8 +140,9 @@ def test_also_with_another_strategy_cannot_hold() -> None:
     assert str(caught.value) == (
         "LP106: 'Order.lines' is loaded twice, with different strategy=\n"
         "  at: page > lines\n"
-        "  detail: it is given strategy='joined' and strategy='subquery'.\n"
-        "  hint: a relationship named twice is loaded once: give both the same strategy=, or keep one of them."
+        "  detail: the loads have strategy='joined' and strategy='subquery'. A plan loads each "
+        "relationship once.\n"
+        "  hint: give both the same strategy=, or keep one of them."
     )
     assert plan.also(load(Order.lines, strategy="joined")).name == "page"
 

@@ -65,14 +65,14 @@ async def test_not_found_by_many_ids(shop: AsyncEngine) -> None:
 async def test_not_found_and_too_many_by_a_condition(shop: AsyncEngine) -> None:
     with pytest.raises(NotFound) as not_found:
         await Loader(shop).fetch_one(PAGE, Order.id > 99)
-    assert str(not_found.value) == "LP402: no 'Order' meets the condition\n  at: order page"
+    assert str(not_found.value) == "LP402: no 'Order' matches the condition\n  at: order page"
     assert not_found.value.missing == ()
     with pytest.raises(MultipleFound) as multiple:
         await Loader(shop).fetch_one(PAGE, Order.id > 0)
     assert str(multiple.value) == (
-        "LP403: more than one 'Order' meets the condition\n"
+        "LP403: more than one 'Order' matches the condition\n"
         "  at: order page\n"
-        "  hint: narrow the condition, or use fetch_all(..., limit=1) if any one of them will do."
+        "  hint: narrow the condition, or use fetch_all(..., limit=1) to take any one of them."
     )
 
 

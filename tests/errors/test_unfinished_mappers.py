@@ -77,7 +77,7 @@ async def test_a_plan_used_too_early_says_so_and_spoils_nothing(engine: AsyncEng
     assert caught.value.code == "LP208"
     assert caught.value.message == "the mapping around 'Country' is not complete"
     assert caught.value.path == ("countries",)
-    assert caught.value.hint == "import the module of that class before the plan is used."
+    assert caught.value.hint == "import the module of that class before you use the plan."
     assert "City" in (caught.value.detail or "")
     with pytest.raises(PlanError):
         Loader(engine).check(plan)

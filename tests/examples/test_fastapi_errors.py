@@ -27,11 +27,11 @@ from loadplan import Loader, LoadPlan
         ("/continents/XX", 404, "LP402", "no 'Continent' has the primary key 'XX'"),
         ("/countries/%00", 422, "LP404", "'\\x00' cannot be the primary key of 'Country'"),
         ("/cities?id=9999999999", 422, "LP404", "9999999999 cannot be the primary key of 'City'"),
-        ("/countries/DE/cities?least=9999999999", 422, "LP405", "9999999999 cannot be parameter 'least'"),
-        ("/cities.ndjson?country=%00", 422, "LP405", "'\\x00' cannot be parameter 'country'"),
-        ("/countries/US/cities?least=0", 400, "LP406", "the fetch brings more than 2000 rows"),
-        ("/countries?after=abc", 422, "LP407", "the cursor is not one of this listing"),
-        ("/countries?after=%C3%A4", 422, "LP407", "the cursor is not one of this listing"),
+        ("/countries/DE/cities?least=9999999999", 422, "LP405", "9999999999 cannot be the value of parameter 'least'"),
+        ("/cities.ndjson?country=%00", 422, "LP405", "'\\x00' cannot be the value of parameter 'country'"),
+        ("/countries/US/cities?least=0", 400, "LP406", "the fetch returns more than 2000 rows"),
+        ("/countries?after=abc", 422, "LP407", "the cursor does not belong to this listing"),
+        ("/countries?after=%C3%A4", 422, "LP407", "the cursor does not belong to this listing"),
     ],
 )
 async def test_what_the_client_can_mend(

@@ -55,7 +55,8 @@ async def test_ids(things: AsyncEngine, name: str) -> None:
     async def many(value: Any) -> Any:
         return await loader.fetch_many(plan, [right, value, right], missing="skip")
 
-    several = await assert_harmless(things, many, [right], strange())
+    absent = [f"{right}?"] if isinstance(right, str) else []  # the database says whether another text is equal to it
+    several = await assert_harmless(things, many, [right, *absent], strange())
     assert all(found[0] is found[-1] and key_of(found[0]) == right for found in several.values())
 
 
@@ -69,7 +70,7 @@ def _as_key(value: Any) -> list[Any]:
 async def test_what_is_no_list_of_ids(things: AsyncEngine) -> None:
     loader = Loader(things)
     for value in (None, 1, object(), EvilObject(), EvilClass(), Color.RED, Thing.id):
-        with pytest.raises(IdentityError, match="is no list of ids"):
+        with pytest.raises(IdentityError, match="is not a list of ids"):
             await loader.fetch_many(THING, value)  # type: ignore[arg-type]
 
 
@@ -79,7 +80,7 @@ async def test_what_is_no_list_of_ids(things: AsyncEngine) -> None:
 async def test_one_text_is_no_list_of_ids(things: AsyncEngine, value: Any) -> None:
     """Its letters, or bytes, would be taken for ids."""
     for plan in (THING, LoadPlan(Named)):
-        with recording(things) as sent, pytest.raises(IdentityError, match=r"is one value, no list of ids"):
+        with recording(things) as sent, pytest.raises(IdentityError, match=r"is one value, not a list of ids"):
             await Loader(things).fetch_many(plan, value)
         assert sent == []
 
@@ -111,7 +112,7 @@ async def test_what_is_no_plan(things: AsyncEngine, value: Any) -> None:
     ]
     with recording(things) as sent:
         for call in calls:
-            with pytest.raises(LoaderError, match=r"LP408: .* is no LoadPlan"):
+            with pytest.raises(LoaderError, match=r"LP408: a fetch needs a LoadPlan, but got "):
                 await call
     assert sent == []
 

@@ -205,7 +205,7 @@ WRONG: dict[str, Any] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_the_class_is_not_its_alias(name: str) -> None:
     """A condition on the class would be about any of its rows: it would hold, or not, for all rows of the alias."""
-    with pytest.raises(PlanError, match=r"LP215|LP307: .* speaks of 'fire_m_ships', not of 'Ship' alone"):
+    with pytest.raises(PlanError, match=r"LP215|LP307: .* uses 'fire_m_ships', but only 'Ship' is available here"):
         WRONG[name]()
 
 
@@ -213,12 +213,12 @@ def test_the_error_says_so() -> None:
     with pytest.raises(PlanError) as caught:
         LoadPlan(Fleet, load(Fleet.others, where=Ship.size > 1), name="fleet")
     assert str(caught.value) == (
-        "LP215: where= of 'Fleet.others' speaks of 'fire_m_ships', not of 'Ship' alone\n"
+        "LP215: where= of 'Fleet.others' uses 'fire_m_ships', but only 'Ship' is available here\n"
         "  at: fleet > others\n"
-        "  detail: it would join without a condition.\n"
-        "  hint: 'Fleet.others' leads to an alias of 'Ship': write where= with the attributes of that alias."
+        "  detail: without a join condition, every row would meet every row of the other table.\n"
+        "  hint: 'Fleet.others' leads to an alias of 'Ship'. Use the attributes of that alias in where=."
     )
-    with pytest.raises(PlanError, match="speaks of 'an alias of fire_m_ships', not of 'Ship' alone"):
+    with pytest.raises(PlanError, match="uses 'an alias of fire_m_ships', but only 'Ship' is available here"):
         LoadPlan(Fleet, load(Fleet.ships, where=Other.size > 1))
 
 

@@ -180,7 +180,7 @@ def test_a_bind_that_is_none_of_the_four_is_refused_at_once() -> None:
         Loader(engine)  # type: ignore[arg-type]
     engine.dispose()
     assert str(caught.value) == (
-        "LP408: a Loader cannot use Engine\n"
+        "LP408: a Loader cannot use Engine(sqlite://)\n"
         "  hint: use SyncLoader, or give it an AsyncEngine, async_sessionmaker, AsyncSession or AsyncConnection."
     )
 

@@ -135,10 +135,11 @@ async def test_a_loader_that_owns_its_transaction_refuses(blog: AsyncEngine, kin
                 with pytest.raises(LoaderError) as caught:
                     await call()  # type: ignore[no-untyped-call]
                 assert str(caught.value) == (
-                    "LP408: for_update= on a loader that owns its transaction\n"
+                    "LP408: for_update= needs a transaction of yours, but this Loader opens its own\n"
                     "  at: post page\n"
-                    "  detail: the lock would be gone as soon as the fetch returns.\n"
-                    "  hint: make the Loader with the AsyncSession, or AsyncConnection, that goes on to change the row."
+                    "  detail: the lock would end when the fetch returns.\n"
+                    "  hint: make the Loader with the AsyncSession or AsyncConnection that changes the "
+                    "row afterwards."
                 )
     assert statements == []
 

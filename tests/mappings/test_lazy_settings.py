@@ -175,8 +175,7 @@ def test_dynamic_and_write_only_are_refused_where_the_plan_is_written(key: str, 
         f"LP205: 'Archive.{key}' cannot be eagerly loaded\n"
         f"  at: archive page > {key}\n"
         f'  detail: it is mapped lazy="{lazy}", which does not support object population.\n'
-        '  hint: map it lazy="raise" (or add a second, viewonly=True relationship that is), '
-        "or leave it out of the plan."
+        '  hint: map it lazy="raise", or leave it out of the plan.'
     )
 
 

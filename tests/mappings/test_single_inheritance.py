@@ -195,7 +195,7 @@ def test_a_subclass_relationship_on_the_base_is_refused() -> None:
     with pytest.raises(PlanError) as caught:
         LoadPlan(Firm, load(Firm.staff, load(Engineer.tools)))
     assert str(caught.value) == (
-        "LP209: 'Engineer.tools' exists on 'Engineer' alone, but here stands any 'Person'\n"
+        "LP209: 'Engineer.tools' belongs to the subclass 'Engineer', but any 'Person' may stand here\n"
         "  at: Firm > staff > tools\n"
-        "  hint: put it in a branch: on(Engineer, load(Engineer.tools))."
+        "  hint: put it into a branch: on(Engineer, load(Engineer.tools))."
     )

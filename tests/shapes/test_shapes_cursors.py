@@ -22,10 +22,11 @@ ORDER = [Row.maybe.desc(), Row.text, Row.moment, Row.amount]
 CHECKED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 REFUSED = (
-    "LP407: the cursor is not one of this listing\n"
+    "LP407: the cursor does not belong to this listing\n"
     "  at: rows\n"
-    "  detail: it was changed or cut short, or it was made for another order or with another cursor_key.\n"
-    "  hint: pass Page.next as after=, or Page.previous as before=, with the same order_by=; else start anew."
+    "  detail: it was changed or cut short, or made for another order or with another cursor_key.\n"
+    "  hint: pass Page.next as after= or Page.previous as before=, with the same order_by=, or start at "
+    "page one."
 )
 
 
@@ -126,9 +127,9 @@ async def test_after_and_before_together_are_refused(rows: AsyncEngine) -> None:
     with pytest.raises(CursorError) as caught:
         await Loader(rows).fetch_page(PLAN, ORDER, 3, after=cursor, before=cursor)
     assert str(caught.value) == (
-        "LP407: after= and before= are given together\n"
+        "LP407: after= and before= cannot be used together\n"
         "  at: rows\n"
-        "  hint: pass Page.next as after= to go on, or Page.previous as before= to go back."
+        "  hint: pass Page.next as after= to go forward, or Page.previous as before= to go back."
     )
 
 

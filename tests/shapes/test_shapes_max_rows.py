@@ -81,10 +81,10 @@ async def test_the_message_names_the_edge(shapes: AsyncEngine) -> None:
         with pytest.raises(TooManyRows) as caught:
             await Loader(shapes, max_rows=bound).fetch_all(PLAN)
         assert str(caught.value) == (
-            f"LP406: the fetch brings more than {bound} rows\n"
+            f"LP406: the fetch returns more than {bound} rows\n"
             f"  at: page > {name}\n"
-            f"  detail: the rows of '{name}' went past max_rows={bound}.\n"
-            "  hint: narrow the roots, give the collection a limit=, walk it with stream(), or raise max_rows."
+            f"  detail: the rows of '{name}' exceed max_rows={bound}.\n"
+            "  hint: fetch fewer roots, give the collection a limit=, use stream(), or raise max_rows."
         )
 
 

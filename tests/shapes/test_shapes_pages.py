@@ -251,7 +251,8 @@ async def test_a_size_that_counts_nothing_is_refused(rows: AsyncEngine, size: An
     with pytest.raises(PlanError) as caught:
         await Loader(rows).fetch_page(PLAN, size=size)
     assert str(caught.value) == (
-        f"LP107: size={size!r} is not a number of 1 or more\n  at: Row\n  hint: size= is how many roots a page has."
+        f"LP107: size={size!r} must be a whole number of 1 or more\n"
+        "  at: Row\n  hint: size= is the number of roots on a page."
     )
 
 

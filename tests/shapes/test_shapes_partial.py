@@ -137,10 +137,12 @@ async def test_merge_is_refused_also_after_pickling_and_copying(filled: AsyncEng
             with pytest.raises(PartialCollectionError) as caught:
                 await session.merge(owner)
             assert str(caught.value) == (
-                "LP409: 'Owner.items' holds a part of its rows, and merge would delete or orphan the rest\n"
+                "LP409: 'Owner.items' holds only some of its rows, and merge would delete or orphan the "
+                "others\n"
                 "  at: Owner\n"
-                "  detail: the plan gives it a where= or limit=, and merge takes a collection for the whole of it.\n"
-                "  hint: use session.add(obj), or merge an object that was loaded without them."
+                "  detail: the plan gives it a where= or limit=, but merge expects all rows.\n"
+                "  hint: use session.add(obj), or merge an object that was loaded without where= and "
+                "limit=."
             )
             await session.flush()
             assert await counts(session) == UNTOUCHED

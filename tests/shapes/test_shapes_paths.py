@@ -78,7 +78,7 @@ def refused(*loads: object) -> str:
     return str(caught.value)
 
 
-HINT = "  hint: give both the same where=, order_by= and limit=, or make two plans."
+HINT = "  hint: use the same where=, order_by= and limit= on both paths, or make two plans."
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_different_rows_of_one_collection_name_both_paths(
     assert text == (
         "LP109: 'User.posts' is loaded over two paths, with different rows\n"
         "  at: thread\n"
-        f"  detail: Comment.author > User.posts takes {said}, "
-        f"Comment.post > Post.author > User.posts takes {said_other}; "
-        "one object has one collection, whichever path it is found by.\n" + HINT
+        f"  detail: Comment.author > User.posts loads {said}. "
+        f"Comment.post > Post.author > User.posts loads {said_other}. "
+        "One object has only one such collection.\n" + HINT
     )
 
 

@@ -163,10 +163,11 @@ async def test_a_joined_collection_is_refused(shapes: AsyncEngine) -> None:
     with pytest.raises(PlanError) as caught:
         await anext(Loader(shapes).stream(plan))
     assert str(caught.value) == (
-        "LP216: a stream cannot join the collection 'User.posts'\n"
+        "LP216: stream() cannot join the collection 'User.posts'\n"
         "  at: page > posts\n"
-        "  detail: a cursor cuts rows into batches, and a joined collection spreads one root over many rows.\n"
-        "  hint: leave strategy= out of that load()."
+        "  detail: a stream reads rows in batches, and a joined collection spreads one root over many "
+        "rows.\n"
+        "  hint: remove strategy= from load(User.posts)."
     )
 
 

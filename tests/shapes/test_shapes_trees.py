@@ -270,7 +270,7 @@ async def test_depth_of_what_is_no_tree_is_refused() -> None:
     with pytest.raises(PlanError) as caught:
         LoadPlan(Employee, load(Employee.desk, depth=2))
     assert str(caught.value) == (
-        "LP213: depth= is for a class related to itself, and 'Employee.desk' leads from 'Employee' to 'Desk'\n"
+        "LP213: depth= needs a relationship from a class to itself, but 'Employee.desk' leads to 'Desk'\n"
         "  at: Employee > desk\n"
-        "  hint: nest one load(...) a level."
+        "  hint: remove depth=, and nest one load(...) for each level."
     )

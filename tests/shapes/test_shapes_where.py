@@ -180,16 +180,19 @@ PARAMETERS = "Parameters: country, first, n, near, note, score, tag, writer."
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"score": ...}, "parameter 'score' has no value\n  hint: pass params={'score': ...} with the fetch."),
-        ({"n": ...}, "parameter 'n' has no value\n  hint: pass params={'n': ...} with the fetch."),
-        ({"scores": 1}, f"there is no parameter 'scores'\n  hint: did you mean 'score'? {PARAMETERS}"),
-        ({"zzzzzz": 1}, f"there is no parameter 'zzzzzz'\n  hint: {PARAMETERS}"),
-        ({"score": "1"}, "'1' cannot be parameter 'score'\n  detail: it takes int, not str."),
-        ({"score": True}, "True cannot be parameter 'score'\n  detail: it takes int, not bool."),
-        ({"country": 5}, "5 cannot be parameter 'country'\n  detail: it takes str, not int."),
-        ({"n": 1}, "1 cannot be parameter 'n'\n  detail: it takes a list, not int."),
-        ({"n": [1, "2"]}, "'2' cannot be parameter 'n'\n  detail: it takes int, not str."),
-        ({"near": 1.5}, "1.5 cannot be parameter 'near'\n  detail: it takes int, not float."),
+        (
+            {"score": ...},
+            "parameter 'score' has no value\n  hint: pass the value with the fetch: params={'score': ...}.",
+        ),
+        ({"n": ...}, "parameter 'n' has no value\n  hint: pass the value with the fetch: params={'n': ...}."),
+        ({"scores": 1}, f"the plan has no parameter 'scores'\n  hint: did you mean 'score'? {PARAMETERS}"),
+        ({"zzzzzz": 1}, f"the plan has no parameter 'zzzzzz'\n  hint: {PARAMETERS}"),
+        ({"score": "1"}, "'1' cannot be the value of parameter 'score'\n  detail: it takes int, not str."),
+        ({"score": True}, "True cannot be the value of parameter 'score'\n  detail: it takes int, not bool."),
+        ({"country": 5}, "5 cannot be the value of parameter 'country'\n  detail: it takes str, not int."),
+        ({"n": 1}, "1 cannot be the value of parameter 'n'\n  detail: it takes a list, not int."),
+        ({"n": [1, "2"]}, "'2' cannot be the value of parameter 'n'\n  detail: it takes int, not str."),
+        ({"near": 1.5}, "1.5 cannot be the value of parameter 'near'\n  detail: it takes int, not float."),
         ({"writer": 1 << 80}, None),
     ],
 )
@@ -225,7 +228,7 @@ async def test_parameters_of_the_fetch_and_of_the_plan_are_one_set(shapes: Async
     assert {post.score for post in found[0].posts} <= {1}
     with pytest.raises(ParameterError, match="parameter 'id' has no value"):
         await loader.fetch_all(plan, where=User.id == bindparam("id"), params={"score": 1})
-    with pytest.raises(ParameterError, match="there is no parameter 'id'"):
+    with pytest.raises(ParameterError, match="the plan has no parameter 'id'"):
         await loader.fetch_all(plan, params={"id": 2, "score": 1})
 
 
@@ -272,6 +275,9 @@ async def test_a_float_parameter_is_checked_as_any_other(shapes: AsyncEngine) ->
     plan = LoadPlan(User, load(User.posts, where=Post.score > bindparam("ratio", type_=Float)))
     found = await Loader(shapes).fetch_all(plan, params={"ratio": 1.5})
     assert {post.score for user in found for post in user.posts} == {2, 3}
-    with recording(shapes) as statements, pytest.raises(ParameterError, match="'x' cannot be parameter 'ratio'"):
+    with (
+        recording(shapes) as statements,
+        pytest.raises(ParameterError, match="'x' cannot be the value of parameter 'ratio'"),
+    ):
         await Loader(shapes).fetch_all(plan, params={"ratio": "x"})
     assert statements == []

@@ -150,7 +150,7 @@ def test_check_tells_all_problems_of_all_modules(command: Command, shop: Path) -
         "shop.deep.more:BY_NAME['two']",
         "LP201: 'Customer' has no relationship 'order'",
         "shop.deep.more:Repository.PLAN",
-        "LP107: limit=-1 is not a number of 1 or more",
+        "LP107: limit=-1 must be a whole number of 1 or more",
         "shop.deep.more:Repository.PLAN",
         "LP211: limit= of 'Customer.orders' needs an order",
     ]

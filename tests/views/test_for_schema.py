@@ -180,7 +180,7 @@ def test_a_model_that_leads_back_has_no_end() -> None:
     assert str(caught.value) == (
         "LP308: 'Inner.articles' contains 'Outer' again, without an end\n"
         "  at: Outer > writer > articles\n"
-        "  hint: use a smaller class for 'Inner.articles', one that does not lead back."
+        "  hint: use a smaller class for 'Inner.articles', without the field that leads back."
     )
 
 

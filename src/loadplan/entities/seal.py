@@ -10,6 +10,7 @@ from sqlalchemy.orm import InstanceState, PassiveFlag, RelationshipProperty, cla
 
 from loadplan import mapping
 from loadplan.errors import NotLoaded, PartialCollectionError, Problem
+from loadplan.meant import generated_reader
 from loadplan.sqlalchemy_internals import (
     NO_RESULT,
     guard_dynamic,
@@ -139,7 +140,7 @@ class SealedAttribute:
     is_column: bool
     by_subclass: bool = False
     is_dynamic: bool = False
-    deferred: bool = False
+    is_deferred: bool = False
 
     def __call__(self, state: InstanceState[Any], passive: PassiveFlag) -> Any:
         """Raise :class:`NotLoaded`, unless SQLAlchemy itself asks and may not, or must not, be refused."""
@@ -174,6 +175,9 @@ class SealedAttribute:
         name = f"{self.owner}.{self.key}"
         if self.is_dynamic:
             return 'it is mapped lazy="dynamic", which no plan can load; add the object to a session and query it there'
+        reader = None if self.is_column else generated_reader()
+        if reader is not None:
+            return f"{reader[0]} of this dataclass reads it; map it relationship({reader[1]}=False)"
         depth = dict(self.place.frontier).get(self.key)
         if depth is not None:
             return f'depth {depth} ends here; give load({name}) a greater depth=, or depth="all"'
@@ -185,8 +189,8 @@ class SealedAttribute:
             return f"add load({name}) {'under' if self.place.path else 'to'} {here}"
         if self.place.subset == "only":
             return f"add {name} to only=[...] of {here}"
-        if self.place.subset == "defer" and self.deferred:
-            return f"the mapping defers this column; give {here} only=[...] with {name}, in place of defer=[...]"
+        if self.place.subset == "defer" and self.is_deferred:
+            return f"the mapping defers this column; replace defer=[...] of {here} by only=[...] that names it"
         if self.place.subset == "defer":
             return f"take {name} out of defer=[...] of {here}"
         return f"the mapping defers this column; name it in only=[...] of {here}"
@@ -231,10 +235,10 @@ def _partial_merge(entity: type[Any], place: Place, key: str) -> PartialCollecti
     return PartialCollectionError(
         Problem(
             "LP409",
-            f"'{name}' holds a part of its rows, and merge would delete or orphan the rest",
+            f"'{name}' holds only some of its rows, and merge would delete or orphan the others",
             (place.plan, *place.path),
-            detail="the plan gives it a where= or limit=, and merge takes a collection for the whole of it.",
-            hint="use session.add(obj), or merge an object that was loaded without them.",
+            detail="the plan gives it a where= or limit=, but merge expects all rows.",
+            hint="use session.add(obj), or merge an object that was loaded without where= and limit=.",
         )
     )
 

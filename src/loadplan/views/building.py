@@ -13,6 +13,11 @@ from loadplan.views.tree import Choose, Column, One
 Row = Any
 
 
+def _lacks_key(error: LoadPlanError) -> bool:
+    """Tell whether an error speaks of a row that nobody has named by its key yet."""
+    return isinstance(error, RelatedNotFound) and error.message.endswith("has no row")
+
+
 @attrs.frozen(eq=False)
 class Guards:
     """Makes the functions that stop a row, each with the words for its place in the plan.
@@ -31,10 +36,10 @@ class Guards:
             raise RelatedNotFound(
                 Problem(
                     "LP410",
-                    f"'{recipe.required}' is required, and the row that '{edge.name}' leads to is not there",
+                    f"'{recipe.required}' is required, but '{edge.name}' has no row",
                     (self.label, *edge.target.path),
-                    detail="it is hidden by a criterion of the session or by row-level security, or the key is broken.",
-                    hint="annotate the field with '| None' if that may be.",
+                    detail="a criterion of the session or row-level security hides the row, or its key is broken.",
+                    hint="if that is possible, add '| None' to the annotation.",
                 )
             )
 
@@ -47,9 +52,9 @@ class Guards:
             raise RelatedNotFound(
                 Problem(
                     "LP410",
-                    f"no member of '{recipe.field}' is for a row whose discriminator is {shown(value)}",
+                    f"'{recipe.field}' has no member for a row whose discriminator is {shown(value)}",
                     (self.label,),
-                    hint="map that identity, and add a member for it.",
+                    hint="map a class for this discriminator, and add a member for it.",
                 )
             )
 
@@ -61,7 +66,7 @@ class Guards:
         names = mapping.primary_key(mapper)
 
         def failed(row: Row, error: Exception) -> Exception:
-            if isinstance(error, LoadPlanError) or row is None:
+            if row is None or (isinstance(error, LoadPlanError) and not _lacks_key(error)):
                 return error
             values = {
                 slot.name: row[statement.width + at]
@@ -69,9 +74,12 @@ class Guards:
                 if isinstance(slot, Column) and slot.name in names and slot in self._own(statement)
             }
             which = f" with {', '.join(f'{name}={shown(value)}' for name, value in values.items())}" if values else ""
+            if isinstance(error, RelatedNotFound):
+                message = f"{error.message} for '{mapper.class_.__name__}'{which}"
+                return RelatedNotFound(attrs.evolve(error.problem, message=message)) if values else error
             problem = Problem(
                 "LP411",
-                f"no view could be built of a row of '{mapper.class_.__name__}'{which}",
+                f"no view could be built from the row of '{mapper.class_.__name__}'{which}",
                 (self.label, *statement.place.path),
                 detail=f"{type(error).__name__}: {error}",
             )
@@ -130,9 +138,9 @@ class Guards:
         return ViewError(
             Problem(
                 "LP412",
-                f"the rows are a cycle: the one with key {shown(key)} is its own descendant",
+                f"the rows form a cycle: the row with key {shown(key)} is its own descendant",
                 (self.label,),
-                detail="a view holds its children from the moment it is built, so it cannot be one of them.",
-                hint="bound the tree by depth=3 and the like, or load entities, whose cycles become cycles of objects.",
+                detail="a view is built after its children, so it cannot be one of them.",
+                hint="limit the depth, for example depth=3, or load entities: they may form cycles.",
             )
         )

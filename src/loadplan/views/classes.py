@@ -66,22 +66,26 @@ def _no_view(annotation: Any) -> Unreadable:
     item = read_annotation(annotation, {})
     if isinstance(annotation, str | TypeVar):
         what = f"the type variable '{name}'" if isinstance(annotation, TypeVar) else f"the text {annotation!r}"
-        hint = "say what stands for it, as in Page[PostCard]." if isinstance(annotation, TypeVar) else "give the class."
-        return Unreadable(f"{what} stands where a view class belongs", hint)
+        hint = (
+            "name the class, for example Page[PostCard]."
+            if isinstance(annotation, TypeVar)
+            else "pass the class itself."
+        )
+        return Unreadable(f"{what} is not a view class", hint)
     if item.container is not None and is_view_class(item.item):
         return Unreadable(
-            f"'{name}' is a collection, and a plan says what one row becomes",
-            f"give the class of one row, '{annotation_source(item.item)}'; fetch_all and the like return lists of it.",
+            f"'{name}' is a collection, but into= needs the class of one row",
+            f"pass the class of one row: into={annotation_source(item.item)}. fetch_all returns a list of it.",
         )
     if not isinstance(kind, type):
-        return Unreadable(f"'{name}' is no class", "give the class itself, as into=PostCard.")
+        return Unreadable(f"'{name}' is not a class", "pass the class itself, for example into=PostCard.")
     if kind.__module__ != "builtins" and annotations_of(kind):
         return Unreadable(
-            f"'{name}' has annotations, but no constructor for them",
+            f"'{name}' has annotations, but no constructor that takes them",
             "decorate it with @attrs.frozen or @dataclass, or derive it from BaseModel, Struct or NamedTuple.",
         )
     return Unreadable(
-        f"'{name}' is no class that can be filled from rows",
+        f"'{name}' cannot be filled from rows",
         "use a class of attrs, dataclasses, pydantic or msgspec, or a NamedTuple.",
     )
 
@@ -138,12 +142,12 @@ def _attrs_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
 def _dataclass_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
     hints = _hints(kind)
     if not kind.__dataclass_params__.init:
-        raise Unreadable(f"'{kind.__name__}' is a dataclass with init=False", "let the dataclass make its __init__.")
+        raise Unreadable(f"'{kind.__name__}' is a dataclass with init=False", "remove init=False.")
     given_late = [name for name, hint in hints.items() if isinstance(hint, dataclasses.InitVar)]
     if given_late:
         raise Unreadable(
-            f"'{kind.__name__}' has an InitVar, '{given_late[0]}'",
-            "make it a field, or compute what it is for in __post_init__.",
+            f"'{kind.__name__}' has the InitVar '{given_late[0]}', and a row cannot fill it",
+            "make it a field, or remove it.",
         )
     for each in dataclasses.fields(kind):
         if each.init:
@@ -187,7 +191,7 @@ def _as_taken(kind: Any, fields: list[Field]) -> list[Field]:
         return fields
     named = {name: each for name, each in parameters.items() if each.kind in _BY_NAME}
     takes_all = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
-    hint = "let the class make its __init__, or have it take every field by its name and nothing else."
+    hint = "remove __init__, or let it take each field by its name and nothing else."
     wanted = [each for each in fields if each.parameter in named or not (each.has_default and each.type.keeps_default)]
     strange = [each.parameter for each in wanted if each.parameter not in named and not takes_all]
     if strange:
@@ -195,7 +199,7 @@ def _as_taken(kind: Any, fields: list[Field]) -> list[Field]:
     known = {each.parameter for each in fields}
     asked = [name for name, each in named.items() if each.default is inspect.Parameter.empty and name not in known]
     if asked:
-        raise Unreadable(f"the __init__ of '{kind.__name__}' asks for '{asked[0]}'", hint)
+        raise Unreadable(f"the __init__ of '{kind.__name__}' needs '{asked[0]}', which is not a field", hint)
     positional = [name for name, each in named.items() if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
     by_position = [each.parameter for each in wanted if not each.keyword]
     in_order = positional[: len(by_position)] == by_position
@@ -218,13 +222,13 @@ def _hints(kind: Any) -> dict[str, Any]:
             return get_type_hints(kind, localns={kind.__name__: kind, **nested}, include_extras=True)
     except NameError as error:
         raise Unreadable(
-            f"an annotation of '{kind.__name__}' names '{error.name}', which its module does not have",
-            f"define or import '{error.name}' at the top of '{kind.__module__}', not within a function or under "
+            f"an annotation of '{kind.__name__}' uses '{error.name}', but its module does not define it",
+            f"define or import '{error.name}' at the top of '{kind.__module__}', not inside a function or under "
             "TYPE_CHECKING.",
         ) from None
     except (TypeError, SyntaxError, AttributeError) as error:
         raise Unreadable(
-            f"an annotation of '{kind.__name__}' cannot be evaluated: {error}", "write it as Python evaluates it."
+            f"an annotation of '{kind.__name__}' cannot be evaluated: {error}", "correct the annotation."
         ) from None
 
 

@@ -1,19 +1,20 @@
 """Every way a view can be wrong, as a function from the facts to a :class:`~loadplan.errors.Problem`: LP3xx.
 
-``resolve`` knows when; the wording lives here and nowhere else.
+The words live here, and nowhere else; ``resolve`` finds the problems.
 """
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import FunctionType
-from typing import Any
+from typing import Any, get_origin
 
+import attrs
 from sqlalchemy import ClauseElement, Exists
 from sqlalchemy.ext.hybrid import HybridExtensionType
 from sqlalchemy.orm import Mapper, MapperProperty, QueryableAttribute, RelationshipProperty
 from sqlalchemy.types import TypeEngine
 
-from loadplan import mapping
+from loadplan import mapping, meant
 from loadplan.code import source
 from loadplan.errors import Problem, did_you_mean
 from loadplan.sources import Aggregate, KeepDefault, Source
@@ -49,17 +50,32 @@ def wrong_type(field: str, annotation: str, what: str, reason: str, right: str |
 def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) -> Problem:
     """A field that the entity has nothing of that name for."""
     entity = _name(mapper)
+    name = f"{view.name}.{field.name}"
+    annotation = annotation_source(field.type.given)
+    default = _default(view.given, field.name)
+    if isinstance(default, Aggregate | Source | Load):
+        return Problem(
+            "LP303",
+            f"'{name}' has {source(default)} as its default",
+            at,
+            detail="a default cannot tell loadplan where a value comes from.",
+            hint=f"move it into the annotation: {field.name}: Annotated[{annotation}, {source(default)}].",
+        )
     kind = getattr(mapper.class_, field.name, None)
     if kind is not None:
-        what = "a method" if inspect.isroutine(kind) else "no mapped attribute"
+        what = "a method" if inspect.isroutine(kind) else "not a mapped attribute"
         what = "a Python property" if isinstance(kind, property) else what
         return Problem(
             "LP303",
-            f"'{view.name}.{field.name}' cannot be read from '{entity}'",
+            f"'{name}' cannot be read from '{entity}'",
             at,
-            detail=f"'{entity}.{field.name}' is {what}, and a view is read by SQL.",
-            hint="make it a hybrid_property, or say where the value comes from: Annotated[..., source(...)].",
+            detail=f"'{entity}.{field.name}' is {what}, and the database cannot read it.",
+            hint="make it a hybrid_property, or name another source: Annotated[..., source(...)].",
         )
+    through = _through_relationship(field.name, annotation, mapper)
+    if through is not None:
+        hint = f"read it through the relationship: Annotated[{annotation}, {through}]."
+        return Problem("LP303", f"'{entity}' has no '{field.name}' for '{name}'", at, hint=hint)
     if field.name in mapper.attrs:
         return Problem(
             "LP303",
@@ -73,8 +89,38 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
     names = [key for key in keys if not key.startswith("_")]
     hint = did_you_mean(field.name, names, f"Attributes of {entity}")
     if field.has_default:
-        hint += f" To leave it at its default: Annotated[{annotation_source(field.type.given)}, keep_default]."
-    return Problem("LP303", f"'{entity}' has no '{field.name}' for '{view.name}.{field.name}'", at, hint=hint)
+        hint += f" To keep the default, write Annotated[{annotation}, keep_default]."
+    return Problem("LP303", f"'{entity}' has no '{field.name}' for '{name}'", at, hint=hint)
+
+
+def _default(given: Any, name: str) -> Any:
+    """Return the default of a field where its class tells."""
+    kind: Any = get_origin(given) or given
+    if attrs.has(kind):
+        return attrs.fields_dict(kind)[name].default
+    known: Any = getattr(kind, "model_fields", None) or getattr(kind, "_field_defaults", None)
+    if isinstance(known, Mapping):
+        return getattr(known.get(name), "default", known.get(name))
+    return vars(kind).get(name)
+
+
+def _through_relationship(name: str, annotation: str, mapper: Mapper[Any]) -> str | None:
+    """Return the source that a name like ``author_name``, ``tag_names`` or ``comment_count`` stands for."""
+    for prop in mapper.relationships:
+        relationship = f"{_name(mapper)}.{prop.key}"
+        stems = {prop.key, prop.key.removesuffix("s")} if prop.uselist else {prop.key}
+        for stem in stems:
+            rest = name.removeprefix(f"{stem}_")
+            if rest == name:
+                continue
+            if prop.uselist and rest in {"count", "number", "total"}:
+                return f"count({relationship})"
+            columns = {each.key for each in mapping.column_attributes(prop.mapper)}
+            many = annotation.partition("[")[0] in {"list", "tuple", "set", "frozenset", "Sequence"}
+            found = next((each for each in (rest, rest.removesuffix("s")) if each in columns), None)
+            if found is not None and many == bool(prop.uselist):
+                return f"source({relationship}, {_name(prop.mapper)}.{found})"
+    return None
 
 
 def _is_hybrid_method(descriptor: Any) -> bool:
@@ -87,8 +133,8 @@ def method_of_entity(field: str, entity: str, key: str, at: At) -> Problem:
         "LP303",
         f"'{field}' cannot be read from '{entity}'",
         at,
-        detail=f"'{entity}.{key}' is a hybrid method, which is called with arguments.",
-        hint=f"call it: Annotated[..., source({entity}.{key}(...))].",
+        detail=f"'{entity}.{key}' is a hybrid method, and a view does not know its arguments.",
+        hint=f"call it in a source: Annotated[..., source({entity}.{key}(...))].",
     )
 
 
@@ -99,13 +145,13 @@ def not_readable(field: str, what: str, at: At) -> Problem:
         f"'{field}' cannot be read by a view",
         at,
         detail=f"{what}.",
-        hint="say where the value comes from: Annotated[..., source(...)].",
+        hint="name another source: Annotated[..., source(...)].",
     )
 
 
 def no_default(field: str, at: At) -> Problem:
     """``keep_default`` on a field without one."""
-    return Problem("LP303", f"'{field}' keeps its default, but has none", at, hint="give it a default, or a source.")
+    return Problem("LP303", f"'{field}' has no default to keep", at, hint="give it a default, or remove keep_default.")
 
 
 def unreadable_class(error: Unreadable, at: At) -> Problem:
@@ -117,9 +163,9 @@ def mapped_class(name: str, at: At) -> Problem:
     """An entity where a view belongs."""
     return Problem(
         "LP304",
-        f"'{name}' is a mapped class, not a view",
+        f"'{name}' is a mapped class, not a view class",
         at,
-        hint="write a class with the fields to read; a plan without into= loads entities.",
+        hint="write a class with the fields that you read. To load mapped objects, remove into=.",
     )
 
 
@@ -127,21 +173,21 @@ def not_an_item(field: str, annotation: str, prop: RelationshipProperty[Any], co
     """A relationship read into something that is no view class; ``column`` of the target would fit it."""
     target = _name(prop.mapper)
     name = f"{_name(prop.parent)}.{prop.key}"
-    hint = f"annotate it with a class that has fields of '{target}'"
+    hint = f"annotate it with a view class of '{target}'"
     if column is not None:
-        hint += f", or name one column: Annotated[{annotation}, source({name}, {target}.{column})]"
-    return Problem("LP304", f"'{field}' is '{annotation}', and '{name}' leads to '{target}'", at, hint=f"{hint}.")
+        hint += f", or read one column: Annotated[{annotation}, source({name}, {target}.{column})]"
+    return Problem("LP304", f"'{field}' is '{annotation}', but '{name}' leads to '{target}'", at, hint=f"{hint}.")
 
 
 def unsaid_items(field: str, prop: RelationshipProperty[Any], at: At) -> Problem:
     """A relationship read into nobody knows what."""
     name = f"{_name(prop.parent)}.{prop.key}"
-    many = "what its items are" if prop.uselist else "what it is"
+    what = "the class of its items" if prop.uselist else "its class"
     return Problem(
         "LP304",
-        f"'{field}' does not say {many}",
+        f"'{field}' does not name {what}",
         at,
-        hint=f"annotate it with a class that has fields of '{_name(prop.mapper)}', or give that class in the plan: "
+        hint=f"annotate it with a view class of '{_name(prop.mapper)}', or name that class in the plan: "
         f"load({name}, into=...).",
     )
 
@@ -150,9 +196,9 @@ def no_dictionary_key(field: str, item: str, prop: RelationshipProperty[Any], at
     """A dictionary of a collection that the mapping does not key."""
     return Problem(
         "LP305",
-        f"nothing says what '{field}' is keyed by",
+        f"'{field}' is a dictionary, but its keys are unknown",
         at,
-        detail=f"'{_name(prop.parent)}.{prop.key}' is no collection that is keyed by a column.",
+        detail=f"the mapping of '{_name(prop.parent)}.{prop.key}' does not key the collection by a column.",
         hint=f"annotate it 'list[{item}]', or map the relationship with attribute_keyed_dict.",
     )
 
@@ -161,7 +207,7 @@ def wrong_key(field: str, given: str, what: str, reason: str, right: str, at: At
     """A dictionary whose keys are of another type than the column that the mapping keys it by."""
     return Problem(
         "LP302",
-        f"'{field}' is keyed by '{given}', but {what} is not",
+        f"the keys of '{field}' are '{given}', but {what} is not",
         at,
         detail=f"{reason}.",
         hint=f"annotate it '{right}'.",
@@ -172,9 +218,9 @@ def unhashable(field: str, item: str, container: str, at: At) -> Problem:
     """A set of what cannot be in one."""
     return Problem(
         "LP305",
-        f"'{field}' is a {container} of '{item}', which cannot be hashed",
+        f"'{field}' is a {container}, but '{item}' cannot be hashed",
         at,
-        hint=f"freeze '{item}', or annotate the field 'list[{item}]'.",
+        hint=f"make '{item}' frozen, or annotate the field 'list[{item}]'.",
     )
 
 
@@ -182,9 +228,9 @@ def not_a_collection(field: str, annotation: str, name: str, at: At) -> Problem:
     """One value for a collection."""
     return Problem(
         "LP306",
-        f"'{field}' is one '{annotation}', and '{name}' is a collection",
+        f"'{field}' is one '{annotation}', but '{name}' is a collection",
         at,
-        hint=f"annotate it 'list[{annotation}]', or count it: Annotated[int, count({name})].",
+        hint=f"annotate it 'list[{annotation}]', or count the rows: Annotated[int, count({name})].",
     )
 
 
@@ -192,7 +238,7 @@ def one_tuple(field: str, annotation: str, name: str, at: At) -> Problem:
     """``tuple[TagRef]`` for a collection."""
     return Problem(
         "LP306",
-        f"'{field}' is '{annotation}', a tuple of fixed length, and '{name}' is a collection",
+        f"'{field}' is '{annotation}', a tuple of fixed length, but '{name}' is a collection",
         at,
         hint=f"annotate it '{annotation.removesuffix(']').partition(',')[0]}, ...]'.",
     )
@@ -202,7 +248,7 @@ def not_to_many(field: str, annotation: str, item: str, name: str, at: At) -> Pr
     """A collection for one value."""
     return Problem(
         "LP306",
-        f"'{field}' is '{annotation}', and '{name}' leads to one row at most",
+        f"'{field}' is '{annotation}', but '{name}' leads to one row at most",
         at,
         hint=f"annotate it {item}.",
     )
@@ -211,7 +257,7 @@ def not_to_many(field: str, annotation: str, item: str, name: str, at: At) -> Pr
 def several_sources(field: str, markers: Iterable[object], at: At) -> Problem:
     """Two sources for one field."""
     return Problem(
-        "LP307", f"'{field}' has several sources: {', '.join(map(repr, markers))}", at, hint="keep one of them."
+        "LP307", f"'{field}' has more than one source: {', '.join(map(repr, markers))}", at, hint="keep one of them."
     )
 
 
@@ -280,36 +326,49 @@ def type_of_step(field: str, step: QueryableAttribute[Any], at: At) -> Problem:
     )
 
 
-def wrong_step(field: str, step: object, mapper: Mapper[Any], at: At) -> Problem:
-    """A path that goes on from another class than the one it has come to, or by something that leads nowhere."""
+def wrong_step(field: str, step: object, mapper: Mapper[Any], at: At, word: str = "source") -> Problem:
+    """A path that goes on from another class than the one it has come to, or by something that leads nowhere.
+
+    Args:
+        field: name to print.
+        step: what was named.
+        mapper: of the class that the path has come to.
+        at: place of the field.
+        word: ``"source"``, ``"count"``, ``"exists"`` or ``"aggregate"``.
+    """
     here = _name(mapper)
     if isinstance(step, str):
-        message = f"the source of '{field}' is '{step}', and '{here}' has no such relationship"
+        message = f"'{field}' is read from '{step}', but '{here}' has no such relationship"
         return Problem(
             "LP307", message, at, hint=did_you_mean(step, mapper.relationships.keys(), f"Relationships of {here}")
         )
-    listed = f"Relationships of {here}: {', '.join(sorted(mapper.relationships.keys())) or 'none'}."
+    names = ", ".join(sorted(mapper.relationships.keys()))
+    listed = f"use a relationship of {here}: {names}." if names else f"{here} has no relationships."
     if not isinstance(step, QueryableAttribute) or not hasattr(step.parent, "mapper"):
-        message = f"the source of '{field}' cannot go by {source(step)} from '{here}'"
-        return Problem("LP307", message, at, hint=f"go by relationships. {listed}")
+        message = f"'{field}' cannot be read from '{here}' through {source(step)}"
+        return Problem("LP307", message, at, hint=listed)
     owner: Mapper[Any] = step.parent.mapper
     if mapper.isa(owner):
         what = mapping.describe_attribute(mapper, step.key)
-        message = f"the source of '{field}' goes by '{source(step)}', which is {what}, not a relationship"
+        message = f"{word}() of '{field}' needs a relationship, but '{source(step)}' is {what}"
         return Problem("LP307", message, at, hint=listed)
-    routes = [prop.key for prop in mapper.relationships if prop.mapper.isa(owner)]
-    hint = f"go there first: source({here}.{routes[0]}, {source(step)})." if routes else listed
-    message = f"the source of '{field}' is at '{here}', which has no '{source(step)}'"
-    return Problem("LP307", message, at, hint=hint)
+    way = meant.route(mapper, owner)
+    if word == "source":
+        hint = f"go there first: source({', '.join([*way, source(step)])})." if way else listed
+        message = f"'{field}' is read from '{here}', which has no '{source(step)}'"
+        return Problem("LP307", message, at, hint=hint)
+    message = f"{word}() of '{field}' needs a relationship of '{here}', but got '{source(step)}'"
+    rest = {"aggregate": f", func.max({source(step)})"}.get(word, "")
+    return Problem("LP307", message, at, hint=f"write {word}({way[0]}{rest})." if len(way) == 1 else listed)
 
 
 def not_an_aggregate(field: str, given: object, at: At) -> Problem:
     """``aggregate(Post.comments, Comment.score)``."""
     return Problem(
         "LP307",
-        f"'{field}' aggregates {source(given)}, which is no aggregate function",
+        f"aggregate() of '{field}' needs a function, but got {source(given)}",
         at,
-        hint=f"say which value of all of them: func.max({source(given)}), func.min(...), func.sum(...).",
+        hint=f"choose a function, for example func.max({source(given)}), func.min(...) or func.sum(...).",
     )
 
 
@@ -317,15 +376,17 @@ def not_a_value(field: str, step: object, at: At) -> Problem:
     """A path that ends in something that is no value of SQL."""
     return Problem(
         "LP307",
-        f"the source of '{field}' ends in {source(step)}, which is no column or SQL expression",
+        f"the source of '{field}' ends with {source(step)}, which is not a column or a SQL expression",
         at,
-        hint="end the path with a column, a hybrid, an expression, or a count(...).",
+        hint="end the path with a column, a hybrid, a SQL expression, or a count(...).",
     )
 
 
 def empty_source(field: str, at: At) -> Problem:
     """``source()``."""
-    return Problem("LP307", f"the source of '{field}' is empty", at, hint="name a column, as source(Post.title).")
+    return Problem(
+        "LP307", f"the source of '{field}' is empty", at, hint="name a column, for example source(Post.title)."
+    )
 
 
 def speaks_of_others(field: str, step: object, mapper: Mapper[Any], tables: Sequence[str], at: At) -> Problem:
@@ -335,10 +396,10 @@ def speaks_of_others(field: str, step: object, mapper: Mapper[Any], tables: Sequ
     way = routes[0] if routes else "<relationship>"
     return Problem(
         "LP307",
-        f"the source of '{field}' speaks of '{tables[0]}', not of '{entity}' alone",
+        f"the source of '{field}' uses '{tables[0]}', but only '{entity}' is available here",
         at,
-        detail="it would join without a condition.",
-        hint=f"go there by relationships: source({entity}.{way}, {source(step)}).",
+        detail="without a join condition, every row would meet every row of the other table.",
+        hint=f"go there through a relationship: source({entity}.{way}, {source(step)}).",
     )
 
 
@@ -346,9 +407,9 @@ def collection_in_path(field: str, name: str, annotation: str, at: At) -> Proble
     """A path to one value that meets many."""
     return Problem(
         "LP307",
-        f"the source of '{field}' goes through the collection '{name}' to one value",
+        f"the source of '{field}' leads through the collection '{name}', but the field holds one value",
         at,
-        hint=f"annotate it 'list[{annotation}]', or make one value of all: aggregate({name}, func.max(...)).",
+        hint=f"annotate it 'list[{annotation}]', or compute one value: aggregate({name}, func.max(...)).",
     )
 
 
@@ -358,9 +419,9 @@ def contains_itself(
     """A class that contains itself, with nothing to say where it ends; ``several`` fields of it may do so."""
     name = f"{_name(prop.parent)}.{prop.key}"
     if not several and (prop.mapper.isa(prop.parent) or prop.parent.isa(prop.mapper)):
-        hint = f'say how deep it goes: load({name}, depth=3), or depth="all".'
+        hint = f'set the depth: load({name}, depth=3), or depth="all".'
     else:
-        hint = f"use a smaller class for '{field}', one that does not lead back."
+        hint = f"use a smaller class for '{field}', without the field that leads back."
     return Problem("LP308", f"'{field}' contains '{view}' again, without an end", at, hint=hint)
 
 
@@ -368,9 +429,9 @@ def no_default_at_depth(field: str, depth: int, at: At) -> Problem:
     """The innermost level of a tree needs something to hold."""
     return Problem(
         "LP308",
-        f"'{field}' has no default, and nothing is loaded below level {depth}",
+        f"'{field}' needs a default: loadplan loads nothing below level {depth}",
         at,
-        hint='give the field a default to end with, or load the whole tree with depth="all".',
+        hint='give the field a default, or load the whole tree with depth="all".',
     )
 
 
@@ -379,10 +440,10 @@ def no_branch(field: str, member: str, mapper: Mapper[Any], at: At) -> Problem:
     subs = ", ".join(_name(each) for each in mapper.self_and_descendants)
     return Problem(
         "LP309",
-        f"nothing says which rows of '{_name(mapper)}' become '{member}' in '{field}'",
+        f"'{field}' does not say which rows of '{_name(mapper)}' become '{member}'",
         at,
-        hint=f"say it in the union, Annotated[{member}, on(...)], or in the plan, on(..., into={member}), "
-        f"or give it the discriminator as a Literal field. Classes: {subs}.",
+        hint=f"name the class in the union, Annotated[{member}, on(...)], or in the plan, on(..., into={member}). "
+        f"Classes: {subs}.",
     )
 
 
@@ -390,9 +451,9 @@ def uncovered(field: str, missing: Sequence[str], mapper: Mapper[Any], at: At) -
     """Subclasses whose rows would become nothing."""
     return Problem(
         "LP309",
-        f"no member of '{field}' is for {', '.join(map(repr, missing))}",
+        f"'{field}' has no member for {', '.join(map(repr, missing))}",
         at,
-        hint=f"add one, or one for '{_name(mapper)}' itself: it takes the rows that no other member is for.",
+        hint=f"add a member for it, or one for '{_name(mapper)}' itself, which takes all other rows.",
     )
 
 
@@ -400,9 +461,9 @@ def not_polymorphic(field: str, mapper: Mapper[Any], at: At) -> Problem:
     """A union of views for a class without subclasses."""
     return Problem(
         "LP309",
-        f"'{field}' is a union, and '{_name(mapper)}' has no discriminator to choose by",
+        f"'{field}' is a union, but '{_name(mapper)}' has no discriminator",
         at,
-        hint="use one class.",
+        hint="use one class instead of a union.",
     )
 
 
@@ -413,7 +474,7 @@ def unread_load(view: str, key: str, known: Iterable[str], at: At) -> Problem:
         f"no field of '{view}' reads '{key}'",
         at,
         hint=f"{did_you_mean(key, known, f'Relationships that {view} reads')} "
-        f"Give '{view}' a field for it, or leave the load out.",
+        f"Add such a field to '{view}', or remove the load.",
     )
 
 
@@ -423,7 +484,7 @@ def unread_into(view: str, key: str, into: str, items: Iterable[str], at: At) ->
         "LP310",
         f"no field of '{view}' reads '{key}' into '{into}'",
         at,
-        hint=f"leave into= out, or give it the class of the field: {', '.join(sorted(set(items)))}.",
+        hint=f"remove into=, or pass the class of the field: {', '.join(sorted(set(items)))}.",
     )
 
 
@@ -431,9 +492,9 @@ def nested_into(plan: str, into: str, item: str, at: At) -> Problem:
     """A nested plan that makes another class of the rows than the field holds."""
     return Problem(
         "LP310",
-        f"plan '{plan}' makes '{into}', and the field holds '{item}'",
+        f"plan '{plan}' builds '{into}', but the field holds '{item}'",
         at,
-        hint=f"annotate the field with '{into}', or nest a plan into '{item}'.",
+        hint=f"annotate the field with '{into}', or nest a plan with into={item}.",
     )
 
 
@@ -441,9 +502,9 @@ def unread_branch(view: str, entity: str, at: At) -> Problem:
     """An ``on(...)`` beside a view that is no union."""
     return Problem(
         "LP310",
-        f"on({entity}) says nothing to '{view}', which is made of all rows here",
+        f"on({entity}) has no effect: every row here becomes '{view}'",
         at,
-        hint="leave the branch out, or make a union of views, each with an on(..., into=...).",
+        hint="remove the branch, or annotate a union of views and give each an on(..., into=...).",
     )
 
 
@@ -451,17 +512,17 @@ def columns_of_view(word: str, view: str, at: At) -> Problem:
     """``only=`` or ``defer=`` beside ``into=``."""
     return Problem(
         "LP310",
-        f"{word}= has no say where '{view}' is built",
+        f"{word}= has no effect on the view '{view}'",
         at,
-        detail="the fields of the class are the columns.",
-        hint=f"leave {word}= out.",
+        detail="the fields of the class decide which columns are loaded.",
+        hint=f"remove {word}=.",
     )
 
 
 def strategy_of_view(strategy: str, name: str, at: At) -> Problem:
     """A strategy that views do not have."""
-    hint = "use 'joined' (in the parent's statement), 'selectin' (a statement of its own), or leave it out."
-    return Problem("LP310", f"strategy={strategy!r} of '{name}' is not for views", at, hint=hint)
+    hint = "use 'joined' or 'selectin', or remove strategy= and let the plan choose."
+    return Problem("LP310", f"views do not support strategy={strategy!r} of '{name}'", at, hint=hint)
 
 
 def disagreeing_loads(name: str, at: At) -> Problem:
@@ -470,5 +531,5 @@ def disagreeing_loads(name: str, at: At) -> Problem:
         "LP310",
         f"'{name}' is loaded twice, with different conditions",
         at,
-        hint="keep one load(...), or tell them apart by into= if two fields read it.",
+        hint="keep one load(...). If two fields read the relationship, give each load its into= class.",
     )

@@ -24,8 +24,8 @@ def read_model(annotation: Any, kind: Any) -> ViewClass:
     """
     if is_subclass(kind, "pydantic", "RootModel"):
         raise Unreadable(
-            f"'{kind.__name__}' is a RootModel, which has one value and no fields to read columns into",
-            "annotate the field with what the RootModel holds, or use a BaseModel with that as a field.",
+            f"'{kind.__name__}' is a RootModel, which has no fields",
+            "use the type that the RootModel holds, or a BaseModel with that type as a field.",
         )
     complete(kind)
     fields = tuple(_fields(kind, kind.model_fields, kind.model_config))
@@ -61,8 +61,8 @@ def complete(kind: Any) -> None:
         kind.model_rebuild(raise_errors=False)
     if not kind.__pydantic_complete__:
         raise Unreadable(
-            f"'{kind.__name__}' names classes that are not defined yet",
-            f"define them first, or call {kind.__name__}.model_rebuild() once they are.",
+            f"'{kind.__name__}' uses classes that are not defined yet",
+            f"define them first, or call {kind.__name__}.model_rebuild() afterwards.",
         )
 
 
@@ -94,8 +94,8 @@ def _field(name: str, info: Any, config: Any) -> Field:
         alias = next((each for each in choices if isinstance(each, str)), name if _reads_by_name(config) else None)
         if alias is None:
             raise Unreadable(
-                f"the field '{name}' is filled by an AliasPath, which reads inside of another value",
-                "give it a validation_alias that is a name.",
+                f"the field '{name}' has an AliasPath, which reads a part of another value",
+                "give it a validation_alias that is one name.",
             )
     strict = next((each.strict for each in info.metadata if type(each).__name__ == "Strict"), config.get("strict"))
     return Field(

@@ -116,7 +116,7 @@ class ValueResolver:
 
     def aggregate(self, given: Aggregate, spot: Spot, place: Place) -> Recipe | None:
         """Resolve a count, an existence or an aggregate over a relationship."""
-        prop = self.step(given.relationship, spot, place.mapper)
+        prop = self.step(given.relationship, spot, place.mapper, given.kind)
         if prop is None:
             return None
         wrong = list(condition_problems("where", given.where, spot.at))
@@ -150,13 +150,15 @@ class ValueResolver:
         place.edges.append(edge)
         return Computed(edge)
 
-    def step(self, step: Any, spot: Spot, mapper: Mapper[Any]) -> RelationshipProperty[Any] | None:
+    def step(
+        self, step: Any, spot: Spot, mapper: Mapper[Any], word: str = "source"
+    ) -> RelationshipProperty[Any] | None:
         """Return the relationship of a class that a path goes by."""
         prop = None
         if isinstance(step, QueryableAttribute) and belongs(step, mapper):
             prop = mapping.relationship(mapper, step.key)
         if prop is None:
-            self.found.append(problems.wrong_step(spot.name, step, mapper, spot.at))
+            self.found.append(problems.wrong_step(spot.name, step, mapper, spot.at, word))
         return prop
 
     def carried(

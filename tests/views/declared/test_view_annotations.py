@@ -39,9 +39,10 @@ def test_names_for_type_checkers_alone() -> None:
     with pytest.raises(PlanError) as caught:
         LoadPlan(Post, into=OnlyForCheckers)
     assert str(caught.value) == (
-        "LP304: an annotation of 'OnlyForCheckers' names 'decimal', which its module does not have\n"
+        "LP304: an annotation of 'OnlyForCheckers' uses 'decimal', but its module does not define it\n"
         "  at: OnlyForCheckers\n"
-        "  hint: define or import 'decimal' at the top of 'future_views', not within a function or under TYPE_CHECKING."
+        "  hint: define or import 'decimal' at the top of 'future_views', not inside a function or under "
+        "TYPE_CHECKING."
     )
     assert not hasattr(future_views, "decimal")
 

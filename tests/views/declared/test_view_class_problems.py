@@ -17,82 +17,82 @@ T = TypeVar("T")
 CASES: dict[str, tuple[Callable[[], object], str]] = {
     "LP304 undecorated": (
         lambda: LoadPlan(Post, into=view(tags=list[Bare])),
-        "LP304: 'Bare' has annotations, but no constructor for them\n"
+        "LP304: 'Bare' has annotations, but no constructor that takes them\n"
         "  at: Card > tags\n"
         "  hint: decorate it with @attrs.frozen or @dataclass, or derive it from BaseModel, Struct or "
         "NamedTuple.",
     ),
     "LP304 undecorated root": (
         lambda: LoadPlan(Post, into=Bare),
-        "LP304: 'Bare' has annotations, but no constructor for them\n"
+        "LP304: 'Bare' has annotations, but no constructor that takes them\n"
         "  at: Bare\n"
         "  hint: decorate it with @attrs.frozen or @dataclass, or derive it from BaseModel, Struct or "
         "NamedTuple.",
     ),
     "LP304 entity": (
         lambda: LoadPlan(Post, into=view(tags=list[Tag])),
-        "LP304: 'Tag' is a mapped class, not a view\n"
+        "LP304: 'Tag' is a mapped class, not a view class\n"
         "  at: Card > tags\n"
-        "  hint: write a class with the fields to read; a plan without into= loads entities.",
+        "  hint: write a class with the fields that you read. To load mapped objects, remove into=.",
     ),
     "LP304 entity root": (
         lambda: LoadPlan(Post, into=Post),
-        "LP304: 'Post' is a mapped class, not a view\n"
+        "LP304: 'Post' is a mapped class, not a view class\n"
         "  at: Post\n"
-        "  hint: write a class with the fields to read; a plan without into= loads entities.",
+        "  hint: write a class with the fields that you read. To load mapped objects, remove into=.",
     ),
     "LP304 source rel into str": (
         lambda: LoadPlan(Post, into=view(n=Annotated[str, source(Post.author)])),
-        "LP304: 'Card.n' is 'str', and 'Post.author' leads to 'User'\n"
+        "LP304: 'Card.n' is 'str', but 'Post.author' leads to 'User'\n"
         "  at: Card\n"
-        "  hint: annotate it with a class that has fields of 'User', or name one column: Annotated[str, "
+        "  hint: annotate it with a view class of 'User', or read one column: Annotated[str, "
         "source(Post.author, User.name)].",
     ),
     "LP304 rel into str": (
         lambda: LoadPlan(Post, into=view(author=str)),
-        "LP304: 'Card.author' is 'str', and 'Post.author' leads to 'User'\n"
+        "LP304: 'Card.author' is 'str', but 'Post.author' leads to 'User'\n"
         "  at: Card\n"
-        "  hint: annotate it with a class that has fields of 'User', or name one column: Annotated[str, "
+        "  hint: annotate it with a view class of 'User', or read one column: Annotated[str, "
         "source(Post.author, User.name)].",
     ),
     "LP304 rel into list[str]": (
         lambda: LoadPlan(Post, into=view(tags=list[str])),
-        "LP304: 'Card.tags' is 'list[str]', and 'Post.tags' leads to 'Tag'\n"
+        "LP304: 'Card.tags' is 'list[str]', but 'Post.tags' leads to 'Tag'\n"
         "  at: Card\n"
-        "  hint: annotate it with a class that has fields of 'Tag', or name one column: "
-        "Annotated[list[str], source(Post.tags, Tag.name)].",
+        "  hint: annotate it with a view class of 'Tag', or read one column: Annotated[list[str], "
+        "source(Post.tags, Tag.name)].",
     ),
     "LP304 rel into list": (
         lambda: LoadPlan(Post, into=view(tags=list)),
-        "LP304: 'Card.tags' does not say what its items are\n"
+        "LP304: 'Card.tags' does not name the class of its items\n"
         "  at: Card\n"
-        "  hint: annotate it with a class that has fields of 'Tag', or give that class in the plan: "
-        "load(Post.tags, into=...).",
+        "  hint: annotate it with a view class of 'Tag', or name that class in the plan: load(Post.tags, "
+        "into=...).",
     ),
     "LP304 fwd": (
         lambda: LoadPlan(Post, into=Forward),
-        "LP304: an annotation of 'Forward' names 'Nowhere', which its module does not have\n"
+        "LP304: an annotation of 'Forward' uses 'Nowhere', but its module does not define it\n"
         "  at: Forward\n"
-        "  hint: define or import 'Nowhere' at the top of 'problem_views', not within a function or under "
-        "TYPE_CHECKING.",
+        "  hint: define or import 'Nowhere' at the top of 'problem_views', not inside a function or "
+        "under TYPE_CHECKING.",
     ),
     "LP304 fwd pyd": (
         lambda: LoadPlan(Post, into=Later),
-        "LP304: 'Later' names classes that are not defined yet\n"
+        "LP304: 'Later' uses classes that are not defined yet\n"
         "  at: Later\n"
-        "  hint: define them first, or call Later.model_rebuild() once they are.",
+        "  hint: define them first, or call Later.model_rebuild() afterwards.",
     ),
     "LP308 recursive": (
         lambda: LoadPlan(Topic, into=Node),
         "LP308: 'Node.children' contains 'Node' again, without an end\n"
         "  at: Node\n"
-        '  hint: say how deep it goes: load(Topic.children, depth=3), or depth="all".',
+        '  hint: set the depth: load(Topic.children, depth=3), or depth="all".',
     ),
     "LP308 recursive depth nodefault": (
         lambda: LoadPlan(Topic, load(Topic.children, depth=2), into=Node),
-        "LP308: 'Node.children' has no default, and nothing is loaded below level 2\n"
+        "LP308: 'Node.children' needs a default: loadplan loads nothing below level 2\n"
         "  at: Node > children > children\n"
-        '  hint: give the field a default to end with, or load the whole tree with depth="all".',
+        '  hint: give the field a default, or load the whole tree with depth="all".',
     ),
     "LP308 recursive parent": (
         lambda: LoadPlan(Topic, load(Topic.children, depth="all"), into=TwoWays),
@@ -100,58 +100,58 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         "\n"
         "LP308: 'TwoWays.parent' contains 'TwoWays' again, without an end\n"
         "  at: TwoWays > children\n"
-        "  hint: use a smaller class for 'TwoWays.parent', one that does not lead back.\n"
+        "  hint: use a smaller class for 'TwoWays.parent', without the field that leads back.\n"
         "\n"
         "LP308: 'TwoWays.parent' contains 'TwoWays' again, without an end\n"
         "  at: TwoWays\n"
-        "  hint: use a smaller class for 'TwoWays.parent', one that does not lead back.",
+        "  hint: use a smaller class for 'TwoWays.parent', without the field that leads back.",
     ),
     "LP304 rootmodel field": (
         lambda: LoadPlan(Post, into=view(tags=TagList)),
-        "LP304: 'TagList' is a RootModel, which has one value and no fields to read columns into\n"
+        "LP304: 'TagList' is a RootModel, which has no fields\n"
         "  at: Card > tags\n"
-        "  hint: annotate the field with what the RootModel holds, or use a BaseModel with that as a field.",
+        "  hint: use the type that the RootModel holds, or a BaseModel with that type as a field.",
     ),
     "LP304 rootmodel": (
         lambda: LoadPlan(Post, into=TagList),
-        "LP304: 'TagList' is a RootModel, which has one value and no fields to read columns into\n"
+        "LP304: 'TagList' is a RootModel, which has no fields\n"
         "  at: TagList\n"
-        "  hint: annotate the field with what the RootModel holds, or use a BaseModel with that as a field.",
+        "  hint: use the type that the RootModel holds, or a BaseModel with that type as a field.",
     ),
     "LP305 dict": (
         lambda: LoadPlan(Post, into=view(tags=dict[str, TagRef])),
-        "LP305: nothing says what 'Card.tags' is keyed by\n"
+        "LP305: 'Card.tags' is a dictionary, but its keys are unknown\n"
         "  at: Card\n"
-        "  detail: 'Post.tags' is no collection that is keyed by a column.\n"
+        "  detail: the mapping of 'Post.tags' does not key the collection by a column.\n"
         "  hint: annotate it 'list[TagRef]', or map the relationship with attribute_keyed_dict.",
     ),
     "LP305 set unhashable": (
         lambda: LoadPlan(Post, into=view(tags=set[Hashless])),
-        "LP305: 'Card.tags' is a set of 'Hashless', which cannot be hashed\n"
+        "LP305: 'Card.tags' is a set, but 'Hashless' cannot be hashed\n"
         "  at: Card\n"
-        "  hint: freeze 'Hashless', or annotate the field 'list[Hashless]'.",
+        "  hint: make 'Hashless' frozen, or annotate the field 'list[Hashless]'.",
     ),
     "LP304 list root": (
         lambda: LoadPlan(Post, into=list[TagRef]),
-        "LP304: 'list[TagRef]' is a collection, and a plan says what one row becomes\n"
+        "LP304: 'list[TagRef]' is a collection, but into= needs the class of one row\n"
         "  at: list[TagRef]\n"
-        "  hint: give the class of one row, 'TagRef'; fetch_all and the like return lists of it.",
+        "  hint: pass the class of one row: into=TagRef. fetch_all returns a list of it.",
     ),
     "LP304 instance": (
         lambda: LoadPlan(Post, into=TagRef(1, "x")),
-        "LP304: 'TagRef(id=1, name='x')' is no class\n"
+        "LP304: 'TagRef(id=1, name='x')' is not a class\n"
         "  at: TagRef(id=1, name='x')\n"
-        "  hint: give the class itself, as into=PostCard.",
+        "  hint: pass the class itself, for example into=PostCard.",
     ),
     "LP304 string": (
         lambda: LoadPlan(Post, into="TagRef"),
-        "LP304: the text 'TagRef' stands where a view class belongs\n  at: 'TagRef'\n  hint: give the class.",
+        "LP304: the text 'TagRef' is not a view class\n  at: 'TagRef'\n  hint: pass the class itself.",
     ),
     "LP304 typevar": (
         lambda: LoadPlan(Post, into=view(tags=list[T])),
-        "LP304: the type variable 'T' stands where a view class belongs\n"
+        "LP304: the type variable 'T' is not a view class\n"
         "  at: Card > tags\n"
-        "  hint: say what stands for it, as in Page[PostCard].",
+        "  hint: name the class, for example Page[PostCard].",
     ),
 }
 

@@ -118,11 +118,11 @@ def test_own_init_that_fields_cannot_fill(view: Any, parameter: str) -> None:
     """A constructor that does not take the fields is found when the plan is made."""
     with pytest.raises(PlanError) as caught:
         LoadPlan(Post, into=view)
-    word = "does not take" if parameter == "id" else "asks for"
+    what = "does not take 'id'" if parameter == "id" else "needs 'more', which is not a field"
     assert str(caught.value) == (
-        f"LP304: the __init__ of '{view.__name__}' {word} '{parameter}'\n"
+        f"LP304: the __init__ of '{view.__name__}' {what}\n"
         f"  at: {view.__name__}\n"
-        "  hint: let the class make its __init__, or have it take every field by its name and nothing else."
+        "  hint: remove __init__, or let it take each field by its name and nothing else."
     )
 
 
@@ -137,7 +137,7 @@ async def test_a_validator_that_refuses(small_blog: Loader) -> None:
     with pytest.raises(ViewError) as caught:
         await small_blog.fetch_all(LoadPlan(Post, into=AttrsStrict), order_by=Post.id)
     assert str(caught.value).startswith(
-        "LP411: no view could be built of a row of 'Post' with id=3\n  at: AttrsStrict\n  detail: ValueError: "
+        "LP411: no view could be built from the row of 'Post' with id=3\n  at: AttrsStrict\n  detail: ValueError: "
     )
     assert isinstance(caught.value.__cause__, ValueError)
 
@@ -446,10 +446,10 @@ async def test_pydantic_makes_enums_of_text(small_blog: Loader) -> None:
     [
         (
             DataInitVar,
-            "'DataInitVar' has an InitVar, 'loud'",
-            "make it a field, or compute what it is for in __post_init__.",
+            "'DataInitVar' has the InitVar 'loud', and a row cannot fill it",
+            "make it a field, or remove it.",
         ),
-        (DataNoInit, "'DataNoInit' is a dataclass with init=False", "let the dataclass make its __init__."),
+        (DataNoInit, "'DataNoInit' is a dataclass with init=False", "remove init=False."),
     ],
 )
 def test_dataclasses_that_rows_cannot_fill(view: Any, message: str, hint: str) -> None:

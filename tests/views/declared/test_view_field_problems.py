@@ -34,31 +34,31 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Post, into=view(zzz=(int, 3))),
         "LP303: 'Post' has no 'zzz' for 'Card.zzz'\n"
         "  at: Card\n"
-        f"  hint: Attributes of Post: {OF_POST}. To leave it at its default: Annotated[int, keep_default].",
+        f"  hint: Attributes of Post: {OF_POST}. To keep the default, write Annotated[int, keep_default].",
     ),
     "LP306 list over to-one": (
         lambda: LoadPlan(Post, into=view(author=list[UserRef])),
-        "LP306: 'Card.author' is 'list[UserRef]', and 'Post.author' leads to one row at most\n"
+        "LP306: 'Card.author' is 'list[UserRef]', but 'Post.author' leads to one row at most\n"
         "  at: Card\n"
         "  hint: annotate it 'UserRef'.",
     ),
     "LP306 list over nullable": (
         lambda: LoadPlan(Post, into=view(editor=list[UserRef])),
-        "LP306: 'Card.editor' is 'list[UserRef]', and 'Post.editor' leads to one row at most\n"
+        "LP306: 'Card.editor' is 'list[UserRef]', but 'Post.editor' leads to one row at most\n"
         "  at: Card\n"
         "  hint: annotate it 'UserRef | None'.",
     ),
     "LP306 class over coll": (
         lambda: LoadPlan(Post, into=view(tags=TagRef)),
-        "LP306: 'Card.tags' is one 'TagRef', and 'Post.tags' is a collection\n"
+        "LP306: 'Card.tags' is one 'TagRef', but 'Post.tags' is a collection\n"
         "  at: Card\n"
-        "  hint: annotate it 'list[TagRef]', or count it: Annotated[int, count(Post.tags)].",
+        "  hint: annotate it 'list[TagRef]', or count the rows: Annotated[int, count(Post.tags)].",
     ),
     "LP306 opt class over coll": (
         lambda: LoadPlan(Post, into=view(tags=TagRef | None)),
-        "LP306: 'Card.tags' is one 'TagRef', and 'Post.tags' is a collection\n"
+        "LP306: 'Card.tags' is one 'TagRef', but 'Post.tags' is a collection\n"
         "  at: Card\n"
-        "  hint: annotate it 'list[TagRef]', or count it: Annotated[int, count(Post.tags)].",
+        "  hint: annotate it 'list[TagRef]', or count the rows: Annotated[int, count(Post.tags)].",
     ),
     "LP302 str over int": (
         lambda: LoadPlan(Post, into=view(id=str)),
@@ -104,13 +104,13 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "LP306 tuple[X]": (
         lambda: LoadPlan(Post, into=view(tags=tuple[TagRef])),
-        "LP306: 'Card.tags' is 'tuple[TagRef]', a tuple of fixed length, and 'Post.tags' is a collection\n"
+        "LP306: 'Card.tags' is 'tuple[TagRef]', a tuple of fixed length, but 'Post.tags' is a collection\n"
         "  at: Card\n"
         "  hint: annotate it 'tuple[TagRef, ...]'.",
     ),
     "LP306 rel into dict": (
         lambda: LoadPlan(Post, into=view(author=dict)),
-        "LP306: 'Card.author' is 'dict', and 'Post.author' leads to one row at most\n"
+        "LP306: 'Card.author' is 'dict', but 'Post.author' leads to one row at most\n"
         "  at: Card\n"
         "  hint: annotate it with a class that has fields of 'User'.",
     ),
@@ -118,12 +118,12 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Post, load(User.posts), into=view(id=int)),
         "LP201: 'Post' has no relationship 'User.posts'\n"
         "  at: Card > posts\n"
-        "  detail: it belongs to 'User'.\n"
+        "  detail: 'User.posts' belongs to 'User'.\n"
         "  hint: nest it: load(Post.author, load(User.posts)).",
     ),
     "LP302 dict key type": (
         lambda: LoadPlan(Post, into=view(settings=dict[int, SettingRef])),
-        "LP302: 'Card.settings' is keyed by 'int', but 'Setting.key' is not\n"
+        "LP302: the keys of 'Card.settings' are 'int', but 'Setting.key' is not\n"
         "  at: Card\n"
         "  detail: a String holds str.\n"
         "  hint: annotate it 'dict[str, SettingRef]'.",
@@ -132,33 +132,33 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Post, into=view(url=str)),
         "LP303: 'Card.url' cannot be read from 'Post'\n"
         "  at: Card\n"
-        "  detail: 'Post.url' is a Python property, and a view is read by SQL.\n"
-        "  hint: make it a hybrid_property, or say where the value comes from: Annotated[..., source(...)].",
+        "  detail: 'Post.url' is a Python property, and the database cannot read it.\n"
+        "  hint: make it a hybrid_property, or name another source: Annotated[..., source(...)].",
     ),
     "LP303 method": (
         lambda: LoadPlan(Post, into=view(publish=str)),
         "LP303: 'Card.publish' cannot be read from 'Post'\n"
         "  at: Card\n"
-        "  detail: 'Post.publish' is a method, and a view is read by SQL.\n"
-        "  hint: make it a hybrid_property, or say where the value comes from: Annotated[..., source(...)].",
+        "  detail: 'Post.publish' is a method, and the database cannot read it.\n"
+        "  hint: make it a hybrid_property, or name another source: Annotated[..., source(...)].",
     ),
     "LP303 hybrid method": (
         lambda: LoadPlan(Post, into=view(is_by=bool)),
         "LP303: 'Card.is_by' cannot be read from 'Post'\n"
         "  at: Card\n"
-        "  detail: 'Post.is_by' is a hybrid method, which is called with arguments.\n"
-        "  hint: call it: Annotated[..., source(Post.is_by(...))].",
+        "  detail: 'Post.is_by' is a hybrid method, and a view does not know its arguments.\n"
+        "  hint: call it in a source: Annotated[..., source(Post.is_by(...))].",
     ),
     "LP303 metadata": (
         lambda: LoadPlan(Post, into=view(metadata=str)),
         "LP303: 'Card.metadata' cannot be read from 'Post'\n"
         "  at: Card\n"
-        "  detail: 'Post.metadata' is no mapped attribute, and a view is read by SQL.\n"
-        "  hint: make it a hybrid_property, or say where the value comes from: Annotated[..., source(...)].",
+        "  detail: 'Post.metadata' is not a mapped attribute, and the database cannot read it.\n"
+        "  hint: make it a hybrid_property, or name another source: Annotated[..., source(...)].",
     ),
     "LP303 keep_default none": (
         lambda: LoadPlan(Post, into=view(n=Annotated[int, keep_default])),
-        "LP303: 'Card.n' keeps its default, but has none\n  at: Card\n  hint: give it a default, or a source.",
+        "LP303: 'Card.n' has no default to keep\n  at: Card\n  hint: give it a default, or remove keep_default.",
     ),
     "LP301 max required": (
         lambda: LoadPlan(Post, into=view(n=Annotated[int, aggregate(Post.comments, func.max(Comment.score))])),
@@ -183,17 +183,17 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "LP215 count where other": (
         lambda: LoadPlan(Post, into=view(n=Annotated[int, count(Post.comments, where=Tag.id == 1)])),
-        "LP215: where= of 'Post.comments' speaks of 'dcl_tags', not of 'Comment' alone\n"
+        "LP215: where= of 'Post.comments' uses 'dcl_tags', but only 'Comment' is available here\n"
         "  at: Card > comments\n"
-        "  detail: it would join without a condition.\n"
-        "  hint: ask through a relationship of 'Comment': Comment.relation.has(...) or .any(...).",
+        "  detail: without a join condition, every row would meet every row of the other table.\n"
+        "  hint: ask through a relationship: Comment.<relationship>.has(...) or .any(...).",
     ),
     "LP108 count where not expr": (
         lambda: LoadPlan(Post, into=view(n=Annotated[int, count(Post.comments, where="approved")])),
-        "LP108: where= holds 'approved', which is not a SQL expression\n"
+        "LP108: where= needs a SQL expression, but got 'approved'\n"
         "  at: Card\n"
-        "  hint: write conditions with attributes of the class, as where=Post.published or where=Post.id > "
-        "3.",
+        "  hint: write a condition with attributes of the class, for example where=Post.id > 3. For raw "
+        "SQL, use sqlalchemy.text(...).",
     ),
     "LP301 where to-one": (
         lambda: LoadPlan(Post, load(Post.author, where=User.name == "x"), into=view(author=UserRef)),
@@ -211,9 +211,9 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "LP204 nested plan other": (
         lambda: LoadPlan(Post, load(Post.author, LoadPlan(Tag)), into=view(author=UserRef)),
-        "LP204: plan 'Tag' is for 'Tag', but here stands 'User'\n"
+        "LP204: plan 'Tag' loads 'Tag', but 'User' stands here\n"
         "  at: Card > author\n"
-        "  hint: nest a LoadPlan(User, ...), or move this one to a relationship to 'Tag'.",
+        "  hint: nest a plan of 'User', or move this one to a relationship that leads to 'Tag'.",
     ),
     "LP302 composite view": (
         lambda: LoadPlan(User, into=view(address=TagRef)),
@@ -231,10 +231,10 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "LP111 into below entity": (
         lambda: LoadPlan(Post, load(Post.tags, into=TagRef)),
-        "LP111: into=TagRef stands below a plan of entities\n"
+        "LP111: into=TagRef cannot be used below a plan of entities\n"
         "  at: Post\n"
-        "  detail: what a mapped attribute holds is mapped objects.\n"
-        "  hint: give the plan itself an into= class, with a field for what is read here.",
+        "  detail: a mapped attribute can hold mapped objects only.\n"
+        "  hint: pass into= to the LoadPlan itself, and give that class a field for this relationship.",
     ),
     "LP302 col list": (
         lambda: LoadPlan(Post, into=view(title=list[str])),

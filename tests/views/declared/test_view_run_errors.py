@@ -36,10 +36,10 @@ async def test_a_required_row_that_is_hidden(engine: AsyncEngine, blog: Loader) 
         with pytest.raises(RelatedNotFound) as caught:
             await Loader(session).fetch(LoadPlan(Post, into=PostCard), 1)
     assert str(caught.value) == (
-        "LP410: 'PostCard.author' is required, and the row that 'Post.author' leads to is not there\n"
+        "LP410: 'PostCard.author' is required, but 'Post.author' has no row for 'Post' with id=1\n"
         "  at: PostCard > Post.author\n"
-        "  detail: it is hidden by a criterion of the session or by row-level security, or the key is broken.\n"
-        "  hint: annotate the field with '| None' if that may be."
+        "  detail: a criterion of the session or row-level security hides the row, or its key is broken.\n"
+        "  hint: if that is possible, add '| None' to the annotation."
     )
 
 
@@ -73,7 +73,7 @@ async def test_a_class_that_refuses(blog: Loader) -> None:
     with pytest.raises(ViewError) as caught:
         await blog.fetch(LoadPlan(Post, into=Upper, name="uppers"), 2)
     assert str(caught.value) == (
-        "LP411: no view could be built of a row of 'Post' with id=2\n"
+        "LP411: no view could be built from the row of 'Post' with id=2\n"
         "  at: uppers\n"
         "  detail: ValueError: two is not upper case"
     )
@@ -94,7 +94,7 @@ async def test_rows_that_are_a_cycle(engine: AsyncEngine, blog: Loader) -> None:
     with pytest.raises(ViewError) as caught:
         await blog.fetch(plan, 1)
     assert caught.value.code == "LP412"
-    assert caught.value.message.startswith("the rows are a cycle: the one with key ")
+    assert caught.value.message.startswith("the rows form a cycle: the row with key ")
     assert caught.value.path == ("Node",)
 
 
@@ -109,7 +109,7 @@ async def test_a_discriminator_that_is_not_mapped(engine: AsyncEngine, staff: Lo
     with pytest.raises(RelatedNotFound) as caught:
         await staff.fetch_all(plan)
     assert str(caught.value) == (
-        "LP410: no member of 'ChiefRef | PersonRef' is for a row whose discriminator is 'guest'\n"
+        "LP410: 'ChiefRef | PersonRef' has no member for a row whose discriminator is 'guest'\n"
         "  at: ChiefRef | PersonRef\n"
-        "  hint: map that identity, and add a member for it."
+        "  hint: map a class for this discriminator, and add a member for it."
     )

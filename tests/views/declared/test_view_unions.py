@@ -76,10 +76,10 @@ def test_a_member_that_nothing_is_said_of() -> None:
     with pytest.raises(PlanError) as caught:
         LoadPlan(Person, into=ChiefModel | PersonView)
     assert str(caught.value) == (
-        "LP309: nothing says which rows of 'Person' become 'PersonView' in 'ChiefModel | PersonView'\n"
+        "LP309: 'ChiefModel | PersonView' does not say which rows of 'Person' become 'PersonView'\n"
         "  at: ChiefModel | PersonView\n"
-        "  hint: say it in the union, Annotated[PersonView, on(...)], or in the plan, on(..., into=PersonView), or give"
-        " it the discriminator as a Literal field. Classes: Person, Chief, Maker."
+        "  hint: name the class in the union, Annotated[PersonView, on(...)], or in the plan, on(..., "
+        "into=PersonView). Classes: Person, Chief, Maker."
     )
 
 
@@ -185,9 +185,9 @@ def test_subclasses_that_no_member_is_for() -> None:
     with pytest.raises(PlanError) as caught:
         LoadPlan(Person, on(Chief, into=ChiefView), on(Maker, into=MakerView), into=ChiefView | MakerView)
     assert str(caught.value) == (
-        "LP309: no member of 'ChiefView | MakerView' is for 'Person'\n"
+        "LP309: 'ChiefView | MakerView' has no member for 'Person'\n"
         "  at: ChiefView | MakerView\n"
-        "  hint: add one, or one for 'Person' itself: it takes the rows that no other member is for."
+        "  hint: add a member for it, or one for 'Person' itself, which takes all other rows."
     )
 
 
@@ -196,7 +196,7 @@ def test_a_branch_that_no_union_takes() -> None:
     with pytest.raises(PlanError) as caught:
         LoadPlan(Person, on(Chief, into=ChiefView), into=PersonView)
     assert str(caught.value) == (
-        "LP310: on(Chief) says nothing to 'PersonView', which is made of all rows here\n"
+        "LP310: on(Chief) has no effect: every row here becomes 'PersonView'\n"
         "  at: PersonView\n"
-        "  hint: leave the branch out, or make a union of views, each with an on(..., into=...)."
+        "  hint: remove the branch, or annotate a union of views and give each an on(..., into=...)."
     )
