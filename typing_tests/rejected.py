@@ -20,6 +20,13 @@ LoadPlan(Post, into=PostCard(1))  # type: ignore  # pyright: ignore
 LoadPlan(Post, into="PostCard")  # type: ignore  # pyright: ignore
 LoadPlan(Post, into=PostCard, only=[Post.id])  # type: ignore  # pyright: ignore
 LoadPlan(into=PostCard)  # type: ignore  # pyright: ignore
+LoadPlan(Post, load(User.name))  # type: ignore  # pyright: ignore
+LoadPlan(Post, load(Post.author, LoadPlan(Profile)))  # type: ignore  # pyright: ignore
+LoadPlan(Post, load(Post.author, load(User.posts, load(Post.title))))  # type: ignore  # pyright: ignore
+LoadPlan(User, only=[1])  # type: ignore  # pyright: ignore
+load(User.posts, only=["title"])  # type: ignore  # pyright: ignore
+load(User.posts, where=True)  # type: ignore  # pyright: ignore
+load(User.posts, order_by="title")  # type: ignore  # pyright: ignore
 POST_CARD.into = None  # type: ignore  # pyright: ignore
 count("Post.comments")  # type: ignore  # pyright: ignore
 exists()  # type: ignore  # pyright: ignore

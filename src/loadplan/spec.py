@@ -21,9 +21,9 @@ from typing import (
 )
 
 import attrs
-from sqlalchemy import ClauseElement, ColumnExpressionArgument, Dialect, Engine, Select
+from sqlalchemy import ClauseElement, Dialect, Engine, Select, SQLColumnExpression, TextClause
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.orm import Mapper, QueryableAttribute
+from sqlalchemy.orm import Mapped, Mapper, QueryableAttribute
 from sqlalchemy.sql.base import ExecutableOption
 
 from loadplan.code import call_source, source
@@ -42,8 +42,23 @@ class Entity(Protocol):
     __mapper__: ClassVar[Mapper[Any]]
 
 
-E = TypeVar("E", bound=Entity)
+class TableModel(Protocol):
+    """What a type checker can know of a SQLModel class: no other class has both names.
+
+    mypy takes the ``__getattr__`` of SQLAlchemy's attributes for any method, but not for a class variable. pyright
+    does not see that ``__sqlmodel_relationships__`` is one.
+    """
+
+    __pydantic_core_schema__: ClassVar[Any]
+
+    def sqlmodel_update(self, obj: Any, *, update: Any = ...) -> Any:
+        """Write values into the object; never called here."""
+
+
+E = TypeVar("E", bound="Entity | TableModel")
+M = TypeVar("M", bound=TableModel)
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
 V = TypeVar("V")
 
@@ -96,14 +111,23 @@ def tuple_or_none(given: Any) -> tuple[Any, ...] | None:
         return (given,)
 
 
-Columns: TypeAlias = Sequence[QueryableAttribute[Any]]
-"""Columns of one class, as ``[Post.id, Post.title]``."""
+Columns: TypeAlias = Sequence[Mapped[Any]]
+"""Columns of one class, as ``[Post.id, Post.title]``. ``Mapped`` is the base class of mapped attributes."""
 
-Conditions: TypeAlias = ColumnExpressionArgument[bool] | Sequence[ColumnExpressionArgument[bool]]
+Condition: TypeAlias = SQLColumnExpression[bool] | TextClause
+"""One condition, as ``Post.published`` or ``Post.id > 3``."""
+
+Conditions: TypeAlias = Condition | Sequence[Condition]
 """One condition, or several that must all hold."""
 
-Order: TypeAlias = ColumnExpressionArgument[Any] | Sequence[ColumnExpressionArgument[Any]]
+OrderBy: TypeAlias = SQLColumnExpression[Any] | TextClause
+"""One order expression, as ``Post.created_at.desc()``."""
+
+Order: TypeAlias = OrderBy | Sequence[OrderBy]
 """One order expression, or several, most significant first."""
+
+Bare: TypeAlias = list[Any] | tuple[Any, ...]
+"""Columns of a SQLModel class, as ``[Hero.name]``, which is a ``list[str]`` to a type checker."""
 
 Depth: TypeAlias = int | Literal["all"]
 """Levels of a tree."""
@@ -122,8 +146,21 @@ class LoadOptions(TypedDict, total=False):
     into: Any
 
 
+class TableOptions(TypedDict, total=False):
+    """The same for SQLModel classes, whose attributes are plain values to a type checker."""
+
+    only: Bare | None
+    defer: Bare | None
+    where: Conditions | bool | Bare | None
+    order_by: Any
+    limit: int | None
+    depth: Depth | None
+    strategy: StrategyName | None
+    into: Any
+
+
 @attrs.frozen(repr=False)
-class Load(Generic[T]):
+class Load(Generic[T_co]):
     """One relationship of a plan and what hangs below it: what :func:`load` returns.
 
     The parameter is the class at the far end. Compare, hash and share it freely; it holds no state.
@@ -146,10 +183,10 @@ class Load(Generic[T]):
 
 
 @attrs.frozen(repr=False)
-class On(Generic[T]):
+class On(Generic[T_co]):
     """What to load of the objects at a place that are of a subclass: what :func:`on` returns."""
 
-    entity: type[T]
+    entity: type[T_co]
     loads: "tuple[Below, ...]" = ()
     only: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
     defer: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
@@ -162,7 +199,7 @@ class On(Generic[T]):
 
 def on(
     entity: type[T],
-    *loads: "Load[Any] | On[Any] | LoadPlan[T]",
+    *loads: "Load[object] | On[object] | LoadPlan[T]",
     only: Columns | None = None,
     defer: Columns | None = None,
     into: Any = None,
@@ -186,33 +223,39 @@ def on(
 
 @overload
 def load(
-    relationship: QueryableAttribute[Mapping[Any, E]],
-    *loads: "Load[Any] | On[Any] | LoadPlan[E]",
+    relationship: Mapped[Mapping[Any, E]],
+    *loads: "Load[object] | On[object] | LoadPlan[E]",
     **options: Unpack[LoadOptions],
 ) -> Load[E]: ...
 @overload
 def load(
-    relationship: QueryableAttribute[Collection[E]],
-    *loads: "Load[Any] | On[Any] | LoadPlan[E]",
+    relationship: Mapped[Collection[E]],
+    *loads: "Load[object] | On[object] | LoadPlan[E]",
     **options: Unpack[LoadOptions],
 ) -> Load[E]: ...
 @overload
 def load(
-    relationship: QueryableAttribute[E] | QueryableAttribute[E | None],
-    *loads: "Load[Any] | On[Any] | LoadPlan[E]",
+    relationship: Mapped[E] | Mapped[E | None],
+    *loads: "Load[object] | On[object] | LoadPlan[E]",
     **options: Unpack[LoadOptions],
 ) -> Load[E]: ...
 @overload
 def load(
-    relationship: str, *loads: "Load[Any] | On[Any] | LoadPlan[Any]", **options: Unpack[LoadOptions]
+    relationship: Collection[M] | M | None,
+    *loads: "Load[object] | On[object] | LoadPlan[M]",
+    **options: Unpack[TableOptions],
+) -> Load[M]: ...
+@overload
+def load(
+    relationship: str, *loads: "Load[object] | On[object] | LoadPlan[Any]", **options: Unpack[LoadOptions]
 ) -> Load[Any]: ...
 def load(
-    relationship: QueryableAttribute[Any] | str,
-    *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
-    only: Columns | None = None,
-    defer: Columns | None = None,
-    where: Conditions | None = None,
-    order_by: Order | None = None,
+    relationship: Any,
+    *loads: "Load[object] | On[object] | LoadPlan[Any]",
+    only: Any = None,
+    defer: Any = None,
+    where: Any = None,
+    order_by: Any = None,
     limit: int | None = None,
     depth: Depth | None = None,
     strategy: StrategyName | None = None,
@@ -291,16 +334,25 @@ class LoadPlan(Generic[T]):
     def __init__(
         self: "LoadPlan[U]",
         entity: type[U],
-        *loads: "Load[Any] | On[Any] | LoadPlan[U]",
+        *loads: "Load[object] | On[object] | LoadPlan[U]",
         only: Columns | None = None,
         defer: Columns | None = None,
         name: str | None = None,
     ) -> None: ...
     @overload
     def __init__(
+        self: "LoadPlan[M]",
+        entity: type[M],
+        *loads: "Load[object] | On[object] | LoadPlan[M]",
+        only: Bare | None = None,
+        defer: Bare | None = None,
+        name: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
         self: "LoadPlan[V]",
         entity: type[Any],
-        *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
+        *loads: "Load[object] | On[object] | LoadPlan[Any]",
         into: type[V],
         name: str | None = None,
     ) -> None: ...
@@ -308,16 +360,16 @@ class LoadPlan(Generic[T]):
     def __init__(
         self: "LoadPlan[Any]",
         entity: type[Any],
-        *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
+        *loads: "Load[object] | On[object] | LoadPlan[Any]",
         into: UnionType | type[Any],  # mypy takes ``A | B`` for either
         name: str | None = None,
     ) -> None: ...
     def __init__(
         self,
         entity: type[Any],
-        *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
-        only: Columns | None = None,
-        defer: Columns | None = None,
+        *loads: "Load[object] | On[object] | LoadPlan[Any]",
+        only: Any = None,
+        defer: Any = None,
         into: Any = None,
         name: str | None = None,
     ) -> None:
@@ -360,7 +412,7 @@ class LoadPlan(Generic[T]):
 
         return plan_for_schema(entity, schema, loads, name)
 
-    def also(self, *loads: "Load[Any] | On[Any] | LoadPlan[Any]") -> "LoadPlan[T]":
+    def also(self, *loads: "Load[object] | On[object] | LoadPlan[Any]") -> "LoadPlan[T]":
         """Return a new plan that loads these as well.
 
         A relationship that both name is merged: its loads and columns together.
