@@ -38,6 +38,7 @@ FLOW = [
     "entities.options",
     "entities.first_rows",
     "entities.statements",
+    "entities.left_out",
     "entities.seal",
     "entities.graph",
     "views",

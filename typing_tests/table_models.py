@@ -2,10 +2,10 @@
 
 from typing import assert_type
 
-from sqlmodel import Field, Relationship, SQLModel, col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from loadplan import Load, Loader, LoadPlan, load
+from sqlmodel import Field, Relationship, SQLModel, col
 
 
 class Team(SQLModel, table=True):

@@ -9,6 +9,7 @@ from sqlalchemy.orm import InstanceState, PassiveFlag, RelationshipProperty, cla
 from sqlalchemy.orm.attributes import instance_state
 
 from loadplan import mapping
+from loadplan.entities.left_out import AbsentValue, note_absent, written_fields
 from loadplan.errors import NotLoaded, PartialCollectionError, Problem
 from loadplan.sqlalchemy_internals import (
     NO_RESULT,
@@ -70,6 +71,9 @@ class Seal(dict[str, "SealedAttribute"]):
             for prop in mapper.relationships
             if prop.lazy == "dynamic"
         }
+        written = written_fields(entity)
+        #: What pydantic must not pass over when it writes such an object.
+        self.absent = {key: AbsentValue(each) for key, each in self.items() if each.is_column and key in written}
         for key in self.dynamic:
             guard_dynamic(mapper, key, _refuse_dynamic)
 
@@ -236,6 +240,8 @@ class Sealer:
             if seal is None:
                 seal = seals[kind] = restore_seal(kind, self._place, self._declared(kind), self._partial(kind))
             install_loaders(entity, self._as_partial_as_before(entity, seal) if self._any_partial else seal)
+            if seal.absent:
+                note_absent(entity, seal.absent)
 
     def _as_partial_as_before(self, entity: object, seal: Seal) -> Seal:
         """Return a seal that knows what is partial by another place, where the object was sealed before."""
