@@ -4,7 +4,7 @@ Nothing here looks at a mapper. What a declaration means is found out in :mod:`l
 itself as soon as the mappers it speaks of can be configured.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import UnionType
 from typing import (
     TYPE_CHECKING,
@@ -411,6 +411,47 @@ class LoadPlan(Generic[T]):
         from loadplan.schemas import plan_for_schema
 
         return plan_for_schema(entity, schema, loads, name)
+
+    @staticmethod
+    def for_paths(entity: type[U], paths: Iterable[str], *, allowed: "LoadPlan[Any]") -> "LoadPlan[U]":
+        """Return the plan that loads what names from outside ask for, within a plan that you declared.
+
+        ``LoadPlan.for_paths(User, ["posts.title", "posts.comments"], allowed=USER_API)`` loads users, of their posts
+        the title, and their comments as ``USER_API`` loads them. See :meth:`narrowed_to`.
+
+        Args:
+            entity: the mapped class; the one of ``allowed``.
+            paths: names of relationships and columns, with dots.
+            allowed: all that may be named. Its ``where=``, ``order_by=``, ``limit=`` and ``strategy=`` hold.
+
+        Raises:
+            PlanError: LP120, a name is not in ``allowed``; the error lists what is.
+        """
+        from loadplan.narrowing import plan_for_paths
+
+        return plan_for_paths(entity, paths, allowed)
+
+    def narrowed_to(self, paths: Iterable[str]) -> "LoadPlan[Any]":
+        """Return the part of the plan that loads what names from outside ask for.
+
+        A relationship comes if a path goes through it or ends at it. A place of which a path names columns loads
+        those; any other place loads all columns that the plan loads there. Primary keys always come. Conditions,
+        orders, limits and strategies stay as declared.
+
+        Of a view the result is a class of the same library with the named fields alone. It has the name of the view
+        class and is no subclass of it: its methods and validators stay behind.
+
+        Equal paths, in any order, give the same plan while it is remembered: the last 512 are, over all plans.
+
+        Args:
+            paths: names with dots, as ``["title", "author.name"]``: attributes of entities, fields of views.
+
+        Raises:
+            PlanError: LP120, a name is not in the plan; the error lists what is.
+        """
+        from loadplan.narrowing import narrowed_plan, wanted_of
+
+        return narrowed_plan(self, wanted_of(paths, self.label))
 
     def also(self, *loads: "Load[object] | On[object] | LoadPlan[Any]") -> "LoadPlan[T]":
         """Return a new plan that loads these as well.

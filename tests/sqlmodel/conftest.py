@@ -7,11 +7,9 @@ from datetime import date
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
-from sqlmodel_models import Essay, Hero, HeroTeamLink, Item, League, Team, Template, User
+from sqlmodel_models import ADA, Essay, Hero, HeroTeamLink, Item, League, Team, Template, User
 
 from support import tables
-
-ADA = uuid.UUID(int=1)
 
 
 @pytest.fixture

@@ -8,6 +8,9 @@ from sqlalchemy.orm import deferred, registry
 
 from sqlmodel import Field, Relationship, SQLModel
 
+#: Whose items the tests read.
+ADA = uuid.UUID(int=1)
+
 
 class Template(SQLModel, registry=registry()):
     """The base of the first application."""

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import Session, registry, with_loader_criteria
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel_models import (
+    ADA,
     Hero,
     HeroTeamLink,
     Item,
@@ -19,7 +20,6 @@ from sqlmodel_models import (
     UserPublic,
 )
 
-from conftest import ADA
 from loadplan import Loader, LoadPlan, NotLoaded, PlanError, load, on
 from sqlmodel import Field, SQLModel, col
 from support import recording, tables

@@ -13,9 +13,8 @@ from pydantic_core import PydanticSerializationError
 from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
-from sqlmodel_models import Essay, Item, Shelf, Template, User, UserBase
+from sqlmodel_models import ADA, Essay, Item, Shelf, Template, User, UserBase
 
-from conftest import ADA
 from loadplan import Loader, LoadPlan, NotLoaded, load
 from loadplan.entities.left_out import AbsentValue, note_absent, note_present
 from loadplan.errors import Problem
