@@ -4,7 +4,7 @@ Nothing is added to the declared plan. Its conditions, orders and limits stay: a
 whatever a stranger names.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapper, class_mapper
 from loadplan import mapping
 from loadplan.code import source
 from loadplan.errors import PlanError, Problem, did_you_mean, shown
+from loadplan.places import DeclaredPlace
 from loadplan.resolve import configure_around
 from loadplan.spec import Below, Load, LoadPlan, On
 from loadplan.sqlalchemy_internals import subtype_of
@@ -159,8 +160,8 @@ class _Entities:
         self, mapper: Mapper[Any], parts: Sequence[Below], wanted: Wanted, at: tuple[str, ...]
     ) -> tuple[tuple[Any, ...], list[Any] | None]:
         """Return the loads and the columns that are wanted of one place, of all that is declared about it."""
-        loads, branches = _by_relationship(mapper, parts), _by_subclass(parts)
-        columns = _columns(mapper, parts)
+        place = DeclaredPlace(mapper, parts)
+        loads, columns = place.loads(), place.columns()
         kept: set[str] = set()
         made: list[Any] = []
         in_branches: dict[str, Wanted] = {}
@@ -174,13 +175,14 @@ class _Entities:
             else:
                 in_branches[name] = below
         known = {*loads, *columns}
-        for sub, items in branches.items():
-            own = {*_by_relationship(sub, items), *_columns(sub, items)}
+        for branch in place.branches():
+            sub = branch.mapper
+            own = {*branch.loads(), *branch.columns()}
             known |= own
             mine = {name: in_branches.pop(name) for name in list(in_branches) if name in own}
             if mine or not (kept or in_branches):
                 inner, only = self.place(
-                    sub, items, Wanted(frozenset(mine.items())), (*at, f"on({sub.class_.__name__})")
+                    sub, branch.parts, Wanted(frozenset(mine.items())), (*at, f"on({sub.class_.__name__})")
                 )
                 made.append(On(sub.class_, inner, None if only is None else tuple(only)))
         self.found.extend(_not_allowed(name, known, at) for name in in_branches)
@@ -217,50 +219,6 @@ def _folded(wanted: Wanted, key: str) -> Wanted:
             else:
                 names[name] = merged(names[name], below) if name in names else below
     return Wanted(frozenset(names.items()), wanted.limit)
-
-
-def _flat(parts: Iterable[Below]) -> Iterator[Below]:
-    """Yield what is declared about a place, that of nested plans too."""
-    for part in parts:
-        yield part
-        yield from _flat(item for item in part.loads if isinstance(item, LoadPlan))
-
-
-def _by_relationship(mapper: Mapper[Any], parts: Iterable[Below]) -> dict[str, list[Load[Any]]]:
-    found: dict[str, list[Load[Any]]] = {}
-    for part in _flat(parts):
-        for item in part.loads:
-            if isinstance(item, Load):
-                prop = mapping.relationship(mapper, key_of(item))
-                found.setdefault(key_of(item) if prop is None else prop.key, []).append(item)
-    return found
-
-
-def _by_subclass(parts: Iterable[Below]) -> dict[Mapper[Any], list[Below]]:
-    found: dict[Mapper[Any], list[Below]] = {}
-    for part in _flat(parts):
-        for item in part.loads:
-            if isinstance(item, On):
-                found.setdefault(class_mapper(item.entity), []).append(item)
-    return found
-
-
-def _columns(mapper: Mapper[Any], parts: Iterable[Below]) -> set[str]:
-    """Return the columns that a plan loads at a place, by all that is declared about it."""
-    found: set[str] = set()
-    for part in _flat(parts):
-        nests = isinstance(part, Load) and any(isinstance(below, LoadPlan) for below in part.loads)
-        if part.only is not None:
-            found |= _named(mapper, part.only)
-        elif part.defer is not None:
-            found |= mapping.default_columns(mapper) - _named(mapper, part.defer)
-        elif not nests:
-            found |= mapping.default_columns(mapper)
-    return found
-
-
-def _named(mapper: Mapper[Any], columns: Iterable[Any]) -> set[str]:
-    return {name for column in columns for name in mapping.columns_behind(mapper, column.key) or ()}
 
 
 # --- views ----------------------------------------------------------------------------------------------------------

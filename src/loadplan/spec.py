@@ -316,6 +316,8 @@ class LoadPlan(Generic[T]):
             subclasses of the entity. The class is the plan then; a ``load`` beside it shapes a collection that it
             reads.
         name: used in errors, explanations and logs; the name of the class by default.
+        typed: a Protocol that names the attributes that the plan loads. The plan is a ``LoadPlan`` of it, so a type
+            checker rejects every other attribute of what is fetched. What comes is the entity as ever.
 
     Raises:
         PlanError: with every problem of the plan. Raised here where the mappers can be configured already, which is
@@ -328,8 +330,19 @@ class LoadPlan(Generic[T]):
     defer: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
     into: Any = None
     name: str | None = None
+    typed: Any = None
     _derived: dict[str, Any] = attrs.field(factory=dict, eq=False, init=False)
 
+    @overload
+    def __init__(
+        self: "LoadPlan[V]",
+        entity: type[Any],
+        *loads: "Load[object] | On[object] | LoadPlan[Any]",
+        typed: type[V] | None,  # for type[V] alone mypy wants a class that is no Protocol
+        only: Columns | Bare | None = None,
+        defer: Columns | Bare | None = None,
+        name: str | None = None,
+    ) -> None: ...
     @overload
     def __init__(
         self: "LoadPlan[U]",
@@ -372,9 +385,10 @@ class LoadPlan(Generic[T]):
         defer: Any = None,
         into: Any = None,
         name: str | None = None,
+        typed: Any = None,
     ) -> None:
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
-            entity, loads, tuple_or_none(only), tuple_or_none(defer), into, name
+            entity, loads, tuple_or_none(only), tuple_or_none(defer), into, name, typed
         )
         from loadplan.plans import check_early
 
@@ -387,7 +401,7 @@ class LoadPlan(Generic[T]):
         return self.name or source(named)
 
     def __repr__(self) -> str:
-        words = ("only", "defer", "into", "name")
+        words = ("only", "defer", "into", "name", "typed")
         return call_source("LoadPlan", [self.entity, *self.loads], {word: getattr(self, word) for word in words})
 
     @staticmethod
@@ -463,7 +477,9 @@ class LoadPlan(Generic[T]):
         """
         if self.into is not None:
             return LoadPlan(self.entity, *self.loads, *loads, into=self.into, name=self.name)
-        return LoadPlan(self.entity, *self.loads, *loads, only=self.only, defer=self.defer, name=self.name)
+        return LoadPlan(
+            self.entity, *self.loads, *loads, typed=self.typed, only=self.only, defer=self.defer, name=self.name
+        )
 
     def select(self) -> Select[Any]:
         """Return the plan as a SQLAlchemy statement of its entity, with :meth:`options` on it, to go on with by hand.
