@@ -2,12 +2,12 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, NoReturn, cast
+from typing import Annotated, Any, NoReturn, cast
 
 import attrs
 import typer
@@ -19,11 +19,19 @@ from loadplan.audit import Audit, audit
 from loadplan.dialects import dialect_of
 from loadplan.errors import PlanError, did_you_mean
 from loadplan.explain import Explanation
-from loadplan.generated import KINDS, Kind, source_of_types
+from loadplan.generated import KINDS, Kind, made_by, source_of_types
 from loadplan.plans import resolve_plan
 from loadplan.readiness import checks_early
 from loadplan.spec import LoadPlan
-from loadplan.targets import BrokenModule, TargetError, import_by_name, import_target, modules_below, plans_in
+from loadplan.targets import (
+    BrokenModule,
+    FoundPlan,
+    TargetError,
+    import_by_name,
+    import_target,
+    modules_below,
+    plans_in,
+)
 
 app = typer.Typer(
     help="Tools for plans and mappings. No command opens a database.",
@@ -101,6 +109,7 @@ def check(
             resolve_plan(plan.plan)
         except PlanError as error:
             problems += [f"{plan.where}\n{problem.render()}" for problem in error.problems]
+    problems += filter(None, map(_stale_types, modules))
     if problems:
         typer.echo("\n\n".join(problems))
         count = _count(len(problems), "problem")
@@ -128,7 +137,7 @@ def types_command(
             found = plans_in([import_by_name(module)])
     finally:
         checks_early.reset(token)
-    named = [(each.where.partition(":")[2], each.plan) for each in found]
+    named = _named(found)
     words = [
         "loadplan types",
         module,
@@ -172,6 +181,26 @@ def audit_command(
         _print_audit(found)
     if found.risks:
         raise typer.Exit(Exit.PROBLEMS)
+
+
+def _named(found: Iterable[FoundPlan]) -> list[tuple[str, LoadPlan[Any]]]:
+    """Return plans with their names in their module."""
+    return [(each.where.partition(":")[2], each.plan) for each in found]
+
+
+def _stale_types(module: ModuleType) -> str | None:
+    """Return what is wrong with a module that ``loadplan types`` wrote: a plan has changed since."""
+    made = made_by(module.__doc__)
+    if made is None or module.__file__ is None:
+        return None
+    command, plans, kind = made
+    try:
+        text = source_of_types(_named(plans_in([import_by_name(plans)])), command, cast("Kind", kind))
+    except (TargetError, PlanError) as error:
+        return f"{module.__name__}\n{error}"
+    if Path(module.__file__).read_text(encoding="utf-8") == text:
+        return None
+    return f"{module.__name__}\nits classes are stale: a plan of '{plans}' has changed\n  hint: {command}"
 
 
 def _plan(target: str) -> LoadPlan[object]:

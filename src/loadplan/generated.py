@@ -2,6 +2,7 @@
 
 import builtins
 import enum
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -27,6 +28,16 @@ _CLASSES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "pydantic": (("from pydantic import BaseModel",), "", "class {}(BaseModel):"),
     "msgspec": (("import msgspec",), "", "class {}(msgspec.Struct, frozen=True):"),
 }
+
+
+#: The head of a written module: which plans it is of, and which kind of classes it has.
+_MADE_BY = re.compile(r"What the plans load\. Made by ``(loadplan types (\S+)(?: --as (\w+))?(?: --out \S+)?)``")
+
+
+def made_by(doc: str | None) -> tuple[str, str, str] | None:
+    """Return command, module of the plans and kind of a written module by its docstring; None for any other module."""
+    found = _MADE_BY.match(doc or "")
+    return None if found is None or found[3] not in {None, *KINDS} else (found[1], found[2], found[3] or "protocol")
 
 
 def source_of_types(plans: Iterable[tuple[str, LoadPlan[Any]]], command: str, kind: Kind = "protocol") -> str:

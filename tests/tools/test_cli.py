@@ -262,3 +262,17 @@ def test_types_of_plans(command: Command, shop: Path) -> None:
         "--as attr is not known\n  hint: did you mean 'attrs'? Kinds: attrs, dataclass, msgspec, protocol, pydantic.\n"
     )
     assert command("types", "shop.plans", "--check").exit_code == 2
+
+
+def test_check_finds_stale_types(command: Command, shop: Path) -> None:
+    """A module that was written by ``loadplan types`` has to fit its plans."""
+    command("types", "shop.plans", "--out", "shop/pages.py")
+    assert command("check", "shop").exit_code == 0
+    written = shop / "shop" / "pages.py"
+    written.write_text(written.read_text().replace("def name(self)", "def nickname(self)"))
+    done = command("check", "shop")
+    assert done.exit_code == 1
+    assert done.stdout == (
+        "shop.pages\nits classes are stale: a plan of 'shop.plans' has changed\n"
+        "  hint: loadplan types shop.plans --out shop/pages.py\n"
+    )
