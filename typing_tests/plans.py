@@ -1,8 +1,8 @@
 """What a type checker must accept, and with which type. Checked by mypy and pyright, never run."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar, assert_type
+from typing import Annotated, Any, Generic, Protocol, TypeVar, assert_type
 
 import attrs
 from sqlalchemy import ForeignKey, func
@@ -148,3 +148,33 @@ async def fetches_views(loader: Loader) -> None:
     async for card in cards:
         assert_type(card, PostCard)
         assert_type(card.author.name, str)
+
+
+# --- plans with a Protocol ------------------------------------------------------------------------------------------
+
+
+class PostPart(Protocol):
+    @property
+    def title(self) -> str: ...
+
+
+class UserPage(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def posts(self) -> Sequence[PostPart]: ...
+
+
+USER_PAGE = LoadPlan(User, load(User.posts), typed=UserPage, only=[User.name], name="user page")
+
+assert_type(USER_PAGE, LoadPlan[UserPage])
+assert_type(USER_PAGE.also(load(User.profile)), LoadPlan[UserPage])
+
+
+async def fetches_typed(loader: Loader) -> None:
+    user = await loader.fetch(USER_PAGE, 1)
+    assert_type(user, UserPage)
+    assert_type(user.posts[0].title, str)
+
+
+assert_type(LoadPlan.for_paths(User, ["name"], allowed=PLAN), LoadPlan[User])

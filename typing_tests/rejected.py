@@ -1,6 +1,6 @@
 """Lines that a type checker must reject: an ignore that nothing needs is an error, under mypy and pyright."""
 
-from plans import AUTHOR, POST_CARD, Post, PostCard, Profile, User
+from plans import AUTHOR, POST_CARD, USER_PAGE, Post, PostCard, Profile, User, UserPage
 
 from loadplan import Loader, LoadPlan, count, exists, load
 
@@ -20,6 +20,15 @@ LoadPlan(Post, into=PostCard(1))  # type: ignore  # pyright: ignore
 LoadPlan(Post, into="PostCard")  # type: ignore  # pyright: ignore
 LoadPlan(Post, into=PostCard, only=[Post.id])  # type: ignore  # pyright: ignore
 LoadPlan(into=PostCard)  # type: ignore  # pyright: ignore
+LoadPlan(Post, load(User.name))  # type: ignore  # pyright: ignore
+LoadPlan(Post, load(Post.author, LoadPlan(Profile)))  # type: ignore  # pyright: ignore
+LoadPlan(Post, load(Post.author, load(User.posts, load(Post.title))))  # type: ignore  # pyright: ignore
+LoadPlan(User, only=[1])  # type: ignore  # pyright: ignore
+load(User.posts, only=["title"])  # type: ignore  # pyright: ignore
+load(User.posts, where=True)  # type: ignore  # pyright: ignore
+load(User.posts, order_by="title")  # type: ignore  # pyright: ignore
+LoadPlan(User, typed="UserPage")  # type: ignore  # pyright: ignore
+LoadPlan(User, typed=UserPage, into=PostCard)  # type: ignore  # pyright: ignore
 POST_CARD.into = None  # type: ignore  # pyright: ignore
 count("Post.comments")  # type: ignore  # pyright: ignore
 exists()  # type: ignore  # pyright: ignore
@@ -30,4 +39,8 @@ async def wrong(loader: Loader) -> None:
     name: str = await loader.fetch(AUTHOR, 1)  # type: ignore  # pyright: ignore
     card: Post = await loader.fetch(POST_CARD, 1)  # type: ignore  # pyright: ignore
     await loader.fetch(User, 1)  # type: ignore  # pyright: ignore
+    page = await loader.fetch(USER_PAGE, 1)
+    print(page.profile)  # type: ignore  # pyright: ignore
+    print(page.posts[0].author)  # type: ignore  # pyright: ignore
+    page.name = "x"  # type: ignore  # pyright: ignore
     print(name, card)

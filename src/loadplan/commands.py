@@ -2,12 +2,12 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 import attrs
 import typer
@@ -19,10 +19,19 @@ from loadplan.audit import Audit, audit
 from loadplan.dialects import dialect_of
 from loadplan.errors import PlanError, did_you_mean
 from loadplan.explain import Explanation
+from loadplan.generated import KINDS, Kind, made_by, source_of_types
 from loadplan.plans import resolve_plan
 from loadplan.readiness import checks_early
 from loadplan.spec import LoadPlan
-from loadplan.targets import BrokenModule, TargetError, import_by_name, import_target, modules_below, plans_in
+from loadplan.targets import (
+    BrokenModule,
+    FoundPlan,
+    TargetError,
+    import_by_name,
+    import_target,
+    modules_below,
+    plans_in,
+)
 
 app = typer.Typer(
     help="Tools for plans and mappings. No command opens a database.",
@@ -100,6 +109,7 @@ def check(
             resolve_plan(plan.plan)
         except PlanError as error:
             problems += [f"{plan.where}\n{problem.render()}" for problem in error.problems]
+    problems += filter(None, map(_stale_types, modules))
     if problems:
         typer.echo("\n\n".join(problems))
         count = _count(len(problems), "problem")
@@ -107,6 +117,48 @@ def check(
     if not found:
         _stop(f"no plan is among the names of '{package}' ({_count(len(modules), 'module')})", Exit.USAGE)
     typer.echo(f"{_count(len(found), 'plan')} of {_count(len(modules), 'module')}: all of them resolve")
+
+
+@app.command(name="types")
+def types_command(
+    module: Annotated[str, typer.Argument(help="A module with plans, as package.plans.")],
+    out: Annotated[Path | None, typer.Option(help="Write the classes to this file; printed by default.")] = None,
+    kind: Annotated[str, typer.Option("--as", help=f"What to write: {', '.join(KINDS)}.")] = "protocol",
+    is_check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if the file is stale.")] = False,
+) -> None:
+    """Write what plans of entities load as classes: Protocols for typed=, or view classes for into=."""
+    if kind not in KINDS:
+        _stop(f"--as {kind} is not known\n  hint: {did_you_mean(kind, KINDS, 'Kinds')}", Exit.USAGE)
+    if is_check and out is None:
+        _stop("--check compares a file: give it with --out", Exit.USAGE)
+    token = checks_early.set(False)  # a plan that its Protocol no longer fits is what this command mends
+    try:
+        with _usage_errors():
+            found = plans_in([import_by_name(module)])
+    finally:
+        checks_early.reset(token)
+    named = _named(found)
+    words = [
+        "loadplan types",
+        module,
+        *([f"--as {kind}"] if kind != "protocol" else []),
+        *([f"--out {out}"] if out else []),
+    ]
+    try:
+        for _, plan in named:
+            if plan.into is None:  # what stands in the old file must not keep the new one from being written
+                resolve_plan(LoadPlan(plan.entity, *plan.loads, only=plan.only, defer=plan.defer, name=plan.name))
+    except PlanError as error:
+        _stop(str(error), Exit.PROBLEMS)
+    text = source_of_types(named, " ".join(words), cast("Kind", kind))
+    if out is None:
+        typer.echo(text, nl=False)
+    elif not is_check:
+        _write(out, text)
+    elif not out.is_file() or out.read_text(encoding="utf-8") != text:
+        _stop(f"{out} is stale\n  hint: {' '.join(words)}", Exit.PROBLEMS)
+    else:
+        typer.echo(f"{out} is up to date")
 
 
 @app.command(name="audit")
@@ -129,6 +181,26 @@ def audit_command(
         _print_audit(found)
     if found.risks:
         raise typer.Exit(Exit.PROBLEMS)
+
+
+def _named(found: Iterable[FoundPlan]) -> list[tuple[str, LoadPlan[Any]]]:
+    """Return plans with their names in their module."""
+    return [(each.where.partition(":")[2], each.plan) for each in found]
+
+
+def _stale_types(module: ModuleType) -> str | None:
+    """Return what is wrong with a module that ``loadplan types`` wrote: a plan has changed since."""
+    made = made_by(module.__doc__)
+    if made is None or module.__file__ is None:
+        return None
+    command, plans, kind = made
+    try:
+        text = source_of_types(_named(plans_in([import_by_name(plans)])), command, cast("Kind", kind))
+    except (TargetError, PlanError) as error:
+        return f"{module.__name__}\n{error}"
+    if Path(module.__file__).read_text(encoding="utf-8") == text:
+        return None
+    return f"{module.__name__}\nits classes are stale: a plan of '{plans}' has changed\n  hint: {command}"
 
 
 def _plan(target: str) -> LoadPlan[object]:

@@ -8,6 +8,7 @@ from loadplan import readiness
 from loadplan.entities.places import places_of
 from loadplan.errors import PlanError
 from loadplan.form import form_problems
+from loadplan.protocols import check_typed
 from loadplan.resolve import resolve_graph
 from loadplan.spec import LoadPlan
 from loadplan.tree import Tree
@@ -27,7 +28,9 @@ def resolve_plan(plan: LoadPlan[Any]) -> Tree | ViewTree:
     Raises:
         PlanError: with every problem of the plan.
     """
-    return resolve_graph(plan) if plan.into is None else resolve_view(plan)
+    tree = resolve_graph(plan) if plan.into is None else resolve_view(plan)
+    check_typed(plan)
+    return tree
 
 
 def check_early(plan: LoadPlan[Any]) -> None:

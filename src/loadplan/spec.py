@@ -4,7 +4,7 @@ Nothing here looks at a mapper. What a declaration means is found out in :mod:`l
 itself as soon as the mappers it speaks of can be configured.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import UnionType
 from typing import (
     TYPE_CHECKING,
@@ -21,9 +21,9 @@ from typing import (
 )
 
 import attrs
-from sqlalchemy import ClauseElement, ColumnExpressionArgument, Dialect, Engine, Select
+from sqlalchemy import ClauseElement, Dialect, Engine, Select, SQLColumnExpression, TextClause
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.orm import Mapper, QueryableAttribute
+from sqlalchemy.orm import Mapped, Mapper, QueryableAttribute
 from sqlalchemy.sql.base import ExecutableOption
 
 from loadplan.code import call_source, source
@@ -42,8 +42,23 @@ class Entity(Protocol):
     __mapper__: ClassVar[Mapper[Any]]
 
 
-E = TypeVar("E", bound=Entity)
+class TableModel(Protocol):
+    """What a type checker can know of a SQLModel class: no other class has both names.
+
+    mypy takes the ``__getattr__`` of SQLAlchemy's attributes for any method, but not for a class variable. pyright
+    does not see that ``__sqlmodel_relationships__`` is one.
+    """
+
+    __pydantic_core_schema__: ClassVar[Any]
+
+    def sqlmodel_update(self, obj: Any, *, update: Any = ...) -> Any:
+        """Write values into the object; never called here."""
+
+
+E = TypeVar("E", bound="Entity | TableModel")
+M = TypeVar("M", bound=TableModel)
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
 V = TypeVar("V")
 
@@ -101,14 +116,23 @@ def tuple_or_none(given: Any) -> tuple[Any, ...] | None:
         return (given,)
 
 
-Columns: TypeAlias = Sequence[QueryableAttribute[Any]]
-"""Columns of one class, as ``[Post.id, Post.title]``."""
+Columns: TypeAlias = Sequence[Mapped[Any]]
+"""Columns of one class, as ``[Post.id, Post.title]``. ``Mapped`` is the base class of mapped attributes."""
 
-Conditions: TypeAlias = ColumnExpressionArgument[bool] | Sequence[ColumnExpressionArgument[bool]]
+Condition: TypeAlias = SQLColumnExpression[bool] | TextClause
+"""One condition, as ``Post.published`` or ``Post.id > 3``."""
+
+Conditions: TypeAlias = Condition | Sequence[Condition]
 """One condition, or several that must all hold."""
 
-Order: TypeAlias = ColumnExpressionArgument[Any] | Sequence[ColumnExpressionArgument[Any]]
+OrderBy: TypeAlias = SQLColumnExpression[Any] | TextClause
+"""One order expression, as ``Post.created_at.desc()``."""
+
+Order: TypeAlias = OrderBy | Sequence[OrderBy]
 """One order expression, or several, most significant first."""
+
+Bare: TypeAlias = list[Any] | tuple[Any, ...]
+"""Columns of a SQLModel class, as ``[Hero.name]``, which is a ``list[str]`` to a type checker."""
 
 Depth: TypeAlias = int | Literal["all"]
 """Levels of a tree."""
@@ -127,8 +151,21 @@ class LoadOptions(TypedDict, total=False):
     into: Any
 
 
+class TableOptions(TypedDict, total=False):
+    """The same for SQLModel classes, whose attributes are plain values to a type checker."""
+
+    only: Bare | None
+    defer: Bare | None
+    where: Conditions | bool | Bare | None
+    order_by: Any
+    limit: int | None
+    depth: Depth | None
+    strategy: StrategyName | None
+    into: Any
+
+
 @attrs.frozen(repr=False)
-class Load(Generic[T]):
+class Load(Generic[T_co]):
     """One relationship of a plan and what hangs below it: what :func:`load` returns.
 
     The parameter is the class at the far end. Compare, hash and share it freely; it holds no state.
@@ -151,10 +188,10 @@ class Load(Generic[T]):
 
 
 @attrs.frozen(repr=False)
-class On(Generic[T]):
+class On(Generic[T_co]):
     """What to load of the objects at a place that are of a subclass: what :func:`on` returns."""
 
-    entity: type[T]
+    entity: type[T_co]
     loads: "tuple[Below, ...]" = ()
     only: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
     defer: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
@@ -167,7 +204,7 @@ class On(Generic[T]):
 
 def on(
     entity: type[T],
-    *loads: "Load[Any] | On[Any] | LoadPlan[T]",
+    *loads: "Load[object] | On[object] | LoadPlan[T]",
     only: Columns | None = None,
     defer: Columns | None = None,
     into: Any = None,
@@ -191,39 +228,45 @@ def on(
 
 @overload
 def load(
-    relationship: QueryableAttribute[Mapping[Any, E]],
-    *loads: "Load[Any] | On[Any] | LoadPlan[E]",
+    relationship: Mapped[Mapping[Any, E]],
+    *loads: "Load[object] | On[object] | LoadPlan[E]",
     **options: Unpack[LoadOptions],
 ) -> Load[E]: ...
 @overload
 def load(
-    relationship: QueryableAttribute[Collection[E]],
-    *loads: "Load[Any] | On[Any] | LoadPlan[E]",
+    relationship: Mapped[Collection[E]],
+    *loads: "Load[object] | On[object] | LoadPlan[E]",
     **options: Unpack[LoadOptions],
 ) -> Load[E]: ...
 @overload
 def load(
-    relationship: QueryableAttribute[E] | QueryableAttribute[E | None],
-    *loads: "Load[Any] | On[Any] | LoadPlan[E]",
+    relationship: Mapped[E] | Mapped[E | None],
+    *loads: "Load[object] | On[object] | LoadPlan[E]",
     **options: Unpack[LoadOptions],
 ) -> Load[E]: ...
 @overload
 def load(
     relationship: QueryableAttribute[bool],  # what a type checker takes User.posts.and_(...) for
-    *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
+    *loads: "Load[object] | On[object] | LoadPlan[Any]",
     **options: Unpack[LoadOptions],
 ) -> Load[Any]: ...
 @overload
 def load(
-    relationship: str, *loads: "Load[Any] | On[Any] | LoadPlan[Any]", **options: Unpack[LoadOptions]
+    relationship: Collection[M] | M | None,
+    *loads: "Load[object] | On[object] | LoadPlan[M]",
+    **options: Unpack[TableOptions],
+) -> Load[M]: ...
+@overload
+def load(
+    relationship: str, *loads: "Load[object] | On[object] | LoadPlan[Any]", **options: Unpack[LoadOptions]
 ) -> Load[Any]: ...
 def load(
-    relationship: QueryableAttribute[Any] | str,
-    *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
-    only: Columns | None = None,
-    defer: Columns | None = None,
-    where: Conditions | None = None,
-    order_by: Order | None = None,
+    relationship: Any,
+    *loads: "Load[object] | On[object] | LoadPlan[Any]",
+    only: Any = None,
+    defer: Any = None,
+    where: Any = None,
+    order_by: Any = None,
     limit: int | None = None,
     depth: Depth | None = None,
     strategy: StrategyName | None = None,
@@ -286,6 +329,8 @@ class LoadPlan(Generic[T]):
             subclasses of the entity. The class is the plan then; a ``load`` beside it shapes a collection that it
             reads.
         name: used in errors, explanations and logs; the name of the class by default.
+        typed: a Protocol that names the attributes that the plan loads. The plan is a ``LoadPlan`` of it, so a type
+            checker rejects every other attribute of what is fetched. What comes is the entity as ever.
 
     Raises:
         PlanError: with every problem of the plan. Raised here where the mappers can be configured already, which is
@@ -298,22 +343,42 @@ class LoadPlan(Generic[T]):
     defer: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
     into: Any = None
     name: str | None = None
+    typed: Any = None
     _derived: dict[str, Any] = attrs.field(factory=dict, eq=False, init=False)
 
     @overload
     def __init__(
+        self: "LoadPlan[V]",
+        entity: type[Any],
+        *loads: "Load[object] | On[object] | LoadPlan[Any]",
+        typed: type[V] | None,  # for type[V] alone mypy wants a class that is no Protocol
+        only: Columns | Bare | None = None,
+        defer: Columns | Bare | None = None,
+        name: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
         self: "LoadPlan[U]",
         entity: type[U],
-        *loads: "Load[Any] | On[Any] | LoadPlan[U]",
+        *loads: "Load[object] | On[object] | LoadPlan[U]",
         only: Columns | None = None,
         defer: Columns | None = None,
         name: str | None = None,
     ) -> None: ...
     @overload
     def __init__(
+        self: "LoadPlan[M]",
+        entity: type[M],
+        *loads: "Load[object] | On[object] | LoadPlan[M]",
+        only: Bare | None = None,
+        defer: Bare | None = None,
+        name: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
         self: "LoadPlan[V]",
         entity: type[Any],
-        *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
+        *loads: "Load[object] | On[object] | LoadPlan[Any]",
         into: type[V],
         name: str | None = None,
     ) -> None: ...
@@ -321,21 +386,22 @@ class LoadPlan(Generic[T]):
     def __init__(
         self: "LoadPlan[Any]",
         entity: type[Any],
-        *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
+        *loads: "Load[object] | On[object] | LoadPlan[Any]",
         into: UnionType | type[Any],  # mypy takes ``A | B`` for either
         name: str | None = None,
     ) -> None: ...
     def __init__(
         self,
         entity: type[Any],
-        *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
-        only: Columns | None = None,
-        defer: Columns | None = None,
+        *loads: "Load[object] | On[object] | LoadPlan[Any]",
+        only: Any = None,
+        defer: Any = None,
         into: Any = None,
         name: str | None = None,
+        typed: Any = None,
     ) -> None:
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
-            entity, loads, tuple_or_none(only), tuple_or_none(defer), into, name
+            entity, loads, tuple_or_none(only), tuple_or_none(defer), into, name, typed
         )
         from loadplan.plans import check_early
 
@@ -348,7 +414,7 @@ class LoadPlan(Generic[T]):
         return self.name or source(named)
 
     def __repr__(self) -> str:
-        words = ("only", "defer", "into", "name")
+        words = ("only", "defer", "into", "name", "typed")
         return call_source("LoadPlan", [self.entity, *self.loads], {word: getattr(self, word) for word in words})
 
     @staticmethod
@@ -373,7 +439,48 @@ class LoadPlan(Generic[T]):
 
         return plan_for_schema(entity, schema, loads, name)
 
-    def also(self, *loads: "Load[Any] | On[Any] | LoadPlan[Any]") -> "LoadPlan[T]":
+    @staticmethod
+    def for_paths(entity: type[U], paths: Iterable[str], *, allowed: "LoadPlan[Any]") -> "LoadPlan[U]":
+        """Return the plan that loads what names from outside ask for, within a plan that you declared.
+
+        ``LoadPlan.for_paths(User, ["posts.title", "posts.comments"], allowed=USER_API)`` loads users, of their posts
+        the title, and their comments as ``USER_API`` loads them. See :meth:`narrowed_to`.
+
+        Args:
+            entity: the mapped class; the one of ``allowed``.
+            paths: names of relationships and columns, with dots.
+            allowed: all that may be named. Its ``where=``, ``order_by=``, ``limit=`` and ``strategy=`` hold.
+
+        Raises:
+            PlanError: LP120, a name is not in ``allowed``; the error lists what is.
+        """
+        from loadplan.narrowing import plan_for_paths
+
+        return plan_for_paths(entity, paths, allowed)
+
+    def narrowed_to(self, paths: Iterable[str]) -> "LoadPlan[Any]":
+        """Return the part of the plan that loads what names from outside ask for.
+
+        A relationship comes if a path goes through it or ends at it. A place of which a path names columns loads
+        those; any other place loads all columns that the plan loads there. Primary keys always come. Conditions,
+        orders, limits and strategies stay as declared.
+
+        Of a view the result is a class of the same library with the named fields alone. It has the name of the view
+        class and is no subclass of it: its methods and validators stay behind.
+
+        Equal paths, in any order, give the same plan while it is remembered: the last 512 are, over all plans.
+
+        Args:
+            paths: names with dots, as ``["title", "author.name"]``: attributes of entities, fields of views.
+
+        Raises:
+            PlanError: LP120, a name is not in the plan; the error lists what is.
+        """
+        from loadplan.narrowing import narrowed_plan, wanted_of
+
+        return narrowed_plan(self, wanted_of(paths, self.label))
+
+    def also(self, *loads: "Load[object] | On[object] | LoadPlan[Any]") -> "LoadPlan[T]":
         """Return a new plan that loads these as well.
 
         A relationship that both name is merged: its loads and columns together.
@@ -383,7 +490,9 @@ class LoadPlan(Generic[T]):
         """
         if self.into is not None:
             return LoadPlan(self.entity, *self.loads, *loads, into=self.into, name=self.name)
-        return LoadPlan(self.entity, *self.loads, *loads, only=self.only, defer=self.defer, name=self.name)
+        return LoadPlan(
+            self.entity, *self.loads, *loads, typed=self.typed, only=self.only, defer=self.defer, name=self.name
+        )
 
     def select(self) -> Select[Any]:
         """Return the plan as a SQLAlchemy statement of its entity, with :meth:`options` on it, to go on with by hand.

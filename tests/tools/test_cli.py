@@ -224,3 +224,55 @@ def test_as_a_process(shop: Path) -> None:
     done = subprocess.run(line, cwd=shop, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 2
     assert done.stderr.startswith("module 'shop.plans' defines no mapped class, no table and no session factory\n")
+
+
+def test_types_of_plans(command: Command, shop: Path) -> None:
+    """They are printed or written, and a stale file fails with what to type."""
+    printed = command("types", "shop.plans")
+    assert printed.exit_code == 0
+    assert printed.stdout.splitlines()[:16] == [
+        '"""What the plans load. Made by ``loadplan types shop.plans``; run it again when a plan changes."""',
+        "",
+        "from collections.abc import Sequence",
+        "from typing import Protocol",
+        "",
+        "",
+        "class OrderPageCustomer(Protocol):",
+        '    """What its place Order.customer loads of a Customer."""',
+        "",
+        "    @property",
+        "    def id(self) -> int: ...",
+        "    @property",
+        "    def name(self) -> str: ...",
+        "",
+        "",
+        "class OrderPage(Protocol):",
+    ]
+    words = ("types", "shop.plans", "--as", "dataclass", "--out", "shop/pages.py")
+    stale = command(*words, "--check")
+    assert (stale.exit_code, stale.stderr) == (
+        1,
+        "shop/pages.py is stale\n  hint: loadplan types shop.plans --as dataclass --out shop/pages.py\n",
+    )
+    assert command(*words).stdout == "wrote shop/pages.py\n"
+    assert command(*words, "--check").stdout == "shop/pages.py is up to date\n"
+    (shop / "shop" / "pages.py").write_text("")
+    assert command(*words, "--check").exit_code == 1
+    assert command("types", "shop.plans", "--as", "attr").stderr == (
+        "--as attr is not known\n  hint: did you mean 'attrs'? Kinds: attrs, dataclass, msgspec, protocol, pydantic.\n"
+    )
+    assert command("types", "shop.plans", "--check").exit_code == 2
+
+
+def test_check_finds_stale_types(command: Command, shop: Path) -> None:
+    """A module that was written by ``loadplan types`` has to fit its plans."""
+    command("types", "shop.plans", "--out", "shop/pages.py")
+    assert command("check", "shop").exit_code == 0
+    written = shop / "shop" / "pages.py"
+    written.write_text(written.read_text().replace("def name(self)", "def nickname(self)"))
+    done = command("check", "shop")
+    assert done.exit_code == 1
+    assert done.stdout == (
+        "shop.pages\nits classes are stale: a plan of 'shop.plans' has changed\n"
+        "  hint: loadplan types shop.plans --out shop/pages.py\n"
+    )

@@ -6,9 +6,10 @@ from typing import Any
 import attrs
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.attributes import instance_state, set_committed_value
 
 from loadplan import mapping
+from loadplan.entities.left_out import note_absent, written_fields
 from loadplan.entities.seal import Seal, Sealer
 from loadplan.errors import shown
 from loadplan.sqlalchemy_internals import (
@@ -16,6 +17,7 @@ from loadplan.sqlalchemy_internals import (
     copy_quietly,
     extend_silently,
     has_load_listeners,
+    installed_loaders,
     is_plain_list,
     tell_of_load,
     tell_of_persistence,
@@ -113,6 +115,11 @@ def is_plain(mapper: Mapper[Any]) -> bool:
     )
 
 
+def is_written_by_pydantic(mapper: Mapper[Any]) -> bool:
+    """Tell whether pydantic writes instances of a class, or of a subclass."""
+    return any(written_fields(sub.class_) for sub in mapper.self_and_descendants)
+
+
 def list_maker(mapper: Mapper[Any], key: str) -> Callable[[Any, Iterable[Any]], Any] | None:
     """Return what makes a relationship's list, given its owner's state; None for a collection of another class."""
     if not all(is_plain_list(sub, key) for sub in mapper.self_and_descendants if key in sub.relationships):
@@ -137,6 +144,14 @@ def tell_listeners(mappers: list[Mapper[Any]], grown: Grown, classes: Mapping[in
             if heard[place]:
                 tell_of_load(each)
     tell_of_persistence(session, (each for _, each in grown.instances(classes)))
+
+
+def note_left_out(grown: Grown, classes: Mapping[int, int | None]) -> None:
+    """Have models of pydantic say which of their columns have no value: they are written out of ``__dict__``."""
+    for _, each in grown.instances(classes):
+        seal: Any = installed_loaders(instance_state(each))
+        if seal.absent:
+            note_absent(each, seal.absent)
 
 
 def widened(before: Any, seal: Seal) -> Any:

@@ -16,7 +16,9 @@ from loadplan.entities.instances import (
     Kinds,
     fill_late,
     is_plain,
+    is_written_by_pydantic,
     list_maker,
+    note_left_out,
     part_list,
     row_keys,
     tell_listeners,
@@ -79,6 +81,7 @@ class InstanceWriter(Writer):
         )
         self.values.update(State=InstanceState, widened=widened, install_state=install_state)
         self._spread: list[tuple[Edge, str]] = []
+        self._notes_left_out = any(is_written_by_pydantic(site.mapper) for site in self.sites)
         self._mappers = [site.mapper for site in self.sites]
         self._classes = {site.number: site.shared for site in self.sites}
 
@@ -91,6 +94,8 @@ class InstanceWriter(Writer):
         """Fill what is filled last, and fire the events of what was loaded: the graph is complete by now."""
         if grown.late:
             fill_late(grown)
+        if self._notes_left_out:
+            note_left_out(grown, self._classes)
         tell_listeners(self._mappers, grown, self._classes, session)
 
     @staticmethod

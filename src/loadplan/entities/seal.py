@@ -9,6 +9,7 @@ import attrs
 from sqlalchemy.orm import InstanceState, PassiveFlag, RelationshipProperty, class_mapper
 
 from loadplan import mapping
+from loadplan.entities.left_out import AbsentValue, written_fields
 from loadplan.errors import NotLoaded, PartialCollectionError, Problem
 from loadplan.meant import generated_reader
 from loadplan.sqlalchemy_internals import (
@@ -74,6 +75,9 @@ class Seal(dict[str, "SealedAttribute"]):
             for prop in mapper.relationships
             if prop.lazy == "dynamic"
         }
+        written = written_fields(entity)
+        #: What pydantic must not pass over when it writes such an object.
+        self.absent = {key: AbsentValue(each) for key, each in self.items() if each.is_column and key in written}
         for key in self.dynamic:
             guard_dynamic(mapper, key, _refuse_dynamic)
 
