@@ -102,20 +102,26 @@ def explain_plan(compiled: Compiled[Any]) -> Explanation:
     return explain_view(compiled) if isinstance(compiled, CompiledView) else explain_graph(compiled)
 
 
+def named_statements(compiled: Compiled[Any]) -> list[tuple[str, Select[Any]]]:
+    """Return every statement of a compiled plan with the name of the edge that it loads, in the order they run."""
+    if isinstance(compiled, CompiledView):
+        root = compiled.tree.root.mapper.class_.__name__
+        later = [(each.edge.name, each.select) for each in compiled.later if each.edge is not None]
+        return [(root, compiled.root.select), *later]
+    root = compiled.root.node.entity.__name__
+    return [(root, compiled.root.statement), *((_name(each), each.segment.statement) for each in compiled.later)]
+
+
 def explain_view(view: CompiledView[object]) -> Explanation:
     """Return the explanation of a plan of views, for the number of roots that it was compiled for. Pure."""
     statements = (view.root, *view.later)
     numbers = {each.edge: number for number, each in enumerate(statements, start=1)}
-    names = [view.tree.root.mapper.class_.__name__, *(each.edge.name for each in view.later if each.edge is not None)]
     return Explanation(
         plan=view.tree.label,
         entity=view.tree.root.mapper.class_.__name__,
         columns=_read_columns(view.tree.root),
         edges=tuple(_view_edges(view, view.tree.root, 1, numbers)),
-        sql=tuple(
-            ExplainedStatement(name, _sql(each.select, view.dialect))
-            for name, each in zip(names, statements, strict=True)
-        ),
+        sql=tuple(ExplainedStatement(name, _sql(each, view.dialect)) for name, each in named_statements(view)),
         statements=len(statements),
         formula=_view_formula(view),
     )
@@ -187,8 +193,7 @@ def _view_count(view: CompiledView[object]) -> str:
 def explain_graph(graph: CompiledGraph[object]) -> Explanation:
     """Return the explanation of a compiled plan. Pure."""
     numbers = {id(each): number for number, each in enumerate(graph.later, start=2)}
-    sql = [ExplainedStatement(graph.root.node.entity.__name__, _sql(graph.root.statement, graph.dialect))]
-    sql += [ExplainedStatement(_name(each), _sql(each.segment.statement, graph.dialect)) for each in graph.later]
+    sql = [ExplainedStatement(name, _sql(each, graph.dialect)) for name, each in named_statements(graph)]
     return Explanation(
         plan=graph.tree.label,
         entity=graph.root.node.entity.__name__,

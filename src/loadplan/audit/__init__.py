@@ -16,7 +16,7 @@ from loadplan.audit.keys import key_findings
 from loadplan.audit.pairs import pair_findings
 from loadplan.audit.settings import deferred_findings, inheritance_findings, relationship_findings
 from loadplan.errors import PlanError
-from loadplan.targets import TargetError, import_target, modules_below, values_in
+from loadplan.targets import TargetError, import_target, modules_below, not_imported, values_in
 
 __all__ = ["Audit", "Finding", "Severity", "audit"]
 
@@ -106,7 +106,7 @@ def _add_module(scope: _Scope, module: ModuleType) -> None:
     modules: list[ModuleType] = []
     for each in modules_below(module):
         if not isinstance(each, ModuleType):
-            raise TargetError(f"module '{each.name}' cannot be imported: {type(each.error).__name__}: {each.error}")
+            raise TargetError(not_imported(each))
         modules.append(each)
     names = {each.__name__ for each in modules}
     registries = _registries_in(modules)
