@@ -78,6 +78,7 @@ FLOW = [
     "audit.expiring",
     "audit.pairs",
     "audit.keys",
+    "audit.sqlmodel",
     "audit",
     "recording",
     "tools",

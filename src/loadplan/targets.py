@@ -217,7 +217,7 @@ def _relative(name: str) -> str:
 def _unset_variables(error: Exception) -> list[str]:
     """Return the environment variables that an import asked for and did not find."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
-    if isinstance(error, KeyError) and any(Path(each.filename).name == "os.py" for each in last):
+    if isinstance(error, KeyError) and any(each.filename.endswith(("os.py", "<frozen os>")) for each in last):
         return [str(error.args[0])]
     if type(error).__name__ == "ValidationError" and (told := getattr(error, "errors", None)) is not None:
         missing = [each["loc"][0] for each in told() if each.get("type") == "missing" and each.get("loc")]

@@ -194,7 +194,7 @@ def test_a_column_that_no_plan_reads_may_be_missing(command: Command, database: 
     """``only=`` keeps it out of the statements, and the database is not asked for it."""
     database.execute("ALTER TABLE posts DROP COLUMN title", *INDEXES)
     (shop / "shop" / "plans.py").write_text(
-        "from loadplan import LoadPlan, load\nfrom shop.models import Post\nFINE = LoadPlan(Post, only=[Post.written])\n"
+        "from loadplan import LoadPlan\nfrom shop.models import Post\nFINE = LoadPlan(Post, only=[Post.written])\n"
     )
     assert command("check", "shop", "--database", database.url).exit_code == 0
 

@@ -32,8 +32,8 @@ class Finding:
 
     Attributes:
         severity: how bad it is.
-        rule: what it is about: ``"lazy"``, ``"deferred"``, ``"inheritance"``, ``"expires"``, ``"session"``,
-            ``"pair"`` or ``"index"``.
+        rule: what it is about: ``"lazy"``, ``"one-to-one"``, ``"dataclass"``, ``"deferred"``, ``"inheritance"``,
+            ``"expires"``, ``"session"``, ``"pair"`` or ``"index"``.
         subject: the name: ``"User.posts"``, ``"posts.author_id"``, ``"shop.database:sessions"``.
         found: what stands there, as ``'lazy="select"'``.
         effect: what that does under asyncio.
