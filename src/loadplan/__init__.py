@@ -9,6 +9,8 @@ from loadplan.errors import (
     MultipleFound,
     NotFound,
     NotLoaded,
+    OverBudget,
+    OverBudgetWarning,
     ParameterError,
     PartialCollectionError,
     PlanError,
@@ -21,7 +23,7 @@ from loadplan.explain import ExplainedEdge, ExplainedStatement, Explanation
 from loadplan.loader import Loader
 from loadplan.paging import Page
 from loadplan.sources import aggregate, count, exists, keep_default, source
-from loadplan.spec import Load, LoadPlan, On, load, on
+from loadplan.spec import Budget, Load, LoadPlan, On, load, on
 from loadplan.tally import FetchRecord
 
 __version__ = "0.1.0"
@@ -29,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Analysis",
     "AnalyzedStatement",
+    "Budget",
     "CursorError",
     "ExplainedEdge",
     "ExplainedStatement",
@@ -44,6 +47,8 @@ __all__ = [
     "NotFound",
     "NotLoaded",
     "On",
+    "OverBudget",
+    "OverBudgetWarning",
     "Page",
     "ParameterError",
     "PartialCollectionError",

@@ -255,6 +255,25 @@ def load(
     )
 
 
+@attrs.frozen(repr=False)
+class Budget:
+    """What one fetch of a plan may take. A fetch that takes more says so; see :class:`LoadPlan`.
+
+    Args:
+        rows: over all statements; rows within nested arrays are part of their parents'.
+        statements: that are sent.
+        error: raise :class:`loadplan.OverBudget` where a fetch takes more; by default it is a warning of that category.
+    """
+
+    rows: int | None = None
+    statements: int | None = None
+    error: bool = False
+
+    def __repr__(self) -> str:
+        words = {"rows": self.rows, "statements": self.statements, "error": self.error or None}
+        return call_source("Budget", [], words)
+
+
 @attrs.frozen(repr=False, init=False)
 class LoadPlan(Generic[T]):
     """The object graph that a use case needs, declared once.
@@ -273,6 +292,7 @@ class LoadPlan(Generic[T]):
             subclasses of the entity. The class is the plan then; a ``load`` beside it shapes a collection that it
             reads.
         name: used in errors, explanations and logs; the name of the class by default.
+        budget: the rows and statements that a fetch may take; more is a warning, or an error.
 
     Raises:
         PlanError: with every problem of the plan. Raised here where the mappers can be configured already, which is
@@ -285,6 +305,7 @@ class LoadPlan(Generic[T]):
     defer: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
     into: Any = None
     name: str | None = None
+    budget: Budget | None = None
     _derived: dict[str, Any] = attrs.field(factory=dict, eq=False, init=False)
 
     @overload
@@ -295,6 +316,7 @@ class LoadPlan(Generic[T]):
         only: Columns | None = None,
         defer: Columns | None = None,
         name: str | None = None,
+        budget: Budget | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -303,6 +325,7 @@ class LoadPlan(Generic[T]):
         *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
         into: type[V],
         name: str | None = None,
+        budget: Budget | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -311,6 +334,7 @@ class LoadPlan(Generic[T]):
         *loads: "Load[Any] | On[Any] | LoadPlan[Any]",
         into: UnionType | type[Any],  # mypy takes ``A | B`` for either
         name: str | None = None,
+        budget: Budget | None = None,
     ) -> None: ...
     def __init__(
         self,
@@ -320,9 +344,10 @@ class LoadPlan(Generic[T]):
         defer: Columns | None = None,
         into: Any = None,
         name: str | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
-            entity, loads, tuple_or_none(only), tuple_or_none(defer), into, name
+            entity, loads, tuple_or_none(only), tuple_or_none(defer), into, name, budget
         )
         from loadplan.plans import check_early
 
@@ -335,7 +360,7 @@ class LoadPlan(Generic[T]):
         return self.name or source(named)
 
     def __repr__(self) -> str:
-        words = ("only", "defer", "into", "name")
+        words = ("only", "defer", "into", "name", "budget")
         return call_source("LoadPlan", [self.entity, *self.loads], {word: getattr(self, word) for word in words})
 
     @staticmethod
@@ -369,8 +394,9 @@ class LoadPlan(Generic[T]):
             PlanError: LP106, the two cannot hold together, as two different strategies for one relationship.
         """
         if self.into is not None:
-            return LoadPlan(self.entity, *self.loads, *loads, into=self.into, name=self.name)
-        return LoadPlan(self.entity, *self.loads, *loads, only=self.only, defer=self.defer, name=self.name)
+            return LoadPlan(self.entity, *self.loads, *loads, into=self.into, name=self.name, budget=self.budget)
+        more = (*self.loads, *loads)
+        return LoadPlan(self.entity, *more, only=self.only, defer=self.defer, name=self.name, budget=self.budget)
 
     def select(self) -> Select[Any]:
         """Return the plan as a SQLAlchemy statement of its entity, with :meth:`options` on it, to go on with by hand.

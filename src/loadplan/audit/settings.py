@@ -164,9 +164,7 @@ def dataclass_findings(mapper: Mapper[Any]) -> Iterator[Finding]:
         if field is None or prop.parent is not mapper:
             continue
         words = [
-            word
-            for word, reads in (("repr", field.repr and has_repr), ("compare", field.compare and has_eq))
-            if reads
+            word for word, reads in (("repr", field.repr and has_repr), ("compare", field.compare and has_eq)) if reads
         ]
         if words:
             reads = " and ".join({"repr": "repr()", "compare": "=="}[word] for word in words)

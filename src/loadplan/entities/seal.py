@@ -57,7 +57,7 @@ class Seal(dict[str, "SealedAttribute"]):
         def sealed(key: str, *, is_column: bool, is_dynamic: bool = False) -> SealedAttribute:
             by_subclass = key not in inherited
             owner = entity if by_subclass else place.entity
-            return SealedAttribute(key, owner.__name__, place, is_column, by_subclass, is_dynamic)
+            return SealedAttribute(key, owner, place, is_column, by_subclass, is_dynamic)
 
         super().__init__()
         relationships = [prop for prop in mapper.relationships if prop.lazy not in mapping.UNLOADABLE_LAZY]
@@ -121,7 +121,7 @@ class SealedAttribute:
     """What SQLAlchemy calls in place of the mapping's own loader when the attribute is touched and has no value."""
 
     key: str
-    owner: str
+    entity: type[Any]
     place: Place
     is_column: bool
     by_subclass: bool = False
@@ -136,18 +136,35 @@ class SealedAttribute:
         return self.refuse()
 
     def refuse(self) -> NoReturn:
-        """Raise the error that names plan, place and the line that mends it."""
+        """Raise the error that names plan, place and the line that mends it, and carries them."""
         at = " > ".join(self.place.path) or "its root"
         raise NotLoaded(
             Problem(
                 "LP401",
-                f"'{self.owner}.{self.key}' is not part of plan '{self.place.plan}' (at {at})",
+                f"'{self.entity.__name__}.{self.key}' is not part of plan '{self.place.plan}' (at {at})",
                 hint=self._hint(),
-            )
+            ),
+            self.place.plan,
+            self.place.path,
+            self.entity,
+            self.key,
+            self._add(),
         )
 
+    def _add(self) -> str:
+        """Return the code that the plan lacks; empty where no plan can load the attribute."""
+        name = f"{self.entity.__name__}.{self.key}"
+        depth = dict(self.place.frontier).get(self.key)
+        if self.is_dynamic:
+            return ""
+        if depth is not None:
+            return f"load({name}, depth={depth + 1})"
+        if self.by_subclass:
+            return f"on({self.entity.__name__}, {f'only=[{name}]' if self.is_column else f'load({name})'})"
+        return name if self.is_column else f"load({name})"
+
     def _hint(self) -> str:
-        name = f"{self.owner}.{self.key}"
+        name = f"{self.entity.__name__}.{self.key}"
         if self.is_dynamic:
             return 'it is mapped lazy="dynamic", which no plan can load; add the object to a session and query it there'
         depth = dict(self.place.frontier).get(self.key)
@@ -155,10 +172,9 @@ class SealedAttribute:
             return f'depth {depth} ends here; give load({name}) a greater depth=, or depth="all"'
         here = f"load({self.place.path[-1]})" if self.place.path else "the plan"
         if self.by_subclass:
-            inside = f"only=[{name}]" if self.is_column else f"load({name})"
-            return f"add on({self.owner}, {inside}) {'under' if self.place.path else 'to'} {here}"
+            return f"add {self._add()} {'under' if self.place.path else 'to'} {here}"
         if not self.is_column:
-            return f"add load({name}) {'under' if self.place.path else 'to'} {here}"
+            return f"add {self._add()} {'under' if self.place.path else 'to'} {here}"
         if self.place.subset == "only":
             return f"add {name} to only=[...] of {here}"
         if self.place.subset == "defer":
