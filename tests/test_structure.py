@@ -94,6 +94,9 @@ FLOW = [
     "tools.checking",
     "tools.printing",
     "tools.adopting",
+    "tools.watching",
+    "tools.wanted",
+    "tools.learning",
     "pytest_plugin",
     "commands",
     "cli",
@@ -183,7 +186,7 @@ def test_only_the_loader_waits() -> None:
         for name, path in modules().items()
         if any(isinstance(node, ast.AsyncFunctionDef | ast.Await) for node in ast.walk(ast.parse(path.read_text())))
     }
-    assert waits <= {"session", "loader", "paging", "tools.connecting"}
+    assert waits <= {"session", "loader", "paging", "tools.connecting", "tools.learning"}
 
 
 def private(name: str | None) -> bool:

@@ -300,7 +300,7 @@ class Loader:
         query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
         bound = query.parameters(params)
         graph = query.graph(None, None, in_order=compiled.repeats_roots)
-        with told(plan, self._max_rows, self._on_fetch, whole=False) as tally:
+        with told(plan, self._bind, self._max_rows, self._on_fetch, whole=False) as tally:
             batches = graph.batches(bound, batch_size, tally)
             async with private.open(compiled.mappers, statements=2) as opened:
                 while batch := await opened(batches.next_batch):
@@ -390,7 +390,7 @@ class Loader:
         if _locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
         number = roots if is_count(roots, least=0) else None  # ``prepare`` says what is wrong with one that is none
-        with told(plan, self._max_rows, self._on_fetch) as tally:
+        with told(plan, self._bind, self._max_rows, self._on_fetch) as tally:
             while True:
                 compiled = self._compiled(plan, private, number)
                 work = prepare(compiled, tally)

@@ -38,8 +38,8 @@ class FetchRecord:
     over: tuple[str, ...] = ()
 
 
-#: Tools that are told of every fetch while they watch.
-watchers: list[Callable[[LoadPlan[Any]], object]] = []
+#: Tools that are told of every fetch while they watch: of its plan, and of what the loader was made with.
+watchers: list[Callable[[LoadPlan[Any], object], object]] = []
 
 
 @attrs.define(eq=False)
@@ -104,12 +104,18 @@ class Tally:
 
 @contextlib.contextmanager
 def told(
-    plan: LoadPlan[Any], max_rows: int | None, on_fetch: Callable[[FetchRecord], object] | None, *, whole: bool = True
+    plan: LoadPlan[Any],
+    bind: object,
+    max_rows: int | None,
+    on_fetch: Callable[[FetchRecord], object] | None,
+    *,
+    whole: bool = True,
 ) -> Iterator[Tally]:
     """Count what a fetch brings, hold it to the plan's budget, and tell ``on_fetch`` and the log of it at its end.
 
     Args:
         plan: that is fetched.
+        bind: that the loader was made with.
         max_rows: rows that the fetch may bring; None for no bound.
         on_fetch: of the loader.
         whole: whether it is one fetch; a walk in batches has no budget.
@@ -119,7 +125,7 @@ def told(
     """
     tally = Tally(plan.label, max_rows)
     for watch in watchers:
-        watch(plan)
+        watch(plan, bind)
     if on_fetch is None and plan.budget is None and not _log.isEnabledFor(logging.DEBUG):
         yield tally
         return

@@ -168,7 +168,7 @@ def walk(value: Any, seen: frozenset[int] = frozenset()) -> Any:
     if not hasattr(value, "__mapper__") or id(value) in seen:
         return value if not hasattr(value, "__mapper__") else (type(value).__name__, value.id)
     state: Any = inspect(value)
-    keys = {each for each in state.dict if each in state.mapper.attrs.keys()}
+    keys = {each for each in state.dict if each in state.mapper.attrs}
     return {key: walk(state.dict[key], seen | {id(value)}) for key in sorted(keys) if not is_aside(state, key)}
 
 

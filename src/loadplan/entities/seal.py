@@ -110,6 +110,12 @@ class Seal(dict[str, "SealedAttribute"]):
         return self
 
 
+def place_of(entity: object) -> Place | None:
+    """Return where in which plan an object was found; None for one that no plan loaded."""
+    loaders = installed_loaders(instance_state(entity))
+    return loaders.origin[1] if isinstance(loaders, Seal) else None
+
+
 @lru_cache(maxsize=4096)
 def restore_seal(entity: Any, place: Place, declared: frozenset[str], partial: frozenset[str]) -> Seal:
     """Return the seal of a class at a place; what unpickling calls."""
