@@ -97,6 +97,8 @@ FLOW = [
     "tools.watching",
     "tools.wanted",
     "tools.learning",
+    "tools.dict_reads",
+    "tools.reads",
     "pytest_plugin",
     "commands",
     "cli",

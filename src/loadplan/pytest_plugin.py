@@ -17,9 +17,22 @@ from loadplan.explain import ExplainedEdge, Explanation
 from loadplan.recording import Repetition, Statement, Statements, record_statements
 from loadplan.spec import LoadPlan, StrategyName
 from loadplan.tools.costs import PlanCost, plan_cost
+from loadplan.tools.learning import learn, learning
+from loadplan.tools.reads import Reads, Unread, record_reads
 from loadplan.tree import Strategy
 
-__all__ = ["Repetition", "Statement", "Statements", "assert_plan", "record_statements"]
+__all__ = [
+    "Reads",
+    "Repetition",
+    "Statement",
+    "Statements",
+    "Unread",
+    "assert_plan",
+    "learn",
+    "learning",
+    "record_reads",
+    "record_statements",
+]
 
 
 def assert_plan(
