@@ -271,6 +271,8 @@ class _Holder:
                 continue
             keys = tuple(column.name for column in need.keys)
             order = tuple(column.name for column in need.order_columns)
+            if not {*keys, *order} <= set(there.columns):
+                continue  # the statement cannot run at all, and that is told
             served = (
                 any(each.walks(keys, order) for each in there.indexes)
                 if order
@@ -365,7 +367,7 @@ class _Holder:
                     continue  # the database makes these by itself
                 yield _in_database_alone(table, index, edges)
             for index in _only_in(ours, there.indexes):
-                if (name, index.columns) in self.lacking:
+                if (name, index.columns) in self.lacking or not set(index.columns) <= set(there.columns):
                     continue
                 yield CheckFinding(
                     Severity.NOTE,
