@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from sqlalchemy import MetaData, event
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import URL, MetaData, event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 
 class Statements(list[str]):
@@ -41,3 +41,14 @@ async def tables(engine: AsyncEngine, metadata: MetaData) -> AsyncIterator[Async
     finally:
         async with engine.begin() as connection:
             await connection.run_sync(metadata.drop_all)
+
+
+async def execute(url: URL, *statements: str) -> None:
+    """Run statements on a database, each in a transaction of its own."""
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            for each in statements:
+                await connection.execute(text(each))
+    finally:
+        await engine.dispose()

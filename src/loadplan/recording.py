@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import currentframe
 from itertools import pairwise
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import attrs
 from sqlalchemy import Engine, ExceptionContext, event
 from sqlalchemy.exc import MissingGreenlet
+
+from loadplan.targets import relative_path
 
 #: Code that stands between the caller's and the database; the standard library does too.
 _LIBRARIES = frozenset({"sqlalchemy", "loadplan", "pytest_loadplan", "greenlet", "anyio", "trio", "uvloop"})
@@ -165,7 +166,7 @@ def nearest_line() -> str:
     for frame in _frames():
         code = frame.f_code
         if not code.co_filename.startswith("<string>") and not _is_library(frame):
-            return f"{_relative(code.co_filename)}:{frame.f_lineno} in {code.co_name}"
+            return f"{relative_path(code.co_filename)}:{frame.f_lineno} in {code.co_name}"
     return "unknown"
 
 
@@ -192,12 +193,6 @@ def _frames() -> Iterator[FrameType]:
 def _is_library(frame: FrameType) -> bool:
     package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
     return package in _LIBRARIES or package in sys.stdlib_module_names
-
-
-def _relative(name: str) -> str:
-    path = Path(name)
-    here = Path.cwd()
-    return path.relative_to(here).as_posix() if path.is_relative_to(here) else name
 
 
 def _reads(text: str) -> bool:

@@ -201,15 +201,16 @@ def broken_once(modules: Iterable[BrokenModule]) -> list[tuple[BrokenModule, lis
 def spot_of(error: BaseException) -> tuple[str, int] | None:
     """Return the file and line of the project's own code that an error comes from; None where none is known."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
-        return _relative(error.filename), error.lineno
+        return relative_path(error.filename), error.lineno
     found = None
     for frame in traceback.extract_tb(error.__traceback__):
         if not frame.filename.startswith(("<", *_OTHERS)) and _HERE not in Path(frame.filename).parents:
-            found = _relative(frame.filename), frame.lineno or 1
+            found = relative_path(frame.filename), frame.lineno or 1
     return found
 
 
-def _relative(name: str) -> str:
+def relative_path(name: str) -> str:
+    """Return the path of a file from the current folder, if it is in there."""
     path, here = Path(name), Path.cwd()
     return path.relative_to(here).as_posix() if path.is_relative_to(here) else name
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import attrs
 import pytest
 from pages import PAGES, ROOT, Block, blocks_of
-from sqlalchemy import URL, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import URL
 
 from benchmarks.parts import PARTS
+from support import execute
 
 HERE = Path(__file__).parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -73,16 +73,6 @@ MIGRATED = (
     "CREATE TABLE lines (id integer PRIMARY KEY, order_id integer NOT NULL REFERENCES orders)",
     "CREATE INDEX ix_orders_customer_id ON orders (client_id)",
 )
-
-
-async def execute(url: URL, *statements: str) -> None:
-    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
-    try:
-        async with engine.connect() as connection:
-            for each in statements:
-                await connection.execute(text(each))
-    finally:
-        await engine.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import URL
 from typer.testing import Result
+
+from support import execute
 
 Command = Callable[..., Result]
 
@@ -92,16 +93,6 @@ INDEXES = (
 )
 
 
-async def _execute(url: URL, *statements: str) -> None:
-    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
-    try:
-        async with engine.connect() as connection:
-            for each in statements:
-                await connection.execute(text(each))
-    finally:
-        await engine.dispose()
-
-
 class Database:
     """A database that a test may change."""
 
@@ -110,7 +101,7 @@ class Database:
         self._url = url
 
     def execute(self, *statements: str) -> None:
-        asyncio.run(_execute(self._url, *statements))
+        asyncio.run(execute(self._url, *statements))
 
 
 @pytest.fixture
@@ -124,11 +115,11 @@ def blog(shop: Path) -> None:
 def database(server_url: URL, blog: None) -> Iterator[Database]:
     """A database with the tables of the mapping, and with the one index that the mapping knows."""
     name = f"loadplan_held_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_execute(server_url, f"CREATE DATABASE {name}"))
+    asyncio.run(execute(server_url, f"CREATE DATABASE {name}"))
     made = Database(server_url.set(database=name))
     made.execute(*TABLES)
     yield made
-    asyncio.run(_execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
+    asyncio.run(execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def found(done: Result) -> list[tuple[str, str, str]]:

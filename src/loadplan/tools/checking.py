@@ -24,6 +24,7 @@ from loadplan.targets import (
     modules_below,
     not_imported,
     plans_in,
+    relative_path,
     spot_of,
 )
 from loadplan.tools.baseline import read_baseline, write_baseline
@@ -228,8 +229,7 @@ def _spot_of_plan(where: str) -> Spot | None:
     except (OSError, TypeError, SyntaxError, UnicodeDecodeError):
         return None
     assert name is not None  # noqa: S101 - a file was read
-    file, here = Path(name), Path.cwd()
-    shown = file.relative_to(here).as_posix() if file.is_relative_to(here) else name
+    shown = relative_path(name)
     wanted = path.partition("[")[0].rpartition(".")[2]
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign | ast.AnnAssign):

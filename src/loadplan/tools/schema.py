@@ -6,7 +6,8 @@ from typing import Any
 import attrs
 from sqlalchemy import Column, Connection, PrimaryKeyConstraint, Table, UniqueConstraint, inspect, text
 from sqlalchemy.exc import CompileError, SQLAlchemyError
-from sqlalchemy.sql.elements import UnaryExpression
+
+from loadplan.audit.keys import plain_start
 
 #: Kinds of PostgreSQL indexes that find rows by equality; a B-tree can be walked in order too.
 _BY_EQUALITY = frozenset({None, "btree", "hash"})
@@ -135,16 +136,7 @@ def mapped_indexes(table: Table) -> list[DatabaseIndex]:
         if isinstance(constraint, PrimaryKeyConstraint | UniqueConstraint) and len(constraint.columns):
             names = tuple(column.name for column in constraint.columns)
             found.append(DatabaseIndex(str(constraint.name) if constraint.name else None, names, unique=True))
-    for index in table.indexes:
-        columns: list[str] = []
-        for expression in index.expressions:
-            element: Any = expression
-            while isinstance(element, UnaryExpression):  # .desc(), .nulls_last()
-                element = element.element
-            if not isinstance(element, Column):
-                break
-            columns.append(element.name)
-        found.append(DatabaseIndex(index.name, tuple(columns), unique=bool(index.unique)))
+    found += [DatabaseIndex(each.name, tuple(plain_start(each)), unique=bool(each.unique)) for each in table.indexes]
     return found
 
 
