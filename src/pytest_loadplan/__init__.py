@@ -49,7 +49,7 @@ class _Watch:
         if config.getoption("--loadplan-learn"):
             self._lessons = self._stack.enter_context(learning())
         if config.getoption("--loadplan-unread"):
-            self._reads = self._stack.enter_context(record_reads(config.getoption("--loadplan-ignore")))
+            self._reads = self._stack.enter_context(record_reads(config.getoption("--loadplan-ignore") or ()))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print what was seen."""

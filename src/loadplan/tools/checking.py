@@ -200,11 +200,9 @@ def _import_finding(module: BrokenModule, others: Sequence[str]) -> tuple[CheckF
 
 def _plan_finding(plan: FoundPlan, problem: Problem) -> CheckFinding:
     found = f"{problem.code}: {problem.message}"
-    effect = "\n  ".join(
-        part
-        for part in (problem.path and f"at: {' > '.join(problem.path)}", problem.detail and f"detail: {problem.detail}")
-        if part
-    )
+    lines = [f"at: {' > '.join(problem.path)}"] if problem.path else []
+    lines += [f"detail: {problem.detail}"] if problem.detail else []
+    effect = "\n  ".join(lines)
     return CheckFinding(Severity.RISK, "plan", plan.where, found, effect, (problem.hint,) if problem.hint else ())
 
 

@@ -158,7 +158,8 @@ def fetch_missing(engine: AsyncEngine, instance: Any, key: str) -> None:
     is_relationship = key in mapper.relationships
     attribute = getattr(entity, key)
     plan = LoadPlan(entity, load(attribute)) if is_relationship else LoadPlan(entity, only=[attribute])
-    twin: Any = _in_thread(engine, plan, mapping.identity_of(instance))
+    identity: Any = mapping.identity_of(instance)
+    twin: Any = _in_thread(engine, plan, identity if len(identity) > 1 else identity[0])
     value = twin.__dict__[key]
     if is_relationship:
         prop = mapper.relationships[key]
@@ -170,13 +171,13 @@ def fetch_missing(engine: AsyncEngine, instance: Any, key: str) -> None:
     set_committed_value(instance, key, value)
 
 
-def _in_thread(engine: AsyncEngine, plan: LoadPlan[Any], identity: tuple[Any, ...]) -> Any:
+def _in_thread(engine: AsyncEngine, plan: LoadPlan[Any], identity: object) -> Any:
     found: list[Any] = []
 
     async def fetch() -> None:
         second = AsyncEngine(Engine(engine.pool.recreate(), engine.dialect, engine.url))
         try:
-            found.append(await Loader(second).fetch(plan, identity if len(identity) > 1 else identity[0]))
+            found.append(await Loader(second).fetch(plan, identity))
         finally:
             await second.dispose()
 
