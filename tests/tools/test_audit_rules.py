@@ -47,7 +47,7 @@ class Deed(Base, repr=False, eq=False):
     __table_args__ = (UniqueConstraint("house_id"),)
     id: Mapped[int] = mapped_column(primary_key=True)
     house_id: Mapped[int] = mapped_column(ForeignKey("house.id"), index=True)
-    house: Mapped[House] = relationship(lazy="raise", default=None)
+    house: Mapped[House] = relationship(lazy="raise", viewonly=True, init=False)
 
 
 def told(rule: str) -> dict[str, str]:
