@@ -135,7 +135,7 @@ class NotLoaded(LoadPlanError):  # noqa: N818 - the contract's name; it says wha
     @property
     def path(self) -> tuple[str, ...]:
         """The edges that lead to the object from the root, as ``("User.posts",)``; empty at the root."""
-        return self._place
+        return self._place or self.problem.path
 
 
 class NotFound(LoadPlanError):  # noqa: N818 - the name callers know from every repository layer
