@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import attrs
-from sqlalchemy import MetaData, event
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import URL, MetaData, event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from loadplan import Load, LoadPlan
 
@@ -55,3 +55,14 @@ def by_keys(plan: LoadPlan[Any]) -> LoadPlan[Any]:
 def in_one(engine: AsyncEngine, by_level: int) -> int:
     """Return how many statements a small graph takes: one where the driver reads rows within rows, else one a level."""
     return 1 if engine.dialect.driver == "asyncpg" else by_level
+
+
+async def execute(url: URL, *statements: str) -> None:
+    """Run statements on a database, each in a transaction of its own."""
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            for each in statements:
+                await connection.execute(text(each))
+    finally:
+        await engine.dispose()

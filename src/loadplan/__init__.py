@@ -9,6 +9,8 @@ from loadplan.errors import (
     MultipleFound,
     NotFound,
     NotLoaded,
+    OverBudget,
+    OverBudgetWarning,
     ParameterError,
     PartialCollectionError,
     PlanError,
@@ -21,7 +23,7 @@ from loadplan.explain import ExplainedEdge, ExplainedStatement, Explanation
 from loadplan.loader import BatchedLoader, Loader
 from loadplan.paging import Page
 from loadplan.sources import aggregate, count, exists, keep_default, source
-from loadplan.spec import Load, LoadPlan, On, load, on
+from loadplan.spec import Budget, Load, LoadPlan, On, load, on
 from loadplan.sync_loader import SyncLoader
 from loadplan.tally import FetchRecord
 
@@ -31,6 +33,7 @@ __all__ = [
     "Analysis",
     "AnalyzedStatement",
     "BatchedLoader",
+    "Budget",
     "CursorError",
     "ExplainedEdge",
     "ExplainedStatement",
@@ -46,6 +49,8 @@ __all__ = [
     "NotFound",
     "NotLoaded",
     "On",
+    "OverBudget",
+    "OverBudgetWarning",
     "Page",
     "ParameterError",
     "PartialCollectionError",

@@ -266,7 +266,7 @@ class Calls:
         query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
         bound = query.parameters(params)
         graph = query.graph(None, None, in_order=compiled.repeats_roots)
-        with told(plan.label, self.max_rows, self.on_fetch) as tally:
+        with told(plan, self.bind, self.max_rows, self.on_fetch, whole=False) as tally:
             batches = graph.batches(bound, batch_size, tally)
             with private.open(compiled.mappers, statements=2, options=options) as opened:
                 try:
@@ -340,7 +340,7 @@ class Calls:
         if locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
         number = roots if is_count(roots, least=0) else None  # ``prepare`` says what is wrong with one that is none
-        with told(plan.label, self.max_rows, self.on_fetch) as tally:
+        with told(plan, self.bind, self.max_rows, self.on_fetch) as tally:
             while True:
                 compiled = self._compiled(plan, private, number)
                 work = prepare(compiled, tally)

@@ -1,10 +1,10 @@
-"""What ``loadplan explain``, ``check`` and ``audit`` do. None of them opens a database."""
+"""What the commands of ``loadplan`` do. ``check --database`` alone opens a database, and writes nothing to it."""
 
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, NoReturn, cast
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
 
-from loadplan.audit import Audit, audit
+from loadplan.audit import Audit, Severity, audit
 from loadplan.dialects import dialect_of
 from loadplan.errors import PlanError, did_you_mean
 from loadplan.explain import Explanation
@@ -27,14 +27,22 @@ from loadplan.targets import (
     BrokenModule,
     FoundPlan,
     TargetError,
+    add_folders,
     import_by_name,
     import_target,
     modules_below,
     plans_in,
 )
+from loadplan.tools.adopting import NotAdoptable, plan_of_options
+from loadplan.tools.baseline import read_baseline, write_baseline
+from loadplan.tools.checking import CheckOptions, run_check
+from loadplan.tools.findings import as_github, as_sarif, at_least
+from loadplan.tools.settings import read_settings, severity_of
+
+_DIALECT_HELP = "A database or its driver: postgresql, asyncpg, psycopg, sqlite, mysql, mariadb, ..."
 
 app = typer.Typer(
-    help="Tools for plans and mappings. No command opens a database.",
+    help="Tools for plans and mappings. No command opens a database, save check --database.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -50,15 +58,14 @@ class Exit(IntEnum):
 
 @app.callback()
 def start() -> None:
-    """Make the current folder importable, as ``python -m`` does."""
-    if sys.path[:1] != [""] and sys.path[:1] != [str(Path.cwd())]:
-        sys.path.insert(0, str(Path.cwd()))
+    """Make the current folder importable, as ``python -m`` does, and the ``src`` in it."""
+    add_folders(Path.cwd())
 
 
 @app.command()
 def explain(
     target: Annotated[str, typer.Argument(help="A plan, as package.plans:USER_PAGE.")],
-    dialect: Annotated[str, typer.Option(help="The kind of database: postgresql, sqlite, mysql, ...")] = "postgresql",
+    dialect: Annotated[str | None, typer.Option(help=_DIALECT_HELP)] = None,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the graph as a Mermaid flowchart.")] = False,
     svg: Annotated[Path | None, typer.Option(help="Write the graph as a picture to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the explanation as JSON.")] = False,
@@ -67,9 +74,10 @@ def explain(
     if sum((mermaid, svg is not None, as_json)) > 1:
         _stop("--mermaid, --svg and --json exclude each other", Exit.USAGE)
     with _usage_errors():
+        settings = read_settings(Path.cwd())
         plan = _plan(target)
     try:
-        database = dialect_of(dialect)
+        database = dialect_of(dialect or settings.dialect or "postgresql")
     except ValueError as error:
         _stop(str(error), Exit.USAGE)
     try:
@@ -89,34 +97,68 @@ def explain(
 @app.command()
 def check(
     package: Annotated[str, typer.Argument(help="A module, or a package with all its submodules.")],
+    database: Annotated[
+        str | None, typer.Option(help="URL of a migrated database, empty or not, to hold every statement against.")
+    ] = None,
+    small: Annotated[
+        list[str] | None, typer.Option(help="A table that needs no index; may be given several times.")
+    ] = None,
+    rows: Annotated[int | None, typer.Option(help="Tables with fewer rows than this need no index.", min=1)] = None,
+    costs: Annotated[bool, typer.Option("--costs", help="Print statements, joins and columns of every plan.")] = False,
+    dialect: Annotated[str | None, typer.Option(help="The kind of database that the costs are for.")] = None,
+    fail_on: Annotated[
+        str | None, typer.Option(help="Return 1 from this severity on: risk, cost (default), note.")
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help="A name to leave out, as lines.order_id; * stands for anything.")
+    ] = None,
+    baseline: Annotated[Path | None, typer.Option(help="File with what is known; only the rest is told.")] = None,
+    update_baseline: Annotated[bool, typer.Option("--update-baseline", help="Write that file anew.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what is found as JSON.")] = False,
+    as_annotations: Annotated[bool, typer.Option("--github", help="Print annotations for GitHub Actions.")] = False,
+    sarif: Annotated[Path | None, typer.Option(help="Write what is found to this file, as SARIF.")] = None,
 ) -> None:
-    """Import a package, and resolve every plan that its modules hold."""
-    modules: list[ModuleType] = []
-    problems: list[str] = []
-    token = checks_early.set(False)
-    try:
-        with _usage_errors():
-            for each in modules_below(import_by_name(package)):
-                if isinstance(each, BrokenModule):
-                    problems.append(_not_imported(each))
-                else:
-                    modules.append(each)
-    finally:
-        checks_early.reset(token)
-    found = plans_in(modules)
-    for plan in found:
-        try:
-            resolve_plan(plan.plan)
-        except PlanError as error:
-            problems += [f"{plan.where}\n{problem.render()}" for problem in error.problems]
-    problems += filter(None, map(_stale_types, modules))
-    if problems:
-        typer.echo("\n\n".join(problems))
-        count = _count(len(problems), "problem")
-        _stop(f"\n{count} in {_count(len(found), 'plan')} of {_count(len(modules), 'module')}", Exit.PROBLEMS)
-    if not found:
-        _stop(f"no plan is among the names of '{package}' ({_count(len(modules), 'module')})", Exit.USAGE)
-    typer.echo(f"{_count(len(found), 'plan')} of {_count(len(modules), 'module')}: all of them resolve")
+    """Import a package, and resolve every plan that its modules hold; with a database, explain every statement."""
+    with _usage_errors():
+        settings = read_settings(Path.cwd())
+        options = CheckOptions(
+            database=database or settings.database,
+            small=(*settings.small_tables, *(small or ())),
+            rows=rows if rows is not None else settings.rows,
+            costs=costs,
+            dialect=dialect or settings.dialect or "postgresql",
+            ignore=(*settings.ignore, *(ignore or ())),
+            baseline=baseline or settings.baseline,
+            update=update_baseline,
+        )
+        least = severity_of(fail_on) if fail_on else settings.fail_on or Severity.COST
+        _refuse_update_without_file(options.baseline, update=update_baseline)
+        if as_json and as_annotations:
+            _stop("--json and --github exclude each other", Exit.USAGE)
+        done = run_check(package, options)
+        modules = [each for each in modules_below(import_by_name(package)) if not isinstance(each, BrokenModule)]
+        stale = list(filter(None, map(_stale_types, modules)))
+    if sarif is not None:
+        _write(sarif, as_sarif(done.findings, done.spot, version("loadplan")))
+    if as_json:
+        typer.echo(json.dumps(done.as_dict(), indent=2, ensure_ascii=False))
+    elif as_annotations:
+        typer.echo(as_github(done.findings, done.spot), nl=bool(done.findings))
+    elif done.text:
+        _print_lines(done.text)
+    if stale and not as_json and not as_annotations:
+        typer.echo("\n\n".join(stale))
+    if stale:
+        count, plans, files = map(len, (stale, done.plans, modules))
+        _stop(f"\n{_number(count, 'problem')} in {_number(plans, 'plan')} of {_number(files, 'module')}", Exit.PROBLEMS)
+    if at_least(done.findings, least):
+        if as_json or as_annotations:
+            raise typer.Exit(Exit.PROBLEMS)
+        _stop(("\n" if done.text else "") + done.summary, Exit.PROBLEMS)
+    if not done.plans:
+        _stop(done.summary, Exit.USAGE)
+    if not as_json and not as_annotations:
+        typer.echo(("\n" if done.text else "") + done.summary)
 
 
 @app.command(name="types")
@@ -167,20 +209,42 @@ def audit_command(
         list[str],
         typer.Argument(help="A base, registry, MetaData, mapped class or module, as package.models:Base."),
     ],
+    fail_on: Annotated[
+        str | None, typer.Option(help="Return 1 from this severity on: risk (default), cost, note.")
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help="A name to leave out, as User.posts; * stands for anything.")
+    ] = None,
+    baseline: Annotated[Path | None, typer.Option(help="File with the known findings; only others are told.")] = None,
+    update_baseline: Annotated[bool, typer.Option("--update-baseline", help="Write that file anew.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Say what a mapping does under asyncio: every relationship, key, late value and session factory."""
     with _usage_errors():
+        settings = read_settings(Path.cwd())
+        least = severity_of(fail_on) if fail_on else settings.fail_on or Severity.RISK
+        file = baseline or settings.baseline
+        _refuse_update_without_file(file, update=update_baseline)
+        known = read_baseline(file).audit
         try:
-            found = audit(*targets)
+            found = audit(*targets).without((*settings.ignore, *(ignore or ())))
         except PlanError as error:
             _stop(str(error), Exit.PROBLEMS)
+        if update_baseline and file is not None:
+            write_baseline(file, audit=[each.key for each in found.findings])
+            typer.echo(f"wrote {file}", err=as_json)
+            known = read_baseline(file).audit
+        found = found.without_known(known)
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=2, ensure_ascii=False))
     else:
         _print_audit(found)
-    if found.risks:
+    if found.from_on(least):
         raise typer.Exit(Exit.PROBLEMS)
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count} {word}{'s' * (count != 1)}"
 
 
 def _named(found: Iterable[FoundPlan]) -> list[tuple[str, LoadPlan[Any]]]:
@@ -201,6 +265,31 @@ def _stale_types(module: ModuleType) -> str | None:
     if Path(module.__file__).read_text(encoding="utf-8") == text:
         return None
     return f"{module.__name__}\nits classes are stale: a plan of '{plans}' has changed\n  hint: {command}"
+
+
+@app.command()
+def adopt(
+    target: Annotated[
+        str,
+        typer.Argument(help="A statement with loader options, or a function that returns one, as package.module:name."),
+    ],
+    name: Annotated[str | None, typer.Option(help="Name of the plan.")] = None,
+) -> None:
+    """Print the plan that loads what hand-written SQLAlchemy options load."""
+    with _usage_errors():
+        found = import_target(target)
+        try:
+            adopted = plan_of_options(found, name)
+        except NotAdoptable as error:
+            _stop(str(error), Exit.PROBLEMS)
+    typer.echo(adopted.code)
+    for each in adopted.remarks:
+        typer.echo(f"# {each}")
+
+
+def _refuse_update_without_file(file: Path | None, *, update: bool) -> None:
+    if update and file is None:
+        _stop("--update-baseline needs a file\n  hint: add --baseline loadplan-baseline.json.", Exit.USAGE)
 
 
 def _plan(target: str) -> LoadPlan[object]:
@@ -241,20 +330,12 @@ def _stop(message: str, status: Exit) -> NoReturn:
     raise typer.Exit(status)
 
 
-def _not_imported(module: BrokenModule) -> str:
-    return f"{module.name}\ncannot be imported: {type(module.error).__name__}: {module.error}"
-
-
 def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         _stop(f"cannot write '{path}': {error.strerror}", Exit.USAGE)
     typer.echo(f"wrote {path}")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"
 
 
 # --- on a terminal --------------------------------------------------------------------------------------------------
@@ -279,11 +360,15 @@ def _print_explanation(explanation: Explanation) -> None:
 
 
 def _print_audit(found: Audit) -> None:
-    """Print the text; on a terminal with the severities in colour."""
+    _print_lines(str(found))
+
+
+def _print_lines(text: str) -> None:
+    """Print a text; on a terminal with the severities in colour."""
     console = Console()
     if not console.is_terminal:
-        typer.echo(str(found))
+        typer.echo(text)
         return
-    for line in str(found).splitlines():
+    for line in text.splitlines():
         style = _SEVERITIES.get(line.partition(" ")[0])
         console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -11,8 +11,20 @@ from loadplan.plans import compile_plan
 from loadplan.roots import by_id
 from loadplan.spec import LoadPlan
 
-#: The asynchronous driver of a database, where that is not the one SQLAlchemy takes by itself. No driver is imported.
-_DRIVERS = {"postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
+#: The asynchronous driver of a database, where that is not the one SQLAlchemy takes by itself; and names of drivers
+#: alone. No driver is imported.
+_DRIVERS = {
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+    "asyncpg": "postgresql+asyncpg",
+    "psycopg": "postgresql+psycopg",
+    "sqlite": "sqlite+aiosqlite",
+    "aiosqlite": "sqlite+aiosqlite",
+    "mysql": "mysql+aiomysql",
+    "mariadb": "mariadb+aiomysql",
+    "aiomysql": "mysql+aiomysql",
+    "asyncmy": "mysql+asyncmy",
+}
 
 
 def explain_for(plan: LoadPlan[Any], dialect: str | Dialect | Engine | AsyncEngine) -> Explanation:

@@ -106,7 +106,36 @@ class NotLoaded(LoadPlanError):  # noqa: N818 - the contract's name; it says wha
     """An attribute that the plan does not name was touched (LP401).
 
     It is no :class:`AttributeError`: serializers take that for "absent" and would go on with a default.
+
+    Attributes:
+        plan: name of the plan.
+        entity: the class that has the attribute.
+        attribute: its name.
+        add: the code to add: ``"load(Post.comments)"``, the column ``"Post.title"``, or a branch for a subclass; empty
+            where no plan can load it.
     """
+
+    def __init__(
+        self,
+        problem: Problem,
+        plan: str = "",
+        place: tuple[str, ...] = (),
+        entity: type[Any] | None = None,
+        attribute: str = "",
+        add: str = "",
+    ) -> None:
+        super().__init__(problem)
+        self.plan = plan
+        self._place = place
+        self.entity = entity
+        self.attribute = attribute
+        self.add = add
+        self.args = (problem, plan, place, entity, attribute, add)
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The edges that lead to the object from the root, as ``("User.posts",)``; empty at the root."""
+        return self._place or self.problem.path
 
 
 class NotFound(LoadPlanError):  # noqa: N818 - the name callers know from every repository layer
@@ -136,6 +165,14 @@ class ParameterError(LoadPlanError):
 
 class TooManyRows(LoadPlanError):  # noqa: N818 - the contract's name
     """A fetch would bring more rows than ``max_rows`` allows (LP406)."""
+
+
+class OverBudget(LoadPlanError):  # noqa: N818 - the pair of TooManyRows
+    """A fetch took more than the budget of its plan, which says ``error=True`` (LP420). The graph was loaded."""
+
+
+class OverBudgetWarning(UserWarning):
+    """A fetch took more than the budget of its plan (LP420)."""
 
 
 class CursorError(LoadPlanError):

@@ -100,20 +100,23 @@ def explain_plan(compiled: Compiled[Any]) -> Explanation:
     return explain_view(compiled)
 
 
+def named_statements(compiled: Compiled[Any]) -> list[tuple[str, Select[Any]]]:
+    """Return every statement of a compiled plan with the name of the edge that it loads, in the order they run."""
+    root = compiled.tree.root.mapper.class_.__name__
+    later = [(each.edge.name, each.select) for each in compiled.later if each.edge is not None]
+    return [(root, compiled.root.select), *later]
+
+
 def explain_view(view: CompiledView[object]) -> Explanation:
     """Return the explanation of a plan of views, for the number of roots that it was compiled for. Pure."""
     statements = (view.root, *view.later)
     numbers = {each.edge: number for number, each in enumerate(statements, start=1)}
-    names = [view.tree.root.mapper.class_.__name__, *(each.edge.name for each in view.later if each.edge is not None)]
     return Explanation(
         plan=view.tree.label,
         entity=view.tree.root.mapper.class_.__name__,
         columns=_read_columns(view, view.tree.root),
         edges=tuple(_view_edges(view, view.tree.root, 1, numbers)),
-        sql=tuple(
-            ExplainedStatement(name, _sql(each.select, view.dialect))
-            for name, each in zip(names, statements, strict=True)
-        ),
+        sql=tuple(ExplainedStatement(name, _sql(each, view.dialect)) for name, each in named_statements(view)),
         statements=len(statements),
         formula=_view_formula(view),
     )

@@ -11,13 +11,28 @@ from sqlalchemy import Dialect, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import QueryableAttribute
 
+from loadplan.dialects import dialect_of
 from loadplan.errors import did_you_mean, one_of
 from loadplan.explain import ExplainedEdge, Explanation
 from loadplan.recording import Repetition, Statement, Statements, record_statements
 from loadplan.spec import LoadPlan, StrategyName
+from loadplan.tools.costs import PlanCost, plan_cost
+from loadplan.tools.learning import learn, learning
+from loadplan.tools.reads import Reads, Unread, record_reads
 from loadplan.tree import Strategy
 
-__all__ = ["Repetition", "Statement", "Statements", "assert_plan", "record_statements"]
+__all__ = [
+    "Reads",
+    "Repetition",
+    "Statement",
+    "Statements",
+    "Unread",
+    "assert_plan",
+    "learn",
+    "learning",
+    "record_reads",
+    "record_statements",
+]
 
 
 def assert_plan(
@@ -25,6 +40,9 @@ def assert_plan(
     statements: int | None = None,
     dialect: str | Dialect | Engine | AsyncEngine = "postgresql",
     strategies: Mapping[QueryableAttribute[Any] | str, StrategyName] | None = None,
+    *,
+    columns: int | None = None,
+    joins: int | None = None,
 ) -> None:
     """Fail unless a plan resolves and is loaded as expected. Needs no database and no driver.
 
@@ -34,6 +52,8 @@ def assert_plan(
         dialect: the kind of database.
         strategies: the strategy of relationships, as ``{Post.tags: "selectin"}`` or ``{"Post.tags": "selectin"}``; of
             all places where the plan loads the relationship.
+        columns: that all statements select together; a nested array counts as one.
+        joins: in all statements together.
 
     Raises:
         AssertionError: it is not; the message ends with the explained plan.
@@ -43,6 +63,8 @@ def assert_plan(
     __tracebackhide__ = True
     explanation = plan.explain(dialect)
     found = list(_differences(explanation, statements, strategies or {}))
+    if columns is not None or joins is not None:
+        found += _cost_differences(plan_cost(plan, dialect_of(dialect)), columns=columns, joins=joins)
     if found:
         tree = str(explanation).partition("\n\n-- ")[0]
         raise AssertionError(
@@ -69,6 +91,12 @@ def _differences(
         for edge in here:
             if edge.strategy != wanted:
                 yield f"'{name}' by {edge.strategy} instead of {wanted}: {edge.reason}"
+
+
+def _cost_differences(cost: PlanCost, **wanted: int | None) -> Iterator[str]:
+    for word, number in wanted.items():
+        if number is not None and getattr(cost, word) != number:
+            yield f"{getattr(cost, word)} {word} instead of {number}"
 
 
 def _all_edges(edges: tuple[ExplainedEdge, ...]) -> Iterator[ExplainedEdge]:

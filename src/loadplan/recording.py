@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import currentframe
 from itertools import pairwise
-from pathlib import Path
 from sysconfig import get_path
 from types import FrameType
 from typing import Any
@@ -15,6 +14,8 @@ from typing import Any
 import attrs
 from sqlalchemy import Engine, ExceptionContext, event
 from sqlalchemy.exc import MissingGreenlet
+
+from loadplan.targets import relative_path
 
 #: Code that stands between the caller's and the database; the standard library does too.
 _LIBRARIES = frozenset({"sqlalchemy", "loadplan", "pytest_loadplan", "greenlet", "anyio", "trio", "uvloop"})
@@ -180,7 +181,7 @@ def nearest_line() -> str:
 
 
 def _line(frame: FrameType) -> str:
-    return f"{_relative(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
+    return f"{relative_path(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
 
 
 #: Where packages, and the commands that they bring, are installed.
@@ -214,12 +215,6 @@ def _frames() -> Iterator[FrameType]:
 def _is_library(frame: FrameType) -> bool:
     package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
     return package in _LIBRARIES or package in sys.stdlib_module_names
-
-
-def _relative(name: str) -> str:
-    path = Path(name)
-    here = Path.cwd()
-    return path.relative_to(here).as_posix() if path.is_relative_to(here) else name
 
 
 def _reads(text: str) -> bool:

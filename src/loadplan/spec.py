@@ -311,6 +311,25 @@ def load(
     )
 
 
+@attrs.frozen(repr=False)
+class Budget:
+    """What one fetch of a plan may take. A fetch that takes more says so; see :class:`LoadPlan`.
+
+    Args:
+        rows: over all statements; rows within nested arrays are part of their parents'.
+        statements: that are sent.
+        error: raise :class:`loadplan.OverBudget` where a fetch takes more; by default it is a warning of that category.
+    """
+
+    rows: int | None = None
+    statements: int | None = None
+    error: bool = False
+
+    def __repr__(self) -> str:
+        words = {"rows": self.rows, "statements": self.statements, "error": self.error or None}
+        return call_source("Budget", [], words)
+
+
 @attrs.frozen(repr=False, init=False)
 class LoadPlan(Generic[T]):
     """The object graph that a use case needs, declared once.
@@ -331,6 +350,7 @@ class LoadPlan(Generic[T]):
         name: used in errors, explanations and logs; the name of the class by default.
         typed: a Protocol that names the attributes that the plan loads. The plan is a ``LoadPlan`` of it, so a type
             checker rejects every other attribute of what is fetched. What comes is the entity as ever.
+        budget: the rows and statements that a fetch may take; more is a warning, or an error.
 
     Raises:
         PlanError: with every problem of the plan. Raised here where the mappers can be configured already, which is
@@ -344,6 +364,7 @@ class LoadPlan(Generic[T]):
     into: Any = None
     name: str | None = None
     typed: Any = None
+    budget: Budget | None = None
     _derived: dict[str, Any] = attrs.field(factory=dict, eq=False, init=False)
 
     @overload
@@ -355,6 +376,7 @@ class LoadPlan(Generic[T]):
         only: Columns | Bare | None = None,
         defer: Columns | Bare | None = None,
         name: str | None = None,
+        budget: Budget | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -364,6 +386,7 @@ class LoadPlan(Generic[T]):
         only: Columns | None = None,
         defer: Columns | None = None,
         name: str | None = None,
+        budget: Budget | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -373,6 +396,7 @@ class LoadPlan(Generic[T]):
         only: Bare | None = None,
         defer: Bare | None = None,
         name: str | None = None,
+        budget: Budget | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -381,6 +405,7 @@ class LoadPlan(Generic[T]):
         *loads: "Load[object] | On[object] | LoadPlan[Any]",
         into: type[V],
         name: str | None = None,
+        budget: Budget | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -389,6 +414,7 @@ class LoadPlan(Generic[T]):
         *loads: "Load[object] | On[object] | LoadPlan[Any]",
         into: UnionType | type[Any],  # mypy takes ``A | B`` for either
         name: str | None = None,
+        budget: Budget | None = None,
     ) -> None: ...
     def __init__(
         self,
@@ -399,9 +425,10 @@ class LoadPlan(Generic[T]):
         into: Any = None,
         name: str | None = None,
         typed: Any = None,
+        budget: Budget | None = None,
     ) -> None:
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
-            entity, loads, tuple_or_none(only), tuple_or_none(defer), into, name, typed
+            entity, loads, tuple_or_none(only), tuple_or_none(defer), into, name, typed, budget
         )
         from loadplan.plans import check_early
 
@@ -414,7 +441,7 @@ class LoadPlan(Generic[T]):
         return self.name or source(named)
 
     def __repr__(self) -> str:
-        words = ("only", "defer", "into", "name", "typed")
+        words = ("only", "defer", "into", "name", "typed", "budget")
         return call_source("LoadPlan", [self.entity, *self.loads], {word: getattr(self, word) for word in words})
 
     @staticmethod
@@ -489,9 +516,16 @@ class LoadPlan(Generic[T]):
             PlanError: LP106, the two cannot hold together, as two different strategies for one relationship.
         """
         if self.into is not None:
-            return LoadPlan(self.entity, *self.loads, *loads, into=self.into, name=self.name)
+            return LoadPlan(self.entity, *self.loads, *loads, into=self.into, name=self.name, budget=self.budget)
+        more = (*self.loads, *loads)
         return LoadPlan(
-            self.entity, *self.loads, *loads, typed=self.typed, only=self.only, defer=self.defer, name=self.name
+            self.entity,
+            *more,
+            typed=self.typed,
+            only=self.only,
+            defer=self.defer,
+            name=self.name,
+            budget=self.budget,
         )
 
     def select(self) -> Select[Any]:

@@ -5,7 +5,7 @@ tests/internals fails if one of them changes its meaning.
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from sqlalchemy import BindParameter, ClauseElement, Connection, CursorResult, Engine
 from sqlalchemy.ext.orderinglist import OrderingList
@@ -92,7 +92,8 @@ def collection_of(key: str) -> Callable[[InstanceState[Any], Iterable[Any]], Any
 
     def collect(state: InstanceState[Any], items: Iterable[Any]) -> Any:
         made: Any = InstrumentedList(items)
-        _CopiesQuietly(state.manager[key].impl, state, made)  # type: ignore[arg-type]
+        impl: Any = state.manager[key].impl
+        _CopiesQuietly(impl, state, made)
         return made
 
     return collect
@@ -447,3 +448,51 @@ def declared_arguments(relationship: RelationshipProperty[Any]) -> Iterator[Any]
     for name, declared in relationship._init_args._asdict().items():
         if name != "back_populates" and declared.argument is not None:
             yield declared.argument
+
+
+class OptionStep(NamedTuple):
+    """One step of a loader option, as ``selectinload(User.posts)`` in ``joinedload(Post.author).selectinload(...)``.
+
+    Attributes:
+        path: what it is about: mappers (or aliases) and the attributes between them; a wildcard is its token, a text.
+        strategy: what it does there, as ``{"lazy": "selectin"}`` or ``{"deferred": True, "instrument": True}``; None
+            where it only leads on, as ``defaultload`` does.
+        arguments: ``innerjoin``, ``recursion_depth``, ``entities`` and the like.
+        criteria: of ``and_()``.
+    """
+
+    path: tuple[Any, ...]
+    strategy: Mapping[str, Any] | None
+    arguments: Mapping[str, Any]
+    criteria: tuple[ClauseElement, ...]
+
+
+def option_steps(options: Iterable[Any]) -> list[OptionStep] | None:
+    """Take loader options apart; None if one of them is no loader option.
+
+    There is no public way to read what an option does. ``Load.context`` has the steps of a chain, each with the
+    attributes that its factory gave it; a wildcard, as ``raiseload("*")``, is a class of its own.
+    """
+    found: list[OptionStep] = []
+    for option in options:
+        if not isinstance(option, _AbstractLoad):
+            return None
+        element: Any = option
+        if hasattr(element, "context"):
+            found += [
+                OptionStep(
+                    tuple(getattr(each.path, "path", each.path)),
+                    None if each.strategy is None else dict(each.strategy),
+                    dict(each.local_opts),
+                    tuple(each._extra_criteria),
+                )
+                for each in element.context
+            ]
+        else:
+            found.append(OptionStep(tuple(element.path), dict(element.strategy), dict(element.local_opts), ()))
+    return found
+
+
+def options_of(statement: Any) -> tuple[Any, ...]:
+    """Return the options that a ``select()`` carries; it has no public attribute for them."""
+    return tuple(statement._with_options)

@@ -3,12 +3,14 @@
 import contextlib
 import logging
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import attrs
 
-from loadplan.errors import Problem, TooManyRows
+from loadplan.errors import OverBudget, OverBudgetWarning, Problem, TooManyRows
+from loadplan.spec import LoadPlan
 
 Rows = TypeVar("Rows", bound=Sequence[Any])
 
@@ -25,6 +27,7 @@ class FetchRecord:
         rows: how many they brought, over all of them; rows within nested arrays are part of their parents'.
         seconds: from the call to its end, waiting for a connection included.
         error: what it raised, or None.
+        over: what the plan's budget does not allow, as ``("120 rows instead of 100",)``.
     """
 
     plan: str
@@ -32,6 +35,11 @@ class FetchRecord:
     rows: int
     seconds: float
     error: BaseException | None = None
+    over: tuple[str, ...] = ()
+
+
+#: Tools that are told of every fetch while they watch: of its plan, and of what the loader was made with.
+watchers: list[Callable[[LoadPlan[Any], object], object]] = []
 
 
 @attrs.define(eq=False)
@@ -95,27 +103,66 @@ class Tally:
 
 
 @contextlib.contextmanager
-def told(label: str, max_rows: int | None, on_fetch: Callable[[FetchRecord], object] | None) -> Iterator[Tally]:
-    """Count what a fetch brings, and tell ``on_fetch`` and the log of it at its end.
+def told(
+    plan: LoadPlan[Any],
+    bind: object,
+    max_rows: int | None,
+    on_fetch: Callable[[FetchRecord], object] | None,
+    *,
+    whole: bool = True,
+) -> Iterator[Tally]:
+    """Count what a fetch brings, hold it to the plan's budget, and tell ``on_fetch`` and the log of it at its end.
 
     Args:
-        label: of the plan.
+        plan: that is fetched.
+        bind: that the loader was made with.
         max_rows: rows that the fetch may bring; None for no bound.
         on_fetch: of the loader.
+        whole: whether it is one fetch; a walk in batches has no budget.
+
+    Raises:
+        OverBudget: LP420, the budget says ``error=True``.
     """
-    tally = Tally(label, max_rows)
-    if on_fetch is None and not _log.isEnabledFor(logging.DEBUG):
+    tally = Tally(plan.label, max_rows)
+    for watch in watchers:
+        watch(plan, bind)
+    if on_fetch is None and plan.budget is None and not _log.isEnabledFor(logging.DEBUG):
         yield tally
         return
     start = time.perf_counter()
     error: BaseException | None = None
+    over: tuple[str, ...] = ()
     try:
         yield tally
+        over = tuple(_beyond(plan, tally)) if whole else ()
+        if over:
+            _over_budget(plan, over)
     except BaseException as raised:
         error = raised
         raise
     finally:
-        _tell(FetchRecord(label, tally.statements, tally.rows, time.perf_counter() - start, error), on_fetch)
+        seconds = time.perf_counter() - start
+        _tell(FetchRecord(plan.label, tally.statements, tally.rows, seconds, error, over), on_fetch)
+
+
+def _beyond(plan: LoadPlan[Any], tally: Tally) -> Iterator[str]:
+    for word in ("statements", "rows"):
+        allowed = getattr(plan.budget, word, None)
+        if allowed is not None and getattr(tally, word) > allowed:
+            yield f"{getattr(tally, word)} {word} instead of {allowed}"
+
+
+def _over_budget(plan: LoadPlan[Any], over: Sequence[str]) -> None:
+    problem = Problem(
+        "LP420",
+        "the fetch took more than its plan's budget",
+        (plan.label,),
+        detail=f"{', '.join(over)}.",
+        hint="narrow the roots, give a collection a limit=, or raise the budget.",
+    )
+    if plan.budget is not None and plan.budget.error:
+        raise OverBudget(problem)
+    warnings.warn(problem.render(), OverBudgetWarning, stacklevel=4)
 
 
 def _tell(record: FetchRecord, on_fetch: Callable[[FetchRecord], object] | None) -> None:

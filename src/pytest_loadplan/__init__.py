@@ -1,11 +1,12 @@
-"""What pytest loads of loadplan: a fixture, and nothing else until a test asks for it.
+"""What pytest loads of loadplan: a fixture and two options, and nothing else until one of them is used.
 
 It is a package of its own, as importing anything of ``loadplan`` imports SQLAlchemy: a suite that does not use the
 fixture pays for one import of pytest.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,3 +21,58 @@ def statements() -> "Iterator[Statements]":
 
     with record_statements() as recorded:
         yield recorded
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("loadplan")
+    group.addoption(
+        "--loadplan-unread", action="store_true", help="Tell what plans load and no code reads, over the whole run."
+    )
+    group.addoption(
+        "--loadplan-learn", action="store_true", help="Tell what plans lack: every NotLoaded of the run, by its plan."
+    )
+    group.addoption(
+        "--loadplan-ignore", action="append", default=[], metavar="NAME", help="Leave a plan or an attribute out."
+    )
+
+
+class _Watch:
+    """Watches the whole run of one process, and tells what it saw at its end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        from loadplan.pytest_plugin import learning, record_reads
+
+        self._stack = ExitStack()
+        self._reads: Any = None
+        self._lessons: Any = None
+        if config.getoption("--loadplan-learn"):
+            self._lessons = self._stack.enter_context(learning())
+        if config.getoption("--loadplan-unread"):
+            self._reads = self._stack.enter_context(record_reads(config.getoption("--loadplan-ignore") or ()))
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print what was seen."""
+        if self._lessons is not None:
+            terminalreporter.section("loadplan: what plans lack")
+            told = "\n\n".join(map(str, self._lessons))
+            terminalreporter.write_line(told or "nothing: no attribute was missing")
+        if self._reads is not None:
+            terminalreporter.section("loadplan: what no code reads")
+            terminalreporter.write_line(self._reads.report() or "nothing: all that was loaded was read")
+
+    def pytest_unconfigure(self) -> None:
+        """Watch no longer."""
+        self._stack.close()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start watching, if the run asks for it.
+
+    Raises:
+        UsageError: the run is spread over processes, and none of them sees it whole.
+    """
+    if config.getoption("--loadplan-unread") or config.getoption("--loadplan-learn"):
+        if getattr(config.option, "numprocesses", None):
+            raise pytest.UsageError("--loadplan-unread and --loadplan-learn need one process: add -n 0")
+        config.pluginmanager.register(_Watch(config), "loadplan-watch")

@@ -5,6 +5,8 @@ import re
 import pytest
 from pages import DJANGO, FOREIGN, PAGES, README, ROOT, Block, blocks_of, page_id
 
+from loadplan.tools.settings import Settings, read_settings
+
 #: Where another system's code may stand.
 MIGRATION = ROOT / "docs" / "migrating"
 #: The beginning of a list's item, whose further paragraphs are indented.
@@ -28,8 +30,8 @@ def test_every_fence_is_found(page) -> None:
 
 
 @pages
-def test_every_block_is_of_a_kind_that_is_tested(page) -> None:
-    """Python and commands are run, text is what one of the two shows; all else is marked, and has its place."""
+def test_every_block_is_of_a_kind_that_is_tested(page, tmp_path) -> None:
+    """Python and commands are run, settings read, text is what one of them shows; all else is marked."""
     before: Block | None = None
     for block in blocks_of(page):
         if FOREIGN in block.marks:
@@ -40,6 +42,9 @@ def test_every_block_is_of_a_kind_that_is_tested(page) -> None:
             assert before is not None, f"{block.where}: text that nothing prints"
             assert before.language in {"python", "sh"}, f"{block.where}: text behind a block that is not run"
             assert block.code.replace("...", "").strip(), f"{block.where}: any output would do"
+        elif block.language == "toml":
+            (tmp_path / "pyproject.toml").write_text(block.code, encoding="utf-8")
+            assert read_settings(tmp_path) != Settings(), f"{block.where}: it sets nothing"
         else:
             assert block.language in {"python", "sh"}, f"{block.where}: {block.language!r} is not tested"
             assert set(block.marks) <= {DJANGO}, f"{block.where}: {block.marks}"

@@ -123,6 +123,19 @@ def test_every_exception_pickles_and_copies(error: LoadPlanError) -> None:
         )
 
 
+def test_not_loaded_keeps_its_facts() -> None:
+    """Across processes too."""
+    error = NotLoaded(PROBLEM, "page", ("User.posts",), Problem, "comments", "load(Post.comments)")
+    for each in (error, pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+        assert (each.plan, each.path, each.entity, each.attribute, each.add) == (
+            "page",
+            ("User.posts",),
+            Problem,
+            "comments",
+            "load(Post.comments)",
+        )
+
+
 def test_a_problem_is_rendered_with_what_it_knows() -> None:
     assert Problem("LP1", "message").render() == "LP1: message"
     assert PROBLEM.render() == "LP999: a 'message'\n  at: here > there\n  detail: found so.\n  hint: do this."
@@ -134,6 +147,9 @@ def test_every_error_is_one_of_ours_and_none_is_an_attribute_or_key_error() -> N
 
     errors = [getattr(loadplan, name) for name in loadplan.__all__]
     errors = [each for each in errors if isinstance(each, type) and issubclass(each, Exception)]
+    warnings = [each for each in errors if issubclass(each, Warning)]
+    assert [each.__name__ for each in warnings] == ["OverBudgetWarning"]
+    errors = [each for each in errors if each not in warnings]
     assert len(errors) >= 8
     assert all(issubclass(each, LoadPlanError) for each in errors)
     assert not any(issubclass(each, AttributeError | LookupError | ValueError) for each in errors)

@@ -2,16 +2,19 @@
 
 from typing import Any
 
-from forest import Bird, Fruit, Tree
-from sqlalchemy import ForeignKey, inspect
+from forest import Bird, Fruit, Leaf, Tree
+from sqlalchemy import ForeignKey, inspect, select
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
     attribute_keyed_dict,
     column_keyed_dict,
+    defaultload,
     keyfunc_mapping,
     mapped_column,
+    raiseload,
     relationship,
+    selectinload,
 )
 
 from loadplan import sqlalchemy_internals as internals
@@ -145,3 +148,26 @@ def test_a_property_that_joins_a_mapper_changes_its_mark() -> None:
     assert not internals.waits_for_configuration(root)
     assert internals.mapping_mark(root) is not before[0]
     Growing.registry.dispose()
+
+
+def test_options_are_taken_apart() -> None:
+    """Each step of a chain tells its path, strategy, arguments and criteria; a wildcard tells its token."""
+    condition = Tree.id > 1
+    statement = select(Tree).options(
+        selectinload(Tree.leaves.and_(condition)).load_only(Leaf.id), raiseload("*"), defaultload(Tree.leaves)
+    )
+    options = internals.options_of(statement)
+    assert len(options) == 3
+    steps = internals.option_steps(options)
+    assert steps is not None
+    first, column, rest, wildcard, onward = steps
+    assert first.strategy is not None
+    assert (first.path[1].key, first.strategy["lazy"], len(first.criteria)) == ("leaves", "selectin", 1)
+    assert column.strategy is not None
+    assert (column.path[-1].key, column.strategy["deferred"]) == ("id", False)
+    assert rest.strategy is not None
+    assert (rest.path[-1], rest.strategy["deferred"]) == ("column:*", True)
+    assert wildcard.strategy is not None
+    assert (wildcard.path[0].partition(":")[0], wildcard.strategy["lazy"]) == ("relationship", "raise")
+    assert (onward.strategy, onward.path[1].key) == (None, "leaves")
+    assert internals.option_steps([condition]) is None

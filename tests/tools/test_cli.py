@@ -99,6 +99,7 @@ def test_a_module_that_raises_says_so(command: Command, shop: Path) -> None:
     assert done.exit_code == 2
     assert done.stderr == (
         "module 'shop.plans' cannot be imported: ModuleNotFoundError: No module named 'nowhere_to_be_found'\n"
+        "  at: shop/plans.py:1\n"
     )
 
 

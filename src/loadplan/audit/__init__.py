@@ -14,9 +14,15 @@ from loadplan.audit.expiring import expiring_findings, session_findings
 from loadplan.audit.findings import Audit, Finding, Severity, sorted_findings
 from loadplan.audit.keys import key_findings
 from loadplan.audit.pairs import pair_findings
-from loadplan.audit.settings import deferred_findings, inheritance_findings, relationship_findings
+from loadplan.audit.settings import (
+    dataclass_findings,
+    deferred_findings,
+    inheritance_findings,
+    relationship_findings,
+)
+from loadplan.audit.sqlmodel import in_words_of_sqlmodel
 from loadplan.errors import PlanError
-from loadplan.targets import TargetError, import_target, modules_below, values_in
+from loadplan.targets import TargetError, import_target, modules_below, not_imported, values_in
 
 __all__ = ["Audit", "Finding", "Severity", "audit"]
 
@@ -55,12 +61,14 @@ def audit(*targets: object) -> Audit:
         found += relationship_findings(mapper)
         found += deferred_findings(mapper)
         found += inheritance_findings(mapper)
+        found += dataclass_findings(mapper)
         found += expiring_findings(mapper)
     found += pair_findings(scope.mappers)
     found += key_findings(scope.tables)
     found += session_findings(scope.modules)
     name = ", ".join(map(_shown, targets))
-    return Audit(name, len(scope.mappers), len(scope.tables), sorted_findings(found))
+    told = sorted_findings(list(in_words_of_sqlmodel(found, scope.mappers)))
+    return Audit(name, len(scope.mappers), len(scope.tables), told)
 
 
 def _add(scope: _Scope, target: object) -> None:
@@ -106,7 +114,7 @@ def _add_module(scope: _Scope, module: ModuleType) -> None:
     modules: list[ModuleType] = []
     for each in modules_below(module):
         if not isinstance(each, ModuleType):
-            raise TargetError(f"module '{each.name}' cannot be imported: {type(each.error).__name__}: {each.error}")
+            raise TargetError(not_imported(each))
         modules.append(each)
     names = {each.__name__ for each in modules}
     registries = _registries_in(modules)

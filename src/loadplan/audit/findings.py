@@ -2,6 +2,8 @@
 
 import enum
 from collections import Counter
+from collections.abc import Collection, Iterable
+from fnmatch import fnmatchcase
 from itertools import groupby
 from typing import Any
 
@@ -30,8 +32,8 @@ class Finding:
 
     Attributes:
         severity: how bad it is.
-        rule: what it is about: ``"lazy"``, ``"deferred"``, ``"inheritance"``, ``"expires"``, ``"session"``,
-            ``"pair"`` or ``"index"``.
+        rule: what it is about: ``"lazy"``, ``"one-to-one"``, ``"dataclass"``, ``"deferred"``, ``"inheritance"``,
+            ``"expires"``, ``"session"``, ``"pair"`` or ``"index"``.
         subject: the name: ``"User.posts"``, ``"posts.author_id"``, ``"shop.database:sessions"``.
         found: what stands there, as ``'lazy="select"'``.
         effect: what that does under asyncio.
@@ -44,6 +46,11 @@ class Finding:
     found: str
     effect: str
     advice: str
+
+    @property
+    def key(self) -> str:
+        """What a baseline knows it by."""
+        return f"{self.rule}: {self.subject}: {self.found}"
 
 
 @attrs.frozen
@@ -71,6 +78,20 @@ class Audit:
         """Return the findings of one severity."""
         return tuple(finding for finding in self.findings if finding.severity is severity)
 
+    def from_on(self, severity: Severity) -> tuple[Finding, ...]:
+        """Return the findings that are as bad as ``severity``, or worse."""
+        return tuple(finding for finding in self.findings if _ORDER[finding.severity] <= _ORDER[severity])
+
+    def without(self, names: Iterable[str]) -> "Audit":
+        """Return the audit without the findings about some names, as ``"User.posts"`` or ``"User.*"``."""
+        given = tuple(names)
+        kept = tuple(each for each in self.findings if not is_named(each.subject, given))
+        return attrs.evolve(self, findings=kept)
+
+    def without_known(self, keys: Collection[str]) -> "Audit":
+        """Return the audit without the findings that a baseline knows."""
+        return attrs.evolve(self, findings=tuple(each for each in self.findings if each.key not in keys))
+
     def as_dict(self) -> dict[str, Any]:
         """Return the audit as JSON has it."""
         return attrs.asdict(self, value_serializer=lambda _, __, value: getattr(value, "value", value))
@@ -87,6 +108,12 @@ class Audit:
             lines += [f"  {first.effect}", f"  do: {first.advice}"]
             lines += [f"    {finding.subject}" for finding in findings]
         return "\n".join(lines)
+
+
+def is_named(subject: str, names: Iterable[str]) -> bool:
+    """Tell whether names, in which ``*`` stands for anything, name a subject or the first of two in it."""
+    words = {subject, subject.split(" ")[0].rstrip(",")}
+    return any(fnmatchcase(word, name) for word in words for name in names)
 
 
 def sorted_findings(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -51,7 +51,7 @@ def _indexed(table: Table) -> Iterator[list[str]]:
             yield [column.name for column in constraint.columns]
     for index in table.indexes:
         if _finds_all_rows(index):
-            yield _plain_start(index)
+            yield plain_start(index)
 
 
 def _finds_all_rows(index: Index) -> bool:
@@ -70,11 +70,12 @@ def _finds_all_rows(index: Index) -> bool:
 
 
 def _is_not_null(condition: Any, index: Index) -> bool:
-    start = _plain_start(index)
+    start = plain_start(index)
     return bool(start) and str(condition).replace('"', "").rpartition(".")[2].lower() == f"{start[0]} is not null"
 
 
-def _plain_start(index: Index) -> list[str]:
+def plain_start(index: Index) -> list[str]:
+    """Return the names of the columns that an index starts with, up to the first that is an expression."""
     names: list[str] = []
     for expression in index.expressions:
         element: Any = expression

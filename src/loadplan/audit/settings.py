@@ -3,12 +3,13 @@
 tests/tools/test_audit_facts.py has SQLAlchemy do it.
 """
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 
-from loadplan import mapping
+from loadplan import links, mapping
 from loadplan.audit.findings import Finding, Severity
 
 _FLUSHED = "On an object that was just flushed it is not loaded, and touching it raises MissingGreenlet"
@@ -21,8 +22,10 @@ def relationship_findings(mapper: Mapper[Any]) -> Iterator[Finding]:
         if prop.parent is mapper:
             severity, effect, advice = _lazy(prop)
             yield Finding(severity, "lazy", f"{mapper.class_.__name__}.{prop.key}", _found(prop), effect, advice)
-            if prop.lazy in {"joined", False} and prop.innerjoin:
+            if prop.innerjoin and not prop.uselist:
                 yield _inner_join(mapper, prop)
+            if _is_unheld_one_to_one(prop):
+                yield _unheld(mapper, prop)
 
 
 def _found(prop: RelationshipProperty[Any]) -> str:
@@ -118,14 +121,70 @@ def _lazy(prop: RelationshipProperty[Any]) -> tuple[Severity, str, str]:
 
 
 def _inner_join(mapper: Mapper[Any], prop: RelationshipProperty[Any]) -> Finding:
+    name = f"{mapper.class_.__name__}.{prop.key}"
+    if prop.lazy in {"joined", False}:
+        found, who = f'lazy="joined", innerjoin={prop.innerjoin!r}', "every query of the class"
+    else:
+        found, who = f"innerjoin={prop.innerjoin!r}", "a query with joinedload() of it"
     return Finding(
         Severity.RISK,
         "lazy",
-        f"{mapper.class_.__name__}.{prop.key}",
-        f'lazy="joined", innerjoin={prop.innerjoin!r}',
-        "every query of the class drops the rows whose target is missing, or hidden by a filter or a row-level policy.",
-        f"leave innerjoin out, or {_RAISE}.",
+        name,
+        found,
+        f"{who} drops the rows whose target is missing, or hidden by a filter or a row-level policy.",
+        f"leave innerjoin out, or {_RAISE}." if prop.lazy in {"joined", False} else "leave innerjoin out.",
     )
+
+
+def _is_unheld_one_to_one(prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether a relationship promises one row at most, and no key of the tables keeps the promise."""
+    return not prop.uselist and prop.direction is not RelationshipDirection.MANYTOONE and not links.is_single(prop)
+
+
+def _unheld(mapper: Mapper[Any], prop: RelationshipProperty[Any]) -> Finding:
+    return Finding(
+        Severity.RISK,
+        "one-to-one",
+        f"{mapper.class_.__name__}.{prop.key}",
+        "a one-to-one that nothing holds unique",
+        "where a parent has two rows, SQLAlchemy takes any one of them; all of them cross the wire.",
+        "unique=True on the foreign key; or map it as a collection, and load it with order_by= and limit=1.",
+    )
+
+
+def dataclass_findings(mapper: Mapper[Any]) -> Iterator[Finding]:
+    """Yield a finding for every relationship that ``repr()`` or ``==`` of a mapped dataclass reads."""
+    entity = mapper.class_
+    if not dataclasses.is_dataclass(entity):
+        return
+    fields = {each.name: each for each in dataclasses.fields(entity)}
+    has_repr, has_eq = _is_generated(entity, "__repr__"), _is_generated(entity, "__eq__")
+    for prop in mapper.relationships:
+        field = fields.get(prop.key)
+        if field is None or prop.parent is not mapper:
+            continue
+        words = [
+            word for word, reads in (("repr", field.repr and has_repr), ("compare", field.compare and has_eq)) if reads
+        ]
+        if words:
+            reads = " and ".join({"repr": "repr()", "compare": "=="}[word] for word in words)
+            missing = ", ".join(f"{word}=False" for word in words)
+            yield Finding(
+                Severity.RISK,
+                "dataclass",
+                f"{entity.__name__}.{prop.key}",
+                f"MappedAsDataclass, a relationship without {missing}",
+                f"{reads} of an object reads it: an error where it is not loaded, in logs and tests too, and without "
+                "an end where two objects refer to each other.",
+                f"say {missing} in its relationship(...).",
+            )
+
+
+def _is_generated(entity: type[Any], name: str) -> bool:
+    """Tell whether a method of a class is the one that dataclasses wrote for it."""
+    method = vars(entity).get(name)
+    code = getattr(getattr(method, "__wrapped__", method), "__code__", None)
+    return code is not None and code.co_filename == "<string>"
 
 
 def deferred_findings(mapper: Mapper[Any]) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import attrs
 from sqlalchemy.orm import InstanceState, PassiveFlag, RelationshipProperty, class_mapper
+from sqlalchemy.orm.attributes import instance_state
 
 from loadplan import mapping
 from loadplan.entities.left_out import AbsentValue, written_fields
@@ -62,7 +63,7 @@ class Seal(dict[str, "SealedAttribute"]):
             by_subclass = key not in inherited
             owner = entity if by_subclass else place.entity
             deferred = is_column and key not in loaded
-            return SealedAttribute(key, owner.__name__, place, is_column, by_subclass, is_dynamic, deferred)
+            return SealedAttribute(key, owner, place, is_column, by_subclass, is_dynamic, deferred)
 
         super().__init__()
         relationships = [prop for prop in mapper.relationships if prop.lazy not in mapping.UNLOADABLE_LAZY]
@@ -124,6 +125,13 @@ class Seal(dict[str, "SealedAttribute"]):
         return self
 
 
+def place_of(entity: object) -> Place | None:
+    """Return where in which plan an object was found; None for one that no plan loaded."""
+    loaders = installed_loaders(instance_state(entity))
+    return loaders.origin[1] if isinstance(loaders, Seal) else None
+
+
+@lru_cache(maxsize=4096)
 def restore_seal(entity: Any, place: Place, declared: frozenset[str], partial: frozenset[str]) -> Seal:
     """Return the seal of a class at a place, for the mapping as it is now; what unpickling calls."""
     return _seal(mapping_mark(class_mapper(entity)), entity, place, declared, partial)
@@ -139,7 +147,7 @@ class SealedAttribute:
     """What SQLAlchemy calls in place of the mapping's own loader when the attribute is touched and has no value."""
 
     key: str
-    owner: str
+    entity: type[Any]
     place: Place
     is_column: bool
     by_subclass: bool = False
@@ -164,10 +172,27 @@ class SealedAttribute:
         raise NotLoaded(
             Problem(
                 "LP401",
-                f"'{self.owner}.{self.key}' is not part of plan '{self.place.plan}' (at {at})",
+                f"'{self.entity.__name__}.{self.key}' is not part of plan '{self.place.plan}' (at {at})",
                 hint=self._hint() if generated is None else self._hint_for(generated),
-            )
+            ),
+            self.place.plan,
+            self.place.path,
+            self.entity,
+            self.key,
+            self._add(),
         )
+
+    def _add(self) -> str:
+        """Return the code that the plan lacks; empty where no plan can load the attribute."""
+        name = f"{self.entity.__name__}.{self.key}"
+        depth = dict(self.place.frontier).get(self.key)
+        if self.is_dynamic:
+            return ""
+        if depth is not None:
+            return f"load({name}, depth={depth + 1})"
+        if self.by_subclass:
+            return f"on({self.entity.__name__}, {f'only=[{name}]' if self.is_column else f'load({name})'})"
+        return name if self.is_column else f"load({name})"
 
     def _hint_for(self, method: str) -> str:
         words = _WORDS[method]
@@ -176,7 +201,7 @@ class SealedAttribute:
         return f"{method} is the dataclass's own, which reads every field: map '{self.key}' as {made}({said})"
 
     def _hint(self) -> str:
-        name = f"{self.owner}.{self.key}"
+        name = f"{self.entity.__name__}.{self.key}"
         if self.is_dynamic:
             return 'it is mapped lazy="dynamic", which no plan can load; add the object to a session and query it there'
         reader = None if self.is_column else generated_reader()
@@ -187,10 +212,9 @@ class SealedAttribute:
             return f'depth {depth} ends here; give load({name}) a greater depth=, or depth="all"'
         here = f"load({self.place.path[-1]})" if self.place.path else "the plan"
         if self.by_subclass:
-            inside = f"only=[{name}]" if self.is_column else f"load({name})"
-            return f"add on({self.owner}, {inside}) {'under' if self.place.path else 'to'} {here}"
+            return f"add {self._add()} {'under' if self.place.path else 'to'} {here}"
         if not self.is_column:
-            return f"add load({name}) {'under' if self.place.path else 'to'} {here}"
+            return f"add {self._add()} {'under' if self.place.path else 'to'} {here}"
         if self.place.subset == "only":
             return f"add {name} to only=[...] of {here}"
         if self.place.subset == "defer" and self.is_deferred:

@@ -1,0 +1,344 @@
+"""Hand-written loader options, read back into the plan that loads the same."""
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy import Select
+from sqlalchemy.orm import Mapper, RelationshipProperty
+from sqlalchemy.sql.base import ExecutableOption
+
+from loadplan import mapping
+from loadplan.spec import Load, LoadPlan, On, StrategyName, load, on
+from loadplan.sqlalchemy_internals import OptionStep, option_steps, options_of
+from loadplan.tools.printing import plan_code
+
+#: Settings of ``lazy=`` that load with every query of the class.
+_EAGER = frozenset({"joined", False, "selectin", "subquery", "immediate"})
+
+
+class NotAdoptable(Exception):  # noqa: N818 - it says what is the case
+    """Options that no plan says; the text says which, and what to do."""
+
+
+@attrs.frozen
+class Adopted:
+    """A plan made of options.
+
+    Attributes:
+        plan: that loads the same.
+        remarks: what the statement says besides, and what the plan does otherwise.
+    """
+
+    plan: LoadPlan[Any]
+    remarks: tuple[str, ...]
+
+    @property
+    def code(self) -> str:
+        """The code of the plan."""
+        return plan_code(self.plan, "PLAN")
+
+
+@attrs.define(eq=False)
+class _Spot:
+    """A place of the graph, as the options describe it."""
+
+    mapper: Mapper[Any]
+    edges: "dict[tuple[type[Any], str], _Way]" = attrs.field(factory=dict)
+    only: list[str] | None = None
+    deferred: list[str] = attrs.field(factory=list)
+    undeferred: list[str] = attrs.field(factory=list)
+    refuses_rest: bool = False
+    subclasses: list[type[Any]] = attrs.field(factory=list)
+
+    def columns(self, word: str) -> list[Any] | None:
+        """Return what ``only=`` or ``defer=`` takes here; None where the word is not needed."""
+        if self.only is None and not self.undeferred:
+            names = list(dict.fromkeys(self.deferred)) if word == "defer" else []
+        elif word == "defer":
+            names = []
+        else:
+            start = self.only
+            if start is None:
+                default = mapping.default_columns(self.mapper)
+                start = [each.key for each in mapping.column_attributes(self.mapper) if each.key in default]
+            names = [each for each in dict.fromkeys([*start, *self.undeferred]) if each not in self.deferred]
+            names = names or list(mapping.primary_key(self.mapper))
+        return [getattr(self.mapper.class_, each) for each in names] or None
+
+
+@attrs.define(eq=False)
+class _Way:
+    """A relationship, as the options describe it."""
+
+    prop: RelationshipProperty[Any]
+    target: _Spot
+    loads: bool = False
+    named: bool = False
+    inner: bool = False
+    where: tuple[Any, ...] = ()
+    depth: int | str | None = None
+
+
+def plan_of_options(found: object, name: str | None = None) -> Adopted:
+    """Return the plan that loads what loader options load.
+
+    Args:
+        found: a ``select()`` of one entity, options, or a function that returns either; arguments that the function
+            requires are given as None.
+        name: of the plan.
+
+    Raises:
+        NotAdoptable: there are no options, or some that no plan says.
+    """
+    given = _called(found)
+    reader = _Reader()
+    options: Sequence[Any]
+    if isinstance(given, Select):
+        entity = _entity_of(given)
+        options = options_of(given)
+        reader.remarks += _remarks_on(given)
+    else:
+        options = given if isinstance(given, list | tuple) else [given]
+        if not options or not all(isinstance(each, ExecutableOption) for each in options):
+            kind = type(found).__name__
+            raise NotAdoptable(
+                f"a {kind} is no statement with loader options\n"
+                "  hint: name a select(Entity).options(...), or a function that returns one."
+            )
+        entity = _start_of(options)
+    root = reader.read(entity, options)
+    plan = LoadPlan(
+        entity.class_,
+        *reader.loads(root, (entity,)),
+        only=root.columns("only"),
+        defer=root.columns("defer"),
+        name=name,
+    )
+    if "<" in repr(plan):
+        reader.remarks.append("write what stands in angle brackets as in your statement.")
+    return Adopted(plan, tuple(dict.fromkeys(reader.remarks)))
+
+
+def _called(found: object) -> object:
+    if not inspect.isroutine(found):
+        return found
+    function: Callable[..., object] = found
+    if inspect.iscoroutinefunction(function):
+        raise NotAdoptable(
+            f"'{function.__name__}' is asynchronous, and is not run\n"
+            "  hint: name a function that returns the statement, before it is executed."
+        )
+    required = [
+        each
+        for each in inspect.signature(function).parameters.values()
+        if each.default is each.empty and each.kind not in {each.VAR_POSITIONAL, each.VAR_KEYWORD}
+    ]
+    positional = [None for each in required if each.kind is not each.KEYWORD_ONLY]
+    keywords = {each.name: None for each in required if each.kind is each.KEYWORD_ONLY}
+    try:
+        return function(*positional, **keywords)
+    except Exception as error:
+        raise NotAdoptable(
+            f"'{function.__name__}' raises {type(error).__name__} when it is called with None: {error}\n"
+            "  hint: name a function without arguments that returns the statement."
+        ) from error
+
+
+def _entity_of(statement: Select[Any]) -> Mapper[Any]:
+    described = statement.column_descriptions
+    mapper = mapping.mapper_of(described[0]["expr"]) if len(described) == 1 else None
+    if mapper is None:
+        raise NotAdoptable(
+            "the statement does not select one mapped class\n  hint: a plan starts at one entity, as select(User) does."
+        )
+    return mapper
+
+
+def _start_of(options: Sequence[Any]) -> Mapper[Any]:
+    for step in option_steps(options) or ():
+        if isinstance(step.path[0], Mapper):
+            return step.path[0]
+    raise NotAdoptable("the options name no entity\n  hint: name the whole statement, select(Entity).options(...).")
+
+
+def _remarks_on(statement: Select[Any]) -> list[str]:
+    found = []
+    if statement.whereclause is not None:
+        found.append("its WHERE chooses the roots: pass where= to fetch_all, or an id to fetch.")
+    text = str(statement.with_only_columns(1, maintain_column_froms=True))
+    if "ORDER BY" in text:
+        found.append("its ORDER BY orders the roots: pass order_by= to fetch_all.")
+    if "LIMIT" in text:
+        found.append("its LIMIT counts rows of the roots: pass limit= to fetch_all.")
+    return found
+
+
+@attrs.define(eq=False)
+class _Reader:
+    """Reads options, one after the other, as SQLAlchemy does: a later one overrides an earlier one."""
+
+    remarks: list[str] = attrs.field(factory=list)
+    refuses_rest: bool = False
+
+    def read(self, entity: Mapper[Any], options: Iterable[Any]) -> _Spot:
+        root = _Spot(entity)
+        for option in options:
+            steps = option_steps([option])
+            if steps is None:
+                raise NotAdoptable(
+                    f"{type(option).__name__} is no loader option\n"
+                    "  hint: with_loader_criteria holds for every statement of a session: put it in a session event, "
+                    "and loadplan keeps to it."
+                )
+            only_at = {step.path[:-1] for step in steps if _defers_the_rest(step)}
+            for step in steps:
+                self._step(root, step, is_only=step.path[:-1] in only_at)
+        return root
+
+    def _step(self, root: _Spot, step: OptionStep, *, is_only: bool) -> None:
+        first = step.path[0]
+        if isinstance(first, str):
+            self._everywhere(first, step)
+            return
+        spot, way = root, None
+        for index in range(1, len(step.path), 2):
+            attribute = step.path[index]
+            if not isinstance(attribute, RelationshipProperty):
+                self._columns(spot, attribute, step, is_only=is_only)
+                return
+            target = step.path[index + 1] if index + 1 < len(step.path) else attribute.mapper
+            if not isinstance(target, Mapper) or not isinstance(step.path[index - 1], Mapper):
+                raise NotAdoptable(
+                    f"the options go through an alias at '{attribute}'\n"
+                    "  hint: a plan names classes; say on(Subclass, ...) for what a subclass adds."
+                )
+            if _repeats_itself(step, index):
+                return
+            key = (attribute.parent.class_, attribute.key)
+            way = spot.edges.get(key)
+            if way is None:
+                way = spot.edges[key] = _Way(attribute, _Spot(attribute.mapper))
+            spot = way.target
+            if target is not attribute.mapper and target.isa(attribute.mapper):
+                spot.subclasses.append(target.class_)
+        if way is None:
+            self._class(spot, step)
+        else:
+            self._relationship(way, step)
+
+    def _everywhere(self, token: str, step: OptionStep) -> None:
+        lazy = (step.strategy or {}).get("lazy")
+        if token.startswith("relationship") and lazy in {"raise", "raise_on_sql"}:
+            self.refuses_rest = True
+        elif token.startswith("relationship") and lazy in {"select", True}:
+            self.remarks.append('lazyload("*") is of no use to a plan: what it does not name raises NotLoaded.')
+        else:
+            raise NotAdoptable(
+                "an option for all attributes at once ('*') is none that a plan has\n"
+                "  hint: name the attributes; raiseload('*') is what every plan does."
+            )
+
+    def _class(self, spot: _Spot, step: OptionStep) -> None:
+        """Note ``selectin_polymorphic``."""
+        spot.subclasses += [each.class_ for each in step.arguments.get("entities", ())]
+
+    def _columns(self, spot: _Spot, attribute: Any, step: OptionStep, *, is_only: bool) -> None:
+        """Note what ``load_only``, ``defer`` and ``undefer`` say, and wildcards below a place."""
+        strategy = step.strategy or {}
+        if isinstance(attribute, str):
+            if attribute.startswith("relationship") and strategy.get("lazy") in {"raise", "raise_on_sql"}:
+                spot.refuses_rest = True
+            elif _defers_the_rest(step):
+                spot.only = spot.only or []
+            else:
+                raise NotAdoptable(f"no plan has an option for '{attribute}'\n  hint: name the attributes.")
+        elif not spot.mapper.isa(attribute.parent):
+            name = f"{attribute.parent.class_.__name__}.{attribute.key}"
+            raise NotAdoptable(
+                f"'{name}' is a column of a subclass\n"
+                f"  hint: write on({attribute.parent.class_.__name__}, only=[{name}]) by hand."
+            )
+        elif strategy.get("deferred"):
+            spot.deferred.append(attribute.key)
+        elif is_only:
+            spot.only = [*(spot.only or ()), attribute.key]
+        else:
+            spot.undeferred.append(attribute.key)
+
+    def _relationship(self, way: _Way, step: OptionStep) -> None:
+        if step.criteria:
+            way.where = step.criteria
+        if step.strategy is None:
+            return
+        lazy = step.strategy.get("lazy")
+        name = f"{way.prop.parent.class_.__name__}.{way.prop.key}"
+        if "eager_from_alias" in step.arguments:
+            raise NotAdoptable(
+                f"contains_eager({name}) takes its rows from the statement's own join\n"
+                f"  hint: a plan filters them itself: load({name}, where=...)."
+            )
+        way.named = True
+        way.loads = lazy in _EAGER
+        way.inner = bool(step.arguments.get("innerjoin")) and lazy == "joined" and not way.prop.uselist
+        depth = step.arguments.get("recursion_depth")
+        if depth is not None:
+            way.depth = "all" if depth < 0 else depth + 1  # SQLAlchemy loads a level more than it is told
+        if lazy in {"select", True}:
+            self.remarks.append(f"lazyload({name}) loads when it is touched; add load({name}) where code reads it.")
+        elif lazy == "noload":
+            self.remarks.append(f"noload({name}) answers an empty list or None; with the plan, touching it raises.")
+
+    # --- the plan ---
+
+    def loads(self, spot: _Spot, above: tuple[Mapper[Any], ...]) -> list[Load[Any] | On[Any]]:
+        """Return the loads of a place: those that options name, and those that the mapping loads by itself."""
+        found: list[Load[Any] | On[Any]] = []
+        by_subclass: dict[type[Any], list[Load[Any]]] = {each: [] for each in spot.subclasses}
+        for way in self._ways(spot, above):
+            made = self._load(way, above)
+            owner = way.prop.parent
+            if spot.mapper.isa(owner):
+                found.append(made)
+            else:
+                by_subclass.setdefault(owner.class_, []).append(made)
+        return [*found, *(on(entity, *inside) for entity, inside in by_subclass.items())]
+
+    def _ways(self, spot: _Spot, above: tuple[Mapper[Any], ...]) -> list[_Way]:
+        ways = [way for way in spot.edges.values() if way.loads]
+        for prop in spot.mapper.relationships:
+            way = spot.edges.get((prop.parent.class_, prop.key))
+            if way is not None and way.named:
+                continue
+            refused = (self.refuses_rest or spot.refuses_rest) and way is None
+            if prop.lazy in _EAGER and not refused and prop.mapper not in above:
+                ways.append(way or _Way(prop, _Spot(prop.mapper)))
+        return ways
+
+    def _load(self, way: _Way, above: tuple[Mapper[Any], ...]) -> Load[Any]:
+        spot = way.target
+        strategy: StrategyName | None = "inner" if way.inner else None
+        attribute: Any = getattr(way.prop.parent.class_, way.prop.key)
+        depth: Any = way.depth
+        made: Load[Any] = load(
+            attribute,
+            *self.loads(spot, (*above, way.prop.mapper)),
+            only=spot.columns("only"),
+            defer=spot.columns("defer"),
+            where=list(way.where) or None,
+            depth=depth,
+            strategy=strategy,
+        )
+        return made
+
+
+def _defers_the_rest(step: OptionStep) -> bool:
+    """Tell the second half of ``load_only``: every column that it does not name is deferred."""
+    last = step.path[-1]
+    return isinstance(last, str) and last.startswith("column") and bool((step.strategy or {}).get("deferred"))
+
+
+def _repeats_itself(step: OptionStep, index: int) -> bool:
+    """Tell whether this part of the path is the next level of ``recursion_depth``, which SQLAlchemy writes itself."""
+    return step.arguments.get("recursion_depth") is not None and index > 1 and step.path[index] is step.path[index - 2]

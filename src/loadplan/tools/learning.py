@@ -1,0 +1,319 @@
+"""Plans learned from code: it runs, what it touches is loaded on the way, and the plan that covers it is printed.
+
+For development alone: each attribute that is missing is fetched by a second connection, in a thread, while the code
+stands still.
+"""
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import attrs
+from sqlalchemy import Engine, SingletonThreadPool, StaticPool
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+from sqlalchemy.orm import RelationshipProperty
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.collections import collection_adapter
+
+from loadplan import mapping
+from loadplan.errors import LoaderError, NotLoaded, Problem
+from loadplan.loader import Loader
+from loadplan.spec import LoadPlan, load
+from loadplan.tally import watchers
+from loadplan.tools.printing import plan_code
+from loadplan.tools.wanted import Step, Wanted, step_named
+from loadplan.tools.watching import Get, watching
+
+T = TypeVar("T")
+
+
+async def learn(
+    loader: Loader,
+    start: type[T] | LoadPlan[T],
+    id: object,  # noqa: A002 - as fetch has it
+    handler: Callable[[T], object | Awaitable[object]],
+    *,
+    columns: bool = False,
+    name: str | None = None,
+    quiet: bool = False,
+) -> LoadPlan[T]:
+    """Run code on a graph that loads what the code touches, and print the plan that covers it. For development.
+
+    Args:
+        loader: on an engine or a sessionmaker: what is missing comes by a second connection, which sees committed rows.
+        start: the class that the graph starts at; or a plan, as one that an earlier run returned: what that loads
+            stays in the plan.
+        id: of the root, as for :meth:`loadplan.Loader.fetch`.
+        handler: the code, a function or a coroutine function, called with the root.
+        columns: whether to name the columns that it touches, too; by default all of them are loaded.
+        name: of the plan.
+        quiet: whether to return the plan alone, and print nothing.
+
+    Returns:
+        The plan. Give it to the next run to merge what several runs touch.
+
+    Raises:
+        LoaderError: LP408, the loader has a session or a connection, or its database is in memory.
+    """
+    engine = _engine_of(loader)
+    before: LoadPlan[T] = start if isinstance(start, LoadPlan) else LoadPlan(start)
+    root = await loader.fetch(before, id)
+    mapper = mapping.mapper_of(before.entity)
+    assert mapper is not None  # noqa: S101 - the plan resolved
+    learner = Learner(engine, Wanted(mapper), columns=columns)
+    learner.met(root, ())
+    with watching(learner.read):
+        done = handler(root)
+        if inspect.isawaitable(done):
+            await done
+    plan: LoadPlan[T]
+    if isinstance(start, LoadPlan):
+        plan = learner.wanted.added_to(start)
+    else:
+        plan = LoadPlan(start, *learner.wanted.loads(columns=columns), only=learner.wanted.only(columns=columns))
+    if name is not None:
+        plan = _named(plan, name)
+    if not quiet:
+        print(plan_code(plan, "PLAN"))
+    return plan
+
+
+def _named(plan: LoadPlan[T], name: str) -> LoadPlan[T]:
+    return LoadPlan(plan.entity, *plan.loads, only=plan.only, defer=plan.defer, name=name, budget=plan.budget)
+
+
+class Learner:
+    """Loads what is touched, and notes it by the way that the code took to it.
+
+    Args:
+        engine: for the second connection.
+        wanted: the root's place; all that is touched is noted there.
+        columns: whether to note columns that are loaded, too.
+    """
+
+    def __init__(self, engine: AsyncEngine, wanted: Wanted, *, columns: bool) -> None:
+        self.wanted = wanted
+        self._engine = engine
+        self._columns = columns
+        self._paths: dict[int, tuple[Step, ...]] = {}
+        self._alive: list[object] = []  # an id is an object's as long as the object lives
+
+    def met(self, instance: object, path: tuple[Step, ...]) -> None:
+        """Note the way that the code took to an object: the last one counts."""
+        if id(instance) not in self._paths:
+            self._alive.append(instance)
+        self._paths[id(instance)] = path
+
+    def read(self, read: Get, attribute: Any, instance: Any) -> Any:
+        """Return the value of an attribute, fetched if the graph does not have it."""
+        path = self._paths.get(id(instance))
+        if path is None:
+            return read(attribute, instance)
+        prop = attribute.property
+        step: Step = (prop.parent.class_, prop.key)
+        missing = False
+        try:
+            value = read(attribute, instance)
+        except NotLoaded as error:
+            if not error.add:
+                raise
+            missing = True
+            fetch_missing(self._engine, instance, error.attribute)
+            value = read(attribute, instance)
+        if not isinstance(prop, RelationshipProperty):
+            if missing or self._columns:
+                self.wanted.at(path).columns[step] = None
+            return value
+        children = _children(prop, value)
+        if len(children) == 1 and not prop.uselist and self._is_above(children[0], path):
+            return value  # it points back to where the code came from
+        self.wanted.at(path).edge(step)
+        for child in children:
+            self.met(child, (*path, step))
+        return value
+
+    def _is_above(self, value: object, path: tuple[Step, ...]) -> bool:
+        above = self._paths.get(id(value))
+        return above is not None and len(above) < len(path) and path[: len(above)] == above
+
+
+def _children(prop: RelationshipProperty[Any], value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(collection_adapter(value)) if prop.uselist else [value]
+
+
+def fetch_missing(engine: AsyncEngine, instance: Any, key: str) -> None:
+    """Fetch an attribute of an object by a second connection, in a thread of its own, and set it there.
+
+    Raises:
+        NotFound: LP402, the object's row is not there, or is not committed yet.
+    """
+    mapper = mapping.mapper_of(type(instance))
+    assert mapper is not None  # noqa: S101 - only mapped objects are sealed
+    entity = mapper.class_
+    is_relationship = key in mapper.relationships
+    attribute = getattr(entity, key)
+    plan = LoadPlan(entity, load(attribute)) if is_relationship else LoadPlan(entity, only=[attribute])
+    identity: Any = mapping.identity_of(instance)
+    twin: Any = _in_thread(engine, plan, identity if len(identity) > 1 else identity[0])
+    value = twin.__dict__[key]
+    if is_relationship:
+        prop = mapper.relationships[key]
+        reverse = mapping.reverse_of(prop)
+        for child in _children(prop, value):
+            if reverse is not None and child.__dict__.get(reverse.key) is twin:
+                set_committed_value(child, reverse.key, instance)
+        value = _children(prop, value) if isinstance(value, list | set) else value
+    set_committed_value(instance, key, value)
+
+
+def _in_thread(engine: AsyncEngine, plan: LoadPlan[Any], identity: object) -> Any:
+    found: list[Any] = []
+
+    async def fetch() -> None:
+        second = AsyncEngine(Engine(engine.pool.recreate(), engine.dialect, engine.url))
+        try:
+            found.append(await Loader(second).fetch(plan, identity))
+        finally:
+            await second.dispose()
+
+    def run() -> None:
+        try:
+            asyncio.run(fetch())
+        except BaseException as error:  # told to whoever waits for the thread
+            found.append(_Raised(error))
+
+    thread = threading.Thread(target=run, name="loadplan-learn")
+    thread.start()
+    thread.join()
+    if isinstance(found[0], _Raised):
+        raise found[0].error
+    return found[0]
+
+
+@attrs.frozen(eq=False)
+class _Raised:
+    error: BaseException
+
+
+def _engine_of(loader: Loader) -> AsyncEngine:
+    """Return the engine of a loader, to take a second connection of.
+
+    Raises:
+        LoaderError: LP408, there is none, or its database is of one connection.
+    """
+    engine = engine_behind(loader._bind)
+    if engine is None:
+        raise LoaderError(
+            Problem(
+                "LP408",
+                "learn() needs a second connection, and the loader cannot give it one",
+                detail="it is on a session, a connection, or a database in memory.",
+                hint="make the Loader with an AsyncEngine or async_sessionmaker, and commit the rows first.",
+            )
+        )
+    return engine
+
+
+def engine_behind(bind: object) -> AsyncEngine | None:
+    """Return the engine that a second connection can be taken of, if there is one."""
+    engine = bind
+    if isinstance(bind, async_sessionmaker):
+        engine = bind.kw.get("bind")
+    if not isinstance(engine, AsyncEngine) or isinstance(engine.pool, StaticPool | SingletonThreadPool):
+        return None
+    return engine
+
+
+# --- a whole run ----------------------------------------------------------------------------------------------------
+
+
+@attrs.define(eq=False)
+class Lesson:
+    """What a run touched that the plans of one name do not load.
+
+    Attributes:
+        plan: of that name.
+        wanted: what it lacks.
+        times: how often something was missing.
+    """
+
+    plan: LoadPlan[Any]
+    wanted: Wanted
+    times: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.plan.label}: {self.times} times something was missing. With all of it:\n" + plan_code(
+            self.wanted.added_to(self.plan)
+        )
+
+
+class Lessons:
+    """What each plan of a run lacks. Where a second connection can fetch it, the run goes on as if it was loaded."""
+
+    def __init__(self) -> None:
+        self._plans: dict[str, tuple[LoadPlan[Any], object]] = {}
+        self._lessons: dict[str, Lesson] = {}
+
+    def __iter__(self) -> Iterator[Lesson]:
+        return iter(self._lessons.values())
+
+    def fetched(self, plan: LoadPlan[Any], bind: object) -> None:
+        """Note a plan that is fetched, and what it is fetched with."""
+        self._plans[plan.label] = (plan, bind)
+
+    def read(self, read: Get, attribute: Any, instance: Any) -> Any:
+        """Return the value of an attribute; what is missing is noted, and fetched if that can be."""
+        try:
+            return read(attribute, instance)
+        except NotLoaded as error:
+            bind = self._note(error)
+            engine = engine_behind(bind)
+            if engine is None or not error.add:
+                raise
+            try:
+                fetch_missing(engine, instance, error.attribute)
+            except Exception:  # not committed, hidden, or the database is gone: the plan's own error tells more
+                raise error from None
+            return read(attribute, instance)
+
+    def _note(self, error: NotLoaded) -> object:
+        known = self._plans.get(error.plan)
+        if known is None or error.entity is None:
+            return None
+        plan, bind = known
+        mapper = mapping.mapper_of(plan.entity)
+        assert mapper is not None  # noqa: S101 - it was fetched
+        lesson = self._lessons.setdefault(plan.label, Lesson(plan, Wanted(mapper)))
+        try:
+            place = lesson.wanted
+            for name in error.path:
+                place = place.edge(step_named(place.mapper, name))
+        except KeyError:  # a branch, or a path through an alias
+            return bind
+        owner = mapping.mapper_of(error.entity)
+        assert owner is not None  # noqa: S101 - it has an attribute that a plan may load
+        prop = owner.attrs[error.attribute]
+        step: Step = (prop.parent.class_, prop.key)
+        lesson.times += 1
+        if isinstance(prop, RelationshipProperty):
+            place.edge(step)
+        else:
+            place.columns[step] = None
+        return bind
+
+
+@contextmanager
+def learning() -> Iterator[Lessons]:
+    """Learn what all plans lack while the block runs."""
+    lessons = Lessons()
+    watchers.append(lessons.fetched)
+    try:
+        with watching(lessons.read):
+            yield lessons
+    finally:
+        watchers.remove(lessons.fetched)

@@ -1,0 +1,108 @@
+"""What a plan needs of a database: tables, and an index for every edge that looks for rows by keys."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy import Column, Table
+from sqlalchemy.orm import Mapper, RelationshipProperty
+
+from loadplan import links, mapping
+from loadplan.linked import collection_order
+from loadplan.links import LinkKind
+from loadplan.ordering import Ordering
+from loadplan.plans import Compiled
+from loadplan.tree import Shape
+from loadplan.views.tree import edges_below
+
+
+@attrs.frozen(eq=False)
+class NeededIndex:
+    """An index that an edge looks for.
+
+    Attributes:
+        edge: name of the edge.
+        table: that the rows are looked up in.
+        keys: columns that hold the parents' keys.
+        order: columns and directions that the rows of each parent are walked in; empty without a limit.
+        limit: of the edge.
+        known: whether the mapping has an index for it.
+    """
+
+    edge: str
+    table: Table
+    keys: tuple[Column[Any], ...]
+    order: tuple[Ordering, ...] = ()
+    limit: int | None = None
+    known: bool = True
+
+    @property
+    def order_columns(self) -> tuple[Column[Any], ...]:
+        """The columns of the order."""
+        found = (_column_of(each.expression) for each in self.order)
+        return tuple(each for each in found if each is not None)
+
+
+def tables_of_plan(compiled: Compiled[Any]) -> set[Table]:
+    """Return the tables that a compiled plan reads, those of associations too."""
+    found: set[Any] = set()
+    for mapper in _mappers(compiled):
+        found |= set(mapper.tables)
+    for _, prop, _, _ in _edges(compiled):
+        if prop.secondary is not None:
+            found.add(prop.secondary)
+    return {each for each in found if isinstance(each, Table)}
+
+
+def needed_indexes(compiled: Compiled[Any]) -> Iterator[NeededIndex]:
+    """Yield what each edge of a compiled plan looks for; primary keys too, which every table has."""
+    for name, prop, parent, shape in _edges(compiled):
+        link = links.link(prop, parent)
+        columns = link.columns if link.kind is not LinkKind.PARENT else _far_columns(prop)
+        keys = tuple(column for column in map(_column_of, columns) if column is not None)
+        tables = {column.table for column in keys}
+        if not keys or len(keys) != len(columns) or len(tables) != 1:
+            continue
+        table = tables.pop()
+        assert isinstance(table, Table)  # noqa: S101 - _column_of returns no others
+        order = _walked_order(prop, parent, shape, table) if shape.limit is not None else ()
+        known = links.index_serves(keys, [each.expression for each in order])
+        yield NeededIndex(name, table, keys, order, shape.limit if order else None, known)
+
+
+def _walked_order(
+    prop: RelationshipProperty[Any], parent: Mapper[Any], shape: Shape, table: Table
+) -> tuple[Ordering, ...]:
+    """Return the order of the first rows of each parent, if one index of ``table`` could have keys and order."""
+    order = collection_order(prop, shape, mapping.target_entity(parent, prop.key))
+    columns = [_column_of(each.expression) for each in order]
+    if any(column is None or column.table is not table for column in columns):
+        return ()
+    while len(order) > 1 and columns[-1] is not None and columns[-1].primary_key:
+        order.pop()  # rows that tie are few enough to be sorted
+        columns.pop()
+    return tuple(order)
+
+
+def _far_columns(prop: RelationshipProperty[Any]) -> Sequence[Any]:
+    pairs = prop.local_remote_pairs or ()
+    return [remote for _, remote in pairs] if prop.secondary is None and not prop.entity.is_aliased_class else []
+
+
+def _column_of(column: Any) -> Column[Any] | None:
+    """Return the plain column of a table behind an attribute or an expression."""
+    element = column.__clause_element__() if hasattr(column, "__clause_element__") else column
+    table = getattr(element, "table", None)
+    return table.c.get(element.key) if isinstance(table, Table) else None
+
+
+def _mappers(compiled: Compiled[Any]) -> Iterator[Mapper[Any]]:
+    yield compiled.tree.root.mapper
+    yield from (edge.target.mapper for edge in edges_below(compiled.tree.root))
+
+
+def _edges(compiled: Compiled[Any]) -> Iterator[tuple[str, RelationshipProperty[Any], Mapper[Any], Shape]]:
+    """Yield (name, relationship, mapper of the parents, shape) of each edge of a plan of either kind."""
+    for edge in edges_below(compiled.tree.root):
+        if edge.prop is not None:
+            yield edge.name, edge.prop, edge.owner.mapper, edge.shape

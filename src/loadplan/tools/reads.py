@@ -1,0 +1,285 @@
+"""What of the loaded graphs no code ever reads, over a whole run: relationships, columns, fields of views."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, get_origin
+
+import attrs
+from sqlalchemy.orm import RelationshipProperty
+from sqlalchemy.orm.collections import collection_adapter
+
+from loadplan import mapping
+from loadplan.audit.findings import is_named
+from loadplan.entities.seal import Place, place_of
+from loadplan.plans import resolve_plan
+from loadplan.spec import Load, LoadPlan, On
+from loadplan.tally import watchers
+from loadplan.tools.dict_reads import DictWatch, ViewWatch, is_a_use
+from loadplan.tools.printing import plan_code
+from loadplan.tools.watching import Get, watching
+from loadplan.tree import Node, Tree
+from loadplan.views.tree import Make, recipes_in
+
+
+@attrs.frozen
+class Unread:
+    """Something that plans load and no code read.
+
+    Attributes:
+        plan: where the plan is, as ``"shop.plans:USER_PAGE"``, or its name.
+        what: ``"load(Comment.author)"``, ``"Post.text"``, or ``"PostCard.author"`` of a view.
+        at: the edges that lead there from the root; ``"its root"`` at the root.
+        fetches: how often the plan was fetched.
+    """
+
+    plan: str
+    what: str
+    at: str
+    fetches: int
+
+    def __str__(self) -> str:
+        times = f"{self.fetches} fetch{'es' * (self.fetches != 1)}"
+        return f"{self.plan}: {self.what} at {self.at}: read in none of {times}"
+
+
+class Reads:
+    """What was fetched, and what of it was read.
+
+    An object belongs to the place of the plan that it was found at; code that gets it another way reads it there.
+    """
+
+    def __init__(self, ignore: Iterable[str] = ()) -> None:
+        self._ignore = tuple(ignore)
+        self._fetches: Counter[LoadPlan[Any]] = Counter()
+        self._met: set[tuple[str, tuple[str, ...]]] = set()
+        self._read: set[tuple[str, tuple[str, ...], str]] = set()
+        self._elsewhere: set[tuple[str, str]] = set()
+        self._views: dict[type[Any], set[str]] = {}
+        self._unwatched: dict[type[Any], None] = {}
+        self._watches: dict[type[Any], DictWatch | ViewWatch] = {}
+
+    # --- recording ---
+
+    def fetched(self, plan: LoadPlan[Any], bind: object) -> None:
+        """Note a fetch, and watch the classes of its plan."""
+        self._fetches[plan] += 1
+        if self._fetches[plan] > 1:
+            return
+        tree = resolve_plan(plan)
+        if isinstance(tree, Tree):
+            for node in _nodes(tree.root):
+                for mapper in node.mapper.self_and_descendants:
+                    if mapper.class_ not in self._watches:
+                        self._watches[mapper.class_] = DictWatch(mapper.class_, self._used_whole)
+            return
+        for recipe in recipes_in(tree.recipe):
+            if isinstance(recipe, Make):
+                self._watch_view(get_origin(recipe.view.given) or recipe.view.given)
+
+    def _watch_view(self, view: Any) -> None:
+        if not isinstance(view, type) or view in self._views:
+            return
+        names = self._views[view] = set()
+        watch = ViewWatch(view, names.add)
+        if watch.ok:
+            self._watches[view] = watch
+        else:
+            self._unwatched[view] = None
+
+    def read(self, read: Get, attribute: Any, instance: Any) -> Any:
+        """Return the value of an attribute, noted as read unless the code only copies, compares or prints."""
+        value = read(attribute, instance)
+        if is_a_use(3):
+            place = place_of(instance)
+            if place is not None:
+                self._note(place, attribute.property, value)
+        return value
+
+    def _note(self, place: Place, prop: Any, value: Any) -> None:
+        self._met.add((place.plan, place.path))
+        self._read.add((place.plan, place.path, prop.key))
+        self._elsewhere.add((place.plan, f"{prop.parent.class_.__name__}.{prop.key}"))
+        if isinstance(prop, RelationshipProperty) and value is not None:
+            for child in collection_adapter(value) if prop.uselist else [value]:
+                below = place_of(child)
+                if below is not None:
+                    self._met.add((below.plan, below.path))
+
+    def _used_whole(self, instance: Any) -> None:
+        """Note all that is loaded of an object, whose ``__dict__`` somebody uses."""
+        place = place_of(instance)
+        if place is None:
+            return
+        mapper = mapping.mapper_of(type(instance))
+        assert mapper is not None  # noqa: S101 - only mapped objects are found at a place
+        values = vars(instance)
+        for prop in mapper.attrs:
+            if prop.key in values and (prop.key in mapper.relationships or prop.key in mapper.column_attrs):
+                self._note(place, prop, values[prop.key])
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        for watch in self._watches.values():
+            watch.stop()
+        self._watches.clear()
+
+    # --- telling ---
+
+    @property
+    def unread(self) -> list[Unread]:
+        """What no code read, by plan."""
+        return [each for plan in self._fetches for each, _ in self._unread_of(plan)]
+
+    @property
+    def unwatched(self) -> list[str]:
+        """View classes whose fields cannot be watched: named tuples, and classes that let nobody change them."""
+        return [each.__name__ for each in self._unwatched]
+
+    def report(self) -> str:
+        """Return what was not read, each plan with its code as it would be without it."""
+        parts: list[str] = []
+        for plan in self._fetches:
+            found = self._unread_of(plan)
+            if not found:
+                continue
+            lines = [str(each) for each, _ in found]
+            if plan.into is None:
+                lines.append(plan_code(without(plan, [where for _, where in found])))
+            parts.append("\n".join(lines))
+        if self._unwatched:
+            parts.append(f"not watched: {', '.join(self.unwatched)}, whose fields can be read without a trace")
+        return "\n\n".join(parts)
+
+    def _unread_of(self, plan: LoadPlan[Any]) -> list[tuple[Unread, tuple[str, ...]]]:
+        """Return what is unread of a plan, each with its path: edges, and the name of the attribute at the end."""
+        where, times = name_of(plan), sum(number for each, number in self._fetches.items() if each.label == plan.label)
+        tree = resolve_plan(plan)
+        if isinstance(tree, Tree):
+            found = list(self._unread_below(plan.label, tree.root, tree.root.path))
+        else:
+            views = [each.view for each in recipes_in(tree.recipe) if isinstance(each, Make)]
+            found = [(what, (), (what,)) for view in views for what in self._unread_fields(view)]
+        return [
+            (Unread(where, what, " > ".join(at) or "its root", times), path)
+            for what, at, path in dict.fromkeys(found)
+            if not is_named(path[-1], self._ignore) and not is_named(where, self._ignore)
+        ]
+
+    def _unread_fields(self, view: Any) -> Iterator[str]:
+        names = self._views.get(get_origin(view.given) or view.given)
+        if names is None or (get_origin(view.given) or view.given) in self._unwatched or "__dict__" in names:
+            return
+        for field in view.fields:
+            if field.name not in names:
+                yield f"{view.name}.{field.name}"
+
+    def _unread_below(
+        self, label: str, node: Node, place: tuple[str, ...]
+    ) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        if (label, place) not in self._met:
+            return  # no code came here: what leads here is unread, or there were no rows
+        for edge in node.edges:
+            if self._is_read(label, place, edge.key, edge.name):
+                yield from self._unread_below(label, edge.target, edge.target.path)
+            else:
+                yield f"load({edge.name})", place, (*place, edge.name)
+        for branch in node.branches:
+            yield from self._unread_below(label, branch, place)
+        keys = {key for key in node.columns if _is_key(node, key)} | mapping.required_columns(node.mapper)
+        for key in sorted(node.columns - keys):
+            name = f"{node.entity.__name__}.{key}"
+            if not self._is_read(label, place, key, name):
+                yield name, place, (*place, name)
+
+    def _is_read(self, label: str, place: tuple[str, ...], key: str, name: str) -> bool:
+        return (label, place, key) in self._read or (label, name) in self._elsewhere
+
+
+def _is_key(node: Node, key: str) -> bool:
+    """Tell whether a column ties rows to others: it comes along whether or not code reads it."""
+    column: Any = node.mapper.attrs[key].columns[0]
+    return bool(getattr(column, "foreign_keys", None))
+
+
+def _nodes(node: Node) -> Iterator[Node]:
+    yield node
+    for below in (*(edge.target for edge in node.edges), *node.branches):
+        yield from _nodes(below)
+
+
+def without(plan: LoadPlan[Any], paths: Sequence[tuple[str, ...]]) -> LoadPlan[Any]:
+    """Return a plan without the relationships and columns that paths lead to."""
+    loads = _kept(plan.loads, (), set(paths))
+    only, defer = _kept_columns(plan, plan.entity, (), paths)
+    return LoadPlan(plan.entity, *loads, only=only, defer=defer, name=plan.name, budget=plan.budget)
+
+
+def _kept(loads: Sequence[Any], at: tuple[str, ...], paths: set[tuple[str, ...]]) -> list[Any]:
+    kept: list[Any] = []
+    for each in loads:
+        if isinstance(each, On | LoadPlan):
+            kept.append(attrs.evolve(each, loads=tuple(_kept(each.loads, at, paths))) if isinstance(each, On) else each)
+        elif isinstance(each, Load) and not isinstance(each.relationship, str):
+            here = (*at, f"{each.relationship.class_.__name__}.{each.relationship.key}")
+            if here in paths:
+                continue
+            only, defer = _kept_columns(each, each.relationship.property.mapper.class_, here, tuple(paths))
+            inside = tuple(_kept(each.loads, here, paths))
+            kept.append(
+                attrs.evolve(
+                    each,
+                    loads=inside,
+                    only=None if only is None else tuple(only),
+                    defer=None if defer is None else tuple(defer),
+                )
+            )
+        else:
+            kept.append(each)
+    return kept
+
+
+def _kept_columns(
+    part: Any, entity: type[Any], at: tuple[str, ...], paths: Sequence[tuple[str, ...]]
+) -> tuple[Sequence[Any] | None, Sequence[Any] | None]:
+    mapper = mapping.mapper_of(entity)
+    assert mapper is not None  # noqa: S101 - the plan resolved
+    names = [path[-1].rpartition(".")[2] for path in paths if path[:-1] == at]
+    gone = [key for key in names if key in mapper.column_attrs]
+    if not gone:
+        return part.only, part.defer
+    if part.only is not None:
+        kept = [each for each in part.only if each.key not in gone]
+        return kept or [getattr(entity, key) for key in mapping.primary_key(mapper)], None
+    return None, [*(part.defer or ()), *(getattr(entity, key) for key in sorted(gone))]
+
+
+def name_of(plan: LoadPlan[Any]) -> str:
+    """Return where a plan is, as ``"shop.plans:USER_PAGE"``: the module name that it has; else its own name."""
+    for name, module in list(sys.modules.items()):
+        for variable, value in list(getattr(module, "__dict__", {}).items()):
+            if type(value) is LoadPlan and value is plan:
+                return f"{name}:{variable}"
+    return plan.label
+
+
+@contextmanager
+def record_reads(ignore: Iterable[str] = ()) -> Iterator[Reads]:
+    """Record what code reads of the graphs that are fetched while the block runs, in all threads and tasks.
+
+    Args:
+        ignore: names to leave out: of attributes, as ``"Post.text"``, or of plans, as ``"shop.plans:USER_PAGE"``;
+            ``*`` stands for anything.
+
+    Yields:
+        The record. Ask it for ``unread`` or ``report()`` at the end, after the block too.
+    """
+    reads = Reads(ignore)
+    watchers.append(reads.fetched)
+    try:
+        with watching(reads.read):
+            yield reads
+    finally:
+        watchers.remove(reads.fetched)
+        reads.stop()

@@ -1,0 +1,200 @@
+"""What a database has: the tables, columns, types and indexes that plans speak of, as it tells itself."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy import Column, Connection, PrimaryKeyConstraint, Table, UniqueConstraint, inspect, text
+from sqlalchemy.exc import CompileError, SQLAlchemyError
+
+from loadplan.audit.keys import plain_start
+
+#: Kinds of PostgreSQL indexes that find rows by equality; a B-tree can be walked in order too.
+_BY_EQUALITY = frozenset({None, "btree", "hash"})
+
+
+@attrs.frozen
+class DatabaseIndex:
+    """An index, or a key that has one.
+
+    Attributes:
+        name: in the database; None where it has none.
+        columns: that it starts with, as far as they are plain columns.
+        whole: whether it finds all rows: those where its first column is NULL may be missing.
+        ordered: whether it can be walked in order.
+        unique: whether it keeps two rows from being equal.
+    """
+
+    name: str | None
+    columns: tuple[str, ...]
+    whole: bool = True
+    ordered: bool = True
+    unique: bool = False
+
+    def finds(self, keys: Sequence[str]) -> bool:
+        """Tell whether it finds the rows of a key."""
+        return self.whole and set(self.columns[: len(keys)]) == set(keys)
+
+    def walks(self, keys: Sequence[str], order: Sequence[str]) -> bool:
+        """Tell whether it hands out the rows of a key in an order."""
+        start = self.columns[: len(keys)]
+        rest = self.columns[len(keys) : len(keys) + len(order)]
+        return self.whole and self.ordered and set(start) == set(keys) and rest == tuple(order)
+
+
+@attrs.frozen
+class TypeDifference:
+    """A column whose type in the database is another one than the mapping's.
+
+    Attributes:
+        column: its name.
+        mapped: the type that the mapping gives it.
+        actual: the type in the database.
+        fits: whether values of one serve as values of the other.
+    """
+
+    column: str
+    mapped: str
+    actual: str
+    fits: bool
+
+
+@attrs.frozen
+class DatabaseTable:
+    """A table as it is in the database.
+
+    Attributes:
+        name: with its schema, as ``Table.fullname`` has it.
+        columns: their names.
+        indexes: with those of keys.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    indexes: tuple[DatabaseIndex, ...]
+
+
+def read_table(connection: Connection, table: Table) -> DatabaseTable | None:
+    """Return a table as the database has it, or None if there is none."""
+    inspector = inspect(connection)
+    schema = table.schema
+    if not inspector.has_table(table.name, schema=schema):
+        return None
+    columns = tuple(each["name"] for each in inspector.get_columns(table.name, schema=schema))
+    indexes: list[DatabaseIndex] = []
+    primary = inspector.get_pk_constraint(table.name, schema=schema)
+    if primary and primary["constrained_columns"]:
+        indexes.append(DatabaseIndex(primary.get("name"), tuple(primary["constrained_columns"]), unique=True))
+    indexes += [
+        DatabaseIndex(unique.get("name"), tuple(unique["column_names"]), unique=True)
+        for unique in inspector.get_unique_constraints(table.name, schema=schema)
+    ]
+    broken = _invalid_indexes(connection)
+    found = inspector.get_indexes(table.name, schema=schema)
+    indexes += [_index(dict(index)) for index in found if index.get("name") not in broken]
+    return DatabaseTable(table.fullname, columns, tuple(indexes))
+
+
+def _index(found: dict[str, Any]) -> DatabaseIndex:
+    names: list[str] = []
+    for name in found["column_names"]:
+        if name is None:  # an expression
+            break
+        names.append(name)
+    options = found.get("dialect_options") or {}
+    where = next((str(value) for key, value in options.items() if key.endswith("_where")), None)
+    kind = options.get("postgresql_using")
+    not_null = where is None or (
+        bool(names) and where.strip("()").replace('"', "").lower() == f"{names[0].lower()} is not null"
+    )
+    return DatabaseIndex(
+        found.get("name"),
+        tuple(names),
+        whole=not_null and kind in _BY_EQUALITY,
+        ordered=kind in {None, "btree"},
+        unique=bool(found.get("unique")) and where is None,
+    )
+
+
+def _invalid_indexes(connection: Connection) -> set[str]:
+    """Return the indexes that PostgreSQL has and does not use: a CREATE INDEX CONCURRENTLY that failed leaves one."""
+    if connection.dialect.name != "postgresql":
+        return set()
+    query = "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT i.indisvalid"
+    return set(connection.execute(text(query)).scalars())
+
+
+def tables_there(connection: Connection, schema: str | None) -> list[str]:
+    """Return the names of the tables of a schema, for hints."""
+    return inspect(connection).get_table_names(schema=schema)
+
+
+def mapped_indexes(table: Table) -> list[DatabaseIndex]:
+    """Return the indexes that the mapping knows of, with those of keys."""
+    found: list[DatabaseIndex] = []
+    for constraint in table.constraints:
+        if isinstance(constraint, PrimaryKeyConstraint | UniqueConstraint) and len(constraint.columns):
+            names = tuple(column.name for column in constraint.columns)
+            found.append(DatabaseIndex(str(constraint.name) if constraint.name else None, names, unique=True))
+    found += [DatabaseIndex(each.name, tuple(plain_start(each)), unique=bool(each.unique)) for each in table.indexes]
+    return found
+
+
+def has_rows(connection: Connection, table: Table, least: int) -> bool | None:
+    """Tell whether a table has at least so many rows; None if it is empty, which tells nothing."""
+    quoted = connection.dialect.identifier_preparer.format_table(table)
+    counted = f"SELECT count(*) FROM (SELECT 1 AS one FROM {quoted} LIMIT {int(least)}) AS counted"  # noqa: S608 - quoted
+    number = connection.execute(text(counted.replace(":", "\\:"))).scalar_one()
+    return None if number == 0 else bool(number >= least)
+
+
+# --- types, on PostgreSQL -------------------------------------------------------------------------------------------
+
+#: Types of one kind between which values go back and forth unchanged.
+_SAME = ({"text", "character varying", "name"}, {"json", "jsonb"}, {"smallint", "integer", "bigint"})
+
+_COLUMNS = """
+SELECT a.attname, format_type(coalesce(b.oid, t.oid), NULL), CAST(coalesce(b.typcategory, t.typcategory) AS text),
+       CAST(coalesce(b.oid, t.oid) AS bigint)
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type b ON b.oid = t.typbasetype
+WHERE a.attrelid = to_regclass(:name) AND a.attnum > 0 AND NOT a.attisdropped
+"""
+
+_TYPES = """
+SELECT n.number, format_type(t.oid, NULL), CAST(t.typcategory AS text), CAST(t.oid AS bigint)
+FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS n(name, number) JOIN pg_type t ON t.oid = to_regtype(n.name)
+"""
+
+
+def type_differences(connection: Connection, table: Table, columns: Iterable[Column[Any]]) -> list[TypeDifference]:
+    """Return the columns whose type in the database differs from the mapping's. Of PostgreSQL alone; else none.
+
+    PostgreSQL itself says what a type of the mapping is called, and of which category it is; a domain counts as the
+    type that it is made of.
+    """
+    if connection.dialect.name != "postgresql":
+        return []
+    mapped = [(column, name) for column in columns if (name := _type_name(connection, column)) is not None]
+    known = {
+        int(number): (name, category, oid)
+        for number, name, category, oid in connection.execute(text(_TYPES), {"names": [name for _, name in mapped]})
+    }
+    quoted = connection.dialect.identifier_preparer.format_table(table)
+    actual = {row[0]: tuple(row[1:]) for row in connection.execute(text(_COLUMNS), {"name": quoted})}
+    found = []
+    for number, (column, _) in enumerate(mapped, start=1):
+        if number not in known or column.name not in actual:
+            continue
+        wanted, wanted_category, wanted_oid = known[number]
+        there, category, oid = actual[column.name]
+        if oid != wanted_oid and not any({wanted, there} <= same for same in _SAME):
+            fits = category == wanted_category and category in {"N", "S"}
+            found.append(TypeDifference(column.name, wanted, there, fits))
+    return found
+
+
+def _type_name(connection: Connection, column: Column[Any]) -> str | None:
+    try:
+        return str(column.type.compile(dialect=connection.dialect))
+    except (CompileError, SQLAlchemyError, NotImplementedError):  # NullType, and types that no DDL can name
+        return None

@@ -1,0 +1,93 @@
+"""``[tool.loadplan]`` of pyproject.toml: what the command line takes where an option is not given."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from loadplan.audit.findings import Severity
+from loadplan.errors import did_you_mean
+from loadplan.targets import TargetError
+
+
+@attrs.frozen
+class Settings:
+    """What a project says once.
+
+    Attributes:
+        fail_on: severity from which on a command returns 1; None for each command's own.
+        ignore: names of findings that are left out, as ``"User.posts"``; ``*`` stands for anything.
+        baseline: file with the findings and costs that are known.
+        small_tables: tables that need no index.
+        rows: tables with fewer rows need no index.
+        dialect: that ``explain`` speaks of.
+        database: URL that ``check`` holds plans against.
+    """
+
+    fail_on: Severity | None = None
+    ignore: tuple[str, ...] = ()
+    baseline: Path | None = None
+    small_tables: tuple[str, ...] = ()
+    rows: int | None = None
+    dialect: str | None = None
+    database: str | None = None
+
+
+#: The kind of each key.
+_KINDS: dict[str, type[Any]] = {
+    "fail-on": str,
+    "ignore": list,
+    "baseline": str,
+    "small-tables": list,
+    "rows": int,
+    "dialect": str,
+    "database": str,
+}
+
+
+def read_settings(folder: Path) -> Settings:
+    """Return the settings of the nearest pyproject.toml, in a folder or above; none where there is none.
+
+    Raises:
+        TargetError: the table has a key or a value that means nothing.
+    """
+    for each in (folder, *folder.parents):
+        path = each / "pyproject.toml"
+        if path.is_file():
+            return _settings(path)
+    return Settings()
+
+
+def _settings(path: Path) -> Settings:
+    try:
+        table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("loadplan", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise TargetError(f"'{path}' cannot be read: {error}") from error
+    given: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in _KINDS:
+            hint = did_you_mean(key, _KINDS, "It takes")
+            raise TargetError(f"[tool.loadplan] of '{path}' takes no '{key}'\n  hint: {hint}")
+        if not isinstance(value, _KINDS[key]):
+            kind = _KINDS[key].__name__
+            raise TargetError(f"'{key}' in [tool.loadplan] of '{path}' must be a {kind}, not {value!r}")
+        given[key.replace("-", "_")] = tuple(map(str, value)) if isinstance(value, list) else value
+    if "fail_on" in given:
+        given["fail_on"] = severity_of(given["fail_on"])
+    if "baseline" in given:
+        given["baseline"] = path.parent / given["baseline"]
+    return Settings(**given)
+
+
+def severity_of(word: str) -> Severity:
+    """Return the severity that a word means.
+
+    Raises:
+        TargetError: there is none.
+    """
+    try:
+        return Severity(word)
+    except ValueError:
+        known = [each.value for each in Severity]
+        raise TargetError(f"there is no severity '{word}'\n  hint: {did_you_mean(word, known, 'Severities')}") from None

@@ -1,0 +1,145 @@
+"""What code touched of a graph, as a tree of places, and the plan that covers it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+from sqlalchemy.orm import Mapper
+
+from loadplan import mapping
+from loadplan.spec import Below, Load, LoadPlan, On, load, on
+
+T = TypeVar("T")
+
+Step: TypeAlias = tuple[type[Any], str]
+"""A relationship: the class that maps it, and its name."""
+
+
+@attrs.define(eq=False)
+class Wanted:
+    """A place of a graph, and what was touched there.
+
+    Attributes:
+        mapper: of the class at the place.
+        edges: the relationships that were touched.
+        columns: the columns that were touched, each with the class that maps it.
+    """
+
+    mapper: Mapper[Any]
+    edges: "dict[Step, Wanted]" = attrs.field(factory=dict)
+    columns: dict[Step, None] = attrs.field(factory=dict)
+
+    def edge(self, step: Step) -> "Wanted":
+        """Return the place behind a relationship, noted as touched."""
+        entity, key = step
+        found = self.edges.get(step)
+        if found is None:
+            found = self.edges[step] = Wanted(mapping.property_of(entity, key).mapper)
+        return found
+
+    def at(self, path: Iterable[Step]) -> "Wanted":
+        """Return the place that a path leads to, all of it noted as touched."""
+        place = self
+        for step in path:
+            place = place.edge(step)
+        return place
+
+    def loads(self, *, columns: bool) -> list[Load[Any] | On[Any]]:
+        """Return the loads, and the branches for subclasses, that cover what was touched below the place.
+
+        Args:
+            columns: whether to load the touched columns alone.
+        """
+        found: list[Load[Any] | On[Any]] = []
+        by_subclass: dict[type[Any], list[Load[Any]]] = {}
+        of_subclass: dict[type[Any], list[Any]] = {}
+        for (entity, key), below in self.edges.items():
+            made: Load[Any] = load(
+                getattr(entity, key), *below.loads(columns=columns), only=below.only(columns=columns)
+            )
+            if self._has(entity):
+                found.append(made)
+            else:
+                by_subclass.setdefault(entity, []).append(made)
+        for entity, key in self.columns:
+            if not self._has(entity):
+                of_subclass.setdefault(entity, []).append(getattr(entity, key))
+        for entity in dict.fromkeys([*by_subclass, *of_subclass]):
+            only = of_subclass.get(entity) if columns else None
+            found.append(on(entity, *by_subclass.get(entity, ()), only=only))
+        return found
+
+    def only(self, *, columns: bool) -> list[Any] | None:
+        """Return the touched columns of the class at the place, if they alone are to be loaded; its key at least."""
+        if not columns:
+            return None
+        named = [getattr(self.mapper.class_, key) for entity, key in self.columns if self._has(entity)]
+        return named or [getattr(self.mapper.class_, key) for key in mapping.primary_key(self.mapper)]
+
+    def _has(self, entity: type[Any]) -> bool:
+        return issubclass(self.mapper.class_, entity)
+
+    def added_to(self, plan: LoadPlan[T]) -> LoadPlan[T]:
+        """Return a plan that loads what it loads, and what was touched besides."""
+        only, defer = _columns(plan, self)
+        return LoadPlan(
+            plan.entity, *_merged(plan.loads, self), only=only, defer=defer, name=plan.name, budget=plan.budget
+        )
+
+
+def _merged(loads: Sequence[Below], wanted: Wanted) -> list[Below]:
+    """Return the loads of a place with what was touched there: within those that there are, or behind them."""
+    found = list(loads)
+    lacking = Wanted(wanted.mapper)
+    for (entity, key), below in wanted.edges.items():
+        for index, each in enumerate(found):
+            if isinstance(each, Load) and _names(each, entity, key):
+                only, defer = _columns(each, below)
+                found[index] = attrs.evolve(
+                    each,
+                    loads=tuple(_merged(each.loads, below)),
+                    only=None if only is None else tuple(only),
+                    defer=None if defer is None else tuple(defer),
+                )
+                break
+        else:
+            lacking.edges[entity, key] = below
+    lacking.columns = {step: None for step in wanted.columns if not issubclass(wanted.mapper.class_, step[0])}
+    return [*found, *lacking.loads(columns=bool(lacking.columns))] if lacking.edges or lacking.columns else found
+
+
+def _names(item: Load[Any], entity: type[Any], key: str) -> bool:
+    named: Any = item.relationship
+    if isinstance(named, str):
+        return named == key
+    return bool(named.key == key and (issubclass(named.class_, entity) or issubclass(entity, named.class_)))
+
+
+def _columns(part: Load[Any] | LoadPlan[Any], wanted: Wanted) -> tuple[Sequence[Any] | None, Sequence[Any] | None]:
+    """Return ``only`` and ``defer`` of a place with the columns that were touched there."""
+    entity = wanted.mapper.class_
+    keys = [key for owner, key in wanted.columns if issubclass(entity, owner)]
+    if part.defer is not None:
+        return None, tuple(each for each in part.defer if each.key not in keys) or None
+    known = part.only
+    if known is None:
+        loaded = mapping.default_columns(wanted.mapper)
+        if loaded.issuperset(keys):
+            return None, None
+        every = mapping.column_attributes(wanted.mapper)
+        known = tuple(getattr(entity, each.key) for each in every if each.key in loaded)
+    names = {each.key for each in known}
+    return (*known, *(getattr(entity, key) for key in keys if key not in names)), None
+
+
+def step_named(mapper: Mapper[Any], name: str) -> Step:
+    """Return the relationship that a place's path calls ``"Post.comments"``, of a class or of a subclass of it.
+
+    Raises:
+        KeyError: there is none.
+    """
+    owner, _, key = name.rpartition(".")
+    for each in mapper.self_and_descendants:
+        if key in each.relationships and owner in {one.class_.__name__ for one in each.iterate_to_root()}:
+            return each.relationships[key].parent.class_, key
+    raise KeyError(name)

@@ -1,0 +1,138 @@
+"""Plans learned: what code touches, loaded on the way, and the plan that covers it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from test_adopting import Badge, Base, Comment, Desk, Editor, Post, User
+
+from loadplan import Loader, LoaderError, LoadPlan, NotLoaded, load, on
+from loadplan.tools.learning import learn, learning
+from support import tables
+
+
+@pytest.fixture(scope="module")
+async def loader(postgres: AsyncEngine) -> AsyncIterator[Loader]:
+    async with tables(postgres, Base.metadata):
+        async with AsyncSession(postgres) as session, session.begin():
+            session.add(Desk(id=1))
+            await session.flush()
+            session.add_all([User(id=1, name="Ada"), Editor(id=2, name="Bob", desk_id=1)])
+            await session.flush()
+            session.add(Badge(id=1, user_id=1))
+            session.add_all([Post(id=n, title=f"t{n}", author_id=n % 2 + 1) for n in (1, 2, 3)])
+            await session.flush()
+            session.add_all([Comment(id=n, post_id=n % 3 + 1, author_id=2) for n in range(6)])
+        yield Loader(postgres)
+
+
+async def test_a_handler_is_covered(loader: Loader, capsys: pytest.CaptureFixture[str]) -> None:
+    """The plan that is printed is the one that is returned, and the handler runs on it without an error."""
+
+    def page(user: User) -> list[str]:
+        return [
+            f"{c.author.name}{c.post.title}{c.post.author.name}" for p in user.posts for c in p.comments if c.author
+        ]
+
+    plan = await learn(loader, User, 2, page, name="page")
+    assert plan == LoadPlan(User, load(User.posts, load(Post.comments, load(Comment.author))), name="page")
+    assert capsys.readouterr().out == (
+        "PLAN = LoadPlan(User, load(User.posts, load(Post.comments, load(Comment.author))), name='page')\n"
+    )
+    assert len(page(await loader.fetch(plan, 2))) == 4
+
+
+async def test_columns_too(loader: Loader, capsys: pytest.CaptureFixture[str]) -> None:
+    """The columns that are touched, at each place; the key alone where none is."""
+
+    async def page(user: User) -> str:
+        return user.letter + "".join(post.title for post in user.posts) + str(len(user.posts[0].comments))
+
+    plan = await learn(loader, User, 1, page, columns=True)
+    assert plan == LoadPlan(
+        User, load(User.posts, load(Post.comments, only=[Comment.id]), only=[Post.title]), only=[User.letter]
+    )
+    await page(await loader.fetch(plan, 1))
+
+
+async def test_runs_are_merged(loader: Loader) -> None:
+    """The plan of a run is the start of the next; what it has stays, with its shape."""
+    start = LoadPlan(User, load(User.posts, order_by=Post.id.desc(), only=[Post.title]), name="merged")
+    one = await learn(loader, start, 1, lambda user: [post.text for post in user.posts], quiet=True)
+    two = await learn(loader, one, 2, lambda user: [post.comments for post in user.posts], quiet=True)
+    three = await learn(loader, two, 1, lambda user: user.badge, quiet=True)
+    assert three == LoadPlan(
+        User,
+        load(User.posts, load(Post.comments), order_by=Post.id.desc(), only=[Post.title, Post.text]),
+        load(User.badge),
+        name="merged",
+    )
+
+
+async def test_what_a_subclass_adds(loader: Loader) -> None:
+    plan = await learn(loader, User, 2, lambda user: user.desk.id, quiet=True)  # type: ignore[attr-defined]
+    assert plan == LoadPlan(User, on(Editor, load(Editor.desk)))
+    assert (await loader.fetch(plan, 2)).desk.id == 1  # type: ignore[attr-defined]
+
+
+async def test_a_tree_is_followed_as_far_as_the_code_goes(loader: Loader) -> None:
+    plan = await learn(loader, Post, 1, lambda post: [one.replies for one in [post, *post.replies]], quiet=True)
+    assert plan == LoadPlan(Post, load(Post.replies))
+
+
+async def test_it_needs_a_second_connection(loader: Loader, postgres: AsyncEngine, sqlite: AsyncEngine) -> None:
+    async with AsyncSession(postgres) as session:
+        for other in (Loader(session), Loader(sqlite)):
+            with pytest.raises(LoaderError, match="LP408"):
+                await learn(other, User, 1, print)
+
+
+async def test_nothing_stays_behind(loader: Loader) -> None:
+    """The hook is gone after the run, one that raised too."""
+    with pytest.raises(ZeroDivisionError):
+        await learn(loader, User, 1, lambda user: user.id / 0)
+    with pytest.raises(NotLoaded):
+        (await loader.fetch(LoadPlan(User), 1)).posts  # noqa: B018
+
+
+async def test_a_whole_run(loader: Loader) -> None:
+    """Each thing that is missing is loaded and noted by the plan that lacks it."""
+    page = LoadPlan(User, load(User.posts, only=[Post.title]), name="user page")
+    with learning() as lessons:
+        user = await loader.fetch(page, 2)
+        assert [post.text for post in user.posts] == ["", ""]
+        assert user.posts[0].comments
+        assert user.badge is None
+        assert (await loader.fetch(LoadPlan(Post, name="post"), 1)).author.name == "Bob"
+    assert [str(each).partition("\n")[0] for each in lessons] == [
+        "user page: 4 times something was missing. With all of it:",
+        "post: 1 times something was missing. With all of it:",
+    ]
+    first, second = (each.wanted.added_to(each.plan) for each in lessons)
+    assert first == LoadPlan(
+        User,
+        load(User.posts, load(Post.comments), only=[Post.title, Post.text]),
+        load(User.badge),
+        name="user page",
+    )
+    assert second == LoadPlan(Post, load(Post.author), name="post")
+
+
+async def test_what_is_not_committed_is_noted_and_raised(loader: Loader, postgres: AsyncEngine) -> None:
+    """A second connection cannot see it; the error is the plan's own."""
+    async with AsyncSession(postgres) as session:
+        session.add(User(id=77, name="Zoe"))
+        await session.flush()
+        with learning() as lessons:
+            user = await Loader(session).fetch(LoadPlan(User, name="mine"), 77)
+            with pytest.raises(NotLoaded) as raised:
+                user.posts  # noqa: B018
+        error = raised.value
+        assert (error.plan, error.path, error.entity, error.attribute, error.add) == (
+            "mine",
+            (),
+            User,
+            "posts",
+            "load(User.posts)",
+        )
+    assert [each.wanted.added_to(each.plan) for each in lessons] == [LoadPlan(User, load(User.posts), name="mine")]
