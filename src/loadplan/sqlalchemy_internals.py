@@ -66,6 +66,35 @@ def installed_loaders(state: InstanceState[Any]) -> Mapping[str, AttributeLoader
     return state.callables
 
 
+def state_script(made: str, found: str, manager: str, identity: str, key: str, seal: str, *, plain: bool) -> list[str]:
+    """Return the source that gives a new instance its state, as ``loading.py`` does for a row.
+
+    ``InstanceState(obj, manager)`` is what a class's manager makes; ``key`` is the identity, ``callables`` the loaders
+    that are asked for what is absent. SQLAlchemy finds the state under ``_sa_instance_state``. It is source and no
+    function, for a call for each row would take a tenth of the time of the row.
+
+    Args:
+        made: the name of the instance.
+        found: of its ``__dict__``.
+        manager: of its class's manager.
+        identity: of the class in its identity.
+        key: of the tuple of its primary key.
+        seal: of what is asked for absent attributes.
+        plain: whether the class keeps the state in ``__dict__``.
+    """
+    return [
+        f"state = State({made}, {manager})",
+        f"state.key = ({identity}, {key}, None)",
+        f"state.callables = {seal}",
+        f"{found}['_sa_instance_state'] = state" if plain else f"install_state({made}, state)",
+    ]
+
+
+def keeps_state_in_dict(cls: type[Any]) -> bool:
+    """Tell whether instances of a class hold their state in ``__dict__``, and not in a slot of that name."""
+    return cls.__dictoffset__ != 0 and not any("_sa_instance_state" in vars(each) for each in cls.__mro__)
+
+
 def install_state(entity: object, state: InstanceState[Any]) -> None:
     """Give an instance its state, where the class keeps it elsewhere than in ``__dict__``.
 
@@ -217,16 +246,6 @@ def copy_listeners(source: Session, target: Session) -> None:
     runs statements on its behalf must ask them as well, and the public API registers but never lists.
     """
     target.dispatch._update(source.dispatch, only_propagate=False)
-
-
-def detach_all(session: Session, entities: Iterable[object]) -> None:
-    """Detach objects from a session that goes on, all at once.
-
-    ``Session.expunge`` follows cascades for each object anew, a quarter of a stream's time; ``expunge_all`` ends the
-    identity map that an unfinished result still fills. ``_expunge_states`` is what both of them call.
-    """
-    states = {id(state): state for state in map(instance_state, entities) if state.session_id == session.hash_key}
-    session._expunge_states(list(states.values()))
 
 
 def has_transaction_hooks(session: Session, engine: Engine) -> bool:

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import (
     Session,
 )
-from sqlalchemy.orm.attributes import instance_state
 
 from loadplan import sqlalchemy_internals as internals
 
@@ -124,19 +123,6 @@ def test_the_isolation_of_an_engine_is_known() -> None:
     uncommitted = create_engine("sqlite://", isolation_level="READ UNCOMMITTED")
     assert internals.chosen_isolation(uncommitted) == "READ UNCOMMITTED"
     assert internals.chosen_isolation(plain) != "READ UNCOMMITTED"
-
-
-def test_objects_leave_a_session_whose_result_goes_on(database: Engine) -> None:
-    """``_expunge_states`` takes states; after it the next partition still finds an identity map to fill."""
-    with Session(database) as session:
-        statement = select(Tree).order_by(Tree.id).execution_options(yield_per=1)
-        parts = session.scalars(statement).partitions()
-        (first,) = next(parts)
-        internals.detach_all(session, [first, first])
-        assert instance_state(first).detached
-        assert list(session.identity_map.values()) == []
-        for part in parts:
-            assert all(each in session for each in part)
 
 
 def test_expressions_that_differ_in_values_alone_have_one_shape() -> None:

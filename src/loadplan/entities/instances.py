@@ -19,6 +19,7 @@ from loadplan.sqlalchemy_internals import (
     has_load_listeners,
     installed_loaders,
     is_plain_list,
+    keeps_state_in_dict,
     tell_of_load,
     tell_of_persistence,
 )
@@ -109,10 +110,7 @@ class Grown:
 
 def is_plain(mapper: Mapper[Any]) -> bool:
     """Tell whether instances of a class, and of its subclasses, keep their state in ``__dict__`` as most do."""
-    return all(
-        cls.__dictoffset__ != 0 and not any("_sa_instance_state" in vars(each) for each in cls.__mro__)
-        for cls in (sub.class_ for sub in mapper.self_and_descendants)
-    )
+    return all(keeps_state_in_dict(sub.class_) for sub in mapper.self_and_descendants)
 
 
 def is_written_by_pydantic(mapper: Mapper[Any]) -> bool:

@@ -25,7 +25,7 @@ from loadplan.entities.instances import (
     widened,
 )
 from loadplan.entities.seal import Sealer
-from loadplan.sqlalchemy_internals import install_state
+from loadplan.sqlalchemy_internals import install_state, state_script
 from loadplan.views.script import Blueprint, Scope, Writer, tuple_source
 from loadplan.views.statements import Statement
 from loadplan.views.strategy import Way
@@ -325,17 +325,10 @@ class InstanceWriter(Writer):
                 self._line(depth, f"if {self._part_there(flag, part, scope)}:")
                 for column in columns:
                     self._line(depth + 1, f"{found}[{column.name!r}] = {self._column(column, scope)}")
-        self._line(depth, f"state = State({made}, {given['manager']})")
-        if len(site.key) == 1:
-            own = f"({key},)" if not site.by_class else f"{key}[1:]"
-        else:
-            own = key if not site.by_class else f"{key}[1:]"
-        self._line(depth, f"state.key = ({given['identity']}, {own}, None)")
-        self._line(depth, f"state.callables = {given['seal']}")
-        if site.plain:
-            self._line(depth, f"{found}['_sa_instance_state'] = state")
-        else:
-            self._line(depth, f"install_state({made}, state)")
+        own = f"({key},)" if len(site.key) == 1 and not site.by_class else f"{key}[1:]" if site.by_class else key
+        names = (given["manager"], given["identity"], own, given["seal"])
+        for text in state_script(made, found, *names, plain=site.plain):
+            self._line(depth, text)
 
     def _meet_again(self, depth: int, site: Site, scope: Scope, flags: Sequence[str]) -> None:
         """Write what adds to an instance that another place made what this one loads besides."""
