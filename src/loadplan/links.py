@@ -1,7 +1,7 @@
 """How the rows at the two ends of a relationship find each other: key columns, constraints, indexes."""
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import attrs
@@ -137,16 +137,31 @@ EXACT_TYPES = (
 )
 
 
-def is_exact(columns: Iterable[ColumnElement[Any]]) -> bool:
-    """Tell whether values of these columns are equal in SQL exactly where they are equal in Python."""
-    return all(_same_in_python(column, column) for column in columns)
-
-
 def _same_in_python(left: ColumnElement[Any], right: ColumnElement[Any]) -> bool:
-    """Tell whether two columns are equal in SQL exactly where their Python values are equal."""
-    return any(isinstance(left.type, kind) and isinstance(right.type, kind) for kind in EXACT_TYPES) and not any(
+    """Tell whether two columns are equal in SQL exactly where their Python values are equal.
+
+    Types that the database converts before it compares are not: it pads a CHAR, drops the time of a timestamp, or
+    rounds a number. Nor is text under a collation that the mapping names.
+    """
+    return _exactness(left) == _exactness(right) is not None and not any(
         getattr(column.type, "collation", None) or type(column.type).__name__ == "CITEXT" for column in (left, right)
     )
+
+
+def _exactness(column: ColumnElement[Any]) -> tuple[Any, ...] | None:
+    """Return what two exact types must have in common; None for a type that is not exact."""
+    kind: Any = column.type
+    family = next((each for each in EXACT_TYPES if isinstance(kind, each)), None)
+    if family is None:
+        return None
+    if isinstance(kind, types.Enum):
+        return types.Enum, kind.enum_class, tuple(kind.enums)
+    if isinstance(kind, types.CHAR):
+        return types.CHAR, kind.length
+    if isinstance(kind, types.Numeric):  # of which Float is one
+        return types.Numeric, isinstance(kind, types.Float), kind.asdecimal
+    words = ("as_uuid", "timezone")
+    return (family, *(getattr(kind, word, None) for word in words))
 
 
 def _pairs_are_unique(prop: RelationshipProperty[Any]) -> bool:

@@ -283,6 +283,15 @@ def columns_in_row(sub: Mapper[Any], base: Mapper[Any], keys: frozenset[str]) ->
     return found
 
 
+def may_repeat(mapper: Mapper[Any]) -> bool:
+    """Tell whether one object of a class may come in several rows: of a join, a union or a query that it is mapped to.
+
+    Plain tables, and those of classes above joined by their keys, hold each object once.
+    """
+    plain = all(isinstance(each.local_table, Table) for each in mapper.iterate_to_root())
+    return not plain or not isinstance(mapper.selectable, Table | Join)
+
+
 def polymorphic_loads(mapper: Mapper[Any]) -> list[Mapper[Any]]:
     """Return the subclasses whose columns the mapping loads by itself, with rows of the class."""
     by_base = set(mapper.with_polymorphic_mappers)

@@ -326,8 +326,8 @@ class InstanceWriter(Writer):
                 for column in columns:
                     self._line(depth + 1, f"{found}[{column.name!r}] = {self._column(column, scope)}")
         own = f"({key},)" if len(site.key) == 1 and not site.by_class else f"{key}[1:]" if site.by_class else key
-        names = (given["manager"], given["identity"], own, given["seal"])
-        for text in state_script(made, found, *names, plain=site.plain):
+        manager, identity, seal = given["manager"], given["identity"], given["seal"]
+        for text in state_script(made, found, manager, identity, own, seal, plain=site.plain):
             self._line(depth, text)
 
     def _meet_again(self, depth: int, site: Site, scope: Scope, flags: Sequence[str]) -> None:

@@ -131,7 +131,6 @@ def place_of(entity: object) -> Place | None:
     return loaders.origin[1] if isinstance(loaders, Seal) else None
 
 
-@lru_cache(maxsize=4096)
 def restore_seal(entity: Any, place: Place, declared: frozenset[str], partial: frozenset[str]) -> Seal:
     """Return the seal of a class at a place, for the mapping as it is now; what unpickling calls."""
     return _seal(mapping_mark(class_mapper(entity)), entity, place, declared, partial)

@@ -92,7 +92,8 @@ class StatementBuilder:
         self._rows_of_base: dict[Place, Place] = {}
         self._ranks: list[Any] = []
         self._places = [root, *(edge.target for edge in edges_below(root))]
-        self._aliases = set(root.mapper.registry.metadata.tables)
+        self._tables = frozenset(root.mapper.registry.metadata.tables)
+        self._aliases = set(self._tables)
         self.root_ranks: tuple[Any, ...] = ()
         self.present: dict[Edge, Column] = {}
         self.arrays: dict[Edge, tuple[Slot, ...]] = {}
@@ -124,14 +125,24 @@ class StatementBuilder:
                     self.attribute(edge.owner, name)
                     if edge.shape.depth == "all":
                         self.attribute(edge.target, name)
-                whole = edge.shape.depth == "all"
-                by_parents = way is Way.PARENTS
-                repeats = ties.link.repeats or whole or by_parents or self._repeats_rows(edge.target)
-                if way is not Way.GROUPED and repeats:
+                if way is not Way.GROUPED and self._repeats(edge):
                     self._key(edge.target)
         if way.joins:
             plain = (each for each in edge.target.columns if each.never_null and _is_stored(each))
             self.present[edge] = next(plain, None) or self._key(edge.target)[0]
+
+    def _repeats(self, edge: Edge) -> bool:
+        """Tell whether the statement of an edge may bring one target several times for a parent.
+
+        Where parents come by a subquery of theirs, chunks of their own keys may bring a target several times too.
+        """
+        return (
+            self._ties[edge].link.repeats
+            or edge.shape.depth == "all"
+            or self._chosen[edge].way is Way.PARENTS
+            or self._repeats_rows(edge.target)
+            or mapping.may_repeat(edge.target.mapper)
+        )
 
     def _repeats_rows(self, place: Place) -> bool:
         """Tell whether a join below a place may bring several rows for one of its own."""
@@ -184,6 +195,12 @@ class StatementBuilder:
         """Return the columns that hold the same keys one level further down a whole tree."""
         return tuple(self.attribute(edge.target, name) for name in self._ties[edge].link.attributes)
 
+    def _order(self, edge: Edge) -> list[Ordering]:
+        """Return the order of the rows at the end of an edge; of one row at most the order means nothing."""
+        if edge.prop is None or (edge.cardinality.to_one and edge.single):
+            return []
+        return collection_order(edge.prop, edge.shape, self._ties[edge].target)
+
     def _dialect_of(self, edge: Edge) -> Dialect:
         """Return the dialect of the database that holds the rows at the end of an edge."""
         found = self._databases.get(edge.target.mapper)
@@ -209,7 +226,7 @@ class StatementBuilder:
         ties, place = self._ties[edge], edge.target
         repeats_parents = self._chosen[edge].way is Way.PARENTS
         keys = None if repeats_parents else keys_of(ties.columns, self._dialect_of(edge))
-        order = collection_order(edge.prop, edge.shape, ties.target)
+        order = self._order(edge)
         rows = _rows_of(ties).where(*edge.shape.where)
         how, level_by_level = "", False
         if keys is not None and _limit(edge) is not None:
@@ -229,8 +246,7 @@ class StatementBuilder:
             statement = statement.order_by(*(each.clause for each in order), *self._ranks)
         if level_by_level:
             how = "; ".join(filter(None, [how, "the statement again for each level of the tree"]))
-        # chunks of parents' keys may bring one target several times, where its parents come by a subquery of theirs
-        repeats = ties.link.repeats or edge.shape.depth == "all" or repeats_parents or self._repeats_rows(place)
+        repeats = self._repeats(edge)
         return Statement(
             place,
             statement,
@@ -343,7 +359,7 @@ class StatementBuilder:
         """Join the one row at the end of an edge, read in a subquery of its own."""
         order: Sequence[Ordering] = ()
         if edge.prop is not None and not edge.cardinality.to_one:
-            order = collection_order(edge.prop, edge.shape, self._ties[edge].target)
+            order = self._order(edge)
         before = len(self._ranks)
         below, items, keys = self._subquery(edge, order)
         met = and_(*(below.c[key] == column for key, column in zip(keys, self._parent_key(edge), strict=True)))
@@ -375,8 +391,10 @@ class StatementBuilder:
 
     def _alias(self, edge: Edge) -> str:
         """Return a name for the subquery of an edge that no table and no other subquery has."""
-        number = 1
-        while (name := f"{_letters(edge.key)}_{number}") in self._aliases:
+        stem, number = _letters(edge.key), 1
+        if stem in self._tables:  # SQLAlchemy itself calls an alias of that table so
+            stem = f"{stem}_rows"
+        while (name := f"{stem}_{number}") in self._aliases:
             number += 1
         self._aliases.add(name)
         return name
@@ -393,8 +411,8 @@ class StatementBuilder:
     def _array(self, edge: Edge) -> Any:
         """Return the rows at the end of an edge as one array of rows, within the row of their parent."""
         assert edge.prop is not None  # noqa: S101 - what a subclass adds is joined
-        order = collection_order(edge.prop, edge.shape, self._ties[edge].target)
-        if not order and edge.cardinality.to_one:
+        order = self._order(edge)
+        if not order and edge.cardinality.to_one and not edge.single:
             order = with_tie_breaker(mapping.row_key(self._ties[edge].target), self._ties[edge].target)
         below, items, keys = self._subquery(edge, order)
         self.arrays[edge] = tuple(slot for slot, _ in items)

@@ -218,7 +218,7 @@ class _Chooser:
             return reason
         if self.of_entities and edge.asked is not None:  # the plan takes what a join costs
             return None if edge.single else self._why_not_spread(edge, row)
-        if not edge.single:
+        if not edge.single or mapping.may_repeat(edge.target.mapper):
             return "no constraint holds it to one row"
         link = links.link_in_database(edge.prop, edge.owner.mapper)
         return None if link.kind is LinkKind.TARGET else "its condition is more than equal keys"
@@ -241,6 +241,8 @@ class _Chooser:
         link = links.link_in_database(edge.prop, edge.owner.mapper)
         if link.kind is LinkKind.PARENT:
             return "its condition is more than equal keys"
+        if mapping.may_repeat(edge.target.mapper):
+            return "one of its objects may come in several rows"
         if link.repeats:
             return "the association may hold a pair twice, and no constraint keeps it from that"
         if edge.asked is None and not row.one_parent and not self._is_served(edge):
