@@ -1,7 +1,7 @@
 """The rows at the end of a relationship, each with the key of its parent: what every statement by keys starts from."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import attrs
 from sqlalchemy import ColumnElement, Dialect, Select, select
@@ -63,7 +63,11 @@ def linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) -> 
         return Linked(link, target, columns, select(target, *columns))
     if link.kind is LinkKind.SECONDARY:
         secondary: Any = prop.secondary
-        statement = select(target, *link.columns).select_from(secondary).join(target, prop.secondaryjoin)
+        statement = select(target, *link.columns).select_from(secondary)
+        if prop.mapper.local_table in mapping.tables_in(secondary):  # a join that holds the target's own table
+            statement = statement.where(cast("ColumnElement[bool]", prop.secondaryjoin))
+        else:
+            statement = statement.join(target, prop.secondaryjoin)
         return Linked(link, target, link.columns, statement)
     alias = aliased(parent.class_)
     columns = tuple(getattr(alias, name) for name in link.attributes)

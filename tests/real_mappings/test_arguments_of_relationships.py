@@ -68,10 +68,6 @@ def _rows() -> list[object]:
     ]
 
 
-DROPS = pytest.mark.xfail(strict=True, reason="innerjoin=True of the mapping makes the plan's join an inner one")
-
-
-@DROPS
 async def test_where_of_a_relationship_mapped_innerjoin_leaves_none(engine: AsyncEngine) -> None:
     """A condition chooses among the targets: the member stays, and its team is None."""
     plan = LoadPlan(Member, load(Member.team, where=Team.name == "A"))
@@ -81,7 +77,6 @@ async def test_where_of_a_relationship_mapped_innerjoin_leaves_none(engine: Asyn
         assert (await loader.fetch(plan, 2)).team is None
 
 
-@DROPS
 async def test_a_session_criterion_drops_no_parent(engine: AsyncEngine) -> None:
     """A row that a session hides leaves None, and its parent comes all the same."""
     plan = LoadPlan(Member, load(Member.team))
@@ -91,7 +86,6 @@ async def test_a_session_criterion_drops_no_parent(engine: AsyncEngine) -> None:
         assert [(each.id, each.team and each.team.id) for each in members] == [(1, 1), (2, None), (3, 3)]
 
 
-@DROPS
 async def test_an_inner_join_two_levels_down_drops_no_parent(engine: AsyncEngine) -> None:
     """The same below a joined to-one, and below a collection."""
     deep = LoadPlan(Member, load(Member.team, load(Team.city, where=City.name == "A")))
@@ -181,12 +175,9 @@ def _files() -> list[object]:
     ]
 
 
-ORDERED = pytest.mark.xfail(strict=True, reason="the order of a to-one reaches a statement without the table it names")
-
-
 @pytest.mark.parametrize(
     "strategy",
-    [None, "joined", "inner", pytest.param("selectin", marks=ORDERED), pytest.param("subquery", marks=ORDERED)],
+    [None, "joined", "inner", "selectin", "subquery"],
 )
 async def test_the_order_of_a_to_one_means_nothing(engine: AsyncEngine, strategy: Any) -> None:
     """A many-to-one whose mapping carries an order over the child's own table loads by every strategy."""
@@ -197,9 +188,7 @@ async def test_the_order_of_a_to_one_means_nothing(engine: AsyncEngine, strategy
         assert [(each.id, each.file.id) for each in events] == expected
 
 
-@pytest.mark.parametrize(
-    "strategy", [None, "joined", pytest.param("selectin", marks=ORDERED), pytest.param("subquery", marks=ORDERED)]
-)
+@pytest.mark.parametrize("strategy", [None, "joined", "selectin", "subquery"])
 async def test_the_order_of_a_one_to_one_means_nothing(engine: AsyncEngine, strategy: Any) -> None:
     """The same where both sides are to one, and the order has several terms."""
     plan = LoadPlan(Report, load(Report.file, strategy=strategy))
@@ -208,7 +197,7 @@ async def test_the_order_of_a_one_to_one_means_nothing(engine: AsyncEngine, stra
         assert [(each.id, each.file.id) for each in reports] == [(2, 2), (1, 1)]
 
 
-@pytest.mark.parametrize("strategy", [None, "joined", pytest.param("selectin", marks=ORDERED)])
+@pytest.mark.parametrize("strategy", [None, "joined", "selectin"])
 async def test_the_order_of_a_to_one_is_left_out_of_views(engine: AsyncEngine, strategy: Any) -> None:
     """A view of such a to-one holds its row."""
     plan = LoadPlan(Event, load(Event.file, strategy=strategy), into=EventWithFile)
@@ -224,10 +213,7 @@ NEWEST_PLANS = {
 }
 
 
-WARNS = pytest.mark.xfail(strict=True, reason="SQLAlchemy warns: multiple rows returned with uselist=False")
-
-
-@pytest.mark.parametrize("name", [pytest.param("entities", marks=WARNS), "entities, select-in", "views"])
+@pytest.mark.parametrize("name", ["entities", "entities, select-in", "views"])
 async def test_the_newest_of_many_is_the_first_by_the_mapped_order(engine: AsyncEngine, name: str) -> None:
     """A to-one that nothing holds to one row is the first row by the order of its mapping."""
     async with filled(engine, EventBase.metadata, *_files()) as loader:
@@ -237,13 +223,7 @@ async def test_the_newest_of_many_is_the_first_by_the_mapped_order(engine: Async
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(
-            each,
-            marks=pytest.mark.xfail(strict=True, reason="every row of every parent comes, and max_rows counts none"),
-        )
-        for each in NEWEST_PLANS
-    ],
+    NEWEST_PLANS,
 )
 async def test_the_newest_of_many_brings_one_row_for_each_parent(engine: AsyncEngine, name: str) -> None:
     """The database takes the first row of each parent: three files and two events are five rows."""

@@ -80,8 +80,6 @@ async def _pages(engine: AsyncEngine) -> None:
         await session.commit()
 
 
-FILLED_EARLY = pytest.mark.xfail(strict=True, reason="a collection is filled before what its class reads is loaded")
-
 KEYED: dict[str, tuple[Any, str, set[str]]] = {
     "joined below": (load(Page.texts, load(Text.language)), "texts", {"en", "de"}),
     "selectin below": (load(Page.texts, load(Text.language, strategy="selectin")), "texts", {"en", "de"}),
@@ -106,7 +104,7 @@ KEYED: dict[str, tuple[Any, str, set[str]]] = {
 
 @pytest.mark.parametrize(
     "name",
-    [each if each in {"joined below", "where= below"} else pytest.param(each, marks=FILLED_EARLY) for each in KEYED],
+    KEYED,
 )
 async def test_a_collection_keyed_by_what_is_loaded_below_it(engine: AsyncEngine, name: str) -> None:
     """Its keys are read when the plan's graph is complete."""
@@ -117,7 +115,6 @@ async def test_a_collection_keyed_by_what_is_loaded_below_it(engine: AsyncEngine
         assert set(getattr(page, attribute)) == keys
 
 
-@FILLED_EARLY
 async def test_a_key_that_the_plan_does_not_load(engine: AsyncEngine) -> None:
     """Where the plan lacks what the key reads, NotLoaded says so at the fetch."""
     async with filled(engine, Base.metadata):
@@ -126,7 +123,6 @@ async def test_a_key_that_the_plan_does_not_load(engine: AsyncEngine) -> None:
             await Loader(engine).fetch(LoadPlan(Page, load(Page.texts)), 1)
 
 
-@FILLED_EARLY
 async def test_an_ordering_list_without_its_column(engine: AsyncEngine) -> None:
     """Filling it reads no position: the column may be left out."""
     async with filled(engine, Base.metadata):
@@ -154,8 +150,6 @@ class Bullet(SlideBase):
     slide_id: Mapped[int] = mapped_column(ForeignKey(Slide.id))
 
 
-RENUMBERED = pytest.mark.xfail(strict=True, reason="filling an ordering_list renumbers its members")
-
 SLIDE_PLANS: dict[str, tuple[LoadPlan[Slide], list[int]]] = {
     "whole": (LoadPlan(Slide, load(Slide.bullets)), [1, 2, 3]),
     "where=": (LoadPlan(Slide, load(Slide.bullets, where=Bullet.id > 1)), [2, 3]),
@@ -165,9 +159,7 @@ SLIDE_PLANS: dict[str, tuple[LoadPlan[Slide], list[int]]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [each if each == "whole" else pytest.param(each, marks=RENUMBERED) for each in SLIDE_PLANS]
-)
+@pytest.mark.parametrize("name", SLIDE_PLANS)
 async def test_filling_an_ordering_list_changes_nothing(engine: AsyncEngine, name: str) -> None:
     """The positions are the database's, the history is clean, and a flush writes nothing."""
     plan, ids = SLIDE_PLANS[name]
@@ -299,12 +291,7 @@ STREAMS: dict[str, Any] = {
 
 @pytest.mark.parametrize(
     "name",
-    [
-        each
-        if each == "at the root"
-        else pytest.param(each, marks=pytest.mark.xfail(strict=True, reason="SQLAlchemy's yield_per error, not LP216"))
-        for each in STREAMS
-    ],
+    STREAMS,
 )
 async def test_a_stream_refuses_a_joined_collection(engine: AsyncEngine, name: str) -> None:
     """LP216, wherever the joined collection stands."""

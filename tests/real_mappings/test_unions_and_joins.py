@@ -96,11 +96,7 @@ TWICE = pytest.mark.xfail(strict=True, reason="a row that comes several times is
 
 @pytest.mark.parametrize(
     "strategy",
-    [
-        pytest.param(None, marks=TWICE),
-        "joined",
-        *(pytest.param(each, marks=TWICE) for each in ("selectin", "subquery")),
-    ],
+    [None, "joined", "selectin", "subquery"],
 )
 async def test_a_collection_over_an_overlapping_union(engine: AsyncEngine, strategy: Any) -> None:
     """A page that is in two parts of the union is one item."""
@@ -195,7 +191,7 @@ async def test_one_object_of_a_class_mapped_to_a_join(engine: AsyncEngine) -> No
         assert found.id == 8
 
 
-@pytest.mark.parametrize("strategy", [pytest.param(None, marks=TWICE), "joined", pytest.param("subquery", marks=TWICE)])
+@pytest.mark.parametrize("strategy", [None, "joined", "subquery"])
 async def test_a_collection_of_a_class_mapped_to_a_join(engine: AsyncEngine, strategy: Any) -> None:
     """One identity is one item."""
     plan: LoadPlan[Any] = LoadPlan(Group, load("members", strategy=strategy))
@@ -352,10 +348,6 @@ async def test_a_discriminator_that_lives_in_the_union_alone(
     request: pytest.FixtureRequest, engine: AsyncEngine, name: str
 ) -> None:
     """Plans of the base and of its subclasses run, and find the rows that lazy loading finds."""
-    if name in ALONE_FAILS:
-        request.applymarker(
-            pytest.mark.xfail(strict=True, reason="the statement names a discriminator that its tables lack")
-        )
     make, expected = PEOPLE_PLANS[name]
     plan = make()
     async with filled(engine, alone.metadata, *PEOPLE_ROWS) as loader:
@@ -559,10 +551,6 @@ async def test_a_secondary_that_holds_the_targets_table(
     request: pytest.FixtureRequest, engine: AsyncEngine, name: str
 ) -> None:
     """``secondary=`` is a join with the target's table in it, as SQLAlchemy's documentation shows."""
-    if name in COMPOSITE_FAILS:
-        request.applymarker(
-            pytest.mark.xfail(strict=True, reason="a secondary that is a join makes a statement that cannot run")
-        )
     make, expected = COMPOSITE_PLANS[name]
     async with filled(engine, nested.metadata, *COMPOSITE_ROWS) as loader:
         found: list[Any] = await loader.fetch_all(make(), order_by=a.c.id)
@@ -627,10 +615,6 @@ async def test_a_join_below_a_relationship_to_an_alias(
     request: pytest.FixtureRequest, engine: AsyncEngine, kind: str, strategy: Any
 ) -> None:
     """The join below has a name of its own, also where the relationship is named like the table it leads to."""
-    if kind == "view" and strategy != "selectin":
-        request.applymarker(
-            pytest.mark.xfail(strict=True, reason="the join below a view of an alias takes the name of another alias")
-        )
     below = load(Kid.aliased_parent, where=Parent.id != 1, strategy=strategy)
     plan: LoadPlan[Any] = (
         LoadPlan(Parent, load(AGAIN, below), into=Again) if kind == "view" else LoadPlan(Parent, load(AGAIN, below))
@@ -690,8 +674,6 @@ SUM_PLANS: dict[str, Any] = {
 @pytest.mark.parametrize("name", SUM_PLANS)
 async def test_a_correlated_column_of_a_to_one(request: pytest.FixtureRequest, engine: AsyncEngine, name: str) -> None:
     """Where a join cannot serve, the automatic choice is another."""
-    if name in SUM_FAILS:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="the automatic join cannot be compiled"))
     plan = SUM_PLANS[name]()
     async with filled(engine, SumBase.metadata, *SUM_ROWS) as loader:
         loader.check(plan)
@@ -700,23 +682,15 @@ async def test_a_correlated_column_of_a_to_one(request: pytest.FixtureRequest, e
         assert [each.user.total for each in found] == expected == [11, 11, 7]
 
 
-SUM_FAILS = {"automatic"}
-
-
 @pytest.mark.parametrize("strategy", [None, "joined"])
 async def test_a_correlated_column_of_the_root_beside_its_collection(
     request: pytest.FixtureRequest, engine: AsyncEngine, strategy: Any
 ) -> None:
     """The root's own correlated column, beside the collection it sums, and below it."""
-    if strategy in SUM_ROOT_FAILS:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="the join cannot be compiled"))
     plan = LoadPlan(User, load(User.tags, load(Tag.user), strategy=strategy))
     async with filled(engine, SumBase.metadata, *SUM_ROWS) as loader:
         found: list[Any] = await loader.fetch_all(plan, order_by=User.id)
         assert [(each.total, [tag.id for tag in each.tags]) for each in found] == [(11, [1, 2]), (7, [3])]
-
-
-SUM_ROOT_FAILS: set[Any] = {None, "joined"}
 
 
 # --- a key that is NULL ---------------------------------------------------------------------------------------------
@@ -749,12 +723,9 @@ NULL_ROWS = [
     "INSERT INTO null_wholes VALUES (1, 'a'), (NULL, 'b')",
 ]
 
-NULL_KEY = pytest.mark.xfail(strict=True, reason="a row whose whole key is NULL ends in an AssertionError")
-
 
 @pytest.mark.parametrize(("entity", "labels"), [(Half, ["a", "b"]), (Whole, ["a"])])
 @pytest.mark.parametrize("call", ["all", "page", "stream"])
-@NULL_KEY
 async def test_a_row_whose_whole_key_is_null_is_no_object(
     engine: AsyncEngine, entity: Any, labels: list[str], call: str
 ) -> None:

@@ -36,9 +36,6 @@ def _notes() -> list[object]:
     return [Team(id=1, notes=[Note(id=n, text="a", data={"n": 1}, words=[1]) for n in (1, 2)])]
 
 
-PLAIN = pytest.mark.xfail(strict=True, reason="the value of a row met again by a joined collection stays plain")
-
-
 @pytest.mark.parametrize("column", ["data", "words"])
 @pytest.mark.parametrize("key", [1, 2])
 @pytest.mark.parametrize("strategy", ["selectin", pytest.param("joined"), "subquery"])
@@ -46,8 +43,6 @@ async def test_a_change_within_a_mutable_value_is_written(
     request: pytest.FixtureRequest, engine: AsyncEngine, strategy: Any, key: int, column: str
 ) -> None:
     """Whatever path brought the value, a change in place is flushed."""
-    if strategy == "joined" and key == 2:
-        request.applymarker(PLAIN)
     only = [getattr(Note, column)]
     plan = LoadPlan(Note, load(Note.team, load(Team.notes, only=only, strategy=strategy)), only=[Note.text])
     async with filled(engine, Base.metadata, *_notes()) as loader:
@@ -90,10 +85,7 @@ def _links() -> list[object]:
     ]
 
 
-FORGETS = pytest.mark.xfail(strict=True, reason="the subquery does not repeat the where= of the edge above it")
-
-
-@pytest.mark.parametrize("strategy", [None, "selectin", pytest.param("subquery", marks=FORGETS)])
+@pytest.mark.parametrize("strategy", [None, "selectin", "subquery"])
 async def test_rows_of_a_hidden_parent_do_not_come(engine: AsyncEngine, strategy: Any) -> None:
     """Two roots, one tag, and its one link are four rows; a hidden tag's links open no undeclared column."""
     seen = load(Tag.links, strategy=strategy)
@@ -146,10 +138,8 @@ KEY_PLANS: dict[str, LoadPlan[Any]] = {
     "a to-one": LoadPlan(B, load(B.a), only=[B.data]),
 }
 
-SEALED = pytest.mark.xfail(strict=True, reason="the foreign key of a collection is sealed")
 
-
-@pytest.mark.parametrize("name", [each if "to-one" in each else pytest.param(each, marks=SEALED) for each in KEY_PLANS])
+@pytest.mark.parametrize("name", KEY_PLANS)
 async def test_the_foreign_key_that_loading_goes_by_comes(engine: AsyncEngine, name: str) -> None:
     """Primary keys, and the foreign keys that loading goes by, come always."""
     async with filled(engine, KeyBase.metadata, A(id=7, bs=[B(id=1, data="x")])) as loader:
@@ -225,11 +215,7 @@ async def test_a_load_event_reads_a_column(engine: AsyncEngine, read_at_load: An
         assert (await loader.fetch(LoadPlan(Parent), 1)).seen == ["n"]
 
 
-READS_EARLY = pytest.mark.xfail(strict=True, reason="load events fire before the graph is complete")
-
-
 @pytest.mark.parametrize("strategy", [None, "joined", "subquery"])
-@READS_EARLY
 async def test_a_load_event_reads_a_declared_relationship(
     engine: AsyncEngine, read_at_load: Any, strategy: Any
 ) -> None:
@@ -241,7 +227,6 @@ async def test_a_load_event_reads_a_declared_relationship(
         assert (await loader.fetch(plan, 1)).seen == expected
 
 
-@READS_EARLY
 @pytest.mark.parametrize(
     "plan",
     [LoadPlan(Parent, only=[Parent.id], name="p"), LoadPlan(Kid, load(Kid.parent, only=[Parent.id]))],
@@ -255,7 +240,6 @@ async def test_a_load_event_that_reads_a_column_left_out(engine: AsyncEngine, re
             await loader.fetch(plan, 1)
 
 
-@READS_EARLY
 async def test_a_load_event_that_reads_an_undeclared_relationship(engine: AsyncEngine, read_at_load: Any) -> None:
     """NotLoaded, not SQLAlchemy's own error."""
     async with filled(engine, EventBase.metadata, *_parents()) as loader:

@@ -1,6 +1,6 @@
 """Mapped instances made straight of rows: what a class needs for that, and what is done when a graph is complete."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -106,6 +106,25 @@ class Grown:
                 done.add(number)
                 for each in self.all[number].values():
                     yield place, each
+
+
+def key_pickers(mapper: Mapper[Any], names: Sequence[str]) -> dict[type[Any], Callable[[Any], tuple[Any, ...]]]:
+    """Return by class what takes its own primary key out of the keys of all classes of a union.
+
+    Args:
+        mapper: of the base.
+        names: of the keys in a row's key, after the class.
+    """
+
+    def picker(wanted: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+        places = [1 + names.index(name) for name in wanted]
+        return lambda key: tuple(key[place] for place in places)
+
+    return {
+        sub.class_: picker(own)
+        for sub in mapper.self_and_descendants
+        if set(own := mapping.primary_key(sub)) <= set(names)
+    }
 
 
 def is_plain(mapper: Mapper[Any]) -> bool:

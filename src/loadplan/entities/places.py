@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import attrs
 from sqlalchemy.orm import Mapper
 
 from loadplan import mapping
@@ -26,7 +27,21 @@ def instance(place: Place, node: Node, whole: DeclaredEdge | None = None) -> Ins
     """
     fill(place, node)
     parts = tuple(part(place, branch) for branch in node.branches)
-    return Instance(place, node, discriminator(place), parts)
+    return Instance(place, node, discriminator(place), parts, keys=other_keys(place))
+
+
+def other_keys(place: Place) -> tuple[Column, ...]:
+    """Return the columns of a union that are the keys of those of its parts whose keys have other names."""
+    own = mapping.primary_key(place.mapper)
+    found: list[Column] = []
+    for sub in place.mapper.self_and_descendants:
+        names = mapping.primary_key(sub)
+        columns = mapping.columns_in_row(sub, place.mapper, frozenset(names)) if names != own and sub.concrete else None
+        for name in names if columns else ():
+            if columns and name not in {*own, *(each.name for each in found)}:
+                found.append(Column(name, columns[name], columns[name].type))
+    place.columns += found
+    return tuple(found)
 
 
 def fill(place: Place, node: Node) -> None:
@@ -98,6 +113,6 @@ def edge(place: Place, declared: DeclaredEdge) -> Edge:
     )
     made = instance(target, declared.target)
     if declared.shape.depth == "all":
-        made = Instance(made.place, made.node, made.discriminator, made.parts, whole=way)
+        made = attrs.evolve(made, whole=way)
     way.outputs.append(made)
     return way

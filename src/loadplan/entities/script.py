@@ -17,6 +17,7 @@ from loadplan.entities.instances import (
     fill_late,
     is_plain,
     is_written_by_pydantic,
+    key_pickers,
     list_maker,
     note_left_out,
     part_list,
@@ -227,6 +228,9 @@ class InstanceWriter(Writer):
     def _is_row(self, site: Site, scope: Scope) -> str:
         """Return the condition that the columns of a place hold a row and not the NULLs of a join without one."""
         columns = [self._name(site, name, scope) for name in site.key]
+        columns += [scope.names[each] for each in site.instance.keys]
+        if site.instance.keys:  # each class of a union has a key of its own, and NULL in the others'
+            return f"not ({' and '.join(f'{each} is None' for each in columns)})"
         if len(columns) == 1 or not site.partial_keys:
             return " and ".join(f"{each} is not None" for each in columns)
         return f"not ({' and '.join(f'{each} is None' for each in columns)})"
@@ -286,6 +290,7 @@ class InstanceWriter(Writer):
         """Write what reads the key of a row; return its name. Where classes share keys, a class is part of it."""
         number = site.number
         values = [self._processed_name(site, name, scope) for name in site.key]
+        values += [self._column(each, scope) for each in site.instance.keys]
         flags = [f"f{number}_{each}" for each in range(len(site.parts))]
         if not site.by_class:
             self._line(depth, f"p{number} = {tuple_source(values)}")
@@ -325,7 +330,12 @@ class InstanceWriter(Writer):
                 self._line(depth, f"if {self._part_there(flag, part, scope)}:")
                 for column in columns:
                     self._line(depth + 1, f"{found}[{column.name!r}] = {self._column(column, scope)}")
-        own = f"({key},)" if len(site.key) == 1 and not site.by_class else f"{key}[1:]" if site.by_class else key
+        if site.instance.keys:
+            listed = (*site.key, *(each.name for each in site.instance.keys))
+            picks = self._given_as("picks", key_pickers(site.mapper, listed), key=("picks", number))
+            own = f"{picks}[{given['cls']}]({key})"
+        else:
+            own = f"({key},)" if len(site.key) == 1 and not site.by_class else f"{key}[1:]" if site.by_class else key
         manager, identity, seal = given["manager"], given["identity"], given["seal"]
         for text in state_script(made, found, manager, identity, own, seal, plain=site.plain):
             self._line(depth, text)

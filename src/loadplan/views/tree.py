@@ -234,6 +234,7 @@ class Instance:
         discriminator: the column that tells its class; None where there is one class.
         parts: what is loaded of subclasses.
         whole: the relationship that runs through a whole tree of such instances, if one does.
+        keys: columns that are the keys of subclasses whose keys have other names than the class's own.
     """
 
     place: Place
@@ -241,6 +242,7 @@ class Instance:
     discriminator: Column | None = None
     parts: tuple[Part, ...] = ()
     whole: Edge | None = None
+    keys: tuple[Column, ...] = ()
 
 
 Recipe: TypeAlias = Read | Compose | Make | One | Many | Total | Computed | Choose | Instance
