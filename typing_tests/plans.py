@@ -9,10 +9,12 @@ from sqlalchemy import ForeignKey, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, attribute_keyed_dict, mapped_column, relationship
 
 from loadplan import (
+    BatchedLoader,
     Load,
     Loader,
     LoadPlan,
     Page,
+    SyncLoader,
     aggregate,
     count,
     exists,
@@ -65,6 +67,28 @@ assert_type(load(User.drafts), Load[Post])
 assert_type(load(User.by_title), Load[Post])
 assert_type(load(User.profile), Load[Profile])
 assert_type(load(Post.author), Load[User])
+
+
+def synchronous_fetches(loader: SyncLoader) -> None:
+    assert_type(loader.fetch(PLAN, 1), User)
+    assert_type(loader.fetch_or_none(PLAN, 1), User | None)
+    assert_type(loader.fetch_many(PLAN, [1]), list[User])
+    assert_type(loader.fetch_one(PLAN, User.id == 1), User)
+    assert_type(loader.fetch_all(PLAN), list[User])
+    assert_type(loader.fetch_page(PLAN, total="exact"), Page[User])
+    assert_type(loader.count(User), int)
+    assert_type(loader.exists(PLAN), bool)
+    for user in loader.stream(PLAN):
+        assert_type(user, User)
+
+
+async def batches_and_counts(loader: Loader) -> None:
+    assert_type(loader.batched(), BatchedLoader)
+    assert_type(await loader.batched().fetch(PLAN, 1), User)
+    assert_type(await loader.batched().fetch_or_none(PLAN, 1), User | None)
+    assert_type(await loader.count(User, User.id == 1), int)
+    assert_type(await loader.exists(PLAN), bool)
+    assert_type((await loader.fetch_page(PLAN, total="estimated")).total, int | None)
 
 
 async def fetches(loader: Loader) -> None:

@@ -18,10 +18,11 @@ from loadplan.errors import (
     ViewError,
 )
 from loadplan.explain import ExplainedEdge, ExplainedStatement, Explanation
-from loadplan.loader import Loader
+from loadplan.loader import BatchedLoader, Loader
 from loadplan.paging import Page
 from loadplan.sources import aggregate, count, exists, keep_default, source
 from loadplan.spec import Load, LoadPlan, On, load, on
+from loadplan.sync_loader import SyncLoader
 from loadplan.tally import FetchRecord
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Analysis",
     "AnalyzedStatement",
+    "BatchedLoader",
     "CursorError",
     "ExplainedEdge",
     "ExplainedStatement",
@@ -51,6 +53,7 @@ __all__ = [
     "Problem",
     "RelatedNotFound",
     "SequentialScan",
+    "SyncLoader",
     "TooManyRows",
     "ViewError",
     "aggregate",

@@ -1,37 +1,25 @@
-"""The loader: takes a plan and an id, gives a graph. The only module that waits."""
+"""The loader: takes a plan and an id, gives a graph. What it does is in ``calls``; here it waits."""
 
 from __future__ import annotations  # those of the functions in here would be evaluated with every call
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, TypeVar
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextvars import ContextVar
+from typing import Any, Literal, TypeVar
 
-from sqlalchemy.orm import Session
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from loadplan import problems
-from loadplan.analysis import Analysis, analyze
-from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
-from loadplan.explain import Explanation, explain_plan
-from loadplan.form import MOST
-from loadplan.identity import Identity
-from loadplan.own_connection import Opened
-from loadplan.paging import Page, page_of
-from loadplan.plans import Compiled, compile_plan, resolve_plan
-from loadplan.roots import RootQuery, by_id, by_ids, is_count, locking, roots_by
-from loadplan.session import Bind, PrivateSession, private_session
-from loadplan.spec import Conditions, LoadPlan, Order, tuple_or_none
-from loadplan.tally import FetchRecord, Tally, told
-from loadplan.views.decoding import Undecodable
+from loadplan.analysis import Analysis
+from loadplan.batching import Batcher
+from loadplan.calls import Call, Calls, ForUpdate, Options, Params, check_plans, locks, not_found
+from loadplan.counting import Total
+from loadplan.explain import Explanation
+from loadplan.paging import Page
+from loadplan.session import Bind, enter
+from loadplan.spec import Conditions, LoadPlan, Order
+from loadplan.tally import FetchRecord
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-ForUpdate: TypeAlias = bool | Mapping[str, Any]
-"""Whether to lock the root rows; the keyword arguments of ``with_for_update`` say more."""
-
-Params: TypeAlias = Mapping[str, Any] | None
-"""Values of the plan's bindparams, by name."""
-
-Work: TypeAlias = Callable[[Opened], R]
 
 
 class Loader:
@@ -64,18 +52,12 @@ class Loader:
         cursor_key: bytes = b"",
         on_fetch: Callable[[FetchRecord], object] | None = None,
     ) -> None:
-        self._bind = bind
-        self._snapshot = snapshot
-        self._max_rows = max_rows
-        self._cursor_key = cursor_key
-        self._on_fetch = on_fetch
-        if max_rows is not None and not (is_count(max_rows, least=0) and max_rows <= MOST):
-            message = f"max_rows={shown(max_rows)} is not a number of 0 or more"
-            raise LoaderError(Problem("LP408", message, hint="leave it out for no bound on the rows of a fetch."))
-        private_session(bind, snapshot=snapshot)  # refuses a wrong bind here, not at the first fetch
+        self._bind: Any = bind
+        self._calls = Calls(bind, snapshot, max_rows, cursor_key, on_fetch)
+        self._calls.check("Loader")
 
     def __repr__(self) -> str:
-        return f"Loader({type(self._bind).__name__})"
+        return f"{type(self).__name__}({type(self._bind).__name__})"
 
     async def fetch(
         self,
@@ -84,6 +66,7 @@ class Loader:
         *,
         params: Params = None,
         for_update: ForUpdate = False,
+        execution_options: Options = None,
     ) -> T:
         """Return the graph of one root, by primary key.
 
@@ -92,6 +75,8 @@ class Loader:
             id: a scalar; for a composite key a tuple in the mapping's order, or a mapping by attribute name.
             params: values of the plan's bindparams.
             for_update: lock the root row, and no other, until the caller's transaction ends.
+            execution_options: of every statement of this fetch. The session's listeners see them, as they see those
+                of ``session.execute``; ``schema_translate_map`` works too.
 
         Raises:
             NotFound: LP402, no row has that key, or a filter of the session hides it.
@@ -101,10 +86,7 @@ class Loader:
             LoaderError: LP408, ``for_update`` without a transaction of the caller.
             PlanError: the plan does not resolve.
         """
-        found = await self.fetch_or_none(plan, id, params=params, for_update=for_update)
-        if found is None:
-            raise _not_found(plan, [id])
-        return found
+        return await self._wait(lambda: self._calls.fetch(plan, id, params, for_update, execution_options))
 
     async def fetch_or_none(
         self,
@@ -113,17 +95,10 @@ class Loader:
         *,
         params: Params = None,
         for_update: ForUpdate = False,
+        execution_options: Options = None,
     ) -> T | None:
         """Return the graph of one root by primary key, or None if there is no such row. See :meth:`fetch`."""
-
-        def prepare(compiled: Compiled[T], tally: Tally) -> Work[list[T]]:
-            one = by_id(compiled)
-            bound = {**one.parameters(params), **one.bind(id)}
-            graph = one.graph.narrowed(locking(plan, for_update)) if _locks(for_update) else one.graph
-            return lambda session: graph.run(session, [bound], tally)
-
-        found = await self._run(plan, prepare, roots=1, for_update=for_update)
-        return found[0] if found else None
+        return await self._wait(lambda: self._calls.fetch_or_none(plan, id, params, for_update, execution_options))
 
     async def fetch_many(
         self,
@@ -132,6 +107,7 @@ class Loader:
         *,
         missing: Literal["raise", "skip"] = "raise",
         params: Params = None,
+        execution_options: Options = None,
     ) -> list[T]:
         """Return the graphs of many roots by primary key.
 
@@ -140,6 +116,7 @@ class Loader:
             ids: as for :meth:`fetch`. An id given twice answers twice, with the same object.
             missing: ``"raise"`` if an id has no row, or ``"skip"`` it.
             params: values of the plan's bindparams.
+            execution_options: see :meth:`fetch`.
 
         Returns:
             The roots in the order of ``ids``. One statement for all of them on PostgreSQL, one for 500 elsewhere.
@@ -148,24 +125,7 @@ class Loader:
             NotFound: LP402, with the missing ids in ``missing``.
             IdentityError: LP404, before any SQL.
         """
-        _check_plan(plan)
-        asked = _listed(plan, ids)
-        wanted: list[Identity] = []
-
-        def prepare(compiled: Compiled[T], tally: Tally) -> Work[dict[Identity, T]]:
-            many = by_ids(compiled)
-            bound = many.parameters(params)
-            wanted[:] = map(many.reader.read_hashable, asked)
-            return lambda session: many.run(session, list(dict.fromkeys(wanted)), bound, tally)
-
-        def executions(compiled: Compiled[T]) -> int:
-            return by_ids(compiled).executions(len(asked))
-
-        found = await self._run(plan, prepare, roots=len(asked), executions=executions) if asked else {}
-        absent = [each for each, identity in zip(asked, wanted, strict=False) if identity not in found]
-        if absent and missing == "raise":
-            raise _not_found(plan, absent)
-        return [found[identity] for identity in wanted if identity in found]
+        return await self._wait(lambda: self._calls.fetch_many(plan, ids, missing, params, execution_options))
 
     async def fetch_one(
         self,
@@ -174,6 +134,7 @@ class Loader:
         *,
         params: Params = None,
         for_update: ForUpdate = False,
+        execution_options: Options = None,
     ) -> T:
         """Return the graph of the one root that meets a condition.
 
@@ -181,20 +142,7 @@ class Loader:
             NotFound: LP402, no row meets it.
             MultipleFound: LP403, more than one does.
         """
-        found = await self.fetch_all(plan, where, limit=2, params=params, for_update=for_update)
-        entity = plan.entity.__name__
-        if not found:
-            raise NotFound(Problem("LP402", f"no '{entity}' meets the condition", (plan.label,)))
-        if len(found) > 1:
-            raise MultipleFound(
-                Problem(
-                    "LP403",
-                    f"more than one '{entity}' meets the condition",
-                    (plan.label,),
-                    hint="narrow the condition, or use fetch_all(..., limit=1) if any one of them will do.",
-                )
-            )
-        return found[0]
+        return await self._wait(lambda: self._calls.fetch_one(plan, where, params, for_update, execution_options))
 
     async def fetch_all(
         self,
@@ -206,6 +154,7 @@ class Loader:
         *,
         params: Params = None,
         for_update: ForUpdate = False,
+        execution_options: Options = None,
     ) -> list[T]:
         """Return the graphs of all roots that meet a condition.
 
@@ -218,16 +167,11 @@ class Loader:
             offset: roots to leave out first.
             params: values of the bindparams of plan, ``where`` and ``order_by``.
             for_update: lock the root rows, and no others.
+            execution_options: see :meth:`fetch`.
         """
-
-        def prepare(compiled: Compiled[T], tally: Tally) -> Work[list[T]]:
-            conditions, order = tuple_or_none(where) or (), tuple_or_none(order_by) or ()
-            graph, bound = roots_by(compiled, conditions, order, limit, offset, params)
-            if _locks(for_update):
-                graph = graph.narrowed(locking(plan, for_update))
-            return lambda session: graph.run(session, [bound], tally, limit)
-
-        return await self._run(plan, prepare, roots=limit, for_update=for_update)
+        return await self._wait(
+            lambda: self._calls.fetch_all(plan, where, order_by, limit, offset, params, for_update, execution_options)
+        )
 
     async def fetch_page(
         self,
@@ -239,6 +183,8 @@ class Loader:
         before: str | None = None,
         where: Conditions | None = None,
         params: Params = None,
+        total: Total | None = None,
+        execution_options: Options = None,
     ) -> Page[T]:
         """Return one page of roots, found by the values of the order at its edge, not by counting rows.
 
@@ -253,18 +199,17 @@ class Loader:
             before: the ``previous`` of the page behind.
             where: conditions on the root.
             params: values of the bindparams.
+            total: ``"exact"`` counts the roots of all pages by one statement more, in the same snapshot.
+                ``"estimated"`` asks PostgreSQL's planner instead, which takes the same time for any number of rows and
+                may be far off; other databases count. One page that holds everything is counted without a statement.
+            execution_options: see :meth:`fetch`.
 
         Raises:
             CursorError: LP407, the cursor was tampered with or is of another order; before any SQL.
         """
-
-        def prepare(compiled: Compiled[T], tally: Tally) -> Work[Page[T]]:
-            query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
-            bound = query.parameters(params)
-            page = page_of(query, size, after, before, self._cursor_key)
-            return lambda session: page.run(session, bound, tally)
-
-        return await self._run(plan, prepare, roots=size)
+        return await self._wait(
+            lambda: self._calls.fetch_page(plan, order_by, size, after, before, where, params, total, execution_options)
+        )
 
     async def stream(
         self,
@@ -274,6 +219,7 @@ class Loader:
         batch_size: int = 500,
         *,
         params: Params = None,
+        execution_options: Options = None,
     ) -> AsyncGenerator[T, None]:
         """Yield the graphs of all roots that meet a condition, with the memory of one batch.
 
@@ -287,37 +233,86 @@ class Loader:
             order_by: one expression on the root, or several; ties go by the primary key.
             batch_size: roots a batch.
             params: values of the bindparams.
+            execution_options: see :meth:`fetch`.
 
         Raises:
             PlanError: LP107, a batch size that counts nothing; LP216, the plan joins a collection to its root, whose
                 rows no cursor can cut into batches.
         """
-        _check_plan(plan)
-        if not (is_count(batch_size, least=1) and batch_size <= MOST):
-            raise PlanError([problems.bad_number("batch_size", batch_size, (plan.label,))])
-        private = self._private()
-        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).streamable
-        query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
-        bound = query.parameters(params)
-        graph = query.graph(None, None, in_order=compiled.repeats_roots)
-        with told(plan.label, self._max_rows, self._on_fetch) as tally:
-            batches = graph.batches(bound, batch_size, tally)
-            async with private.open(compiled.mappers, statements=2) as opened:
-                while batch := await opened(batches.next_batch):
-                    for root in batch:
-                        yield root
+        batches = self._calls.batches(plan, where, order_by, batch_size, params, execution_options)
+        try:
+            while (batch := await self._wait(lambda: next(batches, None))) is not None:
+                for root in batch:
+                    yield root
+        finally:
+            await self._wait(batches.close)
 
-    def explain(self, plan: LoadPlan[Any], *, roots: int | None = 1) -> Explanation:
+    async def count(
+        self,
+        plan: LoadPlan[Any] | type[Any],
+        where: Conditions | None = None,
+        *,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> int:
+        """Return the number of roots that meet a condition: those that :meth:`fetch_all` would return.
+
+        It takes one statement, counts roots and never joined rows, and loads nothing.
+
+        Args:
+            plan: whose roots to count, or a mapped class. Of the plan's own joins only inner ones matter, because
+                they leave out roots.
+            where: as for :meth:`fetch_all`.
+            params: values of the bindparams of plan and ``where``.
+            execution_options: see :meth:`fetch`.
+        """
+        return await self._wait(lambda: self._calls.count(plan, where, params, execution_options))
+
+    async def exists(
+        self,
+        plan: LoadPlan[Any] | type[Any],
+        where: Conditions | None = None,
+        *,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> bool:
+        """Tell whether there is a root that meets a condition. See :meth:`count`; the database stops at the first."""
+        return await self._wait(lambda: self._calls.exists(plan, where, params, execution_options))
+
+    def batched(self, *, max_batch: int = 500, context: Sequence[ContextVar[Any]] | None = None) -> BatchedLoader:
+        """Return a loader whose concurrent :meth:`fetch` and :meth:`fetch_or_none` calls share statements.
+
+        Calls for one plan in one turn of the event loop, with equal ``params`` and ``execution_options``, become one
+        :meth:`fetch_many`. All other calls are those of this loader.
+
+        Args:
+            max_batch: ids that one statement takes; with more of them another batch begins.
+            context: context variables that your session's listeners read, a tenant's for example. Calls with different
+                values never share a batch. By default every context variable counts.
+
+        Raises:
+            LoaderError: LP408, ``max_batch`` counts nothing.
+        """
+        return BatchedLoader(self._calls, max_batch=max_batch, context=context)
+
+    def explain(
+        self,
+        plan: LoadPlan[Any] | type[Any],
+        *,
+        roots: int | None = 1,
+        call: Call = "fetch",
+        total: Total | None = None,
+    ) -> Explanation:
         """Return how a plan is loaded: tree, strategies with their reasons, every statement. Runs nothing.
 
         Args:
-            plan: to explain.
+            plan: to explain; for ``call="count"`` and ``call="exists"`` a mapped class will do.
             roots: how many the fetch would bring, None for any number. The statements of a plan of views depend on
                 it; those of a plan of entities do not.
+            call: ``"count"`` or ``"exists"`` for the statement of that call alone.
+            total: adds the statement of a page's total.
         """
-        _check_plan(plan)
-        compiled = self._compiled(plan, self._private(), roots)
-        return explain_plan(by_id(compiled).graph if roots == 1 else compiled)
+        return self._calls.explain(plan, roots, call, total)
 
     async def analyze(
         self,
@@ -325,6 +320,7 @@ class Loader:
         id: object,  # noqa: A002 - as fetch has it
         *,
         params: Params = None,
+        execution_options: Options = None,
     ) -> Analysis:
         """Fetch a root by primary key, and have the database explain each statement as it ran.
 
@@ -335,21 +331,13 @@ class Loader:
             plan: what to load.
             id: as for :meth:`fetch`.
             params: values of the plan's bindparams.
+            execution_options: see :meth:`fetch`.
 
         Returns:
             Rows, bytes and milliseconds of each statement, the database's plan, and the large tables that it read
             from end to end, with the index that is missing.
         """
-        _check_plan(plan)
-        private = self._private()
-        compiled = self._compiled(plan, private, 1)
-        one = by_id(compiled)
-        bound = {**one.parameters(params), **one.bind(id)}
-
-        def work(session: Session) -> Analysis:
-            return analyze(session, compiled, lambda session, tally: one.graph.run(session, [bound], tally))
-
-        return await private.run(work, compiled.mappers, statements=2)
+        return await self._wait(lambda: self._calls.analyze(plan, id, params, execution_options))
 
     def check(self, *plans: LoadPlan[Any]) -> None:
         """Resolve plans now, for start-up.
@@ -357,120 +345,57 @@ class Loader:
         Raises:
             PlanError: with the problems of all of them.
         """
-        found: list[Problem] = []
-        for plan in plans:
-            _check_plan(plan)
-            try:
-                resolve_plan(plan)
-            except PlanError as error:
-                found.extend(error.problems)
-        if found:
-            raise PlanError(found)
+        check_plans(plans)
 
-    async def _run(
+    async def _wait(self, work: Callable[[], R]) -> R:
+        return await enter(self._bind, work)
+
+
+class BatchedLoader(Loader):
+    """A loader whose concurrent fetches by key share statements; :meth:`Loader.batched` makes it.
+
+    Each caller has a graph of its own. Where two callers of a batch would share an object, the later one gets a deep
+    copy: a change that one of them makes is never seen by another. An id that is wrong or missing raises for its own
+    caller, and so does a row that cannot be read. A caller that is cancelled cancels no other.
+
+    On a session or connection, batches run one after another.
+    """
+
+    def __init__(self, calls: Calls, *, max_batch: int, context: Sequence[ContextVar[Any]] | None) -> None:
+        self._bind = calls.bind
+        self._calls = calls
+        in_turn = isinstance(calls.bind, AsyncSession | AsyncConnection)
+        self._batcher = Batcher(calls, self._wait, max_batch=max_batch, context=context, in_turn=in_turn)
+
+    async def fetch(
         self,
         plan: LoadPlan[T],
-        prepare: Callable[[Compiled[T], Tally], Work[R]],
+        id: object,  # noqa: A002
         *,
-        roots: int | None,
+        params: Params = None,
         for_update: ForUpdate = False,
-        executions: Callable[[Compiled[T]], int] = lambda _: 1,
-    ) -> R:
-        """Compile, let ``prepare`` check its input and build the work, and only then open a connection.
-
-        Args:
-            plan: to run.
-            prepare: returns the work.
-            roots: how many it may bring; None for any number.
-            for_update: whether, and how, to lock the roots.
-            executions: how often the statement of the roots may run: more than one want one snapshot.
-        """
-        _check_plan(plan)
-        private = self._private(bare=plan.into is not None)
-        if _locks(for_update) and not private.in_transaction_of_caller:
-            raise _lock_without_transaction(plan)
-        number = roots if is_count(roots, least=0) else None  # ``prepare`` says what is wrong with one that is none
-        with told(plan.label, self._max_rows, self._on_fetch) as tally:
-            while True:
-                compiled = self._compiled(plan, private, number)
-                work = prepare(compiled, tally)
-                statements = executions(compiled) + len(compiled.later)
-                try:
-                    return await private.run(work, compiled.mappers, statements=statements)
-                except Undecodable as signal:
-                    if not compiled.nests and signal.__cause__ is not None:
-                        raise signal.__cause__ from None  # by level it is the same: a column itself is a row
-                    compiled.without_nesting()
-                tally.start_over()
-                private = self._private(bare=plan.into is not None)
-
-    def _private(self, *, bare: bool = False) -> PrivateSession:
-        return private_session(self._bind, snapshot=self._snapshot, bare=bare)
-
-    def _compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:
-        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).bringing(roots)
-        return compiled if self._max_rows is None else compiled.countable
-
-
-def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
-    """Return ids that came as something to iterate over.
-
-    Raises:
-        IdentityError: LP404, it is nothing of the kind, or a text, whose letters nobody means.
-    """
-    if issubclass(type(ids), str | bytes | bytearray | memoryview):
-        message = f"{shown(ids)} is one value, no list of ids"
-        raise IdentityError(
-            Problem("LP404", message, (plan.label,), hint="put it into a list: fetch_many(plan, [id]).")
+        execution_options: Options = None,
+    ) -> T:
+        """Return the graph of one root, by primary key. See :meth:`Loader.fetch`; one that locks is not batched."""
+        found = await self.fetch_or_none(
+            plan, id, params=params, for_update=for_update, execution_options=execution_options
         )
-    try:
-        return list(ids)
-    except Exception as error:  # what stands there may come from outside
-        raise IdentityError(
-            Problem(
-                "LP404",
-                f"{shown(ids)} is no list of ids",
-                (plan.label,),
-                detail=f"iterating over it raises {type(error).__name__}.",
+        if found is None:
+            raise not_found(plan, [id])
+        return found
+
+    async def fetch_or_none(
+        self,
+        plan: LoadPlan[T],
+        id: object,  # noqa: A002
+        *,
+        params: Params = None,
+        for_update: ForUpdate = False,
+        execution_options: Options = None,
+    ) -> T | None:
+        """Return the graph of one root by primary key, or None if there is no such row. See :meth:`fetch`."""
+        if locks(for_update):
+            return await super().fetch_or_none(
+                plan, id, params=params, for_update=for_update, execution_options=execution_options
             )
-        ) from error
-
-
-def _check_plan(plan: object) -> None:
-    """Check that a plan is one.
-
-    Raises:
-        LoaderError: LP408, it is something else, a mapped class perhaps.
-    """
-    if not issubclass(type(plan), LoadPlan):  # isinstance would ask an object from outside for its class
-        raise LoaderError(
-            Problem(
-                "LP408",
-                f"{shown(plan)} is no LoadPlan",
-                hint="make one: LoadPlan(User, load(User.posts)); for the class alone LoadPlan(User).",
-            )
-        )
-
-
-def _locks(for_update: ForUpdate) -> bool:
-    return isinstance(for_update, Mapping) or bool(for_update)
-
-
-def _lock_without_transaction(plan: LoadPlan[Any]) -> LoaderError:
-    return LoaderError(
-        Problem(
-            "LP408",
-            "for_update= on a loader that owns its transaction",
-            (plan.label,),
-            detail="the lock would be gone as soon as the fetch returns.",
-            hint="make the Loader with the AsyncSession, or AsyncConnection, that goes on to change the row.",
-        )
-    )
-
-
-def _not_found(plan: LoadPlan[Any], missing: Sequence[object]) -> NotFound:
-    entity = plan.entity.__name__
-    listed = ", ".join(shown(each) for each in missing[:5])
-    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-    what = "has the primary key" if len(missing) == 1 else "has one of the primary keys"
-    return NotFound(Problem("LP402", f"no '{entity}' {what} {listed}{more}", (plan.label,)), tuple(missing))
+        return await self._batcher.fetch(plan, id, params, execution_options)

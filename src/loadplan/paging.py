@@ -12,6 +12,7 @@ from loadplan.errors import CursorError, PlanError, Problem
 from loadplan.form import MOST
 from loadplan.ordering import Ordering
 from loadplan.own_connection import Opened
+from loadplan.response import response_schema
 from loadplan.roots import RootQuery, is_count, narrowing
 from loadplan.tally import Tally
 from loadplan.values import refusal
@@ -30,11 +31,18 @@ class Page(Generic[T]):
         items: the roots, in order.
         next: cursor for ``after=``; None at the end.
         previous: cursor for ``before=``; None at the beginning.
+        total: number of the roots of all pages; None unless ``fetch_page`` was asked for it.
     """
 
     items: list[T]
     next: str | None
     previous: str | None
+    total: int | None = None
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Tell pydantic, which calls this and nobody else, how a page is read, written and described."""
+        return response_schema(source, handler)
 
 
 @attrs.frozen(eq=False)

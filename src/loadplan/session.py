@@ -4,15 +4,15 @@ from __future__ import annotations  # those of the functions in here would be ev
 
 import abc
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import attrs
-from sqlalchemy import Dialect, Engine
+from sqlalchemy import Connection, Dialect, Engine
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper, Session, sessionmaker
 
 from loadplan.errors import LoaderError, LoadPlanError, Problem
 from loadplan.own_connection import Opened, OwnConnection
@@ -30,19 +30,25 @@ R = TypeVar("R")
 Bind: TypeAlias = AsyncEngine | async_sessionmaker[Any] | AsyncSession | AsyncConnection
 """What a Loader can be made with."""
 
+SyncBind: TypeAlias = Engine | sessionmaker[Any] | Session | Connection
+"""What a SyncLoader can be made with."""
+
 Mappers: TypeAlias = Iterable[Mapper[Any]]
 
 
 class OpenedSession(Protocol):
-    """Does work with an open private session, again and again, inside SQLAlchemy's greenlet."""
+    """Does work with an open private session, again and again."""
 
-    def __call__(self, work: Callable[[Opened], R], /) -> Awaitable[R]:
+    def __call__(self, work: Callable[[Opened], R], /) -> R:
         """Do ``work`` with the session, and return what it returns."""
         ...
 
 
 class PrivateSession(abc.ABC):
-    """A session of our own for one fetch: what earlier work loaded or changed elsewhere is not in it."""
+    """A session of our own for one fetch: what earlier work loaded or changed elsewhere is not in it.
+
+    All of it is synchronous. On an asynchronous bind it runs in SQLAlchemy's greenlet: see :func:`enter`.
+    """
 
     @property
     def in_transaction_of_caller(self) -> bool:
@@ -54,50 +60,57 @@ class PrivateSession(abc.ABC):
         """Return the dialect of the database that holds ``mapper``. Opens nothing."""
 
     @abc.abstractmethod
-    async def _in_greenlet(self, work: Callable[[], R]) -> R:
-        """Do ``work`` where SQLAlchemy can wait for the driver."""
-
-    @abc.abstractmethod
     def _start(self, mappers: Mappers, statements: int) -> Opened:
-        """Return the session, or the connection in its place, ready for statements. Runs in the greenlet."""
+        """Return the session, or the connection in its place, ready for statements."""
 
-    async def run(self, work: Callable[[Opened], R], mappers: Mappers, *, statements: int) -> R:
+    def _refusals(self) -> contextlib.AbstractContextManager[None]:
+        """Return a block in which what the driver says of a wrong use becomes an error of ours."""
+        return contextlib.nullcontext()
+
+    def run(
+        self, work: Callable[[Opened], R], mappers: Mappers, *, statements: int, options: Mapping[str, Any] | None
+    ) -> R:
         """Do ``work`` and close the session, which detaches its objects.
 
         Args:
             work: what to do.
             mappers: of the entities that it will select, to open their databases' transactions.
             statements: how many it may send; one needs no snapshot.
+            options: execution options of all its statements.
         """
-
-        def start_and_work() -> R:
-            session = self._start(mappers, statements)
+        with self._refusals():
+            session = _with_options(self._start(mappers, statements), options)
             try:
                 return work(session)
             finally:
                 session.close()
 
-        return await self._in_greenlet(start_and_work)
-
-    @contextlib.asynccontextmanager
-    async def open(self, mappers: Mappers, *, statements: int) -> AsyncIterator[OpenedSession]:
+    @contextlib.contextmanager
+    def open(self, mappers: Mappers, *, statements: int, options: Mapping[str, Any] | None) -> Iterator[OpenedSession]:
         """Open the session for work that comes in pieces, and close it at the end, however that comes."""
-        session = await self._in_greenlet(lambda: self._start(mappers, statements))
+        with self._refusals():
+            session = _with_options(self._start(mappers, statements), options)
 
-        async def do(work: Callable[[Opened], R], /) -> R:
-            return await self._in_greenlet(lambda: _in_words_of_sqlalchemy(work, session, mappers))
-
-        async def close() -> None:
-            # cancelled while it rolls back, SQLAlchemy drops the connection; shielded it would go on when we are gone
-            await self._in_greenlet(session.close)
+        def do(work: Callable[[Opened], R], /) -> R:
+            with self._refusals():
+                return _in_words_of_sqlalchemy(work, session, mappers)
 
         try:
             yield do
         except BaseException:
+            # cancelled while it rolls back, SQLAlchemy drops the connection; shielded it would go on when we are gone
             with contextlib.suppress(DBAPIError):  # no rollback on a lost connection: what ended the work says why
-                await close()
+                session.close()
             raise
-        await close()
+        with self._refusals():
+            session.close()
+
+
+async def enter(bind: Bind, work: Callable[[], R]) -> R:
+    """Do synchronous work on an asynchronous bind, where SQLAlchemy can wait for the driver."""
+    if isinstance(bind, AsyncSession | AsyncConnection):
+        return await bind.run_sync(lambda _: work())
+    return await in_greenlet(work)
 
 
 def _in_words_of_sqlalchemy(work: Callable[[Session], R], session: Session, mappers: Mappers) -> R:
@@ -123,57 +136,129 @@ def _in_words_of_sqlalchemy(work: Callable[[Session], R], session: Session, mapp
         raise DBAPIError(None, None, error, connection_invalidated=is_lost) from error
 
 
-def private_session(bind: Bind, *, snapshot: bool, bare: bool = False) -> PrivateSession:
+def private_session(bind: Bind | SyncBind, *, snapshot: bool, bare: bool = False) -> PrivateSession:
     """Return a private session on ``bind``. Nothing is opened before it runs.
 
     Args:
         bind: of the loader.
         snapshot: whether several statements of a transaction of their own are to see one state.
         bare: whether a connection will do, where a session would add nothing to it.
-
-    Raises:
-        LoaderError: LP408, ``bind`` is nothing that a loader can use.
     """
-    if isinstance(bind, AsyncEngine):
+    if isinstance(bind, AsyncEngine | Engine):
+        engine = bind.sync_engine if isinstance(bind, AsyncEngine) else bind
         if bare and not is_session_heard():
-            return _NoSession(bind, snapshot)
-        return _OwnSession(AsyncSession(bind, autoflush=False, expire_on_commit=False), snapshot)
-    if isinstance(bind, async_sessionmaker):
+            return _NoSession(engine, snapshot)
+        return _OwnSession(Session(engine, autoflush=False, expire_on_commit=False), snapshot)
+    if isinstance(bind, async_sessionmaker | sessionmaker):
         # on a connection, whatever way of joining its transaction the application chose must not end it
         return _OwnSession(bind(autoflush=False, join_transaction_mode="rollback_only"), snapshot)
-    if isinstance(bind, AsyncSession):
+    if isinstance(bind, AsyncSession | Session):
         return _GuestOfSession(bind)
-    if isinstance(bind, AsyncConnection):
-        return _GuestOfConnection(bind)
-    raise LoaderError(
-        Problem(
-            "LP408",
-            f"a Loader cannot use {type(bind).__name__}",
-            hint="give it an AsyncEngine, async_sessionmaker, AsyncSession or AsyncConnection.",
-        )
-    )
+    return _GuestOfConnection(bind)
+
+
+def check_bind(bind: object, loader: str) -> None:
+    """Check that a loader can use a bind.
+
+    Args:
+        bind: as it was given.
+        loader: ``"Loader"`` or ``"SyncLoader"``.
+
+    Raises:
+        LoaderError: LP408, it cannot.
+    """
+    ours, others = (_ASYNC, _SYNC) if loader == "Loader" else (_SYNC, _ASYNC)
+    if isinstance(bind, ours):
+        return
+    names = [each.__name__ for each in ours]
+    hint = f"give it an {', '.join(names[:-1])} or {names[-1]}."
+    if isinstance(bind, others):
+        other = "SyncLoader" if loader == "Loader" else "Loader"
+        hint = f"use {other}, or {hint}"
+    raise LoaderError(Problem("LP408", f"a {loader} cannot use {type(bind).__name__}", hint=hint))
+
+
+_ASYNC = (AsyncEngine, async_sessionmaker, AsyncSession, AsyncConnection)
+_SYNC = (Engine, sessionmaker, Session, Connection)
+
+
+def check_options(options: object) -> None:
+    """Check execution options of one call.
+
+    Raises:
+        LoaderError: LP408, they are no mapping by name, or one of them is not a statement's to decide.
+    """
+    if options is None:
+        return
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+        message = f"execution_options= takes a mapping of names to values, not {type(options).__name__}"
+        raise LoaderError(Problem("LP408", message, hint="pass execution_options={'name': value}."))
+    refused = sorted(set(options) & set(_NOT_FOR_ONE_CALL))
+    if refused:
+        name = refused[0]
+        message = f"execution_options= of a fetch cannot set '{name}'"
+        raise LoaderError(Problem("LP408", message, hint=_NOT_FOR_ONE_CALL[name]))
+
+
+_OF_THE_ENGINE = "set it on the engine: create_engine(...) or engine.execution_options(...)."
+_OF_THE_STREAM = "loadplan sets it itself. Use stream(batch_size=...) to read in batches."
+_NOT_FOR_ONE_CALL = {
+    "isolation_level": _OF_THE_ENGINE,
+    "postgresql_readonly": _OF_THE_ENGINE,
+    "postgresql_deferrable": _OF_THE_ENGINE,
+    "max_row_buffer": _OF_THE_STREAM,
+    "stream_results": _OF_THE_STREAM,
+    "yield_per": _OF_THE_STREAM,
+    "populate_existing": "leave it out: each fetch reads into a session of its own, so all values are fresh.",
+}
+
+
+def _with_options(session: Opened, options: Mapping[str, Any] | None) -> Opened:
+    """Have every statement of a session run with execution options, which its listeners see."""
+    if options:
+        kind: Any = type(session)
+        session.__class__ = _class_with_options(kind)
+        session._loadplan_options = dict(options)
+    return session
+
+
+@lru_cache(maxsize=256)
+def _class_with_options(session_class: Any) -> type[Session]:
+    """Return a subclass of a session class whose statements all run with options of its instance.
+
+    ``Session.execution_options`` would do, but SQLAlchemy has it since 2.1 alone. Who sees that ``execute`` is not
+    ``Session``'s own sends nothing behind its back: see ``changes_statements``.
+    """
+
+    def execute(self: Any, statement: Any, params: Any = None, *, execution_options: Any = None, **kw: Any) -> Any:
+        options = {**self._loadplan_options, **(execution_options or {})}
+        return session_class.execute(self, statement, params, execution_options=options, **kw)
+
+    return type(session_class.__name__, (session_class,), {"execute": execute, "__module__": __name__})
 
 
 @attrs.frozen(eq=False)
 class _OwnSession(PrivateSession):
     """A session with its own connection and transaction, from an engine or a sessionmaker."""
 
-    session: AsyncSession
+    given: AsyncSession | Session
     snapshot: bool
+
+    @property
+    def session(self) -> Session:
+        """The synchronous session; an asynchronous one is kept, for listeners that ask for it."""
+        return self.given.sync_session if isinstance(self.given, AsyncSession) else self.given
 
     @property
     def in_transaction_of_caller(self) -> bool:
         bind = self.session.bind
-        return isinstance(bind, AsyncConnection) and bind.in_transaction()
+        return isinstance(bind, Connection) and bind.in_transaction()
 
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
-        return self.session.sync_session.get_bind(mapper=mapper).dialect
-
-    async def _in_greenlet(self, work: Callable[[], R]) -> R:
-        return await self.session.run_sync(lambda _: work())
+        return self.session.get_bind(mapper=mapper).dialect
 
     def _start(self, mappers: Mappers, statements: int) -> Session:
-        session = self.session.sync_session
+        session = self.session
         try:
             if not session.in_transaction():
                 session.begin()
@@ -195,7 +280,7 @@ class _OwnSession(PrivateSession):
 class _NoSession(PrivateSession):
     """A connection of its own, from an engine, for work that has no objects. Nobody listens to sessions."""
 
-    engine: AsyncEngine
+    engine: Engine
     snapshot: bool
 
     @property
@@ -205,11 +290,8 @@ class _NoSession(PrivateSession):
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
         return self.engine.dialect
 
-    async def _in_greenlet(self, work: Callable[[], R]) -> R:
-        return await in_greenlet(work)
-
     def _start(self, mappers: Mappers, statements: int) -> OwnConnection:
-        engine = self.engine.sync_engine
+        engine = self.engine
         hooks = has_engine_hooks(engine)
         return OwnConnection(engine, _transaction_options(engine, statements, snapshot=self.snapshot, hooks=hooks))
 
@@ -268,7 +350,7 @@ _BUSY = ("another operation is in progress", "Session is already flushing")
 class _GuestOfConnection(PrivateSession):
     """A session on the caller's connection."""
 
-    connection: AsyncConnection
+    connection: AsyncConnection | Connection
 
     @property
     def in_transaction_of_caller(self) -> bool:
@@ -277,13 +359,13 @@ class _GuestOfConnection(PrivateSession):
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
         return self.connection.dialect
 
-    async def _in_greenlet(self, work: Callable[[], R]) -> R:
-        with _one_task_at_a_time("AsyncConnection"):
-            return await self.connection.run_sync(lambda _: work())
+    def _refusals(self) -> contextlib.AbstractContextManager[None]:
+        return _one_task_at_a_time(type(self.connection).__name__)
 
     def _start(self, mappers: Mappers, statements: int) -> Session:
+        connection = self.connection
         return Session(
-            self.connection.sync_connection,
+            connection.sync_connection if isinstance(connection, AsyncConnection) else connection,
             autoflush=False,
             expire_on_commit=False,
             join_transaction_mode="rollback_only",
@@ -294,17 +376,21 @@ class _GuestOfConnection(PrivateSession):
 class _GuestOfSession(PrivateSession):
     """A session on the connections that the caller's session has, or would take, inside its transaction."""
 
-    session: AsyncSession
+    given: AsyncSession | Session
+
+    @property
+    def session(self) -> Session:
+        """The caller's session, as a synchronous one."""
+        return self.given.sync_session if isinstance(self.given, AsyncSession) else self.given
 
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
-        return self.session.sync_session.get_bind(mapper=mapper).dialect
+        return self.session.get_bind(mapper=mapper).dialect
 
-    async def _in_greenlet(self, work: Callable[[], R]) -> R:
-        with _one_task_at_a_time("AsyncSession"):
-            return await self.session.run_sync(lambda _: work())
+    def _refusals(self) -> contextlib.AbstractContextManager[None]:
+        return _one_task_at_a_time("AsyncSession" if isinstance(self.given, AsyncSession) else "Session")
 
     def _start(self, mappers: Mappers, statements: int) -> Session:
-        caller = self.session.sync_session
+        caller = self.session
         if caller.autoflush:
             caller.flush()
         kind: Any = type(caller)

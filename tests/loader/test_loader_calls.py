@@ -173,6 +173,7 @@ async def test_an_order_by_an_expression_and_a_condition_on_a_function(blog: Asy
     assert ids(found) == [3]
 
 
+@pytest.mark.asynchronous
 def test_a_bind_that_is_none_of_the_four_is_refused_at_once() -> None:
     engine: Engine = create_engine("sqlite://")
     with pytest.raises(LoaderError) as caught:
@@ -180,10 +181,11 @@ def test_a_bind_that_is_none_of_the_four_is_refused_at_once() -> None:
     engine.dispose()
     assert str(caught.value) == (
         "LP408: a Loader cannot use Engine\n"
-        "  hint: give it an AsyncEngine, async_sessionmaker, AsyncSession or AsyncConnection."
+        "  hint: use SyncLoader, or give it an AsyncEngine, async_sessionmaker, AsyncSession or AsyncConnection."
     )
 
 
+@pytest.mark.asynchronous
 async def test_the_loader_says_what_it_stands_on(blog: AsyncEngine, kind: str) -> None:
     async with bound(kind, blog) as bind:
         assert repr(Loader(bind)) == f"Loader({type(bind).__name__})"

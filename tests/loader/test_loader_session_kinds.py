@@ -79,6 +79,7 @@ class Unit(AsyncSession):
         super().__init__(bind, user=owner, **keywords)
 
 
+@pytest.mark.asynchronous
 async def test_an_async_session_subclass(blog: AsyncEngine) -> None:
     async with Unit(blog, owner="eve") as session:
         await Loader(session).fetch(POSTS, 2)

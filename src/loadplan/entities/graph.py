@@ -236,7 +236,13 @@ class Batches(Generic[T]):
         self._size = size
         self._tally = tally
         self._parts: Iterator[Sequence[Any]] | None = None
+        self._result: Any = None
         self._last: Any = None
+
+    def close(self, _: Session) -> None:
+        """Close the cursor of a walk that ends early: psycopg warns of one that nobody closed."""
+        if self._result is not None:
+            self._result.close()
 
     def next_batch(self, session: Session) -> list[T]:
         """Return the next roots with their graphs, sealed and detached; nothing at the end."""
@@ -246,6 +252,7 @@ class Batches(Generic[T]):
             self._tally.sent(self._graph.root.node.entity.__name__)
             options = {"yield_per": bound}
             result = session.execute(self._graph.root.statement, self._parameters, execution_options=options)
+            self._result = result
             self._parts = iter(result.scalars().partitions())
         roots: list[T] = []
         while not roots:

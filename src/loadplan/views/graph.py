@@ -241,6 +241,12 @@ class ViewBatches(Generic[T]):
         self._size = size
         self._tally = tally
         self._parts: Iterator[Sequence[Any]] | None = None
+        self._result: Any = None
+
+    def close(self, _: Session) -> None:
+        """Close the cursor of a walk that ends early: psycopg warns of one that nobody closed."""
+        if self._result is not None:
+            self._result.close()
 
     def next_batch(self, session: Session) -> list[T]:
         """Return the next views; nothing at the end."""
@@ -250,6 +256,7 @@ class ViewBatches(Generic[T]):
             self._tally.sent(self._view.root.name)
             options = {"stream_results": True, "max_row_buffer": bound}
             result = session.execute(self._view.root.select, self._parameters, execution_options=options)
+            self._result = result
             self._parts = iter(result.partitions(bound))
         part = next(self._parts, None)
         if part is None:

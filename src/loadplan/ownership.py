@@ -1,0 +1,97 @@
+"""Graphs that belong to one caller each: what two of them would share is copied for the later one."""
+
+import datetime
+import decimal
+import enum
+import types
+import uuid
+import weakref
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from typing import Any
+
+#: Values that nobody can change, so sharing them surprises nobody.
+_PLAIN = (
+    type(None),
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    decimal.Decimal,
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    datetime.tzinfo,
+    uuid.UUID,
+    enum.Enum,
+    type,
+    types.FunctionType,
+    weakref.ReferenceType,
+)
+
+
+def own_graphs(found: Iterable[Any]) -> Iterator[Any]:
+    """Yield results so that no object is in two of them.
+
+    The first result that holds an object keeps it. A later one that holds it too comes as a deep copy.
+
+    Args:
+        found: roots, None, or errors, which go through as they are.
+    """
+    given: dict[int, Any] = {}  # with the objects, so that no other one gets their ids
+    for result in found:
+        if result is None or isinstance(result, Exception):
+            yield result
+            continue
+        objects = {id(each): each for each in reachable(result)}
+        if objects.keys().isdisjoint(given):
+            given.update(objects)
+            yield result
+        else:
+            try:
+                copied = deepcopy(result)
+            except Exception as error:
+                copied = error
+            yield copied
+
+
+def reachable(root: Any) -> Iterator[Any]:
+    """Yield all objects of a graph that somebody could change, each once: entities, views, and what they hold."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, _PLAIN) or id(each) in seen:
+            continue
+        seen.add(id(each))
+        if not isinstance(each, tuple | frozenset):
+            yield each
+        waiting += _parts(each)
+
+
+def _parts(each: Any) -> Iterator[Any]:
+    """Yield what an object holds: items of a collection, attributes of anything else."""
+    if isinstance(each, dict):
+        yield from each.keys()
+        yield from each.values()
+    elif isinstance(each, list | tuple | set | frozenset):
+        yield from each
+    else:
+        for name, value in getattr(each, "__dict__", {}).items():
+            if not name.startswith("_sa_"):  # SQLAlchemy's own: an entity's state, a collection's adapter
+                yield value
+        for name in _slots(type(each)):
+            yield getattr(each, name, None)
+
+
+def _slots(kind: type[Any]) -> Iterator[str]:
+    yield from getattr(kind, "__struct_fields__", ())
+    for base in kind.__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__"):
+                yield (
+                    f"_{base.__name__.lstrip('_')}{name}" if name.startswith("__") and not name.endswith("__") else name
+                )
