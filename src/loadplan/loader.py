@@ -2,9 +2,11 @@
 
 from __future__ import annotations  # those of the functions in here would be evaluated with every call
 
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from loadplan import problems
@@ -32,6 +34,10 @@ Params: TypeAlias = Mapping[str, Any] | None
 """Values of the plan's bindparams, by name."""
 
 Work: TypeAlias = Callable[[Opened], R]
+
+
+#: Rows that PostgreSQL's FETCH can be asked for at once.
+_MOST_OF_A_CURSOR = 2**31 - 1
 
 
 class Loader:
@@ -301,11 +307,15 @@ class Loader:
         bound = query.parameters(params)
         graph = query.graph(None, None, in_order=compiled.repeats_roots)
         with told(plan.label, self._max_rows, self._on_fetch) as tally:
-            batches = graph.batches(bound, batch_size, tally)
+            batches = graph.batches(bound, min(batch_size, _MOST_OF_A_CURSOR), tally)
             async with private.open(compiled.mappers, statements=2) as opened:
-                while batch := await opened(batches.next_batch):
-                    for root in batch:
-                        yield root
+                try:
+                    while batch := await opened(batches.next_batch):
+                        for root in batch:
+                            yield root
+                finally:
+                    with contextlib.suppress(DBAPIError):  # no closing on a lost connection
+                        await opened(batches.close)
 
     def explain(self, plan: LoadPlan[Any], *, roots: int | None = 1) -> Explanation:
         """Return how a plan is loaded: tree, strategies with their reasons, every statement. Runs nothing.

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Mapper, Session
 
 from loadplan.errors import LoaderError, LoadPlanError, Problem
 from loadplan.own_connection import Opened, OwnConnection
+from loadplan.snapshot import beginning
 from loadplan.sqlalchemy_internals import (
-    chosen_isolation,
     copy_listeners,
     has_engine_hooks,
     has_transaction_hooks,
@@ -170,7 +170,9 @@ class _OwnSession(PrivateSession):
         return self.session.sync_session.get_bind(mapper=mapper).dialect
 
     async def _in_greenlet(self, work: Callable[[], R]) -> R:
-        return await self.session.run_sync(lambda _: work())
+        is_shared = isinstance(self.session.bind, AsyncConnection)
+        with _one_task_at_a_time("AsyncConnection") if is_shared else _one_event_loop():
+            return await self.session.run_sync(lambda _: work())
 
     def _start(self, mappers: Mappers, statements: int) -> Session:
         session = self.session.sync_session
@@ -182,9 +184,11 @@ class _OwnSession(PrivateSession):
                 if not isinstance(engine, Engine):
                     continue
                 hooks = has_transaction_hooks(session, engine)
-                options = _transaction_options(engine, statements, snapshot=self.snapshot, hooks=hooks)
-                if options is not None:
-                    session.connection({"mapper": mapper}, execution_options=options)
+                begun = beginning(engine, statements, snapshot=self.snapshot, hooks=hooks)
+                if begun.options is not None or begun.statement is not None:
+                    connection = session.connection({"mapper": mapper}, execution_options=begun.options)
+                    if begun.statement is not None:
+                        connection.exec_driver_sql(begun.statement)
         except BaseException:
             session.close()
             raise
@@ -206,35 +210,13 @@ class _NoSession(PrivateSession):
         return self.engine.dialect
 
     async def _in_greenlet(self, work: Callable[[], R]) -> R:
-        return await in_greenlet(work)
+        with _one_event_loop():
+            return await in_greenlet(work)
 
     def _start(self, mappers: Mappers, statements: int) -> OwnConnection:
         engine = self.engine.sync_engine
         hooks = has_engine_hooks(engine)
-        return OwnConnection(engine, _transaction_options(engine, statements, snapshot=self.snapshot, hooks=hooks))
-
-
-def _transaction_options(engine: Engine, statements: int, *, snapshot: bool, hooks: bool) -> dict[str, Any] | None:
-    """Return the connection's options: one snapshot for several statements, no transaction for a single one.
-
-    asyncpg sends ``BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`` where it would send ``BEGIN``, so the
-    snapshot costs nothing; BEGIN and ROLLBACK around one statement would cost two round trips.
-
-    Args:
-        engine: of the connection.
-        statements: that the transaction may hold.
-        snapshot: whether they are to see one state.
-        hooks: whether somebody may tie state to the transaction.
-    """
-    if engine.dialect.name != "postgresql":
-        return None
-    if statements == 1:
-        return None if hooks else {"isolation_level": "AUTOCOMMIT"}
-    if not snapshot:
-        return None
-    if chosen_isolation(engine) == "SERIALIZABLE":  # a snapshot, and more
-        return {"postgresql_readonly": True}
-    return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        return OwnConnection(engine, beginning(engine, statements, snapshot=self.snapshot, hooks=hooks))
 
 
 @contextlib.contextmanager
@@ -246,6 +228,10 @@ def _one_task_at_a_time(kind: str) -> Iterator[None]:
     """
     try:
         yield
+    except RuntimeError as error:
+        if not _is_of_another_loop(error):
+            raise
+        raise _another_loop() from error
     except (InvalidRequestError, DBAPIError) as error:
         words = str(error.orig) if isinstance(error, DBAPIError) else str(error)
         if error.code != "isce" and not any(each in words for each in _BUSY):
@@ -258,6 +244,45 @@ def _one_task_at_a_time(kind: str) -> Iterator[None]:
                 hint="give each task a session of its own, or make the Loader with the engine or the sessionmaker.",
             )
         ) from error
+
+
+@contextlib.contextmanager
+def _one_event_loop() -> Iterator[None]:
+    """Say it clearly where a connection of the pool belongs to another event loop.
+
+    asyncpg leaves a connection that another loop failed on in the midst of a statement. No other task can be the
+    reason: each fetch has a connection of its own.
+
+    Raises:
+        LoaderError: LP408.
+    """
+    try:
+        yield
+    except (RuntimeError, DBAPIError) as error:
+        if not _is_of_another_loop(error) and not (isinstance(error, DBAPIError) and _BUSY[0] in str(error.orig)):
+            raise
+        raise _another_loop() from error
+
+
+def _is_of_another_loop(error: Exception) -> bool:
+    return isinstance(error, RuntimeError) and any(each in str(error) for each in _OTHER_LOOP)
+
+
+#: What asyncio says where a future, a lock or a transport is used in another event loop than its own.
+_OTHER_LOOP = ("attached to a different loop", "bound to a different event loop", "Event loop is closed")
+
+
+def _another_loop() -> LoaderError:
+    return LoaderError(
+        Problem(
+            "LP408",
+            "the engine of this loader was used in another event loop before",
+            detail="its pool holds connections that belong to that loop; a second asyncio.run starts another one, and "
+            "so does pytest-asyncio for each test.",
+            hint="run everything in one event loop, or make the engine with poolclass=NullPool, which keeps no "
+            "connections.",
+        )
+    )
 
 
 #: What asyncpg, and a session that flushes, say of a second task. SQLAlchemy's other words for it have a code, "isce".

@@ -247,7 +247,7 @@ def is_silent(connection: Connection) -> bool:
     )
 
 
-def rows_of_text(connection: Connection, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
+def rows_of_text(connection: Connection, sql: str, parameters: tuple[Any, ...] | dict[str, Any]) -> list[Any]:
     """Return all rows of a text as the driver made them, through the cursor of a silent connection.
 
     What ``exec_driver_sql`` does besides is for listeners, the log, and a result that knows its columns: half of the

@@ -111,8 +111,11 @@ def _float(value: Any, kind: Any, dialect: Dialect) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal):
         return _wrong_type(value, "float, int or Decimal")
     try:
-        float(value)
+        is_infinite = isinstance(value, float | decimal.Decimal) and math.isinf(value)
+        is_too_large = math.isinf(float(value)) and not is_infinite
     except (OverflowError, ValueError):  # too large, or a signaling NaN
+        is_too_large = True
+    if is_too_large:
         return "it does not fit 64 bits"
     return None
 
@@ -129,6 +132,7 @@ def _number(value: Any, kind: Any, dialect: Dialect) -> str | None:
 
 def _fits_numeric(value: int | float | decimal.Decimal) -> bool:
     if isinstance(value, int):
+        bool(value < 0)  # drivers ask, and one from outside may raise
         return value.bit_length() <= _DIGITS * math.log2(10)
     if isinstance(value, decimal.Decimal) and value.is_finite():
         exponent = value.as_tuple().exponent

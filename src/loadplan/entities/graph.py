@@ -237,6 +237,12 @@ class Batches(Generic[T]):
         self._tally = tally
         self._parts: Iterator[Sequence[Any]] | None = None
         self._last: Any = None
+        self._result: Any = None
+
+    def close(self, session: Session) -> None:
+        """End the walk, and with it the cursor."""
+        if self._result is not None:
+            self._result.close()
 
     def next_batch(self, session: Session) -> list[T]:
         """Return the next roots with their graphs, sealed and detached; nothing at the end."""
@@ -245,8 +251,8 @@ class Batches(Generic[T]):
             bound = self._size if most is None else min(self._size, most + 1)
             self._tally.sent(self._graph.root.node.entity.__name__)
             options = {"yield_per": bound}
-            result = session.execute(self._graph.root.statement, self._parameters, execution_options=options)
-            self._parts = iter(result.scalars().partitions())
+            self._result = session.execute(self._graph.root.statement, self._parameters, execution_options=options)
+            self._parts = iter(self._result.scalars().partitions())
         roots: list[T] = []
         while not roots:
             part = next(self._parts, None)
