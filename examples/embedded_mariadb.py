@@ -28,7 +28,7 @@ _PATIENCE = 60
 _FAST = ["--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--innodb-buffer-pool-size=64M"]
 
 #: Seconds that DROP TABLE may wait for a transaction that somebody forgot.
-_LOCKS = "--lock-wait-timeout=20"
+_LOCKS = "--lock-wait-timeout=5"
 
 
 def find_mariadb() -> tuple[str, str] | None:
@@ -42,8 +42,9 @@ def mariadb_server() -> Iterator[URL]:
     """Run a new, empty MariaDB while the block does; its data is gone afterwards.
 
     Yields:
-        A SQLAlchemy URL for aiomysql over the server's Unix socket, database ``app``. The character set is utf8mb4 and
-        the collation the one that MariaDB takes by itself, which compares text without regard to case.
+        A SQLAlchemy URL for aiomysql over the server's Unix socket, database ``app``. The character set is utf8mb4.
+        ``app`` has the collation that MariaDB takes by itself, which compares text without regard to case; another
+        database, ``exact``, compares text letter by letter, as PostgreSQL and SQLite do.
 
     Raises:
         RuntimeError: MariaDB is not installed, or does not start; with what it said.
@@ -67,7 +68,7 @@ def mariadb_server() -> Iterator[URL]:
         if made.returncode:
             raise RuntimeError(f"mariadb-install-db failed:\n{made.stdout}{made.stderr}")
         init = folder / "init.sql"
-        init.write_text("CREATE DATABASE app;\n")
+        init.write_text("CREATE DATABASE app;\nCREATE DATABASE exact COLLATE utf8mb4_nopad_bin;\n")
         options = [f"--socket={socket}", f"--pid-file={folder / 'pid'}", f"--init-file={init}", *common]
         options += ["--skip-networking", "--character-set-server=utf8mb4", _LOCKS, *_FAST]
         with (

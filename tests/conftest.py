@@ -80,8 +80,8 @@ def mariadb_url() -> Iterator[URL]:
 
 @pytest.fixture(scope="session")
 async def mariadb(mariadb_url: URL) -> AsyncIterator[AsyncEngine]:
-    """An engine on real MariaDB through aiomysql."""
-    engine = create_async_engine(mariadb_url)
+    """An engine on real MariaDB through aiomysql; text is compared letter by letter, as on the other databases."""
+    engine = create_async_engine(mariadb_url.set(database="exact"))
     yield engine
     await engine.dispose()
 

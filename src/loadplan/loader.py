@@ -4,7 +4,7 @@ from __future__ import annotations  # those of the functions in here would be ev
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -15,6 +15,7 @@ from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound,
 from loadplan.explain import Explanation, explain_plan
 from loadplan.form import MOST
 from loadplan.identity import Identity
+from loadplan.key_walk import KeyWalk, walks_by_keys
 from loadplan.own_connection import Opened
 from loadplan.paging import Page, page_of
 from loadplan.plans import Compiled, compile_plan, resolve_plan
@@ -22,6 +23,7 @@ from loadplan.roots import RootQuery, by_id, by_ids, is_count, locking, roots_by
 from loadplan.session import Bind, PrivateSession, private_session
 from loadplan.spec import Conditions, LoadPlan, Order, tuple_or_none
 from loadplan.tally import FetchRecord, Tally, told
+from loadplan.tested import warn_if_untested
 from loadplan.views.decoding import Undecodable
 
 T = TypeVar("T")
@@ -38,6 +40,18 @@ Work: TypeAlias = Callable[[Opened], R]
 
 #: Rows that PostgreSQL's FETCH can be asked for at once.
 _MOST_OF_A_CURSOR = 2**31 - 1
+
+
+class _Batches(Protocol):
+    """A walk over roots in batches."""
+
+    def next_batch(self, session: Any) -> list[Any]:
+        """Return the next roots; nothing at the end."""
+        ...
+
+    def close(self, session: Any) -> None:
+        """End the walk."""
+        ...
 
 
 class Loader:
@@ -284,8 +298,9 @@ class Loader:
         """Yield the graphs of all roots that meet a condition, with the memory of one batch.
 
         The roots come through a server-side cursor on PostgreSQL, and each batch of them brings its graph in the
-        statements that the plan has. One transaction, and one snapshot, from beginning to end. One row is one object
-        within a batch. Leaving the loop early ends the walk; ``contextlib.aclosing`` ends it at once.
+        statements that the plan has. MariaDB and MySQL keep no such cursor open: the keys of all roots come first, and
+        stay in memory, a hundred bytes each. One transaction, and one snapshot, from beginning to end. One row is one
+        object within a batch. Leaving the loop early ends the walk; ``contextlib.aclosing`` ends it at once.
 
         Args:
             plan: what to load.
@@ -302,12 +317,13 @@ class Loader:
         if not (is_count(batch_size, least=1) and batch_size <= MOST):
             raise PlanError([problems.bad_number("batch_size", batch_size, (plan.label,))])
         private = self._private()
-        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).streamable
+        dialect = private.dialect(resolve_plan(plan).root.mapper)
+        warn_if_untested(dialect)
+        compiled = compile_plan(plan, dialect).streamable
         query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
         bound = query.parameters(params)
-        graph = query.graph(None, None, in_order=compiled.repeats_roots)
         with told(plan.label, self._max_rows, self._on_fetch) as tally:
-            batches = graph.batches(bound, min(batch_size, _MOST_OF_A_CURSOR), tally)
+            batches = _batches(compiled, query, bound, min(batch_size, _MOST_OF_A_CURSOR), tally)
             async with private.open(compiled.mappers, statements=2) as opened:
                 try:
                     while batch := await opened(batches.next_batch):
@@ -403,6 +419,8 @@ class Loader:
         with told(plan.label, self._max_rows, self._on_fetch) as tally:
             while True:
                 compiled = self._compiled(plan, private, number)
+                if _locks(for_update):
+                    compiled = compiled.lockable
                 work = prepare(compiled, tally)
                 statements = executions(compiled) + len(compiled.later)
                 try:
@@ -418,8 +436,21 @@ class Loader:
         return private_session(self._bind, snapshot=self._snapshot, bare=bare)
 
     def _compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:
-        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper)).bringing(roots)
+        dialect = private.dialect(resolve_plan(plan).root.mapper)
+        warn_if_untested(dialect)
+        compiled = compile_plan(plan, dialect).bringing(roots)
         return compiled if self._max_rows is None else compiled.countable
+
+
+def _batches(compiled: Compiled[T], query: RootQuery, parameters: dict[str, Any], size: int, tally: Tally) -> _Batches:
+    """Return the walk over the roots of a query: by a cursor, or by keys where no cursor stays open.
+
+    Raises:
+        PlanError: LP216, a collection is joined to the root.
+    """
+    graph = query.graph(None, None, in_order=compiled.repeats_roots)
+    by_cursor: _Batches = graph.batches(parameters, size, tally)
+    return KeyWalk(compiled, query, parameters, size, tally) if walks_by_keys(compiled.dialect) else by_cursor
 
 
 def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:

@@ -11,6 +11,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from loadplan import mapping
 
+_NULLS_ARE_LARGEST = frozenset({"postgresql", "oracle"})
+_NULLS_ARE_SMALLEST = frozenset({"sqlite", "mysql", "mariadb", "mssql"})
+
 
 class _Placed(UnaryExpression[Any]):
     """An order with a place for NULLs: ``x DESC NULLS LAST``, or the same in words that the database has."""
@@ -64,7 +67,11 @@ class Ordering:
         """Tell where NULLs go: PostgreSQL and Oracle take NULL for the largest value, the others for the smallest."""
         if self.nulls_first is not None:
             return self.nulls_first
-        return self.descending == (dialect.name in {"postgresql", "oracle"})
+        return self.descending == (dialect.name in _NULLS_ARE_LARGEST)
+
+    def knows_nulls(self, dialect: Dialect) -> bool:
+        """Tell whether that is known of a database."""
+        return dialect.name in _NULLS_ARE_LARGEST | _NULLS_ARE_SMALLEST
 
 
 def orderings(given: Iterable[Any]) -> list[Ordering]:

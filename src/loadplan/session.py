@@ -22,6 +22,7 @@ from loadplan.sqlalchemy_internals import (
     has_engine_hooks,
     has_transaction_hooks,
     in_greenlet,
+    is_closed,
     is_session_heard,
 )
 
@@ -142,6 +143,7 @@ def private_session(bind: Bind, *, snapshot: bool, bare: bool = False) -> Privat
         # on a connection, whatever way of joining its transaction the application chose must not end it
         return _OwnSession(bind(autoflush=False, join_transaction_mode="rollback_only"), snapshot)
     if isinstance(bind, AsyncSession):
+        is_closed(bind.sync_session)  # from now on its end is noted
         return _GuestOfSession(bind)
     if isinstance(bind, AsyncConnection):
         return _GuestOfConnection(bind)
@@ -330,11 +332,24 @@ class _GuestOfSession(PrivateSession):
 
     def _start(self, mappers: Mappers, statements: int) -> Session:
         caller = self.session.sync_session
+        if is_closed(caller):
+            raise _closed_session()
         if caller.autoflush:
             caller.flush()
         kind: Any = type(caller)
         guest = _guest_class(kind)
         return _join(guest.__new__(guest), caller)
+
+
+def _closed_session() -> LoaderError:
+    return LoaderError(
+        Problem(
+            "LP408",
+            "the AsyncSession of this loader is closed",
+            detail="it would open again, and keep a connection of the pool that nobody gives back.",
+            hint="fetch before the session is closed, or make the Loader with the engine or the sessionmaker.",
+        )
+    )
 
 
 @lru_cache(maxsize=256)

@@ -205,6 +205,17 @@ class CompiledGraph(Generic[T]):
         return Batches(graph, parameters, size, tally)
 
     @property
+    def lockable(self) -> "CompiledGraph[T]":
+        """The same graph for ``for_update=``: nothing is joined where a database locks all rows of a statement."""
+        if self.dialect.name not in {"mysql", "mariadb"}:
+            return self
+        found: CompiledGraph[T] | None = self.variants.get("lockable")
+        if found is None:
+            tree = by_keys_instead(self.tree, lambda edge: edge.strategy.joins)
+            found = self.variants["lockable"] = _compile_below(tree, root_segment(tree.root), self.dialect)
+        return found
+
+    @property
     def countable(self) -> "CompiledGraph[T]":
         """The same graph for a bound on rows: nothing is joined that a LIMIT would count as roots."""
         if not any(map(repeats_parents, all_edges(self.tree.root))):

@@ -6,6 +6,7 @@ way as all others: listeners, criteria, errors and lost connections are SQLAlche
 """
 
 import contextlib
+import struct
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -60,6 +61,7 @@ def _reads_alike(driver: Any) -> bool:
 @lru_cache(maxsize=64)
 def _binary(factory: Any) -> Any:
     """Return a class of cursors that read in binary, and refuse what has no reader there instead of giving bytes."""
+    import psycopg
     from psycopg.adapt import Loader
     from psycopg.pq import Format
 
@@ -69,10 +71,34 @@ def _binary(factory: Any) -> Any:
         def load(self, data: Any) -> Any:
             raise ValueError(NOT_IN_BINARY)
 
+    class Short(Loader):
+        format = Format.BINARY
+
+        def load(self, data: Any) -> float:
+            return _shortest(bytes(data))
+
+    float4 = psycopg.adapters.types["float4"].oid
+    plain = psycopg.adapters.get_loader(float4, Format.BINARY)
+
     class InBinary(factory):  # type: ignore[misc]
         def __init__(self, *args: Any, **kw: Any) -> None:
             super().__init__(*args, **kw)
             self.format = Format.BINARY
             self.adapters.register_loader(0, Refusing)  # what psycopg takes for all types that it does not know
+            if self.adapters.get_loader(float4, Format.BINARY) is plain:
+                self.adapters.register_loader(float4, Short)
 
     return InBinary
+
+
+def _shortest(data: bytes) -> float:
+    """Return a number of 32 bits as its text has it: 1.1, where all of its bits say 1.10000002384.
+
+    Digits: 9 tell all such numbers apart, and 6 are always right.
+    """
+    (value,) = struct.unpack(">f", data)
+    for digits in range(6, 9):
+        short = float(f"{value:.{digits}g}")
+        if struct.pack(">f", short) == data:
+            return short
+    return float(f"{value:.9g}")

@@ -72,6 +72,11 @@ def _column_type(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEng
     own = kind.dialect_impl(dialect)
     while isinstance(own, types.TypeDecorator):
         own = own.impl_instance
+    plain = kind
+    while isinstance(plain, types.TypeDecorator):
+        plain = plain.impl_instance
+    if isinstance(plain, types.CHAR) and isinstance(own, types.String):  # psycopg's dialect has one type for all text
+        return plain
     return own
 
 

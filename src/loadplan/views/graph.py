@@ -99,6 +99,11 @@ class CompiledView(Generic[T]):
         return self._variant(Roots.COUNTED)
 
     @property
+    def lockable(self) -> "CompiledView[T]":
+        """The same plan for ``for_update=``: what is joined is in a subquery, which is not locked."""
+        return self
+
+    @property
     def streamable(self) -> "CompiledView[T]":
         """The same plan for a walk over any number of roots."""
         return self.countable
