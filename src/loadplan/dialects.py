@@ -12,7 +12,12 @@ from loadplan.roots import by_id
 from loadplan.spec import LoadPlan
 
 #: The asynchronous driver of a database, where that is not the one SQLAlchemy takes by itself. No driver is imported.
-_DRIVERS = {"postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
+_DRIVERS = {
+    "postgresql": "postgresql+asyncpg",
+    "sqlite": "sqlite+aiosqlite",
+    "mariadb": "mariadb+aiomysql",
+    "mysql": "mysql+aiomysql",
+}
 
 
 def explain_for(plan: LoadPlan[Any], dialect: str | Dialect | Engine | AsyncEngine) -> Explanation:

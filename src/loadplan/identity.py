@@ -4,14 +4,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-from sqlalchemy import Dialect
+from sqlalchemy import Dialect, types
 from sqlalchemy.orm import Mapper
 
-from loadplan import links, mapping
+from loadplan import mapping
 from loadplan.errors import IdentityError, Problem, shown
 from loadplan.values import refusal
 
 Identity = tuple[Any, ...]
+
+
+#: Types whose equal values are equal in Python on every database. Text is not among them: collations, CHAR and citext
+#: compare without case, blanks or accents.
+_EXACT = (types.Integer, types.Uuid, types.Date, types.Boolean)
+
+
+def _is_plain(kind: types.TypeEngine[Any]) -> bool:
+    return not isinstance(kind, types.Uuid) or kind.as_uuid
 
 
 @attrs.frozen(eq=False)
@@ -30,8 +39,8 @@ class IdentityReader:
 
     @property
     def exact(self) -> bool:
-        """Whether equal keys are equal in Python too: a type of the application's own may normalise its values."""
-        return links.is_exact(self.mapper.primary_key)
+        """Whether keys that the database takes for equal are equal in Python, whatever the column there is."""
+        return all(isinstance(column.type, _EXACT) and _is_plain(column.type) for column in self.mapper.primary_key)
 
     def read(self, given: object) -> Identity:
         """Return the primary key's values in the order of the mapping.

@@ -1,7 +1,7 @@
 """How the rows at the two ends of a relationship find each other: key columns, constraints, indexes."""
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import attrs
@@ -121,11 +121,6 @@ EXACT_TYPES = (
     types.Float,
     types.LargeBinary,
 )
-
-
-def is_exact(columns: Iterable[ColumnElement[Any]]) -> bool:
-    """Tell whether values of these columns are equal in SQL exactly where they are equal in Python."""
-    return all(_same_in_python(column, column) for column in columns)
 
 
 def _same_in_python(left: ColumnElement[Any], right: ColumnElement[Any]) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
-from sqlalchemy import BigInteger, SelectBase, bindparam, select
+from sqlalchemy import BigInteger, Integer, SelectBase, bindparam, literal, literal_column, select, union_all
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
@@ -12,7 +12,7 @@ from loadplan import mapping, problems
 from loadplan.errors import PlanError
 from loadplan.form import MOST, is_expression
 from loadplan.identity import Identity, IdentityReader
-from loadplan.keys import Keys, keys_of, row_of
+from loadplan.keys import Keys, among, keys_of
 from loadplan.linked import AnySelect, Narrowing
 from loadplan.ordering import Ordering, with_tie_breaker
 from loadplan.own_connection import Opened
@@ -71,23 +71,31 @@ class ByIds:
         keys = [identity[0] for identity in identities] if self.keys.width == 1 else list(identities)
         executions = [{**parameters, **bound} for bound in self.keys.bind(keys)]
         found: dict[Identity, Any] = self.graph.by_identity(session, executions, tally)
-        if not self.reader.exact:
-            self._look_again(session, [each for each in identities if each not in found], parameters, found, tally)
+        missing = [each for each in identities if each not in found]
+        if found and missing and not self.reader.exact:
+            self._tie(session, missing, found)
         return found
 
-    def _look_again(
-        self,
-        session: Opened,
-        missing: Sequence[Identity],
-        parameters: Mapping[str, Any],
-        found: dict[Identity, Any],
-        tally: Tally,
-    ) -> None:
-        """Ask one by one for ids that the database may take for equal to keys that Python does not."""
-        one = by_id(self.compiled)
-        for identity in missing:
-            for root in one.graph.run(session, [{**parameters, **one.bind(identity)}], tally):
-                found[identity] = root
+    def _tie(self, session: Opened, missing: Sequence[Identity], found: dict[Identity, Any]) -> None:
+        """Have the database say which of the rows that came has an id that Python takes for another one."""
+        key = root_key(self.compiled.mapper)
+        connection = session.connection(bind_arguments={"mapper": self.compiled.mapper})
+        for start in range(0, len(missing), _TIED_AT_ONCE):
+            part = missing[start : start + _TIED_AT_ONCE]
+            asked = [
+                select(literal_column(str(number), Integer).label("number"), *key).where(
+                    *(column == literal(value, column.type) for column, value in zip(key, identity, strict=True))
+                )
+                for number, identity in enumerate(part)
+            ]
+            for number, *identity in connection.execute(union_all(*asked)):
+                root = found.get(tuple(identity))
+                if root is not None:
+                    found[part[number]] = root
+
+
+#: Ids that one statement is asked about.
+_TIED_AT_ONCE = 50
 
 
 def by_id(compiled: Compiled[Any]) -> ById:
@@ -313,7 +321,7 @@ def narrowing(
         return statement.where(*where).order_by(*clauses).limit(limit).offset(offset)
 
     def narrow_by_subquery(statement: AnySelect) -> AnySelect:
-        return statement.where(row_of(key).in_(narrow(select(*key)).correlate(None))).order_by(*clauses)
+        return statement.where(among(key, narrow(select(*key)), compiled.dialect)).order_by(*clauses)
 
     counts = limit is not None or offset is not None
     return narrow_by_subquery if counts and compiled.repeats_roots else narrow

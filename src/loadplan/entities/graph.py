@@ -205,6 +205,17 @@ class CompiledGraph(Generic[T]):
         return Batches(graph, parameters, size, tally)
 
     @property
+    def lockable(self) -> "CompiledGraph[T]":
+        """The same graph for ``for_update=``: nothing is joined where a database locks all rows of a statement."""
+        if self.dialect.name not in {"mysql", "mariadb"}:
+            return self
+        found: CompiledGraph[T] | None = self.variants.get("lockable")
+        if found is None:
+            tree = by_keys_instead(self.tree, lambda edge: edge.strategy.joins)
+            found = self.variants["lockable"] = _compile_below(tree, root_segment(tree.root), self.dialect)
+        return found
+
+    @property
     def countable(self) -> "CompiledGraph[T]":
         """The same graph for a bound on rows: nothing is joined that a LIMIT would count as roots."""
         if not any(map(repeats_parents, all_edges(self.tree.root))):
@@ -236,11 +247,11 @@ class Batches(Generic[T]):
         self._size = size
         self._tally = tally
         self._parts: Iterator[Sequence[Any]] | None = None
-        self._result: Any = None
         self._last: Any = None
+        self._result: Any = None
 
-    def close(self, _: Session) -> None:
-        """Close the cursor of a walk that ends early: psycopg warns of one that nobody closed."""
+    def close(self, session: Session) -> None:
+        """End the walk, and with it the cursor."""
         if self._result is not None:
             self._result.close()
 
@@ -251,9 +262,8 @@ class Batches(Generic[T]):
             bound = self._size if most is None else min(self._size, most + 1)
             self._tally.sent(self._graph.root.node.entity.__name__)
             options = {"yield_per": bound}
-            result = session.execute(self._graph.root.statement, self._parameters, execution_options=options)
-            self._result = result
-            self._parts = iter(result.scalars().partitions())
+            self._result = session.execute(self._graph.root.statement, self._parameters, execution_options=options)
+            self._parts = iter(self._result.scalars().partitions())
         roots: list[T] = []
         while not roots:
             part = next(self._parts, None)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import aliased
 from loadplan import mapping
 from loadplan.entities.first_rows import first_rows
 from loadplan.entities.options import node_options
-from loadplan.keys import Keys, keys_of, row_of
+from loadplan.keys import Keys, among, keys_of
 from loadplan.linked import AnySelect, collection_order, linked
 from loadplan.links import Link, LinkKind
 from loadplan.tree import Edge, Node, Strategy
@@ -109,7 +109,7 @@ def follow_up(edge: Edge, parent: Node, trail: Sequence[Edge], above: Segment, d
     in_target = _held_by_target(link, prop, edge.target)
     beside = () if in_target is not None else columns
     keys = None if edge.strategy is Strategy.SUBQUERY else keys_of(columns, dialect)
-    among = _among_parents(columns, link, trail, above) if keys is None else keys.condition
+    among = _among_parents(columns, link, trail, above, dialect) if keys is None else keys.condition
     how, level_by_level, entity = "", False, target
     if keys is not None and edge.shape.limit is not None:
         rows = ties.statement.where(*edge.shape.where)
@@ -150,7 +150,7 @@ def _held_by_target(link: Link, prop: Any, target: Node) -> tuple[str, ...] | No
 
 
 def _among_parents(
-    columns: Sequence[ColumnElement[Any]], link: Link, trail: Sequence[Edge], above: Segment
+    columns: Sequence[ColumnElement[Any]], link: Link, trail: Sequence[Edge], above: Segment, dialect: Dialect
 ) -> ColumnElement[bool]:
     """Return the condition that ``columns`` are keys of parents, by the statement that brings those as a subquery."""
     root = above.entity
@@ -158,7 +158,7 @@ def _among_parents(
         parents = above.bare.with_only_columns(*(getattr(root, name) for name in link.attributes))
     else:
         root_keys = [getattr(root, name) for name in mapping.primary_key(above.node.mapper)]
-        here = row_of(root_keys).in_(above.bare.with_only_columns(*root_keys).correlate(None))
+        here = among(root_keys, above.bare.with_only_columns(*root_keys), dialect)
         entity, joined = root, []
         for edge in trail:
             mapped = mapping.target_entity(mapping.mapper_behind(entity), edge.key)
@@ -168,7 +168,7 @@ def _among_parents(
         parents = select(*(getattr(entity, name) for name in link.attributes)).select_from(root).where(here)
         for each in joined:
             parents = parents.join(each)
-    return row_of(columns).in_(parents.correlate(None))  # its tables are its own, though the targets may be of the same
+    return among(columns, parents, dialect)  # its tables are its own, though the targets may be of the same
 
 
 def _repeats_rows(node: Node) -> bool:

@@ -16,7 +16,7 @@ from loadplan.keys import Keys, keys_of
 from loadplan.linked import WHY_LATERAL, AnySelect, Linked, collection_order, linked, why_no_lateral
 from loadplan.links import LinkKind
 from loadplan.ordering import Ordering
-from loadplan.views.decoding import in_row
+from loadplan.views.decoding import in_row, read_whole
 from loadplan.views.driver_text import Texts
 from loadplan.views.strategy import Choice, Way
 from loadplan.views.tree import UNKNOWN, Column, Edge, Place, edges_below
@@ -63,6 +63,11 @@ class Statement:
     def name(self) -> str:
         """The edge that it loads, or the class of the roots."""
         return str(self.place.mapper.class_.__name__) if self.edge is None else self.edge.name
+
+    @property
+    def nests(self) -> bool:
+        """Whether rows are packed into its rows."""
+        return any(isinstance(slot, Edge) and slot.aggregation is None for slot in self.slots)
 
     @property
     def width(self) -> int:
@@ -134,7 +139,8 @@ class StatementBuilder:
     def root(self, place: Place) -> Statement:
         """Return the statement that the roots come in, without a condition yet."""
         statement, items = self._row(place, select(place.entity).select_from(place.entity))
-        return Statement(place, _selecting(statement, [each for _, each in items]), tuple(slot for slot, _ in items))
+        columns = self._read_whole(items)
+        return Statement(place, _selecting(statement, columns), tuple(slot for slot, _ in items))
 
     def follow_up(self, edge: Edge) -> Statement:
         """Return the statement of an edge by the keys of its parents."""
@@ -159,7 +165,7 @@ class StatementBuilder:
                     among = in_whole_tree(rows, ties.link, keys, ties.target)
                     how = "one recursive statement for the whole tree"
             joined, items = self._row(place, rows.where(among))
-            statement = _selecting(joined, [*ties.columns, *(each for _, each in items)])
+            statement = _selecting(joined, [*ties.columns, *self._read_whole(items)])
             statement = statement.order_by(*(each.clause for each in order))
             slots = tuple(slot for slot, _ in items)
         if level_by_level:
@@ -319,6 +325,14 @@ class StatementBuilder:
         if isinstance(slot, Column):
             return in_row(expression, slot.type, self._dialect)
         return expression if slot.aggregation is None else in_row(expression, slot.aggregation.type, self._dialect)
+
+    def _read_whole(self, items: Sequence[tuple[Slot, Any]]) -> list[Any]:
+        """Return the columns of a statement as its driver can read them beside rows within rows, if there are any."""
+        if not any(isinstance(slot, Edge) and slot.aggregation is None for slot, _ in items):
+            return [each for _, each in items]
+        return [
+            read_whole(each, slot.type, self._dialect) if isinstance(slot, Column) else each for slot, each in items
+        ]
 
     # --- aggregates -----------------------------------------------------------------------------------------------
 
