@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +19,18 @@ FIXTURES = {"postgresql": "asyncpg", "psycopg": "psycopg", "sqlite": "sqlite", "
 #: Engines of every run.
 ALWAYS = ("postgresql", "sqlite")
 
-#: Folders whose tests run on another engine as well, each time.
-MORE = {"results": ("psycopg",), "loader": ("psycopg",)}
+#: Folders and files whose tests run on another engine as well, each time.
+MORE = {
+    "results": ("psycopg",),
+    "loader/test_loader_calls.py": ("psycopg",),
+    "loader/test_loader_for_update.py": ("psycopg",),
+    "loader/test_loader_session_kinds.py": ("psycopg",),
+    "loader/test_loader_snapshot.py": ("psycopg",),
+}
 
 
-def engines_of(folder: str) -> list[str]:
-    """Return the engines that tests of a folder run on; ``LOADPLAN_TEST_ENGINES`` names further ones."""
+def engines_of(file: Path) -> list[str]:
+    """Return the engines that the tests of a file run on; ``LOADPLAN_TEST_ENGINES`` names further ones."""
     asked = os.environ.get("LOADPLAN_TEST_ENGINES", "")
     names = [each.strip() for each in asked.split(",") if each.strip()]
     if names == ["all"]:
@@ -31,13 +38,14 @@ def engines_of(folder: str) -> list[str]:
     unknown = sorted(set(names) - set(FIXTURES))
     if unknown:
         raise pytest.UsageError(f"LOADPLAN_TEST_ENGINES: {unknown[0]} is none of all, {', '.join(FIXTURES)}")
-    wanted = {*ALWAYS, *MORE.get(folder, ()), *names}
+    folder = file.parent.name
+    wanted = {*ALWAYS, *MORE.get(folder, ()), *MORE.get(f"{folder}/{file.name}", ()), *names}
     return [each for each in FIXTURES if each in wanted]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests of the fixtures ``engine`` and ``postgres`` on each engine of this run."""
-    engines = engines_of(metafunc.definition.path.parent.name)
+    engines = engines_of(metafunc.definition.path)
     if "engine" in metafunc.fixturenames:
         metafunc.parametrize("engine", engines, indirect=True)
     drivers = [each for each in engines if each in {"postgresql", "psycopg"}]

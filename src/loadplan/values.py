@@ -121,7 +121,7 @@ def _float(value: Any, kind: Any, dialect: Dialect) -> str | None:
         is_too_large = True
     if dialect.name in _MYSQL and not math.isfinite(value):
         return "the database has finite numbers alone"
-    if is_too_large:
+    if is_too_large or (dialect.name == "postgresql" and not _fits_numeric(value)):  # psycopg sends it as a numeric
         return "it does not fit 64 bits"
     return None
 
