@@ -88,10 +88,10 @@ class ByIds:
                 )
                 for number, identity in enumerate(part)
             ]
-            for number, *identity in connection.execute(union_all(*asked)):
-                root = found.get(tuple(identity))
+            for row in connection.execute(union_all(*asked)):
+                root = found.get(tuple(row[1:]))
                 if root is not None:
-                    found[part[number]] = root
+                    found[part[row[0]]] = root
 
 
 #: Ids that one statement is asked about.

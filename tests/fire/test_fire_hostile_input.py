@@ -55,7 +55,8 @@ async def test_ids(things: AsyncEngine, name: str) -> None:
     async def many(value: Any) -> Any:
         return await loader.fetch_many(plan, [right, value, right], missing="skip")
 
-    several = await assert_harmless(things, many, [right], strange())
+    harmless = [right, "nowhere"] if isinstance(right, str) else [right]  # one more statement looks for text
+    several = await assert_harmless(things, many, harmless, strange())
     assert all(found[0] is found[-1] and key_of(found[0]) == right for found in several.values())
 
 
