@@ -1,12 +1,56 @@
-"""Databases: PostgreSQL out of a wheel (or the server at LOADPLAN_TEST_DSN), and SQLite in memory."""
+"""Databases: PostgreSQL out of a wheel (or the server at LOADPLAN_TEST_DSN), SQLite in memory, and MariaDB."""
 
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import URL, StaticPool, make_url, text
+from sqlalchemy import URL, ForeignKeyConstraint, StaticPool, String, UniqueConstraint, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+
+import embedded_mariadb
+
+#: The fixture of each engine by the name that it has in the ids of tests.
+FIXTURES = {"postgresql": "asyncpg", "psycopg": "psycopg", "sqlite": "sqlite", "mariadb": "mariadb"}
+
+#: Engines of every run.
+ALWAYS = ("postgresql", "sqlite")
+
+#: Folders and files whose tests run on another engine as well, each time.
+MORE = {
+    "results": ("psycopg",),
+    "loader/test_loader_calls.py": ("psycopg",),
+    "loader/test_loader_for_update.py": ("psycopg",),
+    "loader/test_loader_session_kinds.py": ("psycopg",),
+    "loader/test_loader_snapshot.py": ("psycopg",),
+}
+
+
+def engines_of(file: Path) -> list[str]:
+    """Return the engines that the tests of a file run on; ``LOADPLAN_TEST_ENGINES`` names further ones."""
+    asked = os.environ.get("LOADPLAN_TEST_ENGINES", "")
+    names = [each.strip() for each in asked.split(",") if each.strip()]
+    if names == ["all"]:
+        return list(FIXTURES)
+    unknown = sorted(set(names) - set(FIXTURES))
+    if unknown:
+        raise pytest.UsageError(f"LOADPLAN_TEST_ENGINES: {unknown[0]} is none of all, {', '.join(FIXTURES)}")
+    folder = file.parent.name
+    wanted = {*ALWAYS, *MORE.get(folder, ()), *MORE.get(f"{folder}/{file.name}", ()), *names}
+    return [each for each in FIXTURES if each in wanted]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of the fixtures ``engine`` and ``postgres`` on each engine of this run."""
+    engines = engines_of(metafunc.definition.path)
+    if "engine" in metafunc.fixturenames:
+        metafunc.parametrize("engine", engines, indirect=True)
+    drivers = [each for each in engines if each in {"postgresql", "psycopg"}]
+    if "postgres" in metafunc.fixturenames and len(drivers) > 1:
+        metafunc.parametrize("postgres", drivers, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -35,11 +79,26 @@ async def postgres_url(server_url: URL) -> AsyncIterator[URL]:
 
 
 @pytest.fixture(scope="session")
-async def postgres(postgres_url: URL) -> AsyncIterator[AsyncEngine]:
-    """An engine on real PostgreSQL through asyncpg."""
+async def asyncpg(postgres_url: URL) -> AsyncIterator[AsyncEngine]:
+    """An engine on real PostgreSQL through asyncpg: for what is about that driver."""
     engine = create_async_engine(postgres_url)
     yield engine
     await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+async def psycopg(postgres_url: URL) -> AsyncIterator[AsyncEngine]:
+    """An engine on the same database through psycopg: for what is about that driver."""
+    engine = create_async_engine(postgres_url.set(drivername="postgresql+psycopg"))
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> AsyncEngine:
+    """An engine on real PostgreSQL: through asyncpg, and in some runs through psycopg as well."""
+    found: AsyncEngine = request.getfixturevalue(FIXTURES[getattr(request, "param", "postgresql")])
+    return found
 
 
 @pytest.fixture
@@ -50,9 +109,48 @@ async def sqlite() -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture(scope="session")
+def mariadb_url() -> Iterator[URL]:
+    """A MariaDB of this run's own; without MariaDB the test is skipped."""
+    if embedded_mariadb.find_mariadb() is None:
+        pytest.skip(embedded_mariadb.MISSING)
+    with embedded_mariadb.mariadb_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def mariadb(mariadb_url: URL) -> AsyncIterator[AsyncEngine]:
+    """An engine on real MariaDB through aiomysql; text is compared letter by letter, as on the other databases."""
+    engine = create_async_engine(mariadb_url.set(database="exact"))
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
 def engine(request: pytest.FixtureRequest) -> AsyncEngine:
-    """Both databases, one after the other: for behaviour that is portable."""
-    name = "postgres" if request.param == "postgresql" else "sqlite"
-    found: AsyncEngine = request.getfixturevalue(name)
+    """All databases and drivers of this run, one after the other: for behaviour that is portable.
+
+    ``@pytest.mark.not_on("mariadb", reason="...")`` leaves one out, for a test whose tables it cannot hold.
+    """
+    for mark in request.node.iter_markers("not_on"):
+        if request.param in mark.args:
+            pytest.skip(f"not on {request.param}: {mark.kwargs['reason']}")
+    found: AsyncEngine = request.getfixturevalue(FIXTURES[request.param])
     return found
+
+
+@compiles(ForeignKeyConstraint, "mysql", "mariadb")
+def foreign_key_that_an_index_serves(constraint: ForeignKeyConstraint, compiler: Any, **kw: Any) -> str | None:
+    """Leave out foreign keys that MariaDB refuses: it wants an index on the same columns in the same order."""
+    wanted = [element.column for element in constraint.elements]
+    table = constraint.referred_table
+    keys = [*table.indexes, *(each for each in table.constraints if isinstance(each, UniqueConstraint))]
+    served = any(list(each.columns)[: len(wanted)] == wanted for each in (table.primary_key, *keys))
+    text: str | None = compiler.visit_foreign_key_constraint(constraint, **kw) if served else None
+    return text
+
+
+@compiles(String, "mysql", "mariadb")
+def text_of_some_length(kind: String, compiler: Any, **kw: Any) -> str:
+    """Give text columns a length where the database wants one: most models of the tests name none."""
+    return f"VARCHAR({kind.length or 190})"

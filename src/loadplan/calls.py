@@ -2,10 +2,12 @@
 
 from __future__ import annotations  # those of the functions in here would be evaluated with every call
 
+import contextlib
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import attrs
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from loadplan import problems
@@ -16,6 +18,7 @@ from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound,
 from loadplan.explain import Explanation, explain_plan
 from loadplan.form import MOST
 from loadplan.identity import Identity
+from loadplan.key_walk import KeyWalk, walks_by_keys
 from loadplan.mapping import mapper_of
 from loadplan.own_connection import Opened
 from loadplan.paging import Page, page_of
@@ -24,6 +27,7 @@ from loadplan.roots import RootQuery, by_id, by_ids, is_count, locking, narrowin
 from loadplan.session import Bind, PrivateSession, SyncBind, check_bind, check_options, private_session
 from loadplan.spec import Conditions, LoadPlan, Order, tuple_or_none
 from loadplan.tally import FetchRecord, Tally, told
+from loadplan.tested import warn_if_untested
 from loadplan.views.decoding import Undecodable
 
 T = TypeVar("T")
@@ -42,6 +46,21 @@ Call: TypeAlias = Literal["fetch", "count", "exists"]
 """The calls that ``explain`` tells apart."""
 
 Work: TypeAlias = Callable[[Opened], R]
+
+#: Rows that PostgreSQL's FETCH can be asked for at once.
+_MOST_OF_A_CURSOR = 2**31 - 1
+
+
+class _Batches(Protocol):
+    """A walk over roots in batches."""
+
+    def next_batch(self, session: Any) -> list[Any]:
+        """Return the next roots; nothing at the end."""
+        ...
+
+    def close(self, session: Any) -> None:
+        """End the walk."""
+        ...
 
 
 @attrs.frozen(eq=False)
@@ -261,19 +280,21 @@ class Calls:
         if not (is_count(batch_size, least=1) and batch_size <= MOST):
             raise PlanError([problems.bad_number("batch_size", batch_size, (plan.label,))])
         private = self._private()
-        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper))
+        dialect = private.dialect(resolve_plan(plan).root.mapper)
+        warn_if_untested(dialect)
+        compiled = compile_plan(plan, dialect)
         compiled = compiled.across(private.databases(compiled.classes)).streamable
         query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
         bound = query.parameters(params)
-        graph = query.graph(None, None, in_order=compiled.repeats_roots)
         with told(plan, self.bind, self.max_rows, self.on_fetch, whole=False) as tally:
-            batches = graph.batches(bound, batch_size, tally)
+            batches = _batches(compiled, query, bound, min(batch_size, _MOST_OF_A_CURSOR), tally)
             with private.open(compiled.mappers, statements=2, options=options) as opened:
                 try:
                     while batch := opened(batches.next_batch):
                         yield batch
-                except GeneratorExit:
-                    opened(batches.close)
+                except (Exception, GeneratorExit):
+                    with contextlib.suppress(DBAPIError, LoaderError):  # no closing on a lost connection
+                        opened(batches.close)
                     raise
 
     def explain(
@@ -343,6 +364,8 @@ class Calls:
         with told(plan, self.bind, self.max_rows, self.on_fetch) as tally:
             while True:
                 compiled = self._compiled(plan, private, number)
+                if locks(for_update):
+                    compiled = compiled.lockable
                 work = prepare(compiled, tally)
                 statements = executions(compiled) + (len(compiled.later) if follows else 0)
                 try:
@@ -358,7 +381,9 @@ class Calls:
         return private_session(self.bind, snapshot=self.snapshot, bare=bare)
 
     def _compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:
-        compiled = compile_plan(plan, private.dialect(resolve_plan(plan).root.mapper))
+        dialect = private.dialect(resolve_plan(plan).root.mapper)
+        warn_if_untested(dialect)
+        compiled = compile_plan(plan, dialect)
         compiled = compiled.across(private.databases(compiled.classes)).bringing(roots)
         return compiled if self.max_rows is None else compiled.countable
 
@@ -378,6 +403,17 @@ def check_plans(plans: Sequence[LoadPlan[Any]]) -> None:
             found.extend(error.problems)
     if found:
         raise PlanError(found)
+
+
+def _batches(compiled: Compiled[T], query: RootQuery, parameters: dict[str, Any], size: int, tally: Tally) -> _Batches:
+    """Return the walk over the roots of a query: by a cursor, or by keys where no cursor stays open.
+
+    Raises:
+        PlanError: LP216, a collection is joined to the root.
+    """
+    graph = query.graph(None, None, in_order=compiled.repeats_roots)
+    by_cursor: _Batches = graph.batches(parameters, size, tally)
+    return KeyWalk(compiled, query, parameters, size, tally) if walks_by_keys(compiled.dialect) else by_cursor
 
 
 def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:

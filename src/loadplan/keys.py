@@ -69,6 +69,18 @@ def keys_of(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> Keys:
     return Keys(tuple(columns), as_arrays)
 
 
+#: Databases that take no LIMIT in a subquery of IN, but do in a table that is derived there.
+_NO_LIMIT_IN_SUBQUERY = frozenset({"mysql", "mariadb"})
+
+
+def among(columns: Sequence[ColumnElement[Any]], statement: Any, dialect: Dialect) -> ColumnElement[bool]:
+    """Return the condition that columns are among the rows of a statement, which may have a LIMIT."""
+    statement = statement.correlate(None)
+    if dialect.name in _NO_LIMIT_IN_SUBQUERY:
+        statement = select(*statement.subquery("loadplan_rows").c)
+    return row_of(columns).in_(statement)
+
+
 def row_of(columns: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
     """Return one column as itself, several as a row value."""
     return columns[0] if len(columns) == 1 else tuple_(*columns)

@@ -226,8 +226,9 @@ class Loader:
         """Yield the graphs of all roots that meet a condition, with the memory of one batch.
 
         The roots come through a server-side cursor on PostgreSQL, and each batch of them brings its graph in the
-        statements that the plan has. One transaction, and one snapshot, from beginning to end. One row is one object
-        within a batch. Leaving the loop early ends the walk; ``contextlib.aclosing`` ends it at once.
+        statements that the plan has. MariaDB and MySQL keep no such cursor open: the keys of all roots come first, and
+        stay in memory, a hundred bytes each. One transaction, and one snapshot, from beginning to end. One row is one
+        object within a batch. Leaving the loop early ends the walk; ``contextlib.aclosing`` ends it at once.
 
         Args:
             plan: what to load.

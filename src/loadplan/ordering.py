@@ -5,10 +5,37 @@ from typing import Any
 
 import attrs
 from sqlalchemy import ColumnElement, Dialect, UnaryExpression, type_coerce
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import operators
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from loadplan import mapping
 from loadplan.values import stored_type
+
+_NULLS_ARE_LARGEST = frozenset({"postgresql", "oracle"})
+_NULLS_ARE_SMALLEST = frozenset({"sqlite", "mysql", "mariadb", "mssql"})
+
+
+class _Placed(UnaryExpression[Any]):
+    """An order with a place for NULLs: ``x DESC NULLS LAST``, or the same in words that the database has."""
+
+    inherit_cache = True
+
+
+@compiles(_Placed)
+def _placed(ordered: _Placed, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(UnaryExpression(ordered.element, modifier=ordered.modifier), **kw)
+
+
+@compiles(_Placed, "mysql", "mariadb")
+def _placed_by_two_terms(ordered: _Placed, compiler: SQLCompiler, **kw: Any) -> str:
+    """Return two terms of an ORDER BY, ``x IS NULL, x``, or one where NULLs are there already: they are smallest."""
+    inner: Any = ordered.element
+    nulls_first = ordered.modifier is operators.nulls_first_op
+    if nulls_first == (inner.modifier is not operators.desc_op):
+        return compiler.process(inner, **kw)
+    test = "IS NOT NULL" if nulls_first else "IS NULL"
+    return f"{compiler.process(inner.element, **kw)} {test}, {compiler.process(inner, **kw)}"
 
 
 @attrs.frozen(eq=False)
@@ -30,7 +57,7 @@ class Ordering:
         ordered: ColumnElement[Any] = column.desc() if self.descending else column.asc()
         if self.nulls_first is None:
             return ordered
-        return ordered.nulls_first() if self.nulls_first else ordered.nulls_last()
+        return _Placed(ordered, modifier=operators.nulls_first_op if self.nulls_first else operators.nulls_last_op)
 
     @property
     def clause(self) -> ColumnElement[Any]:
@@ -41,7 +68,11 @@ class Ordering:
         """Tell where NULLs go: PostgreSQL and Oracle take NULL for the largest value, the others for the smallest."""
         if self.nulls_first is not None:
             return self.nulls_first
-        return self.descending == (dialect.name in {"postgresql", "oracle"})
+        return self.descending == (dialect.name in _NULLS_ARE_LARGEST)
+
+    def knows_nulls(self, dialect: Dialect) -> bool:
+        """Tell whether that is known of a database."""
+        return dialect.name in _NULLS_ARE_LARGEST | _NULLS_ARE_SMALLEST
 
 
 def orderings(given: Iterable[Any]) -> list[Ordering]:

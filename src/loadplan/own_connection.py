@@ -5,6 +5,8 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Engine
 
+from loadplan.snapshot import Beginning
+
 Opened: TypeAlias = Any
 """What a fetch runs on: a ``Session``, or for views an :class:`OwnConnection` where that will do."""
 
@@ -14,17 +16,16 @@ class OwnConnection:
 
     Args:
         engine: where it comes from.
-        options: execution options of its transaction.
+        beginning: how its transaction begins.
     """
 
-    def __init__(self, engine: Engine, options: Mapping[str, Any] | None) -> None:
+    def __init__(self, engine: Engine, beginning: Beginning) -> None:
         self._connection = engine.connect()
-        if options is not None:
-            try:
-                self._connection.execution_options(**options)
-            except BaseException:
-                self._connection.close()
-                raise
+        try:
+            beginning.on(self._connection)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def connection(self, bind_arguments: Mapping[str, Any]) -> Connection:
         """Return the connection; one database holds every class."""

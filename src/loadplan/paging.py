@@ -4,7 +4,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import attrs
-from sqlalchemy import ColumnElement, TypeCoerce, and_, false, literal, or_, tuple_, types
+from sqlalchemy import (
+    ColumnElement,
+    Dialect,
+    Double,
+    Enum,
+    Float,
+    Integer,
+    TypeCoerce,
+    and_,
+    false,
+    literal,
+    literal_column,
+    or_,
+    tuple_,
+    type_coerce,
+    types,
+)
 
 from loadplan import mapping, problems
 from loadplan.cursors import CursorKey, decode_cursor, encode_cursor, refused_cursor
@@ -52,6 +68,7 @@ class PageQuery:
     Attributes:
         query: the roots that are paged through.
         order: total, in the direction that rows are read: backwards for ``before=``.
+        total: the same order forwards, which cursors are signed with.
         conditions: that keep the rows beyond the cursor.
         size: roots a page.
         cursor: that the page starts at, as it was given.
@@ -67,6 +84,7 @@ class PageQuery:
     cursor: str | None
     backwards: bool
     key: CursorKey
+    total: Sequence[Ordering]
     values: Sequence[Any] = ()
 
     def run(self, session: Opened, parameters: Mapping[str, Any], tally: Tally) -> Page[Any]:
@@ -77,7 +95,10 @@ class PageQuery:
         rows_wanted = self.size + 1 if most is None else min(self.size, most) + 1
         graph = compiled.narrowed(narrowing(compiled, where, self.order, rows_wanted, None))
         prefix = mapping.free_prefix(compiled.mapper)
-        values = [each.expression.label(f"{prefix}order_{index}") for index, each in enumerate(self.order)]
+        values = [
+            _exact_value(each.expression, compiled.dialect).label(f"{prefix}order_{index}")
+            for index, each in enumerate(self.order)
+        ]
         roots, found = graph.run_beside(session, [parameters], values, tally, keep=self.size)
         more = len(found) > self.size
         found = found[: self.size]
@@ -88,7 +109,7 @@ class PageQuery:
         if not roots:
             if self.cursor is None:
                 return Page([], None, None)
-            here = encode_cursor(self.values, _order_text(self.query.total_order) + _INCLUSIVE, self.key)
+            here = encode_cursor(self.values, _order_text(self.total) + _INCLUSIVE, self.key)
             return Page([], here if self.backwards else None, None if self.backwards else here)
         first, last = cursors
         if self.backwards:
@@ -97,7 +118,7 @@ class PageQuery:
 
     def _cursor_of(self, row: Sequence[Any]) -> str:
         try:
-            return encode_cursor(row, _order_text(self.query.total_order), self.key)
+            return encode_cursor(row, _order_text(self.total), self.key)
         except TypeError as error:
             label = self.query.compiled.tree.label
             raise PlanError([problems.not_pageable(str(error), (label,))]) from None
@@ -119,15 +140,16 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
         hint = "pass Page.next as after= to go forward, or Page.previous as before= to go back."
         raise CursorError(Problem("LP407", "after= and before= cannot be used together", (label,), hint=hint))
     dialect = query.compiled.dialect
-    order = [as_stored(each, dialect) for each in query.total_order]
-    unfit = [each for each in order if not _has_place_in_cursor(each)]
+    stored = [as_stored(each, dialect) for each in query.total_order]
+    unfit = [each for each in stored if not _has_place_in_cursor(each)]
     if unfit:
         raise PlanError([problems.not_pageable(type(each.expression.type).__name__, (label,)) for each in unfit])
+    order = [_comparable(each, dialect) for each in stored]
     backwards = before is not None
     cursor = before if backwards else after
     read = [_reversed(each, each.puts_nulls_first(dialect)) for each in order] if backwards else order
     if cursor is None:
-        return PageQuery(query, read, (), size, None, backwards, key)
+        return PageQuery(query, read, (), size, None, backwards, key, order)
     enums = [getattr(each.expression.type, "enum_class", None) for each in order]
     inclusive = False
     try:
@@ -143,7 +165,32 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     beyond = _beyond(read, nulls_first, values)
     if inclusive:
         beyond = or_(beyond, and_(*(_equals(each, value) for each, value in zip(read, values, strict=True))))
-    return PageQuery(query, read, (beyond,), size, cursor, backwards, key, values)
+    return PageQuery(query, read, (beyond,), size, cursor, backwards, key, order, values)
+
+
+#: Databases that sort an ENUM by its number and compare it as text, and that round a FLOAT when they show it.
+_SHOW_OTHERWISE = frozenset({"mysql", "mariadb"})
+
+
+def _comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
+    """Return an order whose expression may be compared as it is sorted, and whose NULLs are where the page wants them.
+
+    Where nobody knows which way a database sorts NULLs by itself, it is told.
+    """
+    kind = ordering.expression.type
+    if dialect.name in _SHOW_OTHERWISE and isinstance(kind, Enum) and kind.native_enum:
+        number = type_coerce(ordering.expression, Integer) + literal_column("0", Integer)
+        ordering = Ordering(number, ordering.descending, ordering.nulls_first)
+    if ordering.nulls_first is None and not ordering.knows_nulls(dialect) and _is_nullable(ordering):
+        return Ordering(ordering.expression, ordering.descending, ordering.puts_nulls_first(dialect))
+    return ordering
+
+
+def _exact_value(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
+    """Return an expression whose value compares equal to itself when it comes back in a cursor."""
+    if dialect.name in _SHOW_OTHERWISE and isinstance(expression.type, Float):
+        return type_coerce(expression + literal_column("0e0", Double), expression.type)
+    return expression
 
 
 def _has_place_in_cursor(ordering: Ordering) -> bool:

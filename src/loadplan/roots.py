@@ -13,7 +13,7 @@ from loadplan.answers import asking
 from loadplan.errors import PlanError
 from loadplan.form import MOST, is_expression
 from loadplan.identity import Identity, IdentityReader
-from loadplan.keys import CHUNK, Keys, keys_of, row_of
+from loadplan.keys import CHUNK, Keys, among, keys_of
 from loadplan.linked import AnySelect, Narrowing
 from loadplan.ordering import Ordering, with_tie_breaker
 from loadplan.own_connection import Opened
@@ -313,7 +313,7 @@ def narrowing(
         return statement.where(*where).order_by(*clauses).limit(limit).offset(offset)
 
     def narrow_by_subquery(statement: AnySelect) -> AnySelect:
-        return statement.where(row_of(key).in_(narrow(select(*key)).correlate(None))).order_by(*clauses)
+        return statement.where(among(key, narrow(select(*key)), compiled.dialect)).order_by(*clauses)
 
     counts = limit is not None or offset is not None
     return narrow_by_subquery if counts and compiled.repeats_roots else narrow

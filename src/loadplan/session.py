@@ -17,12 +17,13 @@ from sqlalchemy.orm import Mapper, Session, sessionmaker
 from loadplan import problems
 from loadplan.errors import LoaderError, LoadPlanError, Problem
 from loadplan.own_connection import Opened, OwnConnection
+from loadplan.snapshot import beginning
 from loadplan.sqlalchemy_internals import (
-    chosen_isolation,
     copy_listeners,
     has_engine_hooks,
     has_transaction_hooks,
     in_greenlet,
+    is_closed,
     is_session_heard,
 )
 
@@ -158,6 +159,7 @@ def private_session(bind: Bind | SyncBind, *, snapshot: bool, bare: bool = False
         # on a connection, whatever way of joining its transaction the application chose must not end it
         return _OwnSession(bind(autoflush=False, join_transaction_mode="rollback_only"), snapshot)
     if isinstance(bind, AsyncSession | Session):
+        is_closed(bind.sync_session if isinstance(bind, AsyncSession) else bind)  # from now on its end is noted
         return _GuestOfSession(bind)
     return _GuestOfConnection(bind)
 
@@ -262,6 +264,10 @@ class _OwnSession(PrivateSession):
     def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
         return _databases(self.session, mappers)
 
+    def _refusals(self) -> contextlib.AbstractContextManager[None]:
+        bind = self.session.bind
+        return _one_task_at_a_time("AsyncConnection") if isinstance(bind, Connection) else _one_event_loop()
+
     def _start(self, mappers: Mappers, statements: int) -> Session:
         session = self.session
         try:
@@ -272,9 +278,11 @@ class _OwnSession(PrivateSession):
                 if not isinstance(engine, Engine):
                     continue
                 hooks = has_transaction_hooks(session, engine)
-                options = _transaction_options(engine, statements, snapshot=self.snapshot, hooks=hooks)
-                if options is not None:
-                    session.connection({"mapper": mapper}, execution_options=options)
+                begun = beginning(engine, statements, snapshot=self.snapshot, hooks=hooks)
+                if begun.options is not None or begun.statement is not None:
+                    connection = session.connection({"mapper": mapper}, execution_options=begun.options)
+                    if begun.statement is not None:
+                        connection.exec_driver_sql(begun.statement)
         except BaseException:
             session.close()
             raise
@@ -295,33 +303,13 @@ class _NoSession(PrivateSession):
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
         return self.engine.dialect
 
+    def _refusals(self) -> contextlib.AbstractContextManager[None]:
+        return _one_event_loop()
+
     def _start(self, mappers: Mappers, statements: int) -> OwnConnection:
         engine = self.engine
         hooks = has_engine_hooks(engine)
-        return OwnConnection(engine, _transaction_options(engine, statements, snapshot=self.snapshot, hooks=hooks))
-
-
-def _transaction_options(engine: Engine, statements: int, *, snapshot: bool, hooks: bool) -> dict[str, Any] | None:
-    """Return the connection's options: one snapshot for several statements, no transaction for a single one.
-
-    asyncpg sends ``BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`` where it would send ``BEGIN``, so the
-    snapshot costs nothing; BEGIN and ROLLBACK around one statement would cost two round trips.
-
-    Args:
-        engine: of the connection.
-        statements: that the transaction may hold.
-        snapshot: whether they are to see one state.
-        hooks: whether somebody may tie state to the transaction.
-    """
-    if engine.dialect.name != "postgresql":
-        return None
-    if statements == 1:
-        return None if hooks else {"isolation_level": "AUTOCOMMIT"}
-    if not snapshot:
-        return None
-    if chosen_isolation(engine) == "SERIALIZABLE":  # a snapshot, and more
-        return {"postgresql_readonly": True}
-    return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        return OwnConnection(engine, beginning(engine, statements, snapshot=self.snapshot, hooks=hooks))
 
 
 @contextlib.contextmanager
@@ -333,6 +321,10 @@ def _one_task_at_a_time(kind: str) -> Iterator[None]:
     """
     try:
         yield
+    except RuntimeError as error:
+        if not _is_of_another_loop(error):
+            raise
+        raise _another_loop() from error
     except (InvalidRequestError, DBAPIError) as error:
         words = str(error.orig) if isinstance(error, DBAPIError) else str(error)
         if error.code != "isce" and not any(each in words for each in _BUSY):
@@ -345,6 +337,45 @@ def _one_task_at_a_time(kind: str) -> Iterator[None]:
                 hint="give each task its own session, or make the Loader with the engine or the sessionmaker.",
             )
         ) from error
+
+
+@contextlib.contextmanager
+def _one_event_loop() -> Iterator[None]:
+    """Say it clearly where a connection of the pool belongs to another event loop.
+
+    asyncpg leaves a connection that another loop failed on in the midst of a statement. No other task can be the
+    reason: each fetch has a connection of its own.
+
+    Raises:
+        LoaderError: LP408.
+    """
+    try:
+        yield
+    except (RuntimeError, DBAPIError) as error:
+        if not _is_of_another_loop(error) and not (isinstance(error, DBAPIError) and _BUSY[0] in str(error.orig)):
+            raise
+        raise _another_loop() from error
+
+
+def _is_of_another_loop(error: Exception) -> bool:
+    return isinstance(error, RuntimeError) and any(each in str(error) for each in _OTHER_LOOP)
+
+
+#: What asyncio says where a future, a lock or a transport is used in another event loop than its own.
+_OTHER_LOOP = ("attached to a different loop", "bound to a different event loop", "Event loop is closed")
+
+
+def _another_loop() -> LoaderError:
+    return LoaderError(
+        Problem(
+            "LP408",
+            "the engine of this loader was used in another event loop before",
+            detail="its pool holds connections that belong to that loop; a second asyncio.run starts another one, and "
+            "so does pytest-asyncio for each test.",
+            hint="run everything in one event loop, or make the engine with poolclass=NullPool, which keeps no "
+            "connections.",
+        )
+    )
 
 
 #: What asyncpg, and a session that flushes, say of a second task. SQLAlchemy's other words for it have a code, "isce".
@@ -399,6 +430,8 @@ class _GuestOfSession(PrivateSession):
 
     def _start(self, mappers: Mappers, statements: int) -> Session:
         caller = self.session
+        if is_closed(caller):
+            raise _closed_session(self.given)
         if caller.autoflush:
             caller.flush()
         kind: Any = type(caller)
@@ -411,6 +444,17 @@ def _databases(session: Session, mappers: Mappers) -> list[tuple[int, Dialect]]:
     numbers: dict[Any, int] = {}
     binds = [session.get_bind(mapper=mapper) for mapper in mappers]
     return [(numbers.setdefault(bind, len(numbers)), bind.dialect) for bind in binds]
+
+
+def _closed_session(session: AsyncSession | Session) -> LoaderError:
+    return LoaderError(
+        Problem(
+            "LP408",
+            f"the {'AsyncSession' if isinstance(session, AsyncSession) else 'Session'} of this loader is closed",
+            detail="it would open again, and keep a connection of the pool that nobody gives back.",
+            hint="fetch before the session is closed, or make the Loader with the engine or the sessionmaker.",
+        )
+    )
 
 
 @lru_cache(maxsize=256)

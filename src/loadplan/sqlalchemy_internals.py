@@ -6,6 +6,7 @@ tests/internals fails if one of them changes its meaning.
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import BindParameter, ClauseElement, Connection, CursorResult, Engine
 from sqlalchemy.ext.orderinglist import OrderingList
@@ -280,6 +281,34 @@ def is_session_heard() -> bool:
     )
 
 
+#: Sessions that were closed since they were first watched, each noted by itself.
+_watched: WeakKeyDictionary[Session, list[bool]] = WeakKeyDictionary()
+
+
+def is_closed(session: Session) -> bool:
+    """Tell whether a session was closed since this was first asked of it, and nobody has used it again.
+
+    A closed session begins anew when it is used, and keeps its connection then until somebody closes it once more.
+    SQLAlchemy has no event for ``close()``, and no attribute tells a closed session from a new one. So ``close`` is
+    noted on the instance, which calls the method of its class as before.
+    """
+    note = _watched.get(session)
+    if note is None:
+        note = _watched[session] = []
+        kind, behind = type(session), ref(session)
+
+        def close() -> None:
+            found = behind()
+            if found is not None:
+                note.append(True)
+                kind.close(found)
+
+        vars(session)["close"] = close
+    if note and session.in_transaction():
+        note.clear()
+    return bool(note)
+
+
 def in_greenlet(work: Callable[[], R]) -> Awaitable[R]:
     """Do ``work`` where SQLAlchemy can wait for the driver.
 
@@ -334,7 +363,7 @@ def is_silent(connection: Connection) -> bool:
     )
 
 
-def rows_of_text(connection: Connection, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
+def rows_of_text(connection: Connection, sql: str, parameters: tuple[Any, ...] | dict[str, Any]) -> list[Any]:
     """Return all rows of a text as the driver made them, through the cursor of a silent connection.
 
     What ``exec_driver_sql`` does besides is for listeners, the log, and a result that knows its columns: half of the

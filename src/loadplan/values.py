@@ -27,6 +27,10 @@ _DIGITS, _DECIMALS = 131_072, 16_383
 _DIMENSIONS = 6
 
 
+#: Dialects that speak to MariaDB or MySQL.
+_MYSQL = frozenset({"mysql", "mariadb"})
+
+
 def refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
     """Return why ``value`` cannot be a value of ``kind``, or None if it can.
 
@@ -119,7 +123,7 @@ def _integer(value: Any, kind: Any, dialect: Dialect) -> str | None:
     if not isinstance(value, int) or isinstance(value, bool):
         return _wrong_type(value, "int")
     bits = 64
-    if dialect.name == "postgresql":
+    if dialect.name in {"postgresql", *_MYSQL}:
         bits = next(bits for known, bits in _INTEGER_BITS if isinstance(kind, known))
     return None if -(1 << bits - 1) <= value < 1 << bits - 1 else f"it does not fit {bits} bits"
 
@@ -164,8 +168,13 @@ def _float(value: Any, kind: Any, dialect: Dialect) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal):
         return _wrong_type(value, "float, int or Decimal")
     try:
-        float(value)
+        is_infinite = value.is_infinite() if isinstance(value, decimal.Decimal) else math.isinf(value)
+        is_too_large = math.isinf(float(value)) and not is_infinite
     except (OverflowError, ValueError):  # too large, or a signaling NaN
+        is_too_large = True
+    if dialect.name in _MYSQL and not math.isfinite(value):
+        return "the database has finite numbers alone"
+    if is_too_large or (dialect.name == "postgresql" and not _fits_numeric(value)):  # psycopg sends it as a numeric
         return "it does not fit 64 bits"
     return None
 
@@ -175,6 +184,8 @@ def _number(value: Any, kind: Any, dialect: Dialect) -> str | None:
         return _wrong_type(value, "Decimal, int or float")
     if isinstance(value, float) and not math.isfinite(value):
         return "it is not a finite number"
+    if dialect.name in _MYSQL and isinstance(value, decimal.Decimal) and not value.is_finite():
+        return "the database has finite numbers alone"
     if dialect.name == "postgresql" and not _fits_numeric(value):
         return f"PostgreSQL's numeric holds {_DIGITS} digits before the point and {_DECIMALS} behind it"
     return None
@@ -182,6 +193,7 @@ def _number(value: Any, kind: Any, dialect: Dialect) -> str | None:
 
 def _fits_numeric(value: int | float | decimal.Decimal) -> bool:
     if isinstance(value, int):
+        bool(value < 0)  # drivers ask, and one from outside may raise
         return value.bit_length() <= _DIGITS * math.log2(10)
     if isinstance(value, decimal.Decimal) and value.is_finite():
         exponent = value.as_tuple().exponent
@@ -197,6 +209,8 @@ def _date(value: Any, kind: Any, dialect: Dialect) -> str | None:
 def _datetime(value: Any, kind: types.DateTime, dialect: Dialect) -> str | None:
     if not isinstance(value, datetime.datetime):
         return _wrong_type(value, "datetime.datetime")
+    if dialect.name in _MYSQL and value.tzinfo is not None:
+        return "the database keeps no time zone, and the value has one"
     if dialect.name == "postgresql" and (value.tzinfo is not None) != bool(kind.timezone):
         return f"the column is {'with' if kind.timezone else 'without'} time zone, the value is not"
     if value.tzinfo is not None:

@@ -107,7 +107,7 @@ async def test_what_is_no_plan(things: AsyncEngine, value: Any) -> None:
         loader.fetch_page(value),
         loader.analyze(value, 1),
         walk(),
-        at_once(loader.explain),
+        *([] if isinstance(value, type) else [at_once(loader.explain)]),  # it takes a class
         at_once(loader.check),
     ]
     with recording(things) as sent:

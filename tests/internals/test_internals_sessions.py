@@ -262,3 +262,17 @@ def test_what_a_cursor_raises_becomes_sqlalchemys_error(database: Engine) -> Non
         with pytest.raises(TypeError):
             internals.rows_of_text(connection, 1, ())  # type: ignore[arg-type]
         assert internals.rows_of_text(connection, "SELECT 1", ()) == [(1,)]
+
+
+def test_a_closed_session_is_told_from_a_new_one_and_from_one_that_is_used_again(database: Engine) -> None:
+    """``vars(session)["close"]``: SQLAlchemy has no event for ``close()``."""
+    session = Session(database)
+    assert not internals.is_closed(session)
+    session.scalars(select(Tree)).all()
+    session.close()
+    assert internals.is_closed(session)
+    assert not session.in_transaction()
+    session.scalars(select(Tree)).all()
+    assert not internals.is_closed(session)
+    session.close()
+    assert internals.is_closed(session)

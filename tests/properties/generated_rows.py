@@ -165,6 +165,11 @@ async def filled(engine: AsyncEngine, mapping: Mapping, rows: Rows) -> AsyncIter
         yield
     finally:
         cascade = " CASCADE" if engine.dialect.name == "postgresql" else ""
+        quoted = engine.dialect.identifier_preparer.quote_identifier
         async with engine.begin() as connection:
+            if engine.dialect.name == "mariadb":
+                await connection.execute(text("SET foreign_key_checks = 0"))
             for table in mapping.metadata.tables:
-                await connection.execute(text(f'DROP TABLE "{table}"{cascade}'))
+                await connection.execute(text(f"DROP TABLE {quoted(table)}{cascade}"))
+            if engine.dialect.name == "mariadb":
+                await connection.execute(text("SET foreign_key_checks = 1"))

@@ -254,8 +254,12 @@ async def empty(engine: AsyncEngine) -> None:
         if engine.dialect.name == "postgresql":
             await connection.execute(text(f"TRUNCATE {names}"))
         else:
+            if engine.dialect.name == "mariadb":  # rows may refer to each other in circles
+                await connection.execute(text("SET foreign_key_checks = 0"))
             for table in Base.metadata.tables.values():
                 await connection.execute(table.delete())
+            if engine.dialect.name == "mariadb":
+                await connection.execute(text("SET foreign_key_checks = 1"))
 
 
 Name = tuple[str, Any]

@@ -217,14 +217,14 @@ class TownView:
     places: list[PlaceView]
 
 
-async def test_composites_and_the_engines_own_json(engine: AsyncEngine, postgres: AsyncEngine) -> None:
+async def test_composites_and_the_engines_own_json(engine: AsyncEngine) -> None:
     """A composite of columns is made by its class; JSON is read by what ``create_engine`` was given."""
 
     def exactly(text: str) -> Any:
         return json.loads(text, parse_float=decimal.Decimal)
 
     own = engine
-    if engine is postgres:
+    if engine.dialect.name == "postgresql":
         own = create_async_engine(engine.url, json_deserializer=exactly)
     async with tables(engine, Base.metadata):
         async with AsyncSession(own) as session:
@@ -239,7 +239,7 @@ async def test_composites_and_the_engines_own_json(engine: AsyncEngine, postgres
     for view, entity in zip(town.places, entities, strict=True):
         assert same(view.plain, entity.plain)
         assert same(view.binary, entity.binary)
-        assert type(view.plain) is (decimal.Decimal if engine is postgres else float)
+        assert type(view.plain) is (decimal.Decimal if engine.dialect.name == "postgresql" else float)
     if own is not engine:
         await own.dispose()
 

@@ -1,7 +1,8 @@
-"""Values out of the driver: what SQLAlchemy's types would make of them, and what asyncpg can read inside of a row.
+"""Values out of the driver: what SQLAlchemy's types make of them, and what a driver can read inside of a row.
 
-asyncpg decodes a nested ``ROW(...)`` in binary by the types of its elements, and knows those that are built into
-PostgreSQL. A type that an application or an extension made has no decoder there; it is cast to one that has.
+asyncpg and psycopg decode a nested ``ROW(...)`` in binary by the types of its elements. They know the types that are
+built into PostgreSQL. A type that an application or an extension made has no decoder there: loadplan casts it to one
+that has.
 """
 
 from collections.abc import Callable
@@ -10,9 +11,11 @@ from typing import Any, TypeAlias
 from sqlalchemy import ARRAY, Dialect, Text, cast, types
 from sqlalchemy.dialects import postgresql
 
+from loadplan.views.drivers import driver_of
+
 Processor: TypeAlias = Callable[[Any], Any]
 
-#: Types whose values asyncpg reads inside of a row as it reads them outside.
+#: Types whose values asyncpg and psycopg read inside of a row as they read them outside.
 _DECODED = (
     types.Integer,
     types.Numeric,
@@ -42,12 +45,12 @@ _DECIMAL, _DECIMALS, _FLOAT, _FLOATS = 1700, 1231, 701, 1022
 
 
 def in_row(expression: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any | None:
-    """Return an expression as asyncpg can read it inside of a row, or None if it cannot.
+    """Return an expression as a driver can read it inside of a row, or None if it cannot.
 
     Args:
         expression: of that type.
         kind: as mapped.
-        dialect: of asyncpg.
+        dialect: of a driver that reads rows within rows.
     """
     own = kind.dialect_impl(dialect).column_expression(expression)  # of a type that wraps its columns in a function
     expression = expression if own is None else own
@@ -69,6 +72,11 @@ def _column_type(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEng
     own = kind.dialect_impl(dialect)
     while isinstance(own, types.TypeDecorator):
         own = own.impl_instance
+    plain = kind
+    while isinstance(plain, types.TypeDecorator):
+        plain = plain.impl_instance
+    if isinstance(plain, types.CHAR) and isinstance(own, types.String):  # psycopg's dialect has one type for all text
+        return plain
     return own
 
 
@@ -86,13 +94,35 @@ def _cast_target(kind: types.TypeEngine[Any]) -> types.TypeEngine[Any] | None:
     return Text() if isinstance(kind, types.String) and not isinstance(kind, types.CHAR) else None
 
 
+#: What psycopg's cursor is made to say of a type that it reads as text alone.
+NOT_IN_BINARY = "loadplan: psycopg has no binary reader for a type of this statement"
+
+
 class Undecodable(Exception):  # noqa: N818 - a signal between graph and loader, which reads the rows another way
     """The driver met a value within a row whose type it cannot read there, whatever the mapping says of it."""
 
 
+def read_whole(expression: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
+    """Return an expression as it stands in a row that a driver reads as a whole in binary: enums and the like as text.
+
+    Args:
+        expression: of that type.
+        kind: as mapped.
+        dialect: of the driver.
+    """
+    if not driver_of(dialect).in_binary:
+        return expression
+    column = _column_type(kind, dialect)
+    item = _column_type(column.item_type, dialect) if isinstance(column, ARRAY) else column
+    target = None if isinstance(item, types.String) and not isinstance(item, types.Enum) else _cast_target(item)
+    if target is None:
+        return expression
+    return cast(expression, target if item is column else ARRAY(target))
+
+
 def is_undecodable(error: Exception) -> bool:
     """Tell whether an error of the driver says so. The connection and its transaction are none the worse for it."""
-    return "no decoder for composite type element" in str(error)
+    return any(words in str(error) for words in ("no decoder for composite type element", NOT_IN_BINARY))
 
 
 def _is_decoded(kind: types.TypeEngine[Any]) -> bool:
@@ -106,7 +136,7 @@ def processor(kind: types.TypeEngine[Any], dialect: Dialect) -> Processor | None
         kind: as mapped.
         dialect: of the driver.
     """
-    if dialect.driver != "asyncpg":
+    if not driver_of(dialect).raw:
         return kind.dialect_impl(dialect).result_processor(dialect, None)
     own, column = kind.dialect_impl(dialect), _column_type(kind, dialect)
     if isinstance(column, ARRAY):

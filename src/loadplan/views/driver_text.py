@@ -13,6 +13,7 @@ from sqlalchemy import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from loadplan.linked import AnySelect, Parameters
+from loadplan.views.drivers import driver_of
 
 
 @attrs.frozen(eq=False)
@@ -23,18 +24,20 @@ class DriverText:
         sql: with the driver's own placeholders.
         own: for each placeholder its parameter's name, and the value that stands in the statement itself.
         processors: by position, what the type of a parameter does to its value.
+        placeholders: the names that the driver knows the placeholders by; None where it counts them.
     """
 
     sql: str
     own: tuple[tuple[str, Any], ...]
     processors: tuple[tuple[int, Callable[[Any], Any]], ...]
+    placeholders: tuple[str, ...] | None = None
 
-    def bind(self, given: Parameters) -> tuple[Any, ...]:
+    def bind(self, given: Parameters) -> tuple[Any, ...] | dict[str, Any]:
         """Return the parameters as the driver takes them."""
         values = [given.get(name, value) for name, value in self.own]
         for position, process in self.processors:
             values[position] = process(values[position])
-        return tuple(values)
+        return tuple(values) if self.placeholders is None else dict(zip(self.placeholders, values, strict=True))
 
 
 def driver_text(select: AnySelect, dialect: Dialect) -> DriverText | None:
@@ -49,12 +52,13 @@ def driver_text(select: AnySelect, dialect: Dialect) -> DriverText | None:
         each.expanding or each.literal_execute or each.callable is not None for each in compiled.binds.values()
     ):
         return None
-    names = tuple(compiled.positiontup or ())
+    names = tuple((compiled.positiontup or ()) if compiled.positional else compiled.binds)
     found = [compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
     return DriverText(
         str(compiled),
         tuple((name, compiled.binds[name].value) for name in names),
         tuple((position, process) for position, process in enumerate(found) if process is not None),
+        None if compiled.positional else tuple(compiled.escaped_bind_names.get(name, name) for name in names),
     )
 
 
@@ -76,7 +80,7 @@ class Texts:
 
     def on(self, dialect: Dialect) -> DriverText | None:
         """Return the text for an engine; None at first, and where there is none."""
-        if dialect in self._found or dialect.driver != "asyncpg":  # of others loadplan takes SQLAlchemy's rows
+        if dialect in self._found or not driver_of(dialect).raw:  # of others loadplan takes SQLAlchemy's rows
             return self._found.get(dialect)
         if dialect not in self._seen:
             if len(self._seen) >= _DIALECTS:

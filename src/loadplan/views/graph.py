@@ -23,8 +23,10 @@ from loadplan.sqlalchemy_internals import (
     takes_text,
 )
 from loadplan.tally import Tally
+from loadplan.views.binary import in_binary
 from loadplan.views.building import Guards
 from loadplan.views.decoding import Undecodable, is_undecodable, processor
+from loadplan.views.drivers import driver_of
 from loadplan.views.script import Blueprint, Hydrator, ViewWriter, make_hydrator
 from loadplan.views.statements import Slot, Statement, StatementBuilder
 from loadplan.views.strategy import Choice, Databases, Roots, choose_ways, roots_of
@@ -117,6 +119,11 @@ class CompiledView(Generic[T]):
     def countable(self) -> "CompiledView[T]":
         """The same plan for a bound on rows, and for streams: each row is one of a statement, and none in an array."""
         return self._variant(Roots.COUNTED)
+
+    @property
+    def lockable(self) -> "CompiledView[T]":
+        """The same plan for ``for_update=``: what is joined is in a subquery, which is not locked."""
+        return self
 
     @property
     def streamable(self) -> "CompiledView[T]":
@@ -327,8 +334,8 @@ class ViewBatches(Generic[T]):
         self._parts: Iterator[Sequence[Any]] | None = None
         self._result: Any = None
 
-    def close(self, _: Session) -> None:
-        """Close the cursor of a walk that ends early: psycopg warns of one that nobody closed."""
+    def close(self, session: Session) -> None:
+        """End the walk, and with it the cursor."""
         if self._result is not None:
             self._result.close()
 
@@ -339,9 +346,8 @@ class ViewBatches(Generic[T]):
             bound = self._size if most is None else min(self._size, most + 1)
             self._tally.sent(self._view.root.name)
             options = {"stream_results": True, "max_row_buffer": bound}
-            result = session.execute(self._view.root.select, self._parameters, execution_options=options)
-            self._result = result
-            self._parts = iter(result.partitions(bound))
+            self._result = session.execute(self._view.root.select, self._parameters, execution_options=options)
+            self._parts = iter(self._result.partitions(bound))
         part = next(self._parts, None)
         if part is None:
             return []
@@ -370,7 +376,7 @@ def _rows_of(result: Any, dialect: Dialect) -> _Rows:
     """Return the rows of a result, as the driver made them if loadplan knows what that one makes."""
     if isinstance(result, CursorResult):
         dialect = result.dialect  # a listener may have chosen another database
-        if dialect.driver == "asyncpg":
+        if driver_of(dialect).raw:
             return _Rows(driver_rows(result), True, dialect)
     return _Rows(result.all(), False, dialect)
 
@@ -415,9 +421,17 @@ class _Run(Generic[T]):
         By way of the session where anything there may have a say in it; else on the session's connection, as text if
         it is asked for again.
         """
+        arguments: dict[str, Any] = {"mapper": statement.place.mapper, "clause": select}
+        if not (statement.nests and driver_of(self.dialect).in_binary):
+            return self._sent(statement, select, parameters, arguments)
+        with in_binary(self._session.connection(bind_arguments=arguments)):
+            return self._sent(statement, select, parameters, arguments)
+
+    def _sent(
+        self, statement: Statement, select: AnySelect, parameters: Parameters, arguments: dict[str, Any]
+    ) -> _Rows:
         if self._asked is not None:
             return _rows_of(self._asked.execute(select, parameters), self.dialect)
-        arguments = {"mapper": statement.place.mapper, "clause": select}
         connection = self._session.connection(bind_arguments=arguments)
         text = statement.texts.on(connection.dialect) if select is statement.select else None
         if text is not None and self._is_ours and is_silent(connection):

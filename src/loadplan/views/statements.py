@@ -16,7 +16,7 @@ from loadplan.keys import Keys, keys_of, row_of
 from loadplan.linked import WHY_LATERAL, AnySelect, Linked, collection_order, link_on, linked, why_no_lateral
 from loadplan.links import LinkKind
 from loadplan.ordering import Ordering, orderings, with_tie_breaker
-from loadplan.views.decoding import in_row
+from loadplan.views.decoding import in_row, read_whole
 from loadplan.views.driver_text import Texts
 from loadplan.views.strategy import Choice, Databases, Way
 from loadplan.views.tree import UNKNOWN, Column, Edge, Place, edges_below
@@ -67,6 +67,11 @@ class Statement:
     def name(self) -> str:
         """The edge that it loads, or the class of the roots."""
         return str(self.place.mapper.class_.__name__) if self.edge is None else self.edge.name
+
+    @property
+    def nests(self) -> bool:
+        """Whether rows are packed into its rows."""
+        return any(isinstance(slot, Edge) and slot.aggregation is None for slot in self.slots)
 
     @property
     def width(self) -> int:
@@ -213,8 +218,8 @@ class StatementBuilder:
         self._ranks = []
         statement, items = self._row(place, select(place.entity).select_from(place.entity))
         self.root_ranks = tuple(self._ranks)
-        values = tuple(each for _, each in items)
-        return Statement(place, _selecting(statement, values), tuple(slot for slot, _ in items), values=values)
+        columns = self._read_whole(items)
+        return Statement(place, _selecting(statement, columns), tuple(slot for slot, _ in items), values=tuple(columns))
 
     def follow_up(self, edge: Edge, above: Statement) -> Statement:
         """Return the statement of an edge by the keys of its parents, or by the statement that brings those."""
@@ -242,7 +247,7 @@ class StatementBuilder:
                     how = "one recursive statement for the whole tree"
             self._ranks = []
             joined, items = self._row(place, rows.where(among))
-            statement = _selecting(joined, [*ties.columns, *(each for _, each in items)])
+            statement = _selecting(joined, [*ties.columns, *self._read_whole(items)])
             statement = statement.order_by(*(each.clause for each in order), *self._ranks)
         if level_by_level:
             how = "; ".join(filter(None, [how, "the statement again for each level of the tree"]))
@@ -430,6 +435,14 @@ class StatementBuilder:
         if isinstance(slot, Column):
             return in_row(expression, slot.type, self._dialect)
         return expression if slot.aggregation is None else in_row(expression, slot.aggregation.type, self._dialect)
+
+    def _read_whole(self, items: Sequence[tuple[Slot, Any]]) -> list[Any]:
+        """Return the columns of a statement as its driver can read them beside rows within rows, if there are any."""
+        if not any(isinstance(slot, Edge) and slot.aggregation is None for slot, _ in items):
+            return [each for _, each in items]
+        return [
+            read_whole(each, slot.type, self._dialect) if isinstance(slot, Column) else each for slot, each in items
+        ]
 
     # --- aggregates -----------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from loadplan import links, mapping
 from loadplan.links import LinkKind
 from loadplan.tree import Strategy
 from loadplan.views.decoding import in_row
+from loadplan.views.drivers import driver_of
 from loadplan.views.tree import UNKNOWN, Edge, Place, ViewTree
 
 #: Roots up to which the whole graph comes in one statement. Beyond, the server takes longer to look up rows parent by
@@ -226,10 +227,11 @@ class _Chooser:
     def _why_not_nested(self, edge: Edge, row: _Row) -> str | None:
         """Return why an edge cannot come as an array within its parent's row, or None if it can and should."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
-        if self.dialect.driver != "asyncpg":
-            return f"a statement a level: {self.dialect.driver} does not read rows within rows"
+        driver = self.dialect.driver
+        if not driver_of(self.dialect).nests:
+            return f"a statement a level: {driver} does not read rows within rows"
         if not self.nests:
-            return "a column is of a type, unknown to the mapping, that asyncpg cannot read within a row"
+            return f"a column is of a type, unknown to the mapping, that {driver} cannot read within a row"
         if self.roots is Roots.COUNTED:
             return "rows are counted as they come, which those within an array cannot be"
         if edge.asked == Strategy.SELECTIN.value:
@@ -253,11 +255,12 @@ class _Chooser:
         """Return why a place and all below it cannot stand within a nested row."""
         for column in place.columns:
             if in_row(column.expression, column.type, self.dialect) is None:
-                return f"asyncpg has no decoder for the {type(column.type).__name__} of '{column.name}' within a row"
+                kind, driver = type(column.type).__name__, self.dialect.driver
+                return f"{driver} has no decoder for the {kind} of '{column.name}' within a row"
         for edge in place.edges:
             if edge.aggregation is not None:
                 if in_row(null(), edge.aggregation.type, self.dialect) is None:
-                    return f"asyncpg has no decoder for '{edge.field}' within a row"
+                    return f"{self.dialect.driver} has no decoder for '{edge.field}' within a row"
                 continue
             choice = self.rows(edge, _Row(one_parent=False, nested=True))
             if choice.way.own_statement:

@@ -1,0 +1,28 @@
+"""The databases and drivers that loadplan's tests run on; of any other it says so, once."""
+
+import warnings
+
+from sqlalchemy import Dialect
+
+#: Drivers by database, as SQLAlchemy names them. docs/databases.md has the versions.
+TESTED = {
+    "postgresql": frozenset({"asyncpg", "psycopg"}),
+    "sqlite": frozenset({"aiosqlite", "pysqlite"}),
+    "mariadb": frozenset({"aiomysql", "asyncmy", "pymysql"}),
+    "mysql": frozenset({"aiomysql", "asyncmy", "pymysql"}),
+}
+
+_told: set[tuple[str, str]] = set()
+
+
+def warn_if_untested(dialect: Dialect) -> None:
+    """Warn of a database or a driver that no test runs on, once a process."""
+    name, driver = dialect.name, dialect.driver
+    if driver in TESTED.get(name, ()) or (name, driver) in _told:
+        return
+    _told.add((name, driver))
+    known = ", ".join(f"{each}+{driver}" for each, drivers in TESTED.items() for driver in sorted(drivers))
+    warnings.warn(
+        f"no test of loadplan runs on {name}+{driver}; check your plans on it yourself. Tested are: {known}.",
+        stacklevel=2,
+    )
