@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-from sqlalchemy import Dialect, types
+from sqlalchemy import Dialect
 from sqlalchemy.orm import Mapper
 
 from loadplan import mapping, problems
@@ -13,15 +13,6 @@ from loadplan.errors import IdentityError
 from loadplan.values import binds_by_itself, refusal
 
 Identity = tuple[Any, ...]
-
-
-#: Types whose equal values are equal in Python on every database. Text is not among them: collations, CHAR and citext
-#: compare without case, blanks or accents.
-_EXACT = (types.Integer, types.Uuid, types.Date, types.Boolean)
-
-
-def _is_plain(kind: types.TypeEngine[Any]) -> bool:
-    return not isinstance(kind, types.Uuid) or kind.as_uuid
 
 
 @attrs.frozen(eq=False)

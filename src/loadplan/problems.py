@@ -453,7 +453,7 @@ def speaks_of_others(
     here = _name(target)
     hint = f"ask through a relationship: {_question(here, tables[0], target)}."
     if word == "order_by":
-        hint = f"order by a subquery: {_subquery_of(target, given)}."
+        hint = f"order by a subquery{_subquery_of(target, given)}."
     if to_alias:
         hint = f"'{name}' leads to an alias of '{here}'. Use the attributes of that alias in {word}=."
     return Problem(
@@ -481,8 +481,8 @@ def _subquery_of(target: Mapper[Any], given: Sequence[Any]) -> str:
             if here is not None and there is not None:
                 other = _name(prop.mapper)
                 condition = f"{other}.{there} == {_name(target)}.{here}"
-                return f"select({other}.{column[1]}).where({condition}).scalar_subquery()"
-    return "select(...).where(...).scalar_subquery()"
+                return f": select({other}.{column[1]}).where({condition}).scalar_subquery()"
+    return ", for example order_by=select(User.name).where(User.id == Post.author_id).scalar_subquery()"
 
 
 def _question(target: str, table: str, mapper: Mapper[Any] | None) -> str:

@@ -433,8 +433,8 @@ FETCHES: dict[str, tuple[Callable[[AsyncEngine], Any], str]] = {
         "LP215: order_by= of 'Order' uses 'err_customers', but only 'Order' is available here\n"
         "  at: Order\n"
         "  detail: without a join condition, every row would meet every row of the other table.\n"
-        "  hint: order by a subquery, for example order_by=select(User.name).where(User.id == "
-        "Post.author_id).scalar_subquery().",
+        "  hint: order by a subquery: select(Customer.name).where(Customer.id == Order.customer_id)"
+        ".scalar_subquery().",
     ),
     "a condition on a related column": (
         lambda sqlite: Loader(sqlite).fetch_all(LoadPlan(Order), Customer.name == "Ada"),
@@ -516,12 +516,12 @@ BINDS: dict[str, tuple[Callable[[], object], str]] = {
     "an engine that is not asynchronous": (
         lambda: create_engine("sqlite://"),
         "LP408: a Loader cannot use Engine(sqlite://)\n"
-        "  hint: use its asyncio twin: create_async_engine, AsyncSession or async_sessionmaker.",
+        "  hint: use SyncLoader, or give it an AsyncEngine, async_sessionmaker, AsyncSession or AsyncConnection.",
     ),
     "a session that is not asynchronous": (
         lambda: Session(),
         "LP408: a Loader cannot use an object of 'Session'\n"
-        "  hint: use its asyncio twin: create_async_engine, AsyncSession or async_sessionmaker.",
+        "  hint: use SyncLoader, or give it an AsyncEngine, async_sessionmaker, AsyncSession or AsyncConnection.",
     ),
     "a function that makes sessions": (
         lambda: lambda: AsyncSession(),
