@@ -79,7 +79,13 @@ class BranchView:
 
 
 ITEM: dict[str, LoadPlan[Any]] = {
-    "entities": LoadPlan(Item, load(Item.owner), load(Item.labels), load(Item.children, load(Item.owner)), name="item"),
+    "entities": LoadPlan(
+        Item,
+        load(Item.owner),
+        load(Item.labels, strategy="selectin"),
+        load(Item.children, load(Item.owner), strategy="selectin"),
+        name="item",
+    ),
     "by level": LoadPlan(
         Item,
         load(Item.labels, strategy="selectin"),

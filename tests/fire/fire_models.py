@@ -118,7 +118,15 @@ class ShelfView:
 
 
 ENTITIES = LoadPlan(
-    Shelf, load(Shelf.books, load(Book.author), load(Book.chapters), load(Book.tags)), name="shelf entities"
+    Shelf,
+    load(
+        Shelf.books,
+        load(Book.author),
+        load(Book.chapters, strategy="selectin"),
+        load(Book.tags, strategy="selectin"),
+        strategy="selectin",
+    ),
+    name="shelf entities",
 )
 NESTED = LoadPlan(Shelf, into=ShelfView, name="shelf nested")
 BY_LEVEL = LoadPlan(

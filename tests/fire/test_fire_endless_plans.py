@@ -81,11 +81,11 @@ def test_a_tree_within_a_tree_of_one_relationship(depth: Any) -> None:
 def test_more_levels_than_a_plan_has(make: Callable[[Any], Callable[[], LoadPlan[Any]]], levels: int) -> None:
     with pytest.raises(PlanError) as caught:
         make(levels)()
-    assert str(caught.value).splitlines()[0] == f"LP107: depth={levels} is more than 20 levels"
+    assert str(caught.value).splitlines()[0] == f"LP107: depth={levels} is too large: a plan has 20 levels at most"
 
 
 def test_more_rows_than_a_database_counts() -> None:
-    with pytest.raises(PlanError, match=r"LP107: limit=.* is more than a database counts"):
+    with pytest.raises(PlanError, match=r"LP107: limit=.* is too large: databases count in 64 bits"):
         LoadPlan(Doc, load(Doc.children, limit=2**63))
 
 

@@ -151,7 +151,7 @@ RAGGED: list[Any] = [
 async def test_arrays_that_are_no_rectangle(things: AsyncEngine, value: Any) -> None:
     """PostgreSQL's arrays are rectangles; a driver finds out when it is too late for a clear word."""
     for plan in (THING, THING_VIEW):
-        with recording(things) as sent, pytest.raises(ParameterError, match="rows of one length"):
+        with recording(things) as sent, pytest.raises(ParameterError, match="its rows must have the same length"):
             await Loader(things).fetch_all(plan, Thing.numbers == bindparam("value"), params={"value": value})
         assert sent == []
 

@@ -182,7 +182,7 @@ async def test_one_session_in_two_tasks_is_refused_or_serialised(
             for each in found:
                 if isinstance(each, BaseException):
                     assert isinstance(each, LoaderError), repr(each)
-                    assert each.message.endswith("is used by two tasks at once")
+                    assert each.message.endswith("of this Loader at the same time")
                 else:
                     assert seen(each) == whole
             assert seen(await loader.fetch(PLANS[name], 1)) == whole
@@ -196,9 +196,9 @@ async def test_what_is_said_of_one_session_in_two_tasks(ten: AsyncEngine) -> Non
         found = await settled(loader.fetch(PLANS["nested"], 1), loader.fetch(PLANS["nested"], 1))
     (error,) = (each for each in found if isinstance(each, BaseException))
     assert str(error) == (
-        "LP408: the AsyncSession of this loader is used by two tasks at once\n"
-        "  detail: another task was in the midst of a statement, or of taking a connection.\n"
-        "  hint: give each task a session of its own, or make the Loader with the engine or the sessionmaker."
+        "LP408: two tasks use the AsyncSession of this Loader at the same time\n"
+        "  detail: another task was running a statement or taking a connection.\n"
+        "  hint: give each task its own session, or make the Loader with the engine or the sessionmaker."
     )
     assert error.__cause__ is not None
 

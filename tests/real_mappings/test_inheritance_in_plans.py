@@ -99,8 +99,7 @@ async def test_where_of_a_to_one_takes_columns_of_its_base(
 
 
 def _to_one_fails(mapping: str, params: Any) -> bool:
-    by_statement = params["strategy"] in {"selectin", "subquery"}
-    return params["column"] == "Node.name" and (mapping == "with_polymorphic" or not by_statement)
+    return params["column"] == "Node.name" and mapping == "with_polymorphic"
 
 
 @pytest.mark.parametrize("column", ["Node.name", "File.name"])

@@ -39,7 +39,7 @@ from loadplan import LoadPlan, load
 from shop.models import Customer, Order
 
 ORDER_PAGE = LoadPlan(Order, load(Order.customer, only=[Customer.name]), name="order page")
-CUSTOMER_PAGE = LoadPlan(Customer, load(Customer.orders), name="customer page")
+CUSTOMER_PAGE = LoadPlan(Customer, load(Customer.orders, strategy="selectin"), name="customer page")
 """
 
 

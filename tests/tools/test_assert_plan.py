@@ -25,7 +25,7 @@ class Player(Base):
     team: Mapped[Team] = relationship(back_populates="players")
 
 
-PLAN = LoadPlan(Player, load(Player.team, load(Team.players)), name="player page")
+PLAN = LoadPlan(Player, load(Player.team, load(Team.players, strategy="selectin")), name="player page")
 
 
 def test_what_holds_passes() -> None:
@@ -51,7 +51,7 @@ def test_a_failure_shows_the_tree() -> None:
         "└─ Player.team -> Team: many-to-one, left join, statement 1\n"
         "   │    one row at most; LEFT OUTER, so a missing or hidden one never drops its parent\n"
         "   └─ Team.players -> Player: one-to-many, select-in, statement 2\n"
-        "           a collection: a statement of its own never multiplies the parent's rows"
+        "           the plan asks for strategy='selectin'"
     )
 
 

@@ -27,7 +27,8 @@ def test_explain_prints_the_tree_and_the_sql(command: Command) -> None:
         "",
         "-- 1. Order",
         'SELECT "order".id, "order".customer_id, customer_1.id AS id_1, customer_1.name',
-        'FROM "order" LEFT OUTER JOIN customer AS customer_1 ON customer_1.id = "order".customer_id',
+        'FROM "order" LEFT OUTER JOIN (SELECT customer.id AS key_0, customer.id AS id, customer.name AS name',
+        'FROM customer) AS customer_1 ON customer_1.key_0 = "order".customer_id',
         'WHERE "order".id = :loadplan_id_0::INTEGER',
     ]
 

@@ -31,17 +31,18 @@ class Leaf(Base):
     __tablename__ = "leaf"
     id: Mapped[int] = mapped_column(primary_key=True)
     node_id: Mapped[int] = mapped_column(ForeignKey("node.id"))
+    colour: Mapped[str]
 
 
 def named(name: str) -> Explanation:
-    return LoadPlan(Node, load(Node.leaves, only=[Leaf.id]), name=name).explain("postgresql")
+    return LoadPlan(Node, load(Node.leaves, only=[Leaf.id], strategy="selectin"), name=name).explain("postgresql")
 
 
 def test_mermaid_whole() -> None:
     assert named("node page").to_mermaid() == (
         "flowchart LR\n"
         '    n1["<b>Node</b>"]:::statement1\n'
-        '    n2["<b>Leaf</b><br/>id"]:::statement2\n'
+        '    n2["<b>Leaf</b><br/>id<br/>node_id"]:::statement2\n'
         '    n1 -->|"leaves<br/>one-to-many<br/>select-in, 2"| n2\n'
         "    linkStyle 0 stroke:#b45309,stroke-width:2px\n"
         '    legend["<b>node page</b><br/>Node, 2 statements #40;2, however many rows#41;<br/>1: Node<br/>'
@@ -88,8 +89,8 @@ def deep_and_wide(depth: int) -> LoadPlan[Node]:
     """Each level leads on, and to two leaves of which one lists its columns."""
     below = load(Node.children)
     for _ in range(depth):
-        below = load(Node.children, load(Node.leaves, only=[Leaf.id]), below)
-    return LoadPlan(Node, load(Node.leaves), below)
+        below = load(Node.children, load(Node.leaves, only=[Leaf.id], strategy="selectin"), below)
+    return LoadPlan(Node, load(Node.leaves, strategy="selectin"), below)
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3, 8])

@@ -275,7 +275,7 @@ def beyond_entity(field: str, entity: str, model: str, given: object, at: At) ->
 def stray_annotation(field: str, given: Any, at: At) -> Problem:
     """Something of SQLAlchemy or of loadplan that stands bare where a source belongs, or not around the whole."""
     shown, hint = _stray(given)
-    return Problem("LP307", f"'{field}' is annotated with {shown}, which says nothing by itself", at, hint=hint)
+    return Problem("LP307", f"'{field}' is annotated with {shown}, which is not a source", at, hint=hint)
 
 
 def _stray(given: Any) -> tuple[str, str]:
@@ -308,7 +308,7 @@ def _stray(given: Any) -> tuple[str, str]:
             "source",
             "load",
         }
-        return f"'{name}' itself", f"call it, as {name}(Post.comments)." if of_ours else _SAY_FROM_WHERE
+        return f"the function '{name}'", f"call it, for example {name}(Post.comments)." if of_ours else _SAY_FROM_WHERE
     return f"a {type(given).__name__}", _SAY_FROM_WHERE
 
 

@@ -146,7 +146,7 @@ class StatementBuilder:
             or edge.shape.depth == "all"
             or self._chosen[edge].way is Way.PARENTS
             or self._repeats_rows(edge.target)
-            or mapping.may_repeat(edge.target.mapper)
+            or (mapping.may_repeat(edge.target.mapper) and mapping.why_not_joined(edge.target.mapper) is None)
         )
 
     def _repeats_rows(self, place: Place) -> bool:
@@ -271,8 +271,6 @@ class StatementBuilder:
         """Return the condition that rows are of the parents that a statement brings, with that statement inside."""
         columns = [above.values[above.slots.index(slot)] for slot in self.parents(edge)]
         inner = above.select.with_only_columns(*columns)
-        if inner._limit_clause is None and inner._offset_clause is None:
-            inner = inner.order_by(None)
         return row_of(self._ties[edge].columns).in_(inner.correlate(None))
 
     def _first_rows(
@@ -283,6 +281,8 @@ class StatementBuilder:
         reason = why_no_lateral(ties.link, keys, edge.shape.where, order, self._dialect_of(edge))
         if reason is None and self._asks_subquery(edge.target):
             reason = "a field below it asks a subquery"
+        if reason is None and any(self._chosen[each].way is Way.INNER for each in edge.target.edges):
+            reason = "an inner join below it leaves out rows that its limit counts"
         if reason is None:
             parents = keys.rows()
             met = and_(*(left == right for left, right in zip(keys.columns, parents.c, strict=True)))
@@ -397,12 +397,20 @@ class StatementBuilder:
     def _alias(self, edge: Edge) -> str:
         """Return a name for the subquery of an edge that no table and no other subquery has."""
         stem, number = _letters(edge.key), 1
-        if stem in self._tables:  # SQLAlchemy itself calls an alias of that table so
+        if stem in self._tables and self._has_aliases:  # SQLAlchemy itself calls an alias of that table so
             stem = f"{stem}_rows"
         while (name := f"{stem}_{number}") in self._aliases:
             number += 1
         self._aliases.add(name)
         return name
+
+    @property
+    def _has_aliases(self) -> bool:
+        """Whether a statement may hold aliases that SQLAlchemy names: of parents, or of what the mapping relates to."""
+        return any(
+            ties.link.kind is LinkKind.PARENT or (edge.prop is not None and edge.prop.entity.is_aliased_class)
+            for edge, ties in self._ties.items()
+        )
 
     def _parent_key(self, edge: Edge) -> Iterator[Any]:
         """Yield what the key columns of an edge's rows must equal, in the statement around them."""

@@ -95,6 +95,9 @@ _ELSEWHERE = "its rows are in another database"
 #: Joins that one statement takes at most. SQLite refuses more than 64 tables.
 MAX_JOINS = 50
 
+#: Arrays and joins that stand within each other at most: Python takes 20 loops and 100 indents in each other.
+MAX_DEPTH = 12
+
 
 @attrs.frozen
 class _Row:
@@ -105,11 +108,13 @@ class _Row:
         nested: whether they are packed into an array of a row around.
         joined: the joins of the statement so far.
         of_subclass: whether only some of them have the place: those of a subclass.
+        depth: arrays and joins around, each within the one before.
     """
 
     one_parent: bool
     nested: bool
     of_subclass: bool = False
+    depth: int = 0
     joined: list[Edge] = attrs.field(factory=list)
 
 
@@ -135,13 +140,13 @@ class _Chooser:
         if choice.way.own_statement:
             row = _Row(one_parent=False, nested=False)
         elif choice.way is Way.NESTED:
-            row = _Row(one_parent=False, nested=True)
+            row = _Row(one_parent=False, nested=True, depth=row.depth + 1)
         elif choice.way.joins:
             row.joined.append(edge)
             one_parent = row.one_parent and edge.cardinality.to_one
-            row = _Row(one_parent, row.nested, edge.prop is None, row.joined)
+            row = _Row(one_parent, row.nested, edge.prop is None, row.depth + 1, row.joined)
         elif choice.way is Way.SAME_ROW:
-            row = _Row(row.one_parent, row.nested, True, row.joined)
+            row = _Row(row.one_parent, row.nested, True, row.depth, row.joined)
         self.place(edge.target, row)
 
     def aggregate(self, edge: Edge, row: _Row) -> Choice:
@@ -170,6 +175,8 @@ class _Chooser:
         if edge.cardinality.to_one and why_not is None and edge.asked not in by_itself:
             if edge.asked == Strategy.INNER.value:
                 return Choice(Way.INNER, "the plan asks for strategy='inner'")
+            if edge.asked is None and row.depth >= MAX_DEPTH:
+                return Choice(Way.KEYS, f"it stands {MAX_DEPTH} joins deep in the statement above")
             if edge.asked is None and len(row.joined) >= MAX_JOINS:
                 return Choice(Way.KEYS, f"the statement above joins {MAX_JOINS} tables already")
             return Choice(Way.JOIN, "one row at most; LEFT OUTER, so a missing or hidden one never drops its parent")
@@ -238,6 +245,8 @@ class _Chooser:
             return "the plan asks for strategy='selectin'"
         if edge.shape.depth == "all":
             return "a whole tree: as deep as the rows go"
+        if row.depth >= MAX_DEPTH:
+            return f"it stands {MAX_DEPTH} arrays and joins deep in the statement above"
         if edge.asked is None and edge.shape.limit is None and not row.nested and self.roots is Roots.MANY:
             return f"a statement a level: more than {FEW_ROOTS} roots, or nobody knows how many"
         link = links.link_in_database(edge.prop, edge.owner.mapper)
@@ -245,14 +254,16 @@ class _Chooser:
             return "its condition is more than equal keys"
         if mapping.may_repeat(edge.target.mapper):
             return "one of its objects may come in several rows"
+        if edge.shape.limit is not None and any(each.asked == Strategy.INNER.value for each in edge.target.edges):
+            return "an inner join below it leaves out rows that its limit counts"
         if link.repeats:
             return "the association may hold a pair twice, and no constraint keeps it from that"
         if edge.asked is None and not row.one_parent and not self._is_served(edge):
             return "no index finds the rows of one parent"
-        return self._why_not_within(edge.target)
+        return self._why_not_within(edge.target, row.depth + 1)
 
-    def _why_not_within(self, place: Place) -> str | None:
-        """Return why a place and all below it cannot stand within a nested row."""
+    def _why_not_within(self, place: Place, depth: int) -> str | None:
+        """Return why a place and all below it cannot stand within a nested row, so deep in its statement."""
         for column in place.columns:
             if in_row(column.expression, column.type, self.dialect) is None:
                 kind, driver = type(column.type).__name__, self.dialect.driver
@@ -262,10 +273,10 @@ class _Chooser:
                 if in_row(null(), edge.aggregation.type, self.dialect) is None:
                     return f"{self.dialect.driver} has no decoder for '{edge.field}' within a row"
                 continue
-            choice = self.rows(edge, _Row(one_parent=False, nested=True))
+            choice = self.rows(edge, _Row(one_parent=False, nested=True, depth=depth))
             if choice.way.own_statement:
                 return f"'{edge.name}' below it takes a statement of its own: {choice.reason}"
-            if choice.way.joins and (reason := self._why_not_within(edge.target)) is not None:
+            if choice.way.joins and (reason := self._why_not_within(edge.target, depth + 1)) is not None:
                 return reason
         return None
 
