@@ -88,10 +88,10 @@ async def test_a_span_for_a_fetch(web_engine: AsyncEngine, tracing: Trace) -> No
     assert span.name == "fetch continent page"
     assert span.attributes == {
         "loadplan.plan": "continent page",
-        "loadplan.statements": 5,
+        "loadplan.statements": 1,
         "loadplan.rows": record.rows,
     }
-    assert record.rows > 300
+    assert record.rows == 1
     assert span.parent == request.context
     assert (span.end_time or 0) - (span.start_time or 0) == pytest.approx(record.seconds * 1e9, abs=1_000)
     assert (request.start_time or 0) <= (span.start_time or 0) <= (span.end_time or 0) <= (request.end_time or 0)
@@ -124,8 +124,8 @@ async def test_the_drivers_spans_are_the_statements(web_engine: AsyncEngine, tra
     await Loader(web_engine, on_fetch=FetchSpans(tracing.provider)).fetch(CONTINENT_PAGE, "EU")
     (fetch,) = tracing.fetches
     assert fetch.attributes
-    assert tracing.sql == ["BEGIN", *["SELECT"] * 5, "ROLLBACK"]
-    assert fetch.attributes["loadplan.statements"] == 5
+    assert tracing.sql == ["SELECT"]
+    assert fetch.attributes["loadplan.statements"] == 1
 
 
 @pytest.mark.usefixtures("driver_traced")
