@@ -73,22 +73,26 @@ class Note(Base):
 MEMBER = LoadPlan(Member, name="member")
 """One statement."""
 
-TOPIC = LoadPlan(Topic, load(Topic.opened_by), load(Topic.messages, load(Message.author)), name="topic")
+TOPIC = LoadPlan(
+    Topic, load(Topic.opened_by), load(Topic.messages, load(Message.author), strategy="selectin"), name="topic"
+)
 """Two statements: the keys of the second one are an array parameter."""
 
 LATEST = LoadPlan(
-    Topic, load(Topic.messages, load(Message.author), order_by=Message.id.desc(), limit=2), name="latest messages"
+    Topic,
+    load(Topic.messages, load(Message.author), order_by=Message.id.desc(), limit=2, strategy="selectin"),
+    name="latest messages",
 )
 """The last two messages of each topic: LATERAL over the array of keys."""
 
 THREADS = LoadPlan(
     Topic,
-    load(Topic.messages, load(Message.replies, depth="all"), where=Message.reply_to_id.is_(None)),
+    load(Topic.messages, load(Message.replies, depth="all"), where=Message.reply_to_id.is_(None), strategy="selectin"),
     name="threads",
 )
 """Whole trees of replies: a recursive common table expression."""
 
-NOTES = LoadPlan(Member, load(Member.visits, load(Visit.notes)), name="notes")
+NOTES = LoadPlan(Member, load(Member.visits, load(Visit.notes, strategy="selectin"), strategy="selectin"), name="notes")
 """Composite keys: one array a column, in ``unnest``."""
 
 

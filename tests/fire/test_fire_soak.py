@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import LRUCache
 
 from loadplan import Loader, LoadPlan, NotFound, TooManyRows, load
-from loadplan.entities.seal import restore_seal
+from loadplan.entities.seal import _seal
 
 #: Statements that SQLAlchemy's asyncpg dialect keeps prepared on a connection, by default: 100, and half as many again
 #: before its cache is cut back.
@@ -221,8 +221,8 @@ def collect() -> int:
 
     Seals are kept for unpickling, up to a number: each plan of a new name has its own.
     """
-    assert restore_seal.cache_info().currsize <= 4096
-    restore_seal.cache_clear()
+    assert _seal.cache_info().currsize <= 4096
+    _seal.cache_clear()
     left = len(gc.get_objects())
     while True:
         gc.collect()

@@ -23,7 +23,7 @@ from loadplan import (
     TooManyRows,
     load,
 )
-from support import recording
+from support import in_one, recording
 
 pytestmark = pytest.mark.asynchronous
 
@@ -83,7 +83,8 @@ async def test_plans_params_and_options_have_batches_of_their_own(blog: AsyncEng
     assert [each.id for each in found] == [1, 1, 2, 11, 12, 11, 2, 3]
     assert [comment.id for comment in found[3].comments] == [102]
     assert [comment.id for comment in found[5].comments] == [101, 102]
-    assert len(statements.selects) == 2 + 1 + 2 + 2 + 1
+    nested = in_one(blog, 2)  # its collection may come in the row of its parent
+    assert len(statements.selects) == 2 + 1 + 2 + nested + 1
 
 
 async def test_the_next_turn_is_the_next_batch(blog: AsyncEngine) -> None:

@@ -262,7 +262,7 @@ def test_an_asynchronous_bind_is_refused() -> None:
     with pytest.raises(LoaderError) as caught:
         SyncLoader(create_async_engine("sqlite+aiosqlite://"))  # type: ignore[arg-type]
     assert str(caught.value) == (
-        "LP408: a SyncLoader cannot use AsyncEngine\n"
+        "LP408: a SyncLoader cannot use an object of 'AsyncEngine'\n"
         "  hint: use Loader, or give it an Engine, sessionmaker, Session or Connection."
     )
 
