@@ -204,7 +204,7 @@ async def test_fifty_plans_again_and_again(few: AsyncEngine) -> None:
         assert slope(settled, "blocks") < 0.01, [reading.blocks for reading in readings]
         assert slope(settled, "objects") < 0.01, [reading.objects for reading in readings]
     else:
-        assert last.objects - readings[1].objects < 5_000
+        assert last.objects - readings[1].objects < 8_000
 
 
 async def test_conditions_of_ever_new_shapes_are_forgotten(one: AsyncEngine) -> None:
