@@ -95,11 +95,6 @@ class Explanation:
         return to_svg(self)
 
 
-def explain_plan(compiled: Compiled[Any]) -> Explanation:
-    """Return the explanation of a compiled plan of either kind. Pure."""
-    return explain_view(compiled)
-
-
 def named_statements(compiled: Compiled[Any]) -> list[tuple[str, Select[Any]]]:
     """Return every statement of a compiled plan with the name of the edge that it loads, in the order they run."""
     root = compiled.tree.root.mapper.class_.__name__
@@ -107,8 +102,8 @@ def named_statements(compiled: Compiled[Any]) -> list[tuple[str, Select[Any]]]:
     return [(root, compiled.root.select), *later]
 
 
-def explain_view(view: CompiledView[object]) -> Explanation:
-    """Return the explanation of a plan of views, for the number of roots that it was compiled for. Pure."""
+def explain_plan(view: CompiledView[object]) -> Explanation:
+    """Return the explanation of a compiled plan, for the number of roots that it was compiled for. Pure."""
     statements = (view.root, *view.later)
     numbers = {each.edge: number for number, each in enumerate(statements, start=1)}
     return Explanation(

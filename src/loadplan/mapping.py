@@ -234,19 +234,6 @@ def mapper_behind(entity: Any) -> Mapper[Any]:
     return mapper
 
 
-def is_one_table(mapper: Mapper[Any]) -> bool:
-    """Tell whether a class is a plain table, and its attributes plain columns of it."""
-    return (
-        mapper.inherits is None
-        and not mapper.polymorphic_map
-        and isinstance(mapper.local_table, Table)
-        and all(
-            len(prop.columns) == 1 and prop.columns[0] in mapper.local_table.c.values()
-            for prop in column_attributes(mapper)
-        )
-    )
-
-
 def subclass_eager_relationships(mapper: Mapper[Any]) -> Iterator[QueryableAttribute[Any]]:
     """Yield relationships of subclasses that would load by themselves when rows of those subclasses come.
 
@@ -307,15 +294,3 @@ def why_not_joined(mapper: Mapper[Any]) -> str | None:
     if any(sub.concrete for sub in mapper.self_and_descendants if sub is not mapper):
         return "its subclasses are concrete, and a join reaches the rows of the base alone"
     return None
-
-
-def polymorphic_statements(mapper: Mapper[Any]) -> tuple[str, ...]:
-    """Return the names of subclasses mapped ``polymorphic_load="selectin"``.
-
-    SQLAlchemy sends a statement for each one that is present among the rows; no option turns that off.
-    """
-    return tuple(
-        sub.class_.__name__
-        for sub in mapper.self_and_descendants
-        if sub is not mapper and sub.polymorphic_load == "selectin"
-    )

@@ -1,10 +1,9 @@
-"""Which strategy each edge takes, and why. Pure: a tree in, the same tree with its choices out.
+"""Which loader option of SQLAlchemy each edge takes, for ``plan.options()`` and ``plan.select()``.
 
-The rules are published in docs/strategies.md; a reason is a sentence of theirs.
+Pure: a tree in, the same tree with its choices out. A fetch chooses by ``views.strategy``.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -19,33 +18,6 @@ MAX_JOINS = 50
 def choose_strategies(tree: Tree) -> Tree:
     """Return the tree with a strategy and its reason on every edge."""
     return attrs.evolve(tree, root=_choose_node(tree.root, _Joins(_places(tree.root))))
-
-
-def by_keys_instead(tree: Tree, given_up: Callable[[Edge], bool]) -> Tree:
-    """Return the tree with select-in on the edges that a run cannot take as they were chosen."""
-
-    def node_instead(node: Node) -> Node:
-        return attrs.evolve(
-            node,
-            edges=tuple(map(edge_instead, node.edges)),
-            branches=tuple(map(node_instead, node.branches)),
-        )
-
-    def edge_instead(edge: Edge) -> Edge:
-        strategy = Strategy.SELECTIN if given_up(edge) else edge.strategy
-        return attrs.evolve(edge, strategy=strategy, target=node_instead(edge.target))
-
-    return attrs.evolve(tree, root=node_instead(tree.root))
-
-
-def goes_by_subquery(edge: Edge) -> bool:
-    """Tell whether an edge repeats the statement of its parents."""
-    return edge.strategy is Strategy.SUBQUERY
-
-
-def repeats_parents(edge: Edge) -> bool:
-    """Tell whether an edge may spread a parent over several rows: a LIMIT would count those."""
-    return edge.strategy.joins and not edge.single
 
 
 @attrs.define

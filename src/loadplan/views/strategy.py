@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapper
 
 from loadplan import links, mapping
 from loadplan.links import LinkKind
+from loadplan.strategy import MAX_JOINS
 from loadplan.tree import Strategy
 from loadplan.views.decoding import in_row
 from loadplan.views.drivers import driver_of
@@ -91,9 +92,6 @@ def choose_ways(tree: ViewTree, roots: Roots, dialect: Dialect, databases: Datab
 
 #: Why an edge takes a statement of its own where its ends are in two databases.
 _ELSEWHERE = "its rows are in another database"
-
-#: Joins that one statement takes at most. SQLite refuses more than 64 tables.
-MAX_JOINS = 50
 
 #: Arrays and joins that stand within each other at most: Python takes 20 loops and 100 indents in each other.
 MAX_DEPTH = 12
