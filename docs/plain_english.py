@@ -25,7 +25,7 @@ HOUSE = {
     "who": (r"^(?:who|whoever|whose)\b(?!.*\?$)", "name the person: 'If you ...'"),
     "what": (r"^(?-i:What)\b(?=(?:\W+\w+){6,}\W*\.$)", "name the thing"),
     "where": (r"^where\b(?!.*\?$)", "begin with 'If' or 'When'"),
-    "inversion": (r"^(?:only then|not so|nor|neither|thus|hence|so (?:is|are|does|do|has|have))\b", "subject, verb, object"),
+    "inversion": (r"^(?:only then|not so|nor|neither|thus|hence|so (?:is|are|does|do|has))\b", "subject, verb, object"),
     "no": (r"(?<!there )\b(?:is|are|was|were) no\b(?! longer| more)", "'is not a ...'"),
     "may not": (r"\bmay not\b", "'must not', 'cannot' or 'might not'"),
     "such": (r"(?<!\bno )\bsuch\b(?! as\b)", "name the thing again, or 'this', 'these'"),
@@ -130,6 +130,8 @@ def _passages(path: Path, first: int, text: str, *, lines_count: bool = True) ->
             if not collected:
                 begun = number if lines_count else first
             collected.append(_ITEM.sub("", line).strip(" #>"))
+            if stripped.startswith("#"):
+                yield Passage(path, begun, _plain(collected.pop()))
 
 
 def _plain(text: str) -> str:
@@ -158,7 +160,8 @@ def long_sentences(text: str, check: Check) -> Iterator[CheckResult]:
     for start, sentence in _sentences(text):
         words = len(re.findall(r"\w[\w'-]*", sentence))
         if words > LONGEST_SENTENCE:
-            yield CheckResult(check.path, f"{words} words in '{sentence}': make two sentences.", (start, start + 1), None)
+            message = f"{words} words in '{sentence}': make two sentences."
+            yield CheckResult(check.path, message, (start, start + 1), None)
 
 
 def _sentences(text: str) -> Iterator[tuple[int, str]]:
@@ -194,8 +197,8 @@ def findings(passages: Iterable[Passage], config: Config) -> Iterator[str]:
     for result in file.lint(config):
         if "\n" in file.content[slice(*result.check_result.span)].strip():
             continue  # from one passage into the next
-        # LintFile puts an empty line before the text; a passage takes one line, and an empty one after it.
-        passage = all_passages[(result.pos[0] - 2) // 2]
+        # LintFile counts lines from 0, with an empty one before the text. A passage takes one line, and an empty one.
+        passage = all_passages[(result.pos[0] - 1) // 2]
         place = f"{passage.path.relative_to(ROOT)}:{passage.line}"
         yield f"{place}: {result.check_result.check_path}: {result.check_result.message}"
 
@@ -208,7 +211,9 @@ def main() -> int:
     config = register()
     found = [line for page in pages for line in findings(passages_of_page(page), config)]
     found += [line for module in modules for line in findings(passages_of_module(module), config)]
-    print("\n".join(found) or f"{len(pages)} pages and {len(modules)} modules: plain English, as far as a machine can tell")
+    print(
+        "\n".join(found) or f"plain English, as far as a machine can tell ({len(pages)} pages; {len(modules)} modules)"
+    )
     return 1 if found else 0
 
 
