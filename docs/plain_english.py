@@ -22,13 +22,13 @@ LONGEST_SENTENCE = 30
 
 #: Name, what it looks for within a sentence, what to write instead. ``^`` is the start of a sentence.
 HOUSE = {
-    "who": (r"^(?:who|whoever|whose)\b(?!.*\?$)", "name the person: 'If you ...'"),
+    "who": (r"^(?-i:Who|Whoever|Whose)\b(?!.*\?$)", "name the person: 'If you ...'"),
     "what": (r"^(?-i:What)\b(?=(?:\W+\w+){6,}\W*\.$)", "name the thing"),
-    "where": (r"^where\b(?!.*\?$)", "begin with 'If' or 'When'"),
+    "where": (r"^(?-i:Where)\b(?!.*\?$)", "begin with 'If' or 'When'"),
     "inversion": (r"^(?:only then|not so|nor|neither|thus|hence|so (?:is|are|does|do|has))\b", "subject, verb, object"),
     "no": (r"(?<!there )\b(?:is|are|was|were) no\b(?! longer| more)", "'is not a ...'"),
     "may not": (r"\bmay not\b", "'must not', 'cannot' or 'might not'"),
-    "such": (r"(?<!\bno )\bsuch\b(?! as\b)", "name the thing again, or 'this', 'these'"),
+    "such": (r"(?<!\bno )(?<!\bone )\bsuch\b(?! as\b)", "name the thing again, or 'this', 'these'"),
     "own": (r"\bof (?:its|their|your|one's|his|her|our) own\b", "'its own ...', 'a separate ...'"),
     "that of": (r"\b(?:that|those) of\b", "repeat the noun"),
     "to be": (r"\b(?:is|are|was|were) to be\b", "say who does it"),

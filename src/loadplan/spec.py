@@ -1,7 +1,7 @@
 """The declaration: :class:`LoadPlan` and :func:`load`, immutable values that say which graph a use case needs.
 
-Nothing here looks at a mapper. What a declaration means is found out in :mod:`loadplan.resolve`, which a plan calls on
-itself as soon as the mappers it speaks of can be configured.
+Nothing here looks at a mapper. A plan calls :mod:`loadplan.resolve` on itself as soon as its mappers can be configured;
+that module finds out what the declaration means.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -285,7 +285,7 @@ def load(
         defer: load all columns but these.
         where: which related rows: conditions on the target. They may hold ``bindparam("since")``, whose value comes
             with the fetch as ``params={"since": ...}``. On a to-one a row that fails them leaves None.
-        order_by: order of a collection; without it that of the mapping holds. Ties go by the primary key.
+        order_by: order of a collection; without it the order of the mapping holds. Ties go by the primary key.
         limit: the first so many rows of each parent; needs an order, given or mapped.
         depth: of a relationship of a class with itself: that many levels, or ``"all"``.
         strategy: override of the automatic choice: ``"joined"`` (LEFT OUTER JOIN), ``"inner"`` (INNER JOIN: parents
@@ -313,7 +313,7 @@ def load(
 
 @attrs.frozen(repr=False)
 class Budget:
-    """What one fetch of a plan may take. A fetch that takes more says so; see :class:`LoadPlan`.
+    """The most that one fetch of a plan may take. A fetch that takes more warns or raises; see :class:`LoadPlan`.
 
     Args:
         rows: over all statements; rows within nested arrays are part of their parents'.
@@ -343,13 +343,13 @@ class LoadPlan(Generic[T]):
         *loads: its relationships, as :func:`load`, and branches for its subclasses, as :func:`on`.
         only: load these columns of ``entity`` and no others; its primary key comes always.
         defer: load all columns of ``entity`` but these.
-        into: a view, built instead of the entity: a class of attrs, dataclasses, pydantic or msgspec, or a NamedTuple,
-            whose fields name columns, hybrids and relationships of the entity, or a union of such classes for the
-            subclasses of the entity. The class is the plan then; a ``load`` beside it shapes a collection that it
+        into: a view, built instead of the entity: a class of attrs, dataclasses, pydantic or msgspec, or a NamedTuple.
+            Its fields name columns, hybrids and relationships of the entity. A union of views serves the subclasses of
+            the entity. The class is the plan then; a ``load`` beside it shapes a collection that it
             reads.
         name: used in errors, explanations and logs; the name of the class by default.
         typed: a Protocol that names the attributes that the plan loads. The plan is a ``LoadPlan`` of it, so a type
-            checker rejects every other attribute of what is fetched. What comes is the entity as ever.
+            checker rejects every other attribute of what is fetched. The result is still the entity.
         budget: the rows and statements that a fetch may take; more is a warning, or an error.
 
     Raises:
@@ -436,7 +436,7 @@ class LoadPlan(Generic[T]):
 
     @property
     def label(self) -> str:
-        """The name, or that of the class."""
+        """The name, or the name of the class."""
         named = self.entity if self.into is None else self.into
         return self.name or source(named)
 
@@ -457,7 +457,7 @@ class LoadPlan(Generic[T]):
                 their code tell. A tree of a class with itself is loaded whole, unless a load says how deep.
             *loads: shapes of collections that the model reads (``where``, ``order_by``, ``limit``, ``depth``), and
                 relationships to load besides.
-            name: of the plan; that of the schema by default.
+            name: of the plan; the name of the schema by default.
 
         Raises:
             PlanError: with every field that the entity cannot fill.
@@ -531,7 +531,7 @@ class LoadPlan(Generic[T]):
     def select(self) -> Select[Any]:
         """Return the plan as a SQLAlchemy statement of its entity, with :meth:`options` on it, to go on with by hand.
 
-        Executed in a session of your own it loads the same graph; it neither seals nor detaches it.
+        If you execute it in your session, it loads the same graph. It neither seals nor detaches it.
 
         Raises:
             PlanError: LP206, something of the plan that a statement with options cannot carry.

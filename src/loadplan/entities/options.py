@@ -28,8 +28,8 @@ def node_options(node: Node, *, whole: bool, entity: Any = None) -> tuple[Execut
 
     Args:
         node: where the statement starts.
-        whole: all edges below, each by an option of its strategy; else the joined ones alone, for a statement whose
-            other edges have statements of their own.
+        whole: all edges below, each by an option of its strategy; otherwise only the joined ones, for a statement whose
+            other edges have separate statements.
         entity: what is selected, if it is not the node's class itself.
     """
     refused = [raiseload(attribute) for attribute in mapping.subclass_eager_relationships(node.mapper)]

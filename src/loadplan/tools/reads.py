@@ -45,7 +45,7 @@ class Unread:
 
 
 class Reads:
-    """What was fetched, and what of it was read.
+    """The attributes that were fetched, and those that were read.
 
     An object belongs to the place of the plan that it was found at; code that gets it another way reads it there.
     """
