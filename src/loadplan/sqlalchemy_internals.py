@@ -221,8 +221,8 @@ def load_as_mapped(state: InstanceState[Any], key: str, passive: PassiveFlag) ->
 def guard_dynamic(mapper: Mapper[Any], key: str, guard: Callable[[InstanceState[Any], str], None]) -> None:
     """Call ``guard`` whenever the ``lazy="dynamic"`` attribute ``key`` is read.
 
-    A dynamic attribute never looks at ``callables``; detached it answers ``[]``, which is a lie. What it calls on
-    every read is ``query_class(impl, state)``.
+    A dynamic attribute never looks at ``callables``; detached it answers ``[]``, which is a lie. On every read, it
+    calls ``query_class(impl, state)``.
     """
     impl: Any = mapper.class_manager[key].impl
     query_class = impl.query_class
@@ -252,7 +252,7 @@ def copy_listeners(source: Session, target: Session) -> None:
 def has_transaction_hooks(session: Session, engine: Engine) -> bool:
     """Tell whether somebody listens who may tie state to the transaction, such as ``SET LOCAL`` of a tenant.
 
-    Such a listener needs a transaction around even a single statement. The public API cannot list listeners.
+    This listener needs a transaction even around a single statement. The public API cannot list listeners.
     """
     ours: Any = session.dispatch
     return bool(ours.after_begin or ours.after_transaction_create or ours.do_orm_execute or has_engine_hooks(engine))
@@ -312,8 +312,8 @@ def is_closed(session: Session) -> bool:
 def in_greenlet(work: Callable[[], R]) -> Awaitable[R]:
     """Do ``work`` where SQLAlchemy can wait for the driver.
 
-    ``run_sync`` of an ``AsyncSession`` or an ``AsyncConnection`` is the public way, and there is neither of them: a
-    plain ``Connection`` opens and closes within the work, with one switch instead of three.
+    ``run_sync`` of an ``AsyncSession`` or an ``AsyncConnection`` is the public way. Here a plain ``Connection`` opens
+    and closes within the work, with one switch instead of three.
     """
     return greenlet_spawn(work)
 
@@ -321,8 +321,8 @@ def in_greenlet(work: Callable[[], R]) -> Awaitable[R]:
 def changes_statements(session: Session) -> bool:
     """Tell whether a session may do anything to a statement on its way to the connection.
 
-    That is what ``do_orm_execute`` listeners are for, on the class or on the instance, which the public API cannot
-    list; a subclass may override ``execute``; and since SQLAlchemy 2.1 a session has execution options of its own.
+    Listeners for ``do_orm_execute``, on the class or on the instance, may do so; the public API cannot list them. A
+    subclass may override ``execute``. Since SQLAlchemy 2.1 a session has its own execution options, too.
     """
     dispatch: Any = session.dispatch
     return bool(
@@ -335,8 +335,8 @@ def changes_statements(session: Session) -> bool:
 def takes_text(connection: Connection) -> bool:
     """Tell whether a statement may go to a connection as text, compiled before.
 
-    Not where somebody listens to statements before they are text, on the engine or the connection, which the public
-    API cannot list; and not where names of schemas are to be translated.
+    It must not if somebody listens to statements before they are text, on the engine or the connection; the public API
+    cannot list these listeners. It must not either if SQLAlchemy translates names of schemas.
     """
     dispatch: Any = connection.dispatch
     return not (
@@ -349,8 +349,8 @@ def takes_text(connection: Connection) -> bool:
 def is_silent(connection: Connection) -> bool:
     """Tell whether a connection does nothing with a text but send it.
 
-    Nobody ever listened to anything of it, its engine or its dialect, nobody reads its log, and no names of schemas
-    are to be translated. ``_has_events`` is what SQLAlchemy itself asks before it looks for listeners, and ``_echo``
+    Nobody ever listened to it, its engine or its dialect, nobody reads its log, and SQLAlchemy translates no names of
+    schemas. ``_has_events`` is what SQLAlchemy itself asks before it looks for listeners, and ``_echo``
     before it logs.
     """
     ours: Any = connection
@@ -366,9 +366,9 @@ def is_silent(connection: Connection) -> bool:
 def rows_of_text(connection: Connection, sql: str, parameters: tuple[Any, ...] | dict[str, Any]) -> list[Any]:
     """Return all rows of a text as the driver made them, through the cursor of a silent connection.
 
-    What ``exec_driver_sql`` does besides is for listeners, the log, and a result that knows its columns: half of the
-    time of a small statement. What fails is left to ``Connection._handle_dbapi_exception``, as every statement's is:
-    the error becomes SQLAlchemy's, and a lost connection is taken out of the pool with all others of its age.
+    ``exec_driver_sql`` also serves listeners, the log, and a result that knows its columns. That is half of the time of
+    a small statement. ``Connection._handle_dbapi_exception`` handles errors, as for every statement: the error becomes
+    SQLAlchemy's, and a lost connection is taken out of the pool with all others of its age.
     """
     cursor = connection.connection.cursor()
     try:
@@ -408,7 +408,7 @@ def mapping_mark(mapper: Mapper[Any]) -> object:
     """Return an object that stays the same as long as no property joins a mapper, or a mapper below it.
 
     ``Mapper.attrs`` is public; that a new collection takes its place is not. Nothing public tells of a property that
-    joins a configured class: neither ``after_configured`` nor ``mapper_configured`` fires for it.
+    joins a configured class: ``after_configured`` and ``mapper_configured`` do not fire for it.
     """
     return mapper.attrs
 
@@ -516,10 +516,10 @@ class OptionStep(NamedTuple):
 
 
 def option_steps(options: Iterable[Any]) -> list[OptionStep] | None:
-    """Take loader options apart; None if one of them is no loader option.
+    """Take loader options apart; None if one of them is not a loader option.
 
     There is no public way to read what an option does. ``Load.context`` has the steps of a chain, each with the
-    attributes that its factory gave it; a wildcard, as ``raiseload("*")``, is a class of its own.
+    attributes that its factory gave it; a wildcard, as ``raiseload("*")``, has its own class.
     """
     found: list[OptionStep] = []
     for option in options:

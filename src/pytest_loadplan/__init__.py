@@ -1,6 +1,6 @@
 """What pytest loads of loadplan: a fixture and two options, and nothing else until one of them is used.
 
-It is a package of its own, as importing anything of ``loadplan`` imports SQLAlchemy: a suite that does not use the
+It is a separate package, because importing anything of ``loadplan`` imports SQLAlchemy. A suite that does not use the
 fixture pays for one import of pytest.
 """
 

@@ -25,7 +25,7 @@ class SyncLoader:
     It has the calls of :class:`loadplan.Loader`, with the same arguments, results, statements and errors.
 
     Args:
-        bind: an ``Engine`` or ``sessionmaker``: each fetch takes a connection of its own, so the loader may be shared
+        bind: an ``Engine`` or ``sessionmaker``: each fetch takes its own connection, so the loader may be shared
             between threads. A ``Session`` or ``Connection``: it runs inside the caller's transaction and sees its
             flushed work (a session that autoflushes is flushed first); nothing in the caller's session is touched.
         snapshot: as for :class:`loadplan.Loader`.

@@ -1,6 +1,6 @@
 """The source that builds views from rows: one function a statement, compiled once a plan.
 
-No text of an application enters it: classes, names and values are handed in as globals under names of our own.
+No text of an application enters it: classes, names and values are handed in as globals, under names that we choose.
 """
 
 import abc
@@ -54,7 +54,7 @@ class Hydrator:
         source: of all of them.
         build: by the number of a statement: a function of its rows, and of what was built of the other statements'.
         keys: by the number of a statement: a function of the rows of the statement above, for the keys to ask for.
-        onward: by the number of a statement: a function of its own rows, for the keys of a tree's next level.
+        onward: by the number of a statement: a function over its rows, for the keys of a tree's next level.
         start: of a plan of entities: what its functions fill, given the number of statements.
         complete: of a plan of entities: what is done when all rows were read.
     """
@@ -69,7 +69,7 @@ class Hydrator:
 
 @attrs.frozen(eq=False)
 class Scope:
-    """What names stand for, in a function or in the loop over an array.
+    """The meaning of names, in a function or in the loop over an array.
 
     Attributes:
         names: of the slots.
@@ -82,7 +82,7 @@ class Scope:
 
 @attrs.frozen(eq=False)
 class Blueprint:
-    """What there is to build, and of which rows.
+    """The objects to build, and their rows.
 
     Attributes:
         recipe: of a root.

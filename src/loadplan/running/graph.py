@@ -52,7 +52,7 @@ class CompiledView(Generic[T]):
         later: the other statements, in the order they run.
         present: the column that tells whether a joined row is there.
         arrays: what the rows of each nested array hold.
-        above: by the number of a statement, that of the one whose rows have its keys.
+        above: by the number of a statement, the number of the one whose rows have its keys.
         builder: of the statements; those that repeat the statement of their parents are built anew with it.
         databases: of classes that do not all live in one: the number and the dialect of each one's.
         hydrators: the functions that build views, made when rows first come.
@@ -164,7 +164,7 @@ class CompiledView(Generic[T]):
         """Return the functions that build views from rows, made at first use.
 
         Args:
-            dialect: of the engine at hand: two engines may read JSON by functions of their own.
+            dialect: of the engine at hand: two engines may read JSON by different functions.
             raw: whether rows are as the driver made them.
         """
         found = self.hydrators.get((raw, dialect))
@@ -201,7 +201,8 @@ class CompiledView(Generic[T]):
 
         Args:
             session: private to this call.
-            executions: parameters of each execution of the root statement, with those of the plan's conditions.
+            executions: parameters of each execution of the root statement, with the parameters of the plan's
+                conditions.
             tally: counts what comes.
             limit: that the root statement has already; one that ``max_rows`` exceeds stays as it is.
 

@@ -151,7 +151,7 @@ def _children(prop: RelationshipProperty[Any], value: Any) -> list[Any]:
 
 
 def fetch_missing(engine: AsyncEngine, instance: Any, key: str) -> None:
-    """Fetch an attribute of an object by a second connection, in a thread of its own, and set it there.
+    """Fetch an attribute of an object by a second connection, in another thread, and set it there.
 
     Raises:
         NotFound: LP402, the object's row is not there, or is not committed yet.
@@ -238,7 +238,7 @@ def engine_behind(bind: object) -> AsyncEngine | None:
 
 @attrs.define(eq=False)
 class Lesson:
-    """What a run touched that the plans of one name do not load.
+    """Attributes that a run touched and that the plans of one name do not load.
 
     Attributes:
         plan: of that name.
@@ -259,7 +259,10 @@ class Lesson:
 
 
 class Lessons:
-    """What each plan of a run lacks. Where a second connection can fetch it, the run goes on as if it was loaded."""
+    """The missing loads of each plan of a run.
+
+    If a second connection can fetch an attribute, the run goes on as if it was loaded.
+    """
 
     def __init__(self) -> None:
         self._plans: dict[str, tuple[LoadPlan[Any], object]] = {}

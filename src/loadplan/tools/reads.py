@@ -25,7 +25,7 @@ from loadplan.tools.watching import Get, watching
 
 
 class Reads:
-    """What was fetched, and what of it was read.
+    """The attributes that were fetched, and those that were read.
 
     An object belongs to the place of the plan that it was found at; code that gets it another way reads it there.
     """
