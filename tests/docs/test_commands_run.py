@@ -122,6 +122,8 @@ def test_other_commands_lead_somewhere(command: Command) -> None:
         case ["uv", "run", "--group", group, "python", "-m", "benchmarks", *arguments]:
             assert group in GROUPS
             assert {each for each in arguments[:1] if not each.startswith("-")} <= {*PARTS, "list", "run"}
+        case ["uv", "run", "--group", "docs", "python", "-m", "zensical", "serve" | "build", *_]:
+            pass
         case ["uv", "run", "pytest"] | ["pytest", "--loadplan-unread" | "--loadplan-learn"]:
             pass
         case ["uv", "add", requirement] | ["pip", "install", requirement]:
