@@ -1,0 +1,97 @@
+"""The worked example: a page that writes files, changes them and types commands, in the order of the page."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+from pages import WORKED, Block, blocks_of
+
+CHANGED = ", changed"
+
+_KEY = re.compile(r"""from \S+|"\w+"(?=:)|[\w.]+(?=: | = )|[\w.]+\([\w.]*|\w+=\[[\w.]+""")
+
+
+@attrs.frozen
+class Typed:
+    """A command of the page, what the page shows below it, what it printed, and its exit status."""
+
+    block: Block
+    shown: str | None
+    printed: str
+    status: int
+
+
+def run_page(folder: Path, database: str) -> Iterator[Typed]:
+    """Do what the page does, in an empty folder, and yield each command when it has run."""
+    blocks = blocks_of(WORKED)
+    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+        if block.title is not None:
+            write(folder, block)
+        elif block.language == "sh":
+            shown = following.code if following is not None and following.language == "text" else None
+            done = typed(block.code.strip(), folder, database)
+            printed = "".join(line.rstrip() + "\n" for line in (done.stdout + done.stderr).splitlines())
+            yield Typed(block, shown, printed, done.returncode)
+        else:
+            assert block.language == "text", f"{block.where}: neither a file nor a command"
+
+
+def write(folder: Path, block: Block) -> None:
+    """Write a file, or change lines of one that is there."""
+    assert block.title is not None
+    path = folder / block.title.removesuffix(CHANGED)
+    if block.title.endswith(CHANGED):
+        path.write_text(changed(path.read_text("utf-8"), block.code), "utf-8")
+    else:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(block.code, "utf-8")
+
+
+def key(line: str) -> str:
+    """Return what a line is about: the name it gives a value or a type to, the module it imports from, what it calls."""
+    found = _KEY.match(line.strip())
+    return line.strip() if found is None else found[0]
+
+
+def changed(text: str, lines: str) -> str:
+    """Put lines in the places of those that are the same or about the same; a new one stands beside its neighbour."""
+    result = text.splitlines()
+    at = -1
+    indent = ""
+    leading: list[str] = []
+    for line in lines.splitlines():
+        same = [place for place, old in enumerate(result) if old.strip() == line and place > at]
+        places = same or [place for place, old in enumerate(result) if key(old) == key(line) and place > at]
+        assert len(places) < 2, f"{line!r} could be in the places of {len(places)} lines"
+        if places:
+            at = places[0]
+            indent = result[at][: len(result[at]) - len(result[at].lstrip())]
+            result[at : at + 1] = [indent + each for each in (*leading, line)]
+            at += len(leading)
+            leading = []
+        elif at < 0:
+            leading.append(line)
+        else:
+            at += 1
+            result.insert(at, indent + line)
+    assert not leading, f"{leading}: no line of the file says where they belong"
+    return "\n".join(result) + "\n"
+
+
+def typed(command: str, folder: Path, database: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a shell in that folder would, with this Python's tools and ``DATABASE_URL``."""
+    scripts = str(Path(sys.executable).parent)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+    environment |= {
+        "COLUMNS": "120",
+        "NO_COLOR": "1",
+        "DATABASE_URL": database,
+        "PATH": scripts + os.pathsep + os.environ["PATH"],
+    }
+    return subprocess.run(  # noqa: S602 - the page is ours
+        command, shell=True, cwd=folder, capture_output=True, text=True, check=False, env=environment
+    )
