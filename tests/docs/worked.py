@@ -52,7 +52,7 @@ def write(folder: Path, block: Block) -> None:
 
 
 def key(line: str) -> str:
-    """Return what a line is about: the name it gives a value or a type to, the module it imports from, what it calls."""
+    """Return what a line is about: the name it gives a value or a type, the module it imports from, what it calls."""
     found = _KEY.match(line.strip())
     return line.strip() if found is None else found[0]
 
