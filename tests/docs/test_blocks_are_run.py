@@ -55,7 +55,7 @@ def test_every_block_is_of_a_kind_that_is_tested(page, tmp_path) -> None:
 
 @pages
 def test_only_the_start_has_files(page) -> None:
-    """A block whose title is a file name is run as that file: in the start, and in the worked example, all of it files."""
+    """A block whose title is a file name is run as that file: in the start, and all through the worked example."""
     if page == WORKED:
         return
     files = [block.title for block in blocks_of(page) if block.title is not None and block.title.endswith(".py")]
