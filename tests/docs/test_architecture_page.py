@@ -9,7 +9,7 @@ from test_structure import STAGES
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 SOURCE = ROOT / "src" / "loadplan"
-ROW = re.compile(r"^\| \d+\w? \| .* \| `(?P<file>[\w/]+\.py)` \| (?P<names>.*) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| \d+\w?\. .* \| `(?P<file>[\w/]+\.py)` \| (?P<names>.*) \|$", re.MULTILINE)
 NAME = re.compile(r"`(\w+)`")
 FOLDER = re.compile(r"^\| `(\w+)/` \|", re.MULTILINE)
 
