@@ -16,6 +16,7 @@ from loadplan.errors import (
     PlanError,
     Problem,
     RelatedNotFound,
+    RowInSessionError,
     TooManyRows,
     ViewError,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "PlanError",
     "Problem",
     "RelatedNotFound",
+    "RowInSessionError",
     "SequentialScan",
     "SyncLoader",
     "TooManyRows",

@@ -24,6 +24,7 @@ from loadplan.spec import LoadPlan
 from loadplan.sqlalchemy_internals import shape_of
 from loadplan.tally import Tally
 from loadplan.tree import Parameter
+from loadplan.views.graph import Kept
 
 T = TypeVar("T")
 
@@ -67,12 +68,17 @@ class ByIds:
         return chunks if self.reader.exact else 2 * chunks
 
     def run(
-        self, session: Opened, identities: Sequence[Identity], parameters: Mapping[str, Any], tally: Tally
+        self,
+        session: Opened,
+        identities: Sequence[Identity],
+        parameters: Mapping[str, Any],
+        tally: Tally,
+        kept: Kept | None = None,
     ) -> dict[Identity, Any]:
         """Return what is found by identity, in as few executions as the keys go in."""
         keys = [identity[0] for identity in identities] if self.keys.width == 1 else list(identities)
         executions = [{**parameters, **bound} for bound in self.keys.bind(keys)]
-        found: dict[Identity, Any] = self.graph.by_identity(session, executions, tally)
+        found: dict[Identity, Any] = self.graph.by_identity(session, executions, tally, kept)
         missing = [each for each in identities if each not in found]
         if found and missing and not self.reader.exact:
             for place, *identity in self._answers(session, missing, tally):

@@ -3,16 +3,17 @@
 from __future__ import annotations  # those of the functions in here would be evaluated with every call
 
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 from loadplan.analysis import Analysis
-from loadplan.calls import Call, Calls, ForUpdate, Options, Params, check_plans
+from loadplan.attached_calls import AllCalls
+from loadplan.calls import Call, ForUpdate, Options, Params, check_plans
 from loadplan.counting import Total
 from loadplan.cursors import CursorKey
 from loadplan.explain import Explanation
 from loadplan.paging import Page
 from loadplan.session import SyncBind
-from loadplan.spec import Conditions, LoadPlan, Order
+from loadplan.spec import Bare, Columns, Conditions, E, Load, LoadPlan, On, Order
 from loadplan.tally import FetchRecord
 
 T = TypeVar("T")
@@ -46,7 +47,7 @@ class SyncLoader:
         on_fetch: Callable[[FetchRecord], object] | None = None,
     ) -> None:
         self._bind: Any = bind
-        self._calls = Calls(bind, snapshot, max_rows, cursor_key, on_fetch)
+        self._calls = AllCalls(bind, snapshot, max_rows, cursor_key, on_fetch)
         self._calls.check("SyncLoader")
 
     def __repr__(self) -> str:
@@ -151,6 +152,56 @@ class SyncLoader:
                 yield from batch
         finally:
             batches.close()
+
+    def fetch_attached(
+        self,
+        plan: LoadPlan[T],
+        id: object,  # noqa: A002 - as fetch has it
+        *,
+        params: Params = None,
+        refresh: bool = False,
+        for_update: ForUpdate | None = None,
+        execution_options: Options = None,
+    ) -> T:
+        """Return the graph of one root in your session. See :meth:`loadplan.Loader.fetch_attached`.
+
+        A synchronous session can load at any time, so here an attribute that expired loads as mapped. An attribute that
+        the plan does not name raises ``NotLoaded`` on objects that came with the fetch. Objects that were in the
+        session before are not sealed.
+        """
+        return self._calls.fetch_attached(plan, id, params, refresh, for_update, execution_options)
+
+    @overload
+    def extend(
+        self,
+        objects: E,
+        *loads: Load[object] | On[object] | LoadPlan[E],
+        only: Columns | Bare | None = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> E: ...
+    @overload
+    def extend(
+        self,
+        objects: Iterable[E],
+        *loads: Load[object] | On[object] | LoadPlan[E],
+        only: Columns | Bare | None = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> list[E]: ...
+    def extend(
+        self,
+        objects: Any,
+        *loads: Any,
+        only: Any = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> Any:
+        """Load what objects lack, and put it onto them. See :meth:`loadplan.Loader.extend`."""
+        return self._calls.extend(objects, loads, only, refresh, params, execution_options)
 
     def count(
         self,
