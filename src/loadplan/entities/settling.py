@@ -251,6 +251,8 @@ def _relationships(pairs: Sequence[_Pair], settled: Mapping[int, Any], *, refres
 def _takes(pair: _Pair, prop: RelationshipProperty[Any], items: list[Any], *, refresh: bool) -> bool:
     """Tell whether an object that was there takes a loaded relationship."""
     key = prop.key
+    if key not in pair.here.__dict__ and prop.uselist and has_waiting_changes(pair.state, key):
+        return True
     if key not in pair.state.unmodified:
         return False
     if key not in pair.here.__dict__:
