@@ -301,7 +301,8 @@ def _seal(pair: _Pair, home: Home) -> None:
         seal = more
     else:
         written = more.partial if pair.is_new else frozenset(pair.written)
-        seal = widened_by(installed_loaders(pair.state), more, type(pair.here), written, home.stay)
+        held = frozenset(key for key in pair.here.__dict__ if key in pair.mapper.attrs)
+        seal = widened_by(installed_loaders(pair.state), more, type(pair.here), written, held, home.stay)
         replace_loaders(pair.state, seal)
     if pair.written:
         note_present(pair.here, pair.written)

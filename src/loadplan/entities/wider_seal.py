@@ -141,7 +141,12 @@ def _shared(
 
 
 def widened_by(
-    current: Mapping[str, Any], more: Seal, entity: type[Any], written: frozenset[str], stay: Stay
+    current: Mapping[str, Any],
+    more: Seal,
+    entity: type[Any],
+    written: frozenset[str],
+    held: frozenset[str],
+    stay: Stay,
 ) -> WiderSeal:
     """Return the seal of an object that another plan loaded as well.
 
@@ -150,11 +155,12 @@ def widened_by(
         more: what the other plan seals objects with there.
         entity: the class of the object.
         written: the attributes that got their values from the other plan.
+        held: the attributes that have a value.
         stay: where the object is.
     """
     _, place, declared, partial = more.origin
     if not isinstance(current, Seal):
-        return wider_seal(entity, place, declared, partial & written, (), stay, dict(current))
+        return wider_seal(entity, place, declared | held, partial & written, (), stay, dict(current))
     _, first, known, parts = current.origin
     also: tuple[Place, ...] = ()
     before = None
@@ -226,7 +232,8 @@ class WiderAttribute(SealedAttribute):
         raise NotLoaded(
             Problem(
                 "LP401",
-                f"'{name}' has expired since plan '{self.place.plan}' loaded it (at {_at(self.place)})",
+                f"'{name}' has expired since it was loaded",
+                (self.place.plan, *self.place.path),
                 detail="a commit, a rollback or a flush expires values that the database may have changed.",
                 hint=f"fetch the object again, or await loader.extend(obj, {what}).",
             ),
