@@ -94,7 +94,9 @@ class Label(Base):
     lang: Mapped[str] = mapped_column(primary_key=True)
     text: Mapped[str]
     work: Mapped[Work] = relationship(back_populates="labels")
-    remarks: Mapped[list["Remark"]] = relationship(back_populates="label", order_by="Remark.id")
+    remarks: Mapped[list["Remark"]] = relationship(
+        back_populates="label", cascade="all, delete-orphan", order_by="Remark.id"
+    )
 
 
 class Remark(Base):
