@@ -157,9 +157,7 @@ def _common(states: Sequence[InstanceState[Any]]) -> Mapper[Any]:
         if all(state.mapper.isa(candidate) for state in states):
             return candidate
     names = sorted({state.class_.__name__ for state in states})
-    raise _cannot(
-        f"the objects are of different classes: {', '.join(names)}", "call extend() once for each class.", "no class"
-    )
+    raise _cannot(f"the objects are of different classes: {', '.join(names)}", "call extend() once for each class.")
 
 
 def _session(states: Sequence[InstanceState[Any]], bind: object) -> Session | None:
