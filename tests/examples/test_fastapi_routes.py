@@ -136,7 +136,7 @@ async def test_a_capital_is_moved(client: httpx.AsyncClient) -> None:
 
 async def test_a_country_is_changed(client: httpx.AsyncClient) -> None:
     """What is given changes, the rest stays, and the answer is what a reader finds."""
-    before = await get(client, "/countries/LU")
+    before = await get(client, "/countries/LU", EUROPE)
     codes = [each["code"] for each in before["languages"]]
     patch = {"population": 1_000_000, "languages": [*codes[:2], "it"]}
     changed = await client.patch("/countries/LU", json=patch, headers=key(EUROPE))
@@ -145,7 +145,7 @@ async def test_a_country_is_changed(client: httpx.AsyncClient) -> None:
         assert changed.json()["population"] == 1_000_000
         assert {each["code"] for each in changed.json()["languages"]} == {*codes[:2], "it"}
         assert {**changed.json(), "population": 0, "languages": []} == {**before, "population": 0, "languages": []}
-        assert await get(client, "/countries/LU") == changed.json()
+        assert await get(client, "/countries/LU", EUROPE) == changed.json()
     finally:
         back = {"population": before["population"], "languages": codes}
         restored = await client.patch("/countries/LU", json=back)
