@@ -53,7 +53,9 @@ def _cascaded(session: Session, state: InstanceState[Any]) -> Iterator[InstanceS
 def _check(session: Session, state: InstanceState[Any], first: InstanceState[Any]) -> None:
     """Raise if a session has another object for the row of one that is to be added."""
     key: Any = state.key
-    there = None if key is None else session.identity_map.get(key)
+    if key is None:
+        return
+    there = session.identity_map.get(key)
     if there is None or there is state.obj():
         return
     identity = key[1][0] if len(key[1]) == 1 else key[1]
