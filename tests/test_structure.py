@@ -67,6 +67,9 @@ STAGES = {
         "building",
         "left_out",
         "seal",
+        "wider_seal",
+        "settling",
+        "going_back",
         "view_script",
         "instances",
         "instance_script",
@@ -104,6 +107,8 @@ STAGES = {
     "loaders": [
         "counting",
         "calls",
+        "attaching",
+        "attached_calls",
         "batching",
         "sync_loader",
         "loader",
