@@ -16,6 +16,7 @@ from loadplan.cursors import CursorKey
 from loadplan.explain import Explanation
 from loadplan.paging import Page
 from loadplan.session import Bind, enter
+from loadplan.sharding import calls_on
 from loadplan.spec import Conditions, LoadPlan, Order
 from loadplan.tally import FetchRecord
 
@@ -55,7 +56,7 @@ class Loader:
         on_fetch: Callable[[FetchRecord], object] | None = None,
     ) -> None:
         self._bind: Any = bind
-        self._calls = Calls(bind, snapshot, max_rows, cursor_key, on_fetch)
+        self._calls = calls_on(bind, snapshot, max_rows, cursor_key, on_fetch)
         self._calls.check("Loader")
 
     def __repr__(self) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any, Literal, TypeVar
 
 from loadplan.analysis import Analysis
-from loadplan.calls import Call, Calls, ForUpdate, Options, Params, check_plans
+from loadplan.calls import Call, ForUpdate, Options, Params, check_plans
 from loadplan.counting import Total
 from loadplan.cursors import CursorKey
 from loadplan.explain import Explanation
 from loadplan.paging import Page
 from loadplan.session import SyncBind
+from loadplan.sharding import calls_on
 from loadplan.spec import Conditions, LoadPlan, Order
 from loadplan.tally import FetchRecord
 
@@ -46,7 +47,7 @@ class SyncLoader:
         on_fetch: Callable[[FetchRecord], object] | None = None,
     ) -> None:
         self._bind: Any = bind
-        self._calls = Calls(bind, snapshot, max_rows, cursor_key, on_fetch)
+        self._calls = calls_on(bind, snapshot, max_rows, cursor_key, on_fetch)
         self._calls.check("SyncLoader")
 
     def __repr__(self) -> str:

@@ -26,7 +26,7 @@ from loadplan.entities.instances import (
     widened,
 )
 from loadplan.entities.seal import Sealer
-from loadplan.sqlalchemy_internals import install_state, state_script
+from loadplan.sqlalchemy_internals import install_state, name_shard, state_script
 from loadplan.views.script import Blueprint, Scope, Writer, tuple_source
 from loadplan.views.statements import Statement
 from loadplan.views.strategy import Way
@@ -97,6 +97,9 @@ class InstanceWriter(Writer):
             fill_late(grown)
         if self._notes_left_out:
             note_left_out(grown, self._classes)
+        if (shard := getattr(session, "_loadplan_shard", None)) is not None:
+            for _, each in grown.instances(self._classes):
+                name_shard(each, shard)
         tell_listeners(self._mappers, grown, self._classes, session)
 
     @staticmethod

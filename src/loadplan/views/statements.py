@@ -12,7 +12,7 @@ from sqlalchemy import Dialect, Integer, and_, case, exists, false, func, litera
 from sqlalchemy.orm import ColumnProperty
 
 from loadplan import links, mapping
-from loadplan.keys import Keys, keys_of, row_of
+from loadplan.keys import Keys, among, keys_of
 from loadplan.linked import WHY_LATERAL, AnySelect, Linked, collection_order, link_on, linked, why_no_lateral
 from loadplan.links import LinkKind
 from loadplan.ordering import Ordering, orderings, with_tie_breaker
@@ -271,7 +271,7 @@ class StatementBuilder:
         """Return the condition that rows are of the parents that a statement brings, with that statement inside."""
         columns = [above.values[above.slots.index(slot)] for slot in self.parents(edge)]
         inner = above.select.with_only_columns(*columns)
-        return row_of(self._ties[edge].columns).in_(inner.correlate(None))
+        return among(self._ties[edge].columns, inner, self._dialect_of(edge))
 
     def _first_rows(
         self, edge: Edge, rows: AnySelect, keys: Keys, order: Sequence[Ordering]
