@@ -57,7 +57,7 @@ def by_keys(plan: LoadPlan[Any]) -> LoadPlan[Any]:
 
 def in_one(engine: AsyncEngine, by_level: int) -> int:
     """Return how many statements a small graph takes: one where the driver reads rows within rows, else one a level."""
-    return 1 if engine.dialect.driver == "asyncpg" else by_level
+    return 1 if engine.dialect.driver in {"asyncpg", "psycopg"} else by_level
 
 
 def batches_of_roots(engine: AsyncEngine, batches: int) -> int:
