@@ -143,7 +143,7 @@ def engine(request: pytest.FixtureRequest) -> AsyncEngine:
 
 @compiles(ForeignKeyConstraint, "mysql", "mariadb")
 def foreign_key_that_an_index_serves(constraint: ForeignKeyConstraint, compiler: Any, **kw: Any) -> str | None:
-    """Leave out foreign keys that MariaDB refuses: it wants an index on the same columns, and checks each row at once."""
+    """Leave out foreign keys that MariaDB refuses: it wants an index on the same columns, and checks at once."""
     if constraint.deferrable:
         return None
     wanted = [element.column for element in constraint.elements]

@@ -9,7 +9,7 @@ from sqlalchemy import URL, MetaData, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from loadplan import Load, LoadPlan
-from loadplan.key_walk import walks_by_keys
+from loadplan.running.key_walk import walks_by_keys
 
 
 class Statements(list[str]):
