@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from geoalchemy2 import Geometry, WKBElement, WKTElement
 from pgvector.sqlalchemy import VECTOR
-from sqlalchemy import URL, Double, ForeignKey, String, Text, collate, func, select, text, types
+from sqlalchemy import URL, ForeignKey, String, Text, collate, text, types
 from sqlalchemy.dialects.postgresql import CITEXT, HSTORE
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.ext.mutable import MutableDict
@@ -313,94 +312,3 @@ async def test_each_graph_says_how_it_comes(mail: AsyncEngine) -> None:
     with recording(mail) as statements:
         await Loader(mail).fetch(ACCOUNT, "bob@x")
     assert len(statements.selects) == Loader(mail).explain(ACCOUNT).statements
-
-
-# --- PostGIS ----------------------------------------------------------------------------------------------------------
-
-
-class GeoBase(DeclarativeBase):
-    pass
-
-
-class Region(GeoBase):
-    __tablename__ = "ext_regions"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    shape: Mapped[Any] = mapped_column(Geometry("POLYGON", srid=4326, spatial_index=False))
-    places: Mapped[list["Spot"]] = relationship(back_populates="region", order_by="Spot.id")
-
-
-class Spot(GeoBase):
-    __tablename__ = "ext_spots"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    region_id: Mapped[int] = mapped_column(ForeignKey("ext_regions.id"), index=True)
-    at: Mapped[Any] = mapped_column(Geometry("POINT", srid=4326, spatial_index=False), nullable=True)
-    region: Mapped[Region] = relationship(back_populates="places")
-
-
-@dataclass
-class SpotCard:
-    id: int
-    at: Any
-
-
-@dataclass
-class RegionCard:
-    id: int
-    shape: Any
-    places: list[SpotCard]
-
-
-REGION = LoadPlan(Region, load(Region.places), name="region")
-REGION_CARD = LoadPlan(Region, into=RegionCard)
-SPOT = LoadPlan(Spot, load(Spot.region), name="spot")
-SQUARE = "POLYGON((0 0,9 0,9 9,0 9,0 0))"
-
-
-@pytest.fixture(params=DRIVERS)
-async def map_of_places(request: pytest.FixtureRequest, system_url: URL) -> AsyncIterator[AsyncEngine]:
-    """A region with four spots on a line; one spot is nowhere."""
-    found = find_postgres()
-    if found is None or not found.has("postgis"):
-        pytest.skip("PostGIS is not installed (Debian: apt-get install postgresql-15-postgis-3)")
-    engine = create_async_engine(system_url.set(drivername=f"postgresql+{request.param}"))
-    async with engine.begin() as connection:
-        await connection.execute(text("CREATE EXTENSION IF NOT EXISTS postgis"))
-    async with tables(engine, GeoBase.metadata):
-        async with AsyncSession(engine) as session:
-            session.add(Region(id=1, shape=WKTElement(SQUARE, 4326)))
-            points = [WKTElement(f"POINT({number} 1)", 4326) if number else None for number in range(4)]
-            session.add_all(Spot(id=number, region_id=1, at=point) for number, point in enumerate(points))
-            await session.commit()
-        yield engine
-    await engine.dispose()
-
-
-async def test_shapes_are_values_of_entities_and_views(map_of_places: AsyncEngine) -> None:
-    loader = Loader(map_of_places)
-    async with AsyncSession(map_of_places) as session:
-        expected = [(each.id, each.at) for each in await session.scalars(select(Spot).order_by(Spot.id))]
-        outline = (await session.get_one(Region, 1)).shape
-    for plan in (REGION, REGION_CARD):
-        region: Any = await loader.fetch(plan, 1)
-        assert region.shape == outline
-        assert type(region.shape) is WKBElement
-        assert [(each.id, each.at) for each in region.places] == expected
-    spot = await loader.fetch(SPOT, 2)
-    assert (spot.at, spot.region.shape) == (expected[2][1], outline)
-    assert [each.region.shape for each in await loader.fetch_many(SPOT, [0, 3])] == [outline] * 2
-
-
-async def test_spots_come_nearest_first_and_by_pages(map_of_places: AsyncEngine) -> None:
-    distance = func.ST_Distance(Spot.at, WKTElement("POINT(3 1)", 4326), type_=Double)
-    loader = Loader(map_of_places)
-    found, after = [], None
-    while True:
-        page = await loader.fetch_page(SPOT, distance.nulls_last(), 1, after=after)
-        found += [each.id for each in page.items]
-        if (after := page.next) is None:
-            break
-    assert found == [3, 2, 1, 0]
-    nearest = LoadPlan(Region, load(Region.places, order_by=distance, limit=2))
-    assert [each.id for each in (await loader.fetch(nearest, 1)).places] == [3, 2]
-    inside = await loader.fetch_all(SPOT, Spot.region.has(Region.shape.ST_Contains(Spot.at)), order_by=Spot.id)
-    assert [each.id for each in inside] == [1, 2, 3]
