@@ -22,10 +22,19 @@ ALWAYS = ("postgresql", "sqlite")
 #: Folders and files whose tests run on another engine as well, each time.
 MORE = {
     "results": ("psycopg",),
-    "loader/test_loader_calls.py": ("psycopg",),
-    "loader/test_loader_for_update.py": ("psycopg",),
-    "loader/test_loader_session_kinds.py": ("psycopg",),
+    "loader/test_loader_analyze.py": ("psycopg", "mariadb"),
+    "loader/test_loader_calls.py": ("psycopg", "mariadb"),
+    "loader/test_loader_for_update.py": ("psycopg", "mariadb"),
+    "loader/test_loader_session_kinds.py": ("psycopg", "mariadb"),
     "loader/test_loader_snapshot.py": ("psycopg",),
+    "results/test_result_detached.py": ("psycopg", "mariadb"),
+    "shapes/test_shapes_limit.py": ("psycopg", "mariadb"),
+    "shapes/test_shapes_many_parents.py": ("mariadb",),
+    "shapes/test_shapes_pages.py": ("mariadb",),
+    "shapes/test_shapes_stream.py": ("psycopg", "mariadb"),
+    "shapes/test_shapes_trees.py": ("mariadb",),
+    "views/test_values_by_type.py": ("psycopg", "mariadb"),
+    "views/test_views_edges.py": ("mariadb",),
 }
 
 
