@@ -23,6 +23,7 @@ FLOW = [
     "problems",
     "strategy",
     "form",
+    "sharing",
     "resolve",
     "values",
     "answers",
