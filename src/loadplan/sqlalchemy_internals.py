@@ -390,18 +390,49 @@ def has_engine_hooks(engine: Engine) -> bool:
 #: A session that is never opened: what anybody listens to on the class, its dispatcher knows.
 _PLAIN: Any = Session()
 
+#: What a session does with statements, transactions and the objects of a fetch.
+_HEARD = (
+    *("do_orm_execute", "after_transaction_create", "after_transaction_end", "after_begin", "after_rollback"),
+    *("after_soft_rollback", "loaded_as_persistent", "persistent_to_detached"),
+)
 
-def is_session_heard() -> bool:
-    """Tell whether somebody listens to what every ``Session`` does with statements and transactions."""
-    dispatch = _PLAIN.dispatch
-    return bool(
-        dispatch.do_orm_execute
-        or dispatch.after_transaction_create
-        or dispatch.after_transaction_end
-        or dispatch.after_begin
-        or dispatch.after_rollback
-        or dispatch.after_soft_rollback
+
+def is_session_heard(session: Session = _PLAIN) -> bool:
+    """Tell whether somebody listens to what a session does in a fetch; by default, to what every ``Session`` does."""
+    dispatch: Any = session.dispatch
+    return any(getattr(dispatch, name) for name in _HEARD)
+
+
+def is_session_class_heard(kind: type[Session]) -> bool:
+    """Tell the same of a class of sessions, as each sessionmaker makes one.
+
+    The listeners of a class are in the ``_clslevel`` of each event, by the class that they were registered on.
+    """
+    events: Any = kind.dispatch
+    return any(
+        each in getattr(events, name)._clslevel and getattr(events, name)._clslevel[each]
+        for name in _HEARD
+        for each in kind.__mro__
     )
+
+
+def adds_nothing(kind: type[Any], base: type[Any]) -> bool:
+    """Tell whether a subclass does all as its base does: it and those between have nothing in their bodies."""
+    between = kind.__mro__[: kind.__mro__.index(base)]
+    return all(set(vars(each)) <= _NO_BODY for each in between)
+
+
+#: What every class has in its dictionary.
+_NO_BODY = {
+    *("__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__firstlineno__"),
+    *("__static_attributes__", "__orig_bases__", "__parameters__", "__annotations__"),
+}
+
+
+def has_binds(session: Session) -> bool:
+    """Tell whether a session has classes in several databases; before 2.1 it keeps ``binds=`` under a private name."""
+    ours: Any = session
+    return bool(getattr(ours, "binds", None) or getattr(ours, "_Session__binds", None))
 
 
 #: Sessions that were closed since they were first watched, each noted by itself.
@@ -484,6 +515,17 @@ def is_silent(connection: Connection) -> bool:
         or ours._echo
         or connection.get_execution_options().get("schema_translate_map")
     )
+
+
+def is_in_plain_transaction(connection: Connection) -> bool:
+    """Tell whether a connection is in a transaction that nothing ended, so that a text may go to its driver.
+
+    ``Connection.execute`` asks the same before it sends anything.
+    """
+    ours: Any = connection
+    outer, inner = ours._transaction, ours._nested_transaction
+    ends = ours._trans_context_manager is None and (inner is None or inner.is_active)
+    return bool(ends and outer is not None and outer.is_active)
 
 
 def rows_of_text(connection: Connection, sql: str, parameters: tuple[Any, ...] | dict[str, Any]) -> list[Any]:
