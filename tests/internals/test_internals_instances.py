@@ -24,6 +24,7 @@ def made(cls: Any, values: dict[str, Any], *, plain: bool = True) -> Any:
     """Make an instance as generated code does."""
     entity = cls.__new__(cls)
     mapper = inspect(cls)
+    mapper.registry.configure()
     given = {
         "State": internals.UnfinishedState,
         "new_state": object.__new__,

@@ -441,8 +441,11 @@ class StatementBuilder:
     def _in_row(self, slot: Slot, expression: Any) -> Any:
         """Return a value as the driver can read it within a row."""
         if isinstance(slot, Column):
-            return in_row(expression, slot.type, self._dialect)
-        return expression if slot.aggregation is None else in_row(expression, slot.aggregation.type, self._dialect)
+            return in_row(expression, slot.type, self._dialect, origin=slot.expression)
+        computed = slot.aggregation
+        if computed is None:
+            return expression
+        return in_row(expression, computed.type, self._dialect, origin=computed.expression)
 
     def _read_whole(self, items: Sequence[tuple[Slot, Any]]) -> list[Any]:
         """Return the columns of a statement as its driver can read them beside rows within rows, if there are any."""

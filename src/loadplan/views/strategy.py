@@ -263,12 +263,13 @@ class _Chooser:
     def _why_not_within(self, place: Place, depth: int) -> str | None:
         """Return why a place and all below it cannot stand within a nested row, so deep in its statement."""
         for column in place.columns:
-            if in_row(column.expression, column.type, self.dialect) is None:
+            if in_row(column.expression, column.type, self.dialect, origin=column.expression) is None:
                 kind, driver = type(column.type).__name__, self.dialect.driver
                 return f"{driver} has no decoder for the {kind} of '{column.name}' within a row"
         for edge in place.edges:
             if edge.aggregation is not None:
-                if in_row(null(), edge.aggregation.type, self.dialect) is None:
+                computed = edge.aggregation
+                if in_row(null(), computed.type, self.dialect, origin=computed.expression) is None:
                     return f"{self.dialect.driver} has no decoder for '{edge.field}' within a row"
                 continue
             choice = self.rows(edge, _Row(one_parent=False, nested=True, depth=depth))
