@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Mapped, mapped_column, registry, relationship
 
 from loadplan import Loader, LoadPlan, load
-from loadplan.plans import compile_plan
-from loadplan.sharing import MOST_PLANS, fingerprint
+from loadplan.resolved.sharing import MOST_PLANS, fingerprint
+from loadplan.running.plans import compile_plan
 
 pytestmark = pytest.mark.asynchronous
 

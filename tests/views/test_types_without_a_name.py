@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship
 
 from loadplan import Loader, LoadPlan, aggregate, load
-from loadplan.views.decoding import is_of_builtin_type
+from loadplan.mapped.decoding import is_of_builtin_type
 from support import recording, tables
 
 

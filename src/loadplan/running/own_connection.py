@@ -1,0 +1,68 @@
+"""A connection where a session would add nothing: nobody listens."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, Engine
+
+from loadplan.running.snapshot import Beginning
+from loadplan.sqlalchemy_internals import is_in_plain_transaction
+
+Opened: TypeAlias = Any
+"""What a fetch runs on: a ``Session``, or an :class:`OwnConnection` where that will do."""
+
+
+class OwnConnection:
+    """What a fetch asks of a session, of an engine's connection alone.
+
+    Args:
+        engine: where it comes from.
+        beginning: how its transaction begins.
+    """
+
+    def __init__(self, engine: Engine, beginning: Beginning) -> None:
+        self._connection = engine.connect()
+        try:
+            beginning.on(self._connection)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def connection(self, bind_arguments: Mapping[str, Any]) -> Connection:
+        """Return the connection; one database holds every class."""
+        return self._connection
+
+    def get_bind(self, **_: Any) -> Connection:
+        """Return the connection; one database holds every class."""
+        return self._connection
+
+    def close(self) -> None:
+        """End the transaction, and give the connection back."""
+        self._connection.close()
+
+    @property
+    def sends_at_once(self) -> bool:
+        """Whether a text may go to the driver as it is."""
+        return True
+
+
+class GuestConnection(OwnConnection):
+    """The same of a connection of the caller's, which goes on.
+
+    Args:
+        connection: whose transaction the caller began. Where nobody did, there is one for the fetch.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._begun = None if connection.in_transaction() else connection.begin()
+
+    def close(self) -> None:
+        """End the transaction of the fetch, if there is one."""
+        if self._begun is not None:
+            self._begun.rollback()
+
+    @property
+    def sends_at_once(self) -> bool:
+        """Whether a text may go to the driver as it is: SQLAlchemy has a say where a transaction has failed."""
+        return is_in_plain_transaction(self._connection)
