@@ -136,12 +136,12 @@ class InstanceWriter(Writer):
     def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
         """Write the function that makes the instances of a statement's rows, and ties them to their owners."""
         names = {slot: f"c{at}" for at, slot in enumerate(statement.slots)}
-        keys = [f"k{at}" for at in range(statement.width)]
+        keys, own = statement.key_names(names)
         scope = Scope(names, nested=False)
         edge = statement.edge
         instance = recipe if edge is None else edge.outputs[0]
         assert isinstance(instance, Instance)  # noqa: S101 - of a plan of entities
-        unpacked = ", ".join([*keys, *names.values()]) + ("," if len(keys) + len(names) == 1 else "")
+        unpacked = ", ".join([*own, *names.values()]) + ("," if len(own) + len(names) == 1 else "")
         self._spread = []
         start = len(self.lines)
         self._line(0, f"def build_{number}(rows, grown):")
@@ -408,18 +408,23 @@ class InstanceWriter(Writer):
             elif way is Way.NESTED:
                 self._nested(depth, edge, scope, made, found)
             else:
-                self._joined(depth, edge, scope, made, found)
+                self._joined(depth, edge, scope, made, found, fresh=self._is_alone(place))
 
-    def _joined(self, depth: int, edge: Edge, scope: Scope, made: str, found: str) -> None:
+    def _is_alone(self, place: Place) -> bool:
+        """Tell whether no other place makes instances of a class, so that one made here has nothing yet."""
+        found = self._site_of.get(place)
+        return found is not None and found.shared is None
+
+    def _joined(self, depth: int, edge: Edge, scope: Scope, made: str, found: str, *, fresh: bool = False) -> None:
         key = repr(edge.key)
         site = self._site_of[edge.target]
         self._line(depth, f"if {self._is_row(site, scope)}:")
         item = self._instance(depth + 1, site, scope)
-        self._line(depth + 1, f"{found}.setdefault({key}, {item})")
+        self._line(depth + 1, f"{found}[{key}] = {item}" if fresh else f"{found}.setdefault({key}, {item})")
         if edge.back is not None:
             self._line(depth + 1, f"{item}.__dict__.setdefault({edge.back!r}, {made})")
         self._line(depth, "else:")
-        self._line(depth + 1, f"{found}.setdefault({key}, None)")
+        self._line(depth + 1, f"{found}[{key}] = None" if fresh else f"{found}.setdefault({key}, None)")
 
     def _nested(self, depth: int, edge: Edge, scope: Scope, made: str, found: str) -> None:
         site = self._site_of[edge.target]
