@@ -41,6 +41,16 @@ AbstractLoad: TypeAlias = _AbstractLoad
 NO_RESULT = LoaderCallableStatus.PASSIVE_NO_RESULT
 
 
+def left_as_is(part: Any) -> Any:
+    """Return a part of a statement that the ORM's adapters do not look into.
+
+    A class that is mapped ``with_polymorphic`` to a union, or to a join of its own, has its tables replaced by that
+    in every expression of a statement, also within subqueries that are about other rows. SQLAlchemy marks the
+    subqueries of its own ``any()``, ``has()`` and joins with this annotation, and has no public name for it.
+    """
+    return part._annotate({"no_replacement_traverse": True})
+
+
 def install_loaders(entity: object, loaders: Mapping[str, AttributeLoader]) -> None:
     """Have ``loaders`` asked for the attributes of ``entity`` that hold no value, instead of SQLAlchemy's own.
 

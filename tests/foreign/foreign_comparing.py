@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import itertools
+import os
 import pickle
 import sys
 import warnings
@@ -192,7 +193,7 @@ class Comparison:
         return max(2, len(self.expected) // 5)
 
     def differs(self, what: str, found: str) -> None:
-        text = " ".join(found.split())[:400]
+        text = " ".join(found.split())[: int(os.environ.get("LOADPLAN_FOREIGN_WIDTH", "400"))]
         self.differences.append(
             Difference(what, self.plan.entity.__name__, text, " ".join(repr(self.plan).split())[:1500])
         )

@@ -208,7 +208,7 @@ class _Builder:
         """Return a join that asks for a rank of the target beside the keys, if the relationship is such a one."""
         if "constant" not in end.arguments:
             return join
-        return lambda: and_(join(), getattr(self.classes[end.target], self.rank_of(end.target)) == 1)
+        return lambda: and_(join(), remote(getattr(self.classes[end.target], self.rank_of(end.target))) == 1)
 
     def rank_of(self, name: str) -> str:
         """Return the first column of an entity's own, which may be NULL and has ties."""
