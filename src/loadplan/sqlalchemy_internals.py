@@ -180,7 +180,8 @@ class _CopiesQuietly(CollectionAdapter):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         data: Any = self.data
-        copied: Any = memo.get(id(data))
+        # a class of the application's own, which is no list, has its items among its attributes: none arrives alone
+        copied: Any = memo.get(id(data)) if isinstance(data, list | dict | set) else None
         kind = _CopiesQuietly if copied is None else _Rebuilding
         adapter: Any = memo.setdefault(id(self), kind.__new__(kind))
         state: Any = self.__getstate__()  # type: ignore[no-untyped-call]

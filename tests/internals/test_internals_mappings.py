@@ -3,7 +3,7 @@
 from typing import Any
 
 from forest import Bird, Fruit, Leaf, Tree
-from sqlalchemy import ForeignKey, inspect, select
+from sqlalchemy import ForeignKey, column, exists, inspect, select, table, text
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -16,6 +16,7 @@ from sqlalchemy.orm import (
     relationship,
     selectinload,
 )
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from loadplan import sqlalchemy_internals as internals
 
@@ -171,3 +172,17 @@ def test_options_are_taken_apart() -> None:
     assert (wildcard.path[0].partition(":")[0], wildcard.strategy["lazy"]) == ("relationship", "raise")
     assert (onward.strategy, onward.path[1].key) == (None, "leaves")
     assert internals.option_steps([condition]) is None
+
+
+def test_adapters_leave_a_marked_subquery_alone() -> None:
+    """A replacing traversal goes into a subquery, and passes by one that is marked."""
+    old, new = table("before", column("id")), table("after", column("id"))
+    plain = select(old.c.id).subquery("below")
+    marked = internals.left_as_is(plain)
+
+    def replaced(below: Any) -> str:
+        statement = select(old.c.id).where(exists(select(text("1")).select_from(below)))
+        return str(replacement_traverse(statement, {}, lambda each, **_: new.c.id if each is old.c.id else None))
+
+    assert "FROM after) AS below" in replaced(plain)
+    assert "FROM before) AS below" in replaced(marked)
