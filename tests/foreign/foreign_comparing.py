@@ -284,8 +284,8 @@ class Comparison:
                     return
 
     async def views(self) -> None:
-        if any(map(keyword.iskeyword, names_in(self.plan))):  # no class can have such a field
-            return
+        if not all(each.isidentifier() and not keyword.iskeyword(each) for each in names_in(self.mapper, self.plan)):
+            return  # no class can have such a field
         views = view_plan(self.plan_of_all_columns())
         found = read_views(await Loader(self.engine).fetch_all(views, order_by=self.key), self.plan_of_all_columns())
         async with AsyncSession(self.engine) as session:
@@ -386,11 +386,13 @@ class Comparison:
             self.compare("streams", found, self.expected)
 
 
-def names_in(place: Any) -> Iterator[str]:
-    """Yield the names of the relationships of a plan."""
+def names_in(mapper: orm.Mapper[Any], place: Any) -> Iterator[str]:
+    """Yield the names of the columns and relationships of a plan."""
+    yield from column_names(mapper)
     for each in place.loads:
-        yield each.relationship.key
-        yield from names_in(each)
+        prop = mapper.relationships[each.relationship.key]
+        yield prop.key
+        yield from names_in(prop.mapper, each)
 
 
 def same_form(value: Any) -> Any:

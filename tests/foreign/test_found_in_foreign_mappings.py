@@ -7,7 +7,17 @@ import attrs
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, polymorphic_union, registry, relationship
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    attribute_keyed_dict,
+    composite,
+    mapped_column,
+    polymorphic_union,
+    registry,
+    relationship,
+    synonym,
+)
 from sqlalchemy.types import TypeDecorator
 
 from loadplan import Loader, LoadPlan, NotLoaded, PlanError, count, load
@@ -60,6 +70,37 @@ class Book(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     shelf_id: Mapped[int] = mapped_column(sa.ForeignKey("foreign_shelves.id"))
     shelf: Mapped[Shelf] = relationship()
+
+
+class Dictionary(Base):
+    """Its words are keyed by a synonym, and by a composite."""
+
+    __tablename__ = "foreign_dictionaries"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    words: Mapped[dict[str, "Word"]] = relationship(collection_class=attribute_keyed_dict("title"))
+    places: Mapped[dict[Any, "Word"]] = relationship(collection_class=attribute_keyed_dict("place"), viewonly=True)
+
+
+@attrs.frozen
+class At:
+    page: int
+    line: int
+
+
+class Word(Base):
+    __tablename__ = "foreign_words"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dictionary_id: Mapped[int] = mapped_column(sa.ForeignKey("foreign_dictionaries.id"))
+    text: Mapped[str]
+    page: Mapped[int]
+    line: Mapped[int]
+    title: Mapped[str] = synonym("text")
+    place: Mapped[At] = composite(At, "page", "line")
+
+
+@attrs.frozen
+class WordView:
+    text: str
 
 
 class Person(Base):
@@ -132,6 +173,33 @@ async def test_a_view_whose_join_asks_something_of_the_parent(filled: AsyncEngin
         (1, [(0, 1), (2, 1)]),
         (2, []),
     ]
+
+
+async def test_a_view_of_a_dictionary_keyed_by_a_synonym(sqlite: AsyncEngine) -> None:
+    """The key is the column that the synonym stands for."""
+
+    @attrs.frozen
+    class DictionaryView:
+        words: dict[str, WordView]
+
+    async with tables(sqlite, Base.metadata):
+        async with sqlite.begin() as connection:
+            await connection.execute(sa.insert(Dictionary), [{"id": 1}])
+            word = {"dictionary_id": 1, "page": 1, "line": 1}
+            await connection.execute(sa.insert(Word.__table__), [{**word, "id": 1, "text": "a"}])
+        found = await Loader(sqlite).fetch(LoadPlan(Dictionary, into=DictionaryView), 1)
+    assert found == DictionaryView({"a": WordView("a")})
+
+
+def test_a_view_of_a_dictionary_keyed_by_a_composite_is_refused() -> None:
+    """No one column is its key."""
+
+    @attrs.frozen
+    class DictionaryView:
+        places: dict[Any, WordView]
+
+    with pytest.raises(PlanError, match=r"LP305: .DictionaryView\.places. is a dictionary"):
+        LoadPlan(Dictionary, into=DictionaryView)
 
 
 async def test_a_subquery_to_a_joined_subclass_gives_one_object_a_row(filled: AsyncEngine) -> None:
