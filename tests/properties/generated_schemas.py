@@ -16,7 +16,7 @@ What is drawn:
   ``viewonly``, ``sync_backref``, ``uselist``, ``order_by``, ``secondary`` with ``primaryjoin`` and ``secondaryjoin``,
   joins that ask more of the target, the parent or the association than keys, ``foreign_keys`` and ``remote_side`` as
   arguments or as annotations, lists, sets, own lists and dictionaries of three makes, and the arguments in
-  ``TO_ONE_ARGUMENTS`` and ``COLLECTION_ARGUMENTS``.
+  ``ANY_ARGUMENTS``, ``TO_ONE_ARGUMENTS`` and ``COLLECTION_ARGUMENTS``.
 
 Not drawn: polymorphic unions, classes mapped to joins and queries, relationships to aliases (tests/real_mappings and
 tests/foreign have those), and keys of types that are equal in the database alone, which lazy loading gets wrong.
@@ -62,27 +62,18 @@ ANY_ARGUMENTS = (
     "sides_by_argument",
 )
 
-#: Further arguments of a to-one, and of a collection that a plan may load. ``keyed`` and ``own_list`` come last.
-TO_ONE_ARGUMENTS = ("constant", "constant_here", "innerjoin", "ordered_to_one", *ANY_ARGUMENTS)
-COLLECTION_ARGUMENTS = (
-    "constant",
-    "constant_here",
-    "constant_there",
-    "whole_join",
-    *ANY_ARGUMENTS,
-    "keyed",
-    "keyed_by_column",
-    "keyed_by_function",
-    "own_list",
-)
-OWN_COLLECTIONS = COLLECTION_ARGUMENTS[-4:]
+#: Arguments that may: of a to-one, of a collection that a plan may load, and of one that has no order nor class yet.
+TO_ONE_ARGUMENTS = ("constant", "constant_here", "innerjoin", "ordered_to_one")
+COLLECTION_ARGUMENTS = ("constant", "constant_here", "constant_there", "whole_join")
+OWN_COLLECTIONS = ("keyed", "keyed_by_column", "keyed_by_function", "own_list")
 
 #: Arguments that make a join say more than its opposite says.
 ONE_SIDED = frozenset({"constant", "constant_here", "constant_there"})
 
 #: Arguments of the mapper of an entity that stands alone or is the root of an inheritance, and of a subclass.
-ROOT_ARGUMENTS = ("version", "eager_defaults", "primary_key", "exclude", "include", "partial", "batch")
-INHERITED_ARGUMENTS = ("expression", "star")
+ROOT_ARGUMENTS = ("eager_defaults", "primary_key", "exclude", "include", "partial", "batch")
+TELLING_ROOT_ARGUMENTS = ("version",)
+INHERITED_ARGUMENTS = ("version", "expression", "star")
 SUBCLASS_ARGUMENTS = ("inline", "selectin")
 
 #: What each kind of relationship may be mapped with; plans must not care.
@@ -292,12 +283,11 @@ def _hierarchy(draw: st.DrawFn, name: str) -> list[Entity]:
     two_kinds = st.tuples(st.sampled_from(sorted(KEY_KINDS)), st.sampled_from(("integer", "text")))
     key = draw(st.one_of(st.sampled_from(KEYS), one_kind, two_kinds))
     inheritance = draw(st.sampled_from([None, None, "single", "joined", "concrete"]))
-    arguments = draw(
-        _some(ROOT_ARGUMENTS if inheritance in {None, "concrete"} else ROOT_ARGUMENTS + INHERITED_ARGUMENTS)
-    )
+    alone = inheritance in {None, "concrete"}
+    arguments = draw(_some(ROOT_ARGUMENTS, TELLING_ROOT_ARGUMENTS if alone else INHERITED_ARGUMENTS))
     if inheritance == "concrete":
         found = [Entity(name, key, draw(_columns("")), arguments=arguments)]
-        own = draw(_some(ROOT_ARGUMENTS))
+        own = draw(_some(ROOT_ARGUMENTS, TELLING_ROOT_ARGUMENTS))
         return [*found, Entity(f"{name}1", key, draw(_columns("")), concrete_of=name, arguments=own)]
     found = [Entity(name, key, draw(_columns("")), inheritance, arguments=arguments)]
     for number in range(draw(st.integers(1, 2)) if inheritance else 0):
@@ -308,11 +298,13 @@ def _hierarchy(draw: st.DrawFn, name: str) -> list[Entity]:
     return found
 
 
-def _some(possible: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
-    """Draw none, one or up to three of them."""
-    return _often(0, 1, 3).flatmap(
-        lambda most: st.lists(st.sampled_from(possible), unique=True, max_size=most).map(tuple)
-    )
+@st.composite
+def _some(draw: st.DrawFn, plain: tuple[str, ...], telling: tuple[str, ...]) -> tuple[str, ...]:
+    """Draw up to three arguments that change nothing, and often one that does."""
+    most = draw(_often(0, 1, 3))
+    found = draw(st.lists(st.sampled_from(plain), unique=True, max_size=most))
+    one = draw(st.sampled_from((None,) * len(telling) + telling))
+    return tuple(found if one is None else [*found, one])
 
 
 def _names(name: str, source: str, target: str) -> tuple[str, str]:
@@ -322,14 +314,14 @@ def _names(name: str, source: str, target: str) -> tuple[str, str]:
 @st.composite
 def _end(draw: st.DrawFn, name: str, owner: str, target: str, kind: EndKind) -> End:
     if kind in {"many-to-one", "one-to-one"}:
-        arguments = draw(_some(TO_ONE_ARGUMENTS))
+        arguments = draw(_some(ANY_ARGUMENTS, TO_ONE_ARGUMENTS))
         return End(name, owner, target, kind, draw(st.sampled_from(LAZY_TO_ONE)), arguments=arguments)
     lazy = draw(st.sampled_from(LAZY_COLLECTION))
     ordered = draw(st.booleans())
     as_set = not ordered and lazy not in {"dynamic", "write_only"} and draw(_often(False, True))
     free = ordered or as_set or lazy in {"dynamic", "write_only"}
-    arguments = draw(_some(COLLECTION_ARGUMENTS))
-    arguments = tuple(each for each in arguments if not (free and each in OWN_COLLECTIONS))
+    possible = COLLECTION_ARGUMENTS if free else COLLECTION_ARGUMENTS + OWN_COLLECTIONS
+    arguments = draw(_some(ANY_ARGUMENTS, possible))
     return End(name, owner, target, kind, lazy, ordered, as_set, arguments=arguments)
 
 
