@@ -45,6 +45,16 @@ AbstractLoad: TypeAlias = _AbstractLoad
 NO_RESULT = LoaderCallableStatus.PASSIVE_NO_RESULT
 
 
+def left_as_is(part: Any) -> Any:
+    """Return a part of a statement that the ORM's adapters do not look into.
+
+    A class that is mapped ``with_polymorphic`` to a union, or to a join of its own, has its tables replaced by that
+    in every expression of a statement, also within subqueries that are about other rows. SQLAlchemy marks the
+    subqueries of its own ``any()``, ``has()`` and joins with this annotation, and has no public name for it.
+    """
+    return part._annotate({"no_replacement_traverse": True})
+
+
 def install_loaders(entity: object, loaders: Mapping[str, AttributeLoader]) -> None:
     """Have ``loaders`` asked for the attributes of ``entity`` that hold no value, instead of SQLAlchemy's own.
 
@@ -284,7 +294,8 @@ class _CopiesQuietly(CollectionAdapter):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         data: Any = self.data
-        copied: Any = memo.get(id(data))
+        # a class of the application's own, which is no list, has its items among its attributes: none arrives alone
+        copied: Any = memo.get(id(data)) if isinstance(data, list | dict | set) else None
         kind = _CopiesQuietly if copied is None else _Rebuilding
         adapter: Any = memo.setdefault(id(self), kind.__new__(kind))
         state: Any = self.__getstate__()  # type: ignore[no-untyped-call]

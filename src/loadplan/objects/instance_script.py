@@ -16,6 +16,7 @@ from loadplan.objects.instances import (
     after_class,
     as_tuple,
     fill_late,
+    identity_root,
     is_plain,
     is_written_by_pydantic,
     key_pickers,
@@ -70,10 +71,10 @@ def sites_of(root: Instance, label: str) -> list[Site]:
         waiting += [
             edge.outputs[0] for edge in edges if edge.prop is not None and isinstance(edge.outputs[0], Instance)
         ]
-    counts = Counter(site.mapper.base_mapper for site in sites)
+    counts = Counter(identity_root(site.mapper) for site in sites)
     numbers = {mapper: number for number, mapper in enumerate(each for each, count in counts.items() if count > 1)}
     for site in sites:
-        site.shared = numbers.get(site.mapper.base_mapper)
+        site.shared = numbers.get(identity_root(site.mapper))
     return sites
 
 

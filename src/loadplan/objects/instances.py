@@ -211,6 +211,17 @@ def part_list(parts: Iterable[Part]) -> Iterator[Part]:
         yield from part_list(part.parts)
 
 
+def identity_root(mapper: Mapper[Any]) -> Mapper[Any]:
+    """Return the class that rows of a class share their identity with.
+
+    Without a discriminator no row of a base class is known to be one of a subclass: a session makes an object of
+    either class of it, and so do we.
+    """
+    base = mapper.base_mapper
+    told_apart = base.polymorphic_on is None and not any(sub.concrete for sub in base.self_and_descendants)
+    return mapper if told_apart else base
+
+
 def row_keys(mapper: Mapper[Any]) -> tuple[tuple[str, ...], bool, bool]:
     """Return the primary key's names, whether a part of it may be NULL, and whether classes may share keys."""
     concrete = any(sub.concrete for sub in mapper.base_mapper.self_and_descendants)

@@ -17,6 +17,7 @@ from loadplan.mapped.links import LinkKind
 from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
 from loadplan.resolved.places import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.resolved.strategy import Choice, Databases, Way
+from loadplan.sqlalchemy_internals import left_as_is
 from loadplan.statements.driver_text import Texts
 from loadplan.statements.keys import Keys, among, keys_of
 from loadplan.statements.linked import WHY_LATERAL, AnySelect, Linked, collection_order, link_on, linked, why_no_lateral
@@ -287,7 +288,9 @@ class StatementBuilder:
     def _among_parents(self, edge: Edge, above: Statement) -> Any:
         """Return the condition that rows are of the parents that a statement brings, with that statement inside."""
         columns = [above.values[above.slots.index(slot)] for slot in self.parents(edge)]
-        inner = above.select.with_only_columns(*columns)
+        inner = above.select.with_only_columns(*columns).correlate(None)
+        if mapping.is_read_elsewhere(edge.target.mapper):
+            inner = left_as_is(inner)
         return among(self._ties[edge].columns, inner, self._dialect_of(edge))
 
     def _first_rows(
@@ -406,10 +409,19 @@ class StatementBuilder:
         further = _labelled([each.expression for each in within], "rank")
         taken = {each.name for each in (*keys, *ranks, *further)}
         values = _named([(_slot_name(slot), each) for slot, each in items], taken)
-        below = _selecting(statement, [*keys, *ranks, *further, *values]).subquery(self._alias(edge))
+        below = self._within(edge, _selecting(statement, [*keys, *ranks, *further, *values]))
         self._ranks += [each.on(below.c[f"rank_{index}"]) for index, each in enumerate(within)]
         slots = [(slot, below.c[value.name]) for (slot, _), value in zip(items, values, strict=True)]
         return below, slots, [each.name for each in keys]
+
+    def _within(self, edge: Edge, statement: AnySelect) -> Any:
+        """Return a statement as the subquery of an edge.
+
+        SQLAlchemy replaces the tables of a class that is read through a union or a join of its own, in all that a
+        statement selects. The rows at the end of an edge are not those.
+        """
+        below = statement.subquery(self._alias(edge))
+        return left_as_is(below) if mapping.is_read_elsewhere(self._base(edge.owner).mapper) else below
 
     def _alias(self, edge: Edge) -> str:
         """Return a name for the subquery of an edge that no table and no other subquery has."""
@@ -483,13 +495,13 @@ class StatementBuilder:
         if kind == "exists":
             ties = self._ties[edge]
             held = _labelled(ties.columns, "key")
-            below = _selecting(_rows_of(ties).where(*edge.shape.where), held).subquery(self._alias(edge))
+            below = self._within(edge, _selecting(_rows_of(ties).where(*edge.shape.where), held))
         else:
-            below = _selecting(statement, [*held, value.label("value")]).subquery(self._alias(edge))
+            below = self._within(edge, _selecting(statement, [*held, value.label("value")]))
         met = [below.c[key.name] == each for key, each in zip(held, self._parent_key(edge), strict=True)]
         if kind == "exists":
             return exists(select(literal_column("1")).select_from(below).where(*met))
-        found = select(below.c.value).where(*met).scalar_subquery()
+        found = select(below.c.value).select_from(below).where(*met).scalar_subquery()
         empty = edge.aggregation.empty
         if empty is UNKNOWN:  # a parent without rows has no group to ask
             without = select(edge.aggregation.expression).select_from(self._ties[edge].target).where(false())
