@@ -14,13 +14,14 @@ from sqlalchemy.orm import (
     InstanceState,
     KeyFuncDict,
     LoaderCallableStatus,
+    LoaderCriteriaOption,
     Mapper,
     PassiveFlag,
     QueryableAttribute,
     RelationshipProperty,
     Session,
 )
-from sqlalchemy.orm.attributes import instance_state, set_committed_value
+from sqlalchemy.orm.attributes import History, instance_dict, instance_state, set_committed_value
 from sqlalchemy.orm.collections import CollectionAdapter, InstrumentedList, collection_adapter
 from sqlalchemy.orm.strategy_options import _AbstractLoad
 from sqlalchemy.util import greenlet_spawn
@@ -65,6 +66,12 @@ def install_loaders(entity: object, loaders: Mapping[str, AttributeLoader]) -> N
 def installed_loaders(state: InstanceState[Any]) -> Mapping[str, AttributeLoader]:
     """Return what :func:`install_loaders` left, or what SQLAlchemy itself put there."""
     return state.callables
+
+
+def exchange_loaders(state: InstanceState[Any], loaders: Mapping[str, AttributeLoader]) -> None:
+    """Put other loaders in the place of those that :func:`install_loaders` left, and change nothing else."""
+    its: Any = state
+    its.callables = loaders
 
 
 def state_script(made: str, found: str, manager: str, identity: str, key: str, seal: str, *, plain: bool) -> list[str]:
@@ -238,6 +245,87 @@ def guard_dynamic(mapper: Mapper[Any], key: str, guard: Callable[[InstanceState[
 
     Guarded.__name__ = query_class.__name__
     impl.query_class = Guarded
+
+
+#: The state of an object, and its ``__dict__``: of a shallow copy that outlives its original only the two together.
+Held: TypeAlias = tuple[InstanceState[Any], Mapping[str, Any]]
+
+
+def history_of(held: Held, key: str) -> History:
+    """Return what became of an attribute since it was loaded, without loading it.
+
+    The public ``get_history`` looks the state's object up, which a shallow copy shares with its original.
+    """
+    state, values = held
+    impl: Any = state.manager[key].impl
+    found: History = impl.get_history(state, values, PassiveFlag.PASSIVE_NO_INITIALIZE)
+    return found
+
+
+#: The entry that guards of one merge keep in what ``Session.merge`` notes for itself.
+_CHECKED = "loadplan"
+
+
+def guard_merge(
+    prop: RelationshipProperty[Any],
+    check: Callable[[Iterable[tuple[Held, RelationshipProperty[Any]]]], None],
+) -> None:
+    """Have ``check`` look at what a merge is going to follow, each time that it comes by a relationship.
+
+    ``MapperProperty.merge`` is documented, a hook before it is not there. Its sixth argument holds what one merge has
+    seen: the states that it has merged, and pairs of a state and the relationship that led to it. A merge asks the
+    relationships of an object before its columns, so a whole graph is checked before anything is written.
+    """
+    if "merge" in vars(prop):
+        return
+    merge = prop.merge
+
+    def guarded(session: Any, state: Any, values: Any, into: Any, its: Any, load: bool, seen: Any, *rest: Any) -> None:
+        check(_merged_from((state, values), seen, load=load))
+        merge(session, state, values, into, its, load, seen, *rest)
+
+    vars(prop)["merge"] = guarded
+
+
+def _merged_from(start: Held, seen: dict[Any, Any], *, load: bool) -> Iterator[tuple[Held, RelationshipProperty[Any]]]:
+    """Yield each object that a merge reaches and each relationship of it that the merge follows, once a merge.
+
+    It goes as ``RelationshipProperty.merge`` does: not back over ``_reverse_property``, the other side of a pair.
+    """
+    led, met = seen.setdefault(_CHECKED, (set(), set()))
+    if start[0] in met:
+        return
+
+    def follow(held: Held) -> Iterator[tuple[Held, RelationshipProperty[Any] | None]]:
+        """Yield the relationships of an object, and after each one the objects to go on with."""
+        state, values = held
+        met.add(state)
+        for prop in state.mapper.relationships:
+            back: Any = prop._reverse_property if load else ()
+            if prop.key not in values or not prop.cascade.merge:
+                continue
+            if any((state, each) in led or (state, each) in seen for each in back):
+                continue
+            yield held, prop
+            value = values[prop.key]
+            items: Iterable[Any] = () if value is None else collection_adapter(value) if prop.uselist else (value,)
+            for item in items:
+                below = instance_state(item)
+                led.add((below, prop))
+                if below not in met and below not in seen:
+                    yield (below, instance_dict(item)), None
+
+    waiting = [follow(start)]
+    while waiting:
+        found = next(waiting[-1], None)
+        if found is None:
+            waiting.pop()
+            continue
+        held, prop = found
+        if prop is None:
+            waiting.append(follow(held))
+        else:
+            yield held, prop
 
 
 def copy_listeners(source: Session, target: Session) -> None:
@@ -443,6 +531,32 @@ def shape_of(expression: ClauseElement) -> tuple[Any, Sequence[BindParameter[Any
     """
     found = expression._generate_cache_key()
     return None if found is None else (found.key, found.bindparams)
+
+
+#: What a statement may be given without bringing fewer rows: comments and hints for the database, and loader options.
+_WORDS_OF_A_STATEMENT = frozenset(
+    {"_with_options", "_execution_options", "_prefixes", "_suffixes", "_hints", "_statement_hints"}
+)
+
+
+def criteria_added(before: Any, after: Any) -> frozenset[Mapper[Any]] | None:
+    """Return the classes that ``with_loader_criteria`` was added to a statement for; None if more was done to it.
+
+    ``LoaderCriteriaOption`` is documented, and what it is about is not: ``_all_mappers`` yields the mapper of its class
+    and of each subclass, those of a mixin too. A statement keeps its options in ``_with_options``, and each step of its
+    making in an attribute that the next one takes over as it is.
+    """
+    if type(before) is not type(after):
+        return None
+    found: set[Mapper[Any]] = set()
+    known = before._with_options
+    for option in after._with_options:
+        if isinstance(option, LoaderCriteriaOption) and not any(option is each for each in known):
+            found.update(option._all_mappers())
+    for name in (vars(before).keys() | vars(after).keys()) - after._memoized_keys - _WORDS_OF_A_STATEMENT:
+        if vars(before).get(name) is not vars(after).get(name):
+            return None
+    return frozenset(found)
 
 
 def driver_rows(result: CursorResult[Any]) -> list[Any]:

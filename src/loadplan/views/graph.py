@@ -9,7 +9,9 @@ from sqlalchemy import CursorResult, Dialect, event
 from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 
 from loadplan import mapping, problems
+from loadplan.entities.parts import NOTHING_HIDDEN, Hidden
 from loadplan.entities.script import InstanceWriter
+from loadplan.entities.watching import Watch, watch_of
 from loadplan.errors import PlanError
 from loadplan.garbage import uncollected
 from loadplan.linked import AnySelect, Narrowing, Parameters
@@ -69,7 +71,7 @@ class CompiledView(Generic[T]):
     above: Mapping[int, int]
     builder: StatementBuilder
     databases: Databases = attrs.field(factory=dict)
-    hydrators: dict[tuple[bool, Dialect], Hydrator] = attrs.field(factory=dict)
+    hydrators: dict[tuple[bool, Dialect, Hidden], Hydrator] = attrs.field(factory=dict)
     variants: dict[Any, Any] = attrs.field(factory=dict)
 
     @property
@@ -159,14 +161,15 @@ class CompiledView(Generic[T]):
             found = self.variants[key] = _compile(self.tree, self.dialect, roots, self.databases)
         return found
 
-    def hydrator(self, dialect: Dialect, *, raw: bool) -> Hydrator:
+    def hydrator(self, dialect: Dialect, *, raw: bool, hidden: Hidden = NOTHING_HIDDEN) -> Hydrator:
         """Return the functions that build views from rows, made at first use.
 
         Args:
             dialect: of the engine at hand: two engines may read JSON by functions of their own.
             raw: whether rows are as the driver made them.
+            hidden: whose rows the session may have hidden, which the seals of entities have to say.
         """
-        found = self.hydrators.get((raw, dialect))
+        found = self.hydrators.get((raw, dialect, hidden))
         if found is None:
             if len(self.hydrators) >= _HYDRATORS:
                 self.hydrators.clear()
@@ -180,8 +183,12 @@ class CompiledView(Generic[T]):
                 Guards(self.tree.label),
                 self.builder.all_columns,
             )
-            writer = (InstanceWriter if self.tree.of_entities else ViewWriter)(blueprint, raw=raw)
-            found = self.hydrators[raw, dialect] = make_hydrator(writer, blueprint)
+            writer = (
+                InstanceWriter(blueprint, raw=raw, hidden=hidden)
+                if self.tree.of_entities
+                else ViewWriter(blueprint, raw=raw)
+            )
+            found = self.hydrators[raw, dialect, hidden] = make_hydrator(writer, blueprint)
         return found
 
     def without_nesting(self) -> None:
@@ -346,7 +353,8 @@ class ViewBatches(Generic[T]):
             bound = self._size if most is None else min(self._size, most + 1)
             self._tally.sent(self._view.root.name)
             options = {"stream_results": True, "max_row_buffer": bound}
-            self._result = session.execute(self._view.root.select, self._parameters, execution_options=options)
+            watch = watch_of(session) if self._view.tree.of_entities and changes_statements(session) else None
+            self._result = _asked(session, watch, self._view.root.select, self._parameters, options)
             self._parts = iter(self._result.partitions(bound))
         part = next(self._parts, None)
         if part is None:
@@ -394,9 +402,12 @@ class _Run(Generic[T]):
         self.dialect: Dialect = session.get_bind(mapper=view.mapper).dialect
         self._executions: dict[int, list[Parameters]] = {0: [parameters]}
         self._asked: Session | None = None
+        self._watch: Watch | None = None
         self._is_ours = isinstance(session, OwnConnection)
         if not isinstance(session, OwnConnection) and changes_statements(session):
             self._asked = session
+            if view.tree.of_entities:
+                self._watch = watch_of(session)
             event.listen(session, "do_orm_execute", _without_entities)
 
     def rows(self, statement: Statement, parameters: Parameters, *, is_bounded: bool = False) -> _Rows:
@@ -431,7 +442,7 @@ class _Run(Generic[T]):
         self, statement: Statement, select: AnySelect, parameters: Parameters, arguments: dict[str, Any]
     ) -> _Rows:
         if self._asked is not None:
-            return _rows_of(self._asked.execute(select, parameters), self.dialect)
+            return _rows_of(_asked(self._asked, self._watch, select, parameters), self.dialect)
         connection = self._session.connection(bind_arguments=arguments)
         text = statement.texts.on(connection.dialect) if select is statement.select else None
         if text is not None and self._is_ours and is_silent(connection):
@@ -479,7 +490,8 @@ class _Run(Generic[T]):
         return roots
 
     def _hydrator(self, rows: _Rows) -> Hydrator:
-        return self._view.hydrator(rows.dialect, raw=rows.raw)
+        hidden = NOTHING_HIDDEN if self._watch is None else self._watch.hidden
+        return self._view.hydrator(rows.dialect, raw=rows.raw, hidden=hidden)
 
     def _rows_below(self, number: int, statement: Statement, keys: list[Any]) -> _Rows:
         """Return the rows of a statement for these keys, of all levels of a tree that goes level by level."""
@@ -506,6 +518,20 @@ class _Run(Generic[T]):
             return
         for bound in statement.keys.bind(keys):
             yield {**self._parameters, **bound}
+
+
+def _asked(
+    session: Session,
+    watch: Watch | None,
+    select: AnySelect,
+    parameters: Parameters,
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    """Execute a statement by way of a session, under the eyes of a watch if the rows become entities."""
+    if watch is None:
+        return session.execute(select, parameters, execution_options=options or {})
+    own = dict(parameters)
+    return watch.over(select, own, lambda: session.execute(select, own, execution_options=options or {}))
 
 
 def _distinct(roots: list[T]) -> list[T]:

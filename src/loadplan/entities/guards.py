@@ -1,0 +1,202 @@
+"""Refusals: ``merge`` and ``delete`` of what may be a part would lose the rest.
+
+``merge`` asks each relationship that it follows, ``flush`` says what it is about to delete. Both are asked there, of
+every session, because an object may go into any. Objects that no plan loaded are left alone.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from threading import Lock
+from typing import Any
+from weakref import WeakSet
+
+from sqlalchemy import Connection, event
+from sqlalchemy.orm import InstanceState, Mapper, RelationshipProperty, Session
+from sqlalchemy.orm.attributes import instance_dict, instance_state
+
+from loadplan.entities.parts import (
+    Part,
+    Why,
+    foreign_key,
+    is_guarded,
+    is_hidden,
+    is_lost_by_delete,
+    is_lost_by_merge,
+    is_reference,
+)
+from loadplan.errors import PartialCollectionError, Problem, shown
+from loadplan.sqlalchemy_internals import Held, exchange_loaders, guard_merge, installed_loaders
+
+
+class Guarded:
+    """What the guards ask an object's seal for.
+
+    Attributes:
+        parts: relationships that may hold less than there is, by name.
+    """
+
+    parts: Mapping[str, Part]
+
+    def where(self) -> tuple[str, ...]:
+        """Return the plan and the edges that lead to the object."""
+        raise NotImplementedError
+
+    def without(self, names: frozenset[str]) -> Any:
+        """Return the seal of an object whose relationships of these names are parts no longer."""
+        raise NotImplementedError
+
+
+def guarded(state: InstanceState[Any]) -> Guarded | None:
+    """Return the seal of an object; None for one that no plan loaded."""
+    loaders: Any = installed_loaders(state)
+    return loaders if isinstance(loaders, Guarded) else None
+
+
+# --- merge ------------------------------------------------------------------------------------------------------------
+
+
+def guard_class(mapper: Mapper[Any], parts: Mapping[str, Part]) -> None:
+    """Have merge, and what else would lose rows, ask before it touches objects of a class. Done once for each."""
+    for prop in mapper.relationships:
+        if prop.viewonly:
+            continue
+        if prop.cascade.merge:
+            guard_merge(prop, _check_merge)
+        if is_reference(prop) and prop.cascade.delete_orphan:
+            check = partial(_check_replacement, prop)
+            _listen_once(prop, getattr(mapper.class_, prop.key), "set", check, propagate=True)
+    if parts:
+        _listen_once(mapper.class_, mapper.class_, "expire", _forget_parts, raw=True)
+
+
+_heard: WeakSet[Any] = WeakSet()
+_hearing = Lock()
+
+
+def _listen_once(owner: Any, target: Any, moment: str, listener: Any, **how: bool) -> None:
+    """Register the listener of an attribute or a class, and no second one."""
+    with _hearing:
+        if owner not in _heard:
+            _heard.add(owner)
+            event.listen(target, moment, listener, **how)
+
+
+def _check_merge(edges: Iterable[tuple[Held, RelationshipProperty[Any]]]) -> None:
+    """Check all that a merge will reach, before it writes anything.
+
+    Raises:
+        PartialCollectionError: LP409.
+    """
+    for held, prop in edges:
+        seal = None if prop.viewonly else guarded(held[0])
+        if seal is not None and is_lost_by_merge(held, prop, seal.parts.get(prop.key)):
+            raise _refused("merge", held, prop, seal)
+
+
+def _check_replacement(prop: RelationshipProperty[Any], entity: object, value: object, *_: Any) -> None:
+    """Check that no row is orphaned unseen where somebody sets a to-one that deletes what it no longer holds.
+
+    Raises:
+        PartialCollectionError: LP409.
+    """
+    held = _held(entity)
+    seal = guarded(held[0])
+    if seal is None or value is None or prop.key not in held[1]:
+        return
+    if is_hidden(held, prop, seal.parts.get(prop.key)):
+        raise _refused("set", held, prop, seal)
+
+
+def _held(entity: object) -> Held:
+    return instance_state(entity), instance_dict(entity)
+
+
+def _forget_parts(state: InstanceState[Any], names: Any) -> None:
+    """Note that a session loads relationships anew when they are read: what comes then is not a plan's part."""
+    seal = guarded(state)
+    if seal is None:
+        return
+    gone = frozenset(seal.parts if names is None else seal.parts.keys() & set(names))
+    if gone:
+        exchange_loaders(state, seal.without(gone))
+
+
+# --- delete -----------------------------------------------------------------------------------------------------------
+
+
+@event.listens_for(Session, "before_flush")
+def _check_deleted(session: Session, _context: Any, _objects: Any) -> None:
+    """Check what a session is about to delete, before it sends anything."""
+    for entity in session.deleted:
+        mapper = instance_state(entity).mapper
+        _check_delete(mapper, entity, partial(session.connection, {"mapper": mapper}))
+
+
+@event.listens_for(Mapper, "before_delete")
+def _check_orphan(mapper: Mapper[Any], connection: Connection, entity: Any) -> None:
+    """Check what a flush deletes without having been told to: an orphan, and what its cascades reach."""
+    _check_delete(mapper, entity, lambda: connection)
+
+
+def _check_delete(mapper: Mapper[Any], entity: object, connect: Callable[[], Connection]) -> None:
+    """Check that deleting an object leaves no row behind.
+
+    Raises:
+        PartialCollectionError: LP409.
+    """
+    held = _held(entity)
+    seal = guarded(held[0])
+    if seal is None:
+        return
+    for prop in mapper.relationships:
+        if is_lost_by_delete(held, prop, seal.parts.get(prop.key)) and not (
+            is_guarded(prop) and _keeps_foreign_keys(connect())
+        ):
+            raise _refused("delete", held, prop, seal)
+
+
+def _keeps_foreign_keys(connection: Connection) -> bool:
+    """Tell whether a database does what its foreign keys say: SQLite does where somebody turned that on."""
+    if connection.dialect.name != "sqlite":
+        return True
+    return bool(connection.exec_driver_sql("PRAGMA foreign_keys").scalar())
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+#: What each of them would do to rows that the object does not show, and to one.
+_HARM = {
+    "merge": ("delete or orphan the others", "write NULL over it"),
+    "delete": ("leave the others behind", "leave its row behind"),
+    "set": ("orphan the others", "orphan its row"),
+}
+
+
+def _refused(verb: str, held: Held, prop: RelationshipProperty[Any], seal: Guarded) -> PartialCollectionError:
+    name = f"{held[0].class_.__name__}.{prop.key}"
+    part = seal.parts.get(prop.key)
+    many, one = _HARM[verb]
+    if is_reference(prop):
+        key = ", ".join(f"{column}={shown(value)}" for column, value in foreign_key(held, prop).items())
+        message = f"'{name}' is None, but its foreign key is not NULL, and {verb} would {one}"
+        detail = f"the row that {key or 'it'} refers to was hidden (by where=, a criterion of the session or "
+        detail += "row-level security), or there is no such row."
+    elif part is None or part.why is Why.SHAPE:
+        message = f"'{name}' holds only some of its rows, and {verb} would {many}"
+        detail = f"the plan gives it a where= or limit=, but {verb} expects all rows."
+    else:
+        message = f"'{name}' may hold only some of its rows, and {verb} would {many}"
+        detail = f"a listener of the session that loaded it filters its rows, but {verb} expects all of them."
+    return PartialCollectionError(Problem("LP409", message, seal.where(), detail=detail, hint=_hint(verb, name, part)))
+
+
+def _hint(verb: str, name: str, part: Part | None) -> str:
+    seeing = "without where= and limit=" if part is not None and part.why is Why.SHAPE else "in a session that sees all"
+    if verb == "merge":
+        return f"use session.add(obj), or merge an object that was loaded {seeing}."
+    if verb == "set":
+        return f"load the object {seeing}, and set '{name}' there."
+    return (
+        f"delete an object that was loaded without load({name}), in a session that sees all rows: SQLAlchemy then "
+        "finds them itself. Or have the database do it: passive_deletes=True, and ON DELETE in the foreign key."
+    )
