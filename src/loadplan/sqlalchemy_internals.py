@@ -269,12 +269,18 @@ _CHECKED = "loadplan"
 def guard_merge(
     prop: RelationshipProperty[Any],
     check: Callable[[Iterable[tuple[Held, RelationshipProperty[Any]]]], None],
+    compare: Callable[[Held, RelationshipProperty[Any], Held], None],
 ) -> None:
-    """Have ``check`` look at what a merge is going to follow, each time that it comes by a relationship.
+    """Have a merge ask before it writes over what a relationship holds.
 
     ``MapperProperty.merge`` is documented, a hook before it is not there. Its sixth argument holds what one merge has
     seen: the states that it has merged, and pairs of a state and the relationship that led to it. A merge asks the
     relationships of an object before its columns, so a whole graph is checked before anything is written.
+
+    Args:
+        prop: the relationship.
+        check: looks at all that the merge will follow, once for each object.
+        compare: looks at one object and the session's, whose value it loads if that is not there, as ``merge`` does.
     """
     if "merge" in vars(prop):
         return
@@ -282,9 +288,28 @@ def guard_merge(
 
     def guarded(session: Any, state: Any, values: Any, into: Any, its: Any, load: bool, seen: Any, *rest: Any) -> None:
         check(_merged_from((state, values), seen, load=load))
+        is_back = load and any((state, each) in seen for each in prop._reverse_property)
+        if load and prop.key in values and not is_back and into is not state:
+            compare((state, values), prop, (into, its))
         merge(session, state, values, into, its, load, seen, *rest)
 
     vars(prop)["merge"] = guarded
+
+
+def items_of(prop: RelationshipProperty[Any], value: Any) -> Iterable[Any]:
+    """Return the objects in the value of a relationship, whatever kind of collection it is; a to-one has one or none.
+
+    ``collection_adapter`` is public, that one can be iterated over is not.
+    """
+    return () if value is None else collection_adapter(value) if prop.uselist else (value,)
+
+
+def value_to_merge_into(held: Held, key: str) -> Any:
+    """Return what the session's object has for a relationship, loaded as ``RelationshipProperty.merge`` loads it."""
+    state, values = held
+    impl: Any = state.manager[key].impl
+    found = impl.get(state, values, passive=PassiveFlag.PASSIVE_OFF | PassiveFlag.NO_RAISE)
+    return None if isinstance(found, LoaderCallableStatus) else found
 
 
 def _merged_from(start: Held, seen: dict[Any, Any], *, load: bool) -> Iterator[tuple[Held, RelationshipProperty[Any]]]:
@@ -307,9 +332,7 @@ def _merged_from(start: Held, seen: dict[Any, Any], *, load: bool) -> Iterator[t
             if any((state, each) in led or (state, each) in seen for each in back):
                 continue
             yield held, prop
-            value = values[prop.key]
-            items: Iterable[Any] = () if value is None else collection_adapter(value) if prop.uselist else (value,)
-            for item in items:
+            for item in items_of(prop, values[prop.key]):
                 below = instance_state(item)
                 led.add((below, prop))
                 if below not in met and below not in seen:

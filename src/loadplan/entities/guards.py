@@ -20,12 +20,21 @@ from loadplan.entities.parts import (
     foreign_key,
     is_guarded,
     is_hidden,
+    is_left_by_new_key,
     is_lost_by_delete,
     is_lost_by_merge,
     is_reference,
+    is_unseen,
 )
 from loadplan.errors import PartialCollectionError, Problem, shown
-from loadplan.sqlalchemy_internals import Held, exchange_loaders, guard_merge, installed_loaders
+from loadplan.sqlalchemy_internals import (
+    Held,
+    exchange_loaders,
+    guard_merge,
+    installed_loaders,
+    items_of,
+    value_to_merge_into,
+)
 
 
 class Guarded:
@@ -61,24 +70,25 @@ def guard_class(mapper: Mapper[Any], parts: Mapping[str, Part]) -> None:
         if prop.viewonly:
             continue
         if prop.cascade.merge:
-            guard_merge(prop, _check_merge)
-        if is_reference(prop) and prop.cascade.delete_orphan:
+            guard_merge(prop, _check_merge, _compare)
+        if is_reference(prop) and prop.cascade.delete_orphan and _is_first(prop):
             check = partial(_check_replacement, prop)
-            _listen_once(prop, getattr(mapper.class_, prop.key), "set", check, propagate=True)
-    if parts:
-        _listen_once(mapper.class_, mapper.class_, "expire", _forget_parts, raw=True)
+            event.listen(getattr(mapper.class_, prop.key), "set", check, propagate=True)
+    if parts and _is_first(mapper.class_):
+        event.listen(mapper.class_, "expire", _forget_parts, raw=True)
+        event.listen(mapper.class_, "refresh", _forget_refreshed, raw=True)
 
 
-_heard: WeakSet[Any] = WeakSet()
-_hearing = Lock()
+def _is_first(owner: Any) -> bool:
+    """Tell whether nobody listens to a class or relationship yet; from now on somebody does."""
+    with _guarding:
+        is_first = owner not in _guarded
+        _guarded.add(owner)
+    return is_first
 
 
-def _listen_once(owner: Any, target: Any, moment: str, listener: Any, **how: bool) -> None:
-    """Register the listener of an attribute or a class, and no second one."""
-    with _hearing:
-        if owner not in _heard:
-            _heard.add(owner)
-            event.listen(target, moment, listener, **how)
+_guarded: WeakSet[Any] = WeakSet()
+_guarding = Lock()
 
 
 def _check_merge(edges: Iterable[tuple[Held, RelationshipProperty[Any]]]) -> None:
@@ -91,6 +101,21 @@ def _check_merge(edges: Iterable[tuple[Held, RelationshipProperty[Any]]]) -> Non
         seal = None if prop.viewonly else guarded(held[0])
         if seal is not None and is_lost_by_merge(held, prop, seal.parts.get(prop.key)):
             raise _refused("merge", held, prop, seal)
+
+
+def _compare(held: Held, prop: RelationshipProperty[Any], into: Held) -> None:
+    """Check that a merge removes no row that the object never showed, whoever hid it.
+
+    Row-level security hides rows without a trace, and a row may have come since the object was loaded.
+
+    Raises:
+        PartialCollectionError: LP409.
+    """
+    seal = guarded(held[0])
+    if seal is None or prop.viewonly or is_reference(prop) or into[0].key is None:
+        return
+    if is_unseen(held, prop, items_of(prop, value_to_merge_into(into, prop.key))):
+        raise _refused("merge", held, prop, seal)
 
 
 def _check_replacement(prop: RelationshipProperty[Any], entity: object, value: object, *_: Any) -> None:
@@ -111,6 +136,12 @@ def _held(entity: object) -> Held:
     return instance_state(entity), instance_dict(entity)
 
 
+def _forget_refreshed(state: InstanceState[Any], context: Any, names: Any) -> None:
+    """Note that a query with ``populate_existing`` sets relationships anew."""
+    if getattr(context, "populate_existing", False):
+        _forget_parts(state, names)
+
+
 def _forget_parts(state: InstanceState[Any], names: Any) -> None:
     """Note that a session loads relationships anew when they are read: what comes then is not a plan's part."""
     seal = guarded(state)
@@ -128,8 +159,42 @@ def _forget_parts(state: InstanceState[Any], names: Any) -> None:
 def _check_deleted(session: Session, _context: Any, _objects: Any) -> None:
     """Check what a session is about to delete, before it sends anything."""
     for entity in session.deleted:
+        _attach_children(session, entity)
         mapper = instance_state(entity).mapper
         _check_delete(mapper, entity, partial(session.connection, {"mapper": mapper}))
+
+
+def _attach_children(session: Session, entity: object) -> None:
+    """Bring those children into a session that a deleted object leaves behind: the flush unties them from it.
+
+    ``delete`` of a detached object brings only those along that it deletes. SQLAlchemy would warn, and leave the
+    others with the key of a row that is gone.
+    """
+    state, values = _held(entity)
+    if guarded(state) is None:
+        return
+    for prop in state.mapper.relationships:
+        if prop.viewonly or is_reference(prop) or prop.cascade.delete or prop.passive_deletes == "all":
+            continue
+        for child in items_of(prop, values.get(prop.key)):
+            its = instance_state(child)
+            if its.key is not None and its.session is None:
+                session.add(child)
+
+
+@event.listens_for(Mapper, "before_update")
+def _check_new_key(_mapper: Mapper[Any], _connection: Connection, entity: Any) -> None:
+    """Check that no row keeps the old key of an object, where SQLAlchemy and not the database passes a new one on.
+
+    Raises:
+        PartialCollectionError: LP409.
+    """
+    held = _held(entity)
+    seal = guarded(held[0])
+    for key in seal.parts if seal is not None else ():
+        prop = held[0].mapper.relationships[key]
+        if seal is not None and is_left_by_new_key(held, prop):
+            raise _refused("rekey", held, prop, seal)
 
 
 @event.listens_for(Mapper, "before_delete")
@@ -166,10 +231,13 @@ def _keeps_foreign_keys(connection: Connection) -> bool:
 
 #: What each of them would do to rows that the object does not show, and to one.
 _HARM = {
-    "merge": ("delete or orphan the others", "write NULL over it"),
-    "delete": ("leave the others behind", "leave its row behind"),
-    "set": ("orphan the others", "orphan its row"),
+    "merge": ("merge would delete or orphan the others", "merge would write NULL over it"),
+    "delete": ("delete would leave the others behind", "delete would leave its row behind"),
+    "set": ("setting it would orphan the others", "setting it would orphan its row"),
+    "rekey": ("a new primary key would leave the others with the old one", ""),
 }
+
+_DONE = {"rekey": "a new primary key"} | {each: each for each in ("merge", "delete")}
 
 
 def _refused(verb: str, held: Held, prop: RelationshipProperty[Any], seal: Guarded) -> PartialCollectionError:
@@ -178,15 +246,18 @@ def _refused(verb: str, held: Held, prop: RelationshipProperty[Any], seal: Guard
     many, one = _HARM[verb]
     if is_reference(prop):
         key = ", ".join(f"{column}={shown(value)}" for column, value in foreign_key(held, prop).items())
-        message = f"'{name}' is None, but its foreign key is not NULL, and {verb} would {one}"
+        message = f"'{name}' is None, but its foreign key is not NULL, and {one}"
         detail = f"the row that {key or 'it'} refers to was hidden (by where=, a criterion of the session or "
         detail += "row-level security), or there is no such row."
-    elif part is None or part.why is Why.SHAPE:
-        message = f"'{name}' holds only some of its rows, and {verb} would {many}"
-        detail = f"the plan gives it a where= or limit=, but {verb} expects all rows."
+    elif part is None:
+        message = f"'{name}' does not show all of its rows, and {many}"
+        detail = "somebody added the others since it was loaded, or row-level security hid them then."
+    elif part.why is Why.SHAPE:
+        message = f"'{name}' holds only some of its rows, and {many}"
+        detail = f"the plan gives it a where= or limit=, but {_DONE[verb]} expects all rows."
     else:
-        message = f"'{name}' may hold only some of its rows, and {verb} would {many}"
-        detail = f"a listener of the session that loaded it filters its rows, but {verb} expects all of them."
+        message = f"'{name}' may hold only some of its rows, and {many}"
+        detail = f"a listener of the session that loaded it filters its rows, but {_DONE[verb]} expects all of them."
     return PartialCollectionError(Problem("LP409", message, seal.where(), detail=detail, hint=_hint(verb, name, part)))
 
 
@@ -194,8 +265,8 @@ def _hint(verb: str, name: str, part: Part | None) -> str:
     seeing = "without where= and limit=" if part is not None and part.why is Why.SHAPE else "in a session that sees all"
     if verb == "merge":
         return f"use session.add(obj), or merge an object that was loaded {seeing}."
-    if verb == "set":
-        return f"load the object {seeing}, and set '{name}' there."
+    if verb in {"set", "rekey"}:
+        return f"load the object {seeing}, and change it there."
     return (
         f"delete an object that was loaded without load({name}), in a session that sees all rows: SQLAlchemy then "
         "finds them itself. Or have the database do it: passive_deletes=True, and ON DELETE in the foreign key."

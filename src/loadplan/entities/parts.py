@@ -1,11 +1,12 @@
 """What may be a part of the truth: rows that a plan leaves out, and rows that somebody hid from the statement."""
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
+from sqlalchemy.orm.attributes import instance_state
 
 from loadplan import mapping
 from loadplan.sqlalchemy_internals import Held, history_of
@@ -92,6 +93,24 @@ def is_lost_by_merge(held: Held, prop: RelationshipProperty[Any], part: Part | N
     return part is not None and (not part.if_none or was_none(held, prop))
 
 
+def is_unseen(held: Held, prop: RelationshipProperty[Any], theirs: Iterable[object]) -> bool:
+    """Tell whether there are rows at the end of a relationship that the object never had there.
+
+    Args:
+        held: the object.
+        prop: the relationship.
+        theirs: what a session finds there.
+    """
+    history = history_of(held, prop.key)
+    seen = {_key(each) for part in (history.added, history.unchanged, history.deleted) for each in part or ()}
+    keys = map(_key, theirs)
+    return any(key is not None and key not in seen for key in keys)
+
+
+def _key(entity: object) -> Any:
+    return None if entity is None else instance_state(entity).key
+
+
 def is_lost_by_delete(held: Held, prop: RelationshipProperty[Any], part: Part | None) -> bool:
     """Tell whether deleting the object would leave rows behind, unless the database takes care of them.
 
@@ -105,6 +124,14 @@ def is_lost_by_delete(held: Held, prop: RelationshipProperty[Any], part: Part | 
     if is_reference(prop):
         return prop.cascade.delete and is_hidden(held, prop, part)
     return part is not None and not prop.passive_deletes and (not part.if_none or was_none(held, prop))
+
+
+def is_left_by_new_key(held: Held, prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether the object has a new key that the database does not pass on to its rows."""
+    if prop.viewonly or is_reference(prop) or prop.passive_updates:
+        return False
+    names = (mapping.attribute_of(held[0].mapper, column) for column, _ in _pairs(prop))
+    return any(history_of(held, name).deleted for name in names if name is not None)
 
 
 def is_reference(prop: RelationshipProperty[Any]) -> bool:
