@@ -159,9 +159,19 @@ def _forget_parts(state: InstanceState[Any], names: Any) -> None:
 def _check_deleted(session: Session, _context: Any, _objects: Any) -> None:
     """Check what a session is about to delete, before it sends anything."""
     for entity in session.deleted:
+        _go_on(session, entity)
+    for entity in session.deleted:
         _attach_children(session, entity)
         mapper = instance_state(entity).mapper
         _check_delete(mapper, entity, partial(session.connection, {"mapper": mapper}))
+
+
+def _go_on(session: Session, entity: object) -> None:
+    """Go on with the cascade of a deleted object where ``delete`` could not: below detached ones it loads nothing."""
+    state = instance_state(entity)
+    if guarded(state) is not None:
+        for below, *_ in state.mapper.cascade_iterator("delete", state):
+            session.delete(below)
 
 
 def _attach_children(session: Session, entity: object) -> None:
