@@ -165,6 +165,7 @@ def random_steps(chance: random.Random, graph: dict[Identity, Any], *, harmless:
                 steps.append(Step("append", owner, key, new))
         elif prop.back_populates is None:
             others = [each for each in names if each[0] is target] if not prop.cascade.delete_orphan else []
-            steps.append(Step("set", owner, key, chance.choice([None, new, *others])))
+            nothing = [] if value is None else [None]  # None over a hidden row is no change, and changes nothing
+            steps.append(Step("set", owner, key, chance.choice([*nothing, new, *others])))
         moved.add((owner, key))
     return steps

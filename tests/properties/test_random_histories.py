@@ -19,6 +19,7 @@ from sqlalchemy import event, insert, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, with_loader_criteria
+from sqlalchemy.orm.exc import FlushError
 
 from loadplan import Loader, PartialCollectionError
 from support import tables
@@ -106,7 +107,7 @@ async def outcome(session: AsyncSession, work: Any, *arguments: Any) -> str:
             await session.run_sync(work, *arguments)
         except PartialCollectionError:
             return "refused"
-        except DBAPIError:
+        except (DBAPIError, FlushError):  # SQLAlchemy cannot delete what it has not stored yet
             return "refused by the database"
     return "done"
 

@@ -170,8 +170,9 @@ def _go_on(session: Session, entity: object) -> None:
     """Go on with the cascade of a deleted object where ``delete`` could not: below detached ones it loads nothing."""
     state = instance_state(entity)
     if guarded(state) is not None:
-        for below, *_ in state.mapper.cascade_iterator("delete", state):
-            session.delete(below)
+        for below, _, its, _ in state.mapper.cascade_iterator("delete", state):
+            if its.key is not None:
+                session.delete(below)
 
 
 def _attach_children(session: Session, entity: object) -> None:
@@ -272,7 +273,9 @@ def _refused(verb: str, held: Held, prop: RelationshipProperty[Any], seal: Guard
 
 
 def _hint(verb: str, name: str, part: Part | None) -> str:
-    seeing = "without where= and limit=" if part is not None and part.why is Why.SHAPE else "in a session that sees all"
+    seeing = (
+        "without where= and limit=" if part is not None and part.why is Why.SHAPE else "in a session that sees all rows"
+    )
     if verb == "merge":
         return f"use session.add(obj), or merge an object that was loaded {seeing}."
     if verb in {"set", "rekey"}:
