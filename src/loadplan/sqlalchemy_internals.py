@@ -562,24 +562,27 @@ _WORDS_OF_A_STATEMENT = frozenset(
 )
 
 
-def criteria_added(before: Any, after: Any) -> frozenset[Mapper[Any]] | None:
+def criteria_added(before: Any, after: Any) -> frozenset[type[Any]] | None:
     """Return the classes that ``with_loader_criteria`` was added to a statement for; None if more was done to it.
 
-    ``LoaderCriteriaOption`` is documented, and what it is about is not: ``_all_mappers`` yields the mapper of its class
-    and of each subclass, those of a mixin too. A statement keeps its options in ``_with_options``, and each step of its
-    making in an attribute that the next one takes over as it is.
+    ``LoaderCriteriaOption`` is documented, and what it is about is not: ``entity`` is a mapped class,
+    ``root_entity`` a mixin or an unmapped base. A statement keeps its options in ``_with_options``, and each step of
+    its making in an attribute that the next one takes over as it is.
     """
     if type(before) is not type(after):
         return None
-    found: set[Mapper[Any]] = set()
-    known = before._with_options
-    for option in after._with_options:
-        if isinstance(option, LoaderCriteriaOption) and not any(option is each for each in known):
-            found.update(option._all_mappers())
-    for name in (vars(before).keys() | vars(after).keys()) - after._memoized_keys - _WORDS_OF_A_STATEMENT:
-        if vars(before).get(name) is not vars(after).get(name):
+    known, remembered = vars(before), after._memoized_keys
+    for name, value in vars(after).items():
+        if known.get(name) is not value and name not in _WORDS_OF_A_STATEMENT and name not in remembered:
             return None
-    return frozenset(found)
+    added: Any = after._with_options[len(before._with_options) :]
+    return frozenset(
+        [
+            each.entity.class_ if each.entity is not None else each.root_entity
+            for each in added
+            if type(each) is LoaderCriteriaOption
+        ]
+    )
 
 
 def driver_rows(result: CursorResult[Any]) -> list[Any]:

@@ -111,8 +111,8 @@ def test_what_is_added_to_a_statement_is_read_from_it() -> None:
     plain = select(Tree.id, Thing.id)
     by_class = plain.options(with_loader_criteria(Bird, Bird.id > 1, include_aliases=True))
     by_mixin = plain.options(with_loader_criteria(Owned, lambda cls: cls.gone.is_(False)))
-    assert internals.criteria_added(plain, by_class) == {Bird.__mapper__}
-    assert internals.criteria_added(plain, by_mixin) == {Thing.__mapper__}
+    assert internals.criteria_added(plain, by_class) == {Bird}
+    assert internals.criteria_added(plain, by_mixin) == {Owned}
     assert internals.criteria_added(by_class, by_class.options(selectinload(Tree.leaves))) == frozenset()
     for harmless in (
         plain.prefix_with("/* a comment */"),

@@ -40,23 +40,26 @@ class Hidden:
     """The classes whose rows the session's listeners may have hidden from the statements of one fetch.
 
     Attributes:
-        mappers: of classes that criteria were added for.
+        classes: that criteria were added for: mapped ones, mixins and bases.
         everything: whether a listener did more than to add criteria, so that any row may be missing.
     """
 
-    mappers: frozenset[Mapper[Any]] = frozenset()
+    classes: frozenset[type[Any]] = frozenset()
     everything: bool = False
-
-    def __or__(self, other: "Hidden") -> "Hidden":
-        return Hidden(self.mappers | other.mappers, self.everything or other.everything)
 
     def touches(self, mapper: Mapper[Any]) -> bool:
         """Tell whether rows of a class, or of a class of its inheritance, may be hidden."""
-        return self.everything or any(mapper.isa(each) or each.isa(mapper) for each in self.mappers)
+        return self.everything or any(
+            issubclass(mapper.class_, each) or any(issubclass(sub.class_, each) for sub in mapper.self_and_descendants)
+            for each in self.classes
+        )
 
 
 #: Nobody had a say in the statements.
 NOTHING_HIDDEN = Hidden()
+
+#: Somebody may have hidden any row.
+EVERYTHING_HIDDEN = Hidden(everything=True)
 
 
 def part_of(prop: RelationshipProperty[Any], shape: Shape, hidden: Hidden, *, single: bool) -> Part | None:

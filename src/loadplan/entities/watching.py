@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import event
 from sqlalchemy.orm import ORMExecuteState, Session
 
-from loadplan.entities.parts import NOTHING_HIDDEN, Hidden
+from loadplan.entities.parts import EVERYTHING_HIDDEN, NOTHING_HIDDEN, Hidden
 from loadplan.sqlalchemy_internals import criteria_added
 
 R = TypeVar("R")
@@ -36,7 +35,7 @@ class Watch:
         self._sent, self._parameters, self._is_heard = statement, parameters, False
         result = execute()
         if not self._is_heard:  # somebody answered in its place, or sent something else
-            self.hidden |= Hidden(everything=True)
+            self.hidden = EVERYTHING_HIDDEN
         return result
 
     def note(self, state: ORMExecuteState) -> None:
@@ -44,9 +43,13 @@ class Watch:
         if state.parameters is not self._parameters:
             return
         self._is_heard = True
-        if state.statement is not self._sent:
-            added = criteria_added(self._sent, state.statement)
-            self.hidden |= Hidden(everything=True) if added is None else Hidden(added)
+        if state.statement is self._sent or self.hidden.everything:
+            return
+        added = criteria_added(self._sent, state.statement)
+        if added is None:
+            self.hidden = EVERYTHING_HIDDEN
+        elif not added <= self.hidden.classes:
+            self.hidden = Hidden(self.hidden.classes | added)
 
 
 def watch_of(session: Session) -> Watch:
@@ -54,12 +57,14 @@ def watch_of(session: Session) -> Watch:
     found: Watch | None = vars(session).get(_NAME)
     if found is None:
         found = vars(session)[_NAME] = Watch()
-        event.listen(session, "do_orm_execute", _note)
     return found
 
 
 _NAME = "_loadplan_watch"
 
 
-def _note(state: ORMExecuteState) -> None:
-    watch_of(state.session).note(state)
+def note(state: ORMExecuteState) -> None:
+    """Have the watch of a session look at a statement; the last listener of the session but one."""
+    watch: Watch | None = vars(state.session).get(_NAME)
+    if watch is not None:
+        watch.note(state)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 from loadplan import mapping, problems
 from loadplan.entities.parts import NOTHING_HIDDEN, Hidden
 from loadplan.entities.script import InstanceWriter
-from loadplan.entities.watching import Watch, watch_of
+from loadplan.entities.watching import Watch, note, watch_of
 from loadplan.errors import PlanError
 from loadplan.garbage import uncollected
 from loadplan.linked import AnySelect, Narrowing, Parameters
@@ -354,6 +354,8 @@ class ViewBatches(Generic[T]):
             self._tally.sent(self._view.root.name)
             options = {"stream_results": True, "max_row_buffer": bound}
             watch = watch_of(session) if self._view.tree.of_entities and changes_statements(session) else None
+            if watch is not None:
+                event.listen(session, "do_orm_execute", note)
             self._result = _asked(session, watch, self._view.root.select, self._parameters, options)
             self._parts = iter(self._result.partitions(bound))
         part = next(self._parts, None)
@@ -530,8 +532,8 @@ def _asked(
     """Execute a statement by way of a session, under the eyes of a watch if the rows become entities."""
     if watch is None:
         return session.execute(select, parameters, execution_options=options or {})
-    own = dict(parameters)
-    return watch.over(select, own, lambda: session.execute(select, own, execution_options=options or {}))
+    given: Any = parameters
+    return watch.over(select, given, lambda: session.execute(select, given, execution_options=options or {}))
 
 
 def _distinct(roots: list[T]) -> list[T]:
@@ -546,6 +548,7 @@ def _without_entities(state: ORMExecuteState) -> Any:
     """
     if not state.is_select:
         return None
+    note(state)
     connection = state.session.connection(bind_arguments=state.bind_arguments)
     # what a listener sets with ``update_execution_options``, a schema_translate_map for one, is in the local ones alone
     options = {**state.execution_options, **state.local_execution_options}
