@@ -575,14 +575,9 @@ def criteria_added(before: Any, after: Any) -> frozenset[type[Any]] | None:
     for name, value in vars(after).items():
         if known.get(name) is not value and name not in _WORDS_OF_A_STATEMENT and name not in remembered:
             return None
-    added: Any = after._with_options[len(before._with_options) :]
-    return frozenset(
-        [
-            each.entity.class_ if each.entity is not None else each.root_entity
-            for each in added
-            if type(each) is LoaderCriteriaOption
-        ]
-    )
+    options: tuple[Any, ...] = after._with_options[len(before._with_options) :]
+    added = [each for each in options if issubclass(type(each), LoaderCriteriaOption)]
+    return frozenset([each.root_entity if each.entity is None else each.entity.class_ for each in added])
 
 
 def driver_rows(result: CursorResult[Any]) -> list[Any]:
