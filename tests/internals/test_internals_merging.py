@@ -26,15 +26,6 @@ def tree_with_leaves(database: Engine) -> Tree:
         return session.scalars(select(Tree).options(selectinload(Tree.leaves))).one()
 
 
-def test_loaders_are_exchanged_and_nothing_else(database: Engine) -> None:
-    tree = tree_with_leaves(database)
-    internals.install_loaders(tree, {})
-    tree.name = "changed"
-    internals.exchange_loaders(instance_state(tree), {"note": lambda *_: "read"})
-    assert tree.note == "read"
-    assert instance_state(tree).modified
-
-
 def test_history_is_read_without_loading_and_of_shallow_copies(database: Engine) -> None:
     """``AttributeImpl.get_history``: the public function looks for the object of a state, which may be gone."""
     tree = tree_with_leaves(database)

@@ -16,12 +16,11 @@ import attrs
 from sqlalchemy import BindParameter, Connection, Dialect, Table
 from sqlalchemy.exc import DBAPIError
 
-from loadplan.audit.findings import Severity
-from loadplan.dialects import dialect_of
 from loadplan.errors import did_you_mean
-from loadplan.ordering import Ordering
-from loadplan.plans import Compiled
-from loadplan.targets import FoundPlan
+from loadplan.explained.dialects import dialect_of
+from loadplan.mapped.ordering import Ordering
+from loadplan.running.plans import Compiled
+from loadplan.tools.audit.findings import Severity
 from loadplan.tools.findings import CheckFinding, sorted_findings
 from loadplan.tools.needs import NeededIndex, needed_indexes, tables_of_plan
 from loadplan.tools.schema import (
@@ -34,6 +33,7 @@ from loadplan.tools.schema import (
     type_differences,
 )
 from loadplan.tools.statements import PlanStatement, compiled_uses, plan_statements
+from loadplan.tools.targets import FoundPlan
 
 #: PostgreSQL that can be told to plan a prepared statement without its values.
 _GENERIC_PLANS = 12
@@ -41,7 +41,7 @@ _GENERIC_PLANS = 12
 
 @attrs.frozen
 class Held:
-    """What came of holding plans against a database.
+    """The result of holding plans against a database.
 
     Attributes:
         database: its kind and version.
@@ -157,8 +157,8 @@ class _Holder:
     def _generic_plan(self, statement: PlanStatement) -> frozenset[str]:
         """Return the tables of which PostgreSQL's generic plan reads every row, though it was told to avoid that.
 
-        A bound NULL would be folded into the plan, so the statement is prepared on the server and planned for any
-        values, as PostgreSQL plans it once a connection has run it a few times.
+        A bound NULL would be folded into the plan. So the statement is prepared on the server and planned for any
+        values. PostgreSQL plans it in the same way once a connection has run it a few times.
         """
         name = f"loadplan_check_{self.number}"
         self._run(f"PREPARE {name} AS {statement.text}")

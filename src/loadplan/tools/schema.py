@@ -7,7 +7,7 @@ import attrs
 from sqlalchemy import Column, Connection, PrimaryKeyConstraint, Table, UniqueConstraint, inspect, text
 from sqlalchemy.exc import CompileError, SQLAlchemyError
 
-from loadplan.audit.keys import plain_start
+from loadplan.tools.audit.keys import plain_start
 
 #: Kinds of PostgreSQL indexes that find rows by equality; a B-tree can be walked in order too.
 _BY_EQUALITY = frozenset({None, "btree", "hash"})
@@ -66,7 +66,7 @@ class DatabaseTable:
     Attributes:
         name: with its schema, as ``Table.fullname`` has it.
         columns: their names.
-        indexes: with those of keys.
+        indexes: with the indexes of keys.
     """
 
     name: str
@@ -130,7 +130,7 @@ def tables_there(connection: Connection, schema: str | None) -> list[str]:
 
 
 def mapped_indexes(table: Table) -> list[DatabaseIndex]:
-    """Return the indexes that the mapping knows of, with those of keys."""
+    """Return the indexes that the mapping knows of, with the indexes of keys."""
     found: list[DatabaseIndex] = []
     for constraint in table.constraints:
         if isinstance(constraint, PrimaryKeyConstraint | UniqueConstraint) and len(constraint.columns):

@@ -1,0 +1,265 @@
+"""Can this Python value be bound to that SQL type? Asked of ids before any SQL runs."""
+
+import contextlib
+import datetime
+import decimal
+import enum
+import math
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sqlalchemy import Dialect, types
+from sqlalchemy.dialects import postgresql
+
+#: Bits of PostgreSQL's integer types. SQLite stores 64 whatever the column is called.
+_INTEGER_BITS: tuple[tuple[type[types.Integer], int], ...] = (
+    (types.SmallInteger, 16),
+    (types.BigInteger, 64),
+    (types.Integer, 32),
+)
+
+
+#: Digits that a number of PostgreSQL may have. Source: its manual, "Numeric Types".
+_DIGITS, _DECIMALS = 131_072, 16_383
+
+#: Dimensions that an array of PostgreSQL may have: MAXDIM of its sources.
+_DIMENSIONS = 6
+
+
+#: Dialects that speak to MariaDB or MySQL.
+_MYSQL = frozenset({"mysql", "mariadb"})
+
+
+def refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
+    """Return why ``value`` cannot be a value of ``kind``, or None if it can.
+
+    A value is taken as it is, never converted: ``"42"`` is not an integer. Types that say nothing about their
+    Python values are believed.
+
+    Args:
+        value: not None.
+        kind: the column's type.
+        dialect: decides the range of integers.
+
+    Returns:
+        A clause for a sentence, as ``"it takes int, not str"``.
+    """
+    try:
+        return _refusal(value, kind, dialect)
+    except Exception as error:  # a value from outside may raise whatever it likes when it is looked at
+        return f"looking at it raises {type(error).__name__}"
+
+
+def _refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
+    if binds_by_itself(kind):
+        return _refusal_by_type(value, kind, dialect)
+    for known, check in _CHECKS:
+        if isinstance(kind, known):
+            return check(value, kind, dialect)
+    return _refusal_by_type(value, kind, dialect)
+
+
+def binds_by_itself(kind: types.TypeEngine[Any]) -> bool:
+    """Tell whether a type binds values with its own code, not SQLAlchemy's. Only that code knows the values."""
+    own: Any = type(kind)
+    code = own if isinstance(kind, types.TypeDecorator) else own.bind_processor
+    return not code.__module__.startswith("sqlalchemy.")
+
+
+def stored_type(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngine[Any]:
+    """Return the type of what a column holds in the database: a decorated type without its decorators."""
+    while isinstance(kind, types.TypeDecorator) and binds_by_itself(kind):
+        kind = kind.load_dialect_impl(dialect)
+    return kind
+
+
+def _refusal_by_type(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
+    """Ask the type to bind the value, as the statement will; then look whether the column can hold what it made."""
+    try:
+        processor: Any = kind.dialect_impl(dialect).bind_processor(dialect)
+        bound = value if processor is None else processor(value)
+        made = _made_by_decorators(value, kind, dialect)
+    except Exception as error:  # what a user's type raises on a wrong value is its own affair
+        return f"{type(kind).__name__} refuses it: {error}"
+    if bound is None or made is None:
+        return None
+    return _refusal_of_made(made, stored_type(kind, dialect), dialect)
+
+
+def _made_by_decorators(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
+    """Return what the decorators around a type make of a value; None where nobody can tell."""
+    if not (isinstance(kind, types.TypeDecorator) and binds_by_itself(kind)):
+        return None
+    if type(kind).bind_processor is not types.TypeDecorator.bind_processor:
+        return None
+    with contextlib.suppress(NotImplementedError):  # it decorates results alone
+        value = kind.process_bind_param(value, dialect)
+    inner = kind.load_dialect_impl(dialect)
+    if isinstance(inner, types.TypeDecorator) and binds_by_itself(inner) and value is not None:
+        return _made_by_decorators(value, inner, dialect)
+    return value
+
+
+def _refusal_of_made(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
+    """Return why a column cannot hold what a decorator made, in the words of what SQLAlchemy and drivers take.
+
+    They take more than a column gives: text for a UUID or an enum, a bool for a number.
+    """
+    if isinstance(kind, types.Uuid) and isinstance(value, str | uuid.UUID):
+        return _uuid(str(value), types.Uuid(as_uuid=False), dialect)
+    if isinstance(kind, types.Enum) and isinstance(value, str) and not isinstance(value, enum.Enum):
+        return None if value in kind.enums else _none_of(kind.enums)
+    if isinstance(kind, types.Integer) and isinstance(value, bool):
+        return None
+    return next((check(value, kind, dialect) for known, check in _CHECKS if isinstance(kind, known)), None)
+
+
+def _wrong_type(value: object, wanted: str) -> str:
+    return f"it takes {wanted}, not {type(value).__name__}"
+
+
+def _integer(value: Any, kind: Any, dialect: Dialect) -> str | None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return _wrong_type(value, "int")
+    bits = 64
+    if dialect.name in {"postgresql", *_MYSQL}:
+        bits = next(bits for known, bits in _INTEGER_BITS if isinstance(kind, known))
+    return None if -(1 << bits - 1) <= value < 1 << bits - 1 else f"it does not fit {bits} bits"
+
+
+def _text(value: Any, kind: Any, dialect: Dialect) -> str | None:
+    if not isinstance(value, str):
+        return _wrong_type(value, "str")
+    if "\0" in value and dialect.name == "postgresql":
+        return "PostgreSQL's text holds no NUL character"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "it holds a lone surrogate, which is not valid text"
+    return None
+
+
+def _enum(value: Any, kind: types.Enum, dialect: Dialect) -> str | None:
+    if kind.enum_class is not None:
+        return None if isinstance(value, kind.enum_class) else _wrong_type(value, kind.enum_class.__name__)
+    if not isinstance(value, str):
+        return _wrong_type(value, "str")
+    return None if value in kind.enums else _none_of(kind.enums)
+
+
+def _none_of(known: Iterable[str]) -> str:
+    return f"it must be one of {', '.join(map(repr, known))}"
+
+
+def _uuid(value: Any, kind: Any, dialect: Dialect) -> str | None:
+    wanted: type = uuid.UUID if kind.as_uuid else str
+    if not isinstance(value, wanted):
+        return _wrong_type(value, "uuid.UUID" if kind.as_uuid else "str")
+    if wanted is str:
+        try:
+            uuid.UUID(str(value))
+        except ValueError:
+            return "it is not a UUID"
+    return None
+
+
+def _float(value: Any, kind: Any, dialect: Dialect) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal):
+        return _wrong_type(value, "float, int or Decimal")
+    try:
+        is_infinite = value.is_infinite() if isinstance(value, decimal.Decimal) else math.isinf(value)
+        is_too_large = math.isinf(float(value)) and not is_infinite
+    except (OverflowError, ValueError):  # too large, or a signaling NaN
+        is_too_large = True
+    if dialect.name in _MYSQL and not math.isfinite(value):
+        return "the database has finite numbers alone"
+    if is_too_large or (dialect.name == "postgresql" and not _fits_numeric(value)):  # psycopg sends it as a numeric
+        return "it does not fit 64 bits"
+    return None
+
+
+def _number(value: Any, kind: Any, dialect: Dialect) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal):
+        return _wrong_type(value, "Decimal, int or float")
+    if isinstance(value, float) and not math.isfinite(value):
+        return "it is not a finite number"
+    if dialect.name in _MYSQL and isinstance(value, decimal.Decimal) and not value.is_finite():
+        return "the database has finite numbers alone"
+    if dialect.name == "postgresql" and not _fits_numeric(value):
+        return f"PostgreSQL's numeric holds {_DIGITS} digits before the point and {_DECIMALS} behind it"
+    return None
+
+
+def _fits_numeric(value: int | float | decimal.Decimal) -> bool:
+    if isinstance(value, int):
+        bool(value < 0)  # drivers ask, and one from outside may raise
+        return value.bit_length() <= _DIGITS * math.log2(10)
+    if isinstance(value, decimal.Decimal) and value.is_finite():
+        exponent = value.as_tuple().exponent
+        return value.is_zero() or (value.adjusted() < _DIGITS and isinstance(exponent, int) and -exponent <= _DECIMALS)
+    return not (isinstance(value, decimal.Decimal) and value.is_snan())
+
+
+def _date(value: Any, kind: Any, dialect: Dialect) -> str | None:
+    right = isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
+    return None if right else _wrong_type(value, "datetime.date")
+
+
+def _datetime(value: Any, kind: types.DateTime, dialect: Dialect) -> str | None:
+    if not isinstance(value, datetime.datetime):
+        return _wrong_type(value, "datetime.datetime")
+    if dialect.name in _MYSQL and value.tzinfo is not None:
+        return "the database keeps no time zone, and the value has one"
+    if dialect.name == "postgresql" and (value.tzinfo is not None) != bool(kind.timezone):
+        return f"the column is {'with' if kind.timezone else 'without'} time zone, the value is not"
+    if value.tzinfo is not None:
+        try:
+            value.astimezone(datetime.UTC)
+        except (OverflowError, ValueError):
+            return "it is out of range in UTC"
+    return None
+
+
+def _array(value: Any, kind: Any, dialect: Dialect) -> str | None:
+    if not isinstance(value, list | tuple | set | frozenset):
+        return _wrong_type(value, "list")
+    level = list(value)
+    for _ in range(_DIMENSIONS):
+        rows = [each for each in level if isinstance(each, list | tuple)]
+        if not rows:
+            return next(
+                (reason for each in level if each is not None and (reason := refusal(each, kind.item_type, dialect))),
+                None,
+            )
+        if len(rows) < len(level) or len({len(row) for row in rows}) > 1:
+            return "its rows must have the same length"
+        level = [each for row in rows for each in row]
+    return f"it has more than {_DIMENSIONS} levels"
+
+
+def _anything(value: Any, kind: Any, dialect: Dialect) -> str | None:
+    return None
+
+
+def _instance_of(wanted: type | tuple[type, ...], name: str) -> Callable[[Any, Any, Dialect], str | None]:
+    return lambda value, kind, dialect: None if isinstance(value, wanted) else _wrong_type(value, name)
+
+
+_CHECKS: tuple[tuple[Any, Callable[[Any, Any, Dialect], str | None]], ...] = (
+    # decorators of SQLAlchemy's own, whose values are not those of the type that they decorate
+    ((types.Interval, postgresql.INTERVAL), _instance_of(datetime.timedelta, "datetime.timedelta")),
+    (types.PickleType, _anything),
+    (types.ARRAY, _array),
+    (types.Integer, _integer),
+    (types.Enum, _enum),
+    (types.String, _text),
+    (types.Uuid, _uuid),
+    (types.Float, _float),  # a Numeric in SQLAlchemy 2.0, a type of its own in 2.1
+    (types.Numeric, _number),
+    (types.DateTime, _datetime),
+    (types.Date, _date),
+    (types.Time, _instance_of(datetime.time, "datetime.time")),
+    (types.Boolean, _instance_of(bool, "bool")),
+    (types.LargeBinary, _instance_of((bytes, bytearray, memoryview), "bytes")),
+)

@@ -1,0 +1,173 @@
+"""Columns that a plan leaves out of pydantic's models, SQLModel's tables among them: pydantic must not pass them over.
+
+pydantic writes a model out of its ``__dict__`` and leaves out what is not there, so an entity that lacks a column would
+be answered short, with status 200. No code of the model's runs on the way: a serializer is compiled once, often before
+any plan exists, and it reads the dictionary itself. So the dictionary has to say what is missing. It does, without an
+entry that SQLAlchemy, or anybody who reads an attribute, would find: see :class:`AbsentKey`.
+
+tests/sqlmodel holds what this relies on against pydantic's behaviour.
+"""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NoReturn, Protocol
+from weakref import WeakSet
+
+from sqlalchemy import event
+
+#: Whose code looks for attributes that have a value: the first name of its modules.
+_LOOK_FOR_VALUES = frozenset({"loadplan", "sqlalchemy"})
+
+
+class AbsentKey(str):
+    """The name of a column in a dictionary that has no value for it.
+
+    A dictionary asks for the hash of a key when the key is put in, and keeps it. This key answers then with another
+    hash than the text has, so a look-up of the text does not find the entry. It answers SQLAlchemy like that at any
+    time: ``names.intersection(obj.__dict__)`` does not find it either. Everybody else gets the hash of the text:
+    ``include={"email"}`` and ``exclude={"email"}`` of pydantic, which are looked up entry by entry, hold. Code that
+    goes through the entries of the dictionary, as pydantic does, meets the name and its value.
+
+    Each object needs keys of its own: pickling writes a shared key once, and it would be put in a second time.
+    """
+
+    __slots__ = ("_is_put",)
+
+    def __hash__(self) -> int:
+        found = str.__hash__(self)
+        is_put = hasattr(self, "_is_put")
+        self._is_put = True
+        return found if is_put and _asking_library() not in _LOOK_FOR_VALUES else ~found
+
+    __eq__ = str.__eq__
+    __ne__ = str.__ne__
+
+    def __reduce__(self) -> tuple[type["AbsentKey"], tuple[str]]:
+        return AbsentKey, (str(self),)
+
+    def __deepcopy__(self, memo: object) -> "AbsentKey":
+        return AbsentKey(self)
+
+
+def _asking_library() -> str:
+    """Return the first name of the module that asks a key for its hash."""
+    here = inspect.currentframe()
+    asking = here and here.f_back and here.f_back.f_back
+    return asking.f_globals.get("__name__", "").partition(".")[0] if asking else ""
+
+
+class Refusal(Protocol):
+    """An object that knows plan and place of a left-out attribute. It goes where the object goes, so it must pickle."""
+
+    def refuse(self) -> NoReturn:
+        """Raise :class:`loadplan.NotLoaded`."""
+        ...
+
+
+class AbsentValue:
+    """What stands for a column that has no value: whoever writes it out gets :class:`loadplan.NotLoaded`.
+
+    pydantic meets a value that is not of the field's type and takes it by what it looks like. This one looks like a
+    dataclass, whose fields pydantic reads as attributes, and lets pass what reading them raises.
+    """
+
+    __slots__ = ("_refusal",)
+    __dataclass_fields__ = {each.name: each for each in dataclasses.fields(dataclasses.make_dataclass("_", ["value"]))}
+
+    def __init__(self, refusal: Refusal) -> None:
+        self._refusal = refusal
+
+    @property
+    def value(self) -> NoReturn:
+        """Raise :class:`loadplan.NotLoaded`."""
+        self._refusal.refuse()
+
+    def __repr__(self) -> str:
+        return "<not loaded>"
+
+    def __reduce__(self) -> tuple[type["AbsentValue"], tuple[Refusal]]:
+        return AbsentValue, (self._refusal,)
+
+    def __deepcopy__(self, memo: object) -> "AbsentValue":
+        return self
+
+
+def written_fields(kind: Any) -> Collection[str]:
+    """Return the attributes that pydantic writes of objects of a class; none if the class is not one of its models."""
+    is_model = hasattr(kind, "__pydantic_core_schema__") and hasattr(kind, "model_dump")
+    return kind.model_fields if is_model else ()
+
+
+def note_absent(entity: Any, absent: Mapping[str, AbsentValue]) -> None:
+    """Note in an object which of its columns have no value.
+
+    Args:
+        entity: the object.
+        absent: what stands for each column that the plan leaves out. A column that has a value all the same, by
+            another path of the plan, is not noted.
+    """
+    _guard(type(entity))
+    values = entity.__dict__
+    for name, value in absent.items():
+        values.pop(AbsentKey(name), None)
+        if name not in values:
+            values[AbsentKey(name)] = value
+
+
+def note_present(entity: Any, names: Collection[str] | None = None) -> None:
+    """Take back what :func:`note_absent` noted, of the columns that have a value by now.
+
+    Args:
+        entity: the object.
+        names: the columns; by default all that have a value.
+    """
+    values = entity.__dict__
+    for name in [name for name in written_fields(type(entity)) if name in values] if names is None else names:
+        values.pop(AbsentKey(name), None)
+
+
+_guarded: WeakSet[type[Any]] = WeakSet()
+
+
+def _guard(kind: type[Any]) -> None:
+    """Have a class say when a column gets its value after all. Done once for each class."""
+    if kind in _guarded:
+        return
+    _guarded.add(kind)
+    for moment in ("refresh", "refresh_flush"):
+        event.listen(kind, moment, _on_refresh)
+    for name in written_fields(kind):
+        if hasattr(getattr(kind, name, None), "impl"):
+            event.listen(getattr(kind, name), "set", functools.partial(_on_set, name))
+    written: Any = kind
+    type.__setattr__(kind, "model_dump_json", _in_words_of_loadplan(written.model_dump_json))
+
+
+def _on_refresh(entity: Any, *_: Any) -> None:
+    note_present(entity)
+
+
+def _on_set(name: str, entity: Any, *_: Any) -> None:
+    note_present(entity, (name,))
+
+
+def _in_words_of_loadplan(to_json: Callable[..., str]) -> Callable[..., str]:
+    """Return ``model_dump_json`` that raises what ``model_dump`` raises.
+
+    On the way to JSON pydantic turns every error into its own, which keeps the text alone.
+    """
+
+    @functools.wraps(to_json)
+    def model_dump_json(self: Any, *, indent: int | None = None, ensure_ascii: bool = False, **options: Any) -> str:
+        layout: dict[str, Any] = {"indent": indent} if indent is not None else {}
+        if ensure_ascii:
+            layout["ensure_ascii"] = True
+        try:
+            return to_json(self, **layout, **options)
+        except Exception:
+            self.model_dump(mode="json", **options)
+            raise
+
+    return model_dump_json

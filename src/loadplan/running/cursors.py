@@ -1,0 +1,158 @@
+"""Page cursors: the values of an order at one row, as a text that shows if it was changed, encrypted if you like."""
+
+import base64
+import datetime
+import decimal
+import enum
+import hashlib
+import hmac
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from loadplan.errors import CursorError, Problem
+
+_MAC_BYTES = 12
+
+
+class CursorCipher(Protocol):
+    """Encrypts cursors. ``Fernet`` and ``MultiFernet`` of the library ``cryptography`` are examples.
+
+    ``decrypt`` must raise for anything that ``encrypt`` did not make.
+    """
+
+    def encrypt(self, data: bytes, /) -> bytes:
+        """Return the data encrypted."""
+        ...
+
+    def decrypt(self, token: bytes, /) -> bytes:
+        """Return what was encrypted."""
+        ...
+
+
+CursorKey: TypeAlias = bytes | CursorCipher
+"""What cursors are made with: a secret that signs them, or a cipher that encrypts them."""
+
+#: An encrypted cursor is filled up to a multiple of so many bytes, so that its length tells little about the values.
+_FILL = 64
+
+_ENCODERS: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
+    (bool, "bool", bool),
+    (int, "int", str),
+    (str, "str", str),
+    (float, "float", repr),
+    (decimal.Decimal, "decimal", str),
+    (datetime.datetime, "datetime", datetime.datetime.isoformat),
+    (datetime.date, "date", datetime.date.isoformat),
+    (datetime.time, "time", datetime.time.isoformat),
+    (datetime.timedelta, "interval", lambda value: [value.days, value.seconds, value.microseconds]),
+    (uuid.UUID, "uuid", str),
+    (bytes, "bytes", bytes.hex),
+)
+_DECODERS: dict[str, Callable[[Any], Any]] = {
+    "bool": bool,
+    "int": int,
+    "str": str,
+    "float": float,
+    "decimal": decimal.Decimal,
+    "datetime": datetime.datetime.fromisoformat,
+    "date": datetime.date.fromisoformat,
+    "time": datetime.time.fromisoformat,
+    "interval": lambda parts: datetime.timedelta(*parts),
+    "uuid": uuid.UUID,
+    "bytes": bytes.fromhex,
+}
+
+
+def encode_cursor(values: Sequence[Any], order: str, key: CursorKey) -> str:
+    """Return the cursor of a row.
+
+    Args:
+        values: of the order's expressions at that row.
+        order: text of the order, which is signed but not sent: a cursor of another order does not fit.
+        key: secret to sign with, or cipher to encrypt with.
+
+    Raises:
+        TypeError: a value of a type that has no place in a cursor.
+    """
+    payload = json.dumps([_encoded(value) for value in values], separators=(",", ":"), ensure_ascii=False).encode(
+        "utf-8", "surrogatepass"
+    )
+    if isinstance(key, bytes):
+        return _as_text(_mac(payload, order, key) + payload)
+    hidden = _mac(payload, order, b"") + payload
+    return _as_text(key.encrypt(hidden + b" " * (-len(hidden) % _FILL)))
+
+
+def decode_cursor(cursor: object, order: str, key: CursorKey, label: str, enums: Sequence[type | None]) -> list[Any]:
+    """Return the values that a cursor was made of.
+
+    Args:
+        cursor: from outside.
+        order: as it was made with.
+        key: as it was made with.
+        label: of the plan, for errors.
+        enums: the enum class of each expression, if it has one.
+
+    Raises:
+        CursorError: LP407, it was changed, cut short, or made for another order or with another key.
+    """
+    try:
+        if not isinstance(cursor, str) or not cursor.isascii():
+            raise refused_cursor(label)
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        if _as_text(raw) != cursor:
+            raise refused_cursor(label)
+        if isinstance(key, bytes):
+            secret = key
+        else:
+            secret, raw = b"", key.decrypt(raw).rstrip(b" ")
+        mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+        if not hmac.compare_digest(mac, _mac(payload, order, secret)):
+            raise refused_cursor(label)
+        values = json.loads(payload.decode("utf-8", "surrogatepass"))
+        return [_decoded(value, kind) for value, kind in zip(values, enums, strict=True)]
+    except Exception:  # whatever a text from outside, or what it decodes to, makes of the decoders
+        raise refused_cursor(label) from None
+
+
+def _as_text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _encoded(value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, enum.Enum):
+        return ["enum", value.name]
+    for kind, tag, encode in _ENCODERS:
+        if isinstance(value, kind):
+            return [tag, encode(value)]
+    raise TypeError(type(value).__name__)
+
+
+def _decoded(value: Any, enum_class: Any) -> Any:
+    if value is None:
+        return None
+    tag, encoded = value
+    return enum_class[encoded] if tag == "enum" else _DECODERS[tag](encoded)
+
+
+def _mac(payload: bytes, order: str, key: bytes) -> bytes:
+    secret = hashlib.blake2b(key, digest_size=32).digest()
+    order_digest = hashlib.blake2b(order.encode()).digest()
+    return hashlib.blake2b(order_digest + payload, key=secret, digest_size=_MAC_BYTES).digest()
+
+
+def refused_cursor(label: str) -> CursorError:
+    """Return the error of a cursor that does not fit."""
+    return CursorError(
+        Problem(
+            "LP407",
+            "the cursor does not belong to this listing",
+            (label,),
+            detail="it was changed or cut short, or made for another order or with another cursor_key.",
+            hint="pass Page.next as after= or Page.previous as before=, with the same order_by=, or start at page one.",
+        )
+    )

@@ -1,0 +1,130 @@
+"""Findings of an audit: values with a readable text."""
+
+import enum
+from collections import Counter
+from collections.abc import Collection, Iterable
+from fnmatch import fnmatchcase
+from itertools import groupby
+from typing import Any
+
+import attrs
+
+
+class Severity(enum.Enum):
+    """How bad a finding is. ``loadplan audit`` fails on a risk."""
+
+    RISK = "risk"
+    """It raises, lies or writes what nobody meant."""
+
+    COST = "cost"
+    """It works, and takes time or memory that nobody asked for."""
+
+    NOTE = "note"
+    """It is fine; worth knowing."""
+
+
+_ORDER = {severity: index for index, severity in enumerate(Severity)}
+
+
+@attrs.frozen
+class Finding:
+    """One thing that is worth saying about one name.
+
+    Attributes:
+        severity: how bad it is.
+        rule: what it is about: ``"lazy"``, ``"one-to-one"``, ``"dataclass"``, ``"deferred"``, ``"inheritance"``,
+            ``"expires"``, ``"session"``, ``"pair"`` or ``"index"``.
+        subject: the name: ``"User.posts"``, ``"posts.author_id"``, ``"shop.database:sessions"``.
+        found: what stands there, as ``'lazy="select"'``.
+        effect: what that does under asyncio.
+        advice: what to do about it.
+    """
+
+    severity: Severity
+    rule: str
+    subject: str
+    found: str
+    effect: str
+    advice: str
+
+    @property
+    def key(self) -> str:
+        """What a baseline knows it by."""
+        return f"{self.rule}: {self.subject}: {self.found}"
+
+
+@attrs.frozen
+class Audit:
+    """The result of an audit of a mapping. ``str()`` gives a text for people.
+
+    Attributes:
+        target: what was asked about.
+        classes: how many mapped classes were read.
+        tables: how many tables were read.
+        findings: sorted by severity, rule, what was found and name; the same mapping gives the same findings.
+    """
+
+    target: str
+    classes: int
+    tables: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def risks(self) -> tuple[Finding, ...]:
+        """The findings that are risks."""
+        return self.of(Severity.RISK)
+
+    def of(self, severity: Severity) -> tuple[Finding, ...]:
+        """Return the findings of one severity."""
+        return tuple(finding for finding in self.findings if finding.severity is severity)
+
+    def from_on(self, severity: Severity) -> tuple[Finding, ...]:
+        """Return the findings that are as bad as ``severity``, or worse."""
+        return tuple(finding for finding in self.findings if _ORDER[finding.severity] <= _ORDER[severity])
+
+    def without(self, names: Iterable[str]) -> "Audit":
+        """Return the audit without the findings about some names, as ``"User.posts"`` or ``"User.*"``."""
+        given = tuple(names)
+        kept = tuple(each for each in self.findings if not is_named(each.subject, given))
+        return attrs.evolve(self, findings=kept)
+
+    def without_known(self, keys: Collection[str]) -> "Audit":
+        """Return the audit without the findings that a baseline knows."""
+        return attrs.evolve(self, findings=tuple(each for each in self.findings if each.key not in keys))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the audit as JSON has it."""
+        return attrs.asdict(self, value_serializer=lambda _, __, value: getattr(value, "value", value))
+
+    def __str__(self) -> str:
+        counts = Counter(finding.severity for finding in self.findings)
+        summary = ", ".join(_count(counts[severity], severity.value) for severity in Severity)
+        lines = [f"{self.target}: {_count(self.classes, 'class')}, {_count(self.tables, 'table')}: {summary}"]
+        for _, group in groupby(self.findings, _group):
+            findings = list(group)
+            first = findings[0]
+            number = f" ({len(findings)})" if len(findings) > 1 else ""
+            lines += ["", f"{first.severity.value}: {first.found}{number}"]
+            lines += [f"  {first.effect}", f"  do: {first.advice}"]
+            lines += [f"    {finding.subject}" for finding in findings]
+        return "\n".join(lines)
+
+
+def is_named(subject: str, names: Iterable[str]) -> bool:
+    """Tell whether names, in which ``*`` stands for anything, name a subject or the first of two in it."""
+    words = {subject, subject.split(" ")[0].rstrip(",")}
+    return any(fnmatchcase(word, name) for word in words for name in names)
+
+
+def sorted_findings(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Return findings in the order that they are told in, each once."""
+    return tuple(sorted(set(findings), key=lambda each: (*_group(each), each.subject)))
+
+
+def _group(finding: Finding) -> tuple[int, str, str, str, str]:
+    return _ORDER[finding.severity], finding.rule, finding.found, finding.effect, finding.advice
+
+
+def _count(number: int, word: str) -> str:
+    plural = "es" if word.endswith("s") else "s"
+    return f"{number} {word}{'' if number == 1 else plural}"
