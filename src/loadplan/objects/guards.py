@@ -273,14 +273,10 @@ def _refused(verb: str, held: Held, prop: RelationshipProperty[Any], seal: Guard
 
 
 def _hint(verb: str, name: str, part: Part | None) -> str:
-    seeing = (
-        "without where= and limit=" if part is not None and part.why is Why.SHAPE else "in a session that sees all rows"
-    )
+    is_shaped = part is not None and part.why is Why.SHAPE
+    seeing = "without where= and limit=" if is_shaped else "in a session that sees all rows"
     if verb == "merge":
         return f"use session.add(obj), or merge an object that was loaded {seeing}."
-    if verb in {"set", "rekey"}:
-        return f"load the object {seeing}, and change it there."
-    return (
-        f"delete an object that was loaded without load({name}), in a session that sees all rows: SQLAlchemy then "
-        "finds them itself. Or have the database do it: passive_deletes=True, and ON DELETE in the foreign key."
-    )
+    if verb == "delete":
+        return f"delete an object that was loaded without load({name}), in a session that sees all rows."
+    return f"load the object {seeing}, and change it there."
