@@ -122,7 +122,17 @@ async def test_it_is_refused_wherever_the_object_has_gone(orders: AsyncEngine, t
     order = await soft(orders).fetch(plan_of("lines"), 1)
     async with AsyncSession(orders) as session:
         with pytest.raises(PartialCollectionError):
-            await session.run_sync(lambda session: session.merge_all([Order(id=9), order]))
+            await session.run_sync(_merge_all, [Order(id=9), order])
+
+
+def _merge_all(session: Session, orders: list[Order]) -> None:
+    """``merge_all`` came with SQLAlchemy 2.1: one merge of all of them."""
+    together: Any = session
+    if hasattr(session, "merge_all"):
+        together.merge_all(orders)
+    else:
+        for order in orders:
+            session.merge(order)
 
 
 async def test_it_is_refused_in_a_process_that_knows_no_plan(orders: AsyncEngine) -> None:
