@@ -300,7 +300,7 @@ def _seal(pair: _Pair, home: Home) -> None:
     if pair.is_new and home.stay is Stay.DETACHED:
         seal = more
     else:
-        written = more.partial if pair.is_new else frozenset(pair.written)
+        written = frozenset(more.parts) if pair.is_new else frozenset(pair.written)
         held = frozenset(key for key in pair.here.__dict__ if key in pair.mapper.attrs)
         seal = widened_by(installed_loaders(pair.state), more, type(pair.here), written, held, home.stay)
         replace_loaders(pair.state, seal)
