@@ -1,5 +1,6 @@
 """``fetch_attached``: the graph of a plan in the caller's own session."""
 
+import pickle
 from typing import Any
 
 import pytest
@@ -344,3 +345,44 @@ async def test_a_value_changed_in_place_stays(studio: AsyncEngine) -> None:
         assert work.details == {"a": 1, "mine": True}
         await session.commit()
     assert (await Loader(studio).fetch(WORK_PAGE, 1)).details == {"a": 1, "mine": True}
+
+
+async def test_an_object_of_which_little_is_loaded_is_deleted_with_its_children(studio: AsyncEngine) -> None:
+    """The unit of work loads what it has to see, in its greenlet."""
+    async with AsyncSession(studio) as session:
+        work = await Loader(session).fetch_attached(LoadPlan(Work, only=[Work.title]), 1)
+        await session.delete(work)
+        await session.commit()
+        assert await session.scalar(select(func.count()).select_from(Step)) == 0
+        assert await session.scalar(select(func.count()).select_from(Work)) == 2
+    with pytest.raises(NotLoaded):
+        _ = work.notes
+
+
+async def test_a_closed_session_leaves_sealed_objects(studio: AsyncEngine) -> None:
+    async with AsyncSession(studio) as session:
+        work = await Loader(session).fetch_attached(LoadPlan(Work, load(Work.steps), name="steps"), 1)
+        await session.commit()
+    assert "has expired" in refused(work, "title")
+    assert "is not part of plan 'steps'" in refused(work, "tags")
+    copied = pickle.loads(pickle.dumps(work))
+    assert "is not part of plan 'steps'" in refused(copied, "tags")
+    for each in (work, copied):
+        await Loader(studio).extend(each, load(Work.steps), load(Work.tags))
+        assert (each.title, len(each.steps), len(each.tags)) == ("First", 2, 2)
+        assert "is not part of plan 'steps' (at its root), nor of plan 'extend(Work)'" in refused(each, "labels")
+
+
+async def test_what_is_set_without_being_loaded(studio: AsyncEngine) -> None:
+    """A collection is read before it is set, where plain SQLAlchemy raises MissingGreenlet; a to-one by the flush."""
+    async with AsyncSession(studio) as session:
+        work = await Loader(session).fetch_attached(LoadPlan(Work, name="work"), 1)
+        with pytest.raises(NotLoaded):
+            work.steps = []
+        work.sheet = None
+        work.artist = None
+        await session.commit()
+    async with AsyncSession(studio) as session:
+        assert (await session.get_one(Work, 1)).artist_id is None
+        assert await session.scalar(select(func.count()).select_from(Step)) == 2
+        assert await session.scalar(select(func.count()).select_from(Sheet)) == 0
