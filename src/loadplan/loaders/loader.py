@@ -1,4 +1,4 @@
-"""The loader: takes a plan and an id, gives a graph. What it does is in ``calls``; here it waits."""
+"""The loader: takes a plan and an id, gives a graph. ``calls`` has the steps of a call; this module waits."""
 
 from __future__ import annotations  # those of the functions in here would be evaluated with every call
 
@@ -15,6 +15,7 @@ from loadplan.loaders.attached_calls import AllCalls
 from loadplan.loaders.batching import Batcher
 from loadplan.loaders.calls import Call, ForUpdate, Options, Params, check_plans, locks, not_found
 from loadplan.loaders.counting import Total
+from loadplan.loaders.sharding import calls_on
 from loadplan.plan import LoadPlan
 from loadplan.running.cursors import CursorKey
 from loadplan.running.paging import Page
@@ -29,7 +30,7 @@ class Loader:
     """Fetches the graphs that plans declare.
 
     Args:
-        bind: an ``AsyncEngine`` or ``async_sessionmaker``: each fetch takes a connection of its own, so the loader
+        bind: an ``AsyncEngine`` or ``async_sessionmaker``: each fetch takes its own connection, so the loader
             may be shared between tasks. An ``AsyncSession`` or ``AsyncConnection``: it runs inside the caller's
             transaction and sees its flushed work (a session that autoflushes is flushed first); nothing in the
             caller's session is touched.
@@ -57,7 +58,7 @@ class Loader:
         on_fetch: Callable[[FetchRecord], object] | None = None,
     ) -> None:
         self._bind: Any = bind
-        self._calls = AllCalls(bind, snapshot, max_rows, cursor_key, on_fetch)
+        self._calls = calls_on(bind, snapshot, max_rows, cursor_key, on_fetch)
         self._calls.check("Loader")
 
     def __repr__(self) -> str:
@@ -79,8 +80,8 @@ class Loader:
             id: a scalar; for a composite key a tuple in the mapping's order, or a mapping by attribute name.
             params: values of the plan's bindparams.
             for_update: lock the root row, and no other, until the caller's transaction ends.
-            execution_options: of every statement of this fetch. The session's listeners see them, as they see those
-                of ``session.execute``; ``schema_translate_map`` works too.
+            execution_options: of every statement of this fetch. The session's listeners see them, as they see the
+                options of ``session.execute``; ``schema_translate_map`` works too.
 
         Raises:
             NotFound: LP402, no row has that key, or a filter of the session hides it.
@@ -377,7 +378,7 @@ class Loader:
         """Return a loader whose concurrent :meth:`fetch` and :meth:`fetch_or_none` calls share statements.
 
         Calls for one plan in one turn of the event loop, with equal ``params`` and ``execution_options``, become one
-        :meth:`fetch_many`. All other calls are those of this loader.
+        :meth:`fetch_many`. All other calls are the calls of this loader.
 
         Args:
             max_batch: ids that one statement takes; with more of them another batch begins.
@@ -401,8 +402,7 @@ class Loader:
 
         Args:
             plan: to explain; for ``call="count"`` and ``call="exists"`` a mapped class will do.
-            roots: how many the fetch would bring, None for any number. The statements of a plan of views depend on
-                it; those of a plan of entities do not.
+            roots: how many the fetch would bring, None for any number. The statements of a plan depend on it.
             call: ``"count"`` or ``"exists"`` for the statement of that call alone.
             total: adds the statement of a page's total.
         """
@@ -448,7 +448,7 @@ class Loader:
 class BatchedLoader(Loader):
     """A loader whose concurrent fetches by key share statements; :meth:`Loader.batched` makes it.
 
-    Each caller has a graph of its own. Where two callers of a batch would share an object, the later one gets a deep
+    Each caller gets its own graph. If two callers of a batch would share an object, the later one gets a deep
     copy: a change that one of them makes is never seen by another. An id that is wrong or missing raises for its own
     caller, and so does a row that cannot be read. A caller that is cancelled cancels no other.
 

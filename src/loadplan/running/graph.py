@@ -55,7 +55,7 @@ class CompiledView(Generic[T]):
         later: the other statements, in the order they run.
         present: the column that tells whether a joined row is there.
         arrays: what the rows of each nested array hold.
-        above: by the number of a statement, that of the one whose rows have its keys.
+        above: by the number of a statement, the number of the one whose rows have its keys.
         builder: of the statements; those that repeat the statement of their parents are built anew with it.
         databases: of classes that do not all live in one: the number and the dialect of each one's.
         hydrators: the functions that build views, made when rows first come.
@@ -167,7 +167,7 @@ class CompiledView(Generic[T]):
         """Return the functions that build views from rows, made at first use.
 
         Args:
-            dialect: of the engine at hand: two engines may read JSON by functions of their own.
+            dialect: of the engine at hand: two engines may read JSON by different functions.
             raw: whether rows are as the driver made them.
         """
         found = self.hydrators.get((raw, dialect))
@@ -205,7 +205,8 @@ class CompiledView(Generic[T]):
 
         Args:
             session: private to this call.
-            executions: parameters of each execution of the root statement, with those of the plan's conditions.
+            executions: parameters of each execution of the root statement, with the parameters of the plan's
+                conditions.
             tally: counts what comes.
             limit: that the root statement has already; one that ``max_rows`` exceeds stays as it is.
             kept: of a plan of entities: gets the instances of each execution, which the caller completes then.
@@ -412,7 +413,7 @@ class _Run(Generic[T]):
         self.dialect: Dialect = session.get_bind(mapper=view.mapper).dialect
         self._executions: dict[int, list[Parameters]] = {0: [parameters]}
         self._asked: Session | None = None
-        self._is_ours = isinstance(session, OwnConnection)
+        self._bare = session if isinstance(session, OwnConnection) else None
         if not isinstance(session, OwnConnection) and changes_statements(session):
             self._asked = session
             event.listen(session, "do_orm_execute", _without_entities)
@@ -452,7 +453,7 @@ class _Run(Generic[T]):
             return _rows_of(self._asked.execute(select, parameters), self.dialect)
         connection = self._session.connection(bind_arguments=arguments)
         text = statement.texts.on(connection.dialect) if select is statement.select else None
-        if text is not None and self._is_ours and is_silent(connection):
+        if text is not None and self._bare is not None and is_silent(connection) and self._bare.sends_at_once:
             return _Rows(rows_of_text(connection, text.sql, text.bind(parameters)), True, connection.dialect)
         if text is not None and takes_text(connection):
             rows = driver_rows(connection.exec_driver_sql(text.sql, text.bind(parameters)))

@@ -161,7 +161,7 @@ class RootQuery:
 
     @property
     def total_order(self) -> list[Ordering]:
-        """The order; that of the primary key if none was given."""
+        """The order; by the primary key if none was given."""
         return self.order or with_tie_breaker(root_key(self.compiled.mapper), self.compiled.mapper.class_)
 
     def parameters(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def roots_by(
     Conditions that differ in their values alone share one statement: it is checked, narrowed and made a key of once.
 
     Raises:
-        PlanError: LP107, LP108 or LP215, what is asked for is no condition, order or number of roots.
+        PlanError: LP107, LP108 or LP215, an argument is not a condition, an order or a number of roots.
         ParameterError: LP405, ``params`` does not fit.
     """
     check_counts(compiled, limit, offset)
@@ -311,7 +311,7 @@ def narrowing(
 ) -> Narrowing:
     """Return what narrows a statement to roots by condition, order and limit.
 
-    Where a join may repeat roots, they are counted in a subquery, so that a limit counts roots and never rows.
+    If a join may repeat roots, a subquery counts them, so that a limit counts roots and never rows.
     """
     key = root_key(compiled.mapper)
     clauses = [each.clause for each in order]
