@@ -268,7 +268,7 @@ def _is_stale(pair: _Pair, prop: RelationshipProperty[Any], items: list[Any]) ->
 
     The row of the database agrees with the key, and with the loaded target.
     """
-    if prop.direction is not RelationshipDirection.MANYTOONE or prop.uselist or _items(pair.here, prop) == items:
+    if prop.direction is not RelationshipDirection.MANYTOONE or prop.uselist:
         return False
     names = [mapping.attribute_of(pair.mapper, column) for column in prop.local_columns]
     values, fresh, unmodified = pair.here.__dict__, pair.made.__dict__, pair.state.unmodified

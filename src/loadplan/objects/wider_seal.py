@@ -6,12 +6,14 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 import attrs
+from sqlalchemy import event
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import InstanceState, LoaderCallableStatus, PassiveFlag, class_mapper
+from sqlalchemy.orm.attributes import instance_state
 
 from loadplan.errors import NotLoaded, Problem
 from loadplan.mapped import mapping
-from loadplan.objects.left_out import AbsentValue
+from loadplan.objects.left_out import AbsentValue, note_absent, written_fields
 from loadplan.objects.losses import Part
 from loadplan.objects.seal import Place, Seal, SealedAttribute, generated_by_dataclass
 from loadplan.sqlalchemy_internals import (
@@ -87,6 +89,11 @@ class WiderSeal(Seal):
         self.absent = {key: AbsentValue(self[key]) for key in self.absent}
         if stay is not Stay.DETACHED:
             guard_expired(mapper, _refuse_expired)
+            written = written_fields(entity)
+            #: What pydantic must not pass over when a commit has expired it.
+            self.expiring = {key: AbsentValue(self[key]) for key in columns if key in written}
+            if self.expiring and not event.contains(entity, "expire", _note_expired):
+                event.listen(entity, "expire", _note_expired)
 
     def with_partial(self, more: frozenset[Part]) -> "WiderSeal":
         """Return a seal that knows more relationships to be partial."""
@@ -258,6 +265,15 @@ class WiderAttribute(SealedAttribute):
             self.key,
             "",
         )
+
+
+def _note_expired(entity: Any, _: object) -> None:
+    """Have a model of pydantic say which of its columns have expired: it is written out of ``__dict__``."""
+    if entity is None:  # nobody holds it any more
+        return
+    loaders = installed_loaders(instance_state(entity))
+    if isinstance(loaders, WiderSeal) and loaders.stay is not Stay.DETACHED:
+        note_absent(entity, loaders.expiring)
 
 
 def _at(place: Place) -> str:
