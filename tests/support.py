@@ -65,6 +65,13 @@ def batches_of_roots(engine: AsyncEngine, batches: int) -> int:
     return 1 + batches if walks_by_keys(engine.dialect) else 1
 
 
+def named_driver(engine: str, url: URL, name: str) -> tuple[URL, dict[str, Any]]:
+    """Return the URL of a driver, by its name in the ids of tests, and the arguments that name its connections."""
+    if engine == "psycopg":
+        return url.set(drivername="postgresql+psycopg"), {"application_name": name}
+    return url, {"server_settings": {"application_name": name}}
+
+
 async def execute(url: URL, *statements: str) -> None:
     """Run statements on a database, each in a transaction of its own."""
     engine = create_async_engine(url, isolation_level="AUTOCOMMIT")

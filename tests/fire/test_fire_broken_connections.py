@@ -42,8 +42,8 @@ async def relay(library: AsyncEngine, postgres_url: URL) -> AsyncIterator[Relay]
 
 
 @pytest.fixture
-async def engine(relay: Relay, postgres_url: URL) -> AsyncIterator[AsyncEngine]:
-    engine = engine_through(relay, postgres_url, NAME)
+async def engine(request: pytest.FixtureRequest, relay: Relay, postgres_url: URL) -> AsyncIterator[AsyncEngine]:
+    engine = engine_through(relay, postgres_url, NAME, request.param)
     yield engine
     await engine.dispose()
 

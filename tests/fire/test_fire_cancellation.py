@@ -12,14 +12,15 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from loadplan import Loader, LoadPlan
+from support import named_driver
 
 NAME = "loadplan fire cancelled"
 
 
 @pytest.fixture
-async def engine(library: AsyncEngine, postgres_url: URL) -> AsyncIterator[AsyncEngine]:
-    arguments = {"server_settings": {"application_name": NAME}}
-    engine = create_async_engine(postgres_url, pool_size=2, max_overflow=0, pool_timeout=5, connect_args=arguments)
+async def engine(request: pytest.FixtureRequest, library: AsyncEngine, postgres_url: URL) -> AsyncIterator[AsyncEngine]:
+    url, arguments = named_driver(request.param, postgres_url, NAME)
+    engine = create_async_engine(url, pool_size=2, max_overflow=0, pool_timeout=5, connect_args=arguments)
     yield engine
     await engine.dispose()
 

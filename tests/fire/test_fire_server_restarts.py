@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 
 from loadplan import Loader
 from replicas.servers import new_folder, run, url_of
+from support import named_driver
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -84,9 +85,9 @@ async def filled(server: Server) -> Server:
 
 
 @pytest.fixture
-async def engine(filled: Server) -> AsyncIterator[AsyncEngine]:
-    arguments = {"server_settings": {"application_name": NAME}}
-    engine = create_async_engine(filled.url, pool_size=2, max_overflow=0, connect_args=arguments)
+async def engine(request: pytest.FixtureRequest, filled: Server) -> AsyncIterator[AsyncEngine]:
+    url, arguments = named_driver(request.param, filled.url, NAME)
+    engine = create_async_engine(url, pool_size=2, max_overflow=0, connect_args=arguments)
     yield engine
     await engine.dispose()
 
