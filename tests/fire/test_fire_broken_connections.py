@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loadplan import Loader, LoadPlan
+from support import skip_streams_of_psycopg
 
 NAME = "loadplan fire relay"
 
@@ -43,6 +44,7 @@ async def relay(library: AsyncEngine, postgres_url: URL) -> AsyncIterator[Relay]
 
 @pytest.fixture
 async def engine(request: pytest.FixtureRequest, relay: Relay, postgres_url: URL) -> AsyncIterator[AsyncEngine]:
+    skip_streams_of_psycopg(request)
     engine = engine_through(relay, postgres_url, NAME, request.param)
     yield engine
     await engine.dispose()
