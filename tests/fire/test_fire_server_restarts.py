@@ -185,7 +185,9 @@ async def test_too_many_connections(engine: AsyncEngine, watcher: AsyncEngine, f
             full = error
     assert 1 <= len(held) <= 8
     error = await outcome(loader.fetch(plan, 1))
-    assert "53300" in str(getattr(getattr(error, "orig", error), "sqlstate", "")), error
+    # psycopg gives no code of an error that comes while it connects
+    told = str(error) if engine.dialect.driver == "psycopg" else getattr(getattr(error, "orig", error), "sqlstate", "")
+    assert ("too many clients already" if engine.dialect.driver == "psycopg" else "53300") in str(told), error
     assert checked_out(engine) == 0
     for each in held:
         await each.close()
