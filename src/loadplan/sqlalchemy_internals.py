@@ -278,7 +278,8 @@ def tell_of_persistence(session: object, entities: Iterable[object]) -> None:
 
 def shard_names(session: ShardedSession) -> list[str]:
     """Return the names of a session's shards, as they were given: it has a public way to add one, and none to list."""
-    return list(session._ShardedSession__shards)  # type: ignore[attr-defined]
+    known: Any = session
+    return list(known._ShardedSession__shards)
 
 
 def name_shard(entity: object, shard: str) -> None:

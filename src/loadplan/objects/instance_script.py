@@ -124,15 +124,20 @@ class InstanceWriter(Writer):
             fill_late(grown)
         if self._notes_left_out:
             note_left_out(grown, self._classes)
+        self._name_shard(grown, session)
+        tell_listeners(self._mappers, grown, self._classes, session)
+
+    def _name_shard(self, grown: Grown, session: Any) -> None:
+        """Have instances know their shard, where the session stays on one."""
         if (shard := getattr(session, "_loadplan_shard", None)) is not None:
             for _, each in grown.instances(self._classes):
                 name_shard(each, shard)
-        tell_listeners(self._mappers, grown, self._classes, session)
 
-    def made(self, grown: Grown) -> list[Any]:
+    def made(self, grown: Grown, session: Any) -> list[Any]:
         """Return every instance once, with its collections filled; nobody is told of them."""
         if grown.late:
             fill_late(grown)
+        self._name_shard(grown, session)
         return [each for _, each in grown.instances(self._classes)]
 
     @staticmethod

@@ -510,7 +510,7 @@ class _Run(Generic[T]):
         if self._kept is None:
             first.complete(grown, self._session)
         else:
-            self._kept.append(first.made(grown))
+            self._kept.append(first.made(grown, self._session))
         return roots
 
     def _hydrator(self, rows: _Rows) -> Hydrator:
