@@ -61,7 +61,7 @@ class Kinds(dict[Any, Kind]):
             if not found.isa(mapper):
                 raise InvalidRequestError(
                     f"a row of '{mapper.class_.__name__}' has the discriminator {shown(discriminator)}, "
-                    f"which is that of '{found.class_.__name__}', no subclass of it"
+                    f"but '{found.class_.__name__}' is not a subclass of it"
                 )
             mapper = found
         kind = self[discriminator] = self.of(mapper)

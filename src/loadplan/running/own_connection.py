@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine
 from loadplan.running.snapshot import Beginning
 
 Opened: TypeAlias = Any
-"""What a fetch runs on: a ``Session``, or for views an :class:`OwnConnection` where that will do."""
+"""A fetch runs on this: a ``Session``, or for views an :class:`OwnConnection` if that is enough."""
 
 
 class OwnConnection:
