@@ -187,6 +187,10 @@ class PartialCollectionError(LoadPlanError):
     """A collection that holds a part of its rows would be taken for the whole (LP409)."""
 
 
+class RowInSessionError(LoadPlanError):
+    """A fetched object was added to a session that has another object for its row (LP415)."""
+
+
 class RelatedNotFound(LoadPlanError):  # noqa: N818 - the pair of NotFound, one level down
     """A view needs a related row that is missing or hidden (LP410), or that no class of its is for."""
 

@@ -99,6 +99,12 @@ class InstanceWriter(Writer):
             note_left_out(grown, self._classes)
         tell_listeners(self._mappers, grown, self._classes, session)
 
+    def made(self, grown: Grown) -> list[Any]:
+        """Return every instance once, with its collections filled; nobody is told of them."""
+        if grown.late:
+            fill_late(grown)
+        return [each for _, each in grown.instances(self._classes)]
+
     @staticmethod
     def _edges(site: Site) -> Iterator[Edge]:
         yield from site.instance.place.edges

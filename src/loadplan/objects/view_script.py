@@ -57,6 +57,7 @@ class Hydrator:
         onward: by the number of a statement: a function over its rows, for the keys of a tree's next level.
         start: of a plan of entities: what its functions fill, given the number of statements.
         complete: of a plan of entities: what is done when all rows were read.
+        made: of a plan of entities: all its instances, for somebody who completes them in another way.
     """
 
     source: str
@@ -65,6 +66,7 @@ class Hydrator:
     onward: Mapping[int, Callable[[Sequence[Any]], list[Any]]]
     start: Callable[[int], Any]
     complete: Callable[[Any, Any], None]
+    made: Callable[[Any], list[Any]]
 
 
 @attrs.frozen(eq=False)
@@ -131,7 +133,7 @@ def make_hydrator(writer: "Writer", blueprint: Blueprint) -> Hydrator:
         return {at: namespace[f"{name}_{at}"] for at in range(len(statements)) if f"{name}_{at}" in namespace}
 
     hydrator = Hydrator(
-        source, functions("build"), functions("keys"), functions("onward"), writer.start, writer.complete
+        source, functions("build"), functions("keys"), functions("onward"), writer.start, writer.complete, writer.made
     )
     # a plan that an application makes for one request takes its source with it when it goes
     weakref.finalize(hydrator, linecache.cache.pop, name, None).atexit = False
@@ -174,6 +176,10 @@ class Writer(abc.ABC):
     @abc.abstractmethod
     def complete(self, grown: Any, session: Any) -> None:
         """Do what is left when all functions of a run have returned."""
+
+    @abc.abstractmethod
+    def made(self, grown: Any) -> list[Any]:
+        """Return the instances that the functions of a run have made."""
 
     # --- functions ------------------------------------------------------------------------------------------------
 
@@ -253,6 +259,10 @@ class ViewWriter(Writer):
 
     def complete(self, grown: Any, session: Any) -> None:
         """Do nothing: a view is complete when it is made."""
+
+    def made(self, grown: Any) -> list[Any]:
+        """Return nothing: a view is no instance of a mapped class."""
+        return []
 
     def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
         """Write the function that builds what the rows of a statement are for."""

@@ -363,6 +363,38 @@ def joined_in_stream(label: str, edge: Any) -> Problem:
     )
 
 
+def part_in_session(label: str, path: Sequence[str], name: str) -> Problem:
+    """``fetch_attached`` of a plan that loads some of a relationship's rows."""
+    return Problem(
+        "LP221",
+        f"'{name}' would hold only some of its rows in your session",
+        (label, *path),
+        detail="the plan gives it a where= or limit=. Other code that uses the session would take it for all rows.",
+        hint="use fetch(plan, id) for a detached graph, or a view (into=), or load it without where= and limit=.",
+    )
+
+
+def view_in_session(label: str, call: str) -> Problem:
+    """``fetch_attached`` of a view."""
+    return Problem(
+        "LP222",
+        f"{call}() loads mapped objects, but the plan has into=",
+        (label,),
+        detail="a view is not mapped, so a session cannot save it.",
+        hint="use fetch(plan, id) for the view, and a plan without into= to change rows.",
+    )
+
+
+def not_a_session(call: str, given: object) -> Problem:
+    """``Loader(engine).fetch_attached(...)``."""
+    return Problem(
+        "LP408",
+        f"{call}() needs a session of yours, but this loader was made with {type(given).__name__}",
+        detail="the objects stay in that session, and your commit saves their changes.",
+        hint=f"make the loader with the session: Loader(session).{call}(plan, id).",
+    )
+
+
 def mapping_incomplete(mapper: Mapper[Any], missing: Sequence[str], at: At) -> Problem:
     """A class that the mapping names has not been imported."""
     return Problem(

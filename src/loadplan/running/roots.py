@@ -17,6 +17,7 @@ from loadplan.resolved.entities import foreign_tables, parameters_in
 from loadplan.resolved.form import MOST, is_expression
 from loadplan.resolved.nodes import Parameter
 from loadplan.running.answers import asking
+from loadplan.running.graph import Kept
 from loadplan.running.identity import Identity, IdentityReader
 from loadplan.running.own_connection import Opened
 from loadplan.running.parameters import read_parameters
@@ -68,12 +69,17 @@ class ByIds:
         return chunks if self.reader.exact else 2 * chunks
 
     def run(
-        self, session: Opened, identities: Sequence[Identity], parameters: Mapping[str, Any], tally: Tally
+        self,
+        session: Opened,
+        identities: Sequence[Identity],
+        parameters: Mapping[str, Any],
+        tally: Tally,
+        kept: Kept | None = None,
     ) -> dict[Identity, Any]:
         """Return what is found by identity, in as few executions as the keys go in."""
         keys = [identity[0] for identity in identities] if self.keys.width == 1 else list(identities)
         executions = [{**parameters, **bound} for bound in self.keys.bind(keys)]
-        found: dict[Identity, Any] = self.graph.by_identity(session, executions, tally)
+        found: dict[Identity, Any] = self.graph.by_identity(session, executions, tally, kept)
         missing = [each for each in identities if each not in found]
         if found and missing and not self.reader.exact:
             for place, *identity in self._answers(session, missing, tally):
