@@ -223,8 +223,8 @@ def load_as_mapped(state: InstanceState[Any], key: str, passive: PassiveFlag) ->
 def load_column_as_mapped(state: InstanceState[Any], key: str, passive: PassiveFlag) -> Any:
     """Load a column that a statement left out, as SQLAlchemy does on first access.
 
-    A statement that leaves a column out puts a loader for it into ``InstanceState.callables``, and the mapping has none
-    of its own. The strategy of deferred columns is what that loader calls.
+    A statement that leaves a column out puts a loader for it into ``InstanceState.callables``, and the mapping has no
+    loader for it. The strategy of deferred columns is what that loader calls.
     """
     prop: Any = state.manager.mapper.attrs[key]
     return prop._get_strategy((("deferred", True), ("instrument", True)))._load_for_state(state, passive)

@@ -25,7 +25,7 @@ from loadplan.sqlalchemy_internals import (
 
 
 class Stay(enum.Enum):
-    """Where an object is, as far as that decides what reading an attribute without a value does."""
+    """The place of an object, as far as it decides what reading an attribute without a value does."""
 
     DETACHED = "in no session"
     ASYNC = "in a session whose driver has to be waited for"
@@ -174,7 +174,7 @@ def widened_by(
 
 @attrs.frozen
 class WiderAttribute(SealedAttribute):
-    """What SQLAlchemy calls when an attribute of such an object is touched and has no value."""
+    """SQLAlchemy calls this when an attribute of an extended or attached object is read and has no value."""
 
     also: tuple[Place, ...] = ()
     stay: Stay = Stay.DETACHED
