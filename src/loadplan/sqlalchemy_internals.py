@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import BindParameter, ClauseElement, Connection, CursorResult, Engine
+from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.ext.orderinglist import OrderingList
 from sqlalchemy.orm import (
     InstanceState,
@@ -163,6 +164,18 @@ def tell_of_persistence(session: object, entities: Iterable[object]) -> None:
         if heard.loaded_as_persistent:
             for entity in entities:
                 heard.loaded_as_persistent(session, instance_state(entity))
+
+
+def shard_names(session: ShardedSession) -> list[str]:
+    """Return the names of a session's shards, as they were given: it has a public way to add one, and none to list."""
+    return list(session._ShardedSession__shards)  # type: ignore[attr-defined]
+
+
+def name_shard(entity: object, shard: str) -> None:
+    """Note where a new instance is from, as SQLAlchemy's sharded session does: the third part of its identity."""
+    state: Any = instance_state(entity)
+    state.key = (*state.key[:2], shard)
+    state.identity_token = shard
 
 
 class _CopiesQuietly(CollectionAdapter):

@@ -29,7 +29,7 @@ from loadplan.objects.seal import Sealer
 from loadplan.objects.view_script import Blueprint, Scope, Writer, tuple_source
 from loadplan.resolved.places import Column, Edge, Instance, Part, Place, Recipe
 from loadplan.resolved.strategy import Way
-from loadplan.sqlalchemy_internals import install_state, state_script
+from loadplan.sqlalchemy_internals import install_state, name_shard, state_script
 from loadplan.statements.builder import Statement
 
 
@@ -97,6 +97,9 @@ class InstanceWriter(Writer):
             fill_late(grown)
         if self._notes_left_out:
             note_left_out(grown, self._classes)
+        if (shard := getattr(session, "_loadplan_shard", None)) is not None:
+            for _, each in grown.instances(self._classes):
+                name_shard(each, shard)
         tell_listeners(self._mappers, grown, self._classes, session)
 
     def made(self, grown: Grown) -> list[Any]:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapper, Session, sessionmaker
 from loadplan.errors import LoaderError, LoadPlanError, Problem
 from loadplan.resolved import problems
 from loadplan.running.own_connection import Opened, OwnConnection
+from loadplan.running.shards import in_shard, stay_on_shard
 from loadplan.running.snapshot import beginning
 from loadplan.sqlalchemy_internals import (
     copy_listeners,
@@ -142,13 +143,16 @@ def _in_words_of_sqlalchemy(work: Callable[[Session], R], session: Session, mapp
         raise DBAPIError(None, None, error, connection_invalidated=is_lost) from error
 
 
-def private_session(bind: Bind | SyncBind, *, snapshot: bool, bare: bool = False) -> PrivateSession:
+def private_session(
+    bind: Bind | SyncBind, *, snapshot: bool, bare: bool = False, shard: str | None = None
+) -> PrivateSession:
     """Return a private session on ``bind``. Nothing is opened before it runs.
 
     Args:
         bind: of the loader.
         snapshot: whether several statements of a separate transaction see one state.
         bare: whether a connection will do, where a session would add nothing to it.
+        shard: of a sharded session, where all of the work is done.
     """
     if isinstance(bind, AsyncEngine | Engine):
         engine = bind.sync_engine if isinstance(bind, AsyncEngine) else bind
@@ -157,10 +161,13 @@ def private_session(bind: Bind | SyncBind, *, snapshot: bool, bare: bool = False
         return _OwnSession(Session(engine, autoflush=False, expire_on_commit=False), snapshot)
     if isinstance(bind, async_sessionmaker | sessionmaker):
         # on a connection, whatever way of joining its transaction the application chose must not end it
-        return _OwnSession(bind(autoflush=False, join_transaction_mode="rollback_only"), snapshot)
+        given = bind(autoflush=False, join_transaction_mode="rollback_only")
+        if shard is not None:
+            stay_on_shard(given.sync_session if isinstance(given, AsyncSession) else given, shard)
+        return _OwnSession(given, snapshot)
     if isinstance(bind, AsyncSession | Session):
         is_closed(bind.sync_session if isinstance(bind, AsyncSession) else bind)  # from now on its end is noted
-        return _GuestOfSession(bind)
+        return _GuestOfSession(bind, shard)
     return _GuestOfConnection(bind)
 
 
@@ -413,6 +420,7 @@ class _GuestOfSession(PrivateSession):
     """A session on the connections that the caller's session has, or would take, inside its transaction."""
 
     given: AsyncSession | Session
+    shard: str | None = None
 
     @property
     def session(self) -> Session:
@@ -420,10 +428,10 @@ class _GuestOfSession(PrivateSession):
         return self.given.sync_session if isinstance(self.given, AsyncSession) else self.given
 
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
-        return self.session.get_bind(mapper=mapper).dialect
+        return self.session.get_bind(mapper=mapper, **in_shard(self.shard)).dialect
 
     def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
-        return _databases(self.session, mappers)
+        return None if self.shard is not None else _databases(self.session, mappers)
 
     def _refusals(self) -> contextlib.AbstractContextManager[None]:
         return _one_task_at_a_time("AsyncSession" if isinstance(self.given, AsyncSession) else "Session")
@@ -436,7 +444,10 @@ class _GuestOfSession(PrivateSession):
             caller.flush()
         kind: Any = type(caller)
         guest = _guest_class(kind)
-        return _join(guest.__new__(guest), caller)
+        joined = _join(guest.__new__(guest), caller, self.shard)
+        if self.shard is not None:
+            stay_on_shard(joined, self.shard)
+        return joined
 
 
 def _databases(session: Session, mappers: Mappers) -> list[tuple[int, Dialect]]:
@@ -469,7 +480,7 @@ def _guest_class(session_class: Any) -> type[Session]:
     def get_bind(self: Any, mapper: Any = None, *, clause: Any = None, bind: Any = None, **kw: Any) -> Any:
         if bind is not None:  # chosen by a listener; an engine's connection is the caller's, too
             return self._loadplan_caller.connection({"bind": bind}) if isinstance(bind, Engine) else bind
-        return self._loadplan_caller.connection({"mapper": mapper, "clause": clause, **kw})
+        return self._loadplan_caller.connection({"mapper": mapper, "clause": clause, **kw, **self._loadplan_in_shard})
 
     def connection(self: Any, bind_arguments: Any = None, execution_options: Any = None) -> Any:
         given = dict(bind_arguments or {})
@@ -481,7 +492,7 @@ def _guest_class(session_class: Any) -> type[Session]:
     return type(session_class.__name__, (session_class,), names)
 
 
-def _join(session: Session, caller: Session) -> Session:
+def _join(session: Session, caller: Session, shard: str | None) -> Session:
     """Make ``session`` a guest of ``caller``: it gets its connections, listeners, ``info`` and attributes.
 
     ``__init__`` of a subclass is passed by: it may want arguments that only the application knows, and what it set is
@@ -490,6 +501,7 @@ def _join(session: Session, caller: Session) -> Session:
     Session.__init__(session, autoflush=False, expire_on_commit=False, join_transaction_mode="rollback_only")
     ours = vars(session)
     ours["_loadplan_caller"] = caller
+    ours["_loadplan_in_shard"] = in_shard(shard)
     ours["info"] = caller.info
     if hasattr(caller, "execution_options"):  # since SQLAlchemy 2.1
         ours["execution_options"] = caller.execution_options

@@ -18,7 +18,7 @@ from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
 from loadplan.resolved.places import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.resolved.strategy import Choice, Databases, Way
 from loadplan.statements.driver_text import Texts
-from loadplan.statements.keys import Keys, keys_of, row_of
+from loadplan.statements.keys import Keys, among, keys_of
 from loadplan.statements.linked import WHY_LATERAL, AnySelect, Linked, collection_order, link_on, linked, why_no_lateral
 from loadplan.statements.whole_tree import in_whole_tree
 
@@ -271,7 +271,7 @@ class StatementBuilder:
         """Return the condition that rows are of the parents that a statement brings, with that statement inside."""
         columns = [above.values[above.slots.index(slot)] for slot in self.parents(edge)]
         inner = above.select.with_only_columns(*columns)
-        return row_of(self._ties[edge].columns).in_(inner.correlate(None))
+        return among(self._ties[edge].columns, inner, self._dialect_of(edge))
 
     def _first_rows(
         self, edge: Edge, rows: AnySelect, keys: Keys, order: Sequence[Ordering]
