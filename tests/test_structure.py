@@ -44,6 +44,7 @@ STAGES = {
         "view_problems",
         "entity_places",
         "form",
+        "sharing",
         "protocols",
         "strategy",
         "entities",

@@ -279,6 +279,11 @@ def may_repeat(mapper: Mapper[Any]) -> bool:
     return not plain or not isinstance(mapper.selectable, Table | Join)
 
 
+def is_read_elsewhere(mapper: Mapper[Any]) -> bool:
+    """Tell whether rows of a class come from a union or a join that ``with_polymorphic`` names, not from its tables."""
+    return mapper.selectable is not mapper.persist_selectable
+
+
 def polymorphic_loads(mapper: Mapper[Any]) -> list[Mapper[Any]]:
     """Return the subclasses whose columns the mapping loads by itself, with rows of the class."""
     by_base = set(mapper.with_polymorphic_mappers)

@@ -16,15 +16,19 @@ from sqlalchemy.orm import Mapper, Session, sessionmaker
 
 from loadplan.errors import LoaderError, LoadPlanError, Problem
 from loadplan.resolved import problems
-from loadplan.running.own_connection import Opened, OwnConnection
+from loadplan.running.own_connection import GuestConnection, Opened, OwnConnection
 from loadplan.running.shards import in_shard, stay_on_shard
 from loadplan.running.snapshot import beginning
 from loadplan.sqlalchemy_internals import (
+    adds_nothing,
+    changes_statements,
     copy_listeners,
+    has_binds,
     has_engine_hooks,
     has_transaction_hooks,
     in_greenlet,
     is_closed,
+    is_session_class_heard,
     is_session_heard,
 )
 
@@ -160,15 +164,48 @@ def private_session(
             return _NoSession(engine, snapshot)
         return _OwnSession(Session(engine, autoflush=False, expire_on_commit=False), snapshot)
     if isinstance(bind, async_sessionmaker | sessionmaker):
+        engine_alone = _engine_of(bind) if bare else None
+        if engine_alone is not None:
+            return _NoSession(engine_alone, snapshot)
         # on a connection, whatever way of joining its transaction the application chose must not end it
         given = bind(autoflush=False, join_transaction_mode="rollback_only")
         if shard is not None:
             stay_on_shard(given.sync_session if isinstance(given, AsyncSession) else given, shard)
         return _OwnSession(given, snapshot)
     if isinstance(bind, AsyncSession | Session):
-        is_closed(bind.sync_session if isinstance(bind, AsyncSession) else bind)  # from now on its end is noted
-        return _GuestOfSession(bind, shard)
-    return _GuestOfConnection(bind)
+        session = bind.sync_session if isinstance(bind, AsyncSession) else bind
+        is_closed(session)  # from now on its end is noted
+        return _BareGuest(bind) if bare and shard is None and _is_plain(session) else _GuestOfSession(bind, shard)
+    return _GuestOfConnection(bind, bare and not is_session_heard())
+
+
+#: Arguments of a sessionmaker that make no difference to statements and rows.
+_HARMLESS = {"bind", "autoflush", "autobegin", "expire_on_commit", "info", "join_transaction_mode", "close_resets_only"}
+
+
+def _engine_of(maker: async_sessionmaker[Any] | sessionmaker[Any]) -> Engine | None:
+    """Return the engine of a sessionmaker whose sessions would add nothing to it; None where they may."""
+    bind = maker.kw.get("bind")
+    engine = bind.sync_engine if isinstance(bind, AsyncEngine) else bind
+    if not isinstance(engine, Engine) or not maker.kw.keys() <= _HARMLESS:
+        return None
+    kind: type[Any] = maker.class_
+    if isinstance(maker, async_sessionmaker):
+        is_plain = adds_nothing(kind, AsyncSession) and kind.sync_session_class is Session and not is_session_heard()
+    else:
+        is_plain = adds_nothing(kind, Session) and not is_session_class_heard(kind)
+    return engine if is_plain else None
+
+
+def _is_plain(session: Session) -> bool:
+    """Tell whether a session of the caller's adds nothing to its connection."""
+    return bool(
+        session.bind is not None
+        and adds_nothing(type(session), Session)
+        and not is_session_heard(session)
+        and not has_binds(session)
+        and not changes_statements(session)
+    )
 
 
 def check_bind(bind: object, loader: str) -> None:
@@ -391,9 +428,10 @@ _BUSY = ("another operation is in progress", "Session is already flushing")
 
 @attrs.frozen(eq=False)
 class _GuestOfConnection(PrivateSession):
-    """A session on the caller's connection."""
+    """A session on the caller's connection; the connection alone, where nobody listens to sessions."""
 
     connection: AsyncConnection | Connection
+    bare: bool = False
 
     @property
     def in_transaction_of_caller(self) -> bool:
@@ -405,10 +443,13 @@ class _GuestOfConnection(PrivateSession):
     def _refusals(self) -> contextlib.AbstractContextManager[None]:
         return _one_task_at_a_time(type(self.connection).__name__)
 
-    def _start(self, mappers: Mappers, statements: int) -> Session:
-        connection = self.connection
+    def _start(self, mappers: Mappers, statements: int) -> Opened:
+        given = self.connection
+        connection = given.sync_connection if isinstance(given, AsyncConnection) else given
+        if self.bare and connection is not None:
+            return GuestConnection(connection)
         return Session(
-            connection.sync_connection if isinstance(connection, AsyncConnection) else connection,
+            connection,
             autoflush=False,
             expire_on_commit=False,
             join_transaction_mode="rollback_only",
@@ -436,18 +477,37 @@ class _GuestOfSession(PrivateSession):
     def _refusals(self) -> contextlib.AbstractContextManager[None]:
         return _one_task_at_a_time("AsyncSession" if isinstance(self.given, AsyncSession) else "Session")
 
-    def _start(self, mappers: Mappers, statements: int) -> Session:
-        caller = self.session
-        if is_closed(caller):
-            raise _closed_session(self.given)
-        if caller.autoflush:
-            caller.flush()
+    def _start(self, mappers: Mappers, statements: int) -> Opened:
+        caller = self._flushed()
         kind: Any = type(caller)
         guest = _guest_class(kind)
         joined = _join(guest.__new__(guest), caller, self.shard)
         if self.shard is not None:
             stay_on_shard(joined, self.shard)
         return joined
+
+    def _flushed(self) -> Session:
+        """Return the caller's session, its changes sent.
+
+        Raises:
+            LoaderError: LP408, it is closed.
+        """
+        caller = self.session
+        if is_closed(caller):
+            raise _closed_session(self.given)
+        if caller.autoflush:
+            caller.flush()
+        return caller
+
+
+class _BareGuest(_GuestOfSession):
+    """The connection that the caller's session has, or would take, where nobody listens to the session."""
+
+    def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
+        return None
+
+    def _start(self, mappers: Mappers, statements: int) -> Opened:
+        return GuestConnection(self._flushed().connection())
 
 
 def _databases(session: Session, mappers: Mappers) -> list[tuple[int, Dialect]]:
