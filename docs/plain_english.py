@@ -80,18 +80,25 @@ def passages_of_page(path: Path) -> Iterator[Passage]:
 
 def passages_of_module(path: Path) -> Iterator[Passage]:
     """Yield the docstrings of a module, and the texts of its errors."""
-    tree = ast.parse(path.read_text("utf-8"))
-    for node in ast.walk(tree):
+    docstrings: set[int] = set()
+    raised: set[int] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             docstring = ast.get_docstring(node, clean=True)
             if docstring is not None:
+                docstrings.add(id(node.body[0]))
                 prose = re.sub(r"^ *(?:>>>|\.\.\.) .*$|(?<=::\n)(?:\n| +.*\n?)+", "", docstring, flags=re.MULTILINE)
                 prose = re.sub(r"^(\s*)\w[\w, *]*: ", r"\n\1- ", prose, flags=re.MULTILINE)  # an argument and its text
                 yield from _passages(path, node.body[0].lineno, prose, lines_count=False)
-        elif isinstance(node, ast.Call) and any(_is_code(each) for each in node.args):
+        elif isinstance(node, ast.Expr) and id(node) not in docstrings and isinstance(node.value, ast.Constant):
+            for text in _messages(node.value):  # of an attribute or an alias
+                yield from _passages(path, node.lineno, text, lines_count=False)
+        elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            raised.add(id(node.exc))  # the walk comes to it later
+        elif isinstance(node, ast.Call) and (id(node) in raised or any(_is_code(each) for each in node.args)):
             for each in (*node.args, *(keyword.value for keyword in node.keywords)):
                 for message in _messages(each):
-                    yield from _passages(path, each.lineno, message)
+                    yield from _passages(path, each.lineno, message, lines_count=False)
 
 
 def _is_code(node: ast.expr) -> bool:

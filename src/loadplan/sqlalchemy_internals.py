@@ -49,9 +49,9 @@ NO_RESULT = LoaderCallableStatus.PASSIVE_NO_RESULT
 def left_as_is(part: Any) -> Any:
     """Return a part of a statement that the ORM's adapters do not look into.
 
-    A class that is mapped ``with_polymorphic`` to a union, or to a join of its own, has its tables replaced by that
-    in every expression of a statement, also within subqueries that are about other rows. SQLAlchemy marks the
-    subqueries of its own ``any()``, ``has()`` and joins with this annotation, and has no public name for it.
+    A class may be mapped ``with_polymorphic`` to a union, or to a join. The ORM then replaces its tables by the union or
+    join in every expression of a statement, also within subqueries that are about other rows. SQLAlchemy marks the
+    subqueries of ``any()``, ``has()`` and its joins with this annotation, and has no public name for it.
     """
     return part._annotate({"no_replacement_traverse": True})
 
@@ -84,7 +84,7 @@ def installed_loaders(state: InstanceState[Any]) -> Mapping[str, AttributeLoader
 
 @frozen(eq=False)
 class Origin:
-    """What the instances of one class at one place of a plan have in common.
+    """The facts that the instances of one class at one place of a plan share.
 
     Attributes:
         manager: of the class.
@@ -117,9 +117,9 @@ class LoadedState(InstanceState[Any]):
 class UnfinishedState(LoadedState):
     """A state that nobody has asked for anything yet.
 
-    Reading a loaded attribute needs ``__dict__`` alone, so most instances of a result are never asked. What
-    ``InstanceState.__init__`` makes takes more time and memory than the instance itself; it is made at the first
-    question. From then on the state is a :class:`LoadedState`.
+    Reading a loaded attribute needs ``__dict__`` alone, so most instances of a result are never asked. The
+    objects that ``InstanceState.__init__`` makes take more time and memory than the instance itself; they are made at
+    the first question. From then on the state is a :class:`LoadedState`.
     """
 
     __slots__ = ()
@@ -372,8 +372,8 @@ def load_as_mapped(state: InstanceState[Any], key: str, passive: PassiveFlag) ->
 def load_column_as_mapped(state: InstanceState[Any], key: str, passive: PassiveFlag) -> Any:
     """Load a column that a statement left out, as SQLAlchemy does on first access.
 
-    A statement that leaves a column out puts a loader for it into ``InstanceState.callables``, and the mapping has none
-    of its own. The strategy of deferred columns is what that loader calls.
+    A statement that leaves a column out puts a loader for it into ``InstanceState.callables``, and the mapping has no
+    loader for it. The strategy of deferred columns is what that loader calls.
     """
     prop: Any = state.manager.mapper.attrs[key]
     return prop._get_strategy((("deferred", True), ("instrument", True)))._load_for_state(state, passive)

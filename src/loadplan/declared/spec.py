@@ -27,7 +27,7 @@ from loadplan.declared.code import call_source, source
 from loadplan.sqlalchemy_internals import criteria_of, shape_of, subtype_of
 
 StrategyName: TypeAlias = Literal["joined", "inner", "selectin", "subquery"]
-"""What ``strategy=`` takes: a LEFT OUTER JOIN, an INNER JOIN, a statement by keys, a statement by subquery."""
+"""The values of ``strategy=``: a LEFT OUTER JOIN, an INNER JOIN, a statement by keys, a statement by subquery."""
 
 
 class Entity(Protocol):
@@ -373,4 +373,4 @@ class Plan(Generic[T]):
 
 
 Below: TypeAlias = Load[Any] | On[Any] | Plan[Any]
-"""What may hang below a place of a plan."""
+"""The loads, branches and plans that may stand below a place of a plan."""

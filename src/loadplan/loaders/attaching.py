@@ -70,7 +70,7 @@ def stay_in(compiled: Compiled[Any]) -> Stay:
 
 @attrs.frozen(eq=False)
 class Given:
-    """Objects that are to be extended.
+    """The objects to extend.
 
     Attributes:
         objects: in the order they came; the same one may come twice.
@@ -92,7 +92,7 @@ class Given:
 
     @property
     def expired(self) -> list[str]:
-        """Columns that a commit or a flush has expired, and that were to be loaded."""
+        """Columns that a plan has loaded, and that a commit or a flush has expired."""
         found: set[str] = set()
         for each in self.objects:
             state: InstanceState[Any] = instance_state(each)
@@ -124,7 +124,7 @@ def read_objects(given: object, bind: object) -> Given | None:
         bind: of the loader.
 
     Raises:
-        LoaderError: LP416, something is no fetched object, or they have no class or no session in common.
+        LoaderError: LP416, something is not a fetched object, or they have no class or no session in common.
         NotFound: LP402, one was deleted.
     """
     is_one = isinstance(inspect(given, raiseerr=False), InstanceState)
@@ -170,7 +170,7 @@ def _session(states: Sequence[InstanceState[Any]], bind: object) -> Session | No
         inside = next(state for state in states if state.session is not None)
         raise _cannot(
             "some of the objects are in a session, and others are not in it",
-            "call extend() once for those of each session, and once for detached ones.",
+            "call extend() once for the objects of each session, and once for detached ones.",
             f"one of those in a session is a '{inside.class_.__name__}'",
         )
     (found,) = sessions.values()

@@ -75,7 +75,7 @@ class Calls:
         cursor_key: secret of the cursors.
         on_fetch: told of each call at its end.
         shard: of a sharded session, where the calls go.
-        tally: of the call that these are a part of; None where each is one of its own.
+        tally: of the call that these are a part of; None if each is a separate call.
     """
 
     bind: Bind | SyncBind

@@ -265,7 +265,7 @@ class Loader:
     ) -> T:
         """Return the graph of one root in the session that this loader was made with: to load, change and commit.
 
-        An object that the session has for a row is used. What is loaded on it stays, and so do changes that are not
+        An object that the session has for a row is used. Its loaded values stay, and so do changes that are not
         flushed yet. Everything else that the plan names is loaded. Changes are saved as for any object of a session.
 
         An attribute that the plan does not name, and one that a commit or a flush has expired, raises ``NotLoaded``

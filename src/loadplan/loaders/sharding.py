@@ -52,7 +52,7 @@ def calls_on(
 
 @attrs.frozen(eq=False)
 class ShardedCalls(AllCalls):
-    """The calls over shards. They go one after the other, each in a transaction and a snapshot of its own."""
+    """The calls over shards. They go one after the other, each in its own transaction and snapshot."""
 
     def on(self, shard: str, tally: Tally | None = None) -> AllCalls:
         """Return the calls on one shard, as a part of the call that a tally counts."""
@@ -302,7 +302,7 @@ class ShardedCalls(AllCalls):
     def exists(
         self, plan: LoadPlan[Any] | type[Any], where: Conditions | None, params: Params, options: Options
     ) -> bool:
-        """Tell whether a shard has such a root; the others are not asked any more."""
+        """Tell whether a shard has a root of the condition; the others are not asked any more."""
         named = plan_behind(plan)
         with self.told(named) as tally:
             shards = self._shards_asked(named, where, None, params, options)

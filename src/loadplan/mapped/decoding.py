@@ -197,7 +197,7 @@ def is_of_builtin_type(expression: Any) -> bool:
     """Tell whether an expression that SQLAlchemy has no type for is of one that drivers read alike within rows.
 
     asyncpg reads most of PostgreSQL's own types by their number, wherever they stand. It takes the bytes of some for
-    text, as those of money, so a function of an application's own could be of any type.
+    text, as the bytes of money, so a function of an application's own could be of any type.
     """
     element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
     while isinstance(element, Label | Grouping | FunctionFilter | WithinGroup | Over):

@@ -1,6 +1,6 @@
 """Fetched objects that go back into a session: one whose row is there already is refused in words of loadplan.
 
-``session.add(post)`` takes the whole graph of the post. Where the session has one of its rows as another object,
+``session.add(post)`` takes the whole graph of the post. If the session has one of its rows as another object,
 SQLAlchemy refuses that row when it comes to it, and leaves the session with a part of the graph. The listener here
 looks at the whole graph when its first object comes, so nothing of it is in the session yet.
 """
@@ -51,7 +51,7 @@ def _cascaded(session: Session, state: InstanceState[Any]) -> Iterator[InstanceS
 
 
 def _check(session: Session, state: InstanceState[Any], first: InstanceState[Any]) -> None:
-    """Raise if a session has another object for the row of one that is to be added."""
+    """Raise if a session has another object for the row of an object that joins it."""
     key: Any = state.key
     if key is None:
         return

@@ -71,8 +71,8 @@ class Kinds(dict[Any, Kind]):
                 raise AssertionError(f"No such polymorphic_identity {shown(discriminator)} is defined")
             if not found.isa(mapper):
                 raise InvalidRequestError(
-                    f"a row of '{mapper.class_.__name__}' has the discriminator {shown(discriminator)}, "
-                    f"which is that of '{found.class_.__name__}', no subclass of it"
+                    f"a row of '{mapper.class_.__name__}' has the discriminator {shown(discriminator)} of "
+                    f"'{found.class_.__name__}', which is not a subclass of '{mapper.class_.__name__}'"
                 )
             mapper = found
         kind = self[discriminator] = self.of(mapper)

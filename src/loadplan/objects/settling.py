@@ -34,7 +34,7 @@ from loadplan.sqlalchemy_internals import (
 
 
 class Home(abc.ABC):
-    """Where a loaded graph is put.
+    """The place where a loaded graph is put.
 
     Args:
         stay: what its objects are sealed for.

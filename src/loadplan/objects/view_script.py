@@ -261,7 +261,7 @@ class ViewWriter(Writer):
         """Do nothing: a view is complete when it is made."""
 
     def made(self, grown: Any, session: Any) -> list[Any]:
-        """Return nothing: a view is no instance of a mapped class."""
+        """Return nothing: a view is not an instance of a mapped class."""
         return []
 
     def build(self, number: int, statement: Statement, recipe: Recipe) -> None:

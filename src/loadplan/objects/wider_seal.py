@@ -28,7 +28,7 @@ from loadplan.sqlalchemy_internals import (
 
 
 class Stay(enum.Enum):
-    """Where an object is, as far as that decides what reading an attribute without a value does."""
+    """The place of an object, as far as it decides what reading an attribute without a value does."""
 
     DETACHED = "in no session"
     ASYNC = "in a session whose driver has to be waited for"
@@ -196,7 +196,7 @@ def _others(parts: frozenset[Part], names: frozenset[str]) -> frozenset[Part]:
 
 @attrs.frozen
 class WiderAttribute(SealedAttribute):
-    """What SQLAlchemy calls when an attribute of such an object is touched and has no value."""
+    """SQLAlchemy calls this when an attribute of an extended or attached object is read and has no value."""
 
     also: tuple[Place, ...] = ()
     stay: Stay = Stay.DETACHED

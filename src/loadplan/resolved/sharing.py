@@ -1,7 +1,7 @@
 """Equal plans share what was made of one of them: tree, statements, generated functions.
 
-A plan that is built inside a request handler is another object each time, and means what the last one meant. What was
-made of plans is kept with the mapper of their entity, and goes with it.
+A plan that is built inside a request handler is another object each time, and means what the last one meant. The
+mapper of the entity keeps the things that were made of plans, and they go with it.
 """
 
 from collections import OrderedDict
@@ -31,7 +31,7 @@ class Unlike(Exception):  # noqa: N818 - a signal, caught here
 
 
 class SharedPlans:
-    """What was made of the plans of one class, by what they say."""
+    """The things that were made of the plans of one class, by what the plans say."""
 
     def __init__(self) -> None:
         self._found: OrderedDict[Fingerprint, dict[str, Any]] = OrderedDict()
@@ -115,7 +115,7 @@ def _of(value: Any) -> Fingerprint:
 
 
 def _parameter(parameter: BindParameter[Any]) -> Iterator[Any]:
-    """Yield what a parameter holds that is no part of SQLAlchemy's cache key."""
+    """Yield what a parameter holds that is not a part of SQLAlchemy's cache key."""
     if parameter.callable is not None:
         raise Unlike
     yield parameter.required

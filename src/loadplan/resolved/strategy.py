@@ -135,7 +135,7 @@ class _Row:
         joined: the joins of the statement so far.
         of_subclass: whether only some of them have the place: rows of a subclass.
         depth: arrays and joins around, each within the one before.
-        of_roots: whether they are those of the roots, and of what is joined to them.
+        of_roots: whether they are rows of the roots, and of what is joined to the roots.
     """
 
     one_parent: bool

@@ -32,7 +32,7 @@ class CursorCipher(Protocol):
 
 
 CursorKey: TypeAlias = bytes | CursorCipher
-"""What cursors are made with: a secret that signs them, or a cipher that encrypts them."""
+"""The key of cursors: a secret that signs them, or a cipher that encrypts them."""
 
 #: An encrypted cursor is filled up to a multiple of so many bytes, so that its length tells little about the values.
 _FILL = 64

@@ -9,7 +9,7 @@ from loadplan.running.snapshot import Beginning
 from loadplan.sqlalchemy_internals import is_in_plain_transaction
 
 Opened: TypeAlias = Any
-"""What a fetch runs on: a ``Session``, or an :class:`OwnConnection` where that will do."""
+"""A fetch runs on this: a ``Session``, or an :class:`OwnConnection` if that is enough."""
 
 
 class OwnConnection:
@@ -50,7 +50,7 @@ class GuestConnection(OwnConnection):
     """The same of a connection of the caller's, which goes on.
 
     Args:
-        connection: whose transaction the caller began. Where nobody did, there is one for the fetch.
+        connection: whose transaction the caller began. If nobody did, there is one for the fetch.
     """
 
     def __init__(self, connection: Connection) -> None:

@@ -95,7 +95,7 @@ class PageQuery:
     def read(
         self, session: Opened, parameters: Mapping[str, Any], tally: Tally
     ) -> tuple[list[Any], list[tuple[Any, ...]]]:
-        """Return the roots of the page, and the values of their order with those of one root more."""
+        """Return the roots of the page, and the values of their order, for one root more."""
         compiled = self.query.compiled
         where = (*self.query.where, *self.conditions)
         most = tally.max_rows

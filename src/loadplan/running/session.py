@@ -35,10 +35,10 @@ from loadplan.sqlalchemy_internals import (
 R = TypeVar("R")
 
 Bind: TypeAlias = AsyncEngine | async_sessionmaker[Any] | AsyncSession | AsyncConnection
-"""What a Loader can be made with."""
+"""The binds of a Loader."""
 
 SyncBind: TypeAlias = Engine | sessionmaker[Any] | Session | Connection
-"""What a SyncLoader can be made with."""
+"""The binds of a SyncLoader."""
 
 Mappers: TypeAlias = Iterable[Mapper[Any]]
 

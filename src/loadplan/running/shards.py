@@ -16,7 +16,7 @@ from loadplan.sqlalchemy_internals import shard_names
 
 
 def is_sharded(bind: object) -> bool:
-    """Tell whether a bind is a sharded session, or makes such sessions."""
+    """Tell whether a bind is a sharded session, or makes sharded sessions."""
     if isinstance(bind, AsyncSession):
         return isinstance(bind.sync_session, ShardedSession)
     if isinstance(bind, async_sessionmaker):

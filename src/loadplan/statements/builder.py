@@ -44,7 +44,7 @@ class Statement:
         identity: the columns that tell rows apart, where one may come twice for a parent.
         above: the statement whose parents it repeats as a subquery; None where keys are bound, and of the roots.
         values: the expressions of ``slots``.
-        shared: for each of ``parents`` the slot that holds the same column; None where the key has a column of its own.
+        shared: for each of ``parents`` the slot that holds the same column; None where the key has a separate column.
         onward: of a whole tree: the columns that are a parent's key, one level down.
         level_by_level: whether a whole tree takes the statement again for each of its levels.
         how: what the statement does beyond keys, for explain; empty if nothing.
@@ -82,7 +82,7 @@ class Statement:
         return len(self.parents) - sum(slot is not None for slot in self.shared)
 
     def key_names(self, names: Mapping[Slot, str]) -> tuple[list[str], list[str]]:
-        """Return names for the parts of a parent's key, and for those that have columns of their own.
+        """Return names for the parts of a parent's key, and for the parts that have separate columns.
 
         Args:
             names: of the slots.
@@ -417,8 +417,8 @@ class StatementBuilder:
     def _within(self, edge: Edge, statement: AnySelect) -> Any:
         """Return a statement as the subquery of an edge.
 
-        SQLAlchemy replaces the tables of a class that is read through a union or a join of its own, in all that a
-        statement selects. The rows at the end of an edge are not those.
+        If a class is read through a union or a join, SQLAlchemy replaces its tables in everything that a statement
+        selects. The rows at the end of an edge are not those.
         """
         below = statement.subquery(self._alias(edge))
         return left_as_is(below) if mapping.is_read_elsewhere(self._base(edge.owner).mapper) else below

@@ -40,7 +40,7 @@ def read_baseline(path: Path | None) -> Baseline:
         return Baseline(frozenset(data.get("audit", ())), frozenset(data.get("check", ())), plans)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         hint = "write it anew by --update-baseline."
-        raise TargetError(f"'{path}' is no baseline of loadplan: {error}\n  hint: {hint}") from error
+        raise TargetError(f"'{path}' is not a baseline of loadplan: {error}\n  hint: {hint}") from error
 
 
 def write_baseline(

@@ -312,7 +312,7 @@ def _plan(target: str) -> LoadPlan[object]:
         names = [each.where.partition(":")[2] for each in plans_in([module])]
         hint = did_you_mean(target.partition(":")[2], names, f"Plans of {module.__name__}")
         kind = "class" if isinstance(found, type) else type(found).__name__
-        raise TargetError(f"'{target}' is no plan but a {kind}\n  hint: {hint}")
+        raise TargetError(f"'{target}' is a {kind}, not a plan\n  hint: {hint}")
     return found
 
 

@@ -38,7 +38,7 @@ def url_of(given: str) -> URL:
         url = make_url(given)
     except ArgumentError as error:
         raise DatabaseError(
-            "this is no URL of a database\n  hint: write postgresql://user:password@host/name, for example."
+            "this is not the URL of a database\n  hint: write postgresql://user:password@host/name, for example."
         ) from error
     backend, _, driver = url.drivername.partition("+")
     backend = _NAMES.get(backend, backend)

@@ -16,7 +16,7 @@ from loadplan.resolved.nodes import Shape
 from loadplan.resolved.parts import DeclaredPlace
 
 Kind: TypeAlias = Literal["protocol", "attrs", "dataclass", "pydantic", "msgspec"]
-"""What is written: Protocols, or view classes of a library."""
+"""The classes to write: Protocols, or view classes of a library."""
 
 KINDS: tuple[str, ...] = get_args(Kind)
 

@@ -314,7 +314,7 @@ def _lesson(lessons: dict[str, Lesson], plan: LoadPlan[Any]) -> Lesson:
 
 
 def note(lesson: Lesson, path: Sequence[str], entity: type[Any], attribute: str, times: int) -> None:
-    """Note something that a plan lacks. What is beyond a branch, or an alias, is left out.
+    """Note something that a plan lacks. Anything beyond a branch, or an alias, is left out.
 
     Args:
         lesson: of the plan.

@@ -86,7 +86,7 @@ def import_by_name(name: str) -> ModuleType:
     """
     if not all(part.isidentifier() for part in name.split(".")):
         raise TargetError(
-            f"'{name}' is no name of a module\n  hint: write package.module:NAME, without a slash or '.py'."
+            f"'{name}' is not the name of a module\n  hint: write package.module:NAME, without a slash or '.py'."
         )
     try:
         return importlib.import_module(name)

@@ -36,7 +36,7 @@ class Unread:
 
 @attrs.frozen
 class PlanReads:
-    """What one process saw of a plan.
+    """The reads of a plan in one process.
 
     Attributes:
         plan: where the plan is, or its name.
