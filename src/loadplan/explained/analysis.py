@@ -59,7 +59,7 @@ class AnalyzedStatement:
 
 @attrs.frozen
 class Analysis:
-    """What a fetch really cost; ``str()`` of it is for people.
+    """The cost of a fetch, as the database reports it. ``str()`` gives a text for people.
 
     Attributes:
         plan: name of the plan.

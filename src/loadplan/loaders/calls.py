@@ -467,7 +467,7 @@ def _plan(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
 
 
 def locks(for_update: ForUpdate) -> bool:
-    """Tell whether the root rows are to be locked."""
+    """Tell whether the fetch locks the root rows."""
     return isinstance(for_update, Mapping) or bool(for_update)
 
 

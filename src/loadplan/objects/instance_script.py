@@ -1,8 +1,8 @@
 """The source that makes mapped instances from rows: one function a statement, compiled once a plan.
 
 Each function walks the rows of its statement once. A row that was not met before becomes an instance: a new object,
-its ``__dict__``, its state. What hangs below it in the same row is made at once. What comes in other statements is
-tied to it when their rows are read.
+its ``__dict__``, its state. Objects below it in the same row are made at once. Rows of other statements are tied to it
+when they are read.
 """
 
 from collections import Counter
@@ -98,6 +98,12 @@ class InstanceWriter(Writer):
         if self._notes_left_out:
             note_left_out(grown, self._classes)
         tell_listeners(self._mappers, grown, self._classes, session)
+
+    def made(self, grown: Grown) -> list[Any]:
+        """Return every instance once, with its collections filled; nobody is told of them."""
+        if grown.late:
+            fill_late(grown)
+        return [each for _, each in grown.instances(self._classes)]
 
     @staticmethod
     def _edges(site: Site) -> Iterator[Edge]:
@@ -287,7 +293,7 @@ class InstanceWriter(Writer):
         self._line(depth, f"{targets} = {kinds}[{which}]")
 
     def _key(self, depth: int, site: Site, scope: Scope) -> str:
-        """Write what reads the key of a row; return its name. Where classes share keys, a class is part of it."""
+        """Write what reads the key of a row; return its name. If classes share keys, a class is a part of it."""
         number = site.number
         values = [self._processed_name(site, name, scope) for name in site.key]
         values += [self._column(each, scope) for each in site.instance.keys]

@@ -77,7 +77,7 @@ _FIRST_FLAG = 5
 
 @attrs.frozen(eq=False)
 class Grown:
-    """What one run has made so far.
+    """The objects that one run has made so far.
 
     Attributes:
         at: by the number of a place: its instances by key.
@@ -154,7 +154,7 @@ def fill_late(grown: Grown) -> None:
 
 
 def tell_listeners(mappers: list[Mapper[Any]], grown: Grown, classes: Mapping[int, int | None], session: Any) -> None:
-    """Fire the load events of all instances, and those of the session; the graph is complete by now."""
+    """Fire the load events of all instances and of the session; the graph is complete by now."""
     heard = [any(has_load_listeners(sub) for sub in mapper.self_and_descendants) for mapper in mappers]
     if any(heard):
         for place, each in grown.instances(classes):

@@ -12,7 +12,7 @@ Opened: TypeAlias = Any
 
 
 class OwnConnection:
-    """What views ask of a session, of an engine's connection alone.
+    """Gives views what they need of a session, with only a connection of an engine.
 
     Args:
         engine: where it comes from.

@@ -176,7 +176,7 @@ _SHOW_OTHERWISE = frozenset({"mysql", "mariadb"})
 def _comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
     """Return an order whose expression may be compared as it is sorted, and whose NULLs are where the page wants them.
 
-    Where nobody knows which way a database sorts NULLs by itself, it is told.
+    If nobody knows which way a database sorts NULLs by itself, the statement says it.
     """
     kind = ordering.expression.type
     if dialect.name in _SHOW_OTHERWISE and isinstance(kind, Enum) and kind.native_enum:

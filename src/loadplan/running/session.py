@@ -147,7 +147,7 @@ def private_session(bind: Bind | SyncBind, *, snapshot: bool, bare: bool = False
 
     Args:
         bind: of the loader.
-        snapshot: whether several statements of a transaction of their own are to see one state.
+        snapshot: whether several statements of a separate transaction see one state.
         bare: whether a connection will do, where a session would add nothing to it.
     """
     if isinstance(bind, AsyncEngine | Engine):
@@ -190,7 +190,7 @@ def check_options(options: object) -> None:
     """Check execution options of one call.
 
     Raises:
-        LoaderError: LP408, they are no mapping by name, or one of them is not a statement's to decide.
+        LoaderError: LP408, they are not a mapping by name, or a statement cannot decide one of them.
     """
     if options is None:
         return
@@ -230,8 +230,8 @@ def _with_options(session: Opened, options: Mapping[str, Any] | None) -> Opened:
 def _class_with_options(session_class: Any) -> type[Session]:
     """Return a subclass of a session class whose statements all run with options of its instance.
 
-    ``Session.execution_options`` would do, but SQLAlchemy has it since 2.1 alone. Who sees that ``execute`` is not
-    ``Session``'s own sends nothing behind its back: see ``changes_statements``.
+    ``Session.execution_options`` would do, but SQLAlchemy has it only since 2.1. ``changes_statements`` sees that
+    ``execute`` is not ``Session``'s own, so no statement goes around it.
     """
 
     def execute(self: Any, statement: Any, params: Any = None, *, execution_options: Any = None, **kw: Any) -> Any:
@@ -291,7 +291,7 @@ class _OwnSession(PrivateSession):
 
 @attrs.frozen(eq=False)
 class _NoSession(PrivateSession):
-    """A connection of its own, from an engine, for work that has no objects. Nobody listens to sessions."""
+    """A separate connection, from an engine, for work that has no objects. Nobody listens to sessions."""
 
     engine: Engine
     snapshot: bool
@@ -317,7 +317,7 @@ def _one_task_at_a_time(kind: str) -> Iterator[None]:
     """Say it clearly where SQLAlchemy or the driver refuses a second task on the caller's session or connection.
 
     Raises:
-        LoaderError: LP408. What the other task does goes on.
+        LoaderError: LP408. The work of the other task goes on.
     """
     try:
         yield
@@ -344,7 +344,7 @@ def _one_event_loop() -> Iterator[None]:
     """Say it clearly where a connection of the pool belongs to another event loop.
 
     asyncpg leaves a connection that another loop failed on in the midst of a statement. No other task can be the
-    reason: each fetch has a connection of its own.
+    reason: each fetch has its own connection.
 
     Raises:
         LoaderError: LP408.
@@ -482,7 +482,7 @@ def _guest_class(session_class: Any) -> type[Session]:
 
 
 def _join(session: Session, caller: Session) -> Session:
-    """Make ``session`` a guest of ``caller``: its connections, listeners, ``info`` and attributes of its own.
+    """Make ``session`` a guest of ``caller``: it gets its connections, listeners, ``info`` and attributes.
 
     ``__init__`` of a subclass is passed by: it may want arguments that only the application knows, and what it set is
     on the caller already.

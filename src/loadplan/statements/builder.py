@@ -1,7 +1,7 @@
 """View tree and choices -> statements: what each selects, column by column, and where a hydrator finds it.
 
-Every class is selected as itself, in the statement or in a subquery of its own; what stands around a subquery speaks of
-the subquery's columns. So ``with_loader_criteria``, which passes aliases by, holds for each of them.
+Every class is selected as itself, in the statement or in a separate subquery. The SQL around a subquery uses the
+columns of the subquery. So ``with_loader_criteria``, which passes aliases by, holds for each of them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -139,7 +139,7 @@ class StatementBuilder:
     def _repeats(self, edge: Edge) -> bool:
         """Tell whether the statement of an edge may bring one target several times for a parent.
 
-        Where parents come by a subquery of theirs, chunks of their own keys may bring a target several times too.
+        If parents come by a subquery, chunks of their keys may bring a target several times, too.
         """
         return (
             self._ties[edge].link.repeats
@@ -150,7 +150,7 @@ class StatementBuilder:
         )
 
     def _repeats_rows(self, place: Place) -> bool:
-        """Tell whether a join below a place may bring several rows for one of its own."""
+        """Tell whether a join below a place may bring several rows for one row of the place."""
         return any(
             (way.joins and not edge.single) or ((way.joins or way is Way.SAME_ROW) and self._repeats_rows(edge.target))
             for edge in place.edges
@@ -168,7 +168,7 @@ class StatementBuilder:
         return column
 
     def _base(self, place: Place) -> Place:
-        """Return the place whose rows a place reads: of a subclass in the same table, that of its base."""
+        """Return the place whose rows a place reads: of a subclass in the same table, the place of its base."""
         return self._rows_of_base.get(place, place)
 
     def _expression(self, place: Place, name: str) -> Any:
@@ -361,7 +361,7 @@ class StatementBuilder:
         return statement, items
 
     def _joined(self, edge: Edge, statement: AnySelect, *, inner: bool) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
-        """Join the one row at the end of an edge, read in a subquery of its own."""
+        """Join the one row at the end of an edge, read in a separate subquery."""
         order: Sequence[Ordering] = ()
         if edge.prop is not None and not edge.cardinality.to_one:
             order = self._order(edge)
@@ -552,7 +552,7 @@ def _is_attribute(column: Column) -> bool:
 
 
 def _is_stored(column: Column) -> bool:
-    """Tell whether a value is that of a table's column as it stands there, so that NOT NULL of it holds."""
+    """Tell whether a value is the value of a table's column as it stands there, so that NOT NULL of it holds."""
     prop = getattr(column.expression, "property", None)
     stored = isinstance(prop, ColumnProperty) and all(isinstance(each, schema.Column) for each in prop.columns)
     return stored and not isinstance(column.type, types.TypeDecorator)

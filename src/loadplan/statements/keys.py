@@ -1,4 +1,4 @@
-"""Keys of parents, as parameters: one array a column where the database has arrays, else IN in chunks."""
+"""Keys of parents, as parameters: one array a column where the database has arrays, otherwise IN lists in chunks."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
