@@ -70,7 +70,7 @@ def typed(command: str, folder: Path, database: str) -> tuple[str, int]:
 
     It runs in a fork of a process that has imported the large libraries already.
     """
-    environment = {"COLUMNS": "120", "NO_COLOR": "1", "DATABASE_URL": database}
+    environment = {"COLUMNS": "88", "NO_COLOR": "1", "DATABASE_URL": database}
     words = [environment["DATABASE_URL"] if word == "$DATABASE_URL" else word for word in shlex.split(command)]
     forks = multiprocessing.get_context("forkserver")
     forks.set_forkserver_preload(IMPORTED)
