@@ -9,7 +9,9 @@ from copy import deepcopy
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, ref
 
+from attrs import frozen
 from sqlalchemy import BindParameter, ClauseElement, Connection, CursorResult, Engine
+from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.ext.orderinglist import OrderingList
 from sqlalchemy.orm import (
     InstanceState,
@@ -66,29 +68,122 @@ def install_loaders(entity: object, loaders: Mapping[str, AttributeLoader]) -> N
 
 def installed_loaders(state: InstanceState[Any]) -> Mapping[str, AttributeLoader]:
     """Return what :func:`install_loaders` left, or what SQLAlchemy itself put there."""
-    return state.callables
+    return state._origin.loaders if isinstance(state, UnfinishedState) else state.callables
 
 
-def state_script(made: str, found: str, manager: str, identity: str, key: str, seal: str, *, plain: bool) -> list[str]:
-    """Return the source that gives a new instance its state, as ``loading.py`` does for a row.
+@frozen(eq=False)
+class Origin:
+    """What the instances of one class at one place of a plan have in common.
 
-    ``InstanceState(obj, manager)`` is what a class's manager makes; ``key`` is the identity, ``callables`` the loaders
-    that are asked for what is absent. SQLAlchemy finds the state under ``_sa_instance_state``. It is source and no
-    function, for a call for each row would take a tenth of the time of the row.
+    Attributes:
+        manager: of the class.
+        identity: the class in the identity.
+        key_of: makes the tuple of an instance's primary key of what the row's key was.
+        loaders: what is asked for absent attributes.
+    """
+
+    manager: Any
+    identity: type[Any]
+    key_of: Callable[[Any], tuple[Any, ...]]
+    loaders: Mapping[str, AttributeLoader]
+
+
+class LoadedState(InstanceState[Any]):
+    """The state of an instance that was made of a row.
+
+    Its pickles and copies are plain states.
+    """
+
+    __slots__ = ("_key", "_origin")
+
+    _origin: Origin
+    _key: Any
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return blank_state, (), self.__getstate__()
+
+
+class UnfinishedState(LoadedState):
+    """A state that nobody has asked for anything yet.
+
+    Reading a loaded attribute needs ``__dict__`` alone, so most instances of a result are never asked. What
+    ``InstanceState.__init__`` makes takes more time and memory than the instance itself; it is made at the first
+    question. From then on the state is a :class:`LoadedState`.
+    """
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        _finish(self)
+        return self.__reduce_ex__(protocol)
+
+
+class _AtFirstNeed:
+    """An attribute of a state that is not there before somebody asks."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, state: Any, _: Any = None) -> Any:
+        if state is None:
+            return self
+        _finish(state)
+        return getattr(state, self._name)
+
+    def __set__(self, state: Any, value: Any) -> None:
+        _finish(state)
+        setattr(state, self._name, value)
+
+    def __delete__(self, state: Any) -> None:
+        _finish(state)
+        delattr(state, self._name)
+
+
+#: All that ``InstanceState.__init__`` sets but ``obj``, and what a loaded instance has besides.
+for _name in ("class_", "manager", "committed_state", "expired_attributes", "key", "callables"):
+    setattr(UnfinishedState, _name, _AtFirstNeed(_name))
+
+
+def _finish(state: Any) -> None:
+    """Make of a state what ``loading.py`` would have made for a row.
+
+    The reference to the instance becomes one that tells the state of the instance's end, which a session relies on.
+    """
+    origin, entity = state._origin, state.obj()
+    state.__class__ = LoadedState
+    if entity is not None:
+        InstanceState.__init__(state, entity, origin.manager)
+    else:
+        state.class_, state.manager = origin.manager.class_, origin.manager
+        state.committed_state, state.expired_attributes = {}, set()
+    state.key = (origin.identity, origin.key_of(state._key), None)
+    state.callables = origin.loaders
+
+
+def blank_state() -> InstanceState[Any]:
+    """Return a state that ``__setstate__`` is about to fill; what unpickling calls."""
+    return InstanceState.__new__(InstanceState)
+
+
+def state_script(made: str, found: str, origin: str, key: str, *, plain: bool) -> list[str]:
+    """Return the source that gives a new instance its state.
+
+    SQLAlchemy finds the state under ``_sa_instance_state``. It is source and no function, for a call for each row would
+    take a tenth of the time of the row. ``new_state``, ``State`` and ``ref`` are ``object.__new__``,
+    :class:`UnfinishedState` and ``weakref.ref``.
 
     Args:
         made: the name of the instance.
         found: of its ``__dict__``.
-        manager: of its class's manager.
-        identity: of the class in its identity.
-        key: of the tuple of its primary key.
-        seal: of what is asked for absent attributes.
+        origin: of the :class:`Origin` of its class and place.
+        key: of its key in the rows.
         plain: whether the class keeps the state in ``__dict__``.
     """
     return [
-        f"state = State({made}, {manager})",
-        f"state.key = ({identity}, {key}, None)",
-        f"state.callables = {seal}",
+        "state = new_state(State)",
+        f"state.obj = ref({made})",
+        f"state._origin = {origin}",
+        f"state._key = {key}",
         f"{found}['_sa_instance_state'] = state" if plain else f"install_state({made}, state)",
     ]
 
@@ -119,13 +214,18 @@ def collection_of(key: str) -> Callable[[InstanceState[Any], Iterable[Any]], Any
     """Return what makes the list of a relationship out of its items, given the owner's state.
 
     A list as SQLAlchemy would have filled it: with its ``CollectionAdapter``, and without an event. The public
-    ``set_committed_value`` does the same item by item, in four times the time.
+    ``set_committed_value`` does the same item by item, in eight times the time. The adapter is completed when somebody
+    changes the list, or asks it for something.
     """
+    new = _UnfinishedAdapter.__new__
 
     def collect(state: InstanceState[Any], items: Iterable[Any]) -> Any:
         made: Any = InstrumentedList(items)
-        impl: Any = state.manager[key].impl
-        _CopiesQuietly(impl, state, made)
+        adapter: Any = new(_UnfinishedAdapter)
+        adapter._data = ref(made)
+        adapter._key = key
+        adapter.owner_state = state
+        made._sa_adapter = adapter
         return made
 
     return collect
@@ -165,6 +265,18 @@ def tell_of_persistence(session: object, entities: Iterable[object]) -> None:
                 heard.loaded_as_persistent(session, instance_state(entity))
 
 
+def shard_names(session: ShardedSession) -> list[str]:
+    """Return the names of a session's shards, as they were given: it has a public way to add one, and none to list."""
+    return list(session._ShardedSession__shards)  # type: ignore[attr-defined]
+
+
+def name_shard(entity: object, shard: str) -> None:
+    """Note where a new instance is from, as SQLAlchemy's sharded session does: the third part of its identity."""
+    state: Any = instance_state(entity)
+    state.key = (*state.key[:2], shard)
+    state.identity_token = shard
+
+
 class _CopiesQuietly(CollectionAdapter):
     """The adapter of a collection whose deep copies come without events."""
 
@@ -181,6 +293,30 @@ class _CopiesQuietly(CollectionAdapter):
             copied._loadplan_to_come = len(data) - len(copied)
             adapter.count(0)
         return adapter
+
+
+class _UnfinishedAdapter(_CopiesQuietly):
+    """The adapter of a list that nobody has changed yet: it knows the list, its owner, and by which name."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        _finish_adapter(self)
+        return getattr(self, name)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        _finish_adapter(self)
+        return self.__reduce_ex__(protocol)
+
+
+def _finish_adapter(adapter: Any) -> None:
+    """Make of an adapter what ``CollectionAdapter.__init__`` makes."""
+    state, data = adapter.owner_state, adapter._data()
+    adapter.__class__ = _CopiesQuietly
+    # an adapter whose list is gone gets another, which goes as well
+    CollectionAdapter.__init__(
+        adapter, state.manager[adapter._key].impl, state, InstrumentedList() if data is None else data
+    )
 
 
 class _Rebuilding(_CopiesQuietly):
@@ -351,18 +487,49 @@ def has_engine_hooks(engine: Engine) -> bool:
 #: A session that is never opened: what anybody listens to on the class, its dispatcher knows.
 _PLAIN: Any = Session()
 
+#: What a session does with statements, transactions and the objects of a fetch.
+_HEARD = (
+    *("do_orm_execute", "after_transaction_create", "after_transaction_end", "after_begin", "after_rollback"),
+    *("after_soft_rollback", "loaded_as_persistent", "persistent_to_detached"),
+)
 
-def is_session_heard() -> bool:
-    """Tell whether somebody listens to what every ``Session`` does with statements and transactions."""
-    dispatch = _PLAIN.dispatch
-    return bool(
-        dispatch.do_orm_execute
-        or dispatch.after_transaction_create
-        or dispatch.after_transaction_end
-        or dispatch.after_begin
-        or dispatch.after_rollback
-        or dispatch.after_soft_rollback
+
+def is_session_heard(session: Session = _PLAIN) -> bool:
+    """Tell whether somebody listens to what a session does in a fetch; by default, to what every ``Session`` does."""
+    dispatch: Any = session.dispatch
+    return any(getattr(dispatch, name) for name in _HEARD)
+
+
+def is_session_class_heard(kind: type[Session]) -> bool:
+    """Tell the same of a class of sessions, as each sessionmaker makes one.
+
+    The listeners of a class are in the ``_clslevel`` of each event, by the class that they were registered on.
+    """
+    events: Any = kind.dispatch
+    return any(
+        each in getattr(events, name)._clslevel and getattr(events, name)._clslevel[each]
+        for name in _HEARD
+        for each in kind.__mro__
     )
+
+
+def adds_nothing(kind: type[Any], base: type[Any]) -> bool:
+    """Tell whether a subclass does all as its base does: it and those between have nothing in their bodies."""
+    between = kind.__mro__[: kind.__mro__.index(base)]
+    return all(set(vars(each)) <= _NO_BODY for each in between)
+
+
+#: What every class has in its dictionary.
+_NO_BODY = {
+    *("__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__firstlineno__"),
+    *("__static_attributes__", "__orig_bases__", "__parameters__", "__annotations__"),
+}
+
+
+def has_binds(session: Session) -> bool:
+    """Tell whether a session has classes in several databases; before 2.1 it keeps ``binds=`` under a private name."""
+    ours: Any = session
+    return bool(getattr(ours, "binds", None) or getattr(ours, "_Session__binds", None))
 
 
 #: Sessions that were closed since they were first watched, each noted by itself.
@@ -447,6 +614,17 @@ def is_silent(connection: Connection) -> bool:
     )
 
 
+def is_in_plain_transaction(connection: Connection) -> bool:
+    """Tell whether a connection is in a transaction that nothing ended, so that a text may go to its driver.
+
+    ``Connection.execute`` asks the same before it sends anything.
+    """
+    ours: Any = connection
+    outer, inner = ours._transaction, ours._nested_transaction
+    ends = ours._trans_context_manager is None and (inner is None or inner.is_active)
+    return bool(ends and outer is not None and outer.is_active)
+
+
 def rows_of_text(connection: Connection, sql: str, parameters: tuple[Any, ...] | dict[str, Any]) -> list[Any]:
     """Return all rows of a text as the driver made them, through the cursor of a silent connection.
 
@@ -495,6 +673,16 @@ def mapping_mark(mapper: Mapper[Any]) -> object:
     joins a configured class: ``after_configured`` and ``mapper_configured`` do not fire for it.
     """
     return mapper.attrs
+
+
+def notes_of(mapper: Mapper[Any]) -> dict[Any, Any]:
+    """Return a dictionary that lives as long as a class is mapped as it is.
+
+    ``ClassManager.info`` is there for extensions, and not documented. A weak dictionary by mapper would not do: what is
+    noted leads back to the class, so no entry would ever go.
+    """
+    notes: dict[Any, Any] = mapper.class_manager.info
+    return notes
 
 
 def waits_for_configuration(mapper: Mapper[Any]) -> bool:

@@ -67,7 +67,7 @@ class AllCalls(Calls):
 
             return work
 
-        found = self._run(plan, prepare, options, roots=1, for_update=lock)
+        found = self.run(plan, prepare, options, roots=1, for_update=lock)
         if found is None:
             raise not_found(plan, [given])
         return found
@@ -101,17 +101,17 @@ class AllCalls(Calls):
         def executions(compiled: Compiled[Any]) -> int:
             return by_ids(compiled).executions(len(objects.objects))
 
-        self._run(plan, prepare, options, roots=len(objects.objects), executions=executions)
+        self.run(plan, prepare, options, roots=len(objects.objects), executions=executions)
         return objects.objects[0] if objects.is_one else list(objects.objects)
 
     def _in_fewest(self, plan: LoadPlan[Any], roots: int) -> LoadPlan[Any]:
         """Return an extension in the form that takes the fewest statements."""
-        private = self._private()
-        compiled = self._compiled(plan, private, roots)
+        private = self.private()
+        compiled = self.compiled(plan, private, roots)
         if not any(each.edge is not None and each.edge.owner is compiled.tree.root for each in compiled.later):
             return plan
         other = in_fewer_statements(plan)
-        if other is None or len(self._compiled(other, private, roots).later) >= len(compiled.later):
+        if other is None or len(self.compiled(other, private, roots).later) >= len(compiled.later):
             return plan
         return other
 

@@ -15,6 +15,7 @@ from loadplan.loaders.attached_calls import AllCalls
 from loadplan.loaders.batching import Batcher
 from loadplan.loaders.calls import Call, ForUpdate, Options, Params, check_plans, locks, not_found
 from loadplan.loaders.counting import Total
+from loadplan.loaders.sharding import calls_on
 from loadplan.plan import LoadPlan
 from loadplan.running.cursors import CursorKey
 from loadplan.running.paging import Page
@@ -57,7 +58,7 @@ class Loader:
         on_fetch: Callable[[FetchRecord], object] | None = None,
     ) -> None:
         self._bind: Any = bind
-        self._calls = AllCalls(bind, snapshot, max_rows, cursor_key, on_fetch)
+        self._calls = calls_on(bind, snapshot, max_rows, cursor_key, on_fetch)
         self._calls.check("Loader")
 
     def __repr__(self) -> str:

@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeVar, overload
 from loadplan.declared.spec import Bare, Columns, Conditions, E, Load, On, Order
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
-from loadplan.loaders.attached_calls import AllCalls
 from loadplan.loaders.calls import Call, ForUpdate, Options, Params, check_plans
 from loadplan.loaders.counting import Total
+from loadplan.loaders.sharding import calls_on
 from loadplan.plan import LoadPlan
 from loadplan.running.cursors import CursorKey
 from loadplan.running.paging import Page
@@ -48,7 +48,7 @@ class SyncLoader:
         on_fetch: Callable[[FetchRecord], object] | None = None,
     ) -> None:
         self._bind: Any = bind
-        self._calls = AllCalls(bind, snapshot, max_rows, cursor_key, on_fetch)
+        self._calls = calls_on(bind, snapshot, max_rows, cursor_key, on_fetch)
         self._calls.check("SyncLoader")
 
     def __repr__(self) -> str:

@@ -6,14 +6,15 @@ when they are read.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-
-from sqlalchemy.orm import InstanceState
+from weakref import ref
 
 from loadplan.objects.instances import (
     Grown,
     Kinds,
+    after_class,
+    as_tuple,
     fill_late,
     is_plain,
     is_written_by_pydantic,
@@ -23,13 +24,14 @@ from loadplan.objects.instances import (
     part_list,
     row_keys,
     tell_listeners,
+    whole,
     widened,
 )
 from loadplan.objects.seal import Sealer
 from loadplan.objects.view_script import Blueprint, Scope, Writer, tuple_source
 from loadplan.resolved.places import Column, Edge, Instance, Part, Place, Recipe
 from loadplan.resolved.strategy import Way
-from loadplan.sqlalchemy_internals import install_state, state_script
+from loadplan.sqlalchemy_internals import UnfinishedState, install_state, name_shard, state_script
 from loadplan.statements.builder import Statement
 
 
@@ -43,9 +45,16 @@ class Site:
         self.parts = tuple(part_list(instance.parts))
         self.key, self.partial_keys, self.by_class = row_keys(self.mapper)
         self.shared: int | None = None
-        whole = None if instance.whole is None else instance.whole
-        self.kinds = Kinds(self.mapper, Sealer(label, instance.node, whole), self.parts)
+        self.kinds = Kinds(self.mapper, Sealer(label, instance.node, instance.whole), self.parts, self._key_of)
         self.plain = is_plain(self.mapper)
+
+    def _key_of(self, cls: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
+        """Return what makes the tuple of a class's primary key of a row's key."""
+        if self.instance.keys:
+            return key_pickers(self.mapper, (*self.key, *(each.name for each in self.instance.keys)))[cls]
+        if self.by_class:
+            return after_class
+        return as_tuple if len(self.key) == 1 else whole
 
 
 def sites_of(root: Instance, label: str) -> list[Site]:
@@ -80,7 +89,8 @@ class InstanceWriter(Writer):
         self._any_partial = any(
             each.shape.partial for site in self.sites for each in self._edges(site) if each.prop is not None
         )
-        self.values.update(State=InstanceState, widened=widened, install_state=install_state)
+        self.values.update(State=UnfinishedState, new_state=object.__new__, ref=ref)
+        self.values.update(widened=widened, install_state=install_state)
         self._spread: list[tuple[Edge, str]] = []
         self._notes_left_out = any(is_written_by_pydantic(site.mapper) for site in self.sites)
         self._mappers = [site.mapper for site in self.sites]
@@ -97,6 +107,9 @@ class InstanceWriter(Writer):
             fill_late(grown)
         if self._notes_left_out:
             note_left_out(grown, self._classes)
+        if (shard := getattr(session, "_loadplan_shard", None)) is not None:
+            for _, each in grown.instances(self._classes):
+                name_shard(each, shard)
         tell_listeners(self._mappers, grown, self._classes, session)
 
     def made(self, grown: Grown) -> list[Any]:
@@ -132,12 +145,12 @@ class InstanceWriter(Writer):
     def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
         """Write the function that makes the instances of a statement's rows, and ties them to their owners."""
         names = {slot: f"c{at}" for at, slot in enumerate(statement.slots)}
-        keys = [f"k{at}" for at in range(statement.width)]
+        keys, own = statement.key_names(names)
         scope = Scope(names, nested=False)
         edge = statement.edge
         instance = recipe if edge is None else edge.outputs[0]
         assert isinstance(instance, Instance)  # noqa: S101 - of a plan of entities
-        unpacked = ", ".join([*keys, *names.values()]) + ("," if len(keys) + len(names) == 1 else "")
+        unpacked = ", ".join([*own, *names.values()]) + ("," if len(own) + len(names) == 1 else "")
         self._spread = []
         start = len(self.lines)
         self._line(0, f"def build_{number}(rows, grown):")
@@ -289,7 +302,7 @@ class InstanceWriter(Writer):
         assert site.instance.discriminator is not None  # noqa: S101 - the caller asked
         kinds = self._given_as("kinds", site.kinds, key=site.number)
         which = self._column(site.instance.discriminator, scope)
-        targets = ", ".join(["new", "cls", "manager", "identity", "seal", *flags])
+        targets = ", ".join(["new", "cls", "identity", "seal", "origin", *flags])
         self._line(depth, f"{targets} = {kinds}[{which}]")
 
     def _key(self, depth: int, site: Site, scope: Scope) -> str:
@@ -305,7 +318,7 @@ class InstanceWriter(Writer):
             self._kind(depth, site, scope, flags)
             identity = "identity"
         else:
-            identity = self._given_as("identity", site.kinds.of(site.mapper)[3], key=("identity", site.number))
+            identity = self._given_as("identity", site.kinds.of(site.mapper)[2], key=("identity", site.number))
         self._line(depth, f"p{number} = ({identity}, {', '.join(values)})")
         return f"p{number}"
 
@@ -316,7 +329,7 @@ class InstanceWriter(Writer):
         """Write what makes a new instance."""
         number = site.number
         made, found = f"o{number}", f"d{number}"
-        names = ("new", "cls", "manager", "identity", "seal")
+        names = ("new", "cls", "identity", "seal", "origin")
         if site.instance.discriminator is None:
             kind = site.kinds.of(site.mapper)
             given = {
@@ -336,14 +349,7 @@ class InstanceWriter(Writer):
                 self._line(depth, f"if {self._part_there(flag, part, scope)}:")
                 for column in columns:
                     self._line(depth + 1, f"{found}[{column.name!r}] = {self._column(column, scope)}")
-        if site.instance.keys:
-            listed = (*site.key, *(each.name for each in site.instance.keys))
-            picks = self._given_as("picks", key_pickers(site.mapper, listed), key=("picks", number))
-            own = f"{picks}[{given['cls']}]({key})"
-        else:
-            own = f"({key},)" if len(site.key) == 1 and not site.by_class else f"{key}[1:]" if site.by_class else key
-        manager, identity, seal = given["manager"], given["identity"], given["seal"]
-        for text in state_script(made, found, manager, identity, own, seal, plain=site.plain):
+        for text in state_script(made, found, given["origin"], key, plain=site.plain):
             self._line(depth, text)
 
     def _meet_again(self, depth: int, site: Site, scope: Scope, flags: Sequence[str]) -> None:
@@ -352,7 +358,7 @@ class InstanceWriter(Writer):
         made, found = f"o{number}", f"d{number}"
         if site.instance.discriminator is None:
             kind = site.kinds.of(site.mapper)
-            seal = self._given_as("seal", kind[4], key=("seal", number))
+            seal = self._given_as("seal", kind[3], key=("seal", number))
             for flag, has in zip(flags, kind[5:], strict=True):
                 self._line(depth, f"{flag} = {has!r}")
         else:
@@ -411,18 +417,23 @@ class InstanceWriter(Writer):
             elif way is Way.NESTED:
                 self._nested(depth, edge, scope, made, found)
             else:
-                self._joined(depth, edge, scope, made, found)
+                self._joined(depth, edge, scope, made, found, fresh=self._is_alone(place))
 
-    def _joined(self, depth: int, edge: Edge, scope: Scope, made: str, found: str) -> None:
+    def _is_alone(self, place: Place) -> bool:
+        """Tell whether no other place makes instances of a class, so that one made here has nothing yet."""
+        found = self._site_of.get(place)
+        return found is not None and found.shared is None
+
+    def _joined(self, depth: int, edge: Edge, scope: Scope, made: str, found: str, *, fresh: bool = False) -> None:
         key = repr(edge.key)
         site = self._site_of[edge.target]
         self._line(depth, f"if {self._is_row(site, scope)}:")
         item = self._instance(depth + 1, site, scope)
-        self._line(depth + 1, f"{found}.setdefault({key}, {item})")
+        self._line(depth + 1, f"{found}[{key}] = {item}" if fresh else f"{found}.setdefault({key}, {item})")
         if edge.back is not None:
             self._line(depth + 1, f"{item}.__dict__.setdefault({edge.back!r}, {made})")
         self._line(depth, "else:")
-        self._line(depth + 1, f"{found}.setdefault({key}, None)")
+        self._line(depth + 1, f"{found}[{key}] = None" if fresh else f"{found}.setdefault({key}, None)")
 
     def _nested(self, depth: int, edge: Edge, scope: Scope, made: str, found: str) -> None:
         site = self._site_of[edge.target]

@@ -14,6 +14,7 @@ from loadplan.objects.left_out import note_absent, written_fields
 from loadplan.objects.seal import Seal, Sealer
 from loadplan.resolved.places import Part
 from loadplan.sqlalchemy_internals import (
+    Origin,
     collection_of,
     copy_quietly,
     extend_silently,
@@ -25,8 +26,8 @@ from loadplan.sqlalchemy_internals import (
     tell_of_persistence,
 )
 
-#: What generated code makes an instance with: ``__new__``, the class, its manager, its part of the identity, the seal,
-#: and for each part of the place whether the class has it.
+#: What generated code makes an instance with: ``__new__``, the class, its part of the identity, the seal, what all such
+#: instances have in common, and for each part of the place whether the class has it.
 Kind = tuple[Any, ...]
 
 
@@ -37,10 +38,18 @@ class Kinds(dict[Any, Kind]):
         mapper: of the class at the place.
         sealer: of the place.
         parts: what is loaded of subclasses.
+        key_of: makes the tuple of a class's primary key of a row's key.
     """
 
-    def __init__(self, mapper: Mapper[Any], sealer: Sealer, parts: Iterable[Part]) -> None:
+    def __init__(
+        self,
+        mapper: Mapper[Any],
+        sealer: Sealer,
+        parts: Iterable[Part],
+        key_of: Callable[[type[Any]], Callable[[Any], tuple[Any, ...]]],
+    ) -> None:
         super().__init__()
+        self._key_of = key_of
         self._mapper = mapper
         self._sealer = sealer
         self._parts = tuple(parts)
@@ -50,7 +59,9 @@ class Kinds(dict[Any, Kind]):
         cls = mapper.class_
         identity = mapper.identity_key_from_primary_key((None,) * len(mapper.primary_key))[0]
         has = (issubclass(cls, part.place.mapper.class_) for part in self._parts)
-        return (cls.__new__, cls, mapper.class_manager, identity, self._sealer.seal_of(cls), *has)
+        seal = self._sealer.seal_of(cls)
+        origin = Origin(mapper.class_manager, identity, self._key_of(cls), seal)
+        return (cls.__new__, cls, identity, seal, origin, *has)
 
     def __missing__(self, discriminator: Any) -> Kind:
         mapper = self._mapper
@@ -125,6 +136,21 @@ def key_pickers(mapper: Mapper[Any], names: Sequence[str]) -> dict[type[Any], Ca
         for sub in mapper.self_and_descendants
         if set(own := mapping.primary_key(sub)) <= set(names)
     }
+
+
+def as_tuple(key: Any) -> tuple[Any, ...]:
+    """Return the primary key of one column."""
+    return (key,)
+
+
+def whole(key: Any) -> tuple[Any, ...]:
+    """Return the primary key of several columns."""
+    return tuple(key)
+
+
+def after_class(key: Any) -> tuple[Any, ...]:
+    """Return the primary key out of a row's key that begins with the class."""
+    return tuple(key[1:])
 
 
 def is_plain(mapper: Mapper[Any]) -> bool:

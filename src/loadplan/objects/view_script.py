@@ -267,9 +267,9 @@ class ViewWriter(Writer):
     def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
         """Write the function that builds what the rows of a statement are for."""
         names = {slot: f"c{at}" for at, slot in enumerate(statement.slots)}
-        keys = [f"k{at}" for at in range(statement.width)]
-        unpacked = ", ".join([*keys, *names.values()])
-        unpacked += "," if len(keys) + len(names) == 1 else ""
+        keys, own = statement.key_names(names)
+        unpacked = ", ".join([*own, *names.values()])
+        unpacked += "," if len(own) + len(names) == 1 else ""
         scope = Scope(names, nested=False)
         edge = statement.edge
         self._used = set()
@@ -328,7 +328,7 @@ class ViewWriter(Writer):
 
     def _tree(self, number: int, statement: Statement, unpacked: str, item: str, scope: Scope) -> None:
         """Write what builds a whole tree: the rows of each parent first, then objects from the leaves up."""
-        keys = [f"k{at}" for at in range(statement.width)]
+        keys, _ = statement.key_names(scope.names)
         onward = [self._column(each, scope) for each in statement.onward]
         self._line(1, f"found_{number} = {{}}")
         self._line(1, "grouped = {}")

@@ -413,7 +413,7 @@ class _Run(Generic[T]):
         self.dialect: Dialect = session.get_bind(mapper=view.mapper).dialect
         self._executions: dict[int, list[Parameters]] = {0: [parameters]}
         self._asked: Session | None = None
-        self._is_ours = isinstance(session, OwnConnection)
+        self._bare = session if isinstance(session, OwnConnection) else None
         if not isinstance(session, OwnConnection) and changes_statements(session):
             self._asked = session
             event.listen(session, "do_orm_execute", _without_entities)
@@ -453,7 +453,7 @@ class _Run(Generic[T]):
             return _rows_of(self._asked.execute(select, parameters), self.dialect)
         connection = self._session.connection(bind_arguments=arguments)
         text = statement.texts.on(connection.dialect) if select is statement.select else None
-        if text is not None and self._is_ours and is_silent(connection):
+        if text is not None and self._bare is not None and is_silent(connection) and self._bare.sends_at_once:
             return _Rows(rows_of_text(connection, text.sql, text.bind(parameters)), True, connection.dialect)
         if text is not None and takes_text(connection):
             rows = driver_rows(connection.exec_driver_sql(text.sql, text.bind(parameters)))

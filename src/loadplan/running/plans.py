@@ -29,7 +29,9 @@ def resolve_plan(plan: Plan[Any]) -> Tree | ViewTree:
         PlanError: with every problem of the plan.
     """
     tree = resolve_graph(plan) if plan.into is None else resolve_view(plan)
-    check_typed(plan)
+    if "typed" not in plan._derived:
+        check_typed(plan)
+        plan._derived["typed"] = True
     return tree
 
 

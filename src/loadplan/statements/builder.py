@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import attrs
 from sqlalchemy import Dialect, Integer, and_, case, exists, false, func, literal_column, schema, select, true, types
-from sqlalchemy.orm import ColumnProperty
+from sqlalchemy.orm import ColumnProperty, QueryableAttribute
 
 from loadplan.mapped import links, mapping
 from loadplan.mapped.decoding import in_row, read_whole
@@ -18,7 +18,7 @@ from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
 from loadplan.resolved.places import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.resolved.strategy import Choice, Databases, Way
 from loadplan.statements.driver_text import Texts
-from loadplan.statements.keys import Keys, keys_of, row_of
+from loadplan.statements.keys import Keys, among, keys_of
 from loadplan.statements.linked import WHY_LATERAL, AnySelect, Linked, collection_order, link_on, linked, why_no_lateral
 from loadplan.statements.whole_tree import in_whole_tree
 
@@ -43,6 +43,7 @@ class Statement:
         identity: the columns that tell rows apart, where one may come twice for a parent.
         above: the statement whose parents it repeats as a subquery; None where keys are bound, and of the roots.
         values: the expressions of ``slots``.
+        shared: for each of ``parents`` the slot that holds the same column; None where the key has a column of its own.
         onward: of a whole tree: the columns that are a parent's key, one level down.
         level_by_level: whether a whole tree takes the statement again for each of its levels.
         how: what the statement does beyond keys, for explain; empty if nothing.
@@ -61,6 +62,7 @@ class Statement:
     how: str = ""
     above: "Statement | None" = None
     values: tuple[Any, ...] = ()
+    shared: tuple[Slot | None, ...] = ()
     texts: Texts = attrs.field(init=False, default=attrs.Factory(lambda self: Texts(self.select), takes_self=True))
 
     @property
@@ -75,8 +77,19 @@ class Statement:
 
     @property
     def width(self) -> int:
-        """Columns of a key."""
-        return len(self.parents)
+        """Columns that hold a part of a parent's key and nothing else; they stand before ``slots``."""
+        return len(self.parents) - sum(slot is not None for slot in self.shared)
+
+    def key_names(self, names: Mapping[Slot, str]) -> tuple[list[str], list[str]]:
+        """Return names for the parts of a parent's key, and for those that have columns of their own.
+
+        Args:
+            names: of the slots.
+        """
+        own = [f"k{at}" for at in range(self.width)]
+        fresh = iter(own)
+        shared = self.shared or (None,) * len(self.parents)
+        return [next(fresh) if slot is None else names[slot] for slot in shared], own
 
 
 class StatementBuilder:
@@ -234,6 +247,7 @@ class StatementBuilder:
         order = self._order(edge)
         rows = _rows_of(ties).where(*edge.shape.where)
         how, level_by_level = "", False
+        shared: tuple[Slot | None, ...] = ()
         if keys is not None and _limit(edge) is not None:
             order = order or with_tie_breaker(mapping.row_key(ties.target), ties.target)
             statement, items, how = self._first_rows(edge, rows, keys, order)
@@ -247,7 +261,9 @@ class StatementBuilder:
                     how = "one recursive statement for the whole tree"
             self._ranks = []
             joined, items = self._row(place, rows.where(among))
-            statement = _selecting(joined, [*ties.columns, *self._read_whole(items)])
+            shared = tuple(_slot_of(column, items) for column in ties.columns)
+            own = [column for column, slot in zip(ties.columns, shared, strict=True) if slot is None]
+            statement = _selecting(joined, [*own, *self._read_whole(items)])
             statement = statement.order_by(*(each.clause for each in order), *self._ranks)
         if level_by_level:
             how = "; ".join(filter(None, [how, "the statement again for each level of the tree"]))
@@ -265,13 +281,14 @@ class StatementBuilder:
             how=how,
             above=above if repeats_parents else None,
             values=tuple(each for _, each in items),
+            shared=shared,
         )
 
     def _among_parents(self, edge: Edge, above: Statement) -> Any:
         """Return the condition that rows are of the parents that a statement brings, with that statement inside."""
         columns = [above.values[above.slots.index(slot)] for slot in self.parents(edge)]
         inner = above.select.with_only_columns(*columns)
-        return row_of(self._ties[edge].columns).in_(inner.correlate(None))
+        return among(self._ties[edge].columns, inner, self._dialect_of(edge))
 
     def _first_rows(
         self, edge: Edge, rows: AnySelect, keys: Keys, order: Sequence[Ordering]
@@ -441,8 +458,11 @@ class StatementBuilder:
     def _in_row(self, slot: Slot, expression: Any) -> Any:
         """Return a value as the driver can read it within a row."""
         if isinstance(slot, Column):
-            return in_row(expression, slot.type, self._dialect)
-        return expression if slot.aggregation is None else in_row(expression, slot.aggregation.type, self._dialect)
+            return in_row(expression, slot.type, self._dialect, origin=slot.expression)
+        computed = slot.aggregation
+        if computed is None:
+            return expression
+        return in_row(expression, computed.type, self._dialect, origin=computed.expression)
 
     def _read_whole(self, items: Sequence[tuple[Slot, Any]]) -> list[Any]:
         """Return the columns of a statement as its driver can read them beside rows within rows, if there are any."""
@@ -549,6 +569,20 @@ def _literal(number: int | None) -> Any:
 def _is_attribute(column: Column) -> bool:
     named = hasattr(column.expression, "property") and column.name == getattr(column.expression, "key", None)
     return column.is_attribute or named
+
+
+def _slot_of(column: Any, items: Sequence[tuple[Slot, Any]]) -> Slot | None:
+    """Return the slot that holds an attribute of the class that is selected, so that it need not come twice."""
+    if not isinstance(column, QueryableAttribute):
+        return None
+    return next(
+        (
+            slot
+            for slot, value in items
+            if isinstance(value, QueryableAttribute) and value.key == column.key and value.parent is column.parent
+        ),
+        None,
+    )
 
 
 def _is_stored(column: Column) -> bool:
