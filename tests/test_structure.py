@@ -17,6 +17,7 @@ FLOW = [
     "sources",
     "tree",
     "mapping",
+    "repeats",
     "links",
     "readiness",
     "meant",

@@ -411,7 +411,7 @@ def _batches(compiled: Compiled[T], query: RootQuery, parameters: dict[str, Any]
     Raises:
         PlanError: LP216, a collection is joined to the root.
     """
-    graph = query.graph(None, None, in_order=compiled.repeats_roots)
+    graph = query.graph(None, None, in_order=compiled.repeats_roots or bool(compiled.root.identity))
     by_cursor: _Batches = graph.batches(parameters, size, tally)
     return KeyWalk(compiled, query, parameters, size, tally) if walks_by_keys(compiled.dialect) else by_cursor
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import attrs
-from sqlalchemy import Dialect, case, event, func, or_, select, type_coerce
+from sqlalchemy import Dialect, event, func, literal_column, select, type_coerce
 from sqlalchemy.orm import Mapper
 from sqlalchemy.types import NullType
 
@@ -16,6 +16,7 @@ from loadplan.keys import row_of
 from loadplan.linked import AnySelect
 from loadplan.own_connection import Opened, OwnConnection
 from loadplan.plans import Compiled
+from loadplan.repeats import is_never_null, is_object, row_key
 from loadplan.roots import root_key
 from loadplan.spec import LoadPlan
 from loadplan.tally import Tally
@@ -47,7 +48,8 @@ class RootCount:
 
     def number(self, opened: Opened, parameters: Mapping[str, Any], tally: Tally) -> int:
         """Return the number of roots, by one statement."""
-        return int(_first(opened, self.count, parameters, self.mapper, tally)[0])
+        row = _first(opened, self.count, parameters, self.mapper, tally)
+        return 0 if row is None else int(row[0])
 
     def any(self, opened: Opened, parameters: Mapping[str, Any], tally: Tally) -> bool:
         """Tell whether there is a root, by one statement."""
@@ -90,32 +92,30 @@ def root_count(graph: Compiled[Any]) -> RootCount:
 def _root_count(graph: Compiled[Any]) -> RootCount:
     statement: Any = graph.root.select
     key = root_key(graph.mapper)
-    conditions = () if statement.whereclause is None else (statement.whereclause,)
+    solid = is_object(graph.mapper)  # a row whose whole key is NULL is no root
+    conditions = () if solid is None else (solid,)
+    if statement.whereclause is not None:
+        conditions = (statement.whereclause,)
     if any(choice.way is Way.INNER for choice in graph.chosen.values()):  # other joins would cost for nothing
         inside = statement.with_only_columns(*key, maintain_column_froms=True).order_by(None).correlate(None)
         conditions = (row_of(key).in_(inside),)
     return RootCount(
         graph.mapper,
         graph.dialect,
-        select(func.count(_never_null(graph.mapper, key))).where(*conditions),
+        _counting(graph, key).where(*conditions),
         select(*key).where(*conditions).limit(1),
         select(type_coerce(key[0], NullType())).where(*conditions),
     )
 
 
-def _never_null(mapper: Mapper[Any], key: list[Any]) -> Any:
-    """Return what ``count()`` counts: a column of the root, by which the session's criteria know the class.
-
-    A row whose whole key is NULL is no entity; one whose key is NULL in part is one.
-    """
-    solid = [
-        attribute
-        for attribute, column in zip(key, mapper.primary_key, strict=True)
-        if not getattr(column, "nullable", 1)
-    ]
-    if len(key) == 1 or solid:
-        return (solid or key)[0]
-    return case((or_(*(each.is_not(None) for each in key)), 1))
+def _counting(graph: Compiled[Any], key: list[Any]) -> AnySelect:
+    """Return what selects the number of roots, of the root's class: by it the session's criteria know the class."""
+    if not graph.root.identity:
+        solid = [each for each in key if is_never_null(graph.mapper, each)]
+        counted = solid[0] if solid else literal_column("1")
+        return select(func.count(counted)).select_from(graph.mapper.class_)
+    # one root may come in several rows: the number of groups, which each group has beside
+    return select(func.count().over()).select_from(graph.mapper.class_).group_by(*row_key(graph.mapper.class_)).limit(1)
 
 
 def _first(

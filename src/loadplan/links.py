@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.sql.visitors import iterate
 
 from loadplan.mapping import attribute_of, column_attributes, columns_behind, default_columns, primary_key, reverse_of
+from loadplan.repeats import has_unique_key, may_repeat
 from loadplan.sqlalchemy_internals import keyed_by
 
 
@@ -166,28 +167,19 @@ def _exactness(column: ColumnElement[Any]) -> tuple[Any, ...] | None:
 
 def _pairs_are_unique(prop: RelationshipProperty[Any]) -> bool:
     """Tell whether a constraint keeps the association table from holding one pair twice."""
-    return _has_unique_key(prop.secondary, {remote for _, remote in _pairs(prop)})
+    return has_unique_key(prop.secondary, {remote for _, remote in _pairs(prop)})
 
 
 def is_single(prop: RelationshipProperty[Any]) -> bool:
     """Tell whether a constraint holds a parent to one target: a unique key within the far columns.
 
-    ``uselist=False`` alone is a promise of the mapping that the rows may break.
+    ``uselist=False`` alone is a promise of the mapping that the rows may break. A target that may come in several rows
+    is held to one by no constraint.
     """
-    if prop.uselist or prop.secondary is not None:
+    if prop.uselist or prop.secondary is not None or may_repeat(prop.mapper):
         return False
     remote = {column for _, column in _pairs(prop)}
-    return bool(remote) and _has_unique_key(next(iter(remote)).table, remote)
-
-
-def _has_unique_key(table: object, columns: set[ColumnElement[Any]]) -> bool:
-    """Tell whether a unique key of ``table`` lies within ``columns``."""
-    if not isinstance(table, Table):
-        return False
-    keys: list[set[Any]] = [set(table.primary_key.columns)]
-    keys += [set(each.columns) for each in table.constraints if isinstance(each, UniqueConstraint)]
-    keys += [set(index.columns) for index in table.indexes if index.unique and not index.dialect_kwargs]
-    return any(key and key <= columns for key in keys)
+    return bool(remote) and has_unique_key(next(iter(remote)).table, remote)
 
 
 def back_reference(prop: RelationshipProperty[Any]) -> str | None:

@@ -133,14 +133,6 @@ def primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
     return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
 
 
-def row_key(entity: Any) -> list[Any]:
-    """Return the columns that tell rows of a class apart: tables of concrete subclasses may use one id each."""
-    mapper = mapper_behind(entity)
-    key = [getattr(entity, name) for name in primary_key(mapper)]
-    is_concrete = any(sub.concrete for sub in mapper.self_and_descendants)
-    return [*key, mapper.polymorphic_on] if is_concrete and mapper.polymorphic_on is not None else key
-
-
 def free_prefix(mapper: Mapper[Any]) -> str:
     """Return a prefix for labels that no column of a class begins with."""
     prefix = "loadplan_"
@@ -268,15 +260,6 @@ def columns_in_row(sub: Mapper[Any], base: Mapper[Any], keys: frozenset[str]) ->
         else:
             return None
     return found
-
-
-def may_repeat(mapper: Mapper[Any]) -> bool:
-    """Tell whether one object of a class may come in several rows: of a join, a union or a query that it is mapped to.
-
-    Plain tables, and those of classes above joined by their keys, hold each object once.
-    """
-    plain = all(isinstance(each.local_table, Table) for each in mapper.iterate_to_root())
-    return not plain or not isinstance(mapper.selectable, Table | Join)
 
 
 def polymorphic_loads(mapper: Mapper[Any]) -> list[Mapper[Any]]:

@@ -11,7 +11,6 @@ from sqlalchemy import (
     Enum,
     Float,
     Integer,
-    TypeCoerce,
     and_,
     false,
     literal,
@@ -29,7 +28,7 @@ from loadplan.form import MOST
 from loadplan.ordering import Ordering, as_stored
 from loadplan.own_connection import Opened
 from loadplan.response import response_schema
-from loadplan.roots import RootQuery, is_count, narrowing
+from loadplan.roots import Beyond, RootQuery, is_count, narrowing
 from loadplan.tally import Tally
 from loadplan.values import refusal
 
@@ -69,7 +68,7 @@ class PageQuery:
         query: the roots that are paged through.
         order: total, in the direction that rows are read: backwards for ``before=``.
         total: the same order forwards, which cursors are signed with.
-        conditions: that keep the rows beyond the cursor.
+        beyond: makes the condition that keeps the rows beyond the cursor; None without one.
         size: roots a page.
         cursor: that the page starts at, as it was given.
         values: that it was made of.
@@ -79,7 +78,7 @@ class PageQuery:
 
     query: RootQuery
     order: Sequence[Ordering]
-    conditions: Sequence[Any]
+    beyond: Beyond | None
     size: int
     cursor: str | None
     backwards: bool
@@ -90,10 +89,12 @@ class PageQuery:
     def run(self, session: Opened, parameters: Mapping[str, Any], tally: Tally) -> Page[Any]:
         """Load the page and, to know whether there is another one, the key of one root more."""
         compiled = self.query.compiled
-        where = (*self.query.where, *self.conditions)
         most = tally.max_rows
         rows_wanted = self.size + 1 if most is None else min(self.size, most) + 1
-        graph = compiled.narrowed(narrowing(compiled, where, self.order, rows_wanted, None))
+        narrow = narrowing(
+            compiled, self.query.where, self.order, rows_wanted, None, forward=self.total, beyond=self.beyond
+        )
+        graph = compiled.narrowed(narrow)
         prefix = mapping.free_prefix(compiled.mapper)
         values = [
             _exact_value(each.expression, compiled.dialect).label(f"{prefix}order_{index}")
@@ -149,7 +150,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     cursor = before if backwards else after
     read = [_reversed(each, each.puts_nulls_first(dialect)) for each in order] if backwards else order
     if cursor is None:
-        return PageQuery(query, read, (), size, None, backwards, key, order)
+        return PageQuery(query, read, None, size, None, backwards, key, order)
     enums = [getattr(each.expression.type, "enum_class", None) for each in order]
     inclusive = False
     try:
@@ -158,14 +159,18 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
         inclusive = True
         values = decode_cursor(cursor, _order_text(order) + _INCLUSIVE, key, label, enums)
     for each, value in zip(order, values, strict=True):
-        wrong = refusal(value, each.expression.type, dialect) if value is not None else not _is_nullable(each)
+        wrong = refusal(value, each.expression.type, dialect) if value is not None else each.never_null
         if wrong:
             raise refused_cursor(label)
     nulls_first = [each.puts_nulls_first(dialect) for each in read]
-    beyond = _beyond(read, nulls_first, values)
-    if inclusive:
-        beyond = or_(beyond, and_(*(_equals(each, value) for each, value in zip(read, values, strict=True))))
-    return PageQuery(query, read, (beyond,), size, cursor, backwards, key, order, values)
+
+    def beyond(on: Sequence[Ordering]) -> ColumnElement[bool]:
+        past = _beyond(on, nulls_first, values)
+        if not inclusive:
+            return past
+        return or_(past, and_(*(_equals(each, value) for each, value in zip(on, values, strict=True))))
+
+    return PageQuery(query, read, beyond, size, cursor, backwards, key, order, values)
 
 
 #: Databases that sort an ENUM by its number and compare it as text, and that round a FLOAT when they show it.
@@ -180,9 +185,9 @@ def _comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
     kind = ordering.expression.type
     if dialect.name in _SHOW_OTHERWISE and isinstance(kind, Enum) and kind.native_enum:
         number = type_coerce(ordering.expression, Integer) + literal_column("0", Integer)
-        ordering = Ordering(number, ordering.descending, ordering.nulls_first)
-    if ordering.nulls_first is None and not ordering.knows_nulls(dialect) and _is_nullable(ordering):
-        return Ordering(ordering.expression, ordering.descending, ordering.puts_nulls_first(dialect))
+        ordering = attrs.evolve(ordering, expression=number)
+    if ordering.nulls_first is None and not ordering.knows_nulls(dialect) and not ordering.never_null:
+        return attrs.evolve(ordering, nulls_first=ordering.puts_nulls_first(dialect))
     return ordering
 
 
@@ -201,7 +206,7 @@ def _has_place_in_cursor(ordering: Ordering) -> bool:
 def _reversed(ordering: Ordering, nulls_first: bool) -> Ordering:
     """Return the opposite order; NULLs are placed by name, as the other direction may default them elsewhere."""
     placed = None if ordering.nulls_first is None else not nulls_first
-    return Ordering(ordering.expression, not ordering.descending, placed)
+    return attrs.evolve(ordering, descending=not ordering.descending, nulls_first=placed)
 
 
 def _order_text(order: Sequence[Ordering]) -> str:
@@ -215,7 +220,7 @@ def _beyond(order: Sequence[Ordering], nulls_first: Sequence[bool], values: Sequ
         None if value is None else literal(value, each.expression.type)
         for each, value in zip(order, values, strict=True)
     ]
-    if len({each.descending for each in order}) == 1 and not any(map(_is_nullable, order)):
+    if len({each.descending for each in order}) == 1 and all(each.never_null for each in order):
         row = tuple_(*(each.expression for each in order))
         edge = tuple_(*(value for value in bound if value is not None))
         if len(order) == 1:
@@ -238,12 +243,4 @@ def _past(ordering: Ordering, nulls_first: bool, value: Any) -> ColumnElement[bo
     if value is None:
         return expression.is_not(None) if nulls_first else false()
     past: ColumnElement[bool] = expression < value if ordering.descending else expression > value
-    return or_(past, expression.is_(None)) if _is_nullable(ordering) and not nulls_first else past
-
-
-def _is_nullable(ordering: Ordering) -> bool:
-    element = ordering.expression
-    column = element.__clause_element__() if hasattr(element, "__clause_element__") else element
-    while isinstance(column, TypeCoerce):
-        column = column.clause
-    return bool(getattr(column, "nullable", True))
+    return or_(past, expression.is_(None)) if not (ordering.never_null or nulls_first) else past

@@ -1,10 +1,10 @@
 """Which roots: a compiled graph narrowed by key, by keys, or by condition, order and limit."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
-from sqlalchemy import BigInteger, SelectBase, bindparam, select
+from sqlalchemy import BigInteger, ColumnElement, SelectBase, bindparam, func, select
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
@@ -19,6 +19,7 @@ from loadplan.ordering import Ordering, with_tie_breaker
 from loadplan.own_connection import Opened
 from loadplan.parameters import read_parameters
 from loadplan.plans import Compiled
+from loadplan.repeats import is_never_null, is_object, row_key, same_rows
 from loadplan.resolve import foreign_tables, parameters_in
 from loadplan.spec import LoadPlan
 from loadplan.sqlalchemy_internals import shape_of
@@ -154,8 +155,10 @@ class RootQuery:
 
     @property
     def total_order(self) -> list[Ordering]:
-        """The order; that of the primary key if none was given."""
-        return self.order or with_tie_breaker(root_key(self.compiled.mapper), self.compiled.mapper.class_)
+        """The order; that of the primary key if none was given. Each knows whether it may be NULL."""
+        mapper = self.compiled.mapper
+        found = self.order or with_tie_breaker(root_key(mapper), mapper.class_)
+        return [attrs.evolve(each, never_null=is_never_null(mapper, each.expression)) for each in found]
 
     def parameters(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the caller's parameters, checked.
@@ -177,7 +180,7 @@ class RootQuery:
     def narrowed(self, limit: Any, offset: Any, *, in_order: bool = False) -> Compiled[Any]:
         """Return the graph of these roots; limit and offset may be parameters."""
         order = self.total_order if in_order or limit is not None or offset is not None else self.order
-        return self.compiled.narrowed(narrowing(self.compiled, self.where, order, limit, offset))
+        return self.compiled.narrowed(narrowing(self.compiled, self.where, order, limit, offset, once=in_order))
 
 
 @attrs.frozen(eq=False)
@@ -295,27 +298,67 @@ def check_counts(compiled: Compiled[Any], limit: int | None, offset: int | None)
             raise PlanError([problems.too_large_count(word, given, (compiled.tree.label,))])
 
 
+#: Makes the condition that keeps the rows beyond a cursor, on the columns that the roots are ordered by.
+Beyond: TypeAlias = Callable[[Sequence[Ordering]], ColumnElement[bool]]
+
+
 def narrowing(
     compiled: Compiled[Any],
     where: Sequence[Any],
     order: Sequence[Ordering],
     limit: Any,
     offset: Any,
+    *,
+    forward: Sequence[Ordering] = (),
+    beyond: Beyond | None = None,
+    once: bool = False,
 ) -> Narrowing:
     """Return what narrows a statement to roots by condition, order and limit.
 
-    Where a join may repeat roots, they are counted in a subquery, so that a limit counts roots and never rows.
+    Where a join may repeat roots, they are counted in a subquery, so that a limit counts roots and never rows. Where
+    one root may come in several rows, that subquery numbers them: a root stands where its first row does.
+
+    Args:
+        compiled: the graph.
+        where: conditions on the roots.
+        order: that they are read in.
+        limit: how many, if not all.
+        offset: how many are passed over.
+        forward: the order that tells a root's first row; ``order`` itself if it is not given.
+        beyond: makes the condition of a page.
+        once: whether the rows of one root must follow each other.
     """
-    key = root_key(compiled.mapper)
+    mapper = compiled.mapper
+    key = root_key(mapper)
     clauses = [each.clause for each in order]
+    solid = is_object(mapper)
+    conditions = [*where] if solid is None else [*where, solid]
+    past = [] if beyond is None else [beyond(order)]
+    counts = limit is not None or offset is not None
 
     def narrow(statement: AnySelect) -> AnySelect:
-        return statement.where(*where).order_by(*clauses).limit(limit).offset(offset)
+        return statement.where(*conditions, *past).order_by(*clauses).limit(limit).offset(offset)
 
     def narrow_by_subquery(statement: AnySelect) -> AnySelect:
         return statement.where(among(key, narrow(select(*key)), compiled.dialect)).order_by(*clauses)
 
-    counts = limit is not None or offset is not None
+    def narrow_by_number(statement: AnySelect) -> AnySelect:
+        identity = row_key(mapper.class_)
+        first = [each.clause for each in forward or order]
+        number = func.row_number().over(partition_by=identity, order_by=first).label("number")
+        held = [each.label(f"key_{index}") for index, each in enumerate(identity)]
+        ranks = [each.expression.label(f"order_{index}") for index, each in enumerate(order)]
+        numbered = select(*held, *ranks, number).where(*conditions).subquery("loadplan_numbered")
+        ranked = [attrs.evolve(each, expression=numbered.c[rank.name]) for each, rank in zip(order, ranks, strict=True)]
+        roots = select(numbered).where(numbered.c.number == 1, *([] if beyond is None else [beyond(ranked)]))
+        roots = roots.order_by(*(each.clause for each in ranked)).limit(limit).offset(offset)
+        chosen = roots.subquery("loadplan_roots")
+        met = same_rows(identity, [chosen.c[each.name] for each in held], mapper)
+        in_order = [each.on(chosen.c[rank.name]) for each, rank in zip(order, ranks, strict=True)]
+        return statement.join_from(mapper.class_, chosen, met).where(*conditions).order_by(*in_order, *first)
+
+    if (counts or once) and compiled.root.identity:
+        return narrow_by_number
     return narrow_by_subquery if counts and compiled.repeats_roots else narrow
 
 

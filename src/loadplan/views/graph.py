@@ -257,10 +257,10 @@ class CompiledView(Generic[T]):
         return views, beside
 
     def _first_rows(self, rows: Sequence[Any], keep: int | None) -> tuple[Sequence[Any], Sequence[Any]]:
-        """Return the first row of each root, and all rows of the first ``keep`` roots. A view has one row a root."""
-        if not self.tree.of_entities:
+        """Return the first row of each root, and all rows of the first ``keep`` roots."""
+        if not (self.tree.of_entities or self.root.identity):  # a view has one row a root
             return rows, rows[:keep]
-        key = self._root_key
+        key = self.root_key
         found: dict[Any, Any] = {}
         for row in rows:
             found.setdefault(key(row), row)
@@ -270,12 +270,15 @@ class CompiledView(Generic[T]):
         return list(found.values()), [row for row in rows if key(row) in wanted]
 
     @property
-    def _root_key(self) -> Callable[[Any], Any]:
+    def root_key(self) -> Callable[[Any], Any]:
         """Return what reads the key of a root from its row."""
+        if self.root.identity:
+            return itemgetter(*map(self.root.slots.index, self.root.identity))
         names = {*mapping.primary_key(self.mapper)}
         told: Column | None = getattr(self.tree.recipe, "discriminator", None)
         own = [*self.builder.columns(self.tree.root)]
-        wanted = [column for column in own if column.name in names or column is told]
+        others = getattr(self.tree.recipe, "keys", ())
+        wanted = [column for column in own if column.name in names or column is told or column in others]
         return itemgetter(*(self.root.slots.index(column) for column in wanted))
 
     def _root_with(self, columns: Sequence[Any]) -> Statement:
@@ -333,6 +336,7 @@ class ViewBatches(Generic[T]):
         self._tally = tally
         self._parts: Iterator[Sequence[Any]] | None = None
         self._result: Any = None
+        self._last: Any = None
 
     def close(self, session: Session) -> None:
         """End the walk, and with it the cursor."""
@@ -348,13 +352,20 @@ class ViewBatches(Generic[T]):
             options = {"stream_results": True, "max_row_buffer": bound}
             self._result = session.execute(self._view.root.select, self._parameters, execution_options=options)
             self._parts = iter(self._result.partitions(bound))
-        part = next(self._parts, None)
-        if part is None:
-            return []
-        self._tally.start_over()
-        run = _Run(session, self._view, self._parameters, self._tally)
-        built = run.build(run.counted(_Rows(part, False, run.dialect), self._view.root))
-        return _distinct(built) if self._view.tree.of_entities else built
+        for part in self._parts:
+            rows = self._without_last(part) if self._view.root.identity else part
+            self._tally.start_over()
+            run = _Run(session, self._view, self._parameters, self._tally)
+            built = run.build(run.counted(_Rows(rows, False, run.dialect), self._view.root))
+            if found := _distinct(built) if self._view.tree.of_entities else built:
+                return found
+        return []
+
+    def _without_last(self, part: Sequence[Any]) -> Sequence[Any]:
+        """Return rows without those of a root that the batch before ended with."""
+        key, last = self._view.root_key, self._last
+        self._last = key(part[-1])
+        return [row for row in part if key(row) != last]
 
 
 @attrs.frozen(eq=False)

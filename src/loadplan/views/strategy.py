@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapper
 
 from loadplan import links, mapping
 from loadplan.links import LinkKind
+from loadplan.repeats import may_repeat
 from loadplan.strategy import MAX_JOINS
 from loadplan.tree import Strategy
 from loadplan.views.decoding import in_row
@@ -224,7 +225,7 @@ class _Chooser:
             return reason
         if self.of_entities and edge.asked is not None:  # the plan takes what a join costs
             return None if edge.single else self._why_not_spread(edge, row)
-        if not edge.single or mapping.may_repeat(edge.target.mapper):
+        if not edge.single:
             return "no constraint holds it to one row"
         link = links.link_in_database(edge.prop, edge.owner.mapper)
         return None if link.kind is LinkKind.TARGET else "its condition is more than equal keys"
@@ -250,7 +251,7 @@ class _Chooser:
         link = links.link_in_database(edge.prop, edge.owner.mapper)
         if link.kind is LinkKind.PARENT:
             return "its condition is more than equal keys"
-        if mapping.may_repeat(edge.target.mapper):
+        if may_repeat(edge.target.mapper):
             return "one of its objects may come in several rows"
         if edge.shape.limit is not None and any(each.asked == Strategy.INNER.value for each in edge.target.edges):
             return "an inner join below it leaves out rows that its limit counts"
