@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Join, Table, inspect
+from sqlalchemy import ClauseElement, Column, ColumnElement, Join, SelectBase, inspect
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import (
     ColumnProperty,
@@ -18,7 +18,9 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.exc import UnmappedColumnError
 from sqlalchemy.sql.elements import Null
+from sqlalchemy.sql.visitors import replacement_traverse
 
+from loadplan.sqlalchemy_internals import attribute_behind
 from loadplan.tree import Cardinality
 
 #: ``lazy=`` settings whose attribute is a handle to query with, never a loaded value.
@@ -68,6 +70,34 @@ def tables_in(selectable: Any) -> set[Any]:
     if isinstance(selectable, Join):
         return tables_in(selectable.left) | tables_in(selectable.right)
     return {selectable}
+
+
+def mapped_again(mapper: Mapper[Any], key: str) -> Iterator[Mapper[Any]]:
+    """Yield the nearest subclasses that map a relationship of a class again, so that it means other rows or an order."""
+    prop = mapper.relationships[key]
+    for sub in mapper.self_and_descendants:
+        own = sub.relationships.get(key)
+        if own is None or own.parent is not sub or sub is mapper or _is_alike(own, prop):
+            continue
+        between = [each for each in sub.iterate_to_root() if each is not sub and each.isa(mapper) and each is not mapper]
+        if not sub.concrete and all(each.relationships[key].parent is not each for each in between):
+            yield sub
+
+
+def _is_alike(one: RelationshipProperty[Any], other: RelationshipProperty[Any]) -> bool:
+    """Tell whether two relationships lead to the same rows, in the same order."""
+    ours, theirs = (
+        [each.primaryjoin, each.secondaryjoin, *(each.order_by or ())]
+        for each in (one, other)
+    )
+    return (
+        one.mapper is other.mapper
+        and one.entity is other.entity
+        and one.uselist == other.uselist
+        and one.secondary is other.secondary
+        and len(ours) == len(theirs)
+        and all(a is b or (a is not None and b is not None and a.compare(b)) for a, b in zip(ours, theirs, strict=True))
+    )
 
 
 def property_of(entity: type[Any], key: str) -> RelationshipProperty[Any]:
@@ -218,6 +248,28 @@ def cardinality(prop: RelationshipProperty[Any]) -> Cardinality:
 def reverse_of(prop: RelationshipProperty[Any]) -> RelationshipProperty[Any] | None:
     """Return the relationship at the far end that ``back_populates`` or ``backref`` ties to this one."""
     return prop.mapper.relationships.get(prop.back_populates) if prop.back_populates else None
+
+
+def as_seen_from(mapper: Mapper[Any], expression: Any) -> Any:
+    """Return an expression with the columns of base classes as columns of the class itself.
+
+    A base class that the mapping loads with its subclasses, ``with_polymorphic="*"``, stands for a join of its own:
+    ``Node.name`` in a statement of files would bring that join along. ``File.name`` is the same column without it.
+    """
+    above = {each.class_ for each in mapper.iterate_to_root() if each is not mapper and each.with_polymorphic_mappers}
+    if not above:
+        return expression
+    plain = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+
+    def own(element: Any, **_: Any) -> Any:
+        if isinstance(element, SelectBase):  # it speaks of its own rows
+            return element
+        behind = attribute_behind(element)
+        if behind is None or behind[0] not in above or behind[1] not in mapper.column_attrs:
+            return None
+        return getattr(mapper.class_, behind[1]).__clause_element__()
+
+    return replacement_traverse(plain, {}, own) if isinstance(plain, ClauseElement) else expression
 
 
 def mapper_behind(entity: Any) -> Mapper[Any]:

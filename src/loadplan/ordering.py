@@ -115,10 +115,12 @@ def with_tie_breaker(given: Sequence[Any], entity: Any) -> list[Ordering]:
         given: order expressions; none at all stays no order.
         entity: the class, or alias, whose rows are ordered.
     """
+    mapper = mapping.mapper_behind(entity)
+    if entity is mapper.class_:
+        given = [mapping.as_seen_from(mapper, each) for each in given]
     found = orderings(given)
     if not found:
         return []
-    mapper = mapping.mapper_behind(entity)
     named = [each.expression for each in found]
     for name in mapping.primary_key(mapper):
         column = getattr(entity, name)

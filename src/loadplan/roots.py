@@ -20,7 +20,7 @@ from loadplan.own_connection import Opened
 from loadplan.parameters import read_parameters
 from loadplan.plans import Compiled
 from loadplan.repeats import is_never_null, is_object, row_key, same_rows
-from loadplan.resolve import foreign_tables, parameters_in
+from loadplan.resolve import conditions_of, foreign_tables, parameters_in
 from loadplan.spec import LoadPlan
 from loadplan.sqlalchemy_internals import shape_of
 from loadplan.tally import Tally
@@ -133,7 +133,6 @@ class RootQuery:
 
     def __init__(self, compiled: Compiled[Any], where: Sequence[Any], order_by: Sequence[Any]) -> None:
         self.compiled = compiled
-        self.where = tuple(where)
         mapper = compiled.mapper
         found = [
             problems.not_an_expression(word, each, (compiled.tree.label,))
@@ -142,6 +141,8 @@ class RootQuery:
             if not is_expression(word, each)
         ]
         if not found:
+            self.where = where = conditions_of(mapper, where)
+            order_by = [mapping.as_seen_from(mapper, each) for each in order_by]
             entity = mapper.class_.__name__
             found = [
                 problems.speaks_of_others(entity, mapper, word, tables, given, (compiled.tree.label,))

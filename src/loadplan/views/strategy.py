@@ -212,6 +212,9 @@ class _Chooser:
             return "the parent stands in a part of a row, which a join would repeat"
         if edge.shape.depth == "all":
             return "a whole tree: as deep as the rows go"
+        parts = (each.target for each in edge.owner.edges if each.prop is None)
+        if any(each.key == edge.key and each.prop is not edge.prop for part in parts for each in part.edges):
+            return "a subclass maps it again"
         return mapping.why_not_joined(edge.owner.mapper)
 
     def _why_not_joined(self, edge: Edge, row: _Row) -> str | None:
