@@ -79,17 +79,16 @@ def mapped_again(mapper: Mapper[Any], key: str) -> Iterator[Mapper[Any]]:
         own = sub.relationships.get(key)
         if own is None or own.parent is not sub or sub is mapper or _is_alike(own, prop):
             continue
-        between = [each for each in sub.iterate_to_root() if each is not sub and each.isa(mapper) and each is not mapper]
+        between = [
+            each for each in sub.iterate_to_root() if each is not sub and each.isa(mapper) and each is not mapper
+        ]
         if not sub.concrete and all(each.relationships[key].parent is not each for each in between):
             yield sub
 
 
 def _is_alike(one: RelationshipProperty[Any], other: RelationshipProperty[Any]) -> bool:
     """Tell whether two relationships lead to the same rows, in the same order."""
-    ours, theirs = (
-        [each.primaryjoin, each.secondaryjoin, *(each.order_by or ())]
-        for each in (one, other)
-    )
+    ours, theirs = ([each.primaryjoin, each.secondaryjoin, *(each.order_by or ())] for each in (one, other))
     return (
         one.mapper is other.mapper
         and one.entity is other.entity

@@ -88,9 +88,7 @@ async def test_where_of_a_to_one_takes_columns_of_its_base(
 
 @pytest.mark.parametrize("column", ["Node.name", "File.name"])
 @pytest.mark.parametrize("mapping", MAPPINGS)
-async def test_where_of_a_view_takes_columns_of_its_base(
-    engine: AsyncEngine, mapping: str, column: str
-) -> None:
+async def test_where_of_a_view_takes_columns_of_its_base(engine: AsyncEngine, mapping: str, column: str) -> None:
     """The same in a view."""
     m = MAPPINGS[mapping]
     attribute = getattr(m, column.split(".")[0]).name
