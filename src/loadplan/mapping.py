@@ -73,7 +73,7 @@ def tables_in(selectable: Any) -> set[Any]:
 
 
 def mapped_again(mapper: Mapper[Any], key: str) -> Iterator[Mapper[Any]]:
-    """Yield the nearest subclasses that map a relationship of a class again, so that it means other rows or an order."""
+    """Yield the nearest subclasses that map a relationship of a class again, to other rows or in another order."""
     prop = mapper.relationships[key]
     for sub in mapper.self_and_descendants:
         own = sub.relationships.get(key)

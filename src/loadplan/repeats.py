@@ -42,7 +42,7 @@ def may_repeat(mapper: Mapper[Any]) -> bool:
 
 
 def _is_of_concrete(mapper: Mapper[Any], selectable: Any) -> bool:
-    """Tell whether a selectable is a union of whole tables, each of them once, whose rows a discriminator tells apart."""
+    """Tell whether a selectable is a union of whole tables, each of them once, told apart by a discriminator."""
     if mapper.polymorphic_on is None or not any(sub.concrete for sub in mapper.self_and_descendants):
         return False
     union = selectable.element if isinstance(selectable, Alias | Subquery) else None
