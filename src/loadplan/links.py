@@ -9,7 +9,15 @@ from sqlalchemy import Column, ColumnElement, Index, PrimaryKeyConstraint, Table
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.sql.visitors import iterate
 
-from loadplan.mapping import attribute_of, column_attributes, columns_behind, default_columns, primary_key, reverse_of
+from loadplan.mapping import (
+    attribute_of,
+    column_attributes,
+    columns_behind,
+    default_columns,
+    primary_key,
+    reverse_of,
+    tables_in,
+)
 from loadplan.repeats import has_unique_key, may_repeat
 from loadplan.sqlalchemy_internals import keyed_by
 
@@ -115,6 +123,17 @@ def _equated_pairs(
     if not pairs or not prop.primaryjoin.compare(and_(*(local == remote for local, remote in pairs))):
         return None
     return pairs
+
+
+def asks_parent_further(prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether ``secondaryjoin`` speaks of the parent, whose side of a relationship is ``primaryjoin``.
+
+    SQLAlchemy reads it in two ways: a join compares with the parent's row, a lazy load with the rows of all parents.
+    """
+    if prop.secondaryjoin is None:
+        return False
+    tables = {getattr(each, "table", None) for each in _columns_in(prop.secondaryjoin)}
+    return bool(tables & ({*prop.parent.tables} - {*prop.mapper.tables} - tables_in(prop.secondary)))
 
 
 def _columns_in(expression: ColumnElement[Any]) -> set[ColumnElement[Any]]:

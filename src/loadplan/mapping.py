@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import ClauseElement, Column, ColumnElement, Join, SelectBase, inspect
+from sqlalchemy import ClauseElement, Column, ColumnElement, Join, SelectBase, Table, inspect
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import (
     ColumnProperty,
@@ -250,23 +250,26 @@ def reverse_of(prop: RelationshipProperty[Any]) -> RelationshipProperty[Any] | N
 
 
 def as_seen_from(mapper: Mapper[Any], expression: Any) -> Any:
-    """Return an expression with the columns of base classes as columns of the class itself.
+    """Return an expression with the columns of base classes, and of tables in a union, as columns of the class itself.
 
     A base class that the mapping loads with its subclasses, ``with_polymorphic="*"``, stands for a join of its own:
     ``Node.name`` in a statement of files would bring that join along. ``File.name`` is the same column without it.
     """
     above = {each.class_ for each in mapper.iterate_to_root() if each is not mapper and each.with_polymorphic_mappers}
-    if not above:
+    tables = set[Any]() if isinstance(mapper.selectable, Table | Join) else {*mapper.tables}
+    if not (above or tables):
         return expression
     plain = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
 
     def own(element: Any, **_: Any) -> Any:
         if isinstance(element, SelectBase):  # it speaks of its own rows
             return element
-        behind = attribute_behind(element)
-        if behind is None or behind[0] not in above or behind[1] not in mapper.column_attrs:
-            return None
-        return getattr(mapper.class_, behind[1]).__clause_element__()
+        behind, name = attribute_behind(element), None
+        if behind is not None and behind[0] in above and behind[1] in mapper.column_attrs:
+            name = behind[1]
+        elif behind is None and isinstance(element, Column) and element.table in tables:
+            name = attribute_of(mapper, element)
+        return None if name is None else getattr(mapper.class_, name).__clause_element__()
 
     return replacement_traverse(plain, {}, own) if isinstance(plain, ClauseElement) else expression
 

@@ -27,7 +27,7 @@ from loadplan import mapping, problems
 from loadplan.cursors import CursorKey, decode_cursor, encode_cursor, refused_cursor, row_is_gone
 from loadplan.errors import CursorError, PlanError, Problem
 from loadplan.form import MOST
-from loadplan.ordering import Ordering, as_stored
+from loadplan.ordering import Ordering, as_stored, orderings
 from loadplan.own_connection import Opened
 from loadplan.repeats import row_key
 from loadplan.response import response_schema
@@ -172,7 +172,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     if unfit:
         raise PlanError([problems.not_pageable(type(each.expression.type).__name__, (label,)) for each in unfit])
     order = [_comparable(each, dialect) for each in stored]
-    keys = [getattr(each, "__clause_element__", lambda: each)() for each in row_key(query.compiled.mapper.class_)]
+    keys = [each.expression for each in orderings(row_key(query.compiled.mapper.class_))]
     of_key = [_is_one_of(keys, each) for each in given]
     kept = {
         index: KeptValue(query, index, order, of_key)

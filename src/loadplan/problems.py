@@ -320,6 +320,19 @@ def unloadable(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> 
     )
 
 
+def asks_parent_further(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> Problem:
+    """A ``secondaryjoin`` with columns of the parent."""
+    return Problem(
+        "LP205",
+        f"'{_name(mapper)}.{prop.key}' cannot be eagerly loaded",
+        (*at, prop.key),
+        detail=f"its secondaryjoin uses columns of '{_name(prop.parent)}'; SQLAlchemy's joins and lazy loads read that "
+        "differently.",
+        hint=f"move the condition into primaryjoin, with a join as secondary= if it needs columns of "
+        f"'{_name(prop.mapper)}'.",
+    )
+
+
 def view_beyond_options(label: str) -> Problem:
     """``plan.select()`` or ``plan.options()`` of a plan of views."""
     return Problem(

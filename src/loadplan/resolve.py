@@ -256,6 +256,9 @@ class _Resolver:
             if prop.lazy in mapping.UNLOADABLE_LAZY:
                 self.found.append(problems.unloadable(mapper, prop, at))
                 return None
+            if links.asks_parent_further(prop):
+                self.found.append(problems.asks_parent_further(mapper, prop, at))
+                return None
             return prop
         self.found.append(problems.no_relationship(mapper, key, owner, at))
         return None

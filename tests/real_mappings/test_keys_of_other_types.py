@@ -72,7 +72,8 @@ async def pair(request: pytest.FixtureRequest, postgres: AsyncEngine) -> AsyncIt
     """A parent with two children in the database, for each pair of types."""
     parent_type, kid_type, parent_key, kid_key = PAIRS[request.param]
     reg = registry(metadata=MetaData())
-    parents = Table("untied_parents", reg.metadata, sa.Column("key", parent_type, primary_key=True))
+    key = sa.Column("key", parent_type, primary_key=True, autoincrement=False)  # SQLAlchemy 2.0 makes it a SERIAL
+    parents = Table("untied_parents", reg.metadata, key)
     kids = Table(
         "untied_kids",
         reg.metadata,

@@ -5,10 +5,24 @@ the subquery's columns. So ``with_loader_criteria``, which passes aliases by, ho
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import attrs
-from sqlalchemy import Dialect, Integer, and_, case, exists, false, func, literal_column, schema, select, true, types
+from sqlalchemy import (
+    ColumnElement,
+    Dialect,
+    Integer,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    literal_column,
+    schema,
+    select,
+    true,
+    types,
+)
 from sqlalchemy.orm import ColumnProperty
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
@@ -191,7 +205,7 @@ class StatementBuilder:
     def _identity(self, place: Place) -> tuple[Column, ...]:
         """Return the columns of a place that tell its objects apart, having them selected if they are not yet."""
         found, mapper = self._key(place), place.mapper
-        further = {} if place.entity is not mapper.class_ else other_keys(mapper)
+        further: dict[str, Any] = {} if place.entity is not mapper.class_ else other_keys(mapper)
         if len(row_key(place.entity)) > len(found) + len(further):
             further = {"loadplan_type": mapper.polymorphic_on, **further}
         for name, expression in further.items():
@@ -518,15 +532,19 @@ class StatementBuilder:
         ties = self._ties[edge]
         rows, columns = _rows_of(ties).where(*edge.shape.where), ties.columns
         kind = edge.aggregation.kind
-        value = edge.aggregation.expression if kind == "aggregate" else func.count()
+        value: Any = edge.aggregation.expression if kind == "aggregate" else func.count()
         if ties.link.repeats or may_repeat(edge.target.mapper):  # what is tied to a parent twice counts once
             held, key = _labelled(columns, "key"), _labelled(row_key(ties.target), "target")
             tables = mapping.tables_at(ties.target)
             read = list(dict.fromkeys(each for each in iterate(value) if getattr(each, "table", None) in tables))
             named = _labelled(read, "value")
             pairs = _selecting(rows, [*held, *key, *named]).distinct().subquery("pairs")
-            stands_for = {each: pairs.c[label.name] for each, label in zip(read, named, strict=True)}
-            value = replacement_traverse(value, {}, lambda each, **_: stands_for.get(each))
+            stands_for: dict[Any, Any] = {each: pairs.c[label.name] for each, label in zip(read, named, strict=True)}
+
+            def of_pairs(element: Any, **_: Any) -> Any:
+                return stands_for.get(element)
+
+            value = replacement_traverse(cast("ColumnElement[Any]", value), {}, of_pairs)
             rows = select(*pairs.c)
             columns = tuple(pairs.c[each.name] for each in held)
         if kind == "exists":

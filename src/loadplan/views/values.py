@@ -9,6 +9,7 @@ from sqlalchemy.sql import functions
 from sqlalchemy.types import NullType
 
 from loadplan import links, mapping
+from loadplan import problems as plan_problems
 from loadplan.code import source as code_of
 from loadplan.errors import Problem
 from loadplan.form import condition_problems
@@ -192,6 +193,8 @@ class ValueResolver:
         load: Load[Any] | None = None,
     ) -> Edge:
         """Return a new edge."""
+        if links.asks_parent_further(prop):
+            self.found.append(plan_problems.asks_parent_further(place.mapper, prop, spot.at))
         return Edge(
             name=f"{place.mapper.class_.__name__}.{prop.key}",
             field=spot.name,
