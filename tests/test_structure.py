@@ -75,6 +75,7 @@ FLOW = [
     "schemas",
     "narrowing",
     "graphql",
+    "reached",
     "roots",
     "key_walk",
     "analysis",

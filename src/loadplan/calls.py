@@ -25,7 +25,8 @@ from loadplan.paging import Page, page_of
 from loadplan.plans import Compiled, compile_plan, resolve_plan
 from loadplan.roots import RootQuery, by_id, by_ids, is_count, locking, narrowing, roots_by
 from loadplan.session import Bind, PrivateSession, SyncBind, check_bind, check_options, private_session
-from loadplan.spec import Conditions, LoadPlan, Order, tuple_or_none
+from loadplan.sources import RootConditions, RootOrder
+from loadplan.spec import LoadPlan, tuple_or_none
 from loadplan.tally import FetchRecord, Tally, told
 from loadplan.tested import warn_if_untested
 from loadplan.views.decoding import Undecodable
@@ -165,7 +166,7 @@ class Calls:
         many.reader.read_hashable(given)
 
     def fetch_one(
-        self, plan: LoadPlan[T], where: Conditions | None, params: Params, for_update: ForUpdate, options: Options
+        self, plan: LoadPlan[T], where: RootConditions | None, params: Params, for_update: ForUpdate, options: Options
     ) -> T:
         """See :meth:`loadplan.Loader.fetch_one`."""
         found = self.fetch_all(plan, where, None, 2, None, params, for_update, options)
@@ -186,8 +187,8 @@ class Calls:
     def fetch_all(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None,
-        order_by: Order | None,
+        where: RootConditions | None,
+        order_by: RootOrder | None,
         limit: int | None,
         offset: int | None,
         params: Params,
@@ -208,11 +209,11 @@ class Calls:
     def fetch_page(
         self,
         plan: LoadPlan[T],
-        order_by: Order | None,
+        order_by: RootOrder | None,
         size: int,
         after: str | None,
         before: str | None,
-        where: Conditions | None,
+        where: RootConditions | None,
         params: Params,
         total: Total | None,
         options: Options,
@@ -239,12 +240,14 @@ class Calls:
 
         return self._run(plan, prepare, options, roots=size, executions=lambda _: 1 + (total is not None))
 
-    def count(self, plan: LoadPlan[Any] | type[Any], where: Conditions | None, params: Params, options: Options) -> int:
+    def count(
+        self, plan: LoadPlan[Any] | type[Any], where: RootConditions | None, params: Params, options: Options
+    ) -> int:
         """See :meth:`loadplan.Loader.count`."""
         return self._counted(plan, where, params, options, "count")
 
     def exists(
-        self, plan: LoadPlan[Any] | type[Any], where: Conditions | None, params: Params, options: Options
+        self, plan: LoadPlan[Any] | type[Any], where: RootConditions | None, params: Params, options: Options
     ) -> bool:
         """See :meth:`loadplan.Loader.exists`."""
         return bool(self._counted(plan, where, params, options, "exists"))
@@ -252,7 +255,7 @@ class Calls:
     def _counted(
         self,
         plan: LoadPlan[Any] | type[Any],
-        where: Conditions | None,
+        where: RootConditions | None,
         params: Params,
         options: Options,
         call: Literal["count", "exists"],
@@ -268,8 +271,8 @@ class Calls:
     def batches(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None,
-        order_by: Order | None,
+        where: RootConditions | None,
+        order_by: RootOrder | None,
         batch_size: int,
         params: Params,
         options: Options,

@@ -16,7 +16,8 @@ from loadplan.cursors import CursorKey
 from loadplan.explain import Explanation
 from loadplan.paging import Page
 from loadplan.session import Bind, enter
-from loadplan.spec import Conditions, LoadPlan, Order
+from loadplan.sources import RootConditions, RootOrder
+from loadplan.spec import LoadPlan
 from loadplan.tally import FetchRecord
 
 T = TypeVar("T")
@@ -132,7 +133,7 @@ class Loader:
     async def fetch_one(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None,
+        where: RootConditions | None,
         *,
         params: Params = None,
         for_update: ForUpdate = False,
@@ -149,8 +150,8 @@ class Loader:
     async def fetch_all(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None = None,
-        order_by: Order | None = None,
+        where: RootConditions | None = None,
+        order_by: RootOrder | None = None,
         limit: int | None = None,
         offset: int | None = None,
         *,
@@ -178,12 +179,12 @@ class Loader:
     async def fetch_page(
         self,
         plan: LoadPlan[T],
-        order_by: Order | None = None,
+        order_by: RootOrder | None = None,
         size: int = 50,
         *,
         after: str | None = None,
         before: str | None = None,
-        where: Conditions | None = None,
+        where: RootConditions | None = None,
         params: Params = None,
         total: Total | None = None,
         execution_options: Options = None,
@@ -216,8 +217,8 @@ class Loader:
     async def stream(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None = None,
-        order_by: Order | None = None,
+        where: RootConditions | None = None,
+        order_by: RootOrder | None = None,
         batch_size: int = 500,
         *,
         params: Params = None,
@@ -253,7 +254,7 @@ class Loader:
     async def count(
         self,
         plan: LoadPlan[Any] | type[Any],
-        where: Conditions | None = None,
+        where: RootConditions | None = None,
         *,
         params: Params = None,
         execution_options: Options = None,
@@ -274,7 +275,7 @@ class Loader:
     async def exists(
         self,
         plan: LoadPlan[Any] | type[Any],
-        where: Conditions | None = None,
+        where: RootConditions | None = None,
         *,
         params: Params = None,
         execution_options: Options = None,

@@ -428,7 +428,7 @@ def shape_problems(
         if tables:
             name = f"{prop.parent.class_.__name__}.{prop.key}"
             to_alias = prop.entity.is_aliased_class
-            yield problems.speaks_of_others(name, prop.mapper, word, tables, given, at, to_alias=to_alias)
+            yield problems.speaks_of_others(name, prop.mapper, word, tables, given, at, to_alias=to_alias, of_load=True)
 
 
 #: What a strategy cannot do: a join has one order, that of its parent, and no way to count rows a parent.

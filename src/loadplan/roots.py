@@ -19,8 +19,10 @@ from loadplan.ordering import Ordering, with_tie_breaker
 from loadplan.own_connection import Opened
 from loadplan.parameters import read_parameters
 from loadplan.plans import Compiled
+from loadplan.reached import condition, is_plain, ordered
 from loadplan.repeats import is_never_null, is_object, row_key, same_rows
 from loadplan.resolve import conditions_of, foreign_tables, parameters_in
+from loadplan.sources import Source
 from loadplan.spec import LoadPlan
 from loadplan.sqlalchemy_internals import shape_of
 from loadplan.tally import Tally
@@ -128,12 +130,15 @@ class RootQuery:
         order_by: order expressions on the root.
 
     Raises:
-        PlanError: LP108 or LP215, a condition or an order that is none, or is about something else than the root.
+        PlanError: LP108, LP112 or LP215, a condition or an order that is none, or is about something else.
     """
 
     def __init__(self, compiled: Compiled[Any], where: Sequence[Any], order_by: Sequence[Any]) -> None:
         self.compiled = compiled
-        mapper = compiled.mapper
+        mapper, at = compiled.mapper, (compiled.tree.label,)
+        place = compiled.tree.root
+        where = [condition(each, place, at) if isinstance(each, Source) else each for each in where]
+        order_by = [ordered(each, place, at) if isinstance(each, Source) else each for each in order_by]
         found = [
             problems.not_an_expression(word, each, (compiled.tree.label,))
             for word, given in (("where", where), ("order_by", order_by))
@@ -141,12 +146,12 @@ class RootQuery:
             if not is_expression(word, each)
         ]
         if not found:
-            self.where = where = conditions_of(mapper, where)
+            self.where = conditions_of(mapper, where)
             order_by = [mapping.as_seen_from(mapper, each) for each in order_by]
             entity = mapper.class_.__name__
             found = [
                 problems.speaks_of_others(entity, mapper, word, tables, given, (compiled.tree.label,))
-                for word, given in (("where", where), ("order_by", order_by))
+                for word, given in (("where", self.where), ("order_by", order_by))
                 if (tables := foreign_tables(mapping.tables_of(mapper), given))
             ]
         if found:
@@ -240,6 +245,8 @@ def roots_by(
 
 def _shape(expression: Any) -> Any:
     """Return the shape of an expression; None where it is none, or asks a subquery, which is left as it is."""
+    if isinstance(expression, Source):
+        return (expression, ()) if is_plain(expression) else None
     element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
     if not is_expression("where", element) or any(isinstance(part, SelectBase) for part in iterate(element)):
         return None
@@ -265,14 +272,15 @@ def _root_shape(
 
     def with_names(expressions: Sequence[Any]) -> list[Any]:
         plain = (each.__clause_element__() if hasattr(each, "__clause_element__") else each for each in expressions)
-        return [replacement_traverse(each, {}, renamed) for each in plain]
+        return [each if isinstance(each, Source) else replacement_traverse(each, {}, renamed) for each in plain]
 
     query = RootQuery(compiled, with_names(where), with_names(order_by))
     counts = [
         None if given_count is None else bindparam(name, type_=BigInteger())
         for name, given_count in (("loadplan_limit", limit), ("loadplan_offset", offset))
     ]
-    declared = tuple(each for expression in (*where, *order_by) for each in parameters_in(expression))
+    spoken = [each for each in (*where, *order_by) if not isinstance(each, Source)]
+    declared = tuple(each for expression in spoken for each in parameters_in(expression))
     return RootShape(query.narrowed(counts[0], counts[1]), declared)
 
 

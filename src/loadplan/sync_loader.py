@@ -12,7 +12,8 @@ from loadplan.cursors import CursorKey
 from loadplan.explain import Explanation
 from loadplan.paging import Page
 from loadplan.session import SyncBind
-from loadplan.spec import Conditions, LoadPlan, Order
+from loadplan.sources import RootConditions, RootOrder
+from loadplan.spec import LoadPlan
 from loadplan.tally import FetchRecord
 
 T = TypeVar("T")
@@ -91,7 +92,7 @@ class SyncLoader:
     def fetch_one(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None,
+        where: RootConditions | None,
         *,
         params: Params = None,
         for_update: ForUpdate = False,
@@ -103,8 +104,8 @@ class SyncLoader:
     def fetch_all(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None = None,
-        order_by: Order | None = None,
+        where: RootConditions | None = None,
+        order_by: RootOrder | None = None,
         limit: int | None = None,
         offset: int | None = None,
         *,
@@ -118,12 +119,12 @@ class SyncLoader:
     def fetch_page(
         self,
         plan: LoadPlan[T],
-        order_by: Order | None = None,
+        order_by: RootOrder | None = None,
         size: int = 50,
         *,
         after: str | None = None,
         before: str | None = None,
-        where: Conditions | None = None,
+        where: RootConditions | None = None,
         params: Params = None,
         total: Total | None = None,
         execution_options: Options = None,
@@ -134,8 +135,8 @@ class SyncLoader:
     def stream(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None = None,
-        order_by: Order | None = None,
+        where: RootConditions | None = None,
+        order_by: RootOrder | None = None,
         batch_size: int = 500,
         *,
         params: Params = None,
@@ -155,7 +156,7 @@ class SyncLoader:
     def count(
         self,
         plan: LoadPlan[Any] | type[Any],
-        where: Conditions | None = None,
+        where: RootConditions | None = None,
         *,
         params: Params = None,
         execution_options: Options = None,
@@ -166,7 +167,7 @@ class SyncLoader:
     def exists(
         self,
         plan: LoadPlan[Any] | type[Any],
-        where: Conditions | None = None,
+        where: RootConditions | None = None,
         *,
         params: Params = None,
         execution_options: Options = None,
