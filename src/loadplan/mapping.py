@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import ClauseElement, Column, ColumnElement, Join, SelectBase, Table, inspect
+from sqlalchemy import ClauseElement, Column, ColumnElement, Join, SelectBase, Table, inspect, select
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import (
     ColumnProperty,
@@ -249,15 +249,21 @@ def reverse_of(prop: RelationshipProperty[Any]) -> RelationshipProperty[Any] | N
     return prop.mapper.relationships.get(prop.back_populates) if prop.back_populates else None
 
 
-def as_seen_from(mapper: Mapper[Any], expression: Any) -> Any:
+def as_seen_from(mapper: Mapper[Any], expression: Any, *, subclasses: bool = False) -> Any:
     """Return an expression with the columns of base classes, and of tables in a union, as columns of the class itself.
+
+    Args:
+        mapper: of the class.
+        expression: a condition, an order or a value of its rows.
+        subclasses: whether to have the columns of joined subclasses read by subqueries, NULL for rows of other classes.
 
     A base class that the mapping loads with its subclasses, ``with_polymorphic="*"``, stands for a join of its own:
     ``Node.name`` in a statement of files would bring that join along. ``File.name`` is the same column without it.
     """
     above = {each.class_ for each in mapper.iterate_to_root() if each is not mapper and each.with_polymorphic_mappers}
     tables = set[Any]() if isinstance(mapper.selectable, Table | Join) else {*mapper.tables}
-    if not (above or tables):
+    joined = {} if not subclasses else _joined_subclasses(mapper)
+    if not (above or tables or joined):
         return expression
     plain = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
 
@@ -265,6 +271,8 @@ def as_seen_from(mapper: Mapper[Any], expression: Any) -> Any:
         if isinstance(element, SelectBase):  # it speaks of its own rows
             return element
         behind, name = attribute_behind(element), None
+        if behind is not None and (sub := joined.get(behind[0])) is not None:
+            return _read_of_subclass(mapper, sub, behind[1])
         if behind is not None and behind[0] in above and behind[1] in mapper.column_attrs:
             name = behind[1]
         elif behind is None and isinstance(element, Column) and element.table in tables:
@@ -272,6 +280,27 @@ def as_seen_from(mapper: Mapper[Any], expression: Any) -> Any:
         return None if name is None else getattr(mapper.class_, name).__clause_element__()
 
     return replacement_traverse(plain, {}, own) if isinstance(plain, ClauseElement) else expression
+
+
+def _joined_subclasses(mapper: Mapper[Any]) -> dict[type[Any], Mapper[Any]]:
+    return {
+        sub.class_: sub
+        for sub in mapper.self_and_descendants
+        if sub is not mapper and not sub.concrete and isinstance(sub.local_table, Table)
+    }
+
+
+def _read_of_subclass(mapper: Mapper[Any], sub: Mapper[Any], name: str) -> Any:
+    """Return a column of a joined subclass's own table as a value of a row of the class; None if it has none there."""
+    prop = sub.attrs.get(name)
+    column: Any = prop.columns[0] if isinstance(prop, ColumnProperty) else None
+    table: Any = getattr(column, "table", None)
+    owner = next((each for each in sub.iterate_to_root() if each.local_table is table), None)
+    if column is None or owner is None or table in mapper.tables or len(table.primary_key) != len(mapper.primary_key):
+        return None
+    ours = (getattr(mapper.class_, each) for each in primary_key(mapper))
+    met = (one == other for one, other in zip(table.primary_key, ours, strict=True))
+    return select(column).where(*met).correlate_except(table).scalar_subquery()
 
 
 def mapper_behind(entity: Any) -> Mapper[Any]:

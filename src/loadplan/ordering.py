@@ -117,7 +117,7 @@ def with_tie_breaker(given: Sequence[Any], entity: Any) -> list[Ordering]:
     """
     mapper = mapping.mapper_behind(entity)
     if entity is mapper.class_:
-        given = [mapping.as_seen_from(mapper, each) for each in given]
+        given = [mapping.as_seen_from(mapper, each, subclasses=True) for each in given]
     found = orderings(given)
     if not found:
         return []

@@ -129,6 +129,12 @@ def is_never_null(mapper: Mapper[Any], expression: Any) -> bool:
     return any(table in _solid_tables(each.local_table) for each in mapper.iterate_to_root())
 
 
+def may_be_null_in_key(mapper: Mapper[Any], name: str) -> bool:
+    """Tell whether an attribute may be the NULL of a primary key that is NULL in part, as SQLAlchemy allows."""
+    is_composite = len(mapper.primary_key) > 1 and mapper.allow_partial_pks
+    return is_composite and not is_never_null(mapper, getattr(mapper.class_, name))
+
+
 def _solid_tables(selectable: Any) -> set[Any]:
     """Return the tables that each row of a selectable has a row of."""
     if isinstance(selectable, Table):

@@ -423,7 +423,8 @@ def shape_problems(
             known |= {prop.secondary}
         given = getattr(shape, word) or ()
         if not prop.entity.is_aliased_class:
-            given = tuple(mapping.as_seen_from(prop.mapper, each) for each in given)
+            of_order = word == "order_by"
+            given = tuple(mapping.as_seen_from(prop.mapper, each, subclasses=of_order) for each in given)
         tables = foreign_tables(known, given)
         if tables:
             name = f"{prop.parent.class_.__name__}.{prop.key}"

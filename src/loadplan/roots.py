@@ -20,7 +20,7 @@ from loadplan.own_connection import Opened
 from loadplan.parameters import read_parameters
 from loadplan.plans import Compiled
 from loadplan.reached import condition, is_plain, ordered
-from loadplan.repeats import is_never_null, is_object, row_key, same_rows
+from loadplan.repeats import is_never_null, is_object, may_be_null_in_key, row_key, same_rows
 from loadplan.resolve import conditions_of, foreign_tables, parameters_in
 from loadplan.sources import Source
 from loadplan.spec import LoadPlan
@@ -73,10 +73,17 @@ class ByIds:
         self, session: Opened, identities: Sequence[Identity], parameters: Mapping[str, Any], tally: Tally
     ) -> dict[Identity, Any]:
         """Return what is found by identity, in as few executions as the keys go in."""
-        keys = [identity[0] for identity in identities] if self.keys.width == 1 else list(identities)
-        executions = [{**parameters, **bound} for bound in self.keys.bind(keys)]
+        whole = [identity for identity in identities if None not in identity]
+        keys = [identity[0] for identity in whole] if self.keys.width == 1 else whole
+        executions = [{**parameters, **bound} for bound in (self.keys.bind(keys) if keys else ())]
         found: dict[Identity, Any] = self.graph.by_identity(session, executions, tally)
-        missing = [each for each in identities if each not in found]
+        one = by_id(self.compiled)
+        for identity in identities:
+            if None in identity:  # equal to nothing in a list of keys
+                bound = {f"loadplan_id_{index}": value for index, value in enumerate(identity)}
+                for root in one.graph.run(session, [{**parameters, **bound}], tally):
+                    found[identity] = root
+        missing = [each for each in whole if each not in found]
         if found and missing and not self.reader.exact:
             for place, *identity in self._answers(session, missing, tally):
                 if tuple(identity) in found:
@@ -97,10 +104,11 @@ def by_id(compiled: Compiled[Any]) -> ById:
     """Return a graph narrowed to one root, made once a graph."""
     found: ById | None = compiled.variants.get("by id")
     if found is None:
-        conditions = [
-            column == bindparam(f"loadplan_id_{index}", type_=column.type)
-            for index, column in enumerate(root_key(compiled.mapper))
-        ]
+        mapper, conditions = compiled.mapper, list[ColumnElement[bool]]()
+        for index, column in enumerate(root_key(mapper)):
+            given = bindparam(f"loadplan_id_{index}", type_=column.type)
+            is_solid = not may_be_null_in_key(mapper, column.key)
+            conditions.append(column == given if is_solid else column.is_not_distinct_from(given))
         graph = compiled.narrowed(lambda statement: statement.where(*conditions))
         found = compiled.variants["by id"] = ById(graph, _reader(compiled))
     return found
@@ -147,7 +155,7 @@ class RootQuery:
         ]
         if not found:
             self.where = conditions_of(mapper, where)
-            order_by = [mapping.as_seen_from(mapper, each) for each in order_by]
+            order_by = [mapping.as_seen_from(mapper, each, subclasses=True) for each in order_by]
             entity = mapper.class_.__name__
             found = [
                 problems.speaks_of_others(entity, mapper, word, tables, given, (compiled.tree.label,))

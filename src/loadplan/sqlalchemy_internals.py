@@ -178,7 +178,8 @@ class _CopiesQuietly(CollectionAdapter):
         state: Any = self.__getstate__()  # type: ignore[no-untyped-call]
         adapter.__setstate__(deepcopy(state, memo))
         if built_in is not None:  # a dict by key is made whole, and asks for its adapter while that happens
-            copied._loadplan_to_come = built_in.__len__(data) - built_in.__len__(copied)
+            target: Any = copied
+            target._loadplan_to_come = built_in.__len__(data) - built_in.__len__(copied)
             adapter.count(0)
         return adapter
 

@@ -130,9 +130,12 @@ class ValueResolver:
         shape = Shape(where=(*carried, *conditions_on(prop, given.where)))
         self.found.extend(shape_problems(place.mapper, prop, shape, None, (*spot.at, prop.key)))
         target = self.place_below(place, prop)
-        kind = aggregation(given)
+        kind, expression = aggregation(given), given.expression
         if given.expression is not None:
-            tables = foreign_tables(mapping.tables_at(target.entity), [given.expression])
+            if target.entity is prop.mapper.class_:
+                expression = mapping.as_seen_from(prop.mapper, given.expression, subclasses=True)
+                kind = attrs.evolve(kind, expression=expression)
+            tables = foreign_tables(mapping.tables_at(target.entity), [expression])
             if tables:
                 self.found.append(problems.speaks_of_others(spot.name, given.expression, prop.mapper, tables, spot.at))
                 return None
