@@ -23,7 +23,7 @@ from benchmarks.report import HERE, Result, Run, write_json
 from benchmarks.shop import fill
 from benchmarks.strategy_cases import CASES, ENTITIES, StrategyCase
 from loadplan import Loader
-from loadplan.explain import ExplainedEdge
+from loadplan.explained.explained import ExplainedEdge
 
 AUTOMATIC = "automatic"
 SAME = "the automatic choice"

@@ -1,4 +1,4 @@
-"""The source tells one story from top to bottom: a module imports only from those above it in the flow."""
+"""The source tells one story from top to bottom: a module imports only from its own stage and from those before it."""
 
 import ast
 from collections.abc import Iterator
@@ -8,140 +8,150 @@ import loadplan
 
 ROOT = Path(loadplan.__file__).parent
 
-#: declaration -> resolved tree -> compiled plan -> result; what is named later may import what is named earlier.
-FLOW = [
-    "errors",
-    "sqlalchemy_internals",
-    "code",
-    "spec",
-    "sources",
-    "tree",
-    "mapping",
-    "repeats",
-    "links",
-    "readiness",
-    "meant",
-    "problems",
-    "strategy",
-    "form",
-    "resolve",
-    "values",
-    "answers",
-    "identity",
-    "parameters",
-    "cursors",
-    "ordering",
-    "keys",
-    "linked",
-    "whole_tree",
-    "tally",
-    "tested",
-    "snapshot",
-    "own_connection",
-    "garbage",
-    "entities",
-    "entities.options",
-    "entities.left_out",
-    "views",
-    "views.annotations",
-    "views.fields",
-    "views.pydantic_models",
-    "views.classes",
-    "views.fitting",
-    "views.tree",
-    "entities.places",
-    "entities.seal",
-    "views.problems",
-    "views.loads",
-    "views.narrowed",
-    "views.values",
-    "views.relationships",
-    "views.resolve",
-    "places",
-    "protocols",
-    "generated",
-    "views.drivers",
-    "views.decoding",
-    "views.binary",
-    "views.driver_text",
-    "views.strategy",
-    "views.statements",
-    "views.building",
-    "views.script",
-    "entities.instances",
-    "entities.script",
-    "views.graph",
-    "plans",
-    "schemas",
-    "narrowing",
-    "graphql",
-    "reached",
-    "roots",
-    "key_walk",
-    "analysis",
-    "explain",
-    "dialects",
-    "pictures.boxes",
-    "pictures.mermaid",
-    "pictures.svg",
-    "pictures",
-    "session",
-    "response",
-    "paging",
-    "counting",
-    "ownership",
-    "calls",
-    "batching",
-    "loader",
-    "sync_loader",
-    "targets",
-    "audit.findings",
-    "audit.settings",
-    "audit.expiring",
-    "audit.pairs",
-    "audit.keys",
-    "audit.sqlmodel",
-    "audit",
-    "recording",
-    "tools",
-    "tools.findings",
-    "tools.settings",
-    "tools.statements",
-    "tools.needs",
-    "tools.schema",
-    "tools.connecting",
-    "tools.held",
-    "tools.costs",
-    "tools.baseline",
-    "tools.checking",
-    "tools.printing",
-    "tools.adopting",
-    "tools.watching",
-    "tools.wanted",
-    "tools.learning",
-    "tools.dict_reads",
-    "tools.reads",
-    "pytest_plugin",
-    "commands",
-    "cli",
-    "__main__",
-    "loadplan",
-]
-
-#: Imports inside a function, or for type checkers alone. ``LoadPlan`` checks and explains itself and hands out
-#: statements: methods of the declaration that need what stands below it. An explanation draws itself, and the command
-#: line looks whether its extra is there.
-INSIDE_FUNCTIONS = {
-    ("spec", "plans"),
-    ("spec", "schemas"),
-    ("spec", "narrowing"),
-    ("spec", "entities.options"),
-    ("spec", "explain"),
-    ("spec", "dialects"),
-    ("explain", "pictures.mermaid"),
-    ("explain", "pictures.svg"),
-    ("cli", "commands"),
+#: The stages that a plan goes through, and the files of each. A module imports from those above it, and from no other.
+STAGES = {
+    "errors": [],
+    "sqlalchemy_internals": [],
+    "declared": [
+        "code",
+        "spec",
+        "sources",
+    ],
+    "mapped": [
+        "cardinality",
+        "drivers",
+        "values",
+        "decoding",
+        "mapping",
+        "repeats",
+        "links",
+        "ordering",
+        "readiness",
+    ],
+    "view_classes": [
+        "annotations",
+        "fields",
+        "narrowed",
+        "pydantic_models",
+        "classes",
+    ],
+    "resolved": [
+        "meant",
+        "nodes",
+        "parts",
+        "fitting",
+        "places",
+        "problems",
+        "view_problems",
+        "entity_places",
+        "form",
+        "protocols",
+        "strategy",
+        "entities",
+        "view_loads",
+        "narrowing",
+        "schemas",
+        "view_values",
+        "view_relationships",
+        "views",
+    ],
+    "statements": [
+        "keys",
+        "option_strategy",
+        "linked",
+        "reached",
+        "options",
+        "whole_tree",
+        "driver_text",
+        "builder",
+    ],
+    "objects": [
+        "building",
+        "left_out",
+        "seal",
+        "view_script",
+        "instances",
+        "instance_script",
+    ],
+    "running": [
+        "answers",
+        "binary",
+        "cursors",
+        "garbage",
+        "ownership",
+        "parameters",
+        "response",
+        "snapshot",
+        "tally",
+        "tested",
+        "identity",
+        "own_connection",
+        "graph",
+        "session",
+        "plans",
+        "roots",
+        "key_walk",
+        "paging",
+    ],
+    "explained": [
+        "analysis",
+        "explained",
+        "boxes",
+        "mermaid",
+        "svg",
+        "explanation",
+        "dialects",
+    ],
+    "plan": [],
+    "loaders": [
+        "counting",
+        "calls",
+        "batching",
+        "sync_loader",
+        "loader",
+    ],
+    "graphql": [],
+    "tools": [
+        "audit.findings",
+        "connecting",
+        "dict_reads",
+        "generated",
+        "needs",
+        "printing",
+        "statements",
+        "targets",
+        "wanted",
+        "watching",
+        "adopting",
+        "audit.expiring",
+        "audit.keys",
+        "audit.pairs",
+        "audit.settings",
+        "audit.sqlmodel",
+        "findings",
+        "learning",
+        "reads",
+        "recording",
+        "settings",
+        "audit",
+        "costs",
+        "schema",
+        "baseline",
+        "held",
+        "checking",
+        "commands",
+        "cli",
+    ],
+    "audit": [],
+    "pytest_plugin": [],
+    "loadplan": [],
+    "__main__": [],
 }
+
+FLOW = [name for stage, files in STAGES.items() for name in (stage, *(f"{stage}.{file}" for file in files))]
+
+#: Packages that an extra, the caller or a newer Python brings. Only these are imported inside a function.
+OPTIONAL = {"psycopg", "pydantic_core", "greenlet", "annotationlib"}
 
 
 def modules() -> dict[str, Path]:
@@ -154,54 +164,70 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Yield (module of ours, whether inside a function or for type checkers) for each import of a file."""
-    tree = ast.parse(path.read_text())
-    inside = {
-        id(node)
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        or (isinstance(function, ast.If) and ast.unparse(function.test) == "TYPE_CHECKING")
-        for node in ast.walk(function)
-    }
+def imported_names(node: ast.AST) -> list[str]:
+    """The full names that a node imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"{ast.unparse(node)}: imports are absolute"
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return []
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield each module of ours that a file imports, wherever in the file."""
     known = modules()
-    for node in ast.walk(tree):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are absolute"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        for name in names:
+    for node in ast.walk(ast.parse(path.read_text())):
+        for name in imported_names(node):
             package, _, rest = name.partition(".")
             if package == "loadplan":
                 while rest and rest not in known:
                     rest = rest.rpartition(".")[0]
-                yield rest or "loadplan", id(node) in inside
+                yield rest or "loadplan"
 
 
-def test_the_flow_names_every_module_once() -> None:
+def test_the_stages_name_every_module_once() -> None:
     assert sorted(FLOW) == sorted(modules())
 
 
-def test_a_module_imports_only_from_those_above_it() -> None:
+def test_a_module_imports_only_from_its_own_stage_and_those_above_it() -> None:
     wrong = [
         f"{name} imports {imported}, which stands below it"
         for name, path in modules().items()
-        for imported, inside_function in imports(path)
-        if not inside_function and FLOW.index(imported) >= FLOW.index(name)
+        for imported in imports(path)
+        if FLOW.index(imported) >= FLOW.index(name)
     ]
     assert wrong == []
 
 
-def test_imports_inside_functions_are_the_declared_exceptions() -> None:
+def test_a_function_imports_only_what_may_be_missing() -> None:
     found = {
-        (name, imported)
-        for name, path in modules().items()
-        for imported, inside_function in imports(path)
-        if inside_function
+        imported.partition(".")[0]
+        for path in modules().values()
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        for imported in imported_names(node)
     }
-    assert found == INSIDE_FUNCTIONS
+    assert found == OPTIONAL
+
+
+def test_nothing_is_imported_for_type_checkers_alone() -> None:
+    found = [
+        name
+        for name, path in modules().items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    ]
+    assert found == []
+
+
+def test_every_stage_says_what_comes_in_and_what_goes_out() -> None:
+    for stage, files in STAGES.items():
+        if files:
+            told = ast.get_docstring(ast.parse((ROOT / stage / "__init__.py").read_text())) or ""
+            assert "In: " in told, stage
+            assert "Out: " in told, stage
 
 
 def test_only_the_loader_waits() -> None:
@@ -211,7 +237,7 @@ def test_only_the_loader_waits() -> None:
         for name, path in modules().items()
         if any(isinstance(node, ast.AsyncFunctionDef | ast.Await) for node in ast.walk(ast.parse(path.read_text())))
     }
-    assert waits <= {"session", "batching", "loader", "tools.connecting", "tools.learning"}
+    assert waits <= {"running.session", "loaders.batching", "loaders.loader", "tools.connecting", "tools.learning"}
 
 
 def private(name: str | None) -> bool:

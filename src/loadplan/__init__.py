@@ -1,6 +1,7 @@
 """Declare the object graph a use case needs; fetch it complete, detached and typed from async SQLAlchemy 2."""
 
-from loadplan.analysis import Analysis, AnalyzedStatement, SequentialScan
+from loadplan.declared.sources import aggregate, count, exists, keep_default, source
+from loadplan.declared.spec import Budget, Load, On, load, on
 from loadplan.errors import (
     CursorError,
     IdentityError,
@@ -19,13 +20,14 @@ from loadplan.errors import (
     TooManyRows,
     ViewError,
 )
-from loadplan.explain import ExplainedEdge, ExplainedStatement, Explanation
-from loadplan.loader import BatchedLoader, Loader
-from loadplan.paging import Page
-from loadplan.sources import aggregate, count, exists, keep_default, source
-from loadplan.spec import Budget, Load, LoadPlan, On, load, on
-from loadplan.sync_loader import SyncLoader
-from loadplan.tally import FetchRecord
+from loadplan.explained.analysis import Analysis, AnalyzedStatement, SequentialScan
+from loadplan.explained.explained import ExplainedEdge, ExplainedStatement
+from loadplan.explained.explanation import Explanation
+from loadplan.loaders.loader import BatchedLoader, Loader
+from loadplan.loaders.sync_loader import SyncLoader
+from loadplan.plan import LoadPlan
+from loadplan.running.paging import Page
+from loadplan.running.tally import FetchRecord
 
 __version__ = "0.1.0"
 

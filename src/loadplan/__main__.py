@@ -1,5 +1,5 @@
 """``python -m loadplan``."""
 
-from loadplan.cli import main
+from loadplan.tools.cli import main
 
 main()

@@ -22,8 +22,8 @@ from graphql import (
 )
 
 from loadplan.errors import PlanError, Problem
-from loadplan.narrowing import MOST_NAMES, Wanted, merged, narrowed_plan
-from loadplan.spec import LoadPlan
+from loadplan.plan import LoadPlan
+from loadplan.resolved.narrowing import MOST_NAMES, Wanted, merged, narrowed_plan
 
 T = TypeVar("T")
 

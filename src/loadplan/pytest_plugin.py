@@ -11,15 +11,17 @@ from sqlalchemy import Dialect, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import QueryableAttribute
 
-from loadplan.dialects import dialect_of
+from loadplan.declared.spec import StrategyName
 from loadplan.errors import did_you_mean, one_of
-from loadplan.explain import ExplainedEdge, Explanation
-from loadplan.recording import Repetition, Statement, Statements, record_statements
-from loadplan.spec import LoadPlan, StrategyName
+from loadplan.explained.dialects import dialect_of
+from loadplan.explained.explained import ExplainedEdge
+from loadplan.explained.explanation import Explanation
+from loadplan.plan import LoadPlan
+from loadplan.resolved.nodes import Strategy
 from loadplan.tools.costs import PlanCost, plan_cost
 from loadplan.tools.learning import learn, learning
 from loadplan.tools.reads import Reads, Unread, record_reads
-from loadplan.tree import Strategy
+from loadplan.tools.recording import Repetition, Statement, Statements, record_statements
 
 __all__ = [
     "Reads",

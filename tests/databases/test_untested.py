@@ -5,7 +5,7 @@ import warnings
 import pytest
 from sqlalchemy.dialects import mysql, oracle, postgresql, sqlite
 
-from loadplan import tested
+from loadplan.running import tested
 
 
 @pytest.fixture(autouse=True)

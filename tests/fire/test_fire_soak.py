@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import LRUCache
 
 from loadplan import Loader, LoadPlan, NotFound, TooManyRows, load
-from loadplan.entities.seal import _seal
+from loadplan.objects.seal import _seal
 
 #: Statements that SQLAlchemy's asyncpg dialect keeps prepared on a connection, by default: 100, and half as many again
 #: before its cache is cut back.

@@ -18,7 +18,7 @@ from strawberry.types.nodes import SelectedField
 
 from loadplan import Loader, LoadPlan, load
 from loadplan.graphql import selected_plan
-from loadplan.narrowing import narrowed_plan
+from loadplan.resolved.narrowing import narrowed_plan
 from support import Statements, in_one, recording
 
 API = LoadPlan(

@@ -11,7 +11,7 @@ from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loadplan import Loader, LoadPlan, NotLoaded, PlanError, count, load, on
-from loadplan.narrowing import MOST_PLANS, narrowed_plan
+from loadplan.resolved.narrowing import MOST_PLANS, narrowed_plan
 from support import recording
 
 WHOLE = [User.first_name, User.id, User.kind, User.last_name]

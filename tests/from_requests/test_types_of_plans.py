@@ -11,8 +11,8 @@ from requests_models import TOPICS, USER_API, Comment, Post, Topic, User
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loadplan import Loader, LoadPlan, NotLoaded, PlanError, load
-from loadplan.generated import KINDS, source_of_types
-from loadplan.protocols import members_of
+from loadplan.resolved.protocols import members_of
+from loadplan.tools.generated import KINDS, source_of_types
 
 POST_PAGE = LoadPlan(
     Post,

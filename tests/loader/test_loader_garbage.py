@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from loadplan import Loader, LoadPlan, load
-from loadplan.garbage import uncollected
+from loadplan.running.garbage import uncollected
 from support import in_one, tables
 
 

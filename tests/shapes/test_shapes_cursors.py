@@ -14,7 +14,7 @@ from sqlalchemy import case, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loadplan import CursorError, Loader, LoadPlan
-from loadplan.cursors import encode_cursor
+from loadplan.running.cursors import encode_cursor
 from support import recording, tables
 
 PLAN = LoadPlan(Row, name="rows")
@@ -183,7 +183,7 @@ async def test_a_forged_value_never_ends_in_an_error_of_the_database(rows: Async
 async def test_a_signed_payload_of_any_form_is_a_page_or_a_cursor_error(
     rows: AsyncEngine, payload: Any, column: str
 ) -> None:
-    from loadplan.cursors import _mac
+    from loadplan.running.cursors import _mac
 
     order = order_text(column)
     tags = ["int", "str", "float", "decimal", "datetime", "date", "time", "interval", "uuid", "bytes", "bool", "enum"]

@@ -16,8 +16,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel_models import ADA, Essay, Item, Shelf, Template, User, UserBase
 
 from loadplan import Loader, LoadPlan, NotLoaded, load
-from loadplan.entities.left_out import AbsentValue, note_absent, note_present
 from loadplan.errors import Problem
+from loadplan.objects.left_out import AbsentValue, note_absent, note_present
 from sqlmodel import SQLModel
 
 USERS = TypeAdapter(list[User])

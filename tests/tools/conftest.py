@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from loadplan.commands import app
+from loadplan.tools.commands import app
 
 MODELS = """
 from sqlalchemy import ForeignKey

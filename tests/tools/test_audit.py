@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, registry, rel
 
 from loadplan import PlanError
 from loadplan.audit import Audit, audit
-from loadplan.targets import TargetError
+from loadplan.tools.targets import TargetError
 
 EXPECTED = Path(__file__).with_name("audit_of_tools_models.txt")
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import (
 )
 
 from loadplan.audit import audit
-from loadplan.audit.sqlmodel import in_words_of_sqlmodel
+from loadplan.tools.audit.sqlmodel import in_words_of_sqlmodel
 
 
 class Base(MappedAsDataclass, DeclarativeBase):

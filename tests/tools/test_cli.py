@@ -199,7 +199,7 @@ def test_help_and_no_arguments(command: Command) -> None:
 @pytest.mark.parametrize("missing", ["typer", "rich"])
 def test_without_the_extra(missing: str) -> None:
     """One sentence that says what to install, and status two."""
-    code = f"import sys; sys.modules[{missing!r}] = None; from loadplan.cli import main; main()"
+    code = f"import sys; sys.modules[{missing!r}] = None; from loadplan.tools.cli import main; main()"
     source = str(Path(loadplan.__file__).parents[1])
     line = [sys.executable, "-c", f"import sys; sys.path.insert(0, {source!r}); {code}"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)  # noqa: S603
@@ -222,7 +222,7 @@ def test_as_a_process(shop: Path) -> None:
     line = [sys.executable, "-m", "loadplan", "check", "shop"]
     done = subprocess.run(line, cwd=shop, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     assert (done.returncode, done.stdout) == (0, "2 plans of 3 modules: all of them resolve\n")
-    line = [sys.executable, "-c", "from loadplan.cli import main; main()", "audit", "shop.plans"]
+    line = [sys.executable, "-c", "from loadplan.tools.cli import main; main()", "audit", "shop.plans"]
     done = subprocess.run(line, cwd=shop, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 2
     assert done.stderr.startswith("module 'shop.plans' defines no mapped class, no table and no session factory\n")

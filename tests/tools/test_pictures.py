@@ -9,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from atlas.plans import CONTINENT_PAGE
 from loadplan import Explanation, LoadPlan, load
-from loadplan.pictures.boxes import COLOURS, MOST_COLUMNS
+from loadplan.explained.boxes import COLOURS, MOST_COLUMNS
 
 SVG = "{http://www.w3.org/2000/svg}"
 EXPECTED = Path(__file__).parents[2] / "docs" / "continent-page.svg"

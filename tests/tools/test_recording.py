@@ -12,8 +12,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 
 from loadplan import Loader, LoadPlan, load
 from loadplan.pytest_plugin import record_statements
-from loadplan.recording import Statements, table_of
 from loadplan.sqlalchemy_internals import has_transaction_hooks
+from loadplan.tools.recording import Statements, table_of
 from support import tables
 
 

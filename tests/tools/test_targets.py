@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 from loadplan import LoadPlan
-from loadplan.audit.expiring import session_findings
-from loadplan.targets import plans_in
+from loadplan.tools.audit.expiring import session_findings
+from loadplan.tools.targets import plans_in
 
 
 class OutsideOfARequest:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, note, settings
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from loadplan import Loader, LoadPlan
-from loadplan.plans import compile_plan
+from loadplan.running.plans import compile_plan
 from support import recording
 
 EXAMPLES = int(os.environ.get("LOADPLAN_PROPERTY_EXAMPLES", "25"))

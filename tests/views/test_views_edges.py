@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from loadplan import Loader, LoadPlan, ViewError, aggregate, count, exists, load
-from loadplan.plans import compile_plan
+from loadplan.running.plans import compile_plan
 from support import recording, tables
 
 

@@ -1,4 +1,4 @@
-"""Tools for plans: held against a database, read from options, learned from code, counted.
+"""Tools for plans and mappings: audit, check, learn, adopt, types, the command line, pytest.
 
-Plans and compiled plans come in; findings, texts and reports go out. Nothing in the stages before imports a tool.
+In: plans, mapped classes, code or a database. Out: findings, texts and reports. No stage above imports a tool.
 """

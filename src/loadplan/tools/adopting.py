@@ -9,8 +9,9 @@ from sqlalchemy import Select
 from sqlalchemy.orm import Mapper, RelationshipProperty
 from sqlalchemy.sql.base import ExecutableOption
 
-from loadplan import mapping
-from loadplan.spec import Load, LoadPlan, On, StrategyName, load, on
+from loadplan.declared.spec import Load, On, StrategyName, load, on
+from loadplan.mapped import mapping
+from loadplan.plan import LoadPlan
 from loadplan.sqlalchemy_internals import OptionStep, option_steps, options_of
 from loadplan.tools.printing import plan_code
 

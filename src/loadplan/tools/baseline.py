@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 
-from loadplan.targets import TargetError
 from loadplan.tools.costs import PlanCost
+from loadplan.tools.targets import TargetError
 
 
 @attrs.frozen

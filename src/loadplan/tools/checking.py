@@ -10,12 +10,17 @@ from typing import Any
 
 import attrs
 
-from loadplan.audit.findings import Severity, is_named
-from loadplan.dialects import dialect_of
 from loadplan.errors import PlanError, Problem
-from loadplan.plans import resolve_plan
-from loadplan.readiness import checks_early
-from loadplan.targets import (
+from loadplan.explained.dialects import dialect_of
+from loadplan.mapped.readiness import checks_early
+from loadplan.running.plans import resolve_plan
+from loadplan.tools.audit.findings import Severity, is_named
+from loadplan.tools.baseline import read_baseline, write_baseline
+from loadplan.tools.connecting import DatabaseError, with_database
+from loadplan.tools.costs import PlanCost, all_costs, cost_table, growth
+from loadplan.tools.findings import CheckFinding, Spot, as_data, counts
+from loadplan.tools.held import Held, hold_plans
+from loadplan.tools.targets import (
     BrokenModule,
     FoundPlan,
     TargetError,
@@ -27,11 +32,6 @@ from loadplan.targets import (
     relative_path,
     spot_of,
 )
-from loadplan.tools.baseline import read_baseline, write_baseline
-from loadplan.tools.connecting import DatabaseError, with_database
-from loadplan.tools.costs import PlanCost, all_costs, cost_table, growth
-from loadplan.tools.findings import CheckFinding, Spot, as_data, counts
-from loadplan.tools.held import Held, hold_plans
 
 
 @attrs.frozen

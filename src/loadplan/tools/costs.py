@@ -7,13 +7,13 @@ from typing import Any
 import attrs
 from sqlalchemy import Dialect
 
-from loadplan.audit.findings import Severity
-from loadplan.explain import named_statements
-from loadplan.plans import compile_plan
-from loadplan.roots import by_id
-from loadplan.spec import LoadPlan
-from loadplan.targets import FoundPlan
+from loadplan.explained.explanation import named_statements
+from loadplan.plan import LoadPlan
+from loadplan.running.plans import compile_plan
+from loadplan.running.roots import by_id
+from loadplan.tools.audit.findings import Severity
 from loadplan.tools.findings import CheckFinding
+from loadplan.tools.targets import FoundPlan
 
 _JOIN = re.compile(r"\bJOIN\b")
 _WORDS = re.compile(r"[(),]|\b(?:SELECT|FROM)\b")

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from loadplan.audit.findings import Severity
+from loadplan.tools.audit.findings import Severity
 
 _ORDER = {severity: index for index, severity in enumerate(Severity)}
 

@@ -16,12 +16,11 @@ import attrs
 from sqlalchemy import BindParameter, Connection, Dialect, Table
 from sqlalchemy.exc import DBAPIError
 
-from loadplan.audit.findings import Severity
-from loadplan.dialects import dialect_of
 from loadplan.errors import did_you_mean
-from loadplan.ordering import Ordering
-from loadplan.plans import Compiled
-from loadplan.targets import FoundPlan
+from loadplan.explained.dialects import dialect_of
+from loadplan.mapped.ordering import Ordering
+from loadplan.running.plans import Compiled
+from loadplan.tools.audit.findings import Severity
 from loadplan.tools.findings import CheckFinding, sorted_findings
 from loadplan.tools.needs import NeededIndex, needed_indexes, tables_of_plan
 from loadplan.tools.schema import (
@@ -34,6 +33,7 @@ from loadplan.tools.schema import (
     type_differences,
 )
 from loadplan.tools.statements import PlanStatement, compiled_uses, plan_statements
+from loadplan.tools.targets import FoundPlan
 
 #: PostgreSQL that can be told to plan a prepared statement without its values.
 _GENERIC_PLANS = 12

@@ -18,11 +18,12 @@ from sqlalchemy.orm import RelationshipProperty
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.collections import collection_adapter
 
-from loadplan import mapping
+from loadplan.declared.spec import load
 from loadplan.errors import LoaderError, NotLoaded, Problem
-from loadplan.loader import Loader
-from loadplan.spec import LoadPlan, load
-from loadplan.tally import watchers
+from loadplan.loaders.loader import Loader
+from loadplan.mapped import mapping
+from loadplan.plan import LoadPlan
+from loadplan.running.tally import watchers
 from loadplan.tools.printing import plan_code
 from loadplan.tools.wanted import Step, Wanted, step_named
 from loadplan.tools.watching import Get, watching

@@ -7,13 +7,13 @@ import attrs
 from sqlalchemy import Column, Table
 from sqlalchemy.orm import Mapper, RelationshipProperty
 
-from loadplan import links, mapping
-from loadplan.linked import collection_order
-from loadplan.links import LinkKind
-from loadplan.ordering import Ordering
-from loadplan.plans import Compiled
-from loadplan.tree import Shape
-from loadplan.views.tree import edges_below
+from loadplan.mapped import links, mapping
+from loadplan.mapped.links import LinkKind
+from loadplan.mapped.ordering import Ordering
+from loadplan.resolved.nodes import Shape
+from loadplan.resolved.places import edges_below
+from loadplan.running.plans import Compiled
+from loadplan.statements.linked import collection_order
 
 
 @attrs.frozen(eq=False)

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from loadplan.code import argument_source, source
-from loadplan.spec import Load, LoadPlan, On
+from loadplan.declared.code import argument_source, source
+from loadplan.declared.spec import Load, On
+from loadplan.plan import LoadPlan
 
 _WIDTH = 100
 _WORDS = ("only", "defer", "where", "order_by", "limit", "depth", "strategy", "into", "name")

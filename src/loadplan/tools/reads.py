@@ -10,17 +10,18 @@ import attrs
 from sqlalchemy.orm import RelationshipProperty
 from sqlalchemy.orm.collections import collection_adapter
 
-from loadplan import mapping
-from loadplan.audit.findings import is_named
-from loadplan.entities.seal import Place, place_of
-from loadplan.plans import resolve_plan
-from loadplan.spec import Load, LoadPlan, On
-from loadplan.tally import watchers
+from loadplan.declared.spec import Load, On
+from loadplan.mapped import mapping
+from loadplan.objects.seal import Place, place_of
+from loadplan.plan import LoadPlan
+from loadplan.resolved.nodes import Node, Tree
+from loadplan.resolved.places import Make, recipes_in
+from loadplan.running.plans import resolve_plan
+from loadplan.running.tally import watchers
+from loadplan.tools.audit.findings import is_named
 from loadplan.tools.dict_reads import DictWatch, ViewWatch, is_a_use
 from loadplan.tools.printing import plan_code
 from loadplan.tools.watching import Get, watching
-from loadplan.tree import Node, Tree
-from loadplan.views.tree import Make, recipes_in
 
 
 @attrs.frozen

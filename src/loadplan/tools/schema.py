@@ -7,7 +7,7 @@ import attrs
 from sqlalchemy import Column, Connection, PrimaryKeyConstraint, Table, UniqueConstraint, inspect, text
 from sqlalchemy.exc import CompileError, SQLAlchemyError
 
-from loadplan.audit.keys import plain_start
+from loadplan.tools.audit.keys import plain_start
 
 #: Kinds of PostgreSQL indexes that find rows by equality; a B-tree can be walked in order too.
 _BY_EQUALITY = frozenset({None, "btree", "hash"})

@@ -6,9 +6,9 @@ from typing import Any
 
 import attrs
 
-from loadplan.audit.findings import Severity
 from loadplan.errors import did_you_mean
-from loadplan.targets import TargetError
+from loadplan.tools.audit.findings import Severity
+from loadplan.tools.targets import TargetError
 
 
 @attrs.frozen

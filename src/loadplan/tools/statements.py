@@ -7,11 +7,11 @@ from typing import Any
 import attrs
 from sqlalchemy import BindParameter, Dialect, Select, types
 
-from loadplan.explain import named_statements
-from loadplan.plans import Compiled, compile_plan
-from loadplan.roots import by_id, by_ids
-from loadplan.spec import LoadPlan
-from loadplan.views.strategy import FEW_ROOTS
+from loadplan.explained.explanation import named_statements
+from loadplan.plan import LoadPlan
+from loadplan.resolved.strategy import FEW_ROOTS
+from loadplan.running.plans import Compiled, compile_plan
+from loadplan.running.roots import by_id, by_ids
 
 #: An expanding parameter of SQLAlchemy, which stands for a list, before its values are known.
 _LIST = re.compile(r"__\[POSTCOMPILE_([^\]~]+)(?:~~.*?~~)?\]")

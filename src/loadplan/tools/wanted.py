@@ -6,8 +6,9 @@ from typing import Any, TypeAlias, TypeVar
 import attrs
 from sqlalchemy.orm import Mapper
 
-from loadplan import mapping
-from loadplan.spec import Below, Load, LoadPlan, On, load, on
+from loadplan.declared.spec import Below, Load, On, load, on
+from loadplan.mapped import mapping
+from loadplan.plan import LoadPlan
 
 T = TypeVar("T")
 

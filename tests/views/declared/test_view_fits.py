@@ -39,8 +39,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import NullType, UserDefinedType
 
-from loadplan.views.annotations import read_annotation
-from loadplan.views.fitting import misfit
+from loadplan.resolved.fitting import misfit
+from loadplan.view_classes.annotations import read_annotation
 
 
 class Mood(enum.Enum):

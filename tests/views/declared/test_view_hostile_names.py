@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from views_models import Comment, Post, Tag
 
 from loadplan import Loader, LoadPlan, PlanError, count, load, source
-from loadplan.plans import compile_plan
+from loadplan.running.plans import compile_plan
 
 NAMES = [
     "x'); DROP TABLE dcl_posts; --",

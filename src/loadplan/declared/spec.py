@@ -1,0 +1,376 @@
+"""The declaration: plans, :func:`load` and :func:`on`, immutable values that say which graph a use case needs.
+
+Nothing here looks at a mapper. :mod:`loadplan.resolved` finds out what a declaration means, and a
+:class:`loadplan.LoadPlan` asks it as soon as the mappers can be configured.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
+
+import attrs
+from sqlalchemy import ClauseElement, SQLColumnExpression, TextClause
+from sqlalchemy.orm import Mapped, Mapper, QueryableAttribute
+
+from loadplan.declared.code import call_source, source
+from loadplan.sqlalchemy_internals import criteria_of, shape_of, subtype_of
+
+StrategyName: TypeAlias = Literal["joined", "inner", "selectin", "subquery"]
+"""What ``strategy=`` takes: a LEFT OUTER JOIN, an INNER JOIN, a statement by keys, a statement by subquery."""
+
+
+class Entity(Protocol):
+    """What a type checker can know of a mapped class: it has a mapper. Every declarative base does."""
+
+    __mapper__: ClassVar[Mapper[Any]]
+
+
+class TableModel(Protocol):
+    """What a type checker can know of a SQLModel class: no other class has both names.
+
+    mypy takes the ``__getattr__`` of SQLAlchemy's attributes for any method, but not for a class variable. pyright
+    does not see that ``__sqlmodel_relationships__`` is one.
+    """
+
+    __pydantic_core_schema__: ClassVar[Any]
+
+    def sqlmodel_update(self, obj: Any, *, update: Any = ...) -> Any:
+        """Write values into the object; never called here."""
+
+
+E = TypeVar("E", bound="Entity | TableModel")
+M = TypeVar("M", bound=TableModel)
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+U = TypeVar("U")
+V = TypeVar("V")
+
+
+def comparable(value: object) -> object:
+    """Return what equality and hashing of a declaration go by.
+
+    SQLAlchemy's attributes and expressions answer ``==`` with SQL, so they are compared by what they name.
+    """
+    if isinstance(value, QueryableAttribute):
+        carried = subtype_of(value), *map(comparable, criteria_of(value))
+        return (
+            (value.class_, value.key, *carried)
+            if any(each is not None for each in carried)
+            else (value.class_, value.key)
+        )
+    if isinstance(value, ClauseElement):
+        return _SameExpression(value)
+    if isinstance(value, list | tuple):
+        return tuple(map(comparable, value))
+    return value
+
+
+@attrs.frozen(eq=False)
+class _SameExpression:
+    """A SQL expression that equals another one when both would compile to the same SQL, with the same values.
+
+    ``ClauseElement.compare`` does not serve: two functions of mapped columns that differ make it raise
+    ``AttributeError: 'Mapper' object has no attribute '__visit_name__'`` (SQLAlchemy 2.1.9).
+    """
+
+    expression: ClauseElement
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _SameExpression):
+            return False
+        ours, theirs = shape_of(self.expression), shape_of(other.expression)
+        if ours is None or theirs is None:  # what SQLAlchemy does not cache has no shape
+            return self.expression is other.expression
+        return bool(ours[0] == theirs[0]) and all(
+            bool(one.value == another.value) for one, another in zip(ours[1], theirs[1], strict=True)
+        )
+
+    def __hash__(self) -> int:
+        return hash(type(self.expression))
+
+
+def tuple_or_none(given: Any) -> tuple[Any, ...] | None:
+    """Return one value, or several, as a tuple; None stays None."""
+    if given is None:
+        return None
+    try:
+        return tuple(given) if isinstance(given, list | tuple | set | frozenset) else (given,)
+    except Exception:  # a container of somebody's own that cannot be read is no expression, and is told so
+        return (given,)
+
+
+Columns: TypeAlias = Sequence[Mapped[Any]]
+"""Columns of one class, as ``[Post.id, Post.title]``. ``Mapped`` is the base class of mapped attributes."""
+
+Condition: TypeAlias = SQLColumnExpression[bool] | TextClause
+"""One condition, as ``Post.published`` or ``Post.id > 3``."""
+
+Conditions: TypeAlias = Condition | Sequence[Condition]
+"""One condition, or several that must all hold."""
+
+OrderBy: TypeAlias = SQLColumnExpression[Any] | TextClause
+"""One order expression, as ``Post.created_at.desc()``."""
+
+Order: TypeAlias = OrderBy | Sequence[OrderBy]
+"""One order expression, or several, most significant first."""
+
+Bare: TypeAlias = list[Any] | tuple[Any, ...]
+"""Columns of a SQLModel class, as ``[Hero.name]``, which is a ``list[str]`` to a type checker."""
+
+Depth: TypeAlias = int | Literal["all"]
+"""Levels of a tree."""
+
+
+class LoadOptions(TypedDict, total=False):
+    """The keyword arguments of :func:`load`, for type checkers."""
+
+    only: Columns | None
+    defer: Columns | None
+    where: Conditions | None
+    order_by: Order | None
+    limit: int | None
+    depth: Depth | None
+    strategy: StrategyName | None
+    into: Any
+
+
+class TableOptions(TypedDict, total=False):
+    """The same for SQLModel classes, whose attributes are plain values to a type checker."""
+
+    only: Bare | None
+    defer: Bare | None
+    where: Conditions | bool | Bare | None
+    order_by: Any
+    limit: int | None
+    depth: Depth | None
+    strategy: StrategyName | None
+    into: Any
+
+
+@attrs.frozen(repr=False)
+class Load(Generic[T_co]):
+    """One relationship of a plan and what hangs below it: what :func:`load` returns.
+
+    The parameter is the class at the far end. Compare, hash and share it freely; it holds no state.
+    """
+
+    relationship: QueryableAttribute[Any] | str = attrs.field(eq=comparable)
+    loads: "tuple[Below, ...]" = ()
+    only: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
+    defer: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
+    where: tuple[Any, ...] | None = attrs.field(default=None, eq=comparable)
+    order_by: tuple[Any, ...] | None = attrs.field(default=None, eq=comparable)
+    limit: int | None = None
+    depth: Depth | None = None
+    strategy: StrategyName | None = None
+    into: Any = None
+
+    def __repr__(self) -> str:
+        words = ("only", "defer", "where", "order_by", "limit", "depth", "strategy", "into")
+        return call_source("load", [self.relationship, *self.loads], {word: getattr(self, word) for word in words})
+
+
+@attrs.frozen(repr=False)
+class On(Generic[T_co]):
+    """What to load of the objects at a place that are of a subclass: what :func:`on` returns."""
+
+    entity: type[T_co]
+    loads: "tuple[Below, ...]" = ()
+    only: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
+    defer: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
+    into: Any = None
+
+    def __repr__(self) -> str:
+        words = ("only", "defer", "into")
+        return call_source("on", [self.entity, *self.loads], {word: getattr(self, word) for word in words})
+
+
+def on(
+    entity: type[T],
+    *loads: "Load[object] | On[object] | Plan[T]",
+    only: Columns | None = None,
+    defer: Columns | None = None,
+    into: Any = None,
+) -> On[T]:
+    """Name what a plan loads of those objects at a place that are of a subclass.
+
+    Args:
+        entity: a subclass of the class at that place: single-table, joined or concrete inheritance.
+        *loads: its relationships, as :func:`load`.
+        only: these columns of it; all that the subclass adds by default.
+        defer: all columns that it adds but these.
+        into: the member of a union of view classes that these rows become, as ``on(Manager, into=ManagerView)``.
+            ``Annotated[ManagerView, on(Manager)]`` says the same within the union.
+
+    Returns:
+        An immutable value for a :class:`LoadPlan` or a ``load``. Of entities it takes one statement, however many
+        objects of the subclass there are, and none if there is none.
+    """
+    return On(entity, loads, tuple_or_none(only), tuple_or_none(defer), into)
+
+
+@overload
+def load(
+    relationship: Mapped[Mapping[Any, E]],
+    *loads: "Load[object] | On[object] | Plan[E]",
+    **options: Unpack[LoadOptions],
+) -> Load[E]: ...
+@overload
+def load(
+    relationship: Mapped[Collection[E]],
+    *loads: "Load[object] | On[object] | Plan[E]",
+    **options: Unpack[LoadOptions],
+) -> Load[E]: ...
+@overload
+def load(
+    relationship: Mapped[E] | Mapped[E | None],
+    *loads: "Load[object] | On[object] | Plan[E]",
+    **options: Unpack[LoadOptions],
+) -> Load[E]: ...
+@overload
+def load(
+    relationship: QueryableAttribute[bool],  # what a type checker takes User.posts.and_(...) for
+    *loads: "Load[object] | On[object] | Plan[Any]",
+    **options: Unpack[LoadOptions],
+) -> Load[Any]: ...
+@overload
+def load(
+    relationship: Collection[M] | M | None,
+    *loads: "Load[object] | On[object] | Plan[M]",
+    **options: Unpack[TableOptions],
+) -> Load[M]: ...
+@overload
+def load(
+    relationship: str, *loads: "Load[object] | On[object] | Plan[Any]", **options: Unpack[LoadOptions]
+) -> Load[Any]: ...
+def load(
+    relationship: Any,
+    *loads: "Load[object] | On[object] | Plan[Any]",
+    only: Any = None,
+    defer: Any = None,
+    where: Any = None,
+    order_by: Any = None,
+    limit: int | None = None,
+    depth: Depth | None = None,
+    strategy: StrategyName | None = None,
+    into: Any = None,
+) -> Load[Any]:
+    """Name a relationship that a plan loads, and what to load of its target.
+
+    Args:
+        relationship: the mapped attribute, as ``User.posts``. A name serves where the class does not have the
+            attribute yet, as for a ``backref`` before the mappers are configured; it is checked just the same.
+            ``User.posts.and_(Post.published)`` says the same as ``where=Post.published``, and
+            ``User.posts.of_type(Video)`` the same as ``on(Video)`` below it.
+        *loads: relationships of the target, as more ``load(...)``, branches for its subclasses, as ``on(...)``, or a
+            whole :class:`LoadPlan` of the target.
+        only: load these columns and no others; primary keys, and the keys that loading goes by, come always.
+        defer: load all columns but these.
+        where: which related rows: conditions on the target. They may hold ``bindparam("since")``, whose value comes
+            with the fetch as ``params={"since": ...}``. On a to-one a row that fails them leaves None.
+        order_by: order of a collection; without it that of the mapping holds. Ties go by the primary key.
+        limit: the first so many rows of each parent; needs an order, given or mapped.
+        depth: of a relationship of a class with itself: that many levels, or ``"all"``.
+        strategy: override of the automatic choice: ``"joined"`` (LEFT OUTER JOIN), ``"inner"`` (INNER JOIN: parents
+            without a row vanish), ``"selectin"`` (a statement by keys), ``"subquery"`` (a statement by subquery).
+        into: below a plan with ``into=``: the class of the items. It is needed where the field's annotation leaves
+            that open, and where several fields read one relationship: the load is for the one with that class.
+
+    Returns:
+        An immutable value for a :class:`LoadPlan` or another ``load``. Nothing is checked here: the plan that it
+        ends up in reports all its problems at once.
+    """
+    return Load(
+        relationship,
+        loads,
+        tuple_or_none(only),
+        tuple_or_none(defer),
+        tuple_or_none(where),
+        tuple_or_none(order_by),
+        limit,
+        depth,
+        strategy,
+        into,
+    )
+
+
+@attrs.frozen(repr=False)
+class Budget:
+    """What one fetch of a plan may take. A fetch that takes more says so; see :class:`LoadPlan`.
+
+    Args:
+        rows: over all statements; rows within nested arrays are part of their parents'.
+        statements: that are sent.
+        error: raise :class:`loadplan.OverBudget` where a fetch takes more; by default it is a warning of that category.
+    """
+
+    rows: int | None = None
+    statements: int | None = None
+    error: bool = False
+
+    def __repr__(self) -> str:
+        words = {"rows": self.rows, "statements": self.statements, "error": self.error or None}
+        return call_source("Budget", [], words)
+
+
+@attrs.frozen(repr=False, init=False)
+class Plan(Generic[T]):
+    """What a :class:`loadplan.LoadPlan` says: its data, without the calls that need the planner.
+
+    Attributes:
+        entity: the mapped class that the graph starts at.
+        loads: its relationships, its branches for subclasses, and whole plans of the same class.
+        only: the columns of ``entity`` to load.
+        defer: the columns of ``entity`` to leave out.
+        into: the view class that is built instead of the entity.
+        name: of the plan, if it has one.
+        typed: the Protocol that the plan promises to fill.
+        budget: what one fetch may take.
+    """
+
+    entity: type[Any]
+    loads: "tuple[Below, ...]" = ()
+    only: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
+    defer: tuple[QueryableAttribute[Any], ...] | None = attrs.field(default=None, eq=comparable)
+    into: Any = None
+    name: str | None = None
+    typed: Any = None
+    budget: Budget | None = None
+    _derived: dict[str, Any] = attrs.field(factory=dict, eq=False, init=False)
+
+    def written(self) -> None:
+        """Be told that the plan is made: a plan that can check itself does so now."""
+
+    def like(self, *loads: "Below", only: Any = None, into: Any = None) -> Self:
+        """Return a plan of the same entity, with this one's label as its name, that loads something else."""
+        made = type(self).__new__(type(self))
+        made.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
+            self.entity, loads, tuple_or_none(only), None, into, self.label, None, None
+        )
+        made.written()
+        return made
+
+    @property
+    def label(self) -> str:
+        """The name, or that of the class."""
+        named = self.entity if self.into is None else self.into
+        return self.name or source(named)
+
+    def __repr__(self) -> str:
+        words = ("only", "defer", "into", "name", "typed", "budget")
+        return call_source("LoadPlan", [self.entity, *self.loads], {word: getattr(self, word) for word in words})
+
+
+Below: TypeAlias = Load[Any] | On[Any] | Plan[Any]
+"""What may hang below a place of a plan."""

@@ -1,1 +1,0 @@
-"""Entities: a tree becomes statements with loader options; their rows become sealed, detached objects."""

@@ -1,0 +1,201 @@
+"""What a plan really costs: each statement as it ran, and the database's own account of it."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy import Column, Connection, Table, event
+from sqlalchemy.orm import Session
+
+from loadplan.mapped import links
+from loadplan.resolved.places import edges_below
+from loadplan.running.plans import Compiled
+from loadplan.running.tally import Tally
+
+#: Rows from which on reading a whole table for a few of them is worth a word.
+LARGE_TABLE = 10_000
+
+
+@attrs.frozen
+class SequentialScan:
+    """A large table that was read from end to end.
+
+    Attributes:
+        table: its name.
+        rows: that were read, over all repetitions.
+        index: the statement that makes the index it lacks; None where no edge of the plan looks there by keys.
+    """
+
+    table: str
+    rows: int
+    index: str | None
+
+
+@attrs.frozen
+class AnalyzedStatement:
+    """One statement as it ran.
+
+    Attributes:
+        edge: name of the edge that it loaded; the entity's name for the first.
+        sql: as it reached the driver.
+        rows: that it brought.
+        bytes: of its result on the wire, None where the database does not tell.
+        milliseconds: from sending it to having its rows.
+        plan: the database's own plan: of PostgreSQL as ``EXPLAIN (ANALYZE, FORMAT JSON)`` gives it, elsewhere a list
+            of lines.
+        scans: large tables that it read from end to end.
+    """
+
+    edge: str
+    sql: str
+    rows: int
+    bytes: int | None
+    milliseconds: float
+    plan: Any
+    scans: tuple[SequentialScan, ...] = ()
+
+
+@attrs.frozen
+class Analysis:
+    """What a fetch really cost; ``str()`` of it is for people.
+
+    Attributes:
+        plan: name of the plan.
+        statements: in the order that they ran.
+    """
+
+    plan: str
+    statements: tuple[AnalyzedStatement, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all statements."""
+        return sum(each.rows for each in self.statements)
+
+    @property
+    def milliseconds(self) -> float:
+        """Time of all statements."""
+        return sum(each.milliseconds for each in self.statements)
+
+    def __str__(self) -> str:
+        count = len(self.statements)
+        head = f"{self.plan}: {count} statement{'s' * (count != 1)}, {self.rows} rows, {self.milliseconds:.1f} ms"
+        lines = [head]
+        for number, each in enumerate(self.statements, start=1):
+            size = "" if each.bytes is None else f", {_size(each.bytes)}"
+            lines.append(f"{number}. {each.edge}: {each.rows} rows{size}, {each.milliseconds:.1f} ms")
+            for scan in each.scans:
+                lines.append(f"   reads all of '{scan.table}' ({scan.rows:,} rows)")
+                if scan.index is not None:
+                    lines.append(f"   hint: {scan.index}")
+        return "\n".join(lines)
+
+
+def _size(number: int) -> str:
+    return f"{number} bytes" if number < 10_000 else f"{number / 1024:,.0f} kB"
+
+
+def analyze(session: Session, compiled: Compiled[Any], run: Callable[[Session, Tally], object]) -> Analysis:
+    """Run a compiled plan, then have the database explain each statement that was sent, with the same parameters.
+
+    Args:
+        session: private; its criteria hold in what is explained, for the text is the one that ran.
+        compiled: for the names of its edges and the keys that they go by.
+        run: fetches with the session, and counts.
+    """
+    tally = Tally(compiled.tree.label)
+    connections = {session.connection(bind_arguments={"mapper": mapper}) for mapper in compiled.mappers}
+    with contextlib.ExitStack() as stack:
+        sent = [stack.enter_context(_listening(each, tally)) for each in connections]
+        run(session, tally)
+    indexes = list(_missing_indexes(compiled))
+    executed = sorted((one for statements in sent for one in statements), key=lambda one: one.started)
+    return Analysis(compiled.tree.label, tuple(_analyzed(one, indexes) for one in executed))
+
+
+@attrs.define(eq=False)
+class _Sent:
+    connection: Connection
+    edge: str
+    sql: str
+    parameters: Any
+    started: float
+    seconds: float = 0.0
+
+
+@contextlib.contextmanager
+def _listening(connection: Connection, tally: Tally) -> Iterator[list[_Sent]]:
+    """Note each statement that goes through a connection while the block runs."""
+    sent: list[_Sent] = []
+
+    def before(_: Any, __: Any, sql: str, parameters: Any, *___: Any) -> None:
+        sent.append(_Sent(connection, tally.current, sql, parameters, time.perf_counter()))
+
+    def after(*_: Any) -> None:
+        sent[-1].seconds = time.perf_counter() - sent[-1].started
+
+    event.listen(connection, "before_cursor_execute", before)
+    event.listen(connection, "after_cursor_execute", after)
+    try:
+        yield sent
+    finally:
+        event.remove(connection, "before_cursor_execute", before)
+        event.remove(connection, "after_cursor_execute", after)
+
+
+def _analyzed(sent: _Sent, indexes: Sequence[tuple[str, str]]) -> AnalyzedStatement:
+    milliseconds = sent.seconds * 1000
+    if sent.connection.dialect.name == "postgresql":
+        options = "ANALYZE, VERBOSE, FORMAT JSON"
+        version: Any = sent.connection.dialect.server_version_info
+        if version is not None and version[0] >= 17:
+            options += ", SERIALIZE BINARY"
+        answer = sent.connection.exec_driver_sql(f"EXPLAIN ({options}) {sent.sql}", sent.parameters).scalar_one()
+        plan = answer[0]
+        top = plan["Plan"]
+        volume = plan.get("Serialization", {}).get("Output Volume")
+        estimate = int(top["Actual Rows"] * top["Plan Width"])
+        size = estimate if volume is None or volume <= 1 else int(volume * 1024)  # it counts whole kilobytes
+        rows = int(top["Actual Rows"])
+        return AnalyzedStatement(sent.edge, sent.sql, rows, size, milliseconds, plan, tuple(_scans(top, indexes)))
+    lines: list[str] = []
+    if sent.connection.dialect.name == "sqlite":
+        answer = sent.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sent.sql}", sent.parameters)
+        lines = [str(row[-1]) for row in answer]
+    rows = len(sent.connection.exec_driver_sql(sent.sql, sent.parameters).all())
+    return AnalyzedStatement(sent.edge, sent.sql, rows, None, milliseconds, lines)
+
+
+def _scans(node: Mapping[str, Any], indexes: Sequence[tuple[str, str]]) -> Iterator[SequentialScan]:
+    """Yield the large tables that a plan of PostgreSQL reads from end to end although most rows are of no use."""
+    if node["Node Type"] == "Seq Scan":
+        loops = node.get("Actual Loops", 1)
+        dropped = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Join Filter", 0)
+        read = int((node.get("Actual Rows", 0) + dropped) * loops)
+        if read >= LARGE_TABLE and dropped * loops * 2 > read:
+            table = node["Relation Name"]
+            yield SequentialScan(table, read, next((made for name, made in indexes if name == table), None))
+    for below in node.get("Plans", ()):
+        yield from _scans(below, indexes)
+
+
+def _missing_indexes(compiled: Compiled[Any]) -> Iterator[tuple[str, str]]:
+    """Yield (table, statement) of the indexes that a plan looks for rows by and the mapping does not have."""
+    for prop, parent in _relationships(compiled):
+        columns: list[Any] = list(links.link(prop, parent).columns)
+        tables = {column.table for column in columns if isinstance(column, Column)}
+        if len(tables) != 1 or links.index_serves(columns, ()):
+            continue
+        table = tables.pop()
+        if isinstance(table, Table):
+            quote = compiled.dialect.identifier_preparer
+            names = ", ".join(quote.format_column(column) for column in columns)
+            yield table.name, f"CREATE INDEX ON {quote.format_table(table)} ({names});"
+
+
+def _relationships(compiled: Compiled[Any]) -> Iterator[tuple[Any, Any]]:
+    for edge in edges_below(compiled.tree.root):
+        if edge.prop is not None and not compiled.chosen[edge].way.joins:
+            yield edge.prop, edge.owner.mapper

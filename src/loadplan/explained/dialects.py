@@ -1,0 +1,60 @@
+"""Plans explained for a kind of database that is only named: no engine, no driver, no connection."""
+
+from typing import Any
+
+from sqlalchemy import URL, Dialect, Engine
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from loadplan.declared.spec import Plan
+from loadplan.explained.explanation import Explanation, explain_plan
+from loadplan.running.plans import compile_plan
+from loadplan.running.roots import by_id
+
+#: The asynchronous driver of a database, where that is not the one SQLAlchemy takes by itself; and names of drivers
+#: alone. No driver is imported.
+_DRIVERS = {
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+    "asyncpg": "postgresql+asyncpg",
+    "psycopg": "postgresql+psycopg",
+    "sqlite": "sqlite+aiosqlite",
+    "aiosqlite": "sqlite+aiosqlite",
+    "mysql": "mysql+aiomysql",
+    "mariadb": "mariadb+aiomysql",
+    "aiomysql": "mysql+aiomysql",
+    "asyncmy": "mysql+asyncmy",
+}
+
+
+def explain_for(plan: Plan[Any], dialect: str | Dialect | Engine | AsyncEngine) -> Explanation:
+    """Return how a plan is loaded by primary key on a kind of database. Opens nothing, and needs no driver.
+
+    Args:
+        plan: what to explain.
+        dialect: ``"postgresql"``, ``"sqlite"`` and the like, with a driver or without; a SQLAlchemy dialect or an
+            engine, whose dialect is taken.
+
+    Raises:
+        PlanError: the plan does not resolve.
+        ValueError: SQLAlchemy knows no dialect of that name.
+    """
+    return explain_plan(by_id(compile_plan(plan, dialect_of(dialect)).bringing(1)).graph)
+
+
+def dialect_of(given: str | Dialect | Engine | AsyncEngine) -> Dialect:
+    """Return the dialect that a name, a dialect or an engine means.
+
+    Raises:
+        ValueError: SQLAlchemy knows none of that name.
+    """
+    if isinstance(given, Engine | AsyncEngine):
+        return given.dialect
+    if isinstance(given, Dialect):
+        return given
+    try:
+        return URL.create(_DRIVERS.get(given, given)).get_dialect()()
+    except (NoSuchModuleError, ArgumentError, ValueError) as error:
+        raise ValueError(
+            f"SQLAlchemy knows no dialect '{given}'; write 'postgresql' or 'sqlite', for example"
+        ) from error

@@ -1,0 +1,160 @@
+"""How a plan is loaded, as a value with a readable text: tree, strategies with their reasons, every statement."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+from sqlalchemy import Dialect, Select
+
+from loadplan.explained.explained import Explained, ExplainedEdge, ExplainedStatement
+from loadplan.explained.mermaid import to_mermaid
+from loadplan.explained.svg import to_svg
+from loadplan.mapped import mapping
+from loadplan.resolved.places import Edge, Place
+from loadplan.resolved.strategy import FEW_ROOTS
+from loadplan.running.graph import CompiledView
+from loadplan.running.plans import Compiled
+from loadplan.statements.keys import CHUNK, Keys
+
+
+@attrs.frozen
+class Explanation(Explained):
+    """How a plan is loaded; ``str()`` of it is for people.
+
+    Attributes:
+        plan: its label.
+        entity: name of the class that the graph starts at.
+        columns: names of the root's columns that are loaded, or None for all that the mapping loads.
+        edges: the relationships.
+        sql: every statement, in the order they run.
+        statements: how many a fetch of up to 500 parents an edge takes.
+        formula: the same beyond.
+    """
+
+    def __str__(self) -> str:
+        count = f"{self.statements} statement{'s' * (self.statements != 1)}"
+        lines = [f"{self.plan}: {self.entity}{_columns(self.columns)}, {count} ({self.formula})"]
+        lines += _edge_lines(self.edges, "")
+        for number, statement in enumerate(self.sql, start=1):
+            lines += ["", f"-- {number}. {statement.edge}", statement.sql]
+        return "\n".join(lines)
+
+    def to_mermaid(self) -> str:
+        """Return the graph as a Mermaid flowchart: a box an entity, an arrow a relationship, a colour a statement."""
+        return to_mermaid(self)
+
+    def to_svg(self) -> str:
+        """Return the graph as an SVG picture with a legend of its statements, for light and for dark pages."""
+        return to_svg(self)
+
+
+def named_statements(compiled: Compiled[Any]) -> list[tuple[str, Select[Any]]]:
+    """Return every statement of a compiled plan with the name of the edge that it loads, in the order they run."""
+    root = compiled.tree.root.mapper.class_.__name__
+    later = [(each.edge.name, each.select) for each in compiled.later if each.edge is not None]
+    return [(root, compiled.root.select), *later]
+
+
+def explain_plan(view: CompiledView[object]) -> Explanation:
+    """Return the explanation of a compiled plan, for the number of roots that it was compiled for. Pure."""
+    statements = (view.root, *view.later)
+    numbers = {each.edge: number for number, each in enumerate(statements, start=1)}
+    return Explanation(
+        plan=view.tree.label,
+        entity=view.tree.root.mapper.class_.__name__,
+        columns=_read_columns(view, view.tree.root),
+        edges=tuple(_view_edges(view, view.tree.root, 1, numbers)),
+        sql=tuple(ExplainedStatement(name, _sql(each, view.dialect)) for name, each in named_statements(view)),
+        statements=len(statements),
+        formula=_view_formula(view),
+    )
+
+
+def _read_columns(view: CompiledView[object], place: Place) -> tuple[str, ...] | None:
+    """Return the columns that are loaded at a place; None for all those of an entity that its mapping loads."""
+    names = tuple(dict.fromkeys(column.name for column in place.columns))
+    is_whole = view.tree.of_entities and mapping.default_columns(place.mapper) == set(names)
+    return None if is_whole else tuple(sorted(names)) if view.tree.of_entities else names
+
+
+def _view_edges(
+    view: CompiledView[object], place: Place, statement: int, numbers: Mapping[Edge | None, int]
+) -> Iterator[ExplainedEdge]:
+    for edge in place.edges:
+        choice = view.chosen[edge]
+        number = numbers.get(edge, statement)
+        how = next((each.how for each in view.later if each.edge is edge), "")
+        computed = edge.aggregation is not None
+        yield ExplainedEdge(
+            name=_view_edge_name(edge),
+            target=edge.name if computed else edge.target.mapper.class_.__name__,
+            cardinality=edge.aggregation.kind if edge.aggregation is not None else _view_cardinality(edge),
+            strategy=choice.way.value,
+            reason="; ".join(filter(None, [choice.reason, how])),
+            columns=None if computed else _read_columns(view, edge.target),
+            statement=number,
+            edges=tuple(_view_edges(view, edge.target, number, numbers)),
+        )
+
+
+def _view_edge_name(edge: Edge) -> str:
+    """Return the relationship, or the field that it is for where the two have different names."""
+    if edge.aggregation is not None or edge.prop is None:
+        return edge.field
+    return edge.name if edge.field.endswith(f".{edge.key}") else f"{edge.field} by {edge.name}"
+
+
+def _view_cardinality(edge: Edge) -> str:
+    return "subclass" if edge.prop is None else edge.cardinality.value
+
+
+def _view_formula(view: CompiledView[object]) -> str:
+    """Return the number of statements as it depends on how many roots there are."""
+    steps = (("one root", 1), (f"up to {FEW_ROOTS} roots", FEW_ROOTS), ("more", None))
+    counts: dict[str, str] = {}  # of each count the widest step that has it
+    for words, roots in steps:
+        counts.pop(count := _view_count(view.bringing(roots)), None)
+        counts[count] = words
+    if len(counts) == 1:
+        count = next(iter(counts))
+        return f"{count}, however many rows" if count.isdigit() else count
+    return ", ".join(f"{count} for {words}" for count, words in counts.items())
+
+
+def _view_count(view: CompiledView[object]) -> str:
+    once, terms = 1, list[str]()
+    for each in view.later:
+        assert each.edge is not None  # noqa: S101 - only the roots have no edge
+        parents = each.edge.owner.mapper.class_.__name__
+        count = f"ceil({parents} / {CHUNK})" if _in_chunks(each.keys) else "1"
+        if each.level_by_level:
+            terms.append(f"levels of {each.edge.name}" if count == "1" else f"levels of {each.edge.name} * {count}")
+        elif count == "1":
+            once += 1
+        else:
+            terms.append(count)
+    return " + ".join([str(once), *terms])
+
+
+def _in_chunks(keys: Keys | None) -> bool:
+    return keys is not None and not keys.as_arrays
+
+
+def _sql(statement: Select[tuple[object]], dialect: Dialect) -> str:
+    make_dialect: Any = type(dialect)
+    return str(statement.compile(dialect=make_dialect(paramstyle="named")))
+
+
+def _columns(columns: tuple[str, ...] | None) -> str:
+    return "" if columns is None else f" ({', '.join(columns)})"
+
+
+def _edge_lines(edges: tuple[ExplainedEdge, ...], indent: str) -> Iterator[str]:
+    for edge in edges:
+        last = edge is edges[-1]
+        title = f"{edge.name} -> {edge.target}{_columns(edge.columns)}"
+        how = f"{edge.cardinality}, {edge.strategy}, statement {edge.statement}"
+        yield f"{indent}{'└─' if last else '├─'} {title}: {how}"
+        below = f"{indent}{'   ' if last else '│  '}"
+        yield f"{below}{'│' if edge.edges else ' '}    {edge.reason}"
+        yield from _edge_lines(edge.edges, below)

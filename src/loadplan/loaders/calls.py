@@ -1,0 +1,495 @@
+"""The calls of a loader, written once and synchronous: ``Loader`` and ``SyncLoader`` differ in how they enter them."""
+
+from __future__ import annotations  # those of the functions in here would be evaluated with every call
+
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+
+import attrs
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from loadplan.declared.sources import RootConditions, RootOrder
+from loadplan.declared.spec import tuple_or_none
+from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
+from loadplan.explained.analysis import Analysis, analyze
+from loadplan.explained.explanation import Explanation, explain_plan
+from loadplan.loaders.counting import Total, check_total, plan_of_class, root_count
+from loadplan.mapped.decoding import Undecodable
+from loadplan.mapped.mapping import mapper_of
+from loadplan.plan import LoadPlan
+from loadplan.resolved import problems
+from loadplan.resolved.form import MOST
+from loadplan.running.cursors import CursorKey
+from loadplan.running.identity import Identity
+from loadplan.running.key_walk import KeyWalk, walks_by_keys
+from loadplan.running.own_connection import Opened
+from loadplan.running.paging import Page, page_of
+from loadplan.running.plans import Compiled, compile_plan, resolve_plan
+from loadplan.running.roots import RootQuery, by_id, by_ids, is_count, locking, narrowing, roots_by
+from loadplan.running.session import Bind, PrivateSession, SyncBind, check_bind, check_options, private_session
+from loadplan.running.tally import FetchRecord, Tally, told
+from loadplan.running.tested import warn_if_untested
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+ForUpdate: TypeAlias = bool | Mapping[str, Any]
+"""Whether to lock the root rows; the keyword arguments of ``with_for_update`` say more."""
+
+Params: TypeAlias = Mapping[str, Any] | None
+"""Values of the plan's bindparams, by name."""
+
+Options: TypeAlias = Mapping[str, Any] | None
+"""Execution options of every statement of one call, by name."""
+
+Call: TypeAlias = Literal["fetch", "count", "exists"]
+"""The calls that ``explain`` tells apart."""
+
+Work: TypeAlias = Callable[[Opened], R]
+
+#: Rows that PostgreSQL's FETCH can be asked for at once.
+_MOST_OF_A_CURSOR = 2**31 - 1
+
+
+class _Batches(Protocol):
+    """A walk over roots in batches."""
+
+    def next_batch(self, session: Any) -> list[Any]:
+        """Return the next roots; nothing at the end."""
+        ...
+
+    def close(self, session: Any) -> None:
+        """End the walk."""
+        ...
+
+
+@attrs.frozen(eq=False)
+class Calls:
+    """Every call of a loader. On an asynchronous bind they run in SQLAlchemy's greenlet.
+
+    Attributes:
+        bind: of the loader.
+        snapshot: see :class:`loadplan.Loader`, as for the others.
+        max_rows: rows that one call may bring.
+        cursor_key: secret of the cursors.
+        on_fetch: told of each call at its end.
+    """
+
+    bind: Bind | SyncBind
+    snapshot: bool
+    max_rows: int | None
+    cursor_key: CursorKey
+    on_fetch: Callable[[FetchRecord], object] | None
+
+    def check(self, loader: str) -> None:
+        """Check what the loader was made with.
+
+        Args:
+            loader: name of its class.
+
+        Raises:
+            LoaderError: LP408.
+        """
+        check_bind(self.bind, loader)
+        key = self.cursor_key
+        if not (isinstance(key, bytes) or (hasattr(key, "encrypt") and hasattr(key, "decrypt"))):
+            raise LoaderError(problems.not_a_cursor_key(key))
+        if self.max_rows is not None and not (is_count(self.max_rows, least=0) and self.max_rows <= MOST):
+            message = f"max_rows={shown(self.max_rows)} must be a whole number of 0 or more"
+            raise LoaderError(Problem("LP408", message, hint="remove max_rows= to allow any number of rows."))
+
+    def fetch(self, plan: LoadPlan[T], given: object, params: Params, for_update: ForUpdate, options: Options) -> T:
+        """See :meth:`loadplan.Loader.fetch`."""
+        found = self.fetch_or_none(plan, given, params, for_update, options)
+        if found is None:
+            raise not_found(plan, [given])
+        return found
+
+    def fetch_or_none(
+        self, plan: LoadPlan[T], given: object, params: Params, for_update: ForUpdate, options: Options
+    ) -> T | None:
+        """See :meth:`loadplan.Loader.fetch_or_none`."""
+
+        def prepare(compiled: Compiled[T], tally: Tally) -> Work[list[T]]:
+            one = by_id(compiled)
+            bound = {**one.parameters(params), **one.bind(given)}
+            graph = one.graph.narrowed(locking(plan, for_update)) if locks(for_update) else one.graph
+            return lambda session: graph.run(session, [bound], tally)
+
+        found = self._run(plan, prepare, options, roots=1, for_update=for_update)
+        return found[0] if found else None
+
+    def fetch_many(
+        self, plan: LoadPlan[T], ids: Iterable[object], missing: str, params: Params, options: Options
+    ) -> list[T]:
+        """See :meth:`loadplan.Loader.fetch_many`."""
+        check_plan(plan)
+        asked = _listed(plan, ids)
+        found = self.find(plan, asked, params, options)
+        absent = [each for each, root in zip(asked, found, strict=False) if root is None]
+        if absent and missing == "raise":
+            raise not_found(plan, absent)
+        return [root for root in found if root is not None]
+
+    def find(self, plan: LoadPlan[T], asked: Sequence[object], params: Params, options: Options) -> list[T | None]:
+        """Return the graph of each id, in order: None where there is no row. Equal ids have one object."""
+        check_options(options)
+        if not asked:
+            return []
+        wanted: list[Identity] = []
+
+        def prepare(compiled: Compiled[T], tally: Tally) -> Work[dict[Identity, T]]:
+            many = by_ids(compiled)
+            bound = many.parameters(params)
+            wanted[:] = map(many.reader.read_hashable, asked)
+            return lambda session: many.run(session, list(dict.fromkeys(wanted)), bound, tally)
+
+        def executions(compiled: Compiled[T]) -> int:
+            return by_ids(compiled).executions(len(asked))
+
+        found = self._run(plan, prepare, options, roots=len(asked), executions=executions)
+        return [found.get(identity) for identity in wanted]
+
+    def check_call(self, plan: LoadPlan[Any], given: object, params: Params, options: Options) -> None:
+        """Check the arguments of a fetch, without any SQL.
+
+        Raises:
+            IdentityError: LP404.
+            ParameterError: LP405.
+            LoaderError: LP408.
+        """
+        check_plan(plan)
+        check_options(options)
+        many = by_ids(self._compiled(plan, self._private(), None))
+        many.parameters(params)
+        many.reader.read_hashable(given)
+
+    def fetch_one(
+        self, plan: LoadPlan[T], where: RootConditions | None, params: Params, for_update: ForUpdate, options: Options
+    ) -> T:
+        """See :meth:`loadplan.Loader.fetch_one`."""
+        found = self.fetch_all(plan, where, None, 2, None, params, for_update, options)
+        entity = plan.entity.__name__
+        if not found:
+            raise NotFound(Problem("LP402", f"no '{entity}' matches the condition", (plan.label,)))
+        if len(found) > 1:
+            raise MultipleFound(
+                Problem(
+                    "LP403",
+                    f"more than one '{entity}' matches the condition",
+                    (plan.label,),
+                    hint="narrow the condition, or use fetch_all(..., limit=1) to take any one of them.",
+                )
+            )
+        return found[0]
+
+    def fetch_all(
+        self,
+        plan: LoadPlan[T],
+        where: RootConditions | None,
+        order_by: RootOrder | None,
+        limit: int | None,
+        offset: int | None,
+        params: Params,
+        for_update: ForUpdate,
+        options: Options,
+    ) -> list[T]:
+        """See :meth:`loadplan.Loader.fetch_all`."""
+
+        def prepare(compiled: Compiled[T], tally: Tally) -> Work[list[T]]:
+            conditions, order = tuple_or_none(where) or (), tuple_or_none(order_by) or ()
+            graph, bound = roots_by(compiled, conditions, order, limit, offset, params)
+            if locks(for_update):
+                graph = graph.narrowed(locking(plan, for_update))
+            return lambda session: graph.run(session, [bound], tally, limit)
+
+        return self._run(plan, prepare, options, roots=limit, for_update=for_update)
+
+    def fetch_page(
+        self,
+        plan: LoadPlan[T],
+        order_by: RootOrder | None,
+        size: int,
+        after: str | None,
+        before: str | None,
+        where: RootConditions | None,
+        params: Params,
+        total: Total | None,
+        options: Options,
+    ) -> Page[T]:
+        """See :meth:`loadplan.Loader.fetch_page`."""
+        check_plan(plan)
+        check_total(plan, total)
+
+        def prepare(compiled: Compiled[T], tally: Tally) -> Work[Page[T]]:
+            query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
+            bound = query.parameters(params)
+            page = page_of(query, size, after, before, self.cursor_key)
+            counted = compiled.narrowed(narrowing(compiled, query.where, (), None, None))
+
+            def work(session: Opened) -> Page[T]:
+                found = page.run(session, bound, tally)
+                if total is None:
+                    return found
+                if found.next is None and found.previous is None:  # it is the only page
+                    return attrs.evolve(found, total=len(found.items))
+                return attrs.evolve(found, total=root_count(counted).total(total, session, bound, tally))
+
+            return work
+
+        return self._run(plan, prepare, options, roots=size, executions=lambda _: 1 + (total is not None))
+
+    def count(
+        self, plan: LoadPlan[Any] | type[Any], where: RootConditions | None, params: Params, options: Options
+    ) -> int:
+        """See :meth:`loadplan.Loader.count`."""
+        return self._counted(plan, where, params, options, "count")
+
+    def exists(
+        self, plan: LoadPlan[Any] | type[Any], where: RootConditions | None, params: Params, options: Options
+    ) -> bool:
+        """See :meth:`loadplan.Loader.exists`."""
+        return bool(self._counted(plan, where, params, options, "exists"))
+
+    def _counted(
+        self,
+        plan: LoadPlan[Any] | type[Any],
+        where: RootConditions | None,
+        params: Params,
+        options: Options,
+        call: Literal["count", "exists"],
+    ) -> int:
+        def prepare(compiled: Compiled[Any], tally: Tally) -> Work[int]:
+            graph, bound = roots_by(compiled, tuple_or_none(where) or (), (), None, None, params)
+            count = root_count(graph)
+            ask = count.number if call == "count" else count.any
+            return lambda session: ask(session, bound, tally)
+
+        return self._run(_plan(plan), prepare, options, roots=None, follows=False)
+
+    def batches(
+        self,
+        plan: LoadPlan[T],
+        where: RootConditions | None,
+        order_by: RootOrder | None,
+        batch_size: int,
+        params: Params,
+        options: Options,
+    ) -> Generator[Sequence[T], None, None]:
+        """Yield the graphs of :meth:`loadplan.Loader.stream`, batch by batch."""
+        check_plan(plan)
+        check_options(options)
+        if not (is_count(batch_size, least=1) and batch_size <= MOST):
+            raise PlanError([problems.bad_number("batch_size", batch_size, (plan.label,))])
+        private = self._private()
+        dialect = private.dialect(resolve_plan(plan).root.mapper)
+        warn_if_untested(dialect)
+        compiled = compile_plan(plan, dialect)
+        compiled = compiled.across(private.databases(compiled.classes)).streamable
+        query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
+        bound = query.parameters(params)
+        with told(plan, self.bind, self.max_rows, self.on_fetch, whole=False) as tally:
+            batches = _batches(compiled, query, bound, min(batch_size, _MOST_OF_A_CURSOR), tally)
+            with private.open(compiled.mappers, statements=2, options=options) as opened:
+                try:
+                    while batch := opened(batches.next_batch):
+                        yield batch
+                except (Exception, GeneratorExit):
+                    with contextlib.suppress(DBAPIError, LoaderError):  # no closing on a lost connection
+                        opened(batches.close)
+                    raise
+
+    def explain(
+        self, plan: LoadPlan[Any] | type[Any], roots: int | None, call: Call, total: Total | None
+    ) -> Explanation:
+        """See :meth:`loadplan.Loader.explain`."""
+        plan = _plan(plan)
+        check_total(plan, total)
+        compiled = self._compiled(plan, self._private(), roots)
+        explained = explain_plan(by_id(compiled).graph if roots == 1 and total is None else compiled)
+        if call == "fetch" and total is None:
+            return explained
+        count = root_count(compiled)
+        if call == "fetch":
+            assert total is not None  # noqa: S101 - one of the two is asked for
+            sql = (*explained.sql, count.explained(total))
+            formula = f"{explained.formula}, and 1 for the total"
+            return attrs.evolve(explained, sql=sql, statements=len(sql), formula=formula)
+        formula = "1, however many rows"
+        return attrs.evolve(
+            explained, columns=None, edges=(), sql=(count.explained(call),), statements=1, formula=formula
+        )
+
+    def analyze(self, plan: LoadPlan[Any], given: object, params: Params, options: Options) -> Analysis:
+        """See :meth:`loadplan.Loader.analyze`."""
+        check_plan(plan)
+        check_options(options)
+        private = self._private()
+        compiled = self._compiled(plan, private, 1)
+        one = by_id(compiled)
+        bound = {**one.parameters(params), **one.bind(given)}
+
+        def work(session: Session) -> Analysis:
+            return analyze(session, compiled, lambda session, tally: one.graph.run(session, [bound], tally))
+
+        return private.run(work, compiled.mappers, statements=2, options=options)
+
+    def _run(
+        self,
+        plan: LoadPlan[T],
+        prepare: Callable[[Compiled[T], Tally], Work[R]],
+        options: Options,
+        *,
+        roots: int | None,
+        for_update: ForUpdate = False,
+        executions: Callable[[Compiled[T]], int] = lambda _: 1,
+        follows: bool = True,
+    ) -> R:
+        """Compile, let ``prepare`` check its input and build the work, and only then open a connection.
+
+        Args:
+            plan: to run.
+            prepare: returns the work.
+            options: execution options of all statements.
+            roots: how many it may bring; None for any number.
+            for_update: whether, and how, to lock the roots.
+            executions: how often statements of the roots may run: more than one want one snapshot.
+            follows: whether the statements of what hangs below the roots run too.
+        """
+        check_plan(plan)
+        check_options(options)
+        bare = not options
+        private = self._private(bare=bare)
+        if locks(for_update) and not private.in_transaction_of_caller:
+            raise _lock_without_transaction(plan)
+        number = roots if is_count(roots, least=0) else None  # ``prepare`` says what is wrong with one that is none
+        with told(plan, self.bind, self.max_rows, self.on_fetch) as tally:
+            while True:
+                compiled = self._compiled(plan, private, number)
+                if locks(for_update):
+                    compiled = compiled.lockable
+                work = prepare(compiled, tally)
+                statements = executions(compiled) + (len(compiled.later) if follows else 0)
+                try:
+                    return private.run(work, compiled.mappers, statements=statements, options=options)
+                except Undecodable as signal:
+                    if not compiled.nests and signal.__cause__ is not None:
+                        raise signal.__cause__ from None  # by level it is the same: a column itself is a row
+                    compiled.without_nesting()
+                tally.start_over()
+                private = self._private(bare=bare)
+
+    def _private(self, *, bare: bool = False) -> PrivateSession:
+        return private_session(self.bind, snapshot=self.snapshot, bare=bare)
+
+    def _compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:
+        dialect = private.dialect(resolve_plan(plan).root.mapper)
+        warn_if_untested(dialect)
+        compiled = compile_plan(plan, dialect)
+        compiled = compiled.across(private.databases(compiled.classes)).bringing(roots)
+        return compiled if self.max_rows is None else compiled.countable
+
+
+def check_plans(plans: Sequence[LoadPlan[Any]]) -> None:
+    """Resolve plans now.
+
+    Raises:
+        PlanError: with the problems of all of them.
+    """
+    found: list[Problem] = []
+    for plan in plans:
+        check_plan(plan)
+        try:
+            resolve_plan(plan)
+        except PlanError as error:
+            found.extend(error.problems)
+    if found:
+        raise PlanError(found)
+
+
+def _batches(compiled: Compiled[T], query: RootQuery, parameters: dict[str, Any], size: int, tally: Tally) -> _Batches:
+    """Return the walk over the roots of a query: by a cursor, or by keys where no cursor stays open.
+
+    Raises:
+        PlanError: LP216, a collection is joined to the root.
+    """
+    graph = query.graph(None, None, in_order=compiled.repeats_roots or bool(compiled.root.identity))
+    by_cursor: _Batches = graph.batches(parameters, size, tally)
+    return KeyWalk(compiled, query, parameters, size, tally) if walks_by_keys(compiled.dialect) else by_cursor
+
+
+def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
+    """Return ids that came as something to iterate over.
+
+    Raises:
+        IdentityError: LP404, it is nothing of the kind, or a text, whose letters nobody means.
+    """
+    if issubclass(type(ids), str | bytes | bytearray | memoryview):
+        message = f"{shown(ids)} is one value, not a list of ids"
+        raise IdentityError(
+            Problem("LP404", message, (plan.label,), hint="put it into a list: fetch_many(plan, [id]).")
+        )
+    try:
+        return list(ids)
+    except Exception as error:  # what stands there may come from outside
+        raise IdentityError(
+            Problem(
+                "LP404",
+                f"{shown(ids)} is not a list of ids",
+                (plan.label,),
+                detail=f"reading it raises {type(error).__name__}.",
+                hint="put the ids into a list: fetch_many(plan, [id]).",
+            )
+        ) from error
+
+
+def check_plan(plan: object) -> None:
+    """Check that a plan is one.
+
+    Raises:
+        LoaderError: LP408, it is something else, a mapped class perhaps.
+    """
+    if not issubclass(type(plan), LoadPlan):  # isinstance would ask an object from outside for its class
+        raise LoaderError(problems.not_a_plan(plan))
+
+
+def _plan(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
+    """Return a plan as it is, and for a mapped class the plan of the class alone.
+
+    Raises:
+        LoaderError: LP408, it is neither.
+    """
+    what: Any = given
+    if issubclass(type(what), type) and mapper_of(what) is not None:
+        what = plan_of_class(what)
+    check_plan(what)
+    plan: LoadPlan[T] = what
+    return plan
+
+
+def locks(for_update: ForUpdate) -> bool:
+    """Tell whether the root rows are to be locked."""
+    return isinstance(for_update, Mapping) or bool(for_update)
+
+
+def _lock_without_transaction(plan: LoadPlan[Any]) -> LoaderError:
+    return LoaderError(
+        Problem(
+            "LP408",
+            "for_update= needs a transaction of yours, but this Loader opens its own",
+            (plan.label,),
+            detail="the lock would end when the fetch returns.",
+            hint="make the Loader with the AsyncSession or AsyncConnection that changes the row afterwards.",
+        )
+    )
+
+
+def not_found(plan: LoadPlan[Any], missing: Sequence[object]) -> NotFound:
+    """Return the error of ids that have no row."""
+    entity = plan.entity.__name__
+    listed = ", ".join(shown(each) for each in missing[:5])
+    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+    what = "has the primary key" if len(missing) == 1 else "has one of the primary keys"
+    return NotFound(Problem("LP402", f"no '{entity}' {what} {listed}{more}", (plan.label,)), tuple(missing))

@@ -1,0 +1,191 @@
+"""How many roots there are: counted, asked whether there is one, or estimated by PostgreSQL's planner."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias
+
+import attrs
+from sqlalchemy import Dialect, event, func, literal_column, select, type_coerce
+from sqlalchemy.orm import Mapper
+from sqlalchemy.types import NullType
+
+from loadplan.errors import LoaderError, Problem, shown
+from loadplan.explained.explained import ExplainedStatement
+from loadplan.mapped.repeats import is_never_null, is_object, row_key
+from loadplan.plan import LoadPlan
+from loadplan.resolved.strategy import Way
+from loadplan.running.own_connection import Opened, OwnConnection
+from loadplan.running.plans import Compiled
+from loadplan.running.roots import root_key
+from loadplan.running.tally import Tally
+from loadplan.statements.keys import row_of
+from loadplan.statements.linked import AnySelect
+
+Total: TypeAlias = Literal["exact", "estimated"]
+"""How ``fetch_page`` finds the number of all roots."""
+
+
+@attrs.frozen(eq=False)
+class RootCount:
+    """The statements that count the roots of a graph, without anything that hangs below them.
+
+    All of them select from the root's class itself, so criteria of the session reach them.
+
+    Attributes:
+        mapper: of the root.
+        dialect: of its database.
+        count: selects the number of roots.
+        exists: selects something if there is a root.
+        estimated: is for ``EXPLAIN``: it selects one column of each root.
+    """
+
+    mapper: Mapper[Any]
+    dialect: Dialect
+    count: AnySelect
+    exists: AnySelect
+    estimated: AnySelect
+
+    def number(self, opened: Opened, parameters: Mapping[str, Any], tally: Tally) -> int:
+        """Return the number of roots, by one statement."""
+        row = _first(opened, self.count, parameters, self.mapper, tally)
+        return 0 if row is None else int(row[0])
+
+    def any(self, opened: Opened, parameters: Mapping[str, Any], tally: Tally) -> bool:
+        """Tell whether there is a root, by one statement."""
+        return _first(opened, self.exists, parameters, self.mapper, tally) is not None
+
+    def total(self, how: Total, opened: Opened, parameters: Mapping[str, Any], tally: Tally) -> int:
+        """Return the number of roots, counted or estimated. Only PostgreSQL estimates; elsewhere they are counted."""
+        if how == "exact" or self.dialect.name != "postgresql":
+            return self.number(opened, parameters, tally)
+        answer: Any = _explained(opened, self.estimated, parameters, self.mapper, tally)
+        plan = json.loads(answer) if isinstance(answer, str | bytes) else answer
+        return int(plan[0]["Plan"]["Plan Rows"])
+
+    def explained(self, call: Literal["count", "exists"] | Total) -> ExplainedStatement:
+        """Return the statement of a call, or of a page's total, as ``explain`` shows it."""
+        name = self.mapper.class_.__name__
+        if call == "exists":
+            return ExplainedStatement(f"{name} exists", self._text(self.exists))
+        if call == "estimated" and self.dialect.name == "postgresql":
+            return ExplainedStatement(f"{name} estimated", f"{_EXPLAIN}{self._text(self.estimated)}")
+        return ExplainedStatement(f"{name} count", self._text(self.count))
+
+    def _text(self, statement: AnySelect) -> str:
+        make_dialect: Any = type(self.dialect)
+        return str(statement.compile(dialect=make_dialect(paramstyle="named")))
+
+
+def root_count(graph: Compiled[Any]) -> RootCount:
+    """Return the statements that count the roots of a graph, made once a graph.
+
+    Args:
+        graph: narrowed to the roots by conditions, without a limit.
+    """
+    found: RootCount | None = graph.variants.get("count")
+    if found is None:
+        found = graph.variants["count"] = _root_count(graph)
+    return found
+
+
+def _root_count(graph: Compiled[Any]) -> RootCount:
+    statement: Any = graph.root.select
+    key = root_key(graph.mapper)
+    solid = is_object(graph.mapper)  # a row whose whole key is NULL is no root
+    conditions = () if solid is None else (solid,)
+    if statement.whereclause is not None:
+        conditions = (statement.whereclause,)
+    if any(choice.way is Way.INNER for choice in graph.chosen.values()):  # other joins would cost for nothing
+        inside = statement.with_only_columns(*key, maintain_column_froms=True).order_by(None).correlate(None)
+        conditions = (row_of(key).in_(inside),)
+    return RootCount(
+        graph.mapper,
+        graph.dialect,
+        _counting(graph, key).where(*conditions),
+        select(*key).where(*conditions).limit(1),
+        select(type_coerce(key[0], NullType())).where(*conditions),
+    )
+
+
+def _counting(graph: Compiled[Any], key: list[Any]) -> AnySelect:
+    """Return what selects the number of roots, of the root's class: by it the session's criteria know the class."""
+    if not graph.root.identity:
+        solid = [each for each in key if is_never_null(graph.mapper, each)]
+        counted = solid[0] if solid else literal_column("1")
+        return select(func.count(counted)).select_from(graph.mapper.class_)
+    # one root may come in several rows: the number of groups, which each group has beside
+    return select(func.count().over()).select_from(graph.mapper.class_).group_by(*row_key(graph.mapper.class_)).limit(1)
+
+
+def _first(
+    opened: Opened, statement: AnySelect, parameters: Mapping[str, Any], mapper: Mapper[Any], tally: Tally
+) -> Any:
+    """Execute a statement of one row at most, and return that row; None where there is none."""
+    tally.sent(mapper.class_.__name__)
+    if isinstance(opened, OwnConnection):
+        row = opened.connection({}).execute(statement, parameters).first()
+    else:
+        row = opened.execute(statement, parameters, bind_arguments={"mapper": mapper}).first()
+    tally.rows += row is not None
+    return row
+
+
+# --- the planner's figure -------------------------------------------------------------------------------------------
+
+_EXPLAIN = "EXPLAIN (FORMAT JSON) "
+
+
+def _explained(
+    opened: Opened, statement: AnySelect, parameters: Mapping[str, Any], mapper: Mapper[Any], tally: Tally
+) -> Any:
+    """Return PostgreSQL's plan of a statement, as the session would run it: with the criteria of its listeners.
+
+    The session executes the statement itself, and its text becomes a question to the planner on its way to the driver.
+
+    Raises:
+        LoaderError: LP408, a listener of the session answers the statement in another way.
+    """
+    asked: list[bool] = []
+
+    def ask(_connection: Any, _cursor: Any, sql: str, values: Any, *_: Any) -> tuple[str, Any]:
+        asked.append(True)
+        return f"{_EXPLAIN}{sql}", values
+
+    connection = opened.connection(bind_arguments={"mapper": mapper})
+    event.listen(connection, "before_cursor_execute", ask, retval=True)
+    try:
+        row = _first(opened, statement, parameters, mapper, tally)
+    finally:
+        event.remove(connection, "before_cursor_execute", ask)
+    if not asked:
+        raise LoaderError(
+            Problem(
+                "LP408",
+                'total="estimated" cannot ask the planner in this session',
+                detail="a do_orm_execute listener of the session answers the statement itself.",
+                hint='use total="exact".',
+            )
+        )
+    return row[0]
+
+
+# --- plans that are only counted, and words ---------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=256)
+def plan_of_class(entity: type[Any]) -> LoadPlan[Any]:
+    """Return the plan that stands for a mapped class where roots are counted."""
+    return LoadPlan(entity, only=[])
+
+
+def check_total(plan: LoadPlan[Any], total: object) -> None:
+    """Check how a page is to be counted.
+
+    Raises:
+        LoaderError: LP408, it is none of the two ways.
+    """
+    if total is not None and total not in ("exact", "estimated"):
+        message = f"total={shown(total)} is not a way to count"
+        hint = 'use total="exact", total="estimated", or leave it out.'
+        raise LoaderError(Problem("LP408", message, (plan.label,), hint=hint))

@@ -1,0 +1,250 @@
+"""How the rows at the two ends of a relationship find each other: key columns, constraints, indexes."""
+
+import enum
+from collections.abc import Sequence
+from typing import Any, cast
+
+import attrs
+from sqlalchemy import Column, ColumnElement, Index, PrimaryKeyConstraint, Table, UniqueConstraint, and_, types
+from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
+from sqlalchemy.sql.visitors import iterate
+
+from loadplan.mapped.mapping import (
+    attribute_of,
+    column_attributes,
+    columns_behind,
+    default_columns,
+    primary_key,
+    reverse_of,
+    tables_in,
+)
+from loadplan.mapped.repeats import has_unique_key, may_repeat
+from loadplan.sqlalchemy_internals import keyed_by
+
+
+class LinkKind(enum.Enum):
+    """Where the keys are that tie targets to their parents."""
+
+    TARGET = "columns of the target"
+    SECONDARY = "columns of the association table"
+    PARENT = "the parent's primary key, through a join"
+
+
+@attrs.frozen(eq=False)
+class Link:
+    """How the rows of a statement of its own find the parents they belong to.
+
+    Attributes:
+        kind: where ``columns`` are.
+        attributes: names of the parent's attributes whose values ``columns`` must equal, pair by pair.
+        columns: what is selected beside the target and compared with the parents' values.
+        repeats: whether one target may be tied to one parent by several rows.
+        compares_text: whether a pair is text, which some databases compare without regard to case.
+    """
+
+    kind: LinkKind
+    attributes: tuple[str, ...]
+    columns: tuple[ColumnElement[Any], ...]
+    repeats: bool = False
+    compares_text: bool = False
+
+
+def link(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> Link:
+    """Return the shortest link between parents of class ``parent`` and their targets.
+
+    Plain equality of columns needs the target's table alone, or the association table's too. Everything else (an
+    expression in ``primaryjoin``, values that Python may compare otherwise than SQL) goes through a join with the
+    parent and is tied by its primary key.
+    """
+    pairs = _equated_pairs(prop)
+    if pairs is None or not all(_same_in_python(*pair) for pair in pairs):
+        return link_by_join(parent)
+    return link_in_database(prop, parent)
+
+
+def link_in_database(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> Link:
+    """Return the shortest link where the database alone compares keys, in a join or in a subquery."""
+    by_join = link_by_join(parent)
+    pairs = _equated_pairs(prop)
+    if pairs is None or prop.entity.is_aliased_class:
+        return by_join
+    attributes = tuple(attribute_of(parent, local) for local, _ in pairs)
+    loadable = {each.key for each in column_attributes(parent)}
+    if not all(key in loadable for key in attributes):
+        return by_join
+    kind = LinkKind.TARGET if prop.secondary is None else LinkKind.SECONDARY
+    if kind is LinkKind.TARGET and any(attribute_of(prop.mapper, remote) is None for _, remote in pairs):
+        return by_join
+    return Link(
+        kind,
+        tuple(key for key in attributes if key is not None),
+        tuple(remote for _, remote in pairs),
+        kind is LinkKind.SECONDARY and not _pairs_are_unique(prop),
+        any(isinstance(local.type, types.String) for local, _ in pairs),
+    )
+
+
+def link_by_join(parent: Mapper[Any]) -> Link:
+    """Return the link that always holds: a join with the parent, tied by its primary key."""
+    return Link(LinkKind.PARENT, primary_key(parent), tuple(parent.primary_key), repeats=True)
+
+
+def key_columns(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> frozenset[str]:
+    """Return the parent's attributes that loading this relationship goes by."""
+    keys = {attribute_of(parent, local) for local, _ in _pairs(prop)} | set(link(prop, parent).attributes)
+    return frozenset(key for key in keys if key is not None)
+
+
+def far_key_columns(prop: RelationshipProperty[Any]) -> frozenset[str]:
+    """Return the target's attributes that tie it to its parent: foreign keys that loading goes by."""
+    keys = {attribute_of(prop.mapper, remote) for _, remote in _pairs(prop)}
+    return frozenset(key for key in keys if key is not None)
+
+
+def collection_key_columns(prop: RelationshipProperty[Any]) -> frozenset[str]:
+    """Return the target's columns that a dictionary collection keys it by; all of them where that is not known."""
+    target = prop.mapper
+    everything = default_columns(target)
+    names = keyed_by(prop)
+    columns = [columns_behind(target, name) for name in names] if names is not None else [None]
+    return frozenset().union(*(everything if each is None else each for each in columns))
+
+
+def _pairs(prop: RelationshipProperty[Any]) -> list[tuple[ColumnElement[Any], ColumnElement[Any]]]:
+    return cast("list[tuple[ColumnElement[Any], ColumnElement[Any]]]", list(prop.local_remote_pairs or ()))
+
+
+def _equated_pairs(
+    prop: RelationshipProperty[Any],
+) -> list[tuple[ColumnElement[Any], ColumnElement[Any]]] | None:
+    """Return (parent's column, far column) pairs if ``primaryjoin`` says nothing but that they are equal."""
+    spoken = _columns_in(prop.primaryjoin)  # pairs of a many-to-many include those of its secondaryjoin
+    pairs = [(local, remote) for local, remote in _pairs(prop) if local in spoken and remote in spoken]
+    if not pairs or not prop.primaryjoin.compare(and_(*(local == remote for local, remote in pairs))):
+        return None
+    return pairs
+
+
+def asks_parent_further(prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether ``secondaryjoin`` speaks of the parent, whose side of a relationship is ``primaryjoin``.
+
+    SQLAlchemy reads it in two ways: a join compares with the parent's row, a lazy load with the rows of all parents.
+    """
+    if prop.secondaryjoin is None:
+        return False
+    tables = {getattr(each, "table", None) for each in _columns_in(prop.secondaryjoin)}
+    return bool(tables & ({*prop.parent.tables} - {*prop.mapper.tables} - tables_in(prop.secondary)))
+
+
+def _columns_in(expression: ColumnElement[Any]) -> set[ColumnElement[Any]]:
+    return {
+        cast("ColumnElement[Any]", element) for element in iterate(expression) if element.__visit_name__ == "column"
+    }
+
+
+#: Types whose values are equal in SQL exactly where they are equal in Python, collations aside.
+EXACT_TYPES = (
+    types.Integer,
+    types.String,
+    types.Uuid,
+    types.Date,
+    types.DateTime,
+    types.Time,
+    types.Boolean,
+    types.Numeric,
+    types.Float,
+    types.LargeBinary,
+)
+
+
+def _same_in_python(left: ColumnElement[Any], right: ColumnElement[Any]) -> bool:
+    """Tell whether two columns are equal in SQL exactly where their Python values are equal.
+
+    Types that the database converts before it compares are not: it pads a CHAR, drops the time of a timestamp, or
+    rounds a number. Nor is text under a collation that the mapping names.
+    """
+    return _exactness(left) == _exactness(right) is not None and not any(
+        getattr(column.type, "collation", None) or type(column.type).__name__ == "CITEXT" for column in (left, right)
+    )
+
+
+def _exactness(column: ColumnElement[Any]) -> tuple[Any, ...] | None:
+    """Return what two exact types must have in common; None for a type that is not exact."""
+    kind: Any = column.type
+    family = next((each for each in EXACT_TYPES if isinstance(kind, each)), None)
+    if family is None:
+        return None
+    if isinstance(kind, types.Enum):
+        return types.Enum, kind.enum_class, tuple(kind.enums)
+    if isinstance(kind, types.CHAR):
+        return types.CHAR, kind.length
+    if isinstance(kind, types.Numeric):  # of which Float is one
+        return types.Numeric, isinstance(kind, types.Float), kind.asdecimal
+    words = ("as_uuid", "timezone")
+    return (family, *(getattr(kind, word, None) for word in words))
+
+
+def _pairs_are_unique(prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether a constraint keeps the association table from holding one pair twice."""
+    return has_unique_key(prop.secondary, {remote for _, remote in _pairs(prop)})
+
+
+def is_single(prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether a constraint holds a parent to one target: a unique key within the far columns.
+
+    ``uselist=False`` alone is a promise of the mapping that the rows may break. A target that may come in several rows
+    is held to one by no constraint.
+    """
+    if prop.uselist or prop.secondary is not None or may_repeat(prop.mapper):
+        return False
+    remote = {column for _, column in _pairs(prop)}
+    return bool(remote) and has_unique_key(next(iter(remote)).table, remote)
+
+
+def back_reference(prop: RelationshipProperty[Any]) -> str | None:
+    """Return the target's many-to-one that must point at the parent it was loaded through, if there is one.
+
+    It must: its key columns are the very columns that the parent was found by.
+    """
+    reverse = reverse_of(prop)
+    if (
+        reverse is None
+        or prop.direction is not RelationshipDirection.ONETOMANY
+        or reverse.direction is not RelationshipDirection.MANYTOONE
+        or reverse.uselist
+        or {(remote, local) for local, remote in _pairs(prop)} != set(_pairs(reverse))
+        or not (_equated_pairs(reverse) or reverse.primaryjoin.compare(prop.primaryjoin))
+    ):
+        return None
+    return reverse.key
+
+
+def index_serves(keys: Sequence[ColumnElement[Any]], order: Sequence[ColumnElement[Any]]) -> bool:
+    """Tell whether the metadata has an index that starts with these keys and goes on with this order.
+
+    The primary key at the end of the order may be missing: the database sorts what ties. An index that only the
+    database knows of is not seen.
+    """
+    plain = [_table_column(column) for column in (*keys, *order)]
+    first = plain[0]
+    if first is None or any(column is None or column.table is not first.table for column in plain):
+        return False
+    table = first.table
+    wanted = [column.name for column in plain if column is not None]
+    indexed = [[column.name for column in index.columns] for index in table.indexes if _is_whole_tree(index)]
+    unique = [each for each in table.constraints if isinstance(each, PrimaryKeyConstraint | UniqueConstraint)]
+    indexed += [[column.name for column in each.columns] for each in unique]
+    while len(wanted) > len(keys) + 1 and wanted[-1] in table.primary_key.columns:
+        wanted.pop()
+    return any(names[: len(wanted)] == wanted for names in indexed)
+
+
+def _is_whole_tree(index: Index) -> bool:
+    """Tell whether an index is a B-tree over all rows; only that one can be walked in order."""
+    return len(index.columns) > 0 and set(index.dialect_kwargs) <= {"postgresql_include", "postgresql_concurrently"}
+
+
+def _table_column(column: Any) -> Column[Any] | None:
+    element = column.__clause_element__() if hasattr(column, "__clause_element__") else column
+    table = getattr(element, "table", None)
+    return table.c.get(element.key) if isinstance(table, Table) else None

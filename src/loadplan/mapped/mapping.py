@@ -1,0 +1,362 @@
+"""What the mapping says of classes and their attributes. Facts out, no decisions."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sqlalchemy import ClauseElement, Column, ColumnElement, Join, SelectBase, Table, inspect, select
+from sqlalchemy.exc import NoInspectionAvailable
+from sqlalchemy.orm import (
+    ColumnProperty,
+    CompositeProperty,
+    Mapper,
+    QueryableAttribute,
+    RelationshipDirection,
+    RelationshipProperty,
+    SynonymProperty,
+    class_mapper,
+)
+from sqlalchemy.orm.attributes import instance_state
+from sqlalchemy.orm.exc import UnmappedColumnError
+from sqlalchemy.sql.elements import Null
+from sqlalchemy.sql.visitors import replacement_traverse
+
+from loadplan.mapped.cardinality import Cardinality
+from loadplan.sqlalchemy_internals import attribute_behind
+
+#: ``lazy=`` settings whose attribute is a handle to query with, never a loaded value.
+UNLOADABLE_LAZY = frozenset({"dynamic", "write_only"})
+
+#: ``lazy=`` settings that load by themselves whenever the parent is loaded.
+EAGER_LAZY = frozenset({"joined", "subquery", "selectin", "immediate", False, "joined_inner"})
+
+
+def mapper_of(entity: object) -> Mapper[Any] | None:
+    """Return the mapper of a mapped class, or None for anything else (an alias or an instance too)."""
+    if not isinstance(entity, type):
+        return None
+    try:
+        inspected: object = inspect(entity)
+    except NoInspectionAvailable:
+        return None
+    return inspected if isinstance(inspected, Mapper) else None
+
+
+def relationship(mapper: Mapper[Any], key: str) -> RelationshipProperty[Any] | None:
+    """Return the relationship of that name, also through a synonym, or None."""
+    synonym = mapper.synonyms.get(key)
+    return mapper.relationships.get(synonym.name if synonym is not None else key)
+
+
+def target_entity(mapper: Mapper[Any], key: str) -> Any:
+    """Return what a relationship selects: its target class, or the alias that the mapping relates to."""
+    return mapper.relationships[key].entity.entity
+
+
+def tables_of(mapper: Mapper[Any]) -> set[Any]:
+    """Return everything that columns of a class may come from."""
+    return {mapper.local_table, mapper.persist_selectable, mapper.selectable, *mapper.tables}
+
+
+def tables_at(entity: Any) -> set[Any]:
+    """Return everything that columns of a class, or of an alias of one, may come from."""
+    inspected: Any = inspect(entity)
+    if inspected.is_aliased_class:
+        return {inspected.selectable, *tables_in(inspected.selectable)}
+    return tables_of(inspected.mapper)
+
+
+def tables_in(selectable: Any) -> set[Any]:
+    """Return the tables that a join joins, or the selectable itself."""
+    if isinstance(selectable, Join):
+        return tables_in(selectable.left) | tables_in(selectable.right)
+    return {selectable}
+
+
+def mapped_again(mapper: Mapper[Any], key: str) -> Iterator[Mapper[Any]]:
+    """Yield the nearest subclasses that map a relationship of a class again, to other rows or in another order."""
+    prop = mapper.relationships[key]
+    for sub in mapper.self_and_descendants:
+        own = sub.relationships.get(key)
+        if own is None or own.parent is not sub or sub is mapper or _is_alike(own, prop):
+            continue
+        between = [
+            each for each in sub.iterate_to_root() if each is not sub and each.isa(mapper) and each is not mapper
+        ]
+        if not sub.concrete and all(each.relationships[key].parent is not each for each in between):
+            yield sub
+
+
+def _is_alike(one: RelationshipProperty[Any], other: RelationshipProperty[Any]) -> bool:
+    """Tell whether two relationships lead to the same rows, in the same order."""
+    ours, theirs = ([each.primaryjoin, each.secondaryjoin, *(each.order_by or ())] for each in (one, other))
+    return (
+        one.mapper is other.mapper
+        and one.entity is other.entity
+        and one.uselist == other.uselist
+        and one.secondary is other.secondary
+        and len(ours) == len(theirs)
+        and all(a is b or (a is not None and b is not None and a.compare(b)) for a, b in zip(ours, theirs, strict=True))
+    )
+
+
+def property_of(entity: type[Any], key: str) -> RelationshipProperty[Any]:
+    """Return a relationship of a class that is known to have it."""
+    mapper: Mapper[Any] = class_mapper(entity)
+    return mapper.relationships[key]
+
+
+def column_attributes(mapper: Mapper[Any]) -> Iterator[ColumnProperty[Any]]:
+    """Yield what can be loaded as a column: columns and ``column_property`` expressions, no ``query_expression``."""
+    for prop in mapper.column_attrs:
+        flags = dict(prop.strategy_key)
+        if flags.get("instrument", True) and "query_expression" not in flags:
+            yield prop
+
+
+def default_expressions(mapper: Mapper[Any]) -> Iterator[ColumnProperty[Any]]:
+    """Yield each ``query_expression`` that has an expression by default: no plan names it, and it comes always."""
+    for prop in mapper.column_attrs:
+        if has_default_expression(prop):
+            yield prop
+
+
+def has_default_expression(prop: object) -> bool:
+    """Tell whether an attribute is a ``query_expression`` that has a value where no statement gives it one."""
+    if not isinstance(prop, ColumnProperty) or "query_expression" not in dict(prop.strategy_key):
+        return False
+    expression = prop.columns[0]
+    return not isinstance(getattr(expression, "element", expression), Null)
+
+
+def default_columns(mapper: Mapper[Any]) -> frozenset[str]:
+    """Return the names of the columns that the mapping loads by itself: all that are not ``deferred``."""
+    return frozenset(prop.key for prop in column_attributes(mapper) if not prop.deferred)
+
+
+def required_columns(mapper: Mapper[Any]) -> frozenset[str]:
+    """Return the names of the columns that no plan may leave out.
+
+    They are the primary key, the discriminator (without it no class can be chosen) and the version counter (without
+    it a change cannot be flushed).
+    """
+    wanted: list[ColumnElement[Any] | None] = [
+        *mapper.primary_key,
+        mapper.polymorphic_on,
+        mapper.version_id_col,
+    ]
+    keys = (attribute_of(mapper, column) for column in wanted if column is not None)
+    loadable = {prop.key for prop in column_attributes(mapper)}
+    return frozenset(key for key in keys if key is not None and key in loadable)
+
+
+def attribute_of(mapper: Mapper[Any], column: ColumnElement[Any]) -> str | None:
+    """Return the name of the attribute that maps ``column``, or None where it is not mapped."""
+    try:
+        return mapper.get_property_by_column(column).key
+    except UnmappedColumnError:
+        return None
+
+
+def primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
+    """Return the names of the primary key's attributes, in the order of the identity."""
+    return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
+
+
+def free_prefix(mapper: Mapper[Any]) -> str:
+    """Return a prefix for labels that no column of a class begins with."""
+    prefix = "loadplan_"
+    while any(column.key.startswith(prefix) for column in mapper.columns):
+        prefix = f"_{prefix}"
+    return prefix
+
+
+def identity_of(entity: object) -> tuple[Any, ...]:
+    """Return the primary key of a loaded object."""
+    identity = instance_state(entity).identity
+    assert identity is not None  # noqa: S101 - it was loaded from a row
+    return identity
+
+
+def may_be_null(mapper: Mapper[Any], name: str) -> bool:
+    """Tell whether a column may hold NULL, by its mapping; what is no plain column is believed not to."""
+    prop = mapper.attrs[name]
+    assert isinstance(prop, ColumnProperty)  # noqa: S101 - the callers asked for columns
+    columns: list[Any] = list(prop.columns)
+    return all(bool(getattr(column, "nullable", False)) for column in columns)
+
+
+def column_name(mapper: Mapper[Any], name: str) -> str:
+    """Return ``table.column`` of a column attribute."""
+    prop: Any = mapper.attrs[name]
+    column = prop.columns[0]
+    return f"{column.table.name}.{column.name}"
+
+
+def composite_maker(prop: CompositeProperty[Any]) -> Callable[..., Any]:
+    """Return what makes a composite's value of those of its columns: None of all NULLs where the mapping says so."""
+    make: Any = prop.composite_class
+    none_on = getattr(prop, "return_none_on", None)  # since SQLAlchemy 2.1
+    if not callable(none_on):
+        return make  # type: ignore[no-any-return]
+    return lambda *values: None if none_on(*values) else make(*values)
+
+
+def columns_behind(mapper: Mapper[Any], key: str) -> tuple[str, ...] | None:
+    """Return the column attributes that an attribute stands for, or None where it stands for none.
+
+    A column is itself, a composite its parts, a synonym what it is a synonym of.
+    """
+    prop = mapper.attrs.get(key)
+    if isinstance(prop, SynonymProperty):
+        return columns_behind(mapper, prop.name)
+    if isinstance(prop, CompositeProperty):
+        return tuple(part.key for part in prop.props)
+    if isinstance(prop, ColumnProperty) and any(prop is each for each in column_attributes(mapper)):
+        return (key,)
+    return None
+
+
+def describe_attribute(mapper: Mapper[Any], key: str) -> str:
+    """Say what an attribute is, for a sentence: ``a column``, ``a hybrid property``, ``nothing mapped``."""
+    prop = mapper.attrs.get(key)
+    if isinstance(prop, RelationshipProperty):
+        return "a relationship"
+    if columns_behind(mapper, key):
+        return "a composite of columns" if isinstance(prop, CompositeProperty) else "a column"
+    if prop is not None:
+        return "a query_expression"
+    descriptor = mapper.all_orm_descriptors.get(key)
+    if descriptor is None:
+        return "nothing mapped"
+    kind = descriptor.extension_type.name.lower().replace("_", " ")
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
+def cardinality(prop: RelationshipProperty[Any]) -> Cardinality:
+    """Return how many rows may stand at either end, by the mapping."""
+    if prop.uselist:
+        many = prop.direction is RelationshipDirection.MANYTOMANY
+        return Cardinality.MANY_TO_MANY if many else Cardinality.ONE_TO_MANY
+    if prop.direction is RelationshipDirection.ONETOMANY:
+        return Cardinality.ONE_TO_ONE
+    reverse = reverse_of(prop)
+    one_to_one = reverse is not None and not reverse.uselist
+    return Cardinality.ONE_TO_ONE if one_to_one else Cardinality.MANY_TO_ONE
+
+
+def reverse_of(prop: RelationshipProperty[Any]) -> RelationshipProperty[Any] | None:
+    """Return the relationship at the far end that ``back_populates`` or ``backref`` ties to this one."""
+    return prop.mapper.relationships.get(prop.back_populates) if prop.back_populates else None
+
+
+def as_seen_from(mapper: Mapper[Any], expression: Any, *, subclasses: bool = False) -> Any:
+    """Return an expression with the columns of base classes, and of tables in a union, as columns of the class itself.
+
+    Args:
+        mapper: of the class.
+        expression: a condition, an order or a value of its rows.
+        subclasses: whether to have the columns of joined subclasses read by subqueries, NULL for rows of other classes.
+
+    A base class that the mapping loads with its subclasses, ``with_polymorphic="*"``, stands for a join of its own:
+    ``Node.name`` in a statement of files would bring that join along. ``File.name`` is the same column without it.
+    """
+    above = {each.class_ for each in mapper.iterate_to_root() if each is not mapper and each.with_polymorphic_mappers}
+    tables = set[Any]() if isinstance(mapper.selectable, Table | Join) else {*mapper.tables}
+    joined = {} if not subclasses else _joined_subclasses(mapper)
+    if not (above or tables or joined):
+        return expression
+    plain = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+
+    def own(element: Any, **_: Any) -> Any:
+        if isinstance(element, SelectBase):  # it speaks of its own rows
+            return element
+        behind, name = attribute_behind(element), None
+        if behind is not None and (sub := joined.get(behind[0])) is not None:
+            return _read_of_subclass(mapper, sub, behind[1])
+        if behind is not None and behind[0] in above and behind[1] in mapper.column_attrs:
+            name = behind[1]
+        elif behind is None and isinstance(element, Column) and element.table in tables:
+            name = attribute_of(mapper, element)
+        return None if name is None else getattr(mapper.class_, name).__clause_element__()
+
+    return replacement_traverse(plain, {}, own) if isinstance(plain, ClauseElement) else expression
+
+
+def _joined_subclasses(mapper: Mapper[Any]) -> dict[type[Any], Mapper[Any]]:
+    return {
+        sub.class_: sub
+        for sub in mapper.self_and_descendants
+        if sub is not mapper and not sub.concrete and isinstance(sub.local_table, Table)
+    }
+
+
+def _read_of_subclass(mapper: Mapper[Any], sub: Mapper[Any], name: str) -> Any:
+    """Return a column of a joined subclass's own table as a value of a row of the class; None if it has none there."""
+    prop = sub.attrs.get(name)
+    column: Any = prop.columns[0] if isinstance(prop, ColumnProperty) else None
+    table: Any = getattr(column, "table", None)
+    owner = next((each for each in sub.iterate_to_root() if each.local_table is table), None)
+    if column is None or owner is None or table in mapper.tables or len(table.primary_key) != len(mapper.primary_key):
+        return None
+    ours = (getattr(mapper.class_, each) for each in primary_key(mapper))
+    met = (one == other for one, other in zip(table.primary_key, ours, strict=True))
+    return select(column).where(*met).correlate_except(table).scalar_subquery()
+
+
+def mapper_behind(entity: Any) -> Mapper[Any]:
+    """Return the mapper of a mapped class or of an alias of one."""
+    mapper: Mapper[Any] = inspect(entity).mapper
+    return mapper
+
+
+def subclass_eager_relationships(mapper: Mapper[Any]) -> Iterator[QueryableAttribute[Any]]:
+    """Yield relationships of subclasses that would load by themselves when rows of those subclasses come.
+
+    SQLAlchemy's wildcard against lazy loading does not reach those of a class mapped ``polymorphic_load="selectin"``;
+    naming them does.
+    """
+    for sub in mapper.self_and_descendants:
+        if sub is not mapper and sub.polymorphic_load == "selectin":
+            for prop in sub.relationships:
+                if prop.parent is sub and prop.lazy in EAGER_LAZY:
+                    yield getattr(sub.class_, prop.key)
+
+
+def columns_in_row(sub: Mapper[Any], base: Mapper[Any], keys: frozenset[str]) -> dict[str, ColumnElement[Any]] | None:
+    """Return columns of a subclass as rows of its base have them, or None where those rows lack one.
+
+    They have all of single-table inheritance, what ``with_polymorphic`` of the mapping joins to the base, and what a
+    polymorphic union holds.
+    """
+    found: dict[str, ColumnElement[Any]] = {}
+    for prop in column_attributes(sub):
+        if prop.key not in keys:
+            continue
+        expression = prop.columns[0]
+        if isinstance(expression, Column):
+            column = base.selectable.corresponding_column(expression)
+            if column is None:
+                return None
+            found[prop.key] = column
+        elif sub.local_table in tables_in(base.selectable):
+            found[prop.key] = expression
+        else:
+            return None
+    return found
+
+
+def polymorphic_loads(mapper: Mapper[Any]) -> list[Mapper[Any]]:
+    """Return the subclasses whose columns the mapping loads by itself, with rows of the class."""
+    by_base = set(mapper.with_polymorphic_mappers)
+    return [
+        sub
+        for sub in mapper.self_and_descendants
+        if sub is not mapper and (sub in by_base or sub.polymorphic_load in {"selectin", "inline"})
+    ]
+
+
+def why_not_joined(mapper: Mapper[Any]) -> str | None:
+    """Return why joins from a class would not reach all its rows, or None if they do."""
+    if any(sub.concrete for sub in mapper.self_and_descendants if sub is not mapper):
+        return "its subclasses are concrete, and a join reaches the rows of the base alone"
+    return None

@@ -1,0 +1,105 @@
+"""Whether mappers can be configured by now: read beforehand, for a configuration that fails ruins them."""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+from types import FunctionType, MethodType
+from typing import Any, TypeAlias
+
+from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
+
+from loadplan.mapped.mapping import mapper_of
+from loadplan.sqlalchemy_internals import declared_arguments, mapping_mark, waits_for_configuration
+
+#: Whether plans are checked where they are written. ``loadplan check`` turns it off while it imports a package: the
+#: first wrong plan of a module would hide the other ones.
+checks_early: ContextVar[bool] = ContextVar("checks_early", default=True)
+
+
+def can_configure(entity: object) -> bool:
+    """Tell whether the mappers around ``entity`` are configured, or surely can be.
+
+    Only reads: a configuration that fails part-way leaves mappers that never work again, so a class that is still
+    to be imported must be noticed before it is tried.
+    """
+    mapper = mapper_of(entity)
+    if mapper is None:
+        return True
+    mappers = list(mapper.registry.mappers)
+    if all(each.configured for each in mappers):
+        return True
+    known = {each.class_.__name__ for each in mappers} | set(mapper.registry.metadata.tables)
+    return all(
+        _is_known(argument, known)
+        for each in mappers
+        if not each.configured
+        for relationship in _unconfigured_relationships(each)
+        for argument in declared_arguments(relationship)
+    )
+
+
+def _unconfigured_relationships(mapper: Mapper[Any]) -> Iterator[RelationshipProperty[Any]]:
+    for attribute in vars(mapper.class_).values():
+        if isinstance(attribute, QueryableAttribute):
+            prop = getattr(attribute.comparator, "prop", None)
+            if isinstance(prop, RelationshipProperty):
+                yield prop
+
+
+#: The first name of each dotted or bare word in ``"and_(User.id == Post.user_id)"``; what is called is a function.
+_NAMES = re.compile(r"(?<![\w.'\"])([A-Za-z_]\w*)(?=\s*(?:\.|$))")
+
+
+def _is_known(argument: object, known: set[str]) -> bool:
+    """Tell whether what a relationship was declared with can be evaluated by now."""
+    if isinstance(argument, str):
+        return argument.rpartition(".")[2] in known or all(
+            name in known or any(each.endswith(f".{name}") for each in known)
+            for name in _NAMES.findall(argument.replace("func.", ""))
+            if name != "None"
+        )
+    if isinstance(argument, list | tuple):
+        return all(_is_known(each, known) for each in argument)
+    if isinstance(argument, FunctionType | MethodType):
+        try:
+            argument()
+        except Exception:  # a name that is still to be imported raises whatever it likes
+            return False
+    return True
+
+
+def missing_targets(mapper: Mapper[Any]) -> list[str]:
+    """Return relationships around a class whose target is named by a name that nothing has yet."""
+    mappers = list(mapper.registry.mappers)
+    known = {each.class_.__name__ for each in mappers}
+    return [
+        f"'{each.class_.__name__}.{relationship.key}' leads to '{relationship.argument}'"
+        for each in mappers
+        if not each.configured
+        for relationship in _unconfigured_relationships(each)
+        if isinstance(relationship.argument, str)
+        and relationship.argument.replace(".", "_").isidentifier()
+        and relationship.argument.rpartition(".")[2] not in known
+    ]
+
+
+Mapped: TypeAlias = tuple[tuple[Mapper[Any], object], ...]
+"""Mappers as they were once."""
+
+
+def as_mapped(mappers: Iterable[Mapper[Any]]) -> Mapped:
+    """Return mappers as they are now, for :func:`is_mapped_still`."""
+    return tuple((each, mapping_mark(each)) for each in dict.fromkeys(mappers))
+
+
+def is_mapped_still(before: Mapped) -> bool:
+    """Tell whether what was resolved against mappers holds.
+
+    It does not after a relationship or a column joined a class, or one of its subclasses, nor after the mappers were
+    cleared: those of a registry, and of those that lead to it, are cleared together. It may not while a class waits to
+    be configured, whose ``backref`` could join another class.
+    """
+    root = before[0][0]
+    if waits_for_configuration(root) or mapper_of(root.class_) is not root:
+        return False
+    return all(mapping_mark(mapper) is mark for mapper, mark in before)

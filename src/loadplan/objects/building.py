@@ -1,0 +1,146 @@
+"""What generated code calls when a row cannot become a view, and how trees of any depth are built."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import attrs
+
+from loadplan.errors import LoadPlanError, Problem, RelatedNotFound, ViewError, shown
+from loadplan.mapped import mapping
+from loadplan.resolved.places import Choose, Column, One
+from loadplan.statements.builder import Statement
+
+Row = Any
+
+
+def _lacks_key(error: LoadPlanError) -> bool:
+    """Tell whether an error speaks of a row that nobody has named by its key yet."""
+    return isinstance(error, RelatedNotFound) and error.message.endswith("has no row")
+
+
+@attrs.frozen(eq=False)
+class Guards:
+    """Makes the functions that stop a row, each with the words for its place in the plan.
+
+    Attributes:
+        label: of the plan.
+    """
+
+    label: str
+
+    def missing(self, recipe: One) -> Callable[[], NoReturn]:
+        """Return what raises where a required row is not there."""
+        edge = recipe.edge
+
+        def missing() -> NoReturn:
+            raise RelatedNotFound(
+                Problem(
+                    "LP410",
+                    f"'{recipe.required}' is required, but '{edge.name}' has no row",
+                    (self.label, *edge.target.path),
+                    detail="a criterion of the session or row-level security hides the row, or its key is broken.",
+                    hint="if that is possible, add '| None' to the annotation.",
+                )
+            )
+
+        return missing
+
+    def unknown(self, recipe: Choose) -> Callable[[Any], NoReturn]:
+        """Return what raises where no member of a union is for a row."""
+
+        def unknown(value: Any) -> NoReturn:
+            raise RelatedNotFound(
+                Problem(
+                    "LP410",
+                    f"'{recipe.field}' has no member for a row whose discriminator is {shown(value)}",
+                    (self.label,),
+                    hint="map a class for this discriminator, and add a member for it.",
+                )
+            )
+
+        return unknown
+
+    def failed(self, statement: Statement) -> Callable[[Row, Exception], Exception]:
+        """Return what tells of a class that refused a row: the error to raise, with the cause set by ``raise``."""
+        mapper = statement.place.mapper
+        names = mapping.primary_key(mapper)
+
+        def failed(row: Row, error: Exception) -> Exception:
+            if row is None or (isinstance(error, LoadPlanError) and not _lacks_key(error)):
+                return error
+            values = {
+                slot.name: row[statement.width + at]
+                for at, slot in enumerate(statement.slots)
+                if isinstance(slot, Column) and slot.name in names and slot in self._own(statement)
+            }
+            which = f" with {', '.join(f'{name}={shown(value)}' for name, value in values.items())}" if values else ""
+            if isinstance(error, RelatedNotFound):
+                message = f"{error.message} for '{mapper.class_.__name__}'{which}"
+                return RelatedNotFound(attrs.evolve(error.problem, message=message)) if values else error
+            problem = Problem(
+                "LP411",
+                f"no view could be built from the row of '{mapper.class_.__name__}'{which}",
+                (self.label, *statement.place.path),
+                detail=f"{type(error).__name__}: {error}",
+            )
+            raised = ViewError(problem)
+            raised.__cause__ = error
+            return raised
+
+        return failed
+
+    @staticmethod
+    def _own(statement: Statement) -> list[Any]:
+        """Return the columns of the statement's own place: those of joined ones bear the same names."""
+        own = statement.place.columns
+        return [slot for slot in statement.slots if slot in own or slot in statement.identity]
+
+    def grow(
+        self,
+        grouped: Mapping[Any, list[tuple[Any, Row]]],
+        make: Callable[[Row], Any],
+        built: dict[Any, Any],
+        to_one: bool,
+    ) -> None:
+        """Build a whole tree from its leaves up, without recursion: a tree may be deeper than Python's stack.
+
+        Args:
+            grouped: by parent's key: the rows of its children, each with the key that its own children have.
+            make: builds an object of a row, once ``built`` holds its children.
+            built: by parent's key: the children.
+            to_one: whether a parent has one child at most.
+
+        Raises:
+            ViewError: LP412, a row is among its own descendants.
+        """
+        doing: set[Any] = set()
+        for start in grouped:
+            waiting = [start]
+            while waiting:
+                key = waiting[-1]
+                if key in built:
+                    waiting.pop()
+                    continue
+                below = [child for child, _ in grouped[key] if child in grouped and child not in built]
+                if key in doing and below:
+                    raise self._cycle(key)
+                doing.add(key)
+                if below:
+                    for child in below:
+                        if child in doing:
+                            raise self._cycle(child)
+                    waiting += below
+                    continue
+                items = [make(row) for _, row in grouped[key]]
+                built[key] = items[0] if to_one else items
+
+    def _cycle(self, key: Any) -> ViewError:
+        return ViewError(
+            Problem(
+                "LP412",
+                f"the rows form a cycle: the row with key {shown(key)} is its own descendant",
+                (self.label,),
+                detail="a view is built after its children, so it cannot be one of them.",
+                hint="limit the depth, for example depth=3, or load entities: they may form cycles.",
+            )
+        )

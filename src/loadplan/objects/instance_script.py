@@ -1,0 +1,476 @@
+"""The source that makes mapped instances from rows: one function a statement, compiled once a plan.
+
+Each function walks the rows of its statement once. A row that was not met before becomes an instance: a new object,
+its ``__dict__``, its state. What hangs below it in the same row is made at once. What comes in other statements is
+tied to it when their rows are read.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy.orm import InstanceState
+
+from loadplan.objects.instances import (
+    Grown,
+    Kinds,
+    fill_late,
+    is_plain,
+    is_written_by_pydantic,
+    key_pickers,
+    list_maker,
+    note_left_out,
+    part_list,
+    row_keys,
+    tell_listeners,
+    widened,
+)
+from loadplan.objects.seal import Sealer
+from loadplan.objects.view_script import Blueprint, Scope, Writer, tuple_source
+from loadplan.resolved.places import Column, Edge, Instance, Part, Place, Recipe
+from loadplan.resolved.strategy import Way
+from loadplan.sqlalchemy_internals import install_state, state_script
+from loadplan.statements.builder import Statement
+
+
+class Site:
+    """A place that instances are made at, with what generated code needs there."""
+
+    def __init__(self, number: int, instance: Instance, label: str) -> None:
+        self.number = number
+        self.instance = instance
+        self.mapper = instance.place.mapper
+        self.parts = tuple(part_list(instance.parts))
+        self.key, self.partial_keys, self.by_class = row_keys(self.mapper)
+        self.shared: int | None = None
+        whole = None if instance.whole is None else instance.whole
+        self.kinds = Kinds(self.mapper, Sealer(label, instance.node, whole), self.parts)
+        self.plain = is_plain(self.mapper)
+
+
+def sites_of(root: Instance, label: str) -> list[Site]:
+    """Return every place of a plan, each class that stands at several places numbered."""
+    sites: list[Site] = []
+    waiting = [root]
+    while waiting:
+        instance = waiting.pop(0)
+        sites.append(Site(len(sites), instance, label))
+        edges = list(instance.place.edges)
+        for part in part_list(instance.parts):
+            edges += part.place.edges
+        waiting += [
+            edge.outputs[0] for edge in edges if edge.prop is not None and isinstance(edge.outputs[0], Instance)
+        ]
+    counts = Counter(site.mapper.base_mapper for site in sites)
+    numbers = {mapper: number for number, mapper in enumerate(each for each, count in counts.items() if count > 1)}
+    for site in sites:
+        site.shared = numbers.get(site.mapper.base_mapper)
+    return sites
+
+
+class InstanceWriter(Writer):
+    """Writes the functions of one plan of entities."""
+
+    def __init__(self, blueprint: Blueprint, *, raw: bool) -> None:
+        super().__init__(blueprint, raw=raw)
+        assert isinstance(blueprint.recipe, Instance)  # noqa: S101 - a plan of entities makes instances
+        self.sites = sites_of(blueprint.recipe, blueprint.label)
+        self._site_of = {site.instance.place: site for site in self.sites}
+        self._part_of = {part.place: (site, number) for site in self.sites for number, part in enumerate(site.parts)}
+        self._any_partial = any(
+            each.shape.partial for site in self.sites for each in self._edges(site) if each.prop is not None
+        )
+        self.values.update(State=InstanceState, widened=widened, install_state=install_state)
+        self._spread: list[tuple[Edge, str]] = []
+        self._notes_left_out = any(is_written_by_pydantic(site.mapper) for site in self.sites)
+        self._mappers = [site.mapper for site in self.sites]
+        self._classes = {site.number: site.shared for site in self.sites}
+
+    def start(self, statements: int) -> Grown:
+        """Return what the functions of a run fill."""
+        shared = 1 + max((site.shared for site in self.sites if site.shared is not None), default=-1)
+        return Grown([{} for _ in self.sites], [{} for _ in range(shared)], [[] for _ in range(statements)])
+
+    def complete(self, grown: Grown, session: Any) -> None:
+        """Fill what is filled last, and fire the events of what was loaded: the graph is complete by now."""
+        if grown.late:
+            fill_late(grown)
+        if self._notes_left_out:
+            note_left_out(grown, self._classes)
+        tell_listeners(self._mappers, grown, self._classes, session)
+
+    @staticmethod
+    def _edges(site: Site) -> Iterator[Edge]:
+        yield from site.instance.place.edges
+        for part in site.parts:
+            yield from part.place.edges
+
+    # --- keys for the statements below ----------------------------------------------------------------------------
+
+    def _guarded(self, statement: Statement, value: str, scope: Scope) -> str:
+        """Return a key for those rows alone that have the place which it is a key of."""
+        edge = statement.edge
+        found = None if edge is None else self._part_of.get(edge.owner)
+        if found is None:
+            return value
+        site, number = found
+        assert site.instance.discriminator is not None  # noqa: S101 - subclasses are told apart by one
+        if site.instance.discriminator not in scope.names:  # the part's own rows alone are here
+            return value
+        has = self._given_as("has", site.kinds.has(number), key=(site.number, number))
+        absent = "None" if len(statement.parents) == 1 else tuple_source(["None"] * len(statement.parents))
+        return f"({value} if {has}({self._column(site.instance.discriminator, scope)}) else {absent})"
+
+    # --- functions ------------------------------------------------------------------------------------------------
+
+    def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
+        """Write the function that makes the instances of a statement's rows, and ties them to their owners."""
+        names = {slot: f"c{at}" for at, slot in enumerate(statement.slots)}
+        keys = [f"k{at}" for at in range(statement.width)]
+        scope = Scope(names, nested=False)
+        edge = statement.edge
+        instance = recipe if edge is None else edge.outputs[0]
+        assert isinstance(instance, Instance)  # noqa: S101 - of a plan of entities
+        unpacked = ", ".join([*keys, *names.values()]) + ("," if len(keys) + len(names) == 1 else "")
+        self._spread = []
+        start = len(self.lines)
+        self._line(0, f"def build_{number}(rows, grown):")
+        self._line(1, "at, all_of, owners, late = grown.at, grown.all, grown.owners, grown.late")
+        head = len(self.lines)
+        self._line(1, "roots = []" if edge is None else "groups = {}")
+        self._line(1, "for row in rows:")
+        self._line(2, f"{unpacked} = row")
+        site = self._site_of[instance.place]
+        self._line(2, f"if {self._is_row(site, scope)}:")
+        made = self._instance(3, site, scope)
+        if edge is None:
+            self._line(3, f"roots.append({made})")
+        else:
+            self._group(edge, statement, keys, made)
+        self._finish_spread()
+        if edge is None:
+            self._line(1, "return roots")
+        else:
+            self._tie(1, edge, f"owners[{number}]", "groups.get(key, ())", "groups.get(key)")
+        self.lines[head:head] = self._locals(start)
+
+    def _locals(self, start: int) -> list[str]:
+        """Return the lines that name what a function uses of a run."""
+        text = "\n".join(self.lines[start:])
+        shared = {site.shared for site in self.sites if site.shared is not None}
+        lines = [f"    at_{site.number} = at[{site.number}]" for site in self.sites if f"at_{site.number}." in text]
+        lines += [f"    all_{number} = all_of[{number}]" for number in sorted(shared) if f"all_{number}." in text]
+        numbers = range(len(self._statements))
+        lines += [f"    own_{number} = owners[{number}].append" for number in numbers if f"own_{number}(" in text]
+        lines += [f"    {name} = {{}}" for _, name in self._spread]
+        return lines
+
+    def _group(self, edge: Edge, statement: Statement, keys: Sequence[str], made: str) -> None:
+        """Write what keeps an instance for the owners that it belongs to."""
+        self._line(3, f"key = {self._key_of(statement, keys)}")
+        if edge.cardinality.to_one:
+            self._line(3, "if key not in groups:")
+            self._line(4, f"groups[key] = {made}")
+            return
+        self._line(3, "group = groups.get(key)")
+        self._line(3, "if group is None:")
+        if statement.identity:  # one row may come several times for an owner
+            self._line(4, f"groups[key] = {{id({made}): {made}}}")
+            self._line(3, "else:")
+            self._line(4, f"group[id({made})] = {made}")
+            return
+        self._line(4, f"groups[key] = [{made}]")
+        self._line(3, "else:")
+        self._line(4, f"group.append({made})")
+
+    def _tie(self, depth: int, edge: Edge, owners: str, many: str, one: str) -> None:
+        """Write what gives each owner what was found for its key."""
+        key = repr(edge.key)
+        self._line(depth, f"for key, owner in {owners}:")
+        self._line(depth + 1, "found = owner.__dict__")
+        statement = self._statements[self._numbers[edge]]
+        if edge.cardinality.to_one:
+            self._line(depth + 1, f"if {key} not in found:")
+            self._line(depth + 2, f"item = found[{key}] = {one}")
+            if edge.back is not None:
+                self._line(depth + 2, "if item is not None:")
+                self._line(depth + 3, f"item.__dict__.setdefault({edge.back!r}, owner)")
+            return
+        self._line(depth + 1, f"items = {many}")
+        if statement.identity:
+            self._line(depth + 1, "if items:")
+            self._line(depth + 2, "items = items.values()")
+        self._collection(depth + 1, edge, "owner", "found", "items")
+
+    def _collection(self, depth: int, edge: Edge, owner: str, found: str, items: str) -> None:
+        """Write what sets a collection, unless it is there already, and points its items back."""
+        key = repr(edge.key)
+        maker = list_maker(edge.owner.mapper, edge.key)
+        if maker is None:
+            self._line(depth, f"if {key} not in {found}:")
+            self._line(depth + 1, f"late.setdefault((id({owner}), {key}), ({owner}, {key}, list({items})))")
+        else:
+            make = self._given_as("collect", maker, key=(edge.key,))
+            self._line(depth, f"if {key} not in {found}:")
+            self._line(depth + 1, f"{found}[{key}] = {make}({self._state(edge.owner, owner, found)}, {items})")
+        if edge.back is not None:
+            self._line(depth, f"for item in {items}:")
+            self._line(depth + 1, f"item.__dict__.setdefault({edge.back!r}, {owner})")
+
+    def _state(self, place: Place, owner: str, found: str) -> str:
+        site = self._site_of.get(place) or self._part_of[place][0]
+        if site.plain:
+            return f"{found}['_sa_instance_state']"
+        return f"{owner}._sa_instance_state"
+
+    # --- instances ------------------------------------------------------------------------------------------------
+
+    def _is_row(self, site: Site, scope: Scope) -> str:
+        """Return the condition that the columns of a place hold a row and not the NULLs of a join without one."""
+        columns = [self._name(site, name, scope) for name in site.key]
+        columns += [scope.names[each] for each in site.instance.keys]
+        if site.instance.keys:  # each class of a union has a key of its own, and NULL in the others'
+            return f"not ({' and '.join(f'{each} is None' for each in columns)})"
+        if len(columns) == 1 or not site.partial_keys:
+            return " and ".join(f"{each} is not None" for each in columns)
+        return f"not ({' and '.join(f'{each} is None' for each in columns)})"
+
+    def _name(self, site: Site, name: str, scope: Scope) -> str:
+        return scope.names[self._column_named(site, name)]
+
+    def _column_named(self, site: Site, name: str) -> Column:
+        return next(each for each in self._columns_at(site.instance.place) if each.name == name)
+
+    def _columns_at(self, place: Place) -> Sequence[Column]:
+        return self._columns.get(place, ())
+
+    def _instance(self, depth: int, site: Site, scope: Scope) -> str:
+        """Write what makes the instance of a row at a place, or finds it; return its name."""
+        number = site.number
+        made, found = f"o{number}", f"d{number}"
+        key = self._key(depth, site, scope)
+        self._line(depth, f"{made} = at_{number}.get({key})")
+        self._line(depth, f"if {made} is None:")
+        inner = depth + 1
+        flags = [f"f{number}_{each}" for each in range(len(site.parts))]
+        if site.instance.discriminator is not None and not site.by_class:
+            self._kind(inner, site, scope, flags)
+        if site.shared is None:
+            self._make(inner, site, scope, key, flags)
+        else:
+            self._line(inner, f"{made} = all_{site.shared}.get({key})")
+            self._line(inner, f"if {made} is None:")
+            self._make(inner + 1, site, scope, key, flags)
+            self._line(inner + 1, f"all_{site.shared}[{key}] = {made}")
+            self._line(inner, "else:")
+            self._meet_again(inner + 1, site, scope, flags)
+        self._line(inner, f"at_{number}[{key}] = {made}")
+        self._below(inner, site.instance.place, scope, made, found, flags)
+        if site.instance.whole is not None:
+            edge = site.instance.whole
+            statement = self._statements[self._numbers[edge]]
+            onward = tuple_source([self._column(each, scope) for each in statement.onward])
+            self._line(inner, f"own_{self._numbers[edge]}(({onward}, {made}))")
+        for flag, part in zip(flags, site.parts, strict=True):
+            if self._has_below(part.place):
+                self._line(inner, f"if {self._part_there(flag, part, scope)}:")
+                self._below(inner + 1, part.place, scope, made, found, flags)
+        self._each_row(depth, site.instance.place, scope, made, found)
+        return made
+
+    def _kind(self, depth: int, site: Site, scope: Scope, flags: Sequence[str]) -> None:
+        """Write what finds the class of a row."""
+        assert site.instance.discriminator is not None  # noqa: S101 - the caller asked
+        kinds = self._given_as("kinds", site.kinds, key=site.number)
+        which = self._column(site.instance.discriminator, scope)
+        targets = ", ".join(["new", "cls", "manager", "identity", "seal", *flags])
+        self._line(depth, f"{targets} = {kinds}[{which}]")
+
+    def _key(self, depth: int, site: Site, scope: Scope) -> str:
+        """Write what reads the key of a row; return its name. Where classes share keys, a class is part of it."""
+        number = site.number
+        values = [self._processed_name(site, name, scope) for name in site.key]
+        values += [self._column(each, scope) for each in site.instance.keys]
+        flags = [f"f{number}_{each}" for each in range(len(site.parts))]
+        if not site.by_class:
+            self._line(depth, f"p{number} = {tuple_source(values)}")
+            return f"p{number}"
+        if site.instance.discriminator is not None:
+            self._kind(depth, site, scope, flags)
+            identity = "identity"
+        else:
+            identity = self._given_as("identity", site.kinds.of(site.mapper)[3], key=("identity", site.number))
+        self._line(depth, f"p{number} = ({identity}, {', '.join(values)})")
+        return f"p{number}"
+
+    def _processed_name(self, site: Site, name: str, scope: Scope) -> str:
+        return self._column(self._column_named(site, name), scope)
+
+    def _make(self, depth: int, site: Site, scope: Scope, key: str, flags: Sequence[str]) -> None:
+        """Write what makes a new instance."""
+        number = site.number
+        made, found = f"o{number}", f"d{number}"
+        names = ("new", "cls", "manager", "identity", "seal")
+        if site.instance.discriminator is None:
+            kind = site.kinds.of(site.mapper)
+            given = {
+                word: self._given_as(word, value, key=(word, number)) for word, value in zip(names, kind, strict=False)
+            }
+            for flag, has in zip(flags, kind[5:], strict=True):
+                self._line(depth, f"{flag} = {has!r}")
+        else:
+            given = {word: word for word in names}
+        self._line(depth, f"{made} = {given['new']}({given['cls']})")
+        self._line(depth, f"{found} = {made}.__dict__")
+        for column in self._attributes(site.instance.place):
+            self._line(depth, f"{found}[{column.name!r}] = {self._column(column, scope)}")
+        for flag, part in zip(flags, site.parts, strict=True):
+            columns = self._attributes(part.place)
+            if columns:
+                self._line(depth, f"if {self._part_there(flag, part, scope)}:")
+                for column in columns:
+                    self._line(depth + 1, f"{found}[{column.name!r}] = {self._column(column, scope)}")
+        if site.instance.keys:
+            listed = (*site.key, *(each.name for each in site.instance.keys))
+            picks = self._given_as("picks", key_pickers(site.mapper, listed), key=("picks", number))
+            own = f"{picks}[{given['cls']}]({key})"
+        else:
+            own = f"({key},)" if len(site.key) == 1 and not site.by_class else f"{key}[1:]" if site.by_class else key
+        manager, identity, seal = given["manager"], given["identity"], given["seal"]
+        for text in state_script(made, found, manager, identity, own, seal, plain=site.plain):
+            self._line(depth, text)
+
+    def _meet_again(self, depth: int, site: Site, scope: Scope, flags: Sequence[str]) -> None:
+        """Write what adds to an instance that another place made what this one loads besides."""
+        number = site.number
+        made, found = f"o{number}", f"d{number}"
+        if site.instance.discriminator is None:
+            kind = site.kinds.of(site.mapper)
+            seal = self._given_as("seal", kind[4], key=("seal", number))
+            for flag, has in zip(flags, kind[5:], strict=True):
+                self._line(depth, f"{flag} = {has!r}")
+        else:
+            seal = "seal"
+        self._line(depth, f"{found} = {made}.__dict__")
+        for column in self._attributes(site.instance.place):
+            self._line(depth, f"if {column.name!r} not in {found}:")
+            self._line(depth + 1, f"{found}[{column.name!r}] = {self._column(column, scope)}")
+        for flag, part in zip(flags, site.parts, strict=True):
+            columns = self._attributes(part.place)
+            if columns:
+                self._line(depth, f"if {self._part_there(flag, part, scope)}:")
+                for column in columns:
+                    self._line(depth + 1, f"if {column.name!r} not in {found}:")
+                    self._line(depth + 2, f"{found}[{column.name!r}] = {self._column(column, scope)}")
+        if self._any_partial:
+            state = self._state(site.instance.place, made, found)
+            self._line(depth, f"state = {state}")
+            self._line(depth, f"state.callables = widened(state.callables, {seal})")
+
+    def _attributes(self, place: Place) -> list[Any]:
+        """Return the columns of a place that become attributes."""
+        loadable = {prop.key for prop in place.mapper.column_attrs}
+        return [each for each in self._columns_at(place) if each.name in loadable]
+
+    def _part_there(self, flag: str, part: Part, scope: Scope) -> str:
+        """Return the condition that a row has what a subclass adds."""
+        if self._chosen[part.edge].way is Way.SAME_ROW:
+            return flag
+        return f"{flag} and {scope.names[self._present[part.edge]]} is not None"
+
+    # --- what hangs below -----------------------------------------------------------------------------------------
+
+    def _has_below(self, place: Place) -> bool:
+        return any(edge.prop is not None for edge in place.edges)
+
+    def _is_spread(self, edge: Edge) -> bool:
+        return self._chosen[edge].way.joins and not edge.cardinality.to_one
+
+    def _has_spread(self, edge: Edge) -> bool:
+        """Tell whether a joined to-one has a joined collection below it: each of its rows may bring another item."""
+        return self._chosen[edge].way.joins and any(
+            self._is_spread(each) or self._has_spread(each) for each in edge.target.edges if each.prop is not None
+        )
+
+    def _below(self, at: int, place: Place, scope: Scope, made: str, found: str, flags: Sequence[str]) -> None:
+        """Write what sets the relationships of a new instance, or notes that it waits for another statement."""
+        for edge in place.edges:
+            if edge.prop is None or self._is_spread(edge) or self._has_spread(edge):
+                continue
+            depth = at
+            if again := self._mapped_again(edge, flags):  # by a subclass that the row is of
+                self._line(at, f"if not ({' or '.join(again)}):")
+                depth = at + 1
+            way = self._chosen[edge].way
+            if way.own_statement:
+                number = self._numbers[edge]
+                key = tuple_source([self._column(each, scope) for each in self._statements[number].parents])
+                self._line(depth, f"own_{number}(({key}, {made}))")
+            elif way is Way.NESTED:
+                self._nested(depth, edge, scope, made, found)
+            else:
+                self._joined(depth, edge, scope, made, found)
+
+    def _mapped_again(self, edge: Edge, flags: Sequence[str]) -> list[str]:
+        """Return the flags of subclasses whose parts load an edge's relationship as they map it themselves."""
+        site = self._site_of.get(edge.owner) or self._part_of[edge.owner][0]
+        return [
+            flag
+            for flag, part in zip(flags, site.parts, strict=True)
+            if part.place.mapper is not edge.owner.mapper
+            and part.place.mapper.isa(edge.owner.mapper)
+            and any(each.key == edge.key and each.prop is not edge.prop for each in part.place.edges if each.prop)
+        ]
+
+    def _joined(self, depth: int, edge: Edge, scope: Scope, made: str, found: str) -> None:
+        key = repr(edge.key)
+        site = self._site_of[edge.target]
+        self._line(depth, f"if {self._is_row(site, scope)}:")
+        item = self._instance(depth + 1, site, scope)
+        self._line(depth + 1, f"{found}.setdefault({key}, {item})")
+        if edge.back is not None:
+            self._line(depth + 1, f"{item}.__dict__.setdefault({edge.back!r}, {made})")
+        self._line(depth, "else:")
+        self._line(depth + 1, f"{found}.setdefault({key}, None)")
+
+    def _nested(self, depth: int, edge: Edge, scope: Scope, made: str, found: str) -> None:
+        site = self._site_of[edge.target]
+        inner, loop = self._loop(edge, scope)
+        items = f"i{site.number}"
+        self._line(depth, f"{items} = []")
+        self._line(depth, f"{loop}:")
+        item = self._instance(depth + 1, site, inner)
+        self._line(depth + 1, f"{items}.append({item})")
+        if not edge.cardinality.to_one:
+            self._collection(depth, edge, made, found, items)
+            return
+        self._line(depth, f"{found}.setdefault({edge.key!r}, {items}[0] if {items} else None)")
+        if edge.back is not None:
+            self._line(depth, f"if {items}:")
+            self._line(depth + 1, f"{items}[0].__dict__.setdefault({edge.back!r}, {made})")
+
+    def _each_row(self, depth: int, place: Place, scope: Scope, made: str, found: str) -> None:
+        """Write what each row of an instance may bring, and not the first one alone: items of joined collections."""
+        for edge in place.edges:
+            if edge.prop is None:
+                continue
+            if self._has_spread(edge) and not self._is_spread(edge):
+                self._line(depth, f"{found} = {made}.__dict__")
+                self._joined(depth, edge, scope, made, found)
+            if not self._is_spread(edge):
+                continue
+            name = f"spread_{next(self._variables)}"
+            self._spread.append((edge, name))
+            site = self._site_of[edge.target]
+            self._line(depth, f"if id({made}) not in {name}:")
+            self._line(depth + 1, f"{name}[id({made})] = ({made}, {{}})")
+            self._line(depth, f"if {self._is_row(site, scope)}:")
+            item = self._instance(depth + 1, site, scope)
+            self._line(depth + 1, f"{name}[id({made})][1][id({item})] = {item}")
+
+    def _finish_spread(self) -> None:
+        for edge, name in self._spread:
+            self._line(1, f"for owner, held in {name}.values():")
+            self._line(2, "found = owner.__dict__")
+            self._line(2, "items = list(held.values())")
+            self._collection(2, edge, "owner", "found", "items")

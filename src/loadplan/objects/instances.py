@@ -1,0 +1,191 @@
+"""Mapped instances made straight of rows: what a class needs for that, and what is done when a graph is complete."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.orm import Mapper
+from sqlalchemy.orm.attributes import instance_state, set_committed_value
+
+from loadplan.errors import shown
+from loadplan.mapped import mapping
+from loadplan.objects.left_out import note_absent, written_fields
+from loadplan.objects.seal import Seal, Sealer
+from loadplan.resolved.places import Part
+from loadplan.sqlalchemy_internals import (
+    collection_of,
+    copy_quietly,
+    extend_silently,
+    has_load_listeners,
+    installed_loaders,
+    is_plain_list,
+    keeps_state_in_dict,
+    tell_of_load,
+    tell_of_persistence,
+)
+
+#: What generated code makes an instance with: ``__new__``, the class, its manager, its part of the identity, the seal,
+#: and for each part of the place whether the class has it.
+Kind = tuple[Any, ...]
+
+
+class Kinds(dict[Any, Kind]):
+    """The classes that rows at one place become, by discriminator; each found when its first row comes.
+
+    Args:
+        mapper: of the class at the place.
+        sealer: of the place.
+        parts: what is loaded of subclasses.
+    """
+
+    def __init__(self, mapper: Mapper[Any], sealer: Sealer, parts: Iterable[Part]) -> None:
+        super().__init__()
+        self._mapper = mapper
+        self._sealer = sealer
+        self._parts = tuple(parts)
+
+    def of(self, mapper: Mapper[Any]) -> Kind:
+        """Return what makes instances of a class."""
+        cls = mapper.class_
+        identity = mapper.identity_key_from_primary_key((None,) * len(mapper.primary_key))[0]
+        has = (issubclass(cls, part.place.mapper.class_) for part in self._parts)
+        return (cls.__new__, cls, mapper.class_manager, identity, self._sealer.seal_of(cls), *has)
+
+    def __missing__(self, discriminator: Any) -> Kind:
+        mapper = self._mapper
+        if discriminator is not None:
+            found = mapper.polymorphic_map.get(discriminator)
+            if found is None:
+                raise AssertionError(f"No such polymorphic_identity {shown(discriminator)} is defined")
+            if not found.isa(mapper):
+                raise InvalidRequestError(
+                    f"a row of '{mapper.class_.__name__}' has the discriminator {shown(discriminator)}, "
+                    f"which is that of '{found.class_.__name__}', no subclass of it"
+                )
+            mapper = found
+        kind = self[discriminator] = self.of(mapper)
+        return kind
+
+    def has(self, part: int) -> Callable[[Any], bool]:
+        """Return what tells whether rows of a discriminator have a part."""
+        return lambda discriminator: bool(self[discriminator][_FIRST_FLAG + part])
+
+
+_FIRST_FLAG = 5
+
+
+@attrs.frozen(eq=False)
+class Grown:
+    """What one run has made so far.
+
+    Attributes:
+        at: by the number of a place: its instances by key.
+        all: by the number of a class that stands at several places: its instances by key.
+        owners: by the number of a statement: (key, instance) of all that wait for its rows.
+        late: collections that are filled when all else is there, by owner and name.
+    """
+
+    at: list[dict[Any, Any]]
+    all: list[dict[Any, Any]]
+    owners: list[list[tuple[Any, Any]]]
+    late: dict[tuple[int, str], tuple[Any, str, Any]] = attrs.field(factory=dict)
+
+    def instances(self, classes: Mapping[int, int | None]) -> Iterator[tuple[int, Any]]:
+        """Yield every instance once, with the number of a place that it stands at.
+
+        Args:
+            classes: by the number of a place the number of its class, where that stands at several places.
+        """
+        done: set[int] = set()
+        for place, number in classes.items():
+            if number is None:
+                for each in self.at[place].values():
+                    yield place, each
+            elif number not in done:
+                done.add(number)
+                for each in self.all[number].values():
+                    yield place, each
+
+
+def key_pickers(mapper: Mapper[Any], names: Sequence[str]) -> dict[type[Any], Callable[[Any], tuple[Any, ...]]]:
+    """Return by class what takes its own primary key out of the keys of all classes of a union.
+
+    Args:
+        mapper: of the base.
+        names: of the keys in a row's key, after the class.
+    """
+
+    def picker(wanted: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+        places = [1 + names.index(name) for name in wanted]
+        return lambda key: tuple(key[place] for place in places)
+
+    return {
+        sub.class_: picker(own)
+        for sub in mapper.self_and_descendants
+        if set(own := mapping.primary_key(sub)) <= set(names)
+    }
+
+
+def is_plain(mapper: Mapper[Any]) -> bool:
+    """Tell whether instances of a class, and of its subclasses, keep their state in ``__dict__`` as most do."""
+    return all(keeps_state_in_dict(sub.class_) for sub in mapper.self_and_descendants)
+
+
+def is_written_by_pydantic(mapper: Mapper[Any]) -> bool:
+    """Tell whether pydantic writes instances of a class, or of a subclass."""
+    return any(written_fields(sub.class_) for sub in mapper.self_and_descendants)
+
+
+def list_maker(mapper: Mapper[Any], key: str) -> Callable[[Any, Iterable[Any]], Any] | None:
+    """Return what makes a relationship's list, given its owner's state; None for a collection of another class."""
+    if not all(is_plain_list(sub, key) for sub in mapper.self_and_descendants if key in sub.relationships):
+        return None
+    return collection_of(key)
+
+
+def fill_late(grown: Grown) -> None:
+    """Fill the collections whose items are asked for something as they come: keys, order, hashes."""
+    for owner, key, items in reversed(grown.late.values()):
+        filled = extend_silently(owner, key, items)
+        if not filled:
+            set_committed_value(owner, key, items)
+        copy_quietly(owner.__dict__[key])
+
+
+def tell_listeners(mappers: list[Mapper[Any]], grown: Grown, classes: Mapping[int, int | None], session: Any) -> None:
+    """Fire the load events of all instances, and those of the session; the graph is complete by now."""
+    heard = [any(has_load_listeners(sub) for sub in mapper.self_and_descendants) for mapper in mappers]
+    if any(heard):
+        for place, each in grown.instances(classes):
+            if heard[place]:
+                tell_of_load(each)
+    tell_of_persistence(session, (each for _, each in grown.instances(classes)))
+
+
+def note_left_out(grown: Grown, classes: Mapping[int, int | None]) -> None:
+    """Have models of pydantic say which of their columns have no value: they are written out of ``__dict__``."""
+    for _, each in grown.instances(classes):
+        seal: Any = installed_loaders(instance_state(each))
+        if seal.absent:
+            note_absent(each, seal.absent)
+
+
+def widened(before: Any, seal: Seal) -> Any:
+    """Return the seal of an instance that was met at another place too: what is partial there is partial."""
+    if not isinstance(before, Seal) or seal.partial <= before.partial:
+        return before
+    return before.with_partial(seal.partial)
+
+
+def part_list(parts: Iterable[Part]) -> Iterator[Part]:
+    """Yield the parts of a place and theirs, parents first."""
+    for part in parts:
+        yield part
+        yield from part_list(part.parts)
+
+
+def row_keys(mapper: Mapper[Any]) -> tuple[tuple[str, ...], bool, bool]:
+    """Return the primary key's names, whether a part of it may be NULL, and whether classes may share keys."""
+    concrete = any(sub.concrete for sub in mapper.base_mapper.self_and_descendants)
+    return mapping.primary_key(mapper), bool(mapper.allow_partial_pks), concrete

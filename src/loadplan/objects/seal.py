@@ -1,0 +1,310 @@
+"""Sealing: what a plan did not name says so when it is touched, wherever the object has gone."""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from inspect import currentframe
+from typing import Any, NoReturn
+
+import attrs
+from sqlalchemy.orm import InstanceState, PassiveFlag, RelationshipProperty, class_mapper
+from sqlalchemy.orm.attributes import instance_state
+
+from loadplan.errors import NotLoaded, PartialCollectionError, Problem
+from loadplan.mapped import mapping
+from loadplan.objects.left_out import AbsentValue, written_fields
+from loadplan.resolved.meant import generated_reader
+from loadplan.resolved.nodes import Node
+from loadplan.resolved.places import Edge
+from loadplan.sqlalchemy_internals import (
+    NO_RESULT,
+    guard_dynamic,
+    installed_loaders,
+    load_as_mapped,
+    mapping_mark,
+)
+
+
+@attrs.frozen
+class Place:
+    """Where in which plan an object was found: what :class:`NotLoaded` has to say.
+
+    Attributes:
+        plan: its label.
+        path: the edges that lead there, as ``("User.posts",)``.
+        entity: the class that stands there; an object may be of a subclass.
+        subset: ``"only"`` or ``"defer"`` if the plan restricts the columns there.
+        frontier: relationships of a tree that end here, each with the depth it ends at.
+    """
+
+    plan: str
+    path: tuple[str, ...]
+    entity: type[Any]
+    subset: str | None = None
+    frontier: tuple[tuple[str, int], ...] = ()
+
+
+class Seal(dict[str, "SealedAttribute"]):
+    """The sealed attributes of one class at one place of a plan; one value shared by all objects there.
+
+    SQLAlchemy takes entries out and puts its own in as it refreshes or expires an object. None of that may reach the
+    other objects, so changes are dropped: an attribute that has a value is never looked up here.
+    """
+
+    def __init__(self, entity: type[Any], place: Place, declared: frozenset[str], partial: frozenset[str]) -> None:
+        mapper = mapping.mapper_of(entity)
+        assert mapper is not None  # noqa: S101 - rows are only ever loaded as mapped classes
+        self.origin = (entity, place, declared, partial)
+        self.partial = partial
+        self._refuses = sorted(key for key in partial if _is_merged(mapper.relationships[key]))
+        inherited = class_mapper(place.entity).attrs.keys()
+        loaded = mapping.default_columns(mapper)
+
+        def sealed(key: str, *, is_column: bool, is_dynamic: bool = False) -> SealedAttribute:
+            by_subclass = key not in inherited
+            owner = entity if by_subclass else place.entity
+            deferred = is_column and key not in loaded
+            return SealedAttribute(key, owner, place, is_column, by_subclass, is_dynamic, deferred)
+
+        super().__init__()
+        relationships = [prop for prop in mapper.relationships if prop.lazy not in mapping.UNLOADABLE_LAZY]
+        for props, is_column in ((relationships, False), (mapping.column_attributes(mapper), True)):
+            for prop in props:
+                if prop.key not in declared:
+                    super().__setitem__(prop.key, sealed(prop.key, is_column=is_column))
+        self.dynamic = {
+            prop.key: sealed(prop.key, is_column=False, is_dynamic=True)
+            for prop in mapper.relationships
+            if prop.lazy == "dynamic"
+        }
+        written = written_fields(entity)
+        #: What pydantic must not pass over when it writes such an object.
+        self.absent = {key: AbsentValue(each) for key, each in self.items() if each.is_column and key in written}
+        for key in self.dynamic:
+            guard_dynamic(mapper, key, _refuse_dynamic)
+
+    def with_partial(self, more: frozenset[str]) -> "Seal":
+        """Return a seal that knows more relationships to be partial."""
+        entity: Any = self.origin[0]
+        _, place, declared, partial = self.origin
+        return restore_seal(entity, place, declared, partial | more)
+
+    def __iter__(self) -> Iterator[str]:
+        return super().__iter__()  # overridden so that dict(seal) asks keys()
+
+    def keys(self) -> Any:
+        """Answer ``Session.merge``, which copies the seal to the session's object before it copies the collections.
+
+        That object belongs to the session and is not sealed. Merging takes a collection for the whole of it and
+        deletes, or orphans, what it does not hold. ``dict(seal)`` is how SQLAlchemy copies; it calls this, as
+        ``__iter__`` is overridden, and nothing else does.
+
+        Raises:
+            PartialCollectionError: LP409, a collection of the object was limited or filtered.
+        """
+        if self._refuses:
+            raise _partial_merge(self.origin[0], self.origin[1], self._refuses[0])
+        return ()
+
+    def _drop(self, *_: Any, **__: Any) -> None:
+        """Leave the entries as they are."""
+
+    __setitem__ = __delitem__ = clear = _drop
+    update = _drop  # pyright: ignore[reportAssignmentType]
+
+    def pop(self, key: str, default: Any = None) -> Any:
+        """Answer as if the entry had been there, or not; it stays."""
+        return self.get(key, default)
+
+    def __reduce__(self) -> tuple[Callable[..., "Seal"], tuple[Any, ...]]:
+        return restore_seal, self.origin
+
+    def __copy__(self) -> "Seal":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "Seal":
+        return self
+
+
+def place_of(entity: object) -> Place | None:
+    """Return where in which plan an object was found; None for one that no plan loaded."""
+    loaders = installed_loaders(instance_state(entity))
+    return loaders.origin[1] if isinstance(loaders, Seal) else None
+
+
+def restore_seal(entity: Any, place: Place, declared: frozenset[str], partial: frozenset[str]) -> Seal:
+    """Return the seal of a class at a place, for the mapping as it is now; what unpickling calls."""
+    return _seal(mapping_mark(class_mapper(entity)), entity, place, declared, partial)
+
+
+@lru_cache(maxsize=4096)
+def _seal(_mapped: object, entity: Any, place: Place, declared: frozenset[str], partial: frozenset[str]) -> Seal:
+    return Seal(entity, place, declared, partial)
+
+
+@attrs.frozen
+class SealedAttribute:
+    """What SQLAlchemy calls in place of the mapping's own loader when the attribute is touched and has no value."""
+
+    key: str
+    entity: type[Any]
+    place: Place
+    is_column: bool
+    by_subclass: bool = False
+    is_dynamic: bool = False
+    is_deferred: bool = False
+
+    def __call__(self, state: InstanceState[Any], passive: PassiveFlag) -> Any:
+        """Raise :class:`NotLoaded`, unless SQLAlchemy itself asks and may not, or must not, be refused."""
+        if not passive & PassiveFlag.SQL_OK:
+            return NO_RESULT
+        if passive & PassiveFlag.NO_RAISE:
+            return load_as_mapped(state, self.key, passive)
+        return self.refuse(generated_by_dataclass(state.class_, self.key))
+
+    def refuse(self, generated: str | None = None) -> NoReturn:
+        """Raise the error that names plan, place and the line that mends it.
+
+        Args:
+            generated: the method that reads the attribute, where a dataclass wrote it.
+        """
+        at = " > ".join(self.place.path) or "its root"
+        raise NotLoaded(
+            Problem(
+                "LP401",
+                f"'{self.entity.__name__}.{self.key}' is not part of plan '{self.place.plan}' (at {at})",
+                hint=self._hint() if generated is None else self._hint_for(generated),
+            ),
+            self.place.plan,
+            self.place.path,
+            self.entity,
+            self.key,
+            self._add(),
+        )
+
+    def _add(self) -> str:
+        """Return the code that the plan lacks; empty where no plan can load the attribute."""
+        name = f"{self.entity.__name__}.{self.key}"
+        depth = dict(self.place.frontier).get(self.key)
+        if self.is_dynamic:
+            return ""
+        if depth is not None:
+            return f"load({name}, depth={depth + 1})"
+        if self.by_subclass:
+            return f"on({self.entity.__name__}, {f'only=[{name}]' if self.is_column else f'load({name})'})"
+        return name if self.is_column else f"load({name})"
+
+    def _hint_for(self, method: str) -> str:
+        words = _WORDS[method]
+        made = "mapped_column" if self.is_column else "relationship"
+        said = ", ".join(f"{word}=False" for word in words)
+        return f"{method} is the dataclass's own, which reads every field: map '{self.key}' as {made}({said})"
+
+    def _hint(self) -> str:
+        name = f"{self.entity.__name__}.{self.key}"
+        if self.is_dynamic:
+            return 'it is mapped lazy="dynamic", which no plan can load; add the object to a session and query it there'
+        reader = None if self.is_column else generated_reader()
+        if reader is not None:
+            return f"{reader[0]} of this dataclass reads it; map it relationship({reader[1]}=False)"
+        depth = dict(self.place.frontier).get(self.key)
+        if depth is not None:
+            return f'depth {depth} ends here; give load({name}) a greater depth=, or depth="all"'
+        here = f"load({self.place.path[-1]})" if self.place.path else "the plan"
+        if self.by_subclass:
+            return f"add {self._add()} {'under' if self.place.path else 'to'} {here}"
+        if not self.is_column:
+            return f"add {self._add()} {'under' if self.place.path else 'to'} {here}"
+        if self.place.subset == "only":
+            return f"add {name} to only=[...] of {here}"
+        if self.place.subset == "defer" and self.is_deferred:
+            return f"the mapping defers this column; replace defer=[...] of {here} by only=[...] that names it"
+        if self.place.subset == "defer":
+            return f"take {name} out of defer=[...] of {here}"
+        return f"the mapping defers this column; name it in only=[...] of {here}"
+
+
+#: Methods that a dataclass writes, and the arguments of a field that leave it out of them.
+_WORDS = {
+    "__repr__": ("repr",),
+    "__hash__": ("hash", "compare"),
+    **dict.fromkeys(("__eq__", "__lt__", "__le__", "__gt__", "__ge__"), ("compare",)),
+}
+
+
+def generated_by_dataclass(kind: type[Any], key: str) -> str | None:
+    """Return the method of a mapped dataclass that is reading a field, if the dataclass itself wrote that method.
+
+    Such methods are compiled from text, by the standard library, for the fields that they read.
+    """
+    if key not in getattr(kind, "__dataclass_fields__", ()):
+        return None
+    frame = currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in {"loadplan", "sqlalchemy"}:
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_filename != "<string>" or frame.f_code.co_name not in _WORDS:
+        return None
+    return frame.f_code.co_name
+
+
+def _refuse_dynamic(state: InstanceState[Any], key: str) -> None:
+    loaders = installed_loaders(state)
+    if isinstance(loaders, Seal) and state.session is None:
+        loaders.dynamic[key].refuse()
+
+
+def _is_merged(prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether merge writes what a relationship holds."""
+    return prop.cascade.merge and not prop.viewonly
+
+
+def _partial_merge(entity: type[Any], place: Place, key: str) -> PartialCollectionError:
+    name = f"{entity.__name__}.{key}"
+    return PartialCollectionError(
+        Problem(
+            "LP409",
+            f"'{name}' holds only some of its rows, and merge would delete or orphan the others",
+            (place.plan, *place.path),
+            detail="the plan gives it a where= or limit=, but merge expects all rows.",
+            hint="use session.add(obj), or merge an object that was loaded without where= and limit=.",
+        )
+    )
+
+
+class Sealer:
+    """Makes the seals of one node.
+
+    The seal of a class is made when its first object is met: the rows decide which subclasses there are.
+    """
+
+    def __init__(self, label: str, node: Node, tree_edge: Edge | None) -> None:
+        self._place = Place(label, node.path, node.entity, node.subset, tuple(node.frontier.items()))
+        self._node = node
+        self._tree_edge = tree_edge
+
+    def _declared(self, kind: type[Any]) -> frozenset[str]:
+        """Return what the plan declares for objects of a class here, in branches for its base classes too."""
+        declared = set(self._node.columns) | {edge.key for edge in self._node.edges}
+        if self._tree_edge is not None:
+            declared.add(self._tree_edge.key)
+        waiting = list(self._node.branches)
+        while waiting:
+            branch = waiting.pop()
+            if issubclass(kind, branch.entity):
+                declared |= branch.columns | {edge.key for edge in branch.edges}
+                waiting += branch.branches
+        return frozenset(declared)
+
+    def _partial(self, kind: type[Any]) -> frozenset[str]:
+        """Return the relationships here that may hold a part of their rows."""
+        edges: list[Any] = [*self._node.edges] if self._tree_edge is None else [*self._node.edges, self._tree_edge]
+        waiting = list(self._node.branches)
+        while waiting:
+            branch = waiting.pop()
+            if issubclass(kind, branch.entity):
+                edges += branch.edges
+                waiting += branch.branches
+        return frozenset(edge.key for edge in edges if edge.shape.partial)
+
+    def seal_of(self, kind: Any) -> Seal:
+        """Return the seal of instances of a class at this place."""
+        return restore_seal(kind, self._place, self._declared(kind), self._partial(kind))

@@ -1,0 +1,483 @@
+"""The source that builds views from rows: one function a statement, compiled once a plan.
+
+No text of an application enters it: classes, names and values are handed in as globals under names of our own.
+"""
+
+import abc
+import itertools
+import linecache
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy import Dialect
+
+from loadplan.mapped.decoding import processor
+from loadplan.objects.building import Guards
+from loadplan.resolved.places import (
+    Choose,
+    Column,
+    Compose,
+    Computed,
+    Edge,
+    Instance,
+    Make,
+    Many,
+    One,
+    Place,
+    Read,
+    Recipe,
+    Total,
+    recipes_in,
+)
+from loadplan.resolved.strategy import Choice, Way
+from loadplan.statements.builder import Slot, Statement
+from loadplan.view_classes.annotations import Container
+
+_numbers = itertools.count(1)
+
+#: What a container is made with, from an iterable of its items.
+_CONTAINERS: Mapping[Container, Any] = {
+    Container.TUPLE: tuple,
+    Container.SET: set,
+    Container.FROZENSET: frozenset,
+    Container.DICT: dict,
+}
+
+
+@attrs.frozen(eq=False)
+class Hydrator:
+    """Functions that build what the rows of each statement are for.
+
+    Attributes:
+        source: of all of them.
+        build: by the number of a statement: a function of its rows, and of what was built of the other statements'.
+        keys: by the number of a statement: a function of the rows of the statement above, for the keys to ask for.
+        onward: by the number of a statement: a function of its own rows, for the keys of a tree's next level.
+        start: of a plan of entities: what its functions fill, given the number of statements.
+        complete: of a plan of entities: what is done when all rows were read.
+    """
+
+    source: str
+    build: Mapping[int, Callable[..., Any]]
+    keys: Mapping[int, Callable[[Sequence[Any]], list[Any]]]
+    onward: Mapping[int, Callable[[Sequence[Any]], list[Any]]]
+    start: Callable[[int], Any]
+    complete: Callable[[Any, Any], None]
+
+
+@attrs.frozen(eq=False)
+class Scope:
+    """What names stand for, in a function or in the loop over an array.
+
+    Attributes:
+        names: of the slots.
+        nested: whether they are within an array.
+    """
+
+    names: Mapping[Slot, str]
+    nested: bool
+
+
+@attrs.frozen(eq=False)
+class Blueprint:
+    """What there is to build, and of which rows.
+
+    Attributes:
+        recipe: of a root.
+        statements: the roots' first, then each after the one that brings its parents.
+        chosen: the way of every edge.
+        present: the column that tells whether a joined row is there.
+        arrays: what the rows within each nested array hold.
+        dialect: whose values they are.
+        guards: what stops a row that cannot become a view.
+        columns: all that is selected at each place.
+    """
+
+    recipe: Recipe
+    statements: Sequence[Statement]
+    chosen: Mapping[Edge, Choice]
+    present: Mapping[Edge, Column]
+    arrays: Mapping[Edge, Sequence[Slot]]
+    dialect: Dialect
+    guards: Guards
+    columns: Mapping[Place, Sequence[Column]]
+
+    @property
+    def label(self) -> str:
+        """The plan's name."""
+        return self.guards.label
+
+
+def make_hydrator(writer: "Writer", blueprint: Blueprint) -> Hydrator:
+    """Return the functions that build views, or instances, compiled from source that tracebacks can show.
+
+    Args:
+        writer: of the functions.
+        blueprint: of the plan.
+    """
+    statements = blueprint.statements
+    for number, statement in enumerate(statements):
+        writer.keys_of(number, statement)
+        writer.build(number, statement, blueprint.recipe)
+    source = "\n".join(writer.lines) + "\n"
+    name = f"<loadplan view {next(_numbers)}>"
+    namespace = dict(writer.values)
+    exec(compile(source, name, "exec"), namespace)  # noqa: S102 - generated, and no text from outside is in it
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+
+    def functions(name: str) -> dict[int, Any]:
+        return {at: namespace[f"{name}_{at}"] for at in range(len(statements)) if f"{name}_{at}" in namespace}
+
+    hydrator = Hydrator(
+        source, functions("build"), functions("keys"), functions("onward"), writer.start, writer.complete
+    )
+    # a plan that an application makes for one request takes its source with it when it goes
+    weakref.finalize(hydrator, linecache.cache.pop, name, None).atexit = False
+    return hydrator
+
+
+class Writer(abc.ABC):
+    """Writes the functions of one plan.
+
+    Args:
+        blueprint: of the plan.
+        raw: whether rows are as the driver made them; else SQLAlchemy's types have seen their columns.
+    """
+
+    def __init__(self, blueprint: Blueprint, *, raw: bool) -> None:
+        self.lines: list[str] = []
+        self._columns = blueprint.columns
+        self.values: dict[str, Any] = {"first": first, "grow": blueprint.guards.grow}
+        self._numbers = {each.edge: number for number, each in enumerate(blueprint.statements)}
+        self._statements = blueprint.statements
+        self._chosen = blueprint.chosen
+        self._present = blueprint.present
+        self._arrays = blueprint.arrays
+        self._dialect = blueprint.dialect
+        self._guards = blueprint.guards
+        self._raw = raw
+        self._used: set[int] = set()
+        self._variables = itertools.count()
+        self._given: dict[Any, str] = {}
+        self._dictionaries = {
+            each.edge: each.key
+            for each in recipes_in(blueprint.recipe)
+            if isinstance(each, Many) and each.key is not None
+        }
+
+    @abc.abstractmethod
+    def start(self, statements: int) -> Any:
+        """Return what the functions of a run fill together, besides what they return."""
+
+    @abc.abstractmethod
+    def complete(self, grown: Any, session: Any) -> None:
+        """Do what is left when all functions of a run have returned."""
+
+    # --- functions ------------------------------------------------------------------------------------------------
+
+    def keys_of(self, number: int, statement: Statement) -> None:
+        """Write the function that finds the keys for a statement in the rows of the one above it."""
+        if not statement.parents:
+            return
+        above = next(each for each in self._statements if set(statement.parents) <= set(each.slots))
+        scope = Scope({slot: f"row[{above.width + at}]" for at, slot in enumerate(above.slots)}, nested=False)
+        value = tuple_source([self._column(each, scope) for each in statement.parents])
+        self._keys_function(f"keys_{number}", self._guarded(statement, value, scope), len(statement.parents))
+        if statement.level_by_level:
+            scope = Scope(
+                {slot: f"row[{statement.width + at}]" for at, slot in enumerate(statement.slots)}, nested=False
+            )
+            value = tuple_source([self._column(each, scope) for each in statement.onward])
+            self._keys_function(f"onward_{number}", value, len(statement.onward))
+
+    def _keys_function(self, name: str, value: str, width: int) -> None:
+        asked = "key is not None" if width == 1 else "None not in key"
+        self._line(0, f"def {name}(rows):")
+        self._line(1, f"return [key for key in dict.fromkeys([{value} for row in rows]) if {asked}]")
+
+    @abc.abstractmethod
+    def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
+        """Write the function that builds what the rows of a statement are for."""
+
+    def _guarded(self, statement: Statement, value: str, scope: Scope) -> str:
+        """Return a key for those rows alone that have the place which it is a key of."""
+        return value
+
+    def _key_of(self, statement: Statement, keys: Sequence[str]) -> str:
+        """Return the parent's key in a row, as the parent has it itself."""
+        scope = Scope({}, nested=False)
+        values = [self._processed(key, column.type, scope) for key, column in zip(keys, statement.parents, strict=True)]
+        return tuple_source(values)
+
+    # --- values ---------------------------------------------------------------------------------------------------
+
+    def _column(self, column: Column, scope: Scope) -> str:
+        return self._processed(scope.names[column], column.type, scope)
+
+    def _processed(self, name: str, kind: Any, scope: Scope) -> str:
+        if not scope.nested and not self._raw:
+            return name
+        found = processor(kind, self._dialect)
+        return name if found is None else f"{self._given_as('process', found, key=kind)}({name})"
+
+    def _loop(self, edge: Edge, scope: Scope) -> tuple[Scope, str]:
+        """Return what names stand for within an array, and the loop over it."""
+        slots = self._arrays[edge]
+        names = {slot: f"n{next(self._variables)}" for slot in slots}
+        unpacked = ", ".join(names.values()) + ("," if len(names) == 1 else "")
+        return Scope(names, nested=True), f"for {unpacked} in {scope.names[edge]}"
+
+    # --- text -----------------------------------------------------------------------------------------------------
+
+    def _line(self, depth: int, text: str) -> None:
+        self.lines.append("    " * depth + text)
+
+    def _given_as(self, word: str, value: Any, *, key: Any = None) -> str:
+        """Return the name of ours that a value from outside goes by."""
+        mark = (word, id(value) if key is None else key)
+        name = self._given.get(mark)
+        if name is None:
+            name = self._given[mark] = f"{word}_{sum(1 for each in self._given if each[0] == word)}"
+            self.values[name] = value
+        return name
+
+
+class ViewWriter(Writer):
+    """Writes the functions of one plan of views."""
+
+    def start(self, statements: int) -> Any:
+        """Return what was built of each statement's rows, by its number: nothing yet."""
+        return {}
+
+    def complete(self, grown: Any, session: Any) -> None:
+        """Do nothing: a view is complete when it is made."""
+
+    def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
+        """Write the function that builds what the rows of a statement are for."""
+        names = {slot: f"c{at}" for at, slot in enumerate(statement.slots)}
+        keys = [f"k{at}" for at in range(statement.width)]
+        unpacked = ", ".join([*keys, *names.values()])
+        unpacked += "," if len(keys) + len(names) == 1 else ""
+        scope = Scope(names, nested=False)
+        edge = statement.edge
+        self._used = set()
+        if edge is None:
+            item = self._value(recipe, scope)
+        elif edge.aggregation is not None:
+            item = self._processed(names[edge], edge.aggregation.type, scope)
+        else:
+            item = self._outputs(edge, scope)
+        whole = edge is not None and edge.shape.depth == "all"
+        self._line(0, f"def build_{number}(rows, found):")
+        for used in sorted(self._used - {number}):
+            self._line(1, f"found_{used} = found[{used}]")
+        if whole:
+            self._tree(number, statement, unpacked, item, scope)
+            return
+        self._line(1, "row = None")
+        self._line(1, f"built = {'[]' if edge is None else '{}'}")
+        if edge is None:
+            self._line(1, "add = built.append")
+        if statement.identity:
+            self._line(1, "seen = set()")
+        self._line(1, "try:")
+        self._line(2, "for row in rows:")
+        self._line(3, f"{unpacked} = row")
+        if edge is None:
+            if statement.identity:  # one root may come in several rows
+                self._once([], statement, scope)
+            self._line(3, f"add({item})")
+        else:
+            self._group(edge, statement, keys, item, scope)
+        self._failing(number)
+        self._line(1, "return built")
+
+    def _group(self, edge: Edge, statement: Statement, keys: Sequence[str], item: str, scope: Scope) -> None:
+        """Write what puts an item where its parent will look for it."""
+        self._line(3, f"key = {self._key_of(statement, keys)}")
+        if edge.aggregation is not None:
+            self._line(3, f"built[key] = {item}")
+            return
+        if edge.cardinality.to_one:
+            self._line(3, "if key not in built:")
+            self._line(4, f"built[key] = {item}")
+            return
+        if statement.identity:
+            self._once(["key"], statement, scope)
+        self._line(3, "if key in built:")
+        self._line(4, f"built[key].append({item})")
+        self._line(3, "else:")
+        self._line(4, f"built[key] = [{item}]")
+
+    def _once(self, held: Sequence[str], statement: Statement, scope: Scope) -> None:
+        mark = ", ".join([*held, *(scope.names[each] for each in statement.identity), ""])
+        self._line(3, f"mark = ({mark})")
+        self._line(3, "if mark in seen:")
+        self._line(4, "continue")
+        self._line(3, "seen.add(mark)")
+
+    def _tree(self, number: int, statement: Statement, unpacked: str, item: str, scope: Scope) -> None:
+        """Write what builds a whole tree: the rows of each parent first, then objects from the leaves up."""
+        keys = [f"k{at}" for at in range(statement.width)]
+        onward = [self._column(each, scope) for each in statement.onward]
+        self._line(1, f"found_{number} = {{}}")
+        self._line(1, "grouped = {}")
+        self._line(1, "seen = set()")
+        self._line(1, "for row in rows:")
+        self._line(2, f"{unpacked} = row")
+        self._line(2, f"key = {self._key_of(statement, keys)}")
+        mark = ", ".join(["key", *(scope.names[each] for each in statement.identity)])
+        self._line(2, f"mark = ({mark})")
+        self._line(2, "if mark not in seen:")
+        self._line(3, "seen.add(mark)")
+        self._line(3, f"grouped.setdefault(key, []).append(({tuple_source(onward)}, row))")
+        self._line(1, "def make(row):")
+        self._line(2, "try:")
+        self._line(3, f"{unpacked} = row")
+        self._line(3, f"return {item}")
+        self._line(2, "except Exception as error:")
+        self._line(3, f"raise {self._given_as('failed', self._guards.failed(statement))}(row, error)")
+        to_one = statement.edge is not None and statement.edge.cardinality.to_one
+        self._line(1, f"grow(grouped, make, found_{number}, {to_one!r})")
+        self._line(1, f"return found_{number}")
+
+    def _failing(self, number: int) -> None:
+        failed = self._given_as("failed", self._guards.failed(self._statements[number]))
+        self._line(1, "except Exception as error:")
+        self._line(2, f"raise {failed}(row, error)")
+
+    # --- values ---------------------------------------------------------------------------------------------------
+
+    def _outputs(self, edge: Edge, scope: Scope) -> str:
+        """Return what is made of a row at the end of an edge, for all that read it there."""
+        values = [self._value(each, scope) for each in edge.outputs]
+        key = self._dictionaries.get(edge)
+        if key is not None:
+            values.insert(0, self._column(key, scope))
+        return tuple_source(values)
+
+    def _value(self, recipe: Recipe, scope: Scope) -> str:
+        """Return the expression of a recipe."""
+        match recipe:
+            case Read(column):
+                return self._column(column, scope)
+            case Compose(columns, make):
+                return f"{self._given_as('make', make)}({', '.join(self._column(each, scope) for each in columns)})"
+            case Make():
+                return self._object(recipe, scope)
+            case One():
+                return self._one(recipe, scope)
+            case Many():
+                return self._many(recipe, scope)
+            case Total(parts, function):
+                return f"{self._given_as('total', function)}({self._many(parts, scope)})"
+            case Computed(edge):
+                return self._computed(edge, scope)
+            case Choose():
+                return self._chosen_member(recipe, scope)
+            case Instance():
+                raise AssertionError("no view holds a mapped instance")
+
+    def _object(self, recipe: Make, scope: Scope) -> str:
+        build = self._given_as("view", recipe.view.build)
+        values = {name: self._value(each, scope) for name, each in recipe.fields}
+        if recipe.view.by_mapping:
+            pairs = [
+                f"{self._given_as('name', each.parameter)}: {values[each.name]}"
+                for each in recipe.view.fields
+                if each.name in values
+            ]
+            return f"{build}({{{', '.join(pairs)}}})"
+        arguments: list[str] = []
+        by_position = [each for each in recipe.view.fields if not each.keyword]
+        while len(arguments) < len(by_position) and by_position[len(arguments)].name in values:
+            arguments.append(values.pop(by_position[len(arguments)].name))
+        keywords = [
+            f"{self._given_as('name', each.parameter)}: {values[each.name]}"
+            for each in recipe.view.fields
+            if each.name in values
+        ]
+        if keywords:
+            arguments.append(f"**{{{', '.join(keywords)}}}")
+        return f"{build}({', '.join(arguments)})"
+
+    def _one(self, recipe: One, scope: Scope) -> str:
+        edge, way = recipe.edge, self._chosen[recipe.edge].way
+        absent = self._given_as("missing", self._guards.missing(recipe)) if recipe.required else None
+        otherwise = "None" if absent is None else f"{absent}()"
+        if way.joins:
+            value = self._value(edge.outputs[recipe.output], scope)
+            if way is Way.INNER:
+                return value
+            return f"({value} if {scope.names[self._present[edge]]} is not None else {otherwise})"
+        if way is Way.NESTED:
+            inner, loop = self._loop(edge, scope)
+            value = self._value(edge.outputs[recipe.output], inner)
+            return f"first([{value} {loop}], {absent or None})"
+        found, key = self._found(edge, scope)
+        chosen = f"{found}[{key}]" + (f"[{recipe.output}]" if len(edge.outputs) > 1 else "")
+        return f"({chosen} if {key} in {found} else {otherwise})"
+
+    def _many(self, recipe: Many, scope: Scope) -> str:
+        edge, container = recipe.edge, recipe.container
+        if recipe.flat:
+            parts = self._many(attrs.evolve(recipe, flat=False, container=Container.LIST), scope)
+            part, item = f"n{next(self._variables)}", f"n{next(self._variables)}"
+            items = f"[{item} for {part} in {parts} for {item} in {part} or ()]"
+            return items if container is Container.LIST else f"{self._container(container)}({items})"
+        if self._chosen[edge].way is Way.NESTED:
+            inner, loop = self._loop(edge, scope)
+            value = self._value(edge.outputs[0], inner)
+            if recipe.key is not None:
+                return f"{{{self._column(recipe.key, inner)}: {value} {loop}}}"
+            if container is Container.SET:
+                return f"{{{value} {loop}}}"
+            items = f"[{value} {loop}]"
+            return items if container is Container.LIST else f"{self._container(container)}({items})"
+        found, key = self._found(edge, scope)
+        if container is Container.LIST:
+            return f"[*{found}.get({key}, ())]"
+        return f"{self._container(container)}({found}.get({key}, ()))"
+
+    def _container(self, container: Container) -> str:
+        return self._given_as("container", _CONTAINERS[container])
+
+    def _computed(self, edge: Edge, scope: Scope) -> str:
+        assert edge.aggregation is not None  # noqa: S101 - it is computed
+        if self._chosen[edge].way is Way.GROUPED:
+            found, key = self._found(edge, scope)
+            return f"{found}.get({key}, {edge.aggregation.empty!r})"
+        return self._processed(scope.names[edge], edge.aggregation.type, scope)
+
+    def _chosen_member(self, recipe: Choose, scope: Scope) -> str:
+        discriminator = self._column(recipe.column, scope)
+        text = f"{self._given_as('unknown', self._guards.unknown(recipe))}({discriminator})"
+        for identities, member in reversed(recipe.members):
+            known = self._given_as("known", frozenset(identities))
+            text = f"{self._value(member, scope)} if {discriminator} in {known} else {text}"
+        return f"({text})"
+
+    def _found(self, edge: Edge, scope: Scope) -> tuple[str, str]:
+        """Return what was built of the statement of an edge, and the key to ask it for."""
+        number = self._numbers[edge]
+        self._used.add(number)
+        statement = self._statements[number]
+        columns = statement.parents
+        if not all(each in scope.names for each in columns):  # one level further down a whole tree
+            columns = statement.onward
+        return f"found_{number}", tuple_source([self._column(each, scope) for each in columns])
+
+
+def tuple_source(values: Iterable[str]) -> str:
+    """Return the source of one value as itself, of several as a tuple."""
+    listed = list(values)
+    return listed[0] if len(listed) == 1 else f"({', '.join(listed)})"
+
+
+def first(items: list[Any], missing: Callable[[], Any] | None) -> Any:
+    """Return the one item of an array, or None, or whatever ``missing`` raises."""
+    if items:
+        return items[0]
+    return None if missing is None else missing()

@@ -1,1 +1,0 @@
-"""A plan as a picture for a design document: boxes are entities, arrows are relationships, colours are statements."""

@@ -1,0 +1,148 @@
+"""The form of a plan: what can be told of a declaration without a mapper."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args
+
+import attrs
+from sqlalchemy import ColumnElement, TextClause
+from sqlalchemy.orm import QueryableAttribute
+
+from loadplan.declared.spec import Below, Load, On, Plan, StrategyName
+from loadplan.errors import Problem
+from loadplan.mapped import mapping
+from loadplan.resolved import meant, problems
+from loadplan.sqlalchemy_internals import criteria_of, subtype_of
+
+#: Levels that a number may ask for: each is an edge of its own, within the ones above it.
+MOST_LEVELS = 20
+
+#: Rows that a database can count, less the one more that tells whether there are others.
+MOST = (1 << 63) - 2
+
+
+def form_problems(plan: Plan[Any]) -> Iterator[Problem]:
+    """Yield what is wrong with a plan whatever its mapping turns out to be: LP101 to LP108, LP111, and LP200."""
+    if mapping.mapper_of(plan.entity) is None:
+        yield problems.not_mapped(plan.entity, () if plan.name is None else (plan.name,))
+    yield from _part_problems(plan, (plan.label,))
+    if plan.into is None:
+        yield from _views_of(plan, (plan.label,))
+
+
+def _views_of(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield a problem for each ``into=`` below a plan of entities."""
+    for item in part.loads:
+        if isinstance(item, Load | On | Plan):
+            if item.into is not None:
+                yield problems.view_below_entity(item, at)
+            yield from _views_of(item, at)
+
+
+def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
+    if part.only is not None and part.defer is not None:
+        yield problems.only_and_defer(at)
+    for word in ("only", "defer"):
+        for column in getattr(part, word) or ():
+            if not isinstance(column, QueryableAttribute):
+                yield problems.not_a_column(word, column, at, _owner(part, column))
+    if isinstance(part, Load):
+        yield from _argument_problems(part, at)
+    items: tuple[object, ...] = part.loads
+    for item in items:
+        if isinstance(item, Plan):
+            yield from _part_problems(item, at)
+        elif isinstance(item, On):
+            if mapping.mapper_of(item.entity) is None:
+                yield problems.not_mapped(item.entity, at)
+            yield from _part_problems(item, at)
+        elif isinstance(item, Load):
+            yield from load_problems(item, at)
+        else:
+            yield problems.not_a_load(item, at)
+
+
+def _owner(part: Below, column: object) -> str | None:
+    """Return the name of the class that has an attribute which was named as text; None where nobody can tell."""
+    named: Any = part.relationship if isinstance(part, Load) else part.entity
+    if meant.is_relationship(named) and named.parent.mapper.configured:
+        named = named.property.mapper.class_
+    known = isinstance(named, type) and isinstance(column, str) and column.isidentifier() and hasattr(named, column)
+    return named.__name__ if known else None
+
+
+def condition_problems(word: str, expressions: Iterable[object], at: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield a problem for each condition, or order, that is no SQL expression."""
+    for expression in expressions:
+        if not is_expression(word, expression):
+            yield problems.not_an_expression(word, expression, at)
+
+
+def is_expression(word: str, given: object) -> bool:
+    """Tell whether something can be a condition, or an order: that one has a direction, which a ``text()`` hides."""
+    try:
+        return isinstance(given, QueryableAttribute | ColumnElement) or (
+            word == "where" and isinstance(given, TextClause)
+        )
+    except Exception:  # an object may raise whatever it likes when it is asked for its class
+        return False
+
+
+def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
+    if item.strategy is not None and item.strategy not in get_args(StrategyName):
+        yield problems.not_a_strategy(item.strategy, at)
+    for word in ("limit", "depth"):
+        given: Any = getattr(item, word)
+        if given is None or (word, given) == ("depth", "all"):
+            continue
+        if not _counts(given):
+            yield problems.bad_number(word, given, at)
+        elif word == "depth" and given > MOST_LEVELS:
+            yield problems.too_deep(given, MOST_LEVELS, at)
+        elif word == "limit" and given > MOST:
+            yield problems.too_large_count(word, given, at)
+    for word in ("where", "order_by"):
+        yield from condition_problems(word, getattr(item, word) or (), at)
+
+
+def _counts(given: Any) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and given >= 1
+
+
+def load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield what is wrong with the form of a load, and of what it nests."""
+    named: object = item.relationship
+    if isinstance(named, str):
+        yield from _part_problems(item, (*at, named))
+    elif not isinstance(named, QueryableAttribute) or not hasattr(named.parent, "mapper"):
+        yield problems.not_a_relationship(named, at)
+    elif named.parent.is_aliased_class:
+        yield problems.relationship_of_alias(named, at)
+    elif (subtype := subtype_of(named)) is not None and mapping.mapper_of(subtype) is None:
+        yield problems.type_of_alias(named, at)
+    else:
+        yield from _part_problems(item, (*at, named.key))
+
+
+def spelled_out(item: Load[Any]) -> Load[Any]:
+    """Return a load that says by arguments what its attribute carries.
+
+    ``load(User.posts.and_(Post.published))`` is read as ``load(User.posts, where=Post.published)``, and
+    ``load(Company.employees.of_type(Manager), ...)`` as ``load(Company.employees, on(Manager, ...))``.
+    """
+    named = item.relationship
+    if isinstance(named, str):
+        return item
+    subtype, criteria = subtype_of(named), criteria_of(named)
+    if subtype is None and not criteria:
+        return item
+    plain = getattr(named.parent.class_, named.key)
+    where = (*criteria, *(item.where or ())) or None
+    if subtype is None:
+        return attrs.evolve(item, relationship=plain, where=where)
+    branch = On(subtype, item.loads, item.only, item.defer)
+    return attrs.evolve(item, relationship=plain, where=where, loads=(branch,), only=None, defer=None)
+
+
+def is_reference(item: Load[Any]) -> bool:
+    """Tell whether a load names something that a mapper can be asked for."""
+    return not any(each.code == "LP101" for each in load_problems(item, ()))

@@ -1,0 +1,242 @@
+"""What somebody meant who wrote something else: the hints for values of the wrong kind. Pure, and never raises."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from types import FunctionType
+from typing import Any
+
+from sqlalchemy import ClauseElement, FromClause, Select, Table, TextClause
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
+from sqlalchemy.orm.util import AliasedClass
+
+from loadplan.declared.code import source
+from loadplan.declared.sources import Aggregate, KeepDefault, Source
+from loadplan.declared.spec import Load, On, Plan
+from loadplan.errors import shown
+from loadplan.mapped import mapping
+from loadplan.sqlalchemy_internals import AbstractLoad
+
+#: Relationships in a row that a hint spells out.
+_LONGEST_ROUTE = 3
+
+
+def described(given: object) -> str:
+    """Return what something is, in the words of the one who wrote it."""
+    if isinstance(given, AbstractLoad):
+        return "a loader option of SQLAlchemy"
+    if isinstance(given, QueryableAttribute):
+        return f"'{source(given)}'"
+    if isinstance(given, AliasedClass):
+        return f"an alias of '{_class_behind(given)}'"
+    if isinstance(given, Table):
+        return f"the table '{given.name}'"
+    if isinstance(given, FromClause | Select):
+        return "a select()" if isinstance(given, Select) else "a table of SQLAlchemy"
+    if isinstance(given, TextClause):
+        return f"text({given.text!r})"
+    if isinstance(given, ClauseElement):
+        return f"the SQL expression '{' '.join(str(given).split())}'"
+    if isinstance(given, type):
+        return f"the class '{given.__name__}'"
+    if isinstance(given, Aggregate | Source | KeepDefault):
+        return source(given)
+    if isinstance(given, FunctionType):
+        return "a lambda" if given.__name__ == "<lambda>" else f"the function '{given.__name__}'"
+    if isinstance(given, list | tuple) and all(isinstance(each, QueryableAttribute) for each in given):
+        return source(tuple(given))
+    if type(given).__repr__ is object.__repr__:
+        return f"an object of '{type(given).__name__}'"
+    return shown(given)
+
+
+def _class_behind(given: Any) -> str:
+    return str(mapping.mapper_behind(given).class_.__name__)
+
+
+def is_relationship(given: object) -> bool:
+    """Tell whether an attribute is a relationship; asked without configuring any mapper."""
+    return isinstance(given, QueryableAttribute) and isinstance(given.comparator, RelationshipProperty.Comparator)
+
+
+def route(mapper: Mapper[Any], to: Mapper[Any]) -> list[str]:
+    """Return the shortest chain of relationships between two classes, as ``User.posts``; empty if none is short."""
+    ways: list[tuple[Mapper[Any], list[str]]] = [(mapper, [])]
+    for _ in range(_LONGEST_ROUTE):
+        longer = []
+        for here, names in ways:
+            for prop in here.relationships:
+                way = [*names, f"{prop.parent.class_.__name__}.{prop.key}"]
+                if prop.mapper.isa(to):
+                    return way
+                longer.append((prop.mapper, way))
+        ways = longer
+    return []
+
+
+def nested(names: Sequence[str], inside: str) -> str:
+    """Return loads one within the other: ``load(User.posts, load(Post.comments))``."""
+    for name in reversed(names):
+        inside = f"load({name}, {inside})" if inside else f"load({name})"
+    return inside
+
+
+def instead_of_relationship(given: object) -> str:
+    """Return the hint for what stands in ``load(...)``."""
+    if isinstance(given, AbstractLoad):
+        return _OPTION
+    if isinstance(given, list | tuple | set | frozenset):
+        return "write one load(...) for each relationship."
+    if isinstance(given, Load):
+        return "name a relationship first. A nested load(...) comes after it: load(User.posts, load(Post.tags))."
+    if isinstance(given, Plan):
+        name = getattr(given.entity, "__name__", "...")
+        return f"name the relationship first, then the plan: load(Post.author, {name.upper()}_PLAN)."
+    if isinstance(given, type) and mapping.mapper_of(given) is not None:
+        return f"pass the relationship that leads to '{given.__name__}', for example load(User.posts)."
+    return "pass an attribute of the class, for example load(User.posts)."
+
+
+def instead_of_load(given: object) -> str:
+    """Return the hint for what stands where ``load(...)`` belongs."""
+    if isinstance(given, AbstractLoad):
+        return _OPTION
+    if is_relationship(given):
+        return f"write load({source(given)})."
+    if isinstance(given, QueryableAttribute):
+        return f"columns load by themselves. To load only some of them, write only=[{source(given)}]."
+    if isinstance(given, str):
+        or_load = f", or load({given!r}) to load a relationship" if given.isidentifier() else ""
+        return f"write name={given!r} to name the plan{or_load}."
+    if given is None or isinstance(given, bool):
+        return "leave it out. If a load depends on a condition, collect the loads in a list and unpack it: *loads."
+    if isinstance(given, list | tuple | set | frozenset):
+        return "pass the loads one by one, without brackets. If you have a list, unpack it: *loads."
+    if isinstance(given, Aggregate | Source):
+        return f"annotate a field of a view class with it: Annotated[int, {source(given)}]."
+    if isinstance(given, type) and mapping.mapper_of(given) is not None:
+        return f"name the relationship that leads to '{given.__name__}', for example load(User.posts)."
+    if isinstance(given, type):
+        return f"if '{given.__name__}' is your view class, write into={given.__name__}."
+    if isinstance(given, ClauseElement):
+        return "conditions go into where=, orders into order_by=: load(User.posts, where=Post.published)."
+    return "pass load(...), on(...) or a whole LoadPlan."
+
+
+_OPTION = "write load(User.posts) and nest what is below it. The plan chooses the loading strategy itself."
+
+
+def instead_of_expression(word: str, given: object) -> str:
+    """Return the hint for what stands in ``where=`` or ``order_by=``."""
+    if isinstance(given, bool) and word == "where":
+        return (
+            "Python evaluated this, so the database never sees it. Write Post.x.is_(None) for 'is None', "
+            "~Post.x for 'not', Post.x.in_([...]) for 'in', & for 'and', | for 'or'."
+        )
+    if given is None:
+        return f"remove None from {word}=. To leave out {word}=, pass None alone or nothing."
+    if isinstance(given, str):
+        raw = " For raw SQL, use sqlalchemy.text(...)." if word == "where" else ""
+        return f"{_EXAMPLES[word]}{raw}"
+    if isinstance(given, TextClause):
+        return f"text(...) hides the direction from loadplan. {_capital(_EXAMPLES[word])}"
+    if isinstance(given, dict):
+        return "write one condition for each name, for example where=[Post.id == 3, Post.published]."
+    if isinstance(given, Select):
+        return "use the subquery in a condition: Post.id.in_(select(...)), or select(...).exists()."
+    if isinstance(given, Callable):  # type: ignore[arg-type]
+        return f"pass the expression itself, not a function or a class. {_capital(_EXAMPLES[word])}"
+    return _EXAMPLES[word]
+
+
+def _capital(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
+
+
+_EXAMPLES = {
+    "where": "write a condition with attributes of the class, for example where=Post.id > 3.",
+    "order_by": "order by attributes of the class, for example order_by=Post.created_at.desc().",
+}
+
+
+def instead_of_class(given: object) -> str:
+    """Return the hint for what stands where a mapped class belongs."""
+    if isinstance(given, QueryableAttribute):
+        owner = given.class_.__name__
+        inside = f"load({source(given)})" if is_relationship(given) else f"only=[{source(given)}]"
+        return f"start with the class: LoadPlan({owner}, {inside})."
+    if isinstance(given, AliasedClass):
+        return f"pass the class itself: LoadPlan({_class_behind(given)})."
+    if isinstance(given, Table):
+        return f"pass the class that is mapped to '{given.name}'."
+    if isinstance(given, Select):
+        return "pass the mapped class. Conditions go into the fetch: fetch_all(plan, where=...)."
+    if isinstance(given, str):
+        return f"pass the class itself, without quotes: LoadPlan({given})."
+    if isinstance(given, Plan):
+        return "this is a plan already. To add to it, write plan.also(load(...))."
+    if isinstance(given, Load | On):
+        return "pass the mapped class first, then the loads: LoadPlan(User, load(User.posts))."
+    if isinstance(given, type) and type(given).__module__.startswith("sqlmodel"):
+        return f"add table=True: class {given.__name__}(SQLModel, table=True)."
+    if isinstance(given, type) and given.__module__ != "builtins":
+        return f"pass a mapped class first. If '{given.__name__}' is your view class, write into={given.__name__}."
+    if mapping.mapper_of(type(given)) is not None:
+        return f"pass the class, not an object of it: LoadPlan({type(given).__name__})."
+    return "pass a mapped class first, for example LoadPlan(User)."
+
+
+def instead_of_plan(given: object) -> str:
+    """Return the hint for what a fetch was given as its plan."""
+    if isinstance(given, type) and mapping.mapper_of(given) is not None:
+        return f"make a plan of the class: LoadPlan({given.__name__})."
+    if isinstance(given, Select):
+        return "declare what to load in a LoadPlan. Conditions go into the fetch: fetch_all(plan, where=...)."
+    if isinstance(given, Load):
+        return "put the load into a plan: LoadPlan(User, load(User.posts))."
+    return "make a plan, for example LoadPlan(User, load(User.posts))."
+
+
+def instead_of_bind(given: object) -> str:
+    """Return the hint for what a Loader was made with."""
+    if isinstance(given, type) and issubclass(given, AsyncSession | AsyncEngine | AsyncConnection):
+        made = {AsyncEngine: "create_async_engine(url)", AsyncConnection: "engine.connect()"}
+        return f"pass an object, not the class, for example {made.get(given, f'{given.__name__}(engine)')}."
+    if isinstance(given, str):
+        return "make an engine of the URL: Loader(create_async_engine(url))."
+    if callable(given):
+        return "call it, and pass what it returns."
+    return "pass an AsyncEngine, async_sessionmaker, AsyncSession or AsyncConnection."
+
+
+def instead_of_id(given: object, entity: str) -> str | None:
+    """Return the hint for what stands in place of an id; None where the id is only of a wrong type."""
+    if isinstance(given, ClauseElement):
+        return "this is a condition. Use fetch_one(plan, ...) for one row, or fetch_all(plan, ...) for many."
+    if isinstance(given, list | set | frozenset):
+        return "for many ids, use fetch_many(plan, ids)."
+    if mapping.mapper_of(type(given)) is not None and type(given).__name__ == entity:
+        return "pass the id of the object, not the object."
+    return None
+
+
+#: Methods that ``dataclasses`` generates, with the argument of ``relationship()`` that keeps an attribute out of them.
+_GENERATED = {"__repr__": "repr", "__hash__": "hash"} | dict.fromkeys(
+    ("__eq__", "__lt__", "__le__", "__gt__", "__ge__"), "compare"
+)
+
+#: Calls between a generated method and an attribute that it reads; SQLAlchemy makes a handful.
+_CALLS = 20
+
+
+def generated_reader() -> tuple[str, str] | None:
+    """Return the generated method of a dataclass that is reading an attribute now, and the argument that prevents it.
+
+    Looks at the calls that led here, so it is for errors alone.
+    """
+    frame = inspect.currentframe()
+    for _ in range(_CALLS):
+        frame = None if frame is None else frame.f_back
+        if frame is not None and frame.f_code.co_filename == "<string>" and frame.f_code.co_name in _GENERATED:
+            return frame.f_code.co_name, _GENERATED[frame.f_code.co_name]
+    return None

@@ -1,0 +1,282 @@
+"""Names from outside -> a plan within one that was declared: what a request asks for and the plan allows.
+
+Nothing is added to the declared plan. Its conditions, orders and limits stay: a tenant's filter in ``where=`` holds for
+whatever a stranger names.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar, cast
+
+import attrs
+from sqlalchemy.orm import Mapper, class_mapper
+
+from loadplan.declared.code import source
+from loadplan.declared.spec import Below, Load, On, Plan
+from loadplan.errors import PlanError, Problem, did_you_mean, shown
+from loadplan.mapped import mapping
+from loadplan.resolved.entities import configure_around
+from loadplan.resolved.parts import DeclaredPlace
+from loadplan.resolved.view_loads import key_of
+from loadplan.sqlalchemy_internals import subtype_of
+from loadplan.view_classes.annotations import FieldType, members_with_branches
+from loadplan.view_classes.classes import is_view_class, read_class
+from loadplan.view_classes.narrowed import narrowed_class, with_members
+
+P = TypeVar("P", bound=Plan[Any])
+
+#: Narrowed plans that are remembered, over all declared ones. A stranger who names every combination fills no memory.
+MOST_PLANS = 512
+
+#: Names in one path. A path that leads around a cycle could be of any length.
+MOST_NAMES = 32
+
+#: Wrong names that one error lists.
+_MOST_PROBLEMS = 20
+
+
+@attrs.frozen
+class Wanted:
+    """What is named below one place. Equal for equal names in any order.
+
+    Attributes:
+        names: of columns, relationships or fields there, each with what is named below it.
+        limit: rows of each parent that were asked for, if fewer than the plan allows are enough.
+    """
+
+    names: "frozenset[tuple[str, Wanted]]" = frozenset()
+    limit: int | None = None
+
+    @property
+    def below(self) -> "dict[str, Wanted]":
+        """The names as a dictionary, in the order of the alphabet."""
+        return dict(sorted(self.names, key=lambda each: each[0]))
+
+
+def merged(one: Wanted, other: Wanted) -> Wanted:
+    """Return what both ask for together. The limit of both holds, if it is one."""
+    names = one.below
+    for name, below in other.names:
+        names[name] = merged(names[name], below) if name in names else below
+    return Wanted(frozenset(names.items()), one.limit if one.limit == other.limit else None)
+
+
+def wanted_of(paths: Iterable[object], label: str) -> Wanted:
+    """Return what dotted names ask for.
+
+    Raises:
+        PlanError: LP120, something is no text, or a path is longer than any plan is deep.
+    """
+    tree: dict[str, Any] = {}
+    given: Any = (paths,) if isinstance(paths, str) else paths
+    for path in given:
+        names = path.split(".", MOST_NAMES) if isinstance(path, str) else ()
+        if not names or len(names) > MOST_NAMES:
+            raise PlanError([_not_a_path(path, label)])
+        place = tree
+        for name in names:
+            place = place.setdefault(name, {})
+    return _frozen(tree)
+
+
+def _frozen(tree: dict[str, Any]) -> Wanted:
+    return Wanted(frozenset((name, _frozen(below)) for name, below in tree.items()))
+
+
+def plan_for_paths(entity: type[Any], paths: Iterable[str], allowed: P) -> P:
+    """Return the part of a plan that names ask for; see :meth:`loadplan.LoadPlan.for_paths`."""
+    if entity is not allowed.entity:
+        raise PlanError([_allowed_for_another(entity, allowed)])
+    return narrowed_plan(allowed, wanted_of(paths, allowed.label))
+
+
+def narrowed_plan(plan: P, wanted: Wanted) -> P:
+    """Return the part of a plan that is wanted. Equal wishes get one plan, and what was compiled for it.
+
+    Raises:
+        PlanError: LP120, with every name that the plan does not have.
+    """
+    return cast("P", _narrowed_plan(plan, wanted))
+
+
+@lru_cache(maxsize=MOST_PLANS)
+def _narrowed_plan(plan: Plan[Any], wanted: Wanted) -> Plan[Any]:
+    mapper = mapping.mapper_of(plan.entity)
+    if mapper is None:
+        return plan
+    configure_around(mapper, plan.label)
+    found: list[Problem] = []
+    if plan.into is not None:
+        view = _Views(found).annotation(plan.into, wanted, (plan.label,))
+        shapes = _Views(found).loads(plan.loads, wanted)
+        made = None if found else plan.like(*shapes, into=view)
+    else:
+        loads, only = _Entities(found).place(mapper, [plan], wanted, (plan.label,))
+        made = None if found else plan.like(*loads, only=only)
+    if made is None:
+        raise PlanError(found[:_MOST_PROBLEMS])
+    return made
+
+
+def _limit(item: Load[Any], wanted: Wanted) -> int | None:
+    """Return the rows of each parent: those asked for, and never more than the plan allows."""
+    if wanted.limit is None:
+        return item.limit
+    asked = max(1, wanted.limit)
+    return asked if item.limit is None else min(asked, item.limit)
+
+
+def _not_a_path(given: object, label: str) -> Problem:
+    return Problem(
+        "LP120",
+        f"{shown(given)} is not a path of names",
+        (label,),
+        hint=f'a path is text, as "posts.title", with {MOST_NAMES} names at most.',
+    )
+
+
+def _not_allowed(name: str, known: Iterable[str], at: tuple[str, ...]) -> Problem:
+    there = "at the root" if len(at) == 1 else f"at {'.'.join(at[1:])}"
+    return Problem(
+        "LP120",
+        f"{shown(name)} is not allowed by plan '{at[0]}'",
+        at,
+        hint=did_you_mean(name, known, f"Allowed {there}"),
+    )
+
+
+def _allowed_for_another(entity: Any, allowed: Plan[Any]) -> Problem:
+    return Problem(
+        "LP120",
+        f"the plan '{allowed.label}' allows names of '{source(allowed.entity)}', not of '{source(entity)}'",
+        hint=f"give allowed= a LoadPlan({source(entity)}, ...).",
+    )
+
+
+# --- entities -------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class _Entities:
+    """Walks a plan of entities beside what is wanted; names that the plan does not have go to ``found``."""
+
+    found: list[Problem]
+
+    def place(
+        self, mapper: Mapper[Any], parts: Sequence[Below], wanted: Wanted, at: tuple[str, ...]
+    ) -> tuple[tuple[Any, ...], list[Any] | None]:
+        """Return the loads and the columns that are wanted of one place, of all that is declared about it."""
+        place = DeclaredPlace(mapper, parts)
+        loads, columns = place.loads(), place.columns()
+        kept: set[str] = set()
+        made: list[Any] = []
+        in_branches: dict[str, Wanted] = {}
+        for name, below in wanted.below.items():
+            behind = mapping.columns_behind(mapper, name)
+            prop = mapping.relationship(mapper, name)
+            if prop is not None and prop.key in loads:
+                made.append(self.edge(mapper, prop.key, loads[prop.key], below, (*at, name)))
+            elif behind is not None and columns.issuperset(behind) and not below.names:
+                kept.update(behind)
+            else:
+                in_branches[name] = below
+        known = {*loads, *columns}
+        for branch in place.branches():
+            sub = branch.mapper
+            own = {*branch.loads(), *branch.columns()}
+            known |= own
+            mine = {name: in_branches.pop(name) for name in list(in_branches) if name in own}
+            if mine or not (kept or in_branches):
+                inner, only = self.place(
+                    sub, branch.parts, Wanted(frozenset(mine.items())), (*at, f"on({sub.class_.__name__})")
+                )
+                made.append(On(sub.class_, inner, None if only is None else tuple(only)))
+        self.found.extend(_not_allowed(name, known, at) for name in in_branches)
+        names = sorted(kept or columns)
+        if not kept and columns == mapping.default_columns(mapper):
+            return tuple(made), None
+        return tuple(made), [getattr(mapper.class_, name) for name in names]
+
+    def edge(
+        self, mapper: Mapper[Any], key: str, items: list[Load[Any]], wanted: Wanted, at: tuple[str, ...]
+    ) -> Load[Any]:
+        """Return the wanted part of a relationship. Its conditions, order, depth and strategy are the plan's."""
+        first = items[0]
+        subtype = None if isinstance(first.relationship, str) else subtype_of(first.relationship)
+        target: Mapper[Any] = mapper.relationships[key].mapper if subtype is None else class_mapper(subtype)
+        if first.depth is not None:
+            wanted = _folded(wanted, key)
+        inner, only = self.place(target, items, wanted, at)
+        ordered = first.order_by is not None or bool(mapper.relationships[key].order_by)
+        limit = _limit(first, wanted) if ordered and mapper.relationships[key].uselist else first.limit
+        strategy = next((each.strategy for each in items if each.strategy is not None), None)
+        columns = None if only is None else tuple(only)
+        return attrs.evolve(first, loads=inner, only=columns, defer=None, limit=limit, strategy=strategy)
+
+
+def _folded(wanted: Wanted, key: str) -> Wanted:
+    """Return what is wanted of a tree: the levels are one place, so ``children.children.name`` is ``children.name``."""
+    names: dict[str, Wanted] = {}
+    waiting = [wanted]
+    while waiting:
+        for name, below in waiting.pop().names:
+            if name == key:
+                waiting.append(below)
+            else:
+                names[name] = merged(names[name], below) if name in names else below
+    return Wanted(frozenset(names.items()), wanted.limit)
+
+
+# --- views ----------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class _Views:
+    """Walks view classes beside what is wanted, and makes classes with the wanted fields alone."""
+
+    found: list[Problem]
+
+    def annotation(self, annotation: Any, wanted: Wanted, at: tuple[str, ...]) -> Any:
+        """Return a view class, or a union of some, with the wanted fields alone."""
+        if not wanted.names:
+            return annotation
+        members = [member for member, _ in members_with_branches(annotation)]
+        views = {member: read_class(member) for member in members if is_view_class(member)}
+        known = {field.name for view in views.values() for field in view.fields}
+        self.found.extend(_not_allowed(name, known, at) for name in wanted.below.keys() - known)
+        made: dict[Any, Any] = {}
+        for member, view in views.items():
+            fields: dict[str, Any] = {}
+            for field in view.fields:
+                below = wanted.below.get(field.name)
+                if below is not None:
+                    fields[field.name] = self.field(field.type, below, (*at, field.name))
+            if len(views) > 1 and not fields:
+                made[member] = member  # a member of which nothing is named stays as it is: a row of its needs a class
+            elif fields:
+                made[member] = narrowed_class(member, tuple(fields.items()))
+        return with_members(annotation, made)
+
+    def field(self, kind: FieldType, wanted: Wanted, at: tuple[str, ...]) -> Any:
+        """Return the annotation of a field, with a narrowed class in place of the one in it."""
+        given = kind.given
+        if wanted.names and not any(is_view_class(member) for member, _ in members_with_branches(kind.item)):
+            self.found.extend(_not_allowed(name, (), at) for name in wanted.below)
+        elif wanted.names:
+            members = {member: self.annotation(member, wanted, at) for member, _ in members_with_branches(kind.item)}
+            given = with_members(given, members)
+        return kind, given
+
+    def loads(self, loads: Iterable[Below], wanted: Wanted) -> list[Any]:
+        """Return the loads beside a view that shape what is wanted."""
+        if not wanted.names:
+            return list(loads)
+        kept: list[Any] = []
+        for item in loads:
+            if not isinstance(item, Load):
+                kept.append(item)
+            elif key_of(item) in wanted.below:
+                below = wanted.below[key_of(item)]
+                limit = item.limit if item.order_by is None else _limit(item, below)
+                kept.append(attrs.evolve(item, loads=tuple(self.loads(item.loads, below)), limit=limit))
+        return kept

@@ -1,0 +1,90 @@
+"""What a plan of entities declares about one place, put together from all of its parts.
+
+It reads the declaration beside the mapping and decides nothing: which columns and relationships the plan loads there.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy.orm import Mapper, class_mapper
+
+from loadplan.declared.spec import Below, Load, On, Plan
+from loadplan.mapped import links, mapping
+from loadplan.sqlalchemy_internals import subtype_of
+
+
+@attrs.frozen(eq=False)
+class DeclaredPlace:
+    """A class at one place of a plan, and all that is declared about it.
+
+    Attributes:
+        mapper: of the class.
+        parts: the plan, loads or branches that speak of the place.
+    """
+
+    mapper: Mapper[Any]
+    parts: Sequence[Below]
+
+    def loads(self) -> dict[str, list[Load[Any]]]:
+        """Return the loads by relationship, in the order of first mention."""
+        found: dict[str, list[Load[Any]]] = {}
+        for item in self._items():
+            if isinstance(item, Load):
+                name = item.relationship if isinstance(item.relationship, str) else item.relationship.key
+                prop = mapping.relationship(self.mapper, name)
+                found.setdefault(name if prop is None else prop.key, []).append(item)
+        return found
+
+    def branches(self) -> "list[DeclaredPlace]":
+        """Return what is declared for subclasses, each once."""
+        found: dict[Mapper[Any], list[Below]] = {}
+        for item in self._items():
+            if isinstance(item, On):
+                found.setdefault(class_mapper(item.entity), []).append(item)
+        return [DeclaredPlace(mapper, parts) for mapper, parts in found.items()]
+
+    def columns(self) -> set[str]:
+        """Return the columns that are declared: all that the mapping loads, or what ``only=`` and ``defer=`` leave."""
+        found: set[str] = set()
+        default = mapping.default_columns(self.mapper)
+        for part in _flat(self.parts):
+            nests = isinstance(part, Load) and any(isinstance(below, Plan) for below in part.loads)
+            if part.only is not None:
+                found |= self._named(part.only)
+            elif part.defer is not None:
+                found |= default - self._named(part.defer)
+            elif not nests:
+                found |= default
+        return found
+
+    def loaded_columns(self) -> set[str]:
+        """Return the columns that come: those declared, and the keys that loading needs."""
+        keys = {key for name in self.loads() for key in links.key_columns(self.mapper.relationships[name], self.mapper)}
+        return self.columns() | mapping.required_columns(self.mapper) | keys
+
+    def below(self, key: str) -> "DeclaredPlace":
+        """Return the place at the end of a relationship that is loaded. A tree of any depth is one place."""
+        items = self.loads()[key]
+        named = items[0].relationship
+        subtype = None if isinstance(named, str) else subtype_of(named)
+        target = self.mapper.relationships[key].mapper if subtype is None else class_mapper(subtype)
+        parts: list[Below] = list(items)
+        depth = items[0].depth
+        if depth == "all" or (isinstance(depth, int) and depth > 1):
+            deeper = depth if depth == "all" else depth - 1
+            parts.append(On(target.class_, (attrs.evolve(items[0], depth=deeper),), ()))
+        return DeclaredPlace(target, parts)
+
+    def _items(self) -> Iterator[Below]:
+        return (item for part in _flat(self.parts) for item in part.loads)
+
+    def _named(self, columns: Iterable[Any]) -> set[str]:
+        return {name for column in columns for name in mapping.columns_behind(self.mapper, column.key) or ()}
+
+
+def _flat(parts: Iterable[Below]) -> Iterator[Below]:
+    """Yield what is declared about a place, that of nested plans too."""
+    for part in parts:
+        yield part
+        yield from _flat(item for item in part.loads if isinstance(item, Plan))

@@ -1,0 +1,594 @@
+"""Every way a plan can be wrong, as a function from the facts to a :class:`~loadplan.errors.Problem`.
+
+LP1xx is about the declaration alone, LP2xx about the declaration against the mapping, LP404 and LP408 about what a
+fetch or a loader is given. The words live here, and nowhere else; ``resolve`` finds the problems.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
+
+from sqlalchemy import ClauseElement, UnaryExpression
+from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
+
+from loadplan.declared.code import argument_source, source
+from loadplan.declared.spec import Load, On, Plan, StrategyName
+from loadplan.errors import Problem, did_you_mean, one_of, shown
+from loadplan.mapped import mapping
+from loadplan.resolved import meant
+from loadplan.resolved.nodes import Edge
+from loadplan.sqlalchemy_internals import attribute_behind
+
+At = tuple[str, ...]
+
+
+def _name(mapper: Mapper[Any]) -> str:
+    return str(mapper.class_.__name__)
+
+
+# --- LP1xx: the declaration alone -----------------------------------------------------------------------------------
+
+
+def not_a_relationship(given: object, at: At) -> Problem:
+    """``load(...)`` of something that no class has as a relationship."""
+    message = f"load() needs a relationship, but got {meant.described(given)}"
+    return Problem("LP101", message, at, hint=meant.instead_of_relationship(given))
+
+
+def relationship_of_alias(given: QueryableAttribute[Any], at: At) -> Problem:
+    """``load(aliased(User).posts)``."""
+    name = f"{_name(given.parent.mapper)}.{given.key}"
+    return Problem("LP101", f"load() got '{given.key}' of an alias", at, hint=f"use the class itself: load({name}).")
+
+
+def type_of_alias(given: QueryableAttribute[Any], at: At) -> Problem:
+    """``load(User.pets.of_type(aliased(Dog)))``."""
+    name = f"{_name(given.parent.mapper)}.{given.key}"
+    return Problem(
+        "LP101",
+        f"'{name}' is given the type of an alias",
+        at,
+        hint=f"name the class itself, as {name}.of_type(Sub).",
+    )
+
+
+def not_a_load(given: object, at: At) -> Problem:
+    """Something else stands among the loads."""
+    message = f"a plan needs load(...) here, but got {meant.described(given)}"
+    return Problem("LP102", message, at, hint=meant.instead_of_load(given))
+
+
+def only_and_defer(at: At) -> Problem:
+    """Both are given."""
+    return Problem(
+        "LP103",
+        "only= and defer= cannot be used together",
+        at,
+        hint="keep one of them: only= names the columns to load, defer= names the columns to leave out.",
+    )
+
+
+def view_below_entity(given: Load[Any] | On[Any] | Plan[Any], at: At) -> Problem:
+    """``into=`` below a plan of entities."""
+    return Problem(
+        "LP111",
+        f"into={source(given.into)} cannot be used below a plan of entities",
+        at,
+        detail="a mapped attribute can hold mapped objects only.",
+        hint="pass into= to the LoadPlan itself, and give that class a field for this relationship.",
+    )
+
+
+def not_a_column(word: str, given: object, at: At, owner: str | None = None) -> Problem:
+    """``only=["id"]`` and the like; ``owner`` is the name of the class that has such a column."""
+    right = "Post.id, Post.title" if owner is None else f"{owner}.{given}"
+    return Problem(
+        "LP104",
+        f"{word}= needs mapped columns, but got {meant.described(given)}",
+        at,
+        hint=f"name columns as attributes of the class, for example {word}=[{right}].",
+    )
+
+
+def not_a_strategy(given: object, at: At) -> Problem:
+    """An unknown ``strategy=``."""
+    return Problem(
+        "LP105",
+        f"strategy={shown(given)} is unknown",
+        at,
+        hint=f"use {one_of(get_args(StrategyName))}, or remove strategy= and let the plan choose.",
+    )
+
+
+def loads_disagree(name: str, word: str, items: Sequence[Load[Any]], at: At) -> Problem:
+    """One relationship is named twice at one place, and the two cannot both hold."""
+    said = [
+        f"no {word}=" if getattr(item, word) is None else argument_source(word, getattr(item, word)) for item in items
+    ]
+    return Problem(
+        "LP106",
+        f"'{name}' is loaded twice, with different {word}=",
+        at,
+        detail=f"the loads have {' and '.join(dict.fromkeys(said))}. A plan loads each relationship once.",
+        hint=f"give both the same {word}=, or keep one of them.",
+    )
+
+
+def bad_number(word: str, given: object, at: At) -> Problem:
+    """A ``limit=`` or ``depth=`` that counts nothing."""
+    other = ', or "all"' if word == "depth" else ""
+    message = f"{word}={shown(given)} must be a whole number of 1 or more{other}"
+    return Problem("LP107", message, at, hint=_NUMBER_HINTS[word])
+
+
+_NUMBER_HINTS = {
+    "size": "size= is the number of roots on a page.",
+    "batch_size": "batch_size= is the number of roots in a batch.",
+    "limit": "limit= is the number of rows for each parent. Remove it to load all rows.",
+    "depth": 'depth= is the number of levels to load. Write depth="all" to load the whole tree.',
+}
+
+
+def bad_count(word: str, given: object, at: At) -> Problem:
+    """A ``limit=`` or ``offset=`` of a fetch that counts nothing."""
+    return Problem("LP107", f"{word}={shown(given)} must be a whole number of 0 or more", at)
+
+
+def too_large_count(word: str, given: int, at: At) -> Problem:
+    """A number of rows that no database counts to."""
+    return Problem("LP107", f"{word}={shown(given)} is too large: databases count in 64 bits", at)
+
+
+def too_deep(given: int, most: int, at: At) -> Problem:
+    """More levels than anybody writes a plan for."""
+    message = f"depth={shown(given)} is too large: a plan has {most} levels at most"
+    return Problem("LP107", message, at, hint='write depth="all" to load the whole tree.')
+
+
+def not_pageable(type_name: str, at: At) -> Problem:
+    """A page is ordered by values that have no place in a cursor."""
+    return Problem(
+        "LP110",
+        f"fetch_page cannot order by values of type {type_name}",
+        at,
+        detail="a cursor cannot hold them.",
+        hint="order by numbers, text, dates, times, UUIDs, enums or bytes.",
+    )
+
+
+def not_an_expression(word: str, given: object, at: At) -> Problem:
+    """A ``where=`` or ``order_by=`` that is no SQL expression."""
+    message = f"{word}= needs a SQL expression, but got {_safely_described(given)}"
+    return Problem("LP108", message, at, hint=_safely(meant.instead_of_expression, word, given))
+
+
+def _safely_described(given: object) -> str:
+    try:
+        return meant.described(given)
+    except Exception:  # an object from outside may raise whatever it likes when it is looked at
+        return shown(given)
+
+
+def _safely(hint: Callable[..., str], *given: object) -> str | None:
+    try:
+        return hint(*given)
+    except Exception:
+        return None
+
+
+def paths_disagree(label: str, one: Edge, other: Edge) -> Problem:
+    """Two places of a plan want different rows in one collection of one class."""
+    what = "reference" if one.cardinality.to_one else "collection"
+    return Problem(
+        "LP109",
+        f"'{other.name}' is loaded over two paths, with different rows",
+        (label,),
+        detail=f"{' > '.join(one.target.path)} loads {_rows(one)}. "
+        f"{' > '.join(other.target.path)} loads {_rows(other)}. One object has only one such {what}.",
+        hint="use the same where=, order_by= and limit= on both paths, or make two plans.",
+    )
+
+
+def _rows(edge: Edge) -> str:
+    shape = edge.shape
+    words = {"where": shape.where or None, "order_by": shape.order_by, "limit": shape.limit}
+    said = [argument_source(word, value) for word, value in words.items() if value is not None]
+    return ", ".join(said) or "all rows"
+
+
+# --- LP2xx: the declaration against the mapping ---------------------------------------------------------------------
+
+
+def not_mapped(given: object, at: At) -> Problem:
+    """``LoadPlan`` or ``on`` of something that is no mapped class."""
+    what = _safely_described(given).removeprefix("the class ")
+    return Problem("LP200", f"{what} is not a mapped class", at, hint=_safely(meant.instead_of_class, given))
+
+
+def no_relationship(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at: At) -> Problem:
+    """The class at a place has no such relationship: a slip, another class's, a subclass's, or a column."""
+    here = _name(mapper)
+    at = (*at, key)
+    if owner is not None and owner is not mapper and owner.isa(mapper):
+        sub = _name(owner)
+        return Problem(
+            "LP209",
+            f"'{sub}.{key}' belongs to the subclass '{sub}', but any '{here}' may stand here",
+            at,
+            hint=f"put it into a branch: on({sub}, load({sub}.{key})).",
+        )
+    known = did_you_mean(key, mapper.relationships.keys(), f"Relationships of {here}")
+    if owner is not None and not mapper.isa(owner):
+        there = _name(owner)
+        way = meant.route(mapper, owner) if key in owner.relationships else []
+        return Problem(
+            "LP201",
+            f"'{here}' has no relationship '{there}.{key}'",
+            at,
+            detail=f"'{there}.{key}' belongs to '{there}'.",
+            hint=f"nest it: {meant.nested(way, f'load({there}.{key})')}." if way else known,
+        )
+    if mapping.columns_behind(mapper, key) or key in mapper.all_orm_descriptors:
+        what = mapping.describe_attribute(mapper, key)
+        message = f"'{here}.{key}' is {what}, not a relationship"
+        return Problem("LP202", message, at, hint=_instead_of_load_of(mapper, key, what))
+    if "." in key:
+        return _dotted(mapper, key, at)
+    return Problem("LP201", f"'{here}' has no relationship '{key}'", at, hint=known)
+
+
+def _dotted(mapper: Mapper[Any], given: str, at: At) -> Problem:
+    """``load("comments.author")``: relationships in a row, or one of them wrong."""
+    message = f"'{_name(mapper)}' has no relationship '{given}'"
+    names = []
+    for key in given.split("."):
+        here = _name(mapper)
+        if key not in mapper.relationships:
+            known = did_you_mean(key, mapper.relationships.keys(), f"Relationships of {here}")
+            return Problem("LP201", message, at, detail=f"'{here}' has no relationship '{key}'.", hint=known)
+        names.append(f"{here}.{key}")
+        mapper = mapper.relationships[key].mapper
+    return Problem("LP201", message, at, hint=f"nest one load in the other: {meant.nested(names, '')}.")
+
+
+def _instead_of_load_of(mapper: Mapper[Any], key: str, what: str) -> str:
+    here = _name(mapper)
+    proxy: Any = mapper.all_orm_descriptors.get(key)
+    behind = getattr(proxy, "target_collection", None)
+    if behind is not None and behind in mapper.relationships:
+        return f"load the relationship that it reads: load({here}.{behind})."
+    if what == "a column":
+        return f"remove this load: columns load by themselves. To load only some of them, write only=[{here}.{key}]."
+    return "remove this load. Load the relationships that the attribute reads."
+
+
+def no_column(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at: At) -> Problem:
+    """``only=`` or ``defer=`` names something that is no column of the class at a place."""
+    here = _name(mapper)
+    if owner is not None and mapper.isa(owner):
+        what = mapping.describe_attribute(mapper, key)
+        hints = {
+            "a relationship": f"write load({here}.{key}) beside only= or defer=.",
+            "a query_expression": "leave it out: it is not a column of a table.",
+        }
+        return Problem(
+            "LP203",
+            f"'{here}.{key}' is {what}, not a column",
+            at,
+            hint=hints.get(what, "name the columns that it reads instead."),
+        )
+    if owner is not None and owner.isa(mapper):
+        sub = _name(owner)
+        return Problem(
+            "LP203",
+            f"'{sub}.{key}' belongs to the subclass '{sub}', but any '{here}' may stand here",
+            at,
+            hint=f"put it into a branch: on({sub}, only=[{sub}.{key}]).",
+        )
+    there = "?" if owner is None else _name(owner)
+    known = [prop.key for prop in mapping.column_attributes(mapper)]
+    way = [] if owner is None else meant.route(mapper, owner)
+    return Problem(
+        "LP203",
+        f"'{there}.{key}' is not a column of '{here}'",
+        at,
+        hint=f"move it to the load of '{there}': {meant.nested(way, f'only=[{there}.{key}]')}."
+        if way
+        else did_you_mean(key, known, f"Columns of {here}"),
+    )
+
+
+def wrong_plan(mapper: Mapper[Any], plan: Plan[Any], at: At) -> Problem:
+    """A nested plan speaks of another class than stands there."""
+    here = _name(mapper)
+    name = getattr(plan.entity, "__name__", repr(plan.entity))
+    return Problem(
+        "LP204",
+        f"plan '{plan.label}' loads '{name}', but '{here}' stands here",
+        at,
+        hint=f"nest a plan of '{here}', or move this one to a relationship that leads to '{name}'.",
+    )
+
+
+def unloadable(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> Problem:
+    """``lazy="dynamic"`` or ``"write_only"``."""
+    return Problem(
+        "LP205",
+        f"'{_name(mapper)}.{prop.key}' cannot be eagerly loaded",
+        (*at, prop.key),
+        detail=f'it is mapped lazy="{prop.lazy}", which does not support object population.',
+        hint='map it lazy="raise", or leave it out of the plan.',
+    )
+
+
+def asks_parent_further(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> Problem:
+    """A ``secondaryjoin`` with columns of the parent."""
+    return Problem(
+        "LP205",
+        f"'{_name(mapper)}.{prop.key}' cannot be eagerly loaded",
+        (*at, prop.key),
+        detail=f"its secondaryjoin uses columns of '{_name(prop.parent)}'; SQLAlchemy's joins and lazy loads read that "
+        "differently.",
+        hint=f"move the condition into primaryjoin, with a join as secondary= if it needs columns of "
+        f"'{_name(prop.mapper)}'.",
+    )
+
+
+def not_a_path(word: str, given: object, detail: str, at: At) -> Problem:
+    """``source(...)`` in a condition or an order of roots that leads to no one value."""
+    end = "Customer.email" if word == "order_by" else 'Customer.country == "NZ"'
+    return Problem(
+        "LP112",
+        f"{word}= cannot use {source(given)}",
+        at,
+        detail=f"{detail}.",
+        hint=f"name relationships to one, then the value: {word}=source(Order.customer, {end}).",
+    )
+
+
+def view_beyond_options(label: str) -> Problem:
+    """``plan.select()`` or ``plan.options()`` of a plan of views."""
+    return Problem(
+        "LP206",
+        f"plan '{label}' builds views, and loader options cannot build views",
+        (label,),
+        hint="fetch the plan with a Loader. For a plan of entities, use LoadPlan.for_schema.",
+    )
+
+
+def beyond_options(label: str, edge: Edge, words: Sequence[str]) -> Problem:
+    """``plan.options()`` of something that SQLAlchemy's loader options do not have."""
+    given = " and ".join(f"{word}=" for word in words)
+    return Problem(
+        "LP206",
+        f"loader options cannot express {given} of '{edge.name}'",
+        (label, *edge.target.path),
+        hint=f"fetch the plan with a Loader, or remove {given}.",
+    )
+
+
+def branch_beyond_options(label: str, name: str) -> Problem:
+    """``plan.options()`` of a plan with ``on(...)``."""
+    return Problem(
+        "LP206",
+        f"loader options cannot express {name}",
+        (label,),
+        hint=f"fetch the plan with a Loader, or remove {name}.",
+    )
+
+
+def joined_in_stream(label: str, edge: Any) -> Problem:
+    """``stream`` of a plan that joins a collection to its root."""
+    return Problem(
+        "LP216",
+        f"stream() cannot join the collection '{edge.name}'",
+        (label, edge.key),
+        detail="a stream reads rows in batches, and a joined collection spreads one root over many rows.",
+        hint=f"remove strategy= from load({edge.name}).",
+    )
+
+
+def mapping_incomplete(mapper: Mapper[Any], missing: Sequence[str], at: At) -> Problem:
+    """A class that the mapping names has not been imported."""
+    return Problem(
+        "LP208",
+        f"the mapping around '{_name(mapper)}' is not complete",
+        at,
+        detail=f"{'; '.join(missing)}, but no mapped class has that name yet.",
+        hint="import the module of that class before you use the plan.",
+    )
+
+
+def mapping_broken(mapper: Mapper[Any], error: Exception, at: At) -> Problem:
+    """SQLAlchemy cannot configure the mappers."""
+    return Problem(
+        "LP208",
+        f"SQLAlchemy cannot configure the mapping around '{_name(mapper)}'",
+        at,
+        detail=str(error).partition("\n")[0],
+        hint="correct the mapping, or import the module of the class that is missing.",
+    )
+
+
+def not_a_subclass(mapper: Mapper[Any], sub: Mapper[Any], at: At) -> Problem:
+    """``on(...)`` of a class that no object at a place can be of."""
+    here = _name(mapper)
+    subs = [_name(each) for each in mapper.self_and_descendants if each is not mapper]
+    return Problem(
+        "LP210",
+        f"'{_name(sub)}' is not a subclass of '{here}'",
+        (*at, f"on({_name(sub)})"),
+        hint=f"Subclasses of {here}: {', '.join(subs)}." if subs else f"remove on(...): '{here}' has no subclasses.",
+    )
+
+
+def limit_without_order(prop: RelationshipProperty[Any], at: At) -> Problem:
+    """The first five of nothing in particular."""
+    return Problem(
+        "LP211",
+        f"limit= of '{_name(prop.parent)}.{prop.key}' needs an order",
+        at,
+        detail="without an order, the database may choose other rows each time.",
+        hint=f"add an order, for example order_by={_name(prop.mapper)}.{mapping.primary_key(prop.mapper)[0]}.",
+    )
+
+
+def to_one_in_order(prop: RelationshipProperty[Any], word: str, at: At) -> Problem:
+    """``order_by=`` or ``limit=`` of a relationship that has one row at most."""
+    name = f"{_name(prop.parent)}.{prop.key}"
+    return Problem(
+        "LP212",
+        f"{word}= is for collections, but '{name}' is {mapping.cardinality(prop).value}",
+        at,
+        hint=f"remove {word}=.",
+    )
+
+
+def not_a_tree(prop: RelationshipProperty[Any], at: At) -> Problem:
+    """``depth=`` of a relationship that does not lead back to its own class."""
+    here, there = _name(prop.parent), _name(prop.mapper)
+    return Problem(
+        "LP213",
+        f"depth= needs a relationship from a class to itself, but '{here}.{prop.key}' leads to '{there}'",
+        at,
+        hint="remove depth=, and nest one load(...) for each level.",
+    )
+
+
+def strategy_cannot(prop: RelationshipProperty[Any], strategy: str, word: str, at: At) -> Problem:
+    """A forced strategy that has no way to do what another argument asks."""
+    return Problem(
+        "LP214",
+        f"strategy={strategy!r} does not support {word}= of '{_name(prop.parent)}.{prop.key}'",
+        at,
+        hint="remove strategy=, or use strategy='selectin'.",
+    )
+
+
+def speaks_of_others(
+    name: str,
+    target: Mapper[Any],
+    word: str,
+    tables: Sequence[str],
+    given: Sequence[Any],
+    at: At,
+    *,
+    to_alias: bool = False,
+    of_load: bool = False,
+) -> Problem:
+    """A condition or order whose columns are not the target's: it would join every row with every other."""
+    here = _name(target)
+    hint = f"ask through a relationship: {_question(here, tables[0], target)}."
+    if word == "order_by":
+        path = None if of_load else _path_to(target, given)
+        hint = f"order by a subquery{_subquery_of(target, given)}." if path is None else f"write order_by={path}."
+    if to_alias:
+        hint = f"'{name}' leads to an alias of '{here}'. Use the attributes of that alias in {word}=."
+    return Problem(
+        "LP215",
+        f"{word}= of '{name}' uses {one_of(tables)}, but only '{here}' is available here",
+        at,
+        detail="without a join condition, every row would meet every row of the other table.",
+        hint=hint,
+    )
+
+
+def _path_to(target: Mapper[Any], given: Sequence[Any]) -> str | None:
+    """Return the code of a path to a column of another class, where a to-one leads there; with its direction."""
+    for each in given:
+        element, words = each, list[str]()
+        while isinstance(element, UnaryExpression) and element.modifier is not None:
+            words.insert(0, element.modifier.__name__.removesuffix("_op"))
+            element = element.element
+        expression = element.__clause_element__() if hasattr(element, "__clause_element__") else element
+        column = attribute_behind(expression) if isinstance(expression, ClauseElement) else None
+        if column is None or issubclass(target.class_, column[0]):
+            continue
+        for prop in target.relationships:
+            if not prop.uselist and issubclass(prop.mapper.class_, column[0]):
+                path = f"source({_name(target)}.{prop.key}, {_name(prop.mapper)}.{column[1]})"
+                return path + "".join(f".{word}()" for word in words)
+    return None
+
+
+def _subquery_of(target: Mapper[Any], given: Sequence[Any]) -> str:
+    """Return the code of a subquery for a column of another class: the very one, where a to-one leads there."""
+    for each in given:
+        element: Any = each.element if isinstance(each, UnaryExpression) else each
+        expression = element.__clause_element__() if hasattr(element, "__clause_element__") else element
+        column = attribute_behind(expression) if isinstance(expression, ClauseElement) else None
+        if column is None or target.class_ is column[0]:
+            continue
+        for prop in target.relationships:
+            pairs = prop.local_remote_pairs or ()
+            if prop.uselist or prop.secondary is not None or len(pairs) != 1 or prop.mapper.class_ is not column[0]:
+                continue
+            here, there = mapping.attribute_of(target, pairs[0][0]), mapping.attribute_of(prop.mapper, pairs[0][1])
+            if here is not None and there is not None:
+                other = _name(prop.mapper)
+                condition = f"{other}.{there} == {_name(target)}.{here}"
+                return f": select({other}.{column[1]}).where({condition}).scalar_subquery()"
+    return ", for example order_by=select(User.name).where(User.id == Post.author_id).scalar_subquery()"
+
+
+def _question(target: str, table: str, mapper: Mapper[Any] | None) -> str:
+    """Return the condition that asks for related rows, as ``Post.author.has(...)``."""
+    for prop in () if mapper is None else mapper.relationships:
+        if table in {getattr(each, "name", None) for each in prop.mapper.tables}:
+            return f"{target}.{prop.key}.{'any' if prop.uselist else 'has'}(...)"
+    return f"{target}.<relationship>.has(...) or .any(...)"
+
+
+# --- LP4xx: what a fetch or a loader is given -------------------------------------------------------------------------
+
+
+def not_a_plan(given: object) -> Problem:
+    """``loader.fetch(User, 1)`` and the like."""
+    message = f"a fetch needs a LoadPlan, but got {_safely_described(given)}"
+    return Problem("LP408", message, hint=_safely(meant.instead_of_plan, given))
+
+
+def not_a_bind(given: object, loader: str, binds: Sequence[str], *, of_other: bool) -> Problem:
+    """``Loader("postgresql://...")`` and the like.
+
+    Args:
+        given: in place of a bind.
+        loader: ``"Loader"`` or ``"SyncLoader"``.
+        binds: classes that it takes.
+        of_other: whether the other loader takes it.
+    """
+    hint = _safely(meant.instead_of_bind, given)
+    if of_other:
+        other = "SyncLoader" if loader == "Loader" else "Loader"
+        hint = f"use {other}, or give it an {', '.join(binds[:-1])} or {binds[-1]}."
+    elif hint is None or loader == "SyncLoader":
+        hint = f"pass an {', '.join(binds[:-1])} or {binds[-1]}."
+    return Problem("LP408", f"a {loader} cannot use {_safely_described(given)}", hint=hint)
+
+
+def not_a_cursor_key(given: object) -> Problem:
+    """``Loader(engine, cursor_key="secret")``."""
+    hint = "encode the text: cursor_key=text.encode()." if isinstance(given, str) else "pass bytes, or a Fernet."
+    return Problem("LP408", f"cursor_key= needs bytes or a cipher, but got a {type(given).__name__}", hint=hint)
+
+
+def not_an_id(given: object, entity: str, detail: str, columns: Sequence[tuple[str, str]], label: str) -> Problem:
+    """A value that cannot be a primary key; ``columns`` are the key's names and types."""
+    listed = ", ".join(f"{name} ({kind})" for name, kind in columns)
+    shape = "one value" if len(columns) == 1 else f"a tuple of {len(columns)} values, or a mapping by name"
+    hint = None
+    with contextlib.suppress(Exception):
+        hint = meant.instead_of_id(given, entity)
+    return Problem(
+        "LP404",
+        f"{_id(given)} cannot be the primary key of '{entity}'",
+        (label,),
+        detail=f"{detail}.",
+        hint=hint or f"pass {shape}: {listed}.",
+    )
+
+
+def _id(given: object) -> str:
+    kind = type(given)  # isinstance would ask an object from outside for its class
+    has_own_words = issubclass(kind, ClauseElement | type) or kind.__repr__ is object.__repr__
+    return _safely_described(given) if has_own_words else shown(given)

@@ -1,0 +1,316 @@
+"""``LoadPlan.for_schema``: a response model -> the plan of entities that loads what the model reads of them."""
+
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from types import CodeType, FunctionType
+from typing import Any
+
+import attrs
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import Mapper, RelationshipProperty
+
+from loadplan.declared.sources import Aggregate, Source
+from loadplan.declared.spec import Load, load, on
+from loadplan.errors import PlanError, Problem, did_you_mean
+from loadplan.mapped import mapping
+from loadplan.resolved import view_problems
+from loadplan.resolved.entities import configure_around
+from loadplan.resolved.form import spelled_out
+from loadplan.resolved.view_loads import key_of
+from loadplan.view_classes.annotations import FieldType, annotation_source, members_with_branches
+from loadplan.view_classes.classes import is_view_class, read_schema
+from loadplan.view_classes.fields import Unreadable
+
+At = tuple[str, ...]
+
+
+def loads_for_schema(
+    entity: type[Any], schema: Any, loads: Iterable[Load[Any]], label: str
+) -> tuple[list[Any], list[Any] | None]:
+    """Return the loads and the columns of the entities that a model reads; see :meth:`loadplan.LoadPlan.for_schema`.
+
+    Raises:
+        PlanError: with every field that the entity cannot fill.
+    """
+    mapper = mapping.mapper_of(entity)
+    if mapper is None:
+        return [], None  # a plan of it says what is wrong with it
+    configure_around(mapper, label)
+    reader = _Reader([])
+    given = list(loads)
+    need = reader.objects(mapper, [member for member, _ in members_with_branches(schema)], given, (label,), ())
+    if reader.found:
+        raise PlanError(reader.found)
+    return [*need.loads(), *need.unread(given)], need.only()
+
+
+@attrs.define(eq=False)
+class _Need:
+    """What is read of the objects at one place.
+
+    Attributes:
+        mapper: of their class.
+        columns: names of the columns; None for all of them, where code reads what cannot be told.
+        relationships: by name, what is read at the end of each.
+        branches: what is read of subclasses besides.
+    """
+
+    mapper: Mapper[Any]
+    columns: set[str] | None = attrs.field(factory=set)
+    relationships: "dict[str, tuple[_Need, Load[Any] | None]]" = attrs.field(factory=dict)
+    branches: "dict[Mapper[Any], _Need]" = attrs.field(factory=dict)
+
+    def only(self) -> list[Any] | None:
+        """Return the columns for ``only=``; the primary key stands for none at all."""
+        if self.columns is None:
+            return None
+        names = sorted(self.columns) or list(mapping.primary_key(self.mapper))
+        return [getattr(self.mapper.class_, name) for name in names]
+
+    def loads(self, without: str | None = None) -> list[Any]:
+        """Return the loads of this place; those of a tree's levels are without the tree itself."""
+        found: list[Any] = [
+            load(
+                getattr(self.mapper.class_, key),
+                *below.loads(key if below is self else None),
+                *(() if shape is None else below.unread(shape.loads)),
+                only=below.only(),
+                **_shape(shape),
+            )
+            for key, (below, shape) in self.relationships.items()
+            if key != without
+        ]
+        found += [on(sub.class_, *need.loads(), only=need.only()) for sub, need in self.branches.items()]
+        return found
+
+    def unread(self, given: Iterable[Any]) -> list[Any]:
+        """Return those loads of a caller's that the model does not read: the plan brings them all the same."""
+        return [each for each in given if not (isinstance(each, Load) and key_of(each) in self.relationships)]
+
+    def everything(self) -> None:
+        """Have all columns loaded."""
+        self.columns = None
+
+    def column(self, names: Iterable[str]) -> None:
+        """Have columns loaded."""
+        if self.columns is not None:
+            self.columns.update(names)
+
+
+def _shape(given: Load[Any] | None) -> dict[str, Any]:
+    if given is None:
+        return {}
+    words = ("where", "order_by", "limit", "depth", "strategy")
+    return {word: getattr(given, word) for word in words if getattr(given, word) is not None}
+
+
+@attrs.frozen
+class _Reader:
+    """Walks response models against the mappers; what is wrong goes to ``found``."""
+
+    found: list[Problem]
+
+    def objects(
+        self,
+        mapper: Mapper[Any],
+        members: Sequence[Any],
+        given: Sequence[Any],
+        at: At,
+        around: tuple[tuple[Any, Mapper[Any]], ...],
+    ) -> _Need:
+        """Return what models read of the objects of a class, or of its subclasses."""
+        need = _Need(mapper)
+        for member in members:
+            try:
+                fields = read_schema(member)
+            except Unreadable as error:
+                self.found.append(view_problems.unreadable_class(error, at))
+                continue
+            inside = (*around, (member, mapper))
+            for field in fields:
+                self.field(need, f"{annotation_source(member)}.{field.name}", field, given, (*at, field.name), inside)
+        return need
+
+    def field(self, need: _Need, name: str, field: Any, given: Sequence[Any], at: At, around: tuple[Any, ...]) -> None:
+        """Add what a field reads: the first of its paths whose attribute there is."""
+        if field.type.strays:
+            self.found.extend(view_problems.stray_annotation(name, each, at) for each in field.type.strays)
+            return
+        if field.type.keeps_default:
+            return
+        marker = next(iter(field.type.markers), None)
+        if isinstance(marker, Load) and key_of(marker) == field.paths[0][0]:
+            given = [marker, *given]
+        elif marker is not None and not _reads_its_own(marker, field.paths):
+            model = name.rpartition(".")[0]
+            self.found.append(view_problems.beyond_entity(name, need.mapper.class_.__name__, model, marker, at))
+            return
+        for path in field.paths:
+            for place in self.places(need, path[0]):
+                self.attribute(place, name, path, field.type, given, at, around)
+                return
+        if not field.has_default:
+            entity = need.mapper.class_.__name__
+            known = [str(key) for key in need.mapper.all_orm_descriptors.keys()]  # noqa: SIM118 - no dictionary
+            known = [key for key in known if not key.startswith("_")]
+            hint = did_you_mean(field.paths[0][0], known, f"Attributes of {entity}")
+            problem = Problem("LP303", f"'{entity}' has no '{field.paths[0][0]}' for '{name}'", at, hint=hint)
+            self.found.append(problem)
+
+    def places(self, need: _Need, key: str) -> Iterator[_Need]:
+        """Yield the place whose class has an attribute: this one, or what a subclass adds to it."""
+        if hasattr(need.mapper.class_, key):
+            yield need
+            return
+        for sub in need.mapper.self_and_descendants:
+            if hasattr(sub.class_, key):
+                above = (each for each in sub.iterate_to_root() if each in need.branches)
+                owner = next(above, None)
+                yield need.branches[owner] if owner else need.branches.setdefault(sub, _Need(sub))
+                return
+
+    def attribute(
+        self,
+        need: _Need,
+        name: str,
+        path: tuple[str, ...],
+        kind: FieldType,
+        given: Sequence[Any],
+        at: At,
+        around: tuple[Any, ...],
+    ) -> None:
+        """Add what reading an attribute takes."""
+        mapper, key = need.mapper, path[0]
+        prop = mapping.relationship(mapper, key)
+        if prop is not None:
+            self.relationship(need, prop, name, path[1:], kind, given, at, around)
+            return
+        columns = mapping.columns_behind(mapper, key)
+        if columns is not None:
+            need.column(columns)
+            return
+        proxy = getattr(mapper.class_, key)
+        if getattr(proxy, "target_collection", None) is not None:
+            through = mapper.relationships[proxy.target_collection]
+            self.relationship(need, through, name, (proxy.value_attr,), kind, given, at, around)
+            return
+        self.code(need, _code_of(mapper, key), given, set())
+
+    def relationship(
+        self,
+        need: _Need,
+        prop: RelationshipProperty[Any],
+        name: str,
+        rest: tuple[str, ...],
+        kind: FieldType,
+        given: Sequence[Any],
+        at: At,
+        around: tuple[Any, ...],
+    ) -> None:
+        """Add what a field reads at the end of a relationship."""
+        shapes = [spelled_out(each) for each in given if isinstance(each, Load) and key_of(each) == prop.key]
+        shape = shapes[0] if shapes else None
+        below = shape.loads if shape is not None else ()
+        if rest:
+            end = self.end(need, prop, shape)
+            self.attribute(end, name, rest, kind, below, at, around)
+            return
+        members = [member for member, _ in members_with_branches(kind.item) if is_view_class(member)]
+        inner = [member for member in members if (member, prop.mapper) in around]
+        is_tree = prop.mapper.isa(prop.parent) and around[-1][0] in inner
+        if inner and not is_tree:
+            shown = annotation_source(inner[0])
+            self.found.append(view_problems.contains_itself(name, shown, prop, at))
+            return
+        if inner:
+            asked = shape if shape is not None else load(_attribute(prop))
+            need.relationships[prop.key] = (need, asked if asked.depth else attrs.evolve(asked, depth="all"))
+            return
+        read = self.objects(prop.mapper, members, below, at, around)
+        if not members:  # the model takes it as it is
+            read.everything()
+        self.end(need, prop, shape, read)
+
+    def end(
+        self, need: _Need, prop: RelationshipProperty[Any], shape: Load[Any] | None, read: _Need | None = None
+    ) -> _Need:
+        """Return the place at the end of a relationship, which other fields may read as well."""
+        before, asked = need.relationships.get(prop.key, (None, None))
+        merged = before or read or _Need(prop.mapper)
+        if before is not None and read is not None:
+            _merge(before, read)
+        need.relationships[prop.key] = (merged, asked or shape)
+        return merged
+
+    def code(self, need: _Need, code: CodeType | None, given: Sequence[Any], seen: set[Any]) -> None:
+        """Add what a property reads, as far as the names in its code tell: too much rather than too little."""
+        need.everything()
+        names = set(_names_in(code))
+        mapper = need.mapper
+        for key in sorted(names):
+            prop = mapping.relationship(mapper, key)
+            if prop is not None and (mapper, key) not in seen:
+                shape = next(
+                    (spelled_out(each) for each in given if isinstance(each, Load) and key_of(each) == key), None
+                )
+                end = self.end(need, prop, shape)
+                end.everything()
+                inside = {*seen, (mapper, key)}
+                for deeper in sorted(names):
+                    again = mapping.relationship(prop.mapper, deeper)
+                    if again is not None and (prop.mapper, deeper) not in inside and again.mapper is not mapper:
+                        self.end(end, again, None).everything()
+            elif prop is None and (inner := _code_of(mapper, key)) is not None and inner not in seen:
+                self.code(need, inner, given, {*seen, inner})
+
+
+def _reads_its_own(marker: Any, paths: Sequence[tuple[str, ...]]) -> bool:
+    """Tell whether a source names the attribute that the model reads in any case."""
+    path = marker.path if isinstance(marker, Source) else ()
+    return len(path) == 1 and (getattr(path[0], "key", None),) == paths[0] and not isinstance(path[0], Aggregate)
+
+
+def _attribute(prop: RelationshipProperty[Any]) -> Any:
+    return getattr(prop.parent.class_, prop.key)
+
+
+def _merge(one: _Need, other: _Need) -> None:
+    """Add to one need all of another."""
+    if other.columns is None:
+        one.everything()
+    else:
+        one.column(other.columns)
+    for key, (below, shape) in other.relationships.items():
+        if key in one.relationships:
+            _merge(one.relationships[key][0], below)
+        else:
+            one.relationships[key] = (below, shape)
+    for sub, branch in other.branches.items():
+        if sub in one.branches:
+            _merge(one.branches[sub], branch)
+        else:
+            one.branches[sub] = branch
+
+
+def _code_of(mapper: Mapper[Any], key: str) -> CodeType | None:
+    """Return the code behind a property, hybrid or method of a class."""
+    for owner in mapper.class_.__mro__:
+        found = vars(owner).get(key)
+        if found is None:
+            continue
+        if isinstance(found, hybrid_property | property):
+            found = found.fget
+        elif isinstance(found, functools.cached_property):
+            found = found.func
+        return found.__code__ if isinstance(found, FunctionType) else None
+    return None
+
+
+def _names_in(code: CodeType | None) -> Iterator[str]:
+    """Yield every name that code speaks of, that of functions within it too."""
+    if code is None:
+        return
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)

@@ -1,0 +1,293 @@
+"""Which way each edge of a view takes, and why. Pure: a tree, a number of roots and a dialect in, choices out.
+
+The rules are published in docs/views.md; a reason is a sentence of theirs.
+"""
+
+import enum
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import attrs
+from sqlalchemy import Dialect, null
+from sqlalchemy.orm import Mapper
+
+from loadplan.mapped import links, mapping
+from loadplan.mapped.decoding import in_row
+from loadplan.mapped.drivers import driver_of
+from loadplan.mapped.links import LinkKind
+from loadplan.mapped.repeats import may_repeat
+from loadplan.resolved.nodes import Strategy
+from loadplan.resolved.places import UNKNOWN, Edge, Place, ViewTree
+
+#: Roots up to which the whole graph comes in one statement. Beyond, the server takes longer to look up rows parent by
+#: parent than a round trip a level takes; save for the first rows of each parent, which are looked up so in any case.
+FEW_ROOTS = 20
+
+#: Joins that one statement takes at most. SQLite refuses more than 64 tables.
+MAX_JOINS = 50
+
+
+class Roots(enum.Enum):
+    """How many roots a fetch may bring, as far as the choice depends on it."""
+
+    ONE = "one root"
+    FEW = f"up to {FEW_ROOTS} roots"
+    MANY = "many roots"
+    COUNTED = "many roots, whose rows are counted or streamed"
+
+
+def roots_of(number: int | None) -> Roots:
+    """Return how many roots that is; None for any number of them."""
+    if number is None or number > FEW_ROOTS:
+        return Roots.MANY
+    return Roots.ONE if number == 1 else Roots.FEW
+
+
+class Way(enum.Enum):
+    """How the rows at the end of an edge come."""
+
+    JOIN = "left join"
+    INNER = "inner join"
+    NESTED = "nested array"
+    SUBQUERY = "computed subquery"
+    KEYS = "select-in"
+    GROUPED = "grouped select-in"
+    PARENTS = "subquery"
+    SAME_ROW = "same row"
+
+    @property
+    def joins(self) -> bool:
+        """Whether the columns come from rows that are joined to the parent's own."""
+        return self in {Way.JOIN, Way.INNER}
+
+    @property
+    def own_statement(self) -> bool:
+        """Whether a statement of its own brings the rows."""
+        return self in {Way.KEYS, Way.GROUPED, Way.PARENTS}
+
+
+@attrs.frozen(eq=False)
+class Choice:
+    """The way of an edge, and why."""
+
+    way: Way
+    reason: str
+
+
+#: Of classes that do not all live in one database: the number of each one's, and its dialect.
+Databases: TypeAlias = Mapping[Mapper[Any], tuple[int, Dialect]]
+
+
+def choose_ways(tree: ViewTree, roots: Roots, dialect: Dialect, databases: Databases) -> Mapping[Edge, Choice]:
+    """Return a way and its reason for every edge.
+
+    Args:
+        tree: resolved.
+        roots: that a fetch may bring.
+        dialect: of the database and its driver.
+        databases: of classes that live in several; empty for one of all.
+    """
+    nests = dialect.driver not in tree.undecodable
+    chooser = _Chooser(roots, dialect, nests, databases, of_entities=tree.of_entities)
+    chooser.place(tree.root, _Row(one_parent=roots is Roots.ONE, nested=False))
+    return chooser.chosen
+
+
+#: Why an edge takes a statement of its own where its ends are in two databases.
+_ELSEWHERE = "its rows are in another database"
+
+#: Arrays and joins that stand within each other at most: Python takes 20 loops and 100 indents in each other.
+MAX_DEPTH = 12
+
+
+@attrs.frozen
+class _Row:
+    """The rows that a place stands in.
+
+    Attributes:
+        one_parent: whether the statement brings one of them, so that a subquery runs once.
+        nested: whether they are packed into an array of a row around.
+        joined: the joins of the statement so far.
+        of_subclass: whether only some of them have the place: those of a subclass.
+        depth: arrays and joins around, each within the one before.
+    """
+
+    one_parent: bool
+    nested: bool
+    of_subclass: bool = False
+    depth: int = 0
+    joined: list[Edge] = attrs.field(factory=list)
+
+
+@attrs.frozen
+class _Chooser:
+    roots: Roots
+    dialect: Dialect
+    nests: bool
+    databases: Databases
+    of_entities: bool
+    chosen: dict[Edge, Choice] = attrs.field(factory=dict)
+
+    def place(self, place: Place, row: _Row) -> None:
+        for edge in place.edges:
+            self.edge(edge, row)
+
+    def edge(self, edge: Edge, row: _Row) -> None:
+        """Choose for an edge and for all below it."""
+        if edge.aggregation is not None:
+            self.chosen[edge] = self.aggregate(edge, row)
+            return
+        choice = self.chosen[edge] = self.rows(edge, row)
+        if choice.way.own_statement:
+            row = _Row(one_parent=False, nested=False)
+        elif choice.way is Way.NESTED:
+            row = _Row(one_parent=False, nested=True, depth=row.depth + 1)
+        elif choice.way.joins:
+            row.joined.append(edge)
+            one_parent = row.one_parent and edge.cardinality.to_one
+            row = _Row(one_parent, row.nested, edge.prop is None, row.depth + 1, row.joined)
+        elif choice.way is Way.SAME_ROW:
+            row = _Row(row.one_parent, row.nested, True, row.depth, row.joined)
+        self.place(edge.target, row)
+
+    def aggregate(self, edge: Edge, row: _Row) -> Choice:
+        if self._is_elsewhere(edge):
+            return Choice(Way.GROUPED, _ELSEWHERE)
+        if row.nested or row.one_parent:
+            return Choice(Way.SUBQUERY, "computed within the row, not loaded")
+        assert edge.aggregation is not None  # noqa: S101 - the caller asked
+        if edge.aggregation.empty is UNKNOWN:
+            return Choice(Way.SUBQUERY, "computed within the row: the database alone knows its value without rows")
+        if self._is_served(edge):
+            return Choice(Way.SUBQUERY, "computed within the row: an index finds the rows of each parent")
+        return Choice(Way.GROUPED, "no index finds the rows of one parent: one pass computes it for all")
+
+    def rows(self, edge: Edge, row: _Row) -> Choice:
+        if edge.prop is None and edge.in_row:
+            return Choice(Way.SAME_ROW, "the subclass is of the same table: its columns stand in the same row")
+        if edge.prop is None:
+            return Choice(Way.JOIN, "what the subclass adds to the row")
+        if self._is_elsewhere(edge):
+            return Choice(Way.KEYS, _ELSEWHERE)
+        if edge.asked == Strategy.SUBQUERY.value and self.of_entities and self.roots is not Roots.COUNTED:
+            return Choice(Way.PARENTS, "the plan asks for strategy='subquery'")
+        by_itself = {Strategy.SELECTIN.value, Strategy.SUBQUERY.value}
+        why_not = self._why_not_joined(edge, row)
+        if edge.cardinality.to_one and why_not is None and edge.asked not in by_itself:
+            if edge.asked == Strategy.INNER.value:
+                return Choice(Way.INNER, "the plan asks for strategy='inner'")
+            if edge.asked is None and row.depth >= MAX_DEPTH:
+                return Choice(Way.KEYS, f"it stands {MAX_DEPTH} joins deep in the statement above")
+            if edge.asked is None and len(row.joined) >= MAX_JOINS:
+                return Choice(Way.KEYS, f"the statement above joins {MAX_JOINS} tables already")
+            return Choice(Way.JOIN, "one row at most; LEFT OUTER, so a missing or hidden one never drops its parent")
+        if edge.asked == Strategy.INNER.value and self.of_entities:
+            reason = self._why_not_spread(edge, row)
+            if reason is None:
+                return Choice(Way.INNER, "the plan asks for strategy='inner'")
+            return Choice(Way.KEYS, reason)
+        reason = self._why_not_nested(edge, row)
+        if reason is not None and edge.asked == Strategy.JOINED.value and self.of_entities:
+            reason = self._why_not_spread(edge, row)
+            if reason is None:
+                return Choice(Way.JOIN, "the plan asks for strategy='joined'")
+        if reason is None:
+            if edge.asked == Strategy.JOINED.value:
+                return Choice(Way.NESTED, "the plan asks for it")
+            few = "few rows" if edge.shape.limit is None else "the first rows of each parent"
+            return Choice(Way.NESTED, f"{few}: one statement for all")
+        if edge.cardinality.to_one:
+            return Choice(Way.KEYS, why_not or f"the plan asks for strategy={edge.asked!r}")
+        return Choice(Way.KEYS, reason)
+
+    def _is_elsewhere(self, edge: Edge) -> bool:
+        """Tell whether the rows at the end of an edge are in another database than those at its start."""
+        here, there = self.databases.get(edge.owner.mapper), self.databases.get(edge.target.mapper)
+        return here is not None and there is not None and here[0] != there[0]
+
+    def _why_not_spread(self, edge: Edge, row: _Row) -> str | None:
+        """Return why a join must not spread a parent over several rows, or None if it may."""
+        assert edge.prop is not None  # noqa: S101 - the caller asked
+        if self.roots is Roots.COUNTED:
+            return "rows are counted as they come, and a join would count a parent several times"
+        if row.nested or row.of_subclass:
+            return "the parent stands in a part of a row, which a join would repeat"
+        if edge.shape.depth == "all":
+            return "a whole tree: as deep as the rows go"
+        parts = (each.target for each in edge.owner.edges if each.prop is None)
+        if any(each.key == edge.key and each.prop is not edge.prop for part in parts for each in part.edges):
+            return "a subclass maps it again"
+        return mapping.why_not_joined(edge.owner.mapper)
+
+    def _why_not_joined(self, edge: Edge, row: _Row) -> str | None:
+        """Return why a to-one cannot, or should not, be joined to its parent's row."""
+        assert edge.prop is not None  # noqa: S101 - the caller asked
+        if self._is_elsewhere(edge):
+            return _ELSEWHERE
+        if edge.shape.depth == "all":
+            return "a whole tree: as deep as the rows go"
+        if self.of_entities and (reason := mapping.why_not_joined(edge.owner.mapper)) is not None:
+            return reason
+        if self.of_entities and edge.asked is not None:  # the plan takes what a join costs
+            return None if edge.single else self._why_not_spread(edge, row)
+        if not edge.single:
+            return "no constraint holds it to one row"
+        link = links.link_in_database(edge.prop, edge.owner.mapper)
+        return None if link.kind is LinkKind.TARGET else "its condition is more than equal keys"
+
+    def _why_not_nested(self, edge: Edge, row: _Row) -> str | None:
+        """Return why an edge cannot come as an array within its parent's row, or None if it can and should."""
+        assert edge.prop is not None  # noqa: S101 - the caller asked
+        driver = self.dialect.driver
+        if not driver_of(self.dialect).nests:
+            return f"a statement a level: {driver} does not read rows within rows"
+        if not self.nests:
+            return f"a column is of a type, unknown to the mapping, that {driver} cannot read within a row"
+        if self.roots is Roots.COUNTED:
+            return "rows are counted as they come, which those within an array cannot be"
+        if edge.asked == Strategy.SELECTIN.value:
+            return "the plan asks for strategy='selectin'"
+        if edge.shape.depth == "all":
+            return "a whole tree: as deep as the rows go"
+        if row.depth >= MAX_DEPTH:
+            return f"it stands {MAX_DEPTH} arrays and joins deep in the statement above"
+        if edge.asked is None and edge.shape.limit is None and not row.nested and self.roots is Roots.MANY:
+            return f"a statement a level: more than {FEW_ROOTS} roots, or nobody knows how many"
+        link = links.link_in_database(edge.prop, edge.owner.mapper)
+        if link.kind is LinkKind.PARENT:
+            return "its condition is more than equal keys"
+        if may_repeat(edge.target.mapper):
+            return "one of its objects may come in several rows"
+        if edge.shape.limit is not None and any(each.asked == Strategy.INNER.value for each in edge.target.edges):
+            return "an inner join below it leaves out rows that its limit counts"
+        if link.repeats:
+            return "the association may hold a pair twice, and no constraint keeps it from that"
+        if edge.asked is None and not row.one_parent and not self._is_served(edge):
+            return "no index finds the rows of one parent"
+        return self._why_not_within(edge.target, row.depth + 1)
+
+    def _why_not_within(self, place: Place, depth: int) -> str | None:
+        """Return why a place and all below it cannot stand within a nested row, so deep in its statement."""
+        for column in place.columns:
+            if in_row(column.expression, column.type, self.dialect) is None:
+                kind, driver = type(column.type).__name__, self.dialect.driver
+                return f"{driver} has no decoder for the {kind} of '{column.name}' within a row"
+        for edge in place.edges:
+            if edge.aggregation is not None:
+                if in_row(null(), edge.aggregation.type, self.dialect) is None:
+                    return f"{self.dialect.driver} has no decoder for '{edge.field}' within a row"
+                continue
+            choice = self.rows(edge, _Row(one_parent=False, nested=True, depth=depth))
+            if choice.way.own_statement:
+                return f"'{edge.name}' below it takes a statement of its own: {choice.reason}"
+            if choice.way.joins and (reason := self._why_not_within(edge.target, depth + 1)) is not None:
+                return reason
+        return None
+
+    def _is_served(self, edge: Edge) -> bool:
+        """Tell whether an index, known to the metadata, finds the rows of one parent."""
+        assert edge.prop is not None  # noqa: S101 - the caller asked
+        link = links.link_in_database(edge.prop, edge.owner.mapper)
+        if link.kind is LinkKind.PARENT:
+            return False
+        return links.index_serves(link.columns, ())

@@ -1,0 +1,133 @@
+"""What a plan says beside its view classes, and where a field stands: what resolving carries from place to place."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy.orm import Mapper
+
+from loadplan.declared.spec import Load, On, Plan
+from loadplan.resolved.form import is_reference, spelled_out
+from loadplan.resolved.places import Edge
+from loadplan.view_classes.annotations import FieldType, literal_values
+from loadplan.view_classes.fields import Field
+
+At = tuple[str, ...]
+
+
+class Loads:
+    """What a plan says beside a view: loads by relationship and branches by class, and which of them were used.
+
+    Args:
+        given: loads, branches, and whole plans, whose loads count.
+        read: those of them that another field has to take.
+    """
+
+    def __init__(self, given: Iterable[Any], read: Iterable[Any] = ()) -> None:
+        self.loads: list[Load[Any]] = []
+        self.branches: list[On[Any]] = []
+        self.plans: list[Plan[Any]] = []
+        self._used = {id(each) for each in read}
+        waiting = list(given)
+        for item in waiting:  # grows by the loads of nested plans
+            if isinstance(item, Plan):
+                self.plans.append(item)
+                waiting.extend(item.loads)
+            elif isinstance(item, On):
+                self.branches.append(item)
+            elif is_reference(item):
+                self.loads.append(spelled_out(item))
+
+    def of(self, key: str, items: Sequence[Any], *, shared: bool) -> list[Load[Any]]:
+        """Return the loads of a relationship that a field reads.
+
+        Args:
+            key: of the relationship.
+            items: classes that the field holds.
+            shared: whether several fields read the relationship, so that ``into=`` tells them apart.
+        """
+        named = [each for each in self.loads if key_of(each) == key and (each.into is None or each.into in items)]
+        if shared and any(each.into is not None for each in named):
+            named = [each for each in named if each.into is not None]
+        self._used |= {id(each) for each in named}
+        return named
+
+    def branch_of(self, member: Any) -> On[Any] | None:
+        """Return the branch whose rows become a class."""
+        for branch in self.branches:
+            if branch.into is not None and branch.into == member:
+                self._used.add(id(branch))
+                return branch
+        return None
+
+    def branch_for(self, entity: type[Any]) -> list[Any]:
+        """Return what branches load of a subclass."""
+        found = [branch for branch in self.branches if branch.entity is entity]
+        self._used |= {id(branch) for branch in found}
+        return [item for branch in found for item in branch.loads]
+
+    def unread(self) -> Iterator[Load[Any] | On[Any]]:
+        """Yield what no field took."""
+        given: list[Load[Any] | On[Any]] = [*self.loads, *self.branches]
+        yield from (each for each in given if id(each) not in self._used)
+
+
+def key_of(item: Load[Any]) -> str:
+    """Return the name of the relationship that a load is of."""
+    return item.relationship if isinstance(item.relationship, str) else item.relationship.key
+
+
+@attrs.frozen(eq=False)
+class Trail:
+    """What leads to a place: the classes that contain it, and the trees that it is a level of.
+
+    Attributes:
+        containers: (view class, mapper) of every object around.
+        trees: those among them that are levels of a tree.
+        whole: of each relationship that runs through a whole tree, its edge.
+        levels: of each relationship that goes on below, its loads, with the depth that is left.
+        ends: of each relationship that ends here, the depth that it ends at.
+    """
+
+    containers: tuple[tuple[Any, Mapper[Any]], ...] = ()
+    trees: tuple[tuple[Any, Mapper[Any]], ...] = ()
+    whole: Mapping[str, Edge] = attrs.field(factory=dict)
+    levels: Mapping[str, Load[Any]] = attrs.field(factory=dict)
+    ends: Mapping[str, int] = attrs.field(factory=dict)
+
+
+@attrs.frozen(eq=False)
+class Spot:
+    """A field to be filled, and where."""
+
+    field: Field
+    name: str
+    at: At
+
+    @property
+    def type(self) -> FieldType:
+        """Its annotation."""
+        return self.field.type
+
+    def key(self, mapper: Mapper[Any]) -> str:
+        """The attribute of a class that it reads, if its annotation names none: by an alias, or by its own name."""
+        known = mapper.all_orm_descriptors
+        return next((each for each in self.field.aliases if each in known), self.field.name)
+
+    @property
+    def needs_value(self) -> bool:
+        """Whether None would not do."""
+        free = self.type.given is Any or self.type.given is object or self.field.converts
+        return not (self.type.optional or free or None in literal_values(self.type.given))
+
+    def of(self, given: FieldType) -> "Spot":
+        """Return the spot of an item of this one."""
+        return attrs.evolve(self, field=attrs.evolve(self.field, type=given))
+
+
+def belongs(step: Any, mapper: Mapper[Any]) -> bool:
+    """Tell whether an attribute is one of a class, by itself or through a base."""
+    if isinstance(step, str):
+        return True
+    owner = getattr(getattr(step, "parent", None), "mapper", None)
+    return owner is not None and bool(mapper.isa(owner))

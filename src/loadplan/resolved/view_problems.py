@@ -1,0 +1,536 @@
+"""Every way a view can be wrong, as a function from the facts to a :class:`~loadplan.errors.Problem`: LP3xx.
+
+The words live here, and nowhere else; ``resolve`` finds the problems.
+"""
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from types import FunctionType
+from typing import Any, get_origin
+
+import attrs
+from sqlalchemy import ClauseElement, Exists
+from sqlalchemy.ext.hybrid import HybridExtensionType
+from sqlalchemy.orm import Mapper, MapperProperty, QueryableAttribute, RelationshipProperty
+from sqlalchemy.types import TypeEngine
+
+from loadplan.declared.code import source
+from loadplan.declared.sources import Aggregate, KeepDefault, Source
+from loadplan.declared.spec import Load, On, Plan
+from loadplan.errors import Problem, did_you_mean
+from loadplan.mapped import mapping
+from loadplan.resolved import meant
+from loadplan.sqlalchemy_internals import AbstractLoad
+from loadplan.view_classes.annotations import annotation_source
+from loadplan.view_classes.fields import Field, Unreadable, ViewClass
+
+At = tuple[str, ...]
+
+
+def _name(mapper: Mapper[Any]) -> str:
+    return str(mapper.class_.__name__)
+
+
+def required_but_nullable(field: str, what: str, reason: str, annotation: str, at: At) -> Problem:
+    """A field without ``None`` for a value that may be missing."""
+    return Problem(
+        "LP301",
+        f"'{field}' is required, but {what} may be None",
+        at,
+        detail=f"{reason}.",
+        hint=f"annotate it '{annotation} | None'.",
+    )
+
+
+def wrong_type(field: str, annotation: str, what: str, reason: str, right: str | None, at: At) -> Problem:
+    """A field whose annotation the column's values do not fit."""
+    hint = f"annotate it '{right}'." if right else "annotate it with the type of the column's values, or convert them."
+    return Problem("LP302", f"'{field}' is '{annotation}', but {what} is not", at, detail=f"{reason}.", hint=hint)
+
+
+def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) -> Problem:
+    """A field that the entity has nothing of that name for."""
+    entity = _name(mapper)
+    name = f"{view.name}.{field.name}"
+    annotation = annotation_source(field.type.given)
+    default = _default(view.given, field.name)
+    if isinstance(default, Aggregate | Source | Load):
+        return Problem(
+            "LP303",
+            f"'{name}' has {source(default)} as its default",
+            at,
+            detail="a default cannot tell loadplan where a value comes from.",
+            hint=f"move it into the annotation: {field.name}: Annotated[{annotation}, {source(default)}].",
+        )
+    kind = getattr(mapper.class_, field.name, None)
+    if kind is not None:
+        what = "a method" if inspect.isroutine(kind) else "not a mapped attribute"
+        what = "a Python property" if isinstance(kind, property) else what
+        return Problem(
+            "LP303",
+            f"'{name}' cannot be read from '{entity}'",
+            at,
+            detail=f"'{entity}.{field.name}' is {what}, and the database cannot read it.",
+            hint="make it a hybrid_property, or name another source: Annotated[..., source(...)].",
+        )
+    through = _through_relationship(field.name, annotation, mapper)
+    if through is not None:
+        hint = f"read it through the relationship: Annotated[{annotation}, {through}]."
+        return Problem("LP303", f"'{entity}' has no '{field.name}' for '{name}'", at, hint=hint)
+    if field.name in mapper.attrs:
+        return Problem(
+            "LP303",
+            f"'{view.name}.{field.name}' cannot be read from '{entity}'",
+            at,
+            detail=f"'{field.name}' is a column that '{entity}' is mapped by, but the class has no attribute for it.",
+            hint=f"map it as an attribute of '{entity}', or leave the field out.",
+        )
+    methods = {key for key, each in mapper.all_orm_descriptors.items() if _is_hybrid_method(each)}
+    keys = {str(key) for key in mapper.all_orm_descriptors.keys()} - methods  # noqa: SIM118 - no dictionary
+    names = [key for key in keys if not key.startswith("_")]
+    hint = did_you_mean(field.name, names, f"Attributes of {entity}")
+    if field.has_default:
+        hint += f" To keep the default, write Annotated[{annotation}, keep_default]."
+    return Problem("LP303", f"'{entity}' has no '{field.name}' for '{name}'", at, hint=hint)
+
+
+def _default(given: Any, name: str) -> Any:
+    """Return the default of a field where its class tells."""
+    kind: Any = get_origin(given) or given
+    if attrs.has(kind):
+        return attrs.fields_dict(kind)[name].default
+    known: Any = getattr(kind, "model_fields", None) or getattr(kind, "_field_defaults", None)
+    if isinstance(known, Mapping):
+        return getattr(known.get(name), "default", known.get(name))
+    return vars(kind).get(name)
+
+
+def _through_relationship(name: str, annotation: str, mapper: Mapper[Any]) -> str | None:
+    """Return the source that a name like ``author_name``, ``tag_names`` or ``comment_count`` stands for."""
+    for prop in mapper.relationships:
+        relationship = f"{_name(mapper)}.{prop.key}"
+        stems = {prop.key, prop.key.removesuffix("s")} if prop.uselist else {prop.key}
+        for stem in stems:
+            rest = name.removeprefix(f"{stem}_")
+            if rest == name:
+                continue
+            if prop.uselist and rest in {"count", "number", "total"}:
+                return f"count({relationship})"
+            columns = {each.key for each in mapping.column_attributes(prop.mapper)}
+            many = annotation.partition("[")[0] in {"list", "tuple", "set", "frozenset", "Sequence"}
+            found = next((each for each in (rest, rest.removesuffix("s")) if each in columns), None)
+            if found is not None and many == bool(prop.uselist):
+                return f"source({relationship}, {_name(prop.mapper)}.{found})"
+    return None
+
+
+def _is_hybrid_method(descriptor: Any) -> bool:
+    return descriptor.extension_type is HybridExtensionType.HYBRID_METHOD
+
+
+def method_of_entity(field: str, entity: str, key: str, at: At) -> Problem:
+    """A field of the name of a hybrid method."""
+    return Problem(
+        "LP303",
+        f"'{field}' cannot be read from '{entity}'",
+        at,
+        detail=f"'{entity}.{key}' is a hybrid method, and a view does not know its arguments.",
+        hint=f"call it in a source: Annotated[..., source({entity}.{key}(...))].",
+    )
+
+
+def not_readable(field: str, what: str, at: At) -> Problem:
+    """A field whose attribute has no value that a statement could select by itself."""
+    return Problem(
+        "LP303",
+        f"'{field}' cannot be read by a view",
+        at,
+        detail=f"{what}.",
+        hint="name another source: Annotated[..., source(...)].",
+    )
+
+
+def no_default(field: str, at: At) -> Problem:
+    """``keep_default`` on a field without one."""
+    return Problem("LP303", f"'{field}' has no default to keep", at, hint="give it a default, or remove keep_default.")
+
+
+def unreadable_class(error: Unreadable, at: At) -> Problem:
+    """A class that rows cannot fill."""
+    return Problem("LP304", error.reason, at, hint=error.hint)
+
+
+def mapped_class(name: str, at: At) -> Problem:
+    """An entity where a view belongs."""
+    return Problem(
+        "LP304",
+        f"'{name}' is a mapped class, not a view class",
+        at,
+        hint="write a class with the fields that you read. To load mapped objects, remove into=.",
+    )
+
+
+def not_an_item(field: str, annotation: str, prop: RelationshipProperty[Any], column: str | None, at: At) -> Problem:
+    """A relationship read into something that is no view class; ``column`` of the target would fit it."""
+    target = _name(prop.mapper)
+    name = f"{_name(prop.parent)}.{prop.key}"
+    hint = f"annotate it with a view class of '{target}'"
+    if column is not None:
+        hint += f", or read one column: Annotated[{annotation}, source({name}, {target}.{column})]"
+    return Problem("LP304", f"'{field}' is '{annotation}', but '{name}' leads to '{target}'", at, hint=f"{hint}.")
+
+
+def unsaid_items(field: str, prop: RelationshipProperty[Any], at: At) -> Problem:
+    """A relationship read into nobody knows what."""
+    name = f"{_name(prop.parent)}.{prop.key}"
+    what = "the class of its items" if prop.uselist else "its class"
+    return Problem(
+        "LP304",
+        f"'{field}' does not name {what}",
+        at,
+        hint=f"annotate it with a view class of '{_name(prop.mapper)}', or name that class in the plan: "
+        f"load({name}, into=...).",
+    )
+
+
+def no_dictionary_key(field: str, item: str, prop: RelationshipProperty[Any], at: At) -> Problem:
+    """A dictionary of a collection that the mapping does not key."""
+    return Problem(
+        "LP305",
+        f"'{field}' is a dictionary, but its keys are unknown",
+        at,
+        detail=f"the mapping of '{_name(prop.parent)}.{prop.key}' does not key the collection by a column.",
+        hint=f"annotate it 'list[{item}]', or map the relationship with attribute_keyed_dict.",
+    )
+
+
+def wrong_key(field: str, given: str, what: str, reason: str, right: str, at: At) -> Problem:
+    """A dictionary whose keys are of another type than the column that the mapping keys it by."""
+    return Problem(
+        "LP302",
+        f"the keys of '{field}' are '{given}', but {what} is not",
+        at,
+        detail=f"{reason}.",
+        hint=f"annotate it '{right}'.",
+    )
+
+
+def unhashable(field: str, item: str, container: str, at: At) -> Problem:
+    """A set of what cannot be in one."""
+    return Problem(
+        "LP305",
+        f"'{field}' is a {container}, but '{item}' cannot be hashed",
+        at,
+        hint=f"make '{item}' frozen, or annotate the field 'list[{item}]'.",
+    )
+
+
+def not_a_collection(field: str, annotation: str, name: str, at: At) -> Problem:
+    """One value for a collection."""
+    return Problem(
+        "LP306",
+        f"'{field}' is one '{annotation}', but '{name}' is a collection",
+        at,
+        hint=f"annotate it 'list[{annotation}]', or count the rows: Annotated[int, count({name})].",
+    )
+
+
+def one_tuple(field: str, annotation: str, name: str, at: At) -> Problem:
+    """``tuple[TagRef]`` for a collection."""
+    return Problem(
+        "LP306",
+        f"'{field}' is '{annotation}', a tuple of fixed length, but '{name}' is a collection",
+        at,
+        hint=f"annotate it '{annotation.removesuffix(']').partition(',')[0]}, ...]'.",
+    )
+
+
+def not_to_many(field: str, annotation: str, item: str, name: str, at: At) -> Problem:
+    """A collection for one value."""
+    return Problem(
+        "LP306",
+        f"'{field}' is '{annotation}', but '{name}' leads to one row at most",
+        at,
+        hint=f"annotate it {item}.",
+    )
+
+
+def several_sources(field: str, markers: Iterable[object], at: At) -> Problem:
+    """Two sources for one field."""
+    return Problem(
+        "LP307", f"'{field}' has more than one source: {', '.join(map(repr, markers))}", at, hint="keep one of them."
+    )
+
+
+def beyond_entity(field: str, entity: str, model: str, given: object, at: At) -> Problem:
+    """``for_schema`` of a model with ``count(...)`` and the like."""
+    return Problem(
+        "LP303",
+        f"no '{entity}' can give '{field}' its value",
+        at,
+        detail=f"{source(given)} is computed by SQL, and for_schema loads attributes of mapped objects.",
+        hint=f"build the model itself: LoadPlan({entity}, into={model}).",
+    )
+
+
+def stray_annotation(field: str, given: Any, at: At) -> Problem:
+    """Something of SQLAlchemy or of loadplan that stands bare where a source belongs, or not around the whole."""
+    shown, hint = _stray(given)
+    return Problem("LP307", f"'{field}' is annotated with {shown}, which is not a source", at, hint=hint)
+
+
+def _stray(given: Any) -> tuple[str, str]:
+    """Return what a stray is, and what to write in its place."""
+    code = source(given)
+    if isinstance(given, Aggregate | Source | Load | KeepDefault):
+        return f"{code} within", "put it around the whole annotation: Annotated[list[...], ...]."
+    if isinstance(given, On):
+        return code, "annotate the members of a union with it: Annotated[..., on(...)] | ...."
+    if isinstance(given, Plan):
+        return "a plan", "give the plan's loads beside the view, or annotate the field with load(...)."
+    if isinstance(given, QueryableAttribute):
+        return f"'{code}'", f"make it a source: Annotated[..., source({code})]."
+    if isinstance(given, AbstractLoad):
+        return "a loader option of SQLAlchemy", "write load(...), with what is below it inside."
+    if isinstance(given, Exists):
+        hint = "ask with loadplan's exists: Annotated[bool, exists(Post.comments)]; or make it a source(...)."
+        return "an exists() of SQLAlchemy", hint
+    if isinstance(given, MapperProperty | TypeEngine):
+        return f"a {type(given).__name__} of SQLAlchemy", "leave it out: it belongs to the mapping."
+    if isinstance(given, ClauseElement) or hasattr(given, "__clause_element__"):
+        inside = code if code.startswith("func.") else "..."
+        return "a SQL expression", f"make it a source: Annotated[..., source({inside})]."
+    if isinstance(given, type | FunctionType):
+        name = str(getattr(given, "__name__", given))
+        of_ours = str(given.__module__).startswith("loadplan") and name in {
+            "count",
+            "exists",
+            "aggregate",
+            "source",
+            "load",
+        }
+        return f"the function '{name}'", f"call it, for example {name}(Post.comments)." if of_ours else _SAY_FROM_WHERE
+    return f"a {type(given).__name__}", _SAY_FROM_WHERE
+
+
+_SAY_FROM_WHERE = "say where the value comes from: Annotated[..., source(...)]."
+
+
+def type_of_step(field: str, step: QueryableAttribute[Any], at: At) -> Problem:
+    """``.of_type()`` of something that no row of the relationship can be told to be."""
+    return Problem(
+        "LP307",
+        f"the source of '{field}' cannot go by {source(step)}",
+        at,
+        detail="of_type() takes a subclass of the relationship's class, told from others by a discriminator.",
+        hint="name a mapped subclass, not an alias, or say which rows with where=.",
+    )
+
+
+def wrong_step(field: str, step: object, mapper: Mapper[Any], at: At, word: str = "source") -> Problem:
+    """A path that goes on from another class than the one it has come to, or by something that leads nowhere.
+
+    Args:
+        field: name to print.
+        step: what was named.
+        mapper: of the class that the path has come to.
+        at: place of the field.
+        word: ``"source"``, ``"count"``, ``"exists"`` or ``"aggregate"``.
+    """
+    here = _name(mapper)
+    if isinstance(step, str):
+        message = f"'{field}' is read from '{step}', but '{here}' has no such relationship"
+        return Problem(
+            "LP307", message, at, hint=did_you_mean(step, mapper.relationships.keys(), f"Relationships of {here}")
+        )
+    names = ", ".join(sorted(mapper.relationships.keys()))
+    listed = f"use a relationship of {here}: {names}." if names else f"{here} has no relationships."
+    if not isinstance(step, QueryableAttribute) or not hasattr(step.parent, "mapper"):
+        message = f"'{field}' cannot be read from '{here}' through {source(step)}"
+        return Problem("LP307", message, at, hint=listed)
+    owner: Mapper[Any] = step.parent.mapper
+    if mapper.isa(owner):
+        what = mapping.describe_attribute(mapper, step.key)
+        message = f"{word}() of '{field}' needs a relationship, but '{source(step)}' is {what}"
+        return Problem("LP307", message, at, hint=listed)
+    way = meant.route(mapper, owner)
+    if word == "source":
+        hint = f"go there first: source({', '.join([*way, source(step)])})." if way else listed
+        message = f"'{field}' is read from '{here}', which has no '{source(step)}'"
+        return Problem("LP307", message, at, hint=hint)
+    message = f"{word}() of '{field}' needs a relationship of '{here}', but got '{source(step)}'"
+    rest = {"aggregate": f", func.max({source(step)})"}.get(word, "")
+    return Problem("LP307", message, at, hint=f"write {word}({way[0]}{rest})." if len(way) == 1 else listed)
+
+
+def not_an_aggregate(field: str, given: object, at: At) -> Problem:
+    """``aggregate(Post.comments, Comment.score)``."""
+    return Problem(
+        "LP307",
+        f"aggregate() of '{field}' needs a function, but got {source(given)}",
+        at,
+        hint=f"choose a function, for example func.max({source(given)}), func.min(...) or func.sum(...).",
+    )
+
+
+def not_a_value(field: str, step: object, at: At) -> Problem:
+    """A path that ends in something that is no value of SQL."""
+    return Problem(
+        "LP307",
+        f"the source of '{field}' ends with {source(step)}, which is not a column or a SQL expression",
+        at,
+        hint="end the path with a column, a hybrid, a SQL expression, or a count(...).",
+    )
+
+
+def empty_source(field: str, at: At) -> Problem:
+    """``source()``."""
+    return Problem(
+        "LP307", f"the source of '{field}' is empty", at, hint="name a column, for example source(Post.title)."
+    )
+
+
+def speaks_of_others(field: str, step: object, mapper: Mapper[Any], tables: Sequence[str], at: At) -> Problem:
+    """An expression about tables that are not there."""
+    entity = _name(mapper)
+    routes = [each.key for each in mapper.relationships if tables[0] in {table.name for table in each.mapper.tables}]
+    way = routes[0] if routes else "<relationship>"
+    return Problem(
+        "LP307",
+        f"the source of '{field}' uses '{tables[0]}', but only '{entity}' is available here",
+        at,
+        detail="without a join condition, every row would meet every row of the other table.",
+        hint=f"go there through a relationship: source({entity}.{way}, {source(step)}).",
+    )
+
+
+def collection_in_path(field: str, name: str, annotation: str, at: At) -> Problem:
+    """A path to one value that meets many."""
+    return Problem(
+        "LP307",
+        f"the source of '{field}' leads through the collection '{name}', but the field holds one value",
+        at,
+        hint=f"annotate it 'list[{annotation}]', or compute one value: aggregate({name}, func.max(...)).",
+    )
+
+
+def contains_itself(
+    field: str, view: str, prop: RelationshipProperty[Any], at: At, *, several: bool = False
+) -> Problem:
+    """A class that contains itself, with nothing to say where it ends; ``several`` fields of it may do so."""
+    name = f"{_name(prop.parent)}.{prop.key}"
+    if not several and (prop.mapper.isa(prop.parent) or prop.parent.isa(prop.mapper)):
+        hint = f'set the depth: load({name}, depth=3), or depth="all".'
+    else:
+        hint = f"use a smaller class for '{field}', without the field that leads back."
+    return Problem("LP308", f"'{field}' contains '{view}' again, without an end", at, hint=hint)
+
+
+def no_default_at_depth(field: str, depth: int, at: At) -> Problem:
+    """The innermost level of a tree needs something to hold."""
+    return Problem(
+        "LP308",
+        f"'{field}' needs a default: loadplan loads nothing below level {depth}",
+        at,
+        hint='give the field a default, or load the whole tree with depth="all".',
+    )
+
+
+def no_branch(field: str, member: str, mapper: Mapper[Any], at: At) -> Problem:
+    """A member of a union that nothing ties to a subclass."""
+    subs = ", ".join(_name(each) for each in mapper.self_and_descendants)
+    return Problem(
+        "LP309",
+        f"'{field}' does not say which rows of '{_name(mapper)}' become '{member}'",
+        at,
+        hint=f"name the class in the union, Annotated[{member}, on(...)], or in the plan, on(..., into={member}). "
+        f"Classes: {subs}.",
+    )
+
+
+def uncovered(field: str, missing: Sequence[str], mapper: Mapper[Any], at: At) -> Problem:
+    """Subclasses whose rows would become nothing."""
+    return Problem(
+        "LP309",
+        f"'{field}' has no member for {', '.join(map(repr, missing))}",
+        at,
+        hint=f"add a member for it, or one for '{_name(mapper)}' itself, which takes all other rows.",
+    )
+
+
+def not_polymorphic(field: str, mapper: Mapper[Any], at: At) -> Problem:
+    """A union of views for a class without subclasses."""
+    return Problem(
+        "LP309",
+        f"'{field}' is a union, but '{_name(mapper)}' has no discriminator",
+        at,
+        hint="use one class instead of a union.",
+    )
+
+
+def unread_load(view: str, key: str, known: Iterable[str], at: At) -> Problem:
+    """A load beside a view that no field of it reads."""
+    return Problem(
+        "LP310",
+        f"no field of '{view}' reads '{key}'",
+        at,
+        hint=f"{did_you_mean(key, known, f'Relationships that {view} reads')} "
+        f"Add such a field to '{view}', or remove the load.",
+    )
+
+
+def unread_into(view: str, key: str, into: str, items: Iterable[str], at: At) -> Problem:
+    """A load with ``into=`` beside a view that reads the relationship into another class."""
+    return Problem(
+        "LP310",
+        f"no field of '{view}' reads '{key}' into '{into}'",
+        at,
+        hint=f"remove into=, or pass the class of the field: {', '.join(sorted(set(items)))}.",
+    )
+
+
+def nested_into(plan: str, into: str, item: str, at: At) -> Problem:
+    """A nested plan that makes another class of the rows than the field holds."""
+    return Problem(
+        "LP310",
+        f"plan '{plan}' builds '{into}', but the field holds '{item}'",
+        at,
+        hint=f"annotate the field with '{into}', or nest a plan with into={item}.",
+    )
+
+
+def unread_branch(view: str, entity: str, at: At) -> Problem:
+    """An ``on(...)`` beside a view that is no union."""
+    return Problem(
+        "LP310",
+        f"on({entity}) has no effect: every row here becomes '{view}'",
+        at,
+        hint="remove the branch, or annotate a union of views and give each an on(..., into=...).",
+    )
+
+
+def columns_of_view(word: str, view: str, at: At) -> Problem:
+    """``only=`` or ``defer=`` beside ``into=``."""
+    return Problem(
+        "LP310",
+        f"{word}= has no effect on the view '{view}'",
+        at,
+        detail="the fields of the class decide which columns are loaded.",
+        hint=f"remove {word}=.",
+    )
+
+
+def strategy_of_view(strategy: str, name: str, at: At) -> Problem:
+    """A strategy that views do not have."""
+    hint = "use 'joined' or 'selectin', or remove strategy= and let the plan choose."
+    return Problem("LP310", f"views do not support strategy={strategy!r} of '{name}'", at, hint=hint)
+
+
+def disagreeing_loads(name: str, at: At) -> Problem:
+    """Two loads for one field."""
+    return Problem(
+        "LP310",
+        f"'{name}' is loaded twice, with different conditions",
+        at,
+        hint="keep one load(...). If two fields read the relationship, give each load its into= class.",
+    )

@@ -1,0 +1,231 @@
+"""One value of a row: a column, a composite, a hybrid, an expression, or an aggregate over a relationship."""
+
+from typing import Any, get_origin
+
+import attrs
+from sqlalchemy import Boolean, ClauseElement, Integer
+from sqlalchemy.orm import CompositeProperty, Mapper, QueryableAttribute, RelationshipProperty
+from sqlalchemy.sql import functions
+from sqlalchemy.types import NullType
+
+from loadplan.declared.code import source as code_of
+from loadplan.declared.sources import Aggregate
+from loadplan.declared.spec import Load
+from loadplan.errors import Problem
+from loadplan.mapped import links, mapping
+from loadplan.resolved import problems as plan_problems
+from loadplan.resolved import view_problems as problems
+from loadplan.resolved.entities import conditions_on, foreign_tables, shape_problems
+from loadplan.resolved.fitting import misfit, null_without_rows, python_type, spelled
+from loadplan.resolved.form import condition_problems
+from loadplan.resolved.nodes import Shape
+from loadplan.resolved.places import UNKNOWN, Aggregation, Column, Compose, Computed, Edge, Place, Read, Recipe
+from loadplan.resolved.view_loads import Spot, belongs
+from loadplan.sqlalchemy_internals import attribute_behind, criteria_of, subtype_of
+from loadplan.view_classes.annotations import annotation_source
+
+
+@attrs.frozen
+class ValueResolver:
+    """Resolves fields that hold one value; what is wrong goes to ``found``."""
+
+    found: list[Problem]
+
+    def value(self, step: Any, spot: Spot, place: Place) -> Recipe | None:
+        """Resolve a field that reads one value of the class at a place: column, composite, hybrid, expression."""
+        mapper = place.mapper
+        key = step.key if isinstance(step, QueryableAttribute) else None
+        if key is not None and key in mapper.attrs and belongs(step, mapper):
+            composite = mapper.attrs[key]
+            if isinstance(composite, CompositeProperty):
+                self.fits_composite(composite, spot, f"'{mapper.class_.__name__}.{key}'")
+                return self.composite(composite, spot, place)
+            behind = mapping.columns_behind(mapper, key)
+            if behind is None and mapping.has_default_expression(composite):
+                return self.derived(getattr(place.entity, key), spot, place)
+            if behind is None:
+                what = mapping.describe_attribute(mapper, key)
+                self.found.append(problems.not_readable(spot.name, f"'{code_of(step)}' is {what}", spot.at))
+                return None
+            column = self.column(place, behind[0])
+            name = f"{mapper.class_.__name__}.{key}"
+            if spot.needs_value and mapping.may_be_null(mapper, behind[0]):
+                shown = spelled(spot.type.given, optional=False)
+                reason = f"column {mapping.column_name(mapper, behind[0])} is nullable"
+                self.found.append(problems.required_but_nullable(spot.name, f"'{name}'", reason, shown, spot.at))
+            self.fits(column, spot, f"'{name}'")
+            return Read(column)
+        return self.derived(step, spot, place)
+
+    def derived(self, step: Any, spot: Spot, place: Place) -> Recipe | None:
+        """Resolve what is no mapped attribute: a hybrid or an expression."""
+        if not isinstance(step, ClauseElement | QueryableAttribute):
+            self.found.append(problems.not_a_value(spot.name, step, spot.at))
+            return None
+        tables = foreign_tables(mapping.tables_at(place.entity), [step])
+        if tables:
+            self.found.append(problems.speaks_of_others(spot.name, step, place.mapper, tables, spot.at))
+            return None
+        column = expression_column(place, spot.field.name, step)
+        self.fits(column, spot, step)
+        return Read(column)
+
+    def fits_composite(self, prop: CompositeProperty[Any], spot: Spot, what: str) -> None:
+        """Check a composite's class against an annotation."""
+        held, wanted = prop.composite_class, get_origin(spot.type.given) or spot.type.given
+        if spot.field.converts or not (isinstance(held, type) and isinstance(wanted, type)):
+            return
+        if not (issubclass(held, wanted) or issubclass(wanted, held)):
+            shown, right = annotation_source(spot.type.given), spelled(held, optional=spot.type.optional)
+            reason = f"it is a composite of class {held.__name__}"
+            self.found.append(problems.wrong_type(spot.name, shown, what, reason, right, spot.at))
+
+    def composite(self, prop: CompositeProperty[Any], spot: Spot, place: Place) -> Recipe:
+        """Resolve a field that reads a composite."""
+        return Compose(tuple(self.column(place, part.key) for part in prop.props), mapping.composite_maker(prop))
+
+    def column(self, place: Place, name: str) -> Column:
+        """Return the column of a place by its attribute, selected once however many fields read it."""
+        for each in place.columns:
+            if each.name == name and isinstance(each.expression, QueryableAttribute):
+                return each
+        attribute = getattr(place.entity, name)
+        column = Column(name, attribute, attribute.expression.type, not mapping.may_be_null(place.mapper, name))
+        place.columns.append(column)
+        return column
+
+    def fits(self, column: Column, spot: Spot, what: Any) -> None:
+        """Check a column against an annotation; ``what`` is the text or the declaration to call it by."""
+        if spot.field.converts:
+            return
+        reason = misfit(column.type, spot.type.given, lenient=spot.field.lenient)
+        if reason is None:
+            return
+        held = python_type(column.type)
+        right = None if held is None else spelled(held, optional=spot.type.optional)
+        shown, named = annotation_source(spot.type.given), what if isinstance(what, str) else code_of(what)
+        self.found.append(problems.wrong_type(spot.name, shown, named, reason, right, spot.at))
+
+    def fits_key(self, column: Column, spot: Spot, what: str) -> None:
+        """Check the column that a dictionary is keyed by."""
+        key = spot.type.key
+        reason = misfit(column.type, key, lenient=spot.field.lenient)
+        held = python_type(column.type)
+        if reason is not None and held is not None and not spot.field.converts:
+            right = f"dict[{spelled(held, optional=False)}, {annotation_source(spot.type.item)}]"
+            self.found.append(problems.wrong_key(spot.name, annotation_source(key), what, reason, right, spot.at))
+
+    def aggregate(self, given: Aggregate, spot: Spot, place: Place) -> Recipe | None:
+        """Resolve a count, an existence or an aggregate over a relationship."""
+        prop = self.step(given.relationship, spot, place.mapper, given.kind)
+        if prop is None:
+            return None
+        wrong = list(condition_problems("where", given.where, spot.at))
+        if wrong:
+            self.found.extend(wrong)
+            return None
+        carried = self.carried(given.relationship, prop, spot)
+        if carried is None:
+            return None
+        shape = Shape(where=(*carried, *conditions_on(prop, given.where)))
+        self.found.extend(shape_problems(place.mapper, prop, shape, None, (*spot.at, prop.key)))
+        target = self.place_below(place, prop)
+        kind, expression = aggregation(given), given.expression
+        if given.expression is not None:
+            if target.entity is prop.mapper.class_:
+                expression = mapping.as_seen_from(prop.mapper, given.expression, subclasses=True)
+                kind = attrs.evolve(kind, expression=expression)
+            tables = foreign_tables(mapping.tables_at(target.entity), [expression])
+            if tables:
+                self.found.append(problems.speaks_of_others(spot.name, given.expression, prop.mapper, tables, spot.at))
+                return None
+            if not isinstance(given.expression, ClauseElement) or attribute_behind(given.expression) is not None:
+                self.found.append(problems.not_an_aggregate(spot.name, given.expression, spot.at))
+                return None
+            if spot.needs_value and null_without_rows(given.expression):
+                shown = spelled(spot.type.given, optional=False)
+                reason = f"{code_of(given.expression)} is NULL where there is no row"
+                what = code_of(given)
+                self.found.append(problems.required_but_nullable(spot.name, what, reason, shown, spot.at))
+        column = Column(spot.field.name, given.expression, kind.type)
+        self.fits(column, spot, given)
+        edge = self.edge(place, prop, target, spot, shape)
+        edge.aggregation = kind
+        place.edges.append(edge)
+        return Computed(edge)
+
+    def step(
+        self, step: Any, spot: Spot, mapper: Mapper[Any], word: str = "source"
+    ) -> RelationshipProperty[Any] | None:
+        """Return the relationship of a class that a path goes by."""
+        prop = None
+        if isinstance(step, QueryableAttribute) and belongs(step, mapper):
+            prop = mapping.relationship(mapper, step.key)
+        if prop is None:
+            self.found.append(problems.wrong_step(spot.name, step, mapper, spot.at, word))
+        return prop
+
+    def carried(
+        self, step: QueryableAttribute[Any], prop: RelationshipProperty[Any], spot: Spot
+    ) -> tuple[Any, ...] | None:
+        """Return the conditions that an attribute carries: of ``.and_()``, and to be of the class of ``.of_type()``."""
+        subtype, criteria = subtype_of(step), conditions_on(prop, criteria_of(step))
+        if subtype is None:
+            return criteria
+        sub, mapper = mapping.mapper_of(subtype), prop.mapper
+        if sub is None or not sub.isa(mapper) or prop.entity.is_aliased_class or mapper.polymorphic_on is None:
+            self.found.append(problems.type_of_step(spot.name, step, spot.at))
+            return None
+        if sub is mapper:
+            return criteria
+        identities = [identity for identity, each in mapper.polymorphic_map.items() if each.isa(sub)]
+        return (mapper.polymorphic_on.in_(identities), *criteria)
+
+    def place_below(self, place: Place, prop: RelationshipProperty[Any]) -> Place:
+        """Return a new place at the end of a relationship."""
+        name = f"{place.mapper.class_.__name__}.{prop.key}"
+        return Place(prop.mapper, mapping.target_entity(place.mapper, prop.key), (*place.path, name))
+
+    def edge(
+        self,
+        place: Place,
+        prop: RelationshipProperty[Any],
+        target: Place,
+        spot: Spot,
+        shape: Shape,
+        load: Load[Any] | None = None,
+    ) -> Edge:
+        """Return a new edge."""
+        if links.asks_parent_further(prop):
+            self.found.append(plan_problems.asks_parent_further(place.mapper, prop, spot.at))
+        return Edge(
+            name=f"{place.mapper.class_.__name__}.{prop.key}",
+            field=spot.name,
+            owner=place,
+            prop=prop,
+            cardinality=mapping.cardinality(prop),
+            target=target,
+            shape=shape,
+            single=links.is_single(prop),
+            asked=None if load is None else load.strategy,
+        )
+
+
+def aggregation(given: Aggregate) -> Aggregation:
+    """Return what is computed, and what it is where there is no row."""
+    if given.kind == "count":
+        return Aggregation("count", None, Integer(), 0)
+    if given.kind == "exists":
+        return Aggregation("exists", None, Boolean(), False)
+    element: Any = given.expression
+    element = element.__clause_element__() if hasattr(element, "__clause_element__") else element
+    empty = 0 if isinstance(element, functions.count) else None if null_without_rows(element) else UNKNOWN
+    return Aggregation("aggregate", element, getattr(element, "type", None) or NullType(), empty)
+
+
+def expression_column(place: Place, name: str, expression: Any) -> Column:
+    """Return the column of a place for an expression, selected there."""
+    element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    column = Column(name, expression, element.type)
+    place.columns.append(column)
+    return column

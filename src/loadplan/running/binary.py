@@ -1,0 +1,104 @@
+"""psycopg reads rows within rows in its binary format; in its text format, they are one text.
+
+``Connection.cursor(binary=True)`` asks for that format. SQLAlchemy makes cursors itself, so a connection's
+``cursor_factory``, which psycopg documents, is another one while such a statement runs. The statement takes the same
+way as all others: listeners, criteria, errors and lost connections are SQLAlchemy's affair.
+"""
+
+import contextlib
+import struct
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection
+
+from loadplan.mapped.decoding import NOT_IN_BINARY, Undecodable
+
+#: Types that an application may have taught psycopg to read in another way, as text alone: its own word holds then.
+_READ_IN_BINARY = (
+    *("bool", "bytea", "bpchar", "cidr", "date", "daterange", "float4", "float8", "inet", "int2", "int4", "int4range"),
+    *("int8", "int8range", "interval", "json", "jsonb", "numeric", "numrange", "text", "time", "timestamp"),
+    *("timestamptz", "timetz", "tsrange", "tstzrange", "uuid", "varchar"),
+)
+
+#: Where a connection notes the answer, in the dictionary that SQLAlchemy keeps for each of the driver's connections.
+_NOTE = "loadplan_reads_in_binary"
+
+
+@contextlib.contextmanager
+def in_binary(connection: Connection) -> Iterator[None]:
+    """Have psycopg's cursors on a connection read in binary while the block runs.
+
+    Raises:
+        Undecodable: the application taught the connection to read a type of text, and binary would pass that by.
+    """
+    driver: Any = connection.connection.driver_connection
+    if _NOTE not in connection.info:
+        connection.info[_NOTE] = _reads_alike(driver)
+    if not connection.info[_NOTE]:
+        raise Undecodable
+    plain = driver.cursor_factory
+    driver.cursor_factory = _binary(plain)
+    try:
+        yield
+    finally:
+        driver.cursor_factory = plain
+
+
+def _reads_alike(driver: Any) -> bool:
+    """Tell whether a connection reads each type in both formats as psycopg does, or in both in a way of its own."""
+    import psycopg
+    from psycopg.pq import Format
+
+    def is_own(oid: int, kind: Format) -> bool:
+        return driver.adapters.get_loader(oid, kind) is not psycopg.adapters.get_loader(oid, kind)
+
+    oids = [psycopg.adapters.types[name].oid for name in _READ_IN_BINARY]
+    return all(is_own(oid, Format.TEXT) == is_own(oid, Format.BINARY) for oid in oids)
+
+
+@lru_cache(maxsize=64)
+def _binary(factory: Any) -> Any:
+    """Return a class of cursors that read in binary, and refuse what has no reader there instead of giving bytes."""
+    import psycopg
+    from psycopg.adapt import Loader
+    from psycopg.pq import Format
+
+    class Refusing(Loader):
+        format = Format.BINARY
+
+        def load(self, data: Any) -> Any:
+            raise ValueError(NOT_IN_BINARY)
+
+    class Short(Loader):
+        format = Format.BINARY
+
+        def load(self, data: Any) -> float:
+            return _shortest(bytes(data))
+
+    float4 = psycopg.adapters.types["float4"].oid
+    plain = psycopg.adapters.get_loader(float4, Format.BINARY)
+
+    class InBinary(factory):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kw: Any) -> None:
+            super().__init__(*args, **kw)
+            self.format = Format.BINARY
+            self.adapters.register_loader(0, Refusing)  # what psycopg takes for all types that it does not know
+            if self.adapters.get_loader(float4, Format.BINARY) is plain:
+                self.adapters.register_loader(float4, Short)
+
+    return InBinary
+
+
+def _shortest(data: bytes) -> float:
+    """Return a number of 32 bits as its text has it: 1.1, where all of its bits say 1.10000002384.
+
+    Digits: 9 tell all such numbers apart, and 6 are always right.
+    """
+    (value,) = struct.unpack(">f", data)
+    for digits in range(6, 9):
+        short = float(f"{value:.{digits}g}")
+        if struct.pack(">f", short) == data:
+            return short
+    return float(f"{value:.9g}")

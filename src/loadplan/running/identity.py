@@ -1,0 +1,106 @@
+"""Ids: what a caller may pass, as the tuple that the primary key is compared with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from sqlalchemy import Dialect
+from sqlalchemy.orm import Mapper
+
+from loadplan.errors import IdentityError
+from loadplan.mapped import mapping
+from loadplan.mapped.repeats import may_be_null_in_key
+from loadplan.mapped.values import binds_by_itself, refusal
+from loadplan.resolved import problems
+from loadplan.running.answers import is_exact
+
+Identity = tuple[Any, ...]
+
+
+@attrs.frozen(eq=False)
+class IdentityReader:
+    """Reads ids of one entity.
+
+    Attributes:
+        mapper: of the entity.
+        label: of the plan, for errors.
+        dialect: decides what a column can hold.
+    """
+
+    mapper: Mapper[Any]
+    label: str
+    dialect: Dialect
+
+    @property
+    def exact(self) -> bool:
+        """Whether keys that are equal in the database are equal in Python too."""
+        return is_exact([column.type for column in self.mapper.primary_key])
+
+    def read(self, given: object) -> Identity:
+        """Return the primary key's values in the order of the mapping.
+
+        Args:
+            given: a scalar; for a composite key a tuple in that order, or a mapping by attribute name.
+
+        Raises:
+            IdentityError: LP404, the value cannot be that entity's key.
+        """
+        try:
+            return self._values(given)
+        except IdentityError:
+            raise
+        except Exception as error:  # an object from outside may raise whatever it likes when it is looked at
+            raise self._error(given, f"reading it raises {type(error).__name__}") from error
+
+    def read_hashable(self, given: object) -> Identity:
+        """Return the same, where rows are looked up by it.
+
+        Raises:
+            IdentityError: LP404, for a value that has no hash, too.
+        """
+        values = self.read(given)
+        try:
+            hash(values)
+        except Exception as error:
+            raise self._error(given, f"it has no hash: {type(error).__name__}") from error
+        return values
+
+    def _values(self, given: object) -> Identity:
+        names = mapping.primary_key(self.mapper)
+        if isinstance(given, Mapping):
+            if set(given) != set(names):
+                raise self._error(given, f"its names are {_listed(given)}")
+            values = tuple(given[name] for name in names)
+        elif isinstance(given, tuple):
+            values = tuple(given)
+        else:
+            values = (given,)
+        if len(values) != len(names):
+            raise self._error(given, f"it has {len(values)} value{'s' * (len(values) != 1)}")
+        is_partial = any(value is not None for value in values)
+        for name, value, column in zip(names, values, self.mapper.primary_key, strict=True):
+            if value is None and is_partial and may_be_null_in_key(self.mapper, name):
+                continue
+            reason = "None is not a key" if value is None else refusal(value, column.type, self.dialect)
+            if reason is not None:
+                where = f"'{name}': " if len(names) > 1 else ""
+                raise self._error(given, f"{where}{reason}")
+        return values
+
+    def _error(self, given: object, detail: str) -> IdentityError:
+        names = mapping.primary_key(self.mapper)
+        columns = [(name, _type_name(column)) for name, column in zip(names, self.mapper.primary_key, strict=True)]
+        return IdentityError(problems.not_an_id(given, self.mapper.class_.__name__, detail, columns, self.label))
+
+
+def _type_name(column: Any) -> str:
+    if binds_by_itself(column.type):
+        return f"a value that {type(column.type).__name__} takes"
+    try:
+        return str(column.type.python_type.__name__)
+    except NotImplementedError:
+        return str(column.type)
+
+
+def _listed(names: Mapping[Any, Any]) -> str:
+    return ", ".join(repr(name) for name in names) or "none"

@@ -1,0 +1,80 @@
+"""A walk over roots where a server-side cursor cannot be left open: their keys first, then the roots in batches.
+
+MariaDB and MySQL end a cursor when the next statement runs on its connection. Their drivers then drop the rest of its
+rows with a warning at most, and a second connection cannot see the same snapshot. So the keys of all roots are read at
+once, in the order that was asked for, and each batch is selected by its keys. The memory of the walk is that of one
+batch and of the keys: a hundred bytes a root, about.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Dialect, select
+
+from loadplan.running.own_connection import Opened
+from loadplan.running.plans import Compiled
+from loadplan.running.roots import RootQuery, narrowing, root_key
+from loadplan.running.tally import Tally
+from loadplan.statements.keys import keys_of
+
+T = TypeVar("T")
+
+#: Databases whose drivers keep a server-side cursor open while other statements run. All others are walked by keys.
+_KEEPS_CURSORS = frozenset({"postgresql", "sqlite"})
+
+
+def walks_by_keys(dialect: Dialect) -> bool:
+    """Tell whether roots are walked by their keys on a database."""
+    return dialect.name not in _KEEPS_CURSORS
+
+
+class KeyWalk(Generic[T]):
+    """A walk over roots in batches, by their keys.
+
+    Args:
+        compiled: the graph, for any roots.
+        query: which roots, and their order.
+        parameters: that its statements bind.
+        size: roots a batch.
+        tally: counts what comes; each batch may bring its ``max_rows``.
+    """
+
+    def __init__(
+        self, compiled: Compiled[T], query: RootQuery, parameters: Mapping[str, Any], size: int, tally: Tally
+    ) -> None:
+        self._query = query
+        self._parameters = parameters
+        self._size = size if tally.max_rows is None else min(size, tally.max_rows + 1)
+        self._tally = tally
+        self._name = compiled.mapper.class_.__name__
+        self._keys = keys_of(root_key(compiled.mapper), compiled.dialect)
+        # the conditions again, for a transaction of the caller's that has no snapshot
+        where = (*query.where, self._keys.condition)
+        self._graph = compiled.narrowed(narrowing(compiled, where, query.total_order, None, None))
+        self._rest: Iterator[Any] | None = None
+
+    def next_batch(self, session: Opened) -> list[T]:
+        """Return the next roots with their graphs, detached; nothing at the end."""
+        if self._rest is None:
+            self._tally.sent(self._name)
+            self._rest = iter(self._all_keys(session))
+        while part := list(islice(self._rest, self._size)):
+            self._tally.start_over()
+            executions = [{**self._parameters, **bound} for bound in self._keys.bind(part)]
+            roots: list[T] = self._graph.run(session, executions, self._tally)
+            session.expunge_all()
+            if roots:  # in a transaction without a snapshot, all of a batch may be gone by now
+                return roots
+        return []
+
+    def _all_keys(self, session: Opened) -> Sequence[Any]:
+        columns = self._keys.columns
+        statement = select(*columns).where(*self._query.where)
+        statement = statement.order_by(*(each.clause for each in self._query.total_order))
+        rows = session.execute(statement, self._parameters)
+        found = rows.scalars() if len(columns) == 1 else map(tuple, rows)
+        return list(dict.fromkeys(found))
+
+    def close(self, session: Opened) -> None:
+        """End the walk: nothing is open."""

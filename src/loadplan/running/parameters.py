@@ -1,0 +1,81 @@
+"""``params=``: the values of the bindparams in a plan, checked before any SQL."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Dialect
+
+from loadplan.errors import ParameterError, Problem, did_you_mean, shown
+from loadplan.mapped.values import refusal
+from loadplan.resolved.nodes import Parameter
+
+
+def read_parameters(
+    label: str, declared: Iterable[Parameter], given: Mapping[str, Any] | None, dialect: Dialect
+) -> dict[str, Any]:
+    """Return the parameters to execute with.
+
+    Args:
+        label: of the plan, for errors.
+        declared: every bindparam of the plan and of the fetch.
+        given: by the caller.
+        dialect: decides what a type can hold.
+
+    Raises:
+        ParameterError: LP405, one is missing, unknown, or cannot be compared with its column.
+    """
+    try:
+        return _read(label, declared, given, dialect)
+    except ParameterError:
+        raise
+    except Exception as error:  # an object from outside may raise whatever it likes when it is looked at
+        message = f"params={shown(given)} cannot be read"
+        raise ParameterError(
+            Problem("LP405", message, (label,), detail=f"it raises {type(error).__name__}.")
+        ) from error
+
+
+def _read(label: str, declared: Iterable[Parameter], given: Any, dialect: Dialect) -> dict[str, Any]:
+    if given is not None and not isinstance(given, Mapping):
+        hint = "pass a dictionary: params={'name': value}."
+        message = f"params= needs a mapping of names to values, but got {shown(given)}"
+        raise ParameterError(Problem("LP405", message, (label,), hint=hint))
+    known = {parameter.name: parameter for parameter in declared}
+    values = {} if given is None else dict(given)
+    for name in values:
+        if name not in known:
+            hint = did_you_mean(str(name), known, "Parameters")
+            raise ParameterError(Problem("LP405", f"the plan has no parameter {shown(name)}", (label,), hint=hint))
+    for parameter in known.values():
+        if parameter.name in values:
+            _check(label, parameter, values[parameter.name], dialect)
+        elif parameter.required:
+            raise ParameterError(
+                Problem(
+                    "LP405",
+                    f"parameter '{parameter.name}' has no value",
+                    (label,),
+                    hint=f"pass the value with the fetch: params={{'{parameter.name}': ...}}.",
+                )
+            )
+    return values
+
+
+def _check(label: str, parameter: Parameter, value: Any, dialect: Dialect) -> None:
+    if parameter.expanding and not isinstance(value, list | tuple | set | frozenset):
+        raise _refused(label, parameter, value, f"it takes a list, not {type(value).__name__}")
+    for each in value if parameter.expanding else (value,):
+        reason = None if each is None else refusal(each, parameter.type, dialect)
+        if reason is not None:
+            raise _refused(label, parameter, each, reason)
+
+
+def _refused(label: str, parameter: Parameter, value: Any, reason: str) -> ParameterError:
+    return ParameterError(
+        Problem(
+            "LP405",
+            f"{shown(value)} cannot be the value of parameter '{parameter.name}'",
+            (label,),
+            detail=f"{reason}.",
+        )
+    )

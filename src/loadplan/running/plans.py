@@ -1,0 +1,71 @@
+"""Plans of both kinds, entities and views: resolved, checked, compiled."""
+
+from typing import Any, TypeAlias, TypeVar
+
+from sqlalchemy import Dialect
+
+from loadplan.declared.spec import Plan
+from loadplan.errors import PlanError
+from loadplan.mapped import readiness
+from loadplan.resolved.entities import resolve_graph
+from loadplan.resolved.entity_places import places_of
+from loadplan.resolved.form import form_problems
+from loadplan.resolved.nodes import Tree
+from loadplan.resolved.places import ViewTree
+from loadplan.resolved.protocols import check_typed
+from loadplan.resolved.views import resolve_view
+from loadplan.running.graph import CompiledView, compile_view
+
+T = TypeVar("T")
+
+Compiled: TypeAlias = CompiledView[T]
+"""A plan, ready to run on one dialect."""
+
+
+def resolve_plan(plan: Plan[Any]) -> Tree | ViewTree:
+    """Return what a plan means against the mapping.
+
+    Raises:
+        PlanError: with every problem of the plan.
+    """
+    tree = resolve_graph(plan) if plan.into is None else resolve_view(plan)
+    check_typed(plan)
+    return tree
+
+
+def check_early(plan: Plan[Any]) -> None:
+    """Check a plan where it is written: wholly if the mappers can be configured by now, else its form alone.
+
+    Raises:
+        PlanError: with every problem that can be known.
+    """
+    if not readiness.checks_early.get():
+        return
+    if readiness.can_configure(plan.entity):
+        resolve_plan(plan)
+    elif found := list(form_problems(plan)):
+        raise PlanError(found)
+
+
+def compile_plan(plan: Plan[T], dialect: Dialect) -> Compiled[T]:
+    """Return a plan ready to run on a dialect. Done once for each, then remembered in the plan while its mapping stays.
+
+    Raises:
+        PlanError: the plan does not resolve.
+    """
+    name = f"{dialect.name}+{dialect.driver}"
+    tree = resolve_plan(plan)
+    compiled: Compiled[T] | None = plan._derived.get(name)
+    if compiled is None:
+        compiled = plan._derived[name] = compile_view(_places(plan, tree), dialect)
+    return compiled
+
+
+def _places(plan: Plan[Any], tree: Tree | ViewTree) -> ViewTree:
+    """Return the places of a plan of either kind; those of entities are made once, and then remembered."""
+    if isinstance(tree, ViewTree):
+        return tree
+    places: ViewTree | None = plan._derived.get("places")
+    if places is None:
+        places = plan._derived["places"] = places_of(tree)
+    return places

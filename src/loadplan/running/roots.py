@@ -1,0 +1,405 @@
+"""Which roots: a compiled graph narrowed by key, by keys, or by condition, order and limit."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+from sqlalchemy import BigInteger, ColumnElement, SelectBase, bindparam, func, select
+from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.sql.visitors import iterate, replacement_traverse
+
+from loadplan.declared.sources import Source
+from loadplan.declared.spec import Plan
+from loadplan.errors import PlanError
+from loadplan.mapped import mapping
+from loadplan.mapped.ordering import Ordering, with_tie_breaker
+from loadplan.mapped.repeats import is_never_null, is_object, may_be_null_in_key, row_key, same_rows
+from loadplan.resolved import problems
+from loadplan.resolved.entities import conditions_of, foreign_tables, parameters_in
+from loadplan.resolved.form import MOST, is_expression
+from loadplan.resolved.nodes import Parameter
+from loadplan.running.answers import asking
+from loadplan.running.identity import Identity, IdentityReader
+from loadplan.running.own_connection import Opened
+from loadplan.running.parameters import read_parameters
+from loadplan.running.plans import Compiled
+from loadplan.running.tally import Tally
+from loadplan.sqlalchemy_internals import shape_of
+from loadplan.statements.keys import CHUNK, Keys, among, keys_of
+from loadplan.statements.linked import AnySelect, Narrowing
+from loadplan.statements.reached import condition, is_plain, ordered
+
+T = TypeVar("T")
+
+
+@attrs.frozen(eq=False)
+class ById:
+    """A graph narrowed to one root by primary key; its statement is the same for every id."""
+
+    graph: Compiled[Any]
+    reader: IdentityReader
+
+    def bind(self, given: object) -> dict[str, Any]:
+        """Return the parameters for an id.
+
+        Raises:
+            IdentityError: LP404, the value cannot be that key.
+        """
+        return {f"loadplan_id_{index}": value for index, value in enumerate(self.reader.read(given))}
+
+    def parameters(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the caller's parameters, checked."""
+        return _parameters(self.graph, (), given)
+
+
+@attrs.frozen(eq=False)
+class ByIds:
+    """A graph narrowed to many roots by primary key."""
+
+    compiled: Compiled[Any]
+    graph: Compiled[Any]
+    reader: IdentityReader
+    keys: Keys
+
+    def parameters(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the caller's parameters, checked."""
+        return _parameters(self.graph, (), given)
+
+    def executions(self, number: int) -> int:
+        """Return how many statements may run for the roots: by chunks of ids, and to ask which row answers which."""
+        chunks = 1 if self.keys.as_arrays else -(-number // CHUNK)
+        return chunks if self.reader.exact else 2 * chunks
+
+    def run(
+        self, session: Opened, identities: Sequence[Identity], parameters: Mapping[str, Any], tally: Tally
+    ) -> dict[Identity, Any]:
+        """Return what is found by identity, in as few executions as the keys go in."""
+        whole = [identity for identity in identities if None not in identity]
+        keys = [identity[0] for identity in whole] if self.keys.width == 1 else whole
+        executions = [{**parameters, **bound} for bound in (self.keys.bind(keys) if keys else ())]
+        found: dict[Identity, Any] = self.graph.by_identity(session, executions, tally)
+        one = by_id(self.compiled)
+        for identity in identities:
+            if None in identity:  # equal to nothing in a list of keys
+                bound = {f"loadplan_id_{index}": value for index, value in enumerate(identity)}
+                for root in one.graph.run(session, [{**parameters, **bound}], tally):
+                    found[identity] = root
+        missing = [each for each in whole if each not in found]
+        if found and missing and not self.reader.exact:
+            for place, *identity in self._answers(session, missing, tally):
+                if tuple(identity) in found:
+                    found[missing[place]] = found[tuple(identity)]
+        return found
+
+    def _answers(self, session: Opened, missing: Sequence[Identity], tally: Tally) -> Iterator[Any]:
+        """Yield the place of each id that has a row after all, with the key as that row has it."""
+        columns = root_key(self.compiled.mapper)
+        for statement, values in asking(columns, missing, as_arrays=self.keys.as_arrays):
+            name = self.compiled.mapper.class_.__name__
+            tally.sent(name)
+            opened = session if isinstance(session, Session) else session.connection({})
+            yield from tally.counted(opened.execute(statement, values).all(), name)
+
+
+def by_id(compiled: Compiled[Any]) -> ById:
+    """Return a graph narrowed to one root, made once a graph."""
+    found: ById | None = compiled.variants.get("by id")
+    if found is None:
+        mapper, conditions = compiled.mapper, list[ColumnElement[bool]]()
+        for index, column in enumerate(root_key(mapper)):
+            given = bindparam(f"loadplan_id_{index}", type_=column.type)
+            is_solid = not may_be_null_in_key(mapper, column.key)
+            conditions.append(column == given if is_solid else column.is_not_distinct_from(given))
+        graph = compiled.narrowed(lambda statement: statement.where(*conditions))
+        found = compiled.variants["by id"] = ById(graph, _reader(compiled))
+    return found
+
+
+def by_ids(compiled: Compiled[Any]) -> ByIds:
+    """Return a graph narrowed to many roots, made once a graph."""
+    found: ByIds | None = compiled.variants.get("by ids")
+    if found is None:
+        keys = keys_of(root_key(compiled.mapper), compiled.dialect)
+        graph = compiled.narrowed(lambda statement: statement.where(keys.condition))
+        found = compiled.variants["by ids"] = ByIds(compiled, graph, _reader(compiled), keys)
+    return found
+
+
+def root_key(mapper: Mapper[Any]) -> list[Any]:
+    """Return the attributes of a class's primary key."""
+    return [getattr(mapper.class_, name) for name in mapping.primary_key(mapper)]
+
+
+class RootQuery:
+    """The roots that meet conditions, in an order.
+
+    Args:
+        compiled: the graph.
+        where: conditions on the root that must all hold.
+        order_by: order expressions on the root.
+
+    Raises:
+        PlanError: LP108, LP112 or LP215, a condition or an order that is none, or is about something else.
+    """
+
+    def __init__(self, compiled: Compiled[Any], where: Sequence[Any], order_by: Sequence[Any]) -> None:
+        self.compiled = compiled
+        mapper, at = compiled.mapper, (compiled.tree.label,)
+        place = compiled.tree.root
+        where = [condition(each, place, at) if isinstance(each, Source) else each for each in where]
+        order_by = [ordered(each, place, at) if isinstance(each, Source) else each for each in order_by]
+        found = [
+            problems.not_an_expression(word, each, (compiled.tree.label,))
+            for word, given in (("where", where), ("order_by", order_by))
+            for each in given
+            if not is_expression(word, each)
+        ]
+        if not found:
+            self.where = conditions_of(mapper, where)
+            order_by = [mapping.as_seen_from(mapper, each, subclasses=True) for each in order_by]
+            entity = mapper.class_.__name__
+            found = [
+                problems.speaks_of_others(entity, mapper, word, tables, given, (compiled.tree.label,))
+                for word, given in (("where", self.where), ("order_by", order_by))
+                if (tables := foreign_tables(mapping.tables_of(mapper), given))
+            ]
+        if found:
+            raise PlanError(found)
+        self.order = with_tie_breaker(order_by, mapper.class_)
+        self._given_order = tuple(order_by)
+
+    @property
+    def total_order(self) -> list[Ordering]:
+        """The order; that of the primary key if none was given. Each knows whether it may be NULL."""
+        mapper = self.compiled.mapper
+        found = self.order or with_tie_breaker(root_key(mapper), mapper.class_)
+        return [attrs.evolve(each, never_null=is_never_null(mapper, each.expression)) for each in found]
+
+    def parameters(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the caller's parameters, checked.
+
+        Raises:
+            ParameterError: LP405.
+        """
+        return _parameters(self.compiled, (*self.where, *self._given_order), given)
+
+    def graph(self, limit: int | None, offset: int | None, *, in_order: bool = False) -> Compiled[Any]:
+        """Return the graph of these roots, in a total order if they must be.
+
+        Raises:
+            PlanError: LP107, a limit or offset that counts nothing.
+        """
+        check_counts(self.compiled, limit, offset)
+        return self.narrowed(limit, offset, in_order=in_order)
+
+    def narrowed(self, limit: Any, offset: Any, *, in_order: bool = False) -> Compiled[Any]:
+        """Return the graph of these roots; limit and offset may be parameters."""
+        order = self.total_order if in_order or limit is not None or offset is not None else self.order
+        return self.compiled.narrowed(narrowing(self.compiled, self.where, order, limit, offset, once=in_order))
+
+
+@attrs.frozen(eq=False)
+class RootShape:
+    """Roots by condition, order and limit, ready to run for any values in the condition.
+
+    Attributes:
+        graph: narrowed; the values in its condition are parameters named ``loadplan_value_0`` and so on.
+        declared: the parameters that a caller has to give.
+    """
+
+    graph: Compiled[Any]
+    declared: tuple[Parameter, ...]
+
+
+#: Shapes of conditions that a compiled plan remembers. An application has a handful for each plan.
+_SHAPES = 64
+
+
+def roots_by(
+    compiled: Compiled[Any],
+    where: Sequence[Any],
+    order_by: Sequence[Any],
+    limit: int | None,
+    offset: int | None,
+    params: Mapping[str, Any] | None,
+) -> tuple[Compiled[Any], dict[str, Any]]:
+    """Return the graph narrowed to the roots that meet conditions, and the parameters to run it with.
+
+    Conditions that differ in their values alone share one statement: it is checked, narrowed and made a key of once.
+
+    Raises:
+        PlanError: LP107, LP108 or LP215, what is asked for is no condition, order or number of roots.
+        ParameterError: LP405, ``params`` does not fit.
+    """
+    check_counts(compiled, limit, offset)
+    shapes = [_shape(each) for each in (*where, *order_by)]
+    if any(each is None for each in shapes):
+        query = RootQuery(compiled, where, order_by)
+        return query.graph(limit, offset), query.parameters(params)
+    key = ("roots", len(where), limit is None, offset is None, *(shape[0] for shape in shapes if shape is not None))
+    literals = [each for shape in shapes if shape is not None for each in shape[1] if each.unique]
+    values = {f"loadplan_value_{index}": each.effective_value for index, each in enumerate(literals)}
+    known: dict[Any, RootShape] = compiled.variants.setdefault("shapes", {})
+    found = known.get(key)
+    if found is None:
+        if len(known) >= _SHAPES:
+            known.clear()
+        found = known[key] = _root_shape(compiled, where, order_by, limit, offset, literals)
+    if limit is not None:
+        values["loadplan_limit"] = limit
+    if offset is not None:
+        values["loadplan_offset"] = offset
+    return found.graph, {**_checked_parameters(compiled, found.declared, params), **values}
+
+
+def _shape(expression: Any) -> Any:
+    """Return the shape of an expression; None where it is none, or asks a subquery, which is left as it is."""
+    if isinstance(expression, Source):
+        return (expression, ()) if is_plain(expression) else None
+    element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    if not is_expression("where", element) or any(isinstance(part, SelectBase) for part in iterate(element)):
+        return None
+    return shape_of(element)
+
+
+def _root_shape(
+    compiled: Compiled[Any],
+    where: Sequence[Any],
+    order_by: Sequence[Any],
+    limit: int | None,
+    offset: int | None,
+    literals: Sequence[Any],
+) -> RootShape:
+    RootQuery(compiled, where, order_by)  # refuses a wrong one in the words of who wrote it
+    names = {id(value): index for index, value in enumerate(literals)}
+
+    def renamed(element: Any, **_: Any) -> Any:
+        if id(element) not in names:
+            return None
+        name = f"loadplan_value_{names[id(element)]}"
+        return bindparam(name, type_=element.type, expanding=element.expanding, literal_execute=element.literal_execute)
+
+    def with_names(expressions: Sequence[Any]) -> list[Any]:
+        plain = (each.__clause_element__() if hasattr(each, "__clause_element__") else each for each in expressions)
+        return [each if isinstance(each, Source) else replacement_traverse(each, {}, renamed) for each in plain]
+
+    query = RootQuery(compiled, with_names(where), with_names(order_by))
+    counts = [
+        None if given_count is None else bindparam(name, type_=BigInteger())
+        for name, given_count in (("loadplan_limit", limit), ("loadplan_offset", offset))
+    ]
+    spoken = [each for each in (*where, *order_by) if not isinstance(each, Source)]
+    declared = tuple(each for expression in spoken for each in parameters_in(expression))
+    return RootShape(query.narrowed(counts[0], counts[1]), declared)
+
+
+def is_count(given: object, *, least: int) -> bool:
+    """Tell whether something is a number of rows, at least ``least``; whatever it is, it may come from outside."""
+    try:
+        return isinstance(given, int) and not isinstance(given, bool) and bool(given >= least)
+    except Exception:  # a number of somebody's own may raise whatever it likes
+        return False
+
+
+def check_counts(compiled: Compiled[Any], limit: int | None, offset: int | None) -> None:
+    """Check a limit and an offset.
+
+    Raises:
+        PlanError: LP107, one of them counts nothing.
+    """
+    for word, given in (("limit", limit), ("offset", offset)):
+        if given is None:
+            continue
+        if not is_count(given, least=0):
+            raise PlanError([problems.bad_count(word, given, (compiled.tree.label,))])
+        if given > MOST:
+            raise PlanError([problems.too_large_count(word, given, (compiled.tree.label,))])
+
+
+#: Makes the condition that keeps the rows beyond a cursor, on the columns that the roots are ordered by.
+Beyond: TypeAlias = Callable[[Sequence[Ordering]], ColumnElement[bool]]
+
+
+def narrowing(
+    compiled: Compiled[Any],
+    where: Sequence[Any],
+    order: Sequence[Ordering],
+    limit: Any,
+    offset: Any,
+    *,
+    forward: Sequence[Ordering] = (),
+    beyond: Beyond | None = None,
+    once: bool = False,
+) -> Narrowing:
+    """Return what narrows a statement to roots by condition, order and limit.
+
+    Where a join may repeat roots, they are counted in a subquery, so that a limit counts roots and never rows. Where
+    one root may come in several rows, that subquery numbers them: a root stands where its first row does.
+
+    Args:
+        compiled: the graph.
+        where: conditions on the roots.
+        order: that they are read in.
+        limit: how many, if not all.
+        offset: how many are passed over.
+        forward: the order that tells a root's first row; ``order`` itself if it is not given.
+        beyond: makes the condition of a page.
+        once: whether the rows of one root must follow each other.
+    """
+    mapper = compiled.mapper
+    key = root_key(mapper)
+    clauses = [each.clause for each in order]
+    solid = is_object(mapper)
+    conditions = [*where] if solid is None else [*where, solid]
+    past = [] if beyond is None else [beyond(order)]
+    counts = limit is not None or offset is not None
+
+    def narrow(statement: AnySelect) -> AnySelect:
+        return statement.where(*conditions, *past).order_by(*clauses).limit(limit).offset(offset)
+
+    def narrow_by_subquery(statement: AnySelect) -> AnySelect:
+        return statement.where(among(key, narrow(select(*key)), compiled.dialect)).order_by(*clauses)
+
+    def narrow_by_number(statement: AnySelect) -> AnySelect:
+        identity = row_key(mapper.class_)
+        first = [each.clause for each in forward or order]
+        number = func.row_number().over(partition_by=identity, order_by=first).label("number")
+        held = [each.label(f"key_{index}") for index, each in enumerate(identity)]
+        ranks = [each.expression.label(f"order_{index}") for index, each in enumerate(order)]
+        numbered = select(*held, *ranks, number).where(*conditions).subquery("loadplan_numbered")
+        ranked = [attrs.evolve(each, expression=numbered.c[rank.name]) for each, rank in zip(order, ranks, strict=True)]
+        roots = select(numbered).where(numbered.c.number == 1, *([] if beyond is None else [beyond(ranked)]))
+        roots = roots.order_by(*(each.clause for each in ranked)).limit(limit).offset(offset)
+        chosen = roots.subquery("loadplan_roots")
+        met = same_rows(identity, [chosen.c[each.name] for each in held], mapper)
+        in_order = [each.on(chosen.c[rank.name]) for each, rank in zip(order, ranks, strict=True)]
+        return statement.join_from(mapper.class_, chosen, met).where(*conditions).order_by(*in_order, *first)
+
+    if (counts or once) and compiled.root.identity:
+        return narrow_by_number
+    return narrow_by_subquery if counts and compiled.repeats_roots else narrow
+
+
+def locking(plan: Plan[Any], for_update: bool | Mapping[str, Any]) -> Narrowing:
+    """Return what has a statement lock the rows of the root, and no joined ones."""
+    options = dict(for_update) if isinstance(for_update, Mapping) else {}
+    return lambda statement: statement.with_for_update(**{**options, "of": plan.entity})
+
+
+def _reader(compiled: Compiled[Any]) -> IdentityReader:
+    return IdentityReader(compiled.mapper, compiled.tree.label, compiled.dialect)
+
+
+def _parameters(compiled: Compiled[Any], expressions: Sequence[Any], given: Mapping[str, Any] | None) -> dict[str, Any]:
+    if given is None and not expressions and not compiled.tree.parameters:
+        return {}
+    return _checked_parameters(compiled, [each for one in expressions for each in parameters_in(one)], given)
+
+
+def _checked_parameters(
+    compiled: Compiled[Any], more: Sequence[Parameter], given: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    declared = [*compiled.tree.parameters, *more]
+    return (
+        read_parameters(compiled.tree.label, declared, given, compiled.dialect) if given is not None or declared else {}
+    )

@@ -1,0 +1,500 @@
+"""Sessions: for every kind of bind a private one, which carries over whatever holds in the caller's own."""
+
+from __future__ import annotations  # those of the functions in here would be evaluated with every call
+
+import abc
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import attrs
+from sqlalchemy import Connection, Dialect, Engine
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Mapper, Session, sessionmaker
+
+from loadplan.errors import LoaderError, LoadPlanError, Problem
+from loadplan.resolved import problems
+from loadplan.running.own_connection import Opened, OwnConnection
+from loadplan.running.snapshot import beginning
+from loadplan.sqlalchemy_internals import (
+    copy_listeners,
+    has_engine_hooks,
+    has_transaction_hooks,
+    in_greenlet,
+    is_closed,
+    is_session_heard,
+)
+
+R = TypeVar("R")
+
+Bind: TypeAlias = AsyncEngine | async_sessionmaker[Any] | AsyncSession | AsyncConnection
+"""What a Loader can be made with."""
+
+SyncBind: TypeAlias = Engine | sessionmaker[Any] | Session | Connection
+"""What a SyncLoader can be made with."""
+
+Mappers: TypeAlias = Iterable[Mapper[Any]]
+
+
+class OpenedSession(Protocol):
+    """Does work with an open private session, again and again."""
+
+    def __call__(self, work: Callable[[Opened], R], /) -> R:
+        """Do ``work`` with the session, and return what it returns."""
+        ...
+
+
+class PrivateSession(abc.ABC):
+    """A session of our own for one fetch: what earlier work loaded or changed elsewhere is not in it.
+
+    All of it is synchronous. On an asynchronous bind it runs in SQLAlchemy's greenlet: see :func:`enter`.
+    """
+
+    @property
+    def in_transaction_of_caller(self) -> bool:
+        """Whether it runs inside a transaction that the caller began and will end."""
+        return True
+
+    @abc.abstractmethod
+    def dialect(self, mapper: Mapper[Any]) -> Dialect:
+        """Return the dialect of the database that holds ``mapper``. Opens nothing."""
+
+    def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
+        """Return the number and the dialect of the database of each class; None where one holds them all."""
+        return None
+
+    @abc.abstractmethod
+    def _start(self, mappers: Mappers, statements: int) -> Opened:
+        """Return the session, or the connection in its place, ready for statements."""
+
+    def _refusals(self) -> contextlib.AbstractContextManager[None]:
+        """Return a block in which what the driver says of a wrong use becomes an error of ours."""
+        return contextlib.nullcontext()
+
+    def run(
+        self, work: Callable[[Opened], R], mappers: Mappers, *, statements: int, options: Mapping[str, Any] | None
+    ) -> R:
+        """Do ``work`` and close the session, which detaches its objects.
+
+        Args:
+            work: what to do.
+            mappers: of the entities that it will select, to open their databases' transactions.
+            statements: how many it may send; one needs no snapshot.
+            options: execution options of all its statements.
+        """
+        with self._refusals():
+            session = _with_options(self._start(mappers, statements), options)
+            try:
+                return work(session)
+            finally:
+                session.close()
+
+    @contextlib.contextmanager
+    def open(self, mappers: Mappers, *, statements: int, options: Mapping[str, Any] | None) -> Iterator[OpenedSession]:
+        """Open the session for work that comes in pieces, and close it at the end, however that comes."""
+        with self._refusals():
+            session = _with_options(self._start(mappers, statements), options)
+
+        def do(work: Callable[[Opened], R], /) -> R:
+            with self._refusals():
+                return _in_words_of_sqlalchemy(work, session, mappers)
+
+        try:
+            yield do
+        except BaseException:
+            # cancelled while it rolls back, SQLAlchemy drops the connection; shielded it would go on when we are gone
+            with contextlib.suppress(DBAPIError):  # no rollback on a lost connection: what ended the work says why
+                session.close()
+            raise
+        with self._refusals():
+            session.close()
+
+
+async def enter(bind: Bind, work: Callable[[], R]) -> R:
+    """Do synchronous work on an asynchronous bind, where SQLAlchemy can wait for the driver."""
+    if isinstance(bind, AsyncSession | AsyncConnection):
+        return await bind.run_sync(lambda _: work())
+    return await in_greenlet(work)
+
+
+def _in_words_of_sqlalchemy(work: Callable[[Session], R], session: Session, mappers: Mappers) -> R:
+    """Do ``work``; an error that the driver raises comes out as SQLAlchemy's, as from any other statement.
+
+    SQLAlchemy translates what an execution raises, but not what reading from a server-side cursor of asyncpg raises.
+
+    Raises:
+        DBAPIError: with the driver's error as ``orig``; a connection that is lost is out of the pool by then.
+    """
+    try:
+        return work(session)
+    except (LoadPlanError, SQLAlchemyError):
+        raise
+    except Exception as error:
+        connection = session.connection({"mapper": next(iter(mappers))})
+        dialect: Any = connection.dialect  # its types speak of errors that are translated already
+        if type(error).__module__.partition(".")[0] != dialect.driver:
+            raise
+        is_lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, None)
+        if is_lost:
+            connection.invalidate(error)
+        raise DBAPIError(None, None, error, connection_invalidated=is_lost) from error
+
+
+def private_session(bind: Bind | SyncBind, *, snapshot: bool, bare: bool = False) -> PrivateSession:
+    """Return a private session on ``bind``. Nothing is opened before it runs.
+
+    Args:
+        bind: of the loader.
+        snapshot: whether several statements of a transaction of their own are to see one state.
+        bare: whether a connection will do, where a session would add nothing to it.
+    """
+    if isinstance(bind, AsyncEngine | Engine):
+        engine = bind.sync_engine if isinstance(bind, AsyncEngine) else bind
+        if bare and not is_session_heard():
+            return _NoSession(engine, snapshot)
+        return _OwnSession(Session(engine, autoflush=False, expire_on_commit=False), snapshot)
+    if isinstance(bind, async_sessionmaker | sessionmaker):
+        # on a connection, whatever way of joining its transaction the application chose must not end it
+        return _OwnSession(bind(autoflush=False, join_transaction_mode="rollback_only"), snapshot)
+    if isinstance(bind, AsyncSession | Session):
+        is_closed(bind.sync_session if isinstance(bind, AsyncSession) else bind)  # from now on its end is noted
+        return _GuestOfSession(bind)
+    return _GuestOfConnection(bind)
+
+
+def check_bind(bind: object, loader: str) -> None:
+    """Check that a loader can use a bind.
+
+    Args:
+        bind: as it was given.
+        loader: ``"Loader"`` or ``"SyncLoader"``.
+
+    Raises:
+        LoaderError: LP408, it cannot.
+    """
+    ours, others = (_ASYNC, _SYNC) if loader == "Loader" else (_SYNC, _ASYNC)
+    if isinstance(bind, ours):
+        return
+    raise LoaderError(
+        problems.not_a_bind(bind, loader, [each.__name__ for each in ours], of_other=isinstance(bind, others))
+    )
+
+
+_ASYNC = (AsyncEngine, async_sessionmaker, AsyncSession, AsyncConnection)
+_SYNC = (Engine, sessionmaker, Session, Connection)
+
+
+def check_options(options: object) -> None:
+    """Check execution options of one call.
+
+    Raises:
+        LoaderError: LP408, they are no mapping by name, or one of them is not a statement's to decide.
+    """
+    if options is None:
+        return
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+        message = f"execution_options= takes a mapping of names to values, not {type(options).__name__}"
+        raise LoaderError(Problem("LP408", message, hint="pass execution_options={'name': value}."))
+    refused = sorted(set(options) & set(_NOT_FOR_ONE_CALL))
+    if refused:
+        name = refused[0]
+        message = f"execution_options= of a fetch cannot set '{name}'"
+        raise LoaderError(Problem("LP408", message, hint=_NOT_FOR_ONE_CALL[name]))
+
+
+_OF_THE_ENGINE = "set it on the engine: create_engine(...) or engine.execution_options(...)."
+_OF_THE_STREAM = "loadplan sets it itself. Use stream(batch_size=...) to read in batches."
+_NOT_FOR_ONE_CALL = {
+    "isolation_level": _OF_THE_ENGINE,
+    "postgresql_readonly": _OF_THE_ENGINE,
+    "postgresql_deferrable": _OF_THE_ENGINE,
+    "max_row_buffer": _OF_THE_STREAM,
+    "stream_results": _OF_THE_STREAM,
+    "yield_per": _OF_THE_STREAM,
+    "populate_existing": "leave it out: each fetch reads into a session of its own, so all values are fresh.",
+}
+
+
+def _with_options(session: Opened, options: Mapping[str, Any] | None) -> Opened:
+    """Have every statement of a session run with execution options, which its listeners see."""
+    if options:
+        kind: Any = type(session)
+        session.__class__ = _class_with_options(kind)
+        session._loadplan_options = dict(options)
+    return session
+
+
+@lru_cache(maxsize=256)
+def _class_with_options(session_class: Any) -> type[Session]:
+    """Return a subclass of a session class whose statements all run with options of its instance.
+
+    ``Session.execution_options`` would do, but SQLAlchemy has it since 2.1 alone. Who sees that ``execute`` is not
+    ``Session``'s own sends nothing behind its back: see ``changes_statements``.
+    """
+
+    def execute(self: Any, statement: Any, params: Any = None, *, execution_options: Any = None, **kw: Any) -> Any:
+        options = {**self._loadplan_options, **(execution_options or {})}
+        return session_class.execute(self, statement, params, execution_options=options, **kw)
+
+    return type(session_class.__name__, (session_class,), {"execute": execute, "__module__": __name__})
+
+
+@attrs.frozen(eq=False)
+class _OwnSession(PrivateSession):
+    """A session with its own connection and transaction, from an engine or a sessionmaker."""
+
+    given: AsyncSession | Session
+    snapshot: bool
+
+    @property
+    def session(self) -> Session:
+        """The synchronous session; an asynchronous one is kept, for listeners that ask for it."""
+        return self.given.sync_session if isinstance(self.given, AsyncSession) else self.given
+
+    @property
+    def in_transaction_of_caller(self) -> bool:
+        bind = self.session.bind
+        return isinstance(bind, Connection) and bind.in_transaction()
+
+    def dialect(self, mapper: Mapper[Any]) -> Dialect:
+        return self.session.get_bind(mapper=mapper).dialect
+
+    def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
+        return _databases(self.session, mappers)
+
+    def _refusals(self) -> contextlib.AbstractContextManager[None]:
+        bind = self.session.bind
+        return _one_task_at_a_time("AsyncConnection") if isinstance(bind, Connection) else _one_event_loop()
+
+    def _start(self, mappers: Mappers, statements: int) -> Session:
+        session = self.session
+        try:
+            if not session.in_transaction():
+                session.begin()
+            engines = {session.get_bind(mapper=mapper): mapper for mapper in mappers}
+            for engine, mapper in engines.items():
+                if not isinstance(engine, Engine):
+                    continue
+                hooks = has_transaction_hooks(session, engine)
+                begun = beginning(engine, statements, snapshot=self.snapshot, hooks=hooks)
+                if begun.options is not None or begun.statement is not None:
+                    connection = session.connection({"mapper": mapper}, execution_options=begun.options)
+                    if begun.statement is not None:
+                        connection.exec_driver_sql(begun.statement)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+
+@attrs.frozen(eq=False)
+class _NoSession(PrivateSession):
+    """A connection of its own, from an engine, for work that has no objects. Nobody listens to sessions."""
+
+    engine: Engine
+    snapshot: bool
+
+    @property
+    def in_transaction_of_caller(self) -> bool:
+        return False
+
+    def dialect(self, mapper: Mapper[Any]) -> Dialect:
+        return self.engine.dialect
+
+    def _refusals(self) -> contextlib.AbstractContextManager[None]:
+        return _one_event_loop()
+
+    def _start(self, mappers: Mappers, statements: int) -> OwnConnection:
+        engine = self.engine
+        hooks = has_engine_hooks(engine)
+        return OwnConnection(engine, beginning(engine, statements, snapshot=self.snapshot, hooks=hooks))
+
+
+@contextlib.contextmanager
+def _one_task_at_a_time(kind: str) -> Iterator[None]:
+    """Say it clearly where SQLAlchemy or the driver refuses a second task on the caller's session or connection.
+
+    Raises:
+        LoaderError: LP408. What the other task does goes on.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not _is_of_another_loop(error):
+            raise
+        raise _another_loop() from error
+    except (InvalidRequestError, DBAPIError) as error:
+        words = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+        if error.code != "isce" and not any(each in words for each in _BUSY):
+            raise
+        raise LoaderError(
+            Problem(
+                "LP408",
+                f"two tasks use the {kind} of this Loader at the same time",
+                detail="another task was running a statement or taking a connection.",
+                hint="give each task its own session, or make the Loader with the engine or the sessionmaker.",
+            )
+        ) from error
+
+
+@contextlib.contextmanager
+def _one_event_loop() -> Iterator[None]:
+    """Say it clearly where a connection of the pool belongs to another event loop.
+
+    asyncpg leaves a connection that another loop failed on in the midst of a statement. No other task can be the
+    reason: each fetch has a connection of its own.
+
+    Raises:
+        LoaderError: LP408.
+    """
+    try:
+        yield
+    except (RuntimeError, DBAPIError) as error:
+        if not _is_of_another_loop(error) and not (isinstance(error, DBAPIError) and _BUSY[0] in str(error.orig)):
+            raise
+        raise _another_loop() from error
+
+
+def _is_of_another_loop(error: Exception) -> bool:
+    return isinstance(error, RuntimeError) and any(each in str(error) for each in _OTHER_LOOP)
+
+
+#: What asyncio says where a future, a lock or a transport is used in another event loop than its own.
+_OTHER_LOOP = ("attached to a different loop", "bound to a different event loop", "Event loop is closed")
+
+
+def _another_loop() -> LoaderError:
+    return LoaderError(
+        Problem(
+            "LP408",
+            "the engine of this loader was used in another event loop before",
+            detail="its pool holds connections that belong to that loop; a second asyncio.run starts another one, and "
+            "so does pytest-asyncio for each test.",
+            hint="run everything in one event loop, or make the engine with poolclass=NullPool, which keeps no "
+            "connections.",
+        )
+    )
+
+
+#: What asyncpg, and a session that flushes, say of a second task. SQLAlchemy's other words for it have a code, "isce".
+_BUSY = ("another operation is in progress", "Session is already flushing")
+
+
+@attrs.frozen(eq=False)
+class _GuestOfConnection(PrivateSession):
+    """A session on the caller's connection."""
+
+    connection: AsyncConnection | Connection
+
+    @property
+    def in_transaction_of_caller(self) -> bool:
+        return self.connection.in_transaction()
+
+    def dialect(self, mapper: Mapper[Any]) -> Dialect:
+        return self.connection.dialect
+
+    def _refusals(self) -> contextlib.AbstractContextManager[None]:
+        return _one_task_at_a_time(type(self.connection).__name__)
+
+    def _start(self, mappers: Mappers, statements: int) -> Session:
+        connection = self.connection
+        return Session(
+            connection.sync_connection if isinstance(connection, AsyncConnection) else connection,
+            autoflush=False,
+            expire_on_commit=False,
+            join_transaction_mode="rollback_only",
+        )
+
+
+@attrs.frozen(eq=False)
+class _GuestOfSession(PrivateSession):
+    """A session on the connections that the caller's session has, or would take, inside its transaction."""
+
+    given: AsyncSession | Session
+
+    @property
+    def session(self) -> Session:
+        """The caller's session, as a synchronous one."""
+        return self.given.sync_session if isinstance(self.given, AsyncSession) else self.given
+
+    def dialect(self, mapper: Mapper[Any]) -> Dialect:
+        return self.session.get_bind(mapper=mapper).dialect
+
+    def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
+        return _databases(self.session, mappers)
+
+    def _refusals(self) -> contextlib.AbstractContextManager[None]:
+        return _one_task_at_a_time("AsyncSession" if isinstance(self.given, AsyncSession) else "Session")
+
+    def _start(self, mappers: Mappers, statements: int) -> Session:
+        caller = self.session
+        if is_closed(caller):
+            raise _closed_session(self.given)
+        if caller.autoflush:
+            caller.flush()
+        kind: Any = type(caller)
+        guest = _guest_class(kind)
+        return _join(guest.__new__(guest), caller)
+
+
+def _databases(session: Session, mappers: Mappers) -> list[tuple[int, Dialect]]:
+    """Return the number and the dialect of the database that a session has each class in."""
+    numbers: dict[Any, int] = {}
+    binds = [session.get_bind(mapper=mapper) for mapper in mappers]
+    return [(numbers.setdefault(bind, len(numbers)), bind.dialect) for bind in binds]
+
+
+def _closed_session(session: AsyncSession | Session) -> LoaderError:
+    return LoaderError(
+        Problem(
+            "LP408",
+            f"the {'AsyncSession' if isinstance(session, AsyncSession) else 'Session'} of this loader is closed",
+            detail="it would open again, and keep a connection of the pool that nobody gives back.",
+            hint="fetch before the session is closed, or make the Loader with the engine or the sessionmaker.",
+        )
+    )
+
+
+@lru_cache(maxsize=256)
+def _guest_class(session_class: Any) -> type[Session]:
+    """Return a subclass of the caller's session class that lives on the caller's connections.
+
+    A subclass, so that listeners on the class hold and ``isinstance`` in them still says yes. Whatever routing the
+    class does (``binds``, an overridden ``get_bind``) is left to the caller's session, which answers with the
+    connection that it has in its transaction.
+    """
+
+    def get_bind(self: Any, mapper: Any = None, *, clause: Any = None, bind: Any = None, **kw: Any) -> Any:
+        if bind is not None:  # chosen by a listener; an engine's connection is the caller's, too
+            return self._loadplan_caller.connection({"bind": bind}) if isinstance(bind, Engine) else bind
+        return self._loadplan_caller.connection({"mapper": mapper, "clause": clause, **kw})
+
+    def connection(self: Any, bind_arguments: Any = None, execution_options: Any = None) -> Any:
+        given = dict(bind_arguments or {})
+        if isinstance(given.get("bind"), Engine):
+            given["bind"] = get_bind(self, bind=given["bind"])
+        return Session.connection(self, given, execution_options)
+
+    names = {"get_bind": get_bind, "connection": connection, "__module__": __name__}
+    return type(session_class.__name__, (session_class,), names)
+
+
+def _join(session: Session, caller: Session) -> Session:
+    """Make ``session`` a guest of ``caller``: its connections, listeners, ``info`` and attributes of its own.
+
+    ``__init__`` of a subclass is passed by: it may want arguments that only the application knows, and what it set is
+    on the caller already.
+    """
+    Session.__init__(session, autoflush=False, expire_on_commit=False, join_transaction_mode="rollback_only")
+    ours = vars(session)
+    ours["_loadplan_caller"] = caller
+    ours["info"] = caller.info
+    if hasattr(caller, "execution_options"):  # since SQLAlchemy 2.1
+        ours["execution_options"] = caller.execution_options
+    for name, value in vars(caller).items():
+        if not hasattr(Session, name):
+            ours.setdefault(name, value)
+    copy_listeners(caller, session)
+    return session

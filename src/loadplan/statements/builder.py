@@ -1,0 +1,614 @@
+"""View tree and choices -> statements: what each selects, column by column, and where a hydrator finds it.
+
+Every class is selected as itself, in the statement or in a subquery of its own; what stands around a subquery speaks of
+the subquery's columns. So ``with_loader_criteria``, which passes aliases by, holds for each of them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+import attrs
+from sqlalchemy import (
+    ColumnElement,
+    Dialect,
+    Integer,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    literal_column,
+    schema,
+    select,
+    true,
+    types,
+)
+from sqlalchemy.orm import ColumnProperty
+from sqlalchemy.sql.visitors import iterate, replacement_traverse
+
+from loadplan.mapped import links, mapping
+from loadplan.mapped.decoding import in_row, read_whole
+from loadplan.mapped.links import LinkKind
+from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
+from loadplan.mapped.repeats import may_repeat, other_keys, row_key, same_rows
+from loadplan.resolved.places import UNKNOWN, Column, Edge, Place, edges_below
+from loadplan.resolved.strategy import Choice, Databases, Way
+from loadplan.statements.driver_text import Texts
+from loadplan.statements.keys import Keys, keys_of, row_of
+from loadplan.statements.linked import WHY_LATERAL, AnySelect, Linked, collection_order, link_on, linked, why_no_lateral
+from loadplan.statements.whole_tree import in_whole_tree
+
+#: What a slot of a row holds: a column of a place, or the array or the result at the end of an edge.
+Slot: TypeAlias = Column | Edge
+
+#: Letters of a label. PostgreSQL takes 63 bytes of a name.
+_LABEL_LETTERS = 40
+
+
+@attrs.frozen(eq=False)
+class Statement:
+    """One statement.
+
+    Attributes:
+        place: that it selects.
+        select: the statement itself.
+        slots: what its columns hold, in their order, after the parents' keys.
+        edge: that it loads; None for the roots.
+        keys: how parents' keys are bound; None for the roots.
+        parents: the columns, in the statement above, that hold those keys there.
+        identity: the columns that tell rows apart, where one may come twice for a parent.
+        above: the statement whose parents it repeats as a subquery; None where keys are bound, and of the roots.
+        values: the expressions of ``slots``.
+        onward: of a whole tree: the columns that are a parent's key, one level down.
+        level_by_level: whether a whole tree takes the statement again for each of its levels.
+        how: what the statement does beyond keys, for explain; empty if nothing.
+        texts: the statement as text for the driver.
+    """
+
+    place: Place
+    select: AnySelect
+    slots: tuple[Slot, ...]
+    edge: Edge | None = None
+    keys: Keys | None = None
+    parents: tuple[Column, ...] = ()
+    identity: tuple[Column, ...] = ()
+    onward: tuple[Column, ...] = ()
+    level_by_level: bool = False
+    how: str = ""
+    above: "Statement | None" = None
+    values: tuple[Any, ...] = ()
+    texts: Texts = attrs.field(init=False, default=attrs.Factory(lambda self: Texts(self.select), takes_self=True))
+
+    @property
+    def name(self) -> str:
+        """The edge that it loads, or the class of the roots."""
+        return str(self.place.mapper.class_.__name__) if self.edge is None else self.edge.name
+
+    @property
+    def nests(self) -> bool:
+        """Whether rows are packed into its rows."""
+        return any(isinstance(slot, Edge) and slot.aggregation is None for slot in self.slots)
+
+    @property
+    def width(self) -> int:
+        """Columns of a key."""
+        return len(self.parents)
+
+
+class StatementBuilder:
+    """Builds the statements of one tree, for one set of choices.
+
+    Args:
+        chosen: the way of every edge.
+        dialect: of the database and its driver.
+        databases: of classes that live in several; empty for one of all.
+    """
+
+    def __init__(self, root: Place, chosen: Mapping[Edge, Choice], dialect: Dialect, databases: Databases) -> None:
+        self._chosen = chosen
+        self._dialect = dialect
+        self._databases = databases
+        self._extra: dict[Place, list[Column]] = {}
+        self._ties: dict[Edge, Linked] = {}
+        self._rows_of_base: dict[Place, Place] = {}
+        self._ranks: list[Any] = []
+        self._places = [root, *(edge.target for edge in edges_below(root))]
+        self._tables = frozenset(root.mapper.registry.metadata.tables)
+        self._aliases = set(self._tables)
+        self.root_ranks: tuple[Any, ...] = ()
+        self.present: dict[Edge, Column] = {}
+        self.arrays: dict[Edge, tuple[Slot, ...]] = {}
+        for edge in edges_below(root):
+            self._prepare(edge)
+        self.repeats_roots = may_repeat(root.mapper)
+        if self.repeats_roots:
+            self._identity(root)
+        if not self.columns(root):  # the first column says whose statement it is
+            self._key(root)
+        for edge in edges_below(root):
+            if self._chosen[edge].way is Way.NESTED and not self.columns(edge.target):  # a row of nothing is no row
+                self._key(edge.target)
+
+    # --- columns that nobody reads into a field -------------------------------------------------------------------
+
+    def _prepare(self, edge: Edge) -> None:
+        """Have the columns selected that an edge needs at either end."""
+        way = self._chosen[edge].way
+        if way is Way.SAME_ROW:
+            self._rows_of_base[edge.target] = self._base(edge.owner)
+        if edge.prop is not None:
+            parent = edge.owner.mapper
+            link = (
+                link_on(edge.prop, parent, self._dialect_of(edge))
+                if way.own_statement
+                else links.link_in_database(edge.prop, parent)
+            )
+            ties = self._ties[edge] = linked(edge.prop, parent, link)
+            if way.own_statement:
+                for name in ties.link.attributes:
+                    self.attribute(edge.owner, name)
+                    if edge.shape.depth == "all":
+                        self.attribute(edge.target, name)
+                if way is not Way.GROUPED and self._repeats(edge):
+                    self._identity(edge.target)
+        if way.joins:
+            plain = (each for each in edge.target.columns if each.never_null and _is_stored(each))
+            self.present[edge] = next(plain, None) or self._key(edge.target)[0]
+
+    def _repeats(self, edge: Edge) -> bool:
+        """Tell whether the statement of an edge may bring one target several times for a parent.
+
+        Where parents come by a subquery of theirs, chunks of their own keys may bring a target several times too.
+        """
+        return (
+            self._ties[edge].link.repeats
+            or edge.shape.depth == "all"
+            or self._chosen[edge].way is Way.PARENTS
+            or self._repeats_rows(edge.target)
+            or may_repeat(edge.target.mapper)
+        )
+
+    def _repeats_rows(self, place: Place) -> bool:
+        """Tell whether a join below a place may bring several rows for one of its own."""
+        return any(
+            (way.joins and not edge.single) or ((way.joins or way is Way.SAME_ROW) and self._repeats_rows(edge.target))
+            for edge in place.edges
+            for way in (self._chosen[edge].way,)
+        )
+
+    def attribute(self, place: Place, name: str) -> Column:
+        """Return the column of a place that holds an attribute, having it selected if it is not yet."""
+        for each in self.columns(place):
+            if each.name == name and _is_attribute(each):
+                return each
+        expression = self._expression(place, name)
+        column = Column(name, expression, expression.type, is_attribute=True)
+        self._extra.setdefault(place, []).append(column)
+        return column
+
+    def _base(self, place: Place) -> Place:
+        """Return the place whose rows a place reads: of a subclass in the same table, that of its base."""
+        return self._rows_of_base.get(place, place)
+
+    def _expression(self, place: Place, name: str) -> Any:
+        """Return an attribute of a place, as its statement can speak of it."""
+        base = self._rows_of_base.get(place)
+        if base is None:
+            return getattr(place.entity, name)
+        columns = mapping.columns_in_row(place.mapper, base.mapper, frozenset({name}))
+        assert columns is not None  # noqa: S101 - else the subclass would have rows of its own
+        return columns[name]
+
+    def _key(self, place: Place) -> list[Column]:
+        return [self.attribute(place, name) for name in mapping.primary_key(place.mapper)]
+
+    def _identity(self, place: Place) -> tuple[Column, ...]:
+        """Return the columns of a place that tell its objects apart, having them selected if they are not yet."""
+        found, mapper = self._key(place), place.mapper
+        further: dict[str, Any] = {} if place.entity is not mapper.class_ else other_keys(mapper)
+        if len(row_key(place.entity)) > len(found) + len(further):
+            further = {"loadplan_type": mapper.polymorphic_on, **further}
+        for name, expression in further.items():
+            held = next((each for each in self.columns(place) if each.expression is expression), None)
+            if held is None:
+                held = Column(name, expression, expression.type)
+                self._extra.setdefault(place, []).append(held)
+            found.append(held)
+        return tuple(found)
+
+    def columns(self, place: Place) -> list[Column]:
+        """Return all columns that are selected at a place."""
+        return [*place.columns, *self._extra.get(place, ())]
+
+    @property
+    def all_columns(self) -> Mapping[Place, list[Column]]:
+        """All columns that are selected, by place."""
+        return {place: self.columns(place) for place in self._places}
+
+    def parents(self, edge: Edge) -> tuple[Column, ...]:
+        """Return the columns, in the statement above, that hold the keys which the rows of an edge are found by."""
+        return tuple(self.attribute(edge.owner, name) for name in self._ties[edge].link.attributes)
+
+    def _onward(self, edge: Edge) -> tuple[Column, ...]:
+        """Return the columns that hold the same keys one level further down a whole tree."""
+        return tuple(self.attribute(edge.target, name) for name in self._ties[edge].link.attributes)
+
+    def _order(self, edge: Edge) -> list[Ordering]:
+        """Return the order of the rows at the end of an edge; of one row at most the order means nothing."""
+        if edge.prop is None or (edge.cardinality.to_one and edge.single):
+            return []
+        return collection_order(edge.prop, edge.shape, self._ties[edge].target)
+
+    def _dialect_of(self, edge: Edge) -> Dialect:
+        """Return the dialect of the database that holds the rows at the end of an edge."""
+        found = self._databases.get(edge.target.mapper)
+        return self._dialect if found is None else found[1]
+
+    # --- whole statements -----------------------------------------------------------------------------------------
+
+    def root(self, place: Place) -> Statement:
+        """Return the statement that the roots come in, without a condition yet."""
+        self._ranks = []
+        statement, items = self._row(place, select(place.entity).select_from(place.entity))
+        self.root_ranks = tuple(self._ranks)
+        columns = self._read_whole(items)
+        return Statement(
+            place,
+            _selecting(statement, columns),
+            tuple(slot for slot, _ in items),
+            identity=self._identity(place) if self.repeats_roots else (),
+            values=tuple(columns),
+        )
+
+    def follow_up(self, edge: Edge, above: Statement) -> Statement:
+        """Return the statement of an edge by the keys of its parents, or by the statement that brings those."""
+        grouped = self._chosen[edge].way is Way.GROUPED
+        return self._grouped_statement(edge) if grouped else self._rows_statement(edge, above)
+
+    def _rows_statement(self, edge: Edge, above: Statement) -> Statement:
+        assert edge.prop is not None  # noqa: S101 - what a subclass adds is joined
+        ties, place = self._ties[edge], edge.target
+        repeats_parents = self._chosen[edge].way is Way.PARENTS
+        keys = None if repeats_parents else keys_of(ties.columns, self._dialect_of(edge))
+        order = self._order(edge)
+        rows = _rows_of(ties).where(*edge.shape.where)
+        how, level_by_level = "", False
+        if keys is not None and _limit(edge) is not None:
+            order = order or with_tie_breaker(row_key(ties.target), ties.target)
+            statement, items, how = self._first_rows(edge, rows, keys, order)
+            level_by_level = edge.shape.depth == "all"
+        else:
+            among = self._among_parents(edge, above) if keys is None else keys.condition
+            if edge.shape.depth == "all":
+                level_by_level = ties.link.kind is LinkKind.PARENT
+                if keys is not None and not level_by_level:
+                    among = in_whole_tree(rows, ties.link, keys, ties.target)
+                    how = "one recursive statement for the whole tree"
+            self._ranks = []
+            joined, items = self._row(place, rows.where(among))
+            statement = _selecting(joined, [*ties.columns, *self._read_whole(items)])
+            statement = statement.order_by(*(each.clause for each in order), *self._ranks)
+        if level_by_level:
+            how = "; ".join(filter(None, [how, "the statement again for each level of the tree"]))
+        repeats = self._repeats(edge)
+        return Statement(
+            place,
+            statement,
+            tuple(slot for slot, _ in items),
+            edge,
+            keys,
+            parents=self.parents(edge),
+            identity=self._identity(place) if repeats else (),
+            onward=self._onward(edge) if edge.shape.depth == "all" else (),
+            level_by_level=level_by_level,
+            how=how,
+            above=above if repeats_parents else None,
+            values=tuple(each for _, each in items),
+        )
+
+    def _among_parents(self, edge: Edge, above: Statement) -> Any:
+        """Return the condition that rows are of the parents that a statement brings, with that statement inside."""
+        columns = [above.values[above.slots.index(slot)] for slot in self.parents(edge)]
+        inner = above.select.with_only_columns(*columns)
+        return row_of(self._ties[edge].columns).in_(inner.correlate(None))
+
+    def _first_rows(
+        self, edge: Edge, rows: AnySelect, keys: Keys, order: Sequence[Ordering]
+    ) -> tuple[AnySelect, list[tuple[Slot, Any]], str]:
+        """Return the statement of the first rows of each parent: walked to by LATERAL, or numbered."""
+        ties, limit = self._ties[edge], _literal(_limit(edge))
+        mapper = edge.target.mapper
+        repeats = may_repeat(mapper)
+        reason = why_no_lateral(ties.link, keys, edge.shape.where, order, self._dialect_of(edge))
+        if reason is None and repeats:
+            reason = "one of its objects may come in several rows"
+        if reason is None and self._asks_subquery(edge.target):
+            reason = "a field below it asks a subquery"
+        if reason is None and any(self._chosen[each].way is Way.INNER for each in edge.target.edges):
+            reason = "an inner join below it leaves out rows that its limit counts"
+        if reason is None:
+            parents = keys.rows()
+            met = and_(*(left == right for left, right in zip(keys.columns, parents.c, strict=True)))
+            statement, items = self._row(edge.target, rows.where(met))
+            labelled = _labelled([each for _, each in items], "value")
+            ranks = _labelled([each.expression for each in order], "order")
+            statement = _selecting(statement, [*labelled, *ranks]).order_by(*(each.clause for each in order))
+            first = statement.limit(limit).lateral("first_rows")
+            in_order = [each.on(first.c[rank.name]) for each, rank in zip(order, ranks, strict=True)]
+            values = [first.c[each.name] for each in labelled]
+            outer = select(*parents.c, *values).select_from(parents.join(first, true())).order_by(*in_order)
+            return outer, [(slot, each) for (slot, _), each in zip(items, values, strict=True)], WHY_LATERAL
+        held = _labelled(ties.columns, "parent")
+        key = _labelled(row_key(ties.target), "target")
+        number = func.row_number().over(partition_by=list(ties.columns), order_by=[each.clause for each in order])
+        counted = rows.where(keys.condition)
+        if (
+            ties.link.repeats or repeats
+        ):  # a target that is tied to a parent twice counts once, where its first tie stands
+            ranks = _labelled([each.expression for each in order], "order")
+            copy = func.row_number().over(
+                partition_by=[*ties.columns, *row_key(ties.target)], order_by=[each.clause for each in order]
+            )
+            copies = _selecting(counted, [*held, *key, *ranks, copy.label("copy")]).subquery("copies")
+            number = func.row_number().over(
+                partition_by=[copies.c[each.name] for each in held],
+                order_by=[each.on(copies.c[rank.name]) for each, rank in zip(order, ranks, strict=True)],
+            )
+            inner = select(*(copies.c[each.name] for each in (*held, *key)), number.label("number"))
+            inner = inner.where(copies.c.copy == 1)
+        else:
+            inner = _selecting(counted, [*held, *key, number.label("number")])
+        numbered = inner.subquery("numbered")
+        met = same_rows(row_key(ties.target), [numbered.c[each.name] for each in key], mapper)
+        start = select(ties.target).join_from(ties.target, numbered, met).where(numbered.c.number <= limit)
+        in_order = [numbered.c.number]
+        if repeats:  # of the rows of one object, those that meet the conditions
+            start = start.where(*edge.shape.where)
+            in_order += [each.clause for each in order] if ties.link.kind is LinkKind.TARGET else []
+        statement, items = self._row(edge.target, start)
+        parents_of = [numbered.c[each.name] for each in held]
+        statement = _selecting(statement, [*parents_of, *(each for _, each in items)]).order_by(*in_order)
+        return statement, items, f"window function: {reason}"
+
+    def _asks_subquery(self, place: Place) -> bool:
+        """Tell whether a row holds subqueries; SQLAlchemy warns of a cartesian product where those are in a LATERAL."""
+        return any(
+            self._chosen[edge].way in {Way.SUBQUERY, Way.NESTED}
+            or (self._chosen[edge].way.joins and self._asks_subquery(edge.target))
+            for edge in place.edges
+        )
+
+    def _grouped_statement(self, edge: Edge) -> Statement:
+        columns, value, statement = self._grouped(edge)
+        keys = keys_of(columns, self._dialect_of(edge))
+        return Statement(
+            edge.target,
+            _selecting(statement.where(keys.condition), [*columns, value]),
+            (edge,),
+            edge,
+            keys,
+            parents=self.parents(edge),
+        )
+
+    # --- rows: what stands in one statement -----------------------------------------------------------------------
+
+    def _row(self, place: Place, statement: AnySelect) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
+        """Return a statement joined to all that its rows hold of a place, and what that is, slot by slot."""
+        items: list[tuple[Slot, Any]] = [(column, column.expression) for column in self.columns(place)]
+        for edge in place.edges:
+            way = self._chosen[edge].way
+            if way.joins:
+                statement, joined = self._joined(edge, statement, inner=way is Way.INNER)
+                items += joined
+            elif way is Way.SAME_ROW:
+                statement, same = self._row(edge.target, statement)
+                items += same
+            elif way is Way.NESTED:
+                items.append((edge, self._array(edge)))
+            elif way is Way.SUBQUERY:
+                items.append((edge, self._value(edge)))
+        return statement, items
+
+    def _joined(self, edge: Edge, statement: AnySelect, *, inner: bool) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
+        """Join the one row at the end of an edge, read in a subquery of its own."""
+        order: Sequence[Ordering] = ()
+        if edge.prop is not None and not (edge.cardinality.to_one and edge.single):
+            order = self._order(edge)
+        before = len(self._ranks)
+        below, items, keys = self._subquery(edge, order)
+        met = and_(*(below.c[key] == column for key, column in zip(keys, self._parent_key(edge), strict=True)))
+        # before the orders of what is joined further down
+        self._ranks[before:before] = [each.on(below.c[f"order_{index}"]) for index, each in enumerate(order)]
+        join = statement.join_from if inner else statement.outerjoin_from
+        return join(self._base(edge.owner).entity, below, met), items
+
+    def _subquery(self, edge: Edge, order: Sequence[Ordering] = ()) -> tuple[Any, list[tuple[Slot, Any]], list[str]]:
+        """Return the rows at the end of an edge as a subquery, its slots, and the names of its key columns."""
+        if edge.prop is None:
+            start = select(edge.target.entity).select_from(edge.target.entity)
+            columns: Sequence[Any] = [getattr(edge.target.entity, name) for name in self._row_key(edge)]
+        else:
+            ties = self._ties[edge]
+            start, columns = _rows_of(ties).where(*edge.shape.where), ties.columns
+        outer, self._ranks = self._ranks, []
+        statement, items = self._row(edge.target, start)
+        within, self._ranks = orderings(self._ranks), outer
+        keys = _labelled(columns, "key")
+        ranks = _labelled([each.expression for each in order], "order")
+        further = _labelled([each.expression for each in within], "rank")
+        taken = {each.name for each in (*keys, *ranks, *further)}
+        values = _named([(_slot_name(slot), each) for slot, each in items], taken)
+        below = _selecting(statement, [*keys, *ranks, *further, *values]).subquery(self._alias(edge))
+        self._ranks += [each.on(below.c[f"rank_{index}"]) for index, each in enumerate(within)]
+        slots = [(slot, below.c[value.name]) for (slot, _), value in zip(items, values, strict=True)]
+        return below, slots, [each.name for each in keys]
+
+    def _alias(self, edge: Edge) -> str:
+        """Return a name for the subquery of an edge that no table and no other subquery has."""
+        stem, number = _letters(edge.key), 1
+        if stem in self._tables and self._has_aliases:  # SQLAlchemy itself calls an alias of that table so
+            stem = f"{stem}_rows"
+        while (name := f"{stem}_{number}") in self._aliases:
+            number += 1
+        self._aliases.add(name)
+        return name
+
+    @property
+    def _has_aliases(self) -> bool:
+        """Whether a statement may hold aliases that SQLAlchemy names: of parents, or of what the mapping relates to."""
+        return any(
+            ties.link.kind is LinkKind.PARENT or (edge.prop is not None and edge.prop.entity.is_aliased_class)
+            for edge, ties in self._ties.items()
+        )
+
+    def _parent_key(self, edge: Edge) -> Iterator[Any]:
+        """Yield what the key columns of an edge's rows must equal, in the statement around them."""
+        names = self._row_key(edge) if edge.prop is None else self._ties[edge].link.attributes
+        for name in names:
+            yield self._expression(edge.owner, name)
+
+    def _row_key(self, edge: Edge) -> tuple[str, ...]:
+        return mapping.primary_key(edge.owner.mapper)
+
+    def _array(self, edge: Edge) -> Any:
+        """Return the rows at the end of an edge as one array of rows, within the row of their parent."""
+        assert edge.prop is not None  # noqa: S101 - what a subclass adds is joined
+        order = self._order(edge)
+        if not order and edge.cardinality.to_one and not edge.single:
+            order = with_tie_breaker(row_key(self._ties[edge].target), self._ties[edge].target)
+        below, items, keys = self._subquery(edge, order)
+        self.arrays[edge] = tuple(slot for slot, _ in items)
+        values = [self._in_row(slot, each) for slot, each in items]
+        met = [below.c[key] == column for key, column in zip(keys, self._parent_key(edge), strict=True)]
+        in_order = [each.on(below.c[f"order_{index}"]) for index, each in enumerate(order)]
+        rows = select(func.row(*values)).select_from(below).where(*met).order_by(*in_order)
+        limit = 1 if edge.cardinality.to_one else edge.shape.limit
+        if limit is not None:
+            rows = rows.limit(_literal(limit))
+        return func.array(rows.scalar_subquery(), type_=types.NullType())
+
+    def _in_row(self, slot: Slot, expression: Any) -> Any:
+        """Return a value as the driver can read it within a row."""
+        if isinstance(slot, Column):
+            return in_row(expression, slot.type, self._dialect)
+        return expression if slot.aggregation is None else in_row(expression, slot.aggregation.type, self._dialect)
+
+    def _read_whole(self, items: Sequence[tuple[Slot, Any]]) -> list[Any]:
+        """Return the columns of a statement as its driver can read them beside rows within rows, if there are any."""
+        if not any(isinstance(slot, Edge) and slot.aggregation is None for slot, _ in items):
+            return [each for _, each in items]
+        return [
+            read_whole(each, slot.type, self._dialect) if isinstance(slot, Column) else each for slot, each in items
+        ]
+
+    # --- aggregates -----------------------------------------------------------------------------------------------
+
+    def _value(self, edge: Edge) -> Any:
+        """Return what is computed over the rows at the end of an edge, as a value within the row of their parent."""
+        assert edge.aggregation is not None  # noqa: S101 - the caller chose it for that
+        columns, value, statement = self._grouped(edge)
+        kind = edge.aggregation.kind
+        held = _labelled(columns, "key")
+        if kind == "exists":
+            ties = self._ties[edge]
+            held = _labelled(ties.columns, "key")
+            below = _selecting(_rows_of(ties).where(*edge.shape.where), held).subquery(self._alias(edge))
+        else:
+            below = _selecting(statement, [*held, value.label("value")]).subquery(self._alias(edge))
+        met = [below.c[key.name] == each for key, each in zip(held, self._parent_key(edge), strict=True)]
+        if kind == "exists":
+            return exists(select(literal_column("1")).select_from(below).where(*met))
+        found = select(below.c.value).where(*met).scalar_subquery()
+        empty = edge.aggregation.empty
+        if empty is UNKNOWN:  # a parent without rows has no group to ask
+            without = select(edge.aggregation.expression).select_from(self._ties[edge].target).where(false())
+            has_rows = exists(select(literal_column("1")).select_from(below).where(*met))
+            return case((has_rows, found), else_=without.correlate(None).scalar_subquery())
+        return found if empty is None else func.coalesce(found, literal_column(str(empty), Integer))
+
+    def _grouped(self, edge: Edge) -> tuple[Sequence[Any], Any, AnySelect]:
+        """Return the parents' keys, what is computed for each, and a statement grouped by them."""
+        assert edge.aggregation is not None  # noqa: S101 - the callers ask for aggregates
+        ties = self._ties[edge]
+        rows, columns = _rows_of(ties).where(*edge.shape.where), ties.columns
+        kind = edge.aggregation.kind
+        value: Any = edge.aggregation.expression if kind == "aggregate" else func.count()
+        if ties.link.repeats or may_repeat(edge.target.mapper):  # what is tied to a parent twice counts once
+            held, key = _labelled(columns, "key"), _labelled(row_key(ties.target), "target")
+            tables = mapping.tables_at(ties.target)
+            read = list(dict.fromkeys(each for each in iterate(value) if getattr(each, "table", None) in tables))
+            named = _labelled(read, "value")
+            pairs = _selecting(rows, [*held, *key, *named]).distinct().subquery("pairs")
+            stands_for: dict[Any, Any] = {each: pairs.c[label.name] for each, label in zip(read, named, strict=True)}
+
+            def of_pairs(element: Any, **_: Any) -> Any:
+                return stands_for.get(element)
+
+            value = replacement_traverse(cast("ColumnElement[Any]", value), {}, of_pairs)
+            rows = select(*pairs.c)
+            columns = tuple(pairs.c[each.name] for each in held)
+        if kind == "exists":
+            value = func.count() > 0
+        return columns, value, rows.group_by(*columns)
+
+
+def _selecting(statement: AnySelect, columns: Sequence[Any]) -> AnySelect:
+    """Return a statement that selects these columns from where it selected others; it names where that is.
+
+    ``maintain_column_froms`` would name a joined table again beside the join, and a further join could not tell which
+    of the two it goes on from.
+    """
+    return statement.with_only_columns(*columns)
+
+
+def _rows_of(ties: Linked) -> AnySelect:
+    """Return the targets with their parents' keys, from where they are even if no column of theirs is selected."""
+    return ties.statement if ties.link.kind is LinkKind.SECONDARY else ties.statement.select_from(ties.target)
+
+
+def _labelled(columns: Sequence[Any], name: str) -> list[Any]:
+    return [column.label(f"{name}_{index}") for index, column in enumerate(columns)]
+
+
+def _named(items: Sequence[tuple[str, Any]], taken: set[str]) -> list[Any]:
+    """Return expressions labelled by names that a reader of the SQL knows, each name once."""
+    found: list[Any] = []
+    for name, expression in items:
+        label, number = _letters(name), 2
+        while label in taken:
+            label, number = f"{_letters(name)}_{number}", number + 1
+        taken.add(label)
+        found.append(expression.label(label))
+    return found
+
+
+def _slot_name(slot: Slot) -> str:
+    return slot.name if isinstance(slot, Column) else slot.key
+
+
+def _letters(name: str) -> str:
+    return name[:_LABEL_LETTERS] or "rows"
+
+
+def _limit(edge: Edge) -> int | None:
+    """Return how many rows a parent gets at most, where the rows themselves may be more."""
+    if edge.cardinality.to_one and not edge.single and edge.shape.depth is None:
+        return 1
+    return edge.shape.limit
+
+
+def _literal(number: int | None) -> Any:
+    """Return a number as SQL text: with a parameter PostgreSQL would plan anew for each execution."""
+    return literal_column(str(number), Integer)
+
+
+def _is_attribute(column: Column) -> bool:
+    named = hasattr(column.expression, "property") and column.name == getattr(column.expression, "key", None)
+    return column.is_attribute or named
+
+
+def _is_stored(column: Column) -> bool:
+    """Tell whether a value is that of a table's column as it stands there, so that NOT NULL of it holds."""
+    prop = getattr(column.expression, "property", None)
+    stored = isinstance(prop, ColumnProperty) and all(isinstance(each, schema.Column) for each in prop.columns)
+    return stored and not isinstance(column.type, types.TypeDecorator)

@@ -1,0 +1,86 @@
+"""Keys of parents, as parameters: one array a column where the database has arrays, else IN in chunks."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Dialect, any_, bindparam, func, select, tuple_
+
+from loadplan.mapped.links import EXACT_TYPES
+
+#: Keys in one expanding IN. SQLAlchemy's selectinload sends as many; SQLite takes 32,766 parameters at most.
+CHUNK = 500
+
+_NAME = "loadplan_keys"
+
+
+@attrs.frozen(eq=False)
+class Keys:
+    """Columns that hold keys, and how keys are bound to them.
+
+    Attributes:
+        columns: that must be among the keys.
+        as_arrays: one array parameter a column, any number of keys; else an expanding IN.
+    """
+
+    columns: tuple[ColumnElement[Any], ...]
+    as_arrays: bool
+
+    @property
+    def width(self) -> int:
+        """Columns of a key."""
+        return len(self.columns)
+
+    @property
+    def condition(self) -> ColumnElement[bool]:
+        """The columns are among the keys."""
+        if not self.as_arrays:
+            return row_of(self.columns).in_(bindparam(_NAME, expanding=True))
+        if self.width == 1:
+            return self.columns[0] == any_(self._arrays()[0])
+        rows = self.rows()
+        return tuple_(*self.columns).in_(select(*rows.c))
+
+    def rows(self) -> Any:
+        """Return the keys as a table with a column each, where they are arrays."""
+        names = [f"key_{index}" for index in range(self.width)]
+        return func.unnest(*self._arrays()).table_valued(*names).render_derived(name=_NAME)
+
+    def _arrays(self) -> list[BindParameter[Any]]:
+        return [bindparam(f"{_NAME}_{index}", type_=ARRAY(each.type)) for index, each in enumerate(self.columns)]
+
+    def bind(self, keys: Sequence[Any]) -> Iterator[dict[str, Any]]:
+        """Yield the parameters of each execution that it takes to ask for ``keys``.
+
+        Args:
+            keys: distinct; scalars where ``width`` is 1, else tuples of that length.
+        """
+        if self.as_arrays:
+            columns = [keys] if self.width == 1 else zip(*keys, strict=True)
+            yield {f"{_NAME}_{index}": list(column) for index, column in enumerate(columns)}
+            return
+        for start in range(0, len(keys), CHUNK):
+            yield {_NAME: list(keys[start : start + CHUNK])}
+
+
+def keys_of(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> Keys:
+    """Return how keys are bound to ``columns`` on a database."""
+    as_arrays = dialect.name == "postgresql" and all(isinstance(each.type, EXACT_TYPES) for each in columns)
+    return Keys(tuple(columns), as_arrays)
+
+
+#: Databases that take no LIMIT in a subquery of IN, but do in a table that is derived there.
+_NO_LIMIT_IN_SUBQUERY = frozenset({"mysql", "mariadb"})
+
+
+def among(columns: Sequence[ColumnElement[Any]], statement: Any, dialect: Dialect) -> ColumnElement[bool]:
+    """Return the condition that columns are among the rows of a statement, which may have a LIMIT."""
+    statement = statement.correlate(None)
+    if dialect.name in _NO_LIMIT_IN_SUBQUERY:
+        statement = select(*statement.subquery("loadplan_rows").c)
+    return row_of(columns).in_(statement)
+
+
+def row_of(columns: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
+    """Return one column as itself, several as a row value."""
+    return columns[0] if len(columns) == 1 else tuple_(*columns)

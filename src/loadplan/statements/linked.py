@@ -1,0 +1,132 @@
+"""The rows at the end of a relationship, each with the key of its parent: what every statement by keys starts from."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+import attrs
+from sqlalchemy import ColumnElement, Dialect, Select, select
+from sqlalchemy.orm import Mapper, RelationshipProperty, aliased
+from sqlalchemy.sql.visitors import iterate
+
+from loadplan.mapped import links, mapping
+from loadplan.mapped.links import Link, LinkKind
+from loadplan.mapped.ordering import Ordering, with_tie_breaker
+from loadplan.mapped.repeats import is_object
+from loadplan.resolved.nodes import Shape
+from loadplan.statements.keys import Keys
+
+#: A select of any columns. SQLAlchemy 2.0 and 2.1 spell that type differently.
+AnySelect: TypeAlias = Any
+
+#: What a statement binds.
+Parameters: TypeAlias = Mapping[str, Any]
+
+#: Adds conditions, order and limits to a statement of roots, with options or bare.
+Narrowing: TypeAlias = Callable[[AnySelect], AnySelect]
+
+#: Databases whose text comparison is exact, so that Python may tie text keys to each other.
+_EXACT_TEXT = frozenset({"postgresql", "sqlite"})
+
+
+@attrs.frozen(eq=False)
+class Linked:
+    """Targets and their parents' keys.
+
+    Attributes:
+        link: how the two are tied.
+        target: what is selected: the class, or the alias that the mapping relates to.
+        columns: that hold the parents' keys.
+        statement: of target and columns, for all parents.
+    """
+
+    link: Link
+    target: Any
+    columns: tuple[ColumnElement[Any], ...]
+    statement: AnySelect
+
+
+def link_on(prop: RelationshipProperty[Any], parent: Mapper[Any], dialect: Dialect) -> Link:
+    """Return the shortest link that holds on a database."""
+    link = links.link(prop, parent)
+    if link.compares_text and dialect.name not in _EXACT_TEXT:
+        return links.link_by_join(parent)
+    return link
+
+
+def linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) -> Linked:
+    """Return the statement of the targets of parents of a class, with the parents' keys.
+
+    A row whose whole key is NULL is no target. The target is selected as itself, never through an alias:
+    ``with_loader_criteria`` passes aliases by.
+    """
+    found = _linked(prop, parent, link)
+    solid = is_object(prop.mapper)
+    if solid is None or found.target is not prop.mapper.class_:
+        return found
+    return attrs.evolve(found, statement=found.statement.where(solid))
+
+
+def _linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) -> Linked:
+    target = mapping.target_entity(parent, prop.key)
+    if link.kind is LinkKind.TARGET:
+        columns = tuple(_mapped(prop.mapper, column) for column in link.columns)
+        return Linked(link, target, columns, select(target, *columns))
+    if link.kind is LinkKind.SECONDARY:
+        secondary: Any = prop.secondary
+        statement = select(target, *link.columns).select_from(secondary)
+        if prop.mapper.local_table in mapping.tables_in(secondary):  # a join that holds the target's own table
+            statement = statement.where(cast("ColumnElement[bool]", prop.secondaryjoin))
+        else:
+            statement = statement.join(target, prop.secondaryjoin)
+        return Linked(link, target, link.columns, statement)
+    alias = aliased(parent.class_)
+    columns = tuple(getattr(alias, name) for name in link.attributes)
+    through = getattr(alias, prop.key)
+    if prop.entity.is_aliased_class:
+        through = through.of_type(target)
+    # the condition as a WHERE: a primaryjoin may speak of a third table, which a JOIN would not bring along
+    return Linked(link, target, columns, select(target, *columns).where(through.__clause_element__()))
+
+
+def _mapped(mapper: Any, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    name = mapping.attribute_of(mapper, column)
+    attribute: ColumnElement[Any] = column if name is None else getattr(mapper.class_, name)
+    return attribute
+
+
+def collection_order(prop: RelationshipProperty[Any], shape: Shape, target: Any) -> list[Ordering]:
+    """Return the order of a collection, made total: the declared one, or the mapping's; none stays none."""
+    given = shape.order_by if shape.order_by is not None else (prop.order_by or ())
+    return with_tie_breaker(given, target)
+
+
+def why_no_lateral(
+    link: Link, keys: Keys, where: Sequence[Any], order: Sequence[Ordering], dialect: Dialect
+) -> str | None:
+    """Return why the first rows of each parent are better numbered than walked to, or None.
+
+    LATERAL walks an index once a parent and stops after ``limit`` rows; that takes an index that starts with the
+    parent's key and goes on with the order. Without one each of those walks reads all rows of its parent, and one pass
+    that numbers them costs no more.
+
+    Args:
+        link: how targets and parents are tied.
+        keys: of the parents.
+        where: conditions on the targets.
+        order: of the targets.
+        dialect: PostgreSQL alone has LATERAL over arrays.
+    """
+    if not keys.as_arrays:
+        return f"{dialect.name} has no LATERAL over arrays"
+    if any(isinstance(part, Select) for each in where for part in iterate(each)):
+        # SQLAlchemy warns of a cartesian product where an EXISTS stands inside of a LATERAL
+        return "a condition asks a subquery"
+    if link.kind is LinkKind.SECONDARY:
+        return "key and order are in two tables, which no index spans"
+    if link.repeats or not links.index_serves(keys.columns, [each.expression for each in order]):
+        return "no index on the key and the order"
+    return None
+
+
+#: What explain says where there is none of those reasons.
+WHY_LATERAL = "LATERAL: an index on the key and the order stops after the first rows of each parent"

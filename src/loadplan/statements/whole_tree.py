@@ -1,0 +1,27 @@
+"""``depth="all"``: the keys of a whole tree, in one recursive common table expression."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, or_, select
+
+from loadplan.mapped.links import Link
+from loadplan.statements.keys import Keys, row_of
+
+
+def in_whole_tree(linked: Any, link: Link, keys: Keys, target: Any) -> ColumnElement[bool]:
+    """Return the condition that a row's parent is one of the keys, or anything below one of them.
+
+    ``UNION`` keeps a row that was reached before from being walked again, so a cycle in the data ends.
+
+    Args:
+        linked: a statement of the target with the columns that hold its parent's key, filtered.
+        link: which of the target's attributes are a parent's key, one level further down.
+        keys: of the parents that the tree starts at.
+        target: the class of the tree.
+    """
+    onward = [getattr(target, name).label(f"key_{index}") for index, name in enumerate(link.attributes)]
+    start = linked.with_only_columns(*onward, maintain_column_froms=True).where(keys.condition)
+    tree = start.cte("loadplan_tree", recursive=True)
+    met = and_(*(column == tree.c[f"key_{index}"] for index, column in enumerate(keys.columns)))
+    tree = tree.union(linked.with_only_columns(*onward, maintain_column_froms=True).where(met))
+    return or_(keys.condition, row_of(keys.columns).in_(select(*tree.c)))

@@ -1,0 +1,103 @@
+"""Relationships that are the two sides of one thing and do not know it; relationships that write the same column."""
+
+from collections.abc import Iterable, Iterator
+from itertools import combinations
+from typing import Any, TypeAlias
+
+from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
+
+from loadplan.sqlalchemy_internals import is_told_to_overlap
+from loadplan.tools.audit.findings import Finding, Severity
+
+Prop: TypeAlias = RelationshipProperty[Any]
+
+
+def pair_findings(mappers: Iterable[Mapper[Any]]) -> Iterator[Finding]:
+    """Yield a finding for every two relationships over the same keys that are not tied together."""
+    props = [prop for mapper in mappers for prop in mapper.relationships if prop.parent is mapper]
+    for one, other in combinations(sorted(props, key=_name), 2):
+        if _are_two_sides(one, other):
+            yield from _sides(one, other)
+        elif _write_the_same(one, other):
+            yield _same_columns(one, other)
+
+
+def _sides(one: Prop, other: Prop) -> Iterator[Finding]:
+    named = [prop for prop, far in ((one, other), (other, one)) if prop.back_populates == far.key]
+    if len(named) == 2 or one.viewonly or other.viewonly:
+        return
+    for prop, far in ((one, other), (other, one)):
+        if prop.back_populates not in {None, far.key}:  # it is tied to another one, over the same keys
+            return
+    if named:
+        far = other if named[0] is one else one
+        yield Finding(
+            Severity.COST,
+            "pair",
+            f"{_name(far)}, the other side of {_name(named[0])}",
+            "back_populates= on one side alone",
+            "a change on the side that does not say it is not seen on the other one until that is loaded again.",
+            "say back_populates= on both sides.",
+        )
+    else:
+        silenced = (
+            "; overlaps= silences SQLAlchemy's warning" if is_told_to_overlap(one) or is_told_to_overlap(other) else ""
+        )
+        yield Finding(
+            Severity.RISK,
+            "pair",
+            f"{_name(one)} and {_name(other)}",
+            "two sides of one thing, without back_populates=",
+            "a change on one side is not seen on the other one, and both write the same columns: of two changes that "
+            f"differ, the later one wins{silenced}.",
+            "say back_populates= on both sides, or viewonly=True on the one that nobody writes.",
+        )
+
+
+def _same_columns(one: Prop, other: Prop) -> Finding:
+    silenced = is_told_to_overlap(one) or is_told_to_overlap(other)
+    return Finding(
+        Severity.NOTE if silenced else Severity.RISK,
+        "pair",
+        f"{_name(one)} and {_name(other)}",
+        "two relationships that write the same columns" + (", with overlaps=" if silenced else ""),
+        "of two changes that differ, the later one wins.",
+        "nothing, if that is meant." if silenced else "say viewonly=True on the one that nobody writes.",
+    )
+
+
+def _are_two_sides(one: Prop, other: Prop) -> bool:
+    """Tell whether each leads to the other's class and back over the same keys."""
+    if not (one.mapper.isa(other.parent) or other.parent.isa(one.mapper)):
+        return False
+    if not (other.mapper.isa(one.parent) or one.parent.isa(other.mapper)):
+        return False
+    if one.secondary is not None or other.secondary is not None:
+        return one.secondary is other.secondary and _pairs(one) == _pairs(other) and _near(one) != _near(other)
+    ends = {one.direction, other.direction}
+    return ends == {RelationshipDirection.MANYTOONE, RelationshipDirection.ONETOMANY} and _pairs(one) == {
+        (remote, local) for local, remote in _pairs(other)
+    }
+
+
+def _write_the_same(one: Prop, other: Prop) -> bool:
+    """Tell whether two relationships of one direction between the same classes copy the same columns."""
+    same_ends = one.parent is other.parent and one.mapper is other.mapper and one.direction is other.direction
+    same_keys = one.secondary is other.secondary and _pairs(one) == _pairs(other) and _near(one) == _near(other)
+    return same_ends and same_keys and not one.viewonly and not other.viewonly
+
+
+def _near(prop: Prop) -> set[Any]:
+    """Return the columns of an association table that hold the parent's key."""
+    return {remote for _, remote in prop.synchronize_pairs} if prop.secondary is not None else set()
+
+
+def _pairs(prop: Prop) -> set[tuple[Any, Any]]:
+    """Return which column is copied to which when the relationship is flushed, as (local, remote)."""
+    if prop.secondary is not None:
+        return {*prop.synchronize_pairs, *(prop.secondary_synchronize_pairs or ())}
+    return set(prop.local_remote_pairs or ())
+
+
+def _name(prop: Prop) -> str:
+    return f"{prop.parent.class_.__name__}.{prop.key}"

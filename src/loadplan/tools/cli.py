@@ -1,0 +1,20 @@
+"""The command ``loadplan``: says what is missing where its extra is not installed, and runs it where it is."""
+
+import sys
+from collections.abc import Callable
+
+_run: Callable[[], object] | None
+try:
+    from loadplan.tools.commands import app as _run
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] not in {"typer", "rich"}:
+        raise
+    _run = None
+
+
+def main() -> None:
+    """Run the command line and exit: 0 all is well, 1 problems were found, 2 the command cannot be carried out."""
+    if _run is None:
+        print("The command 'loadplan' needs typer and rich: pip install 'loadplan[cli]'", file=sys.stderr)
+        sys.exit(2)
+    _run()

@@ -1,0 +1,245 @@
+"""Recording the SQL of all engines, with the line of the caller's own code that each statement comes from."""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from inspect import currentframe
+from itertools import pairwise
+from sysconfig import get_path
+from types import FrameType
+from typing import Any
+
+import attrs
+from sqlalchemy import Engine, ExceptionContext, event
+from sqlalchemy.exc import MissingGreenlet
+
+from loadplan.tools.targets import relative_path
+
+#: Code that stands between the caller's and the database; the standard library does too.
+_LIBRARIES = frozenset({"sqlalchemy", "loadplan", "pytest_loadplan", "greenlet", "anyio", "trio", "uvloop"})
+
+#: Executed as statements, but nobody's queries: marks of a transaction.
+_MARKS = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT")
+
+#: Parameters from which on a statement that repeats is a list of keys in chunks.
+_CHUNK = 100
+
+
+@attrs.frozen
+class Statement:
+    """One execution.
+
+    Attributes:
+        text: the SQL, as the driver got it.
+        parameters: as the driver got them; a list of them for ``executemany``.
+        where: ``"shop/orders.py:42 in total"``, the nearest line that is not of SQLAlchemy, loadplan or the standard
+            library; ``"unknown"`` where there is none.
+        failed: whether the database refused it.
+    """
+
+    text: str
+    parameters: Any
+    where: str
+    failed: bool = False
+
+
+@attrs.frozen
+class Repetition:
+    """A query that ran again and again with other parameters: N+1.
+
+    Attributes:
+        text: the SQL.
+        table: that it reads first.
+        times: how often it ran with parameters that it had not run with before.
+        lines: where it came from, the line with the most executions first.
+    """
+
+    text: str
+    table: str
+    times: int
+    lines: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.times} times from table '{self.table}' at {' and '.join(self.lines)}\n    {_short(self.text)}"
+
+
+class Statements:
+    """The statements recorded so far. Savepoints are not counted."""
+
+    def __init__(self) -> None:
+        self._recorded: list[Statement] = []
+
+    def __iter__(self) -> Iterator[Statement]:
+        return iter(tuple(self._recorded))
+
+    def __len__(self) -> int:
+        return len(self._recorded)
+
+    def __str__(self) -> str:
+        if not self._recorded:
+            return "no statements"
+        lines = []
+        for (text, where), times in Counter((each.text, each.where) for each in self._recorded).items():
+            often = f"  {times} times" if times > 1 else ""
+            lines.append(f"{_short(text)}\n    at {where}{often}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<{_statements(self.count)}>"
+
+    @property
+    def count(self) -> int:
+        """How many were executed."""
+        return len(self._recorded)
+
+    @property
+    def texts(self) -> list[str]:
+        """Their SQL, in the order that they were done."""
+        return [each.text for each in self._recorded]
+
+    def add(self, statement: Statement) -> None:
+        """Record one more, unless it is a mark of a transaction."""
+        if not statement.text.lstrip().upper().startswith(_MARKS):
+            self._recorded.append(statement)
+
+    def clear(self) -> None:
+        """Forget what was recorded so far, as the rows that a test begins with."""
+        self._recorded.clear()
+
+    def n_plus_one(self, times: int = 3) -> list[Repetition]:
+        """Return the queries that ran at least ``times`` times, each time with other parameters.
+
+        A query with a list of more than 100 keys is left out: it is one question in chunks.
+        """
+        by_text: dict[str, list[Statement]] = {}
+        for each in self._recorded:
+            if _reads(each.text) and _width(each.parameters) <= _CHUNK:
+                by_text.setdefault(each.text, []).append(each)
+        found = []
+        for text, executions in by_text.items():
+            distinct = len({repr(each.parameters) for each in executions})
+            if distinct >= times:
+                lines = tuple(line for line, _ in Counter(each.where for each in executions).most_common())
+                found.append(Repetition(text, table_of(text), distinct, lines))
+        return found
+
+    def assert_count(self, expected: int) -> None:
+        """Fail, with a list of all statements, unless so many were executed."""
+        __tracebackhide__ = True
+        if self.count != expected:
+            raise AssertionError(f"{_statements(self.count)} instead of {expected}:\n{self}")
+
+    def assert_no_n_plus_one(self, times: int = 3) -> None:
+        """Fail if a query ran at least ``times`` times with other parameters each time, and say from which line."""
+        __tracebackhide__ = True
+        if found := self.n_plus_one(times):
+            raise AssertionError("\n".join(["the same query again and again:", *map(str, found)]))
+
+
+@contextmanager
+def record_statements() -> Iterator[Statements]:
+    """Record the statements of all engines, also of those made already, while the block runs.
+
+    It listens after each statement and to errors; what a driver is asked behind SQLAlchemy's back is not seen.
+    """
+    recorded = Statements()
+
+    def after(_connection: Any, _cursor: Any, text: str, parameters: Any, *_: Any) -> None:
+        recorded.add(Statement(text, parameters, nearest_line()))
+
+    def on_error(context: ExceptionContext) -> None:
+        reached = context.execution_context is not None and not isinstance(context.original_exception, MissingGreenlet)
+        if context.statement is not None and reached:
+            recorded.add(Statement(context.statement, context.parameters, nearest_line(), failed=True))
+
+    event.listen(Engine, "after_cursor_execute", after)
+    event.listen(Engine, "handle_error", on_error)
+    try:
+        yield recorded
+    finally:
+        event.remove(Engine, "after_cursor_execute", after)
+        event.remove(Engine, "handle_error", on_error)
+
+
+def nearest_line() -> str:
+    """Return the nearest line on the stack that is the caller's own, as ``"shop/orders.py:42 in total"``.
+
+    An installed package is a library, as far as there is a line outside of all of them: the application may be
+    installed itself.
+    """
+    installed = None
+    for frame in _frames():
+        code = frame.f_code
+        if code.co_filename.startswith("<") or _is_library(frame):
+            continue
+        if not _is_installed(code.co_filename):
+            return _line(frame)
+        installed = installed or frame
+    return "unknown" if installed is None else _line(installed)
+
+
+def _line(frame: FrameType) -> str:
+    return f"{relative_path(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
+
+
+#: Where packages, and the commands that they bring, are installed.
+_INSTALLED = tuple({f"{get_path(name)}{os.sep}" for name in ("purelib", "platlib", "scripts")})
+
+
+def _is_installed(name: str) -> bool:
+    return name.startswith(_INSTALLED)
+
+
+def _frames() -> Iterator[FrameType]:
+    """Yield the frames of the stack, innermost first, across greenlets.
+
+    SQLAlchemy runs the synchronous part of ``await session.execute(...)`` in a greenlet, whose own stack ends where it
+    began. The coroutine that waits for it is in the frame where the parent greenlet stands still.
+    """
+    from greenlet import getcurrent
+
+    frame: FrameType | None = currentframe()
+    greenlet = getcurrent()
+    while True:
+        while frame is not None:
+            yield frame
+            frame = frame.f_back
+        if greenlet.parent is None:
+            return
+        greenlet = greenlet.parent
+        frame = greenlet.gr_frame
+
+
+def _is_library(frame: FrameType) -> bool:
+    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return package in _LIBRARIES or package in sys.stdlib_module_names
+
+
+def _reads(text: str) -> bool:
+    return text.lstrip(" (\n").upper().startswith(("SELECT", "WITH"))
+
+
+def _width(parameters: Any) -> int:
+    return len(parameters) if isinstance(parameters, tuple | list | dict) else 0
+
+
+def table_of(text: str) -> str:
+    """Return the first table of a query's own FROM, past those of subqueries; ``"?"`` where there is none."""
+    depth = 0
+    words = text.replace("(", " ( ").replace(")", " ) ").split()
+    for word, following in pairwise(words):
+        depth += (word == "(") - (word == ")")
+        if depth == 0 and word.upper() == "FROM":
+            return following.strip('",`').replace('"."', ".") if following != "(" else "a subquery"
+    return "?"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else f"{line[:197]}..."
+
+
+def _statements(number: int) -> str:
+    return f"{number} statement{'s' * (number != 1)}"

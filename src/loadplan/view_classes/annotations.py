@@ -1,0 +1,241 @@
+"""What the annotation of a field says: one value or many, may it be None, of what, and from where."""
+
+import collections.abc
+import enum
+import types
+from collections.abc import Iterator, Mapping
+from types import FunctionType
+from typing import Annotated, Any, Literal, NotRequired, Required, TypeVar, Union, get_args, get_origin
+
+import attrs
+
+from loadplan.declared.sources import Aggregate, KeepDefault, Source
+from loadplan.declared.spec import Load, On
+from loadplan.mapped.mapping import mapper_of
+
+
+class Container(enum.Enum):
+    """What holds the items of a collection."""
+
+    LIST = "list"
+    TUPLE = "tuple"
+    SET = "set"
+    FROZENSET = "frozenset"
+    DICT = "dict"
+
+
+_CONTAINERS: Mapping[Any, Container] = {
+    list: Container.LIST,
+    tuple: Container.TUPLE,
+    set: Container.SET,
+    frozenset: Container.FROZENSET,
+    dict: Container.DICT,
+    collections.abc.Sequence: Container.LIST,
+    collections.abc.MutableSequence: Container.LIST,
+    collections.abc.Collection: Container.LIST,
+    collections.abc.Iterable: Container.LIST,
+    collections.abc.Set: Container.FROZENSET,
+    collections.abc.MutableSet: Container.SET,
+    collections.abc.Mapping: Container.DICT,
+    collections.abc.MutableMapping: Container.DICT,
+}
+
+#: What may stand in ``Annotated[...]`` and says where a field's value comes from.
+_MARKERS = (Aggregate, KeepDefault, Source, Load)
+
+#: Whose objects and classes say nothing there, if they are no markers: those of SQLAlchemy, those of loadplan itself.
+_LIBRARIES = frozenset({"sqlalchemy", "loadplan"})
+
+
+@attrs.frozen(eq=False)
+class FieldType:
+    """An annotation, taken apart.
+
+    Attributes:
+        given: the annotation without ``Annotated`` and ``None``.
+        optional: whether None is among its values.
+        container: of a collection; None for one value.
+        item: of each item, or of the one value.
+        key: of a dictionary's keys.
+        markers: of loadplan's, found in ``Annotated``.
+        strays: what was found there, or within the parts of the annotation, that must have been meant for one: a SQL
+            expression, an attribute, a function not called.
+    """
+
+    given: Any
+    optional: bool
+    container: Container | None
+    item: Any
+    key: Any = None
+    markers: tuple[Any, ...] = ()
+    strays: tuple[Any, ...] = ()
+
+    @property
+    def keeps_default(self) -> bool:
+        """Whether the field has no source."""
+        return any(isinstance(each, KeepDefault) for each in self.markers)
+
+
+def read_annotation(annotation: Any, arguments: Mapping[Any, Any], metadata: tuple[Any, ...] = ()) -> FieldType:
+    """Take an annotation apart.
+
+    Args:
+        annotation: evaluated, ``Annotated`` still in it.
+        arguments: what stands for the type variables of a generic class.
+        metadata: found beside the annotation already.
+    """
+    given, markers = without_annotated(substitute(annotation, arguments))
+    markers = (*metadata, *markers)
+    optional = False
+    members = union_members(given)
+    if members:
+        rest = tuple(each for each in members if not is_none(each))
+        optional = len(rest) < len(members)
+        given = rest[0] if len(rest) == 1 else Union[rest]  # noqa: UP007 - as many as there are
+        if optional:
+            given, more = without_annotated(given)
+            markers = (*markers, *more)
+    found = tuple(each for each in markers if isinstance(each, _MARKERS))
+    strays = (*(each for each in markers if _is_stray(each)), *_strays_in_parts(given))
+    origin, parts = get_origin(given) or given, get_args(given)
+    container = _CONTAINERS.get(origin) if isinstance(origin, type) else None
+    if container is Container.DICT:
+        key, item = parts if len(parts) == 2 else (Any, Any)
+        return FieldType(given, optional, container, item, key, found, strays)
+    if container is Container.TUPLE:
+        if len(parts) != 2 or parts[1] is not ...:  # tuple[int, str] is one value
+            container = Container.TUPLE if not parts else None
+            return FieldType(given, optional, container, Any if container else given, None, found, strays)
+        return FieldType(given, optional, container, parts[0], None, found, strays)
+    if container is not None:
+        return FieldType(given, optional, container, parts[0] if parts else Any, None, found, strays)
+    return FieldType(given, optional, None, given, None, found, strays)
+
+
+def _is_stray(metadata: Any) -> bool:
+    """Tell whether something in ``Annotated[...]`` is of SQLAlchemy or of loadplan and says nothing there."""
+    if isinstance(metadata, _MARKERS):
+        return False
+    kind = metadata if isinstance(metadata, type) else type(metadata)
+    if isinstance(metadata, FunctionType):
+        return _library_of(metadata) in _LIBRARIES
+    if hasattr(kind, "__clause_element__") or any(_library_of(each) in _LIBRARIES for each in kind.__mro__):
+        return True
+    return isinstance(metadata, type) and mapper_of(metadata) is not None
+
+
+def _library_of(given: Any) -> str:
+    return str(getattr(given, "__module__", "")).partition(".")[0]
+
+
+def _strays_in_parts(annotation: Any) -> Iterator[Any]:
+    """Yield what says nothing within the members of a union and the items of a collection.
+
+    The source of a field stands around the whole annotation. Only ``on(...)`` is said of a member.
+    """
+    if not union_members(annotation) and get_origin(annotation) not in _CONTAINERS:
+        return
+    for part in get_args(annotation):
+        bare, metadata = without_annotated(part)
+        for each in metadata:
+            if not isinstance(each, On) and (isinstance(each, _MARKERS) or _is_stray(each)):
+                yield each
+        yield from _strays_in_parts(bare)
+
+
+def without_annotated(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return what ``Annotated``, ``Required`` and type aliases are wrapped around, and the metadata among them."""
+    metadata: tuple[Any, ...] = ()
+    while True:
+        origin = get_origin(annotation)
+        if origin is Annotated:
+            annotation, *found = get_args(annotation)
+            metadata = (*metadata, *found)
+        elif origin in {Required, NotRequired}:
+            annotation = get_args(annotation)[0]
+        elif hasattr(annotation, "__supertype__"):  # NewType
+            annotation = annotation.__supertype__
+        elif _is_alias(annotation):  # ``type X = ...``, since Python 3.12
+            annotation = annotation.__value__
+        elif _is_alias(origin):  # ``type Many[T] = ...``, as Many[Tag]
+            arguments = dict(zip(origin.__type_params__, get_args(annotation), strict=False))
+            annotation = substitute(origin.__value__, arguments)
+        else:
+            return annotation, metadata
+
+
+def _is_alias(annotation: Any) -> bool:
+    return type(annotation).__name__ == "TypeAliasType"
+
+
+def is_none(annotation: Any) -> bool:
+    """Tell whether a member of a union is None."""
+    return annotation is None or annotation is type(None)
+
+
+def union_members(annotation: Any) -> tuple[Any, ...]:
+    """Return the members of a union as they are written, or nothing for anything else."""
+    if get_origin(annotation) in {Union, types.UnionType}:
+        return get_args(annotation)
+    return ()
+
+
+def members_with_branches(annotation: Any) -> Iterator[tuple[Any, On[Any] | None]]:
+    """Yield the members of a union, or the one class, each with the ``on(...)`` that is annotated to it.
+
+    None is left out: it stands for no row.
+    """
+    bare, metadata = without_annotated(annotation)
+    members = [each for each in union_members(bare) if not is_none(each)]
+    if members:
+        for member in members:
+            yield from members_with_branches(member)
+        return
+    yield bare, next((each for each in metadata if isinstance(each, On)), None)
+
+
+def literal_values(annotation: Any) -> tuple[Any, ...]:
+    """Return what a ``Literal[...]`` allows, or nothing for anything else."""
+    bare, _ = without_annotated(annotation)
+    return get_args(bare) if get_origin(bare) is Literal else ()
+
+
+def substitute(annotation: Any, arguments: Mapping[Any, Any]) -> Any:
+    """Return the annotation with type variables replaced by what they stand for."""
+    if not arguments:
+        return annotation
+    if isinstance(annotation, TypeVar):
+        return arguments.get(annotation, annotation)
+    parts = get_args(annotation)
+    if not parts or get_origin(annotation) is Literal:
+        return annotation
+    if get_origin(annotation) is Annotated:
+        inner, *metadata = parts
+        return Annotated[(substitute(inner, arguments), *metadata)]
+    replaced = tuple(substitute(each, arguments) for each in parts)
+    if replaced == parts:
+        return annotation
+    if union_members(annotation):
+        return Union[replaced]  # noqa: UP007
+    try:
+        return annotation.copy_with(replaced)  # what the typing module's own aliases have
+    except AttributeError:
+        origin: Any = get_origin(annotation)
+        return origin[replaced]
+
+
+def annotation_source(annotation: Any) -> str:
+    """Return an annotation for a message: names of classes without their modules."""
+    bare, _ = without_annotated(annotation)
+    members = union_members(bare)
+    if members:
+        return " | ".join(map(annotation_source, members))
+    parts = get_args(bare)
+    origin = get_origin(bare)
+    if origin is Literal:
+        return f"Literal[{', '.join(map(repr, parts))}]"
+    if parts:
+        return f"{annotation_source(origin)}[{', '.join(map(annotation_source, parts))}]"
+    if is_none(bare):
+        return "None"
+    return "..." if bare is ... else str(getattr(bare, "__name__", None) or bare)

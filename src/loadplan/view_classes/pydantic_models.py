@@ -1,0 +1,130 @@
+"""Fields of pydantic's models and dataclasses. The library is not imported: its classes tell all of it."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+
+from loadplan.view_classes.annotations import read_annotation
+from loadplan.view_classes.fields import Field, SchemaField, Unreadable, ViewClass, class_name, is_subclass
+
+#: Annotations that may turn a value of any type, None among them, into the annotated one.
+_CONVERTERS = frozenset({"BeforeValidator", "WrapValidator", "PlainValidator"})
+
+#: Modes of a validator that sees the value before pydantic does.
+_BEFORE = frozenset({"before", "wrap", "plain"})
+
+
+def read_model(annotation: Any, kind: Any) -> ViewClass:
+    """Return a model as a view.
+
+    Raises:
+        Unreadable: it is a RootModel, or has a field that no name fills.
+    """
+    if is_subclass(kind, "pydantic", "RootModel"):
+        raise Unreadable(
+            f"'{kind.__name__}' is a RootModel, which has no fields",
+            "use the type that the RootModel holds, or a BaseModel with that type as a field.",
+        )
+    complete(kind)
+    fields = tuple(_fields(kind, kind.model_fields, kind.model_config))
+    return ViewClass(annotation, class_name(annotation), fields, kind.model_validate, by_mapping=True)
+
+
+def read_dataclass(annotation: Any, kind: Any, plain: Iterable[Field]) -> ViewClass:
+    """Return one of pydantic's dataclasses as a view.
+
+    Args:
+        annotation: the class as it was given.
+        kind: the class.
+        plain: its fields as the standard library knows them.
+    """
+    known = {each.name: each for each in _fields(kind, kind.__pydantic_fields__, kind.__pydantic_config__)}
+    return ViewClass(annotation, class_name(annotation), tuple(known.get(each.name, each) for each in plain), kind)
+
+
+def read_model_schema(kind: Any) -> Iterator[SchemaField]:
+    """Yield the fields of a model as it reads them from the attributes of an object."""
+    complete(kind)
+    for name, info in kind.model_fields.items():
+        paths = _alias_paths(info) if kind.model_config.get("validate_by_alias", True) else []
+        if not paths or _reads_by_name(kind.model_config):
+            paths.append((name,))
+        kind_of_field = read_annotation(info.annotation, {}, tuple(info.metadata))
+        yield SchemaField(name, tuple(paths), kind_of_field, not info.is_required())
+
+
+def complete(kind: Any) -> None:
+    """Have pydantic resolve the names in a model's annotations."""
+    if not kind.__pydantic_complete__:
+        kind.model_rebuild(raise_errors=False)
+    if not kind.__pydantic_complete__:
+        raise Unreadable(
+            f"'{kind.__name__}' uses classes that are not defined yet",
+            f"define them first, or call {kind.__name__}.model_rebuild() afterwards.",
+        )
+
+
+def _fields(kind: Any, infos: Any, config: Any) -> Iterator[Field]:
+    decorators = kind.__pydantic_decorators__
+    before = {
+        name
+        for each in decorators.field_validators.values()
+        if each.info.mode in _BEFORE
+        for name in (infos if "*" in each.info.fields else each.info.fields)
+    }
+    before |= {
+        name
+        for each in decorators.root_validators.values()
+        for name in infos
+        if getattr(each.info, "mode", None) in _BEFORE
+    }
+    if any(each.info.mode in {"before", "wrap"} for each in decorators.model_validators.values()):
+        before = set(infos)
+    for name, info in infos.items():
+        field = _field(name, info, config)
+        yield attrs.evolve(field, converts=field.converts or name in before)
+
+
+def _field(name: str, info: Any, config: Any) -> Field:
+    alias = info.validation_alias if info.validation_alias is not None else info.alias
+    if alias is not None and not isinstance(alias, str):
+        choices = getattr(alias, "choices", ())
+        alias = next((each for each in choices if isinstance(each, str)), name if _reads_by_name(config) else None)
+        if alias is None:
+            raise Unreadable(
+                f"the field '{name}' has an AliasPath, which reads a part of another value",
+                "give it a validation_alias that is one name.",
+            )
+    strict = next((each.strict for each in info.metadata if type(each).__name__ == "Strict"), config.get("strict"))
+    return Field(
+        name=name,
+        parameter=name if alias is None or config.get("validate_by_alias") is False else alias,
+        type=read_annotation(info.annotation, {}, tuple(info.metadata)),
+        keyword=True,
+        has_default=not info.is_required(),
+        converts=any(type(each).__name__ in _CONVERTERS for each in info.metadata),
+        lenient=not strict,
+        aliases=tuple(
+            path[0] for path in _alias_paths(info) if len(path) == 1 and config.get("validate_by_alias", True)
+        ),
+    )
+
+
+def _alias_paths(info: Any) -> list[tuple[str, ...]]:
+    """Return the attributes that pydantic reads a field from, in the order that it tries them."""
+    alias = info.validation_alias if info.validation_alias is not None else info.alias
+    paths: list[tuple[str, ...]] = []
+    for each in getattr(alias, "choices", [alias]):
+        parts = [each] if isinstance(each, str) else list(getattr(each, "path", ()))
+        names = list(itertools.takewhile(lambda part: isinstance(part, str), parts))
+        if names:
+            paths.append(tuple(names))
+    return paths
+
+
+def _reads_by_name(config: Any) -> bool:
+    return bool(
+        config.get("populate_by_name") or config.get("validate_by_name") or config.get("validate_by_alias") is False
+    )

@@ -1,1 +1,0 @@
-"""Views: the reader's own classes become one column select a statement; generated code builds them from the rows."""
