@@ -119,6 +119,8 @@ class Calls:
             return lambda session: graph.run(session, [bound], tally)
 
         found = self._run(plan, prepare, options, roots=1, for_update=for_update)
+        if len(found) > 1:
+            raise MultipleFound(problems.several_have_key(plan.label, plan.entity.__name__, given))
         return found[0] if found else None
 
     def fetch_many(

@@ -1,12 +1,12 @@
 """How many roots there are: counted, asked whether there is one, or estimated by PostgreSQL's planner."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import attrs
-from sqlalchemy import Dialect, event, func, literal_column, select, type_coerce
+from sqlalchemy import Dialect, event, func, select, type_coerce
 from sqlalchemy.orm import Mapper
 from sqlalchemy.types import NullType
 
@@ -48,8 +48,7 @@ class RootCount:
 
     def number(self, opened: Opened, parameters: Mapping[str, Any], tally: Tally) -> int:
         """Return the number of roots, by one statement."""
-        row = _first(opened, self.count, parameters, self.mapper, tally)
-        return 0 if row is None else int(row[0])
+        return int(_first(opened, self.count, parameters, self.mapper, tally)[0])
 
     def any(self, opened: Opened, parameters: Mapping[str, Any], tally: Tally) -> bool:
         """Tell whether there is a root, by one statement."""
@@ -102,20 +101,21 @@ def _root_count(graph: Compiled[Any]) -> RootCount:
     return RootCount(
         graph.mapper,
         graph.dialect,
-        _counting(graph, key).where(*conditions),
+        _counting(graph, conditions),
         select(*key).where(*conditions).limit(1),
         select(type_coerce(key[0], NullType())).where(*conditions),
     )
 
 
-def _counting(graph: Compiled[Any], key: list[Any]) -> AnySelect:
+def _counting(graph: Compiled[Any], conditions: Sequence[Any]) -> AnySelect:
     """Return what selects the number of roots, of the root's class: by it the session's criteria know the class."""
-    if not graph.root.identity:
-        solid = [each for each in key if is_never_null(graph.mapper, each)]
-        counted = solid[0] if solid else literal_column("1")
-        return select(func.count(counted)).select_from(graph.mapper.class_)
-    # one root may come in several rows: the number of groups, which each group has beside
-    return select(func.count().over()).select_from(graph.mapper.class_).group_by(*row_key(graph.mapper.class_)).limit(1)
+    mapper, key = graph.mapper, root_key(graph.mapper)
+    solid = next((each for each in key if is_never_null(mapper, each)), None)
+    if solid is not None and not graph.root.identity:
+        return select(func.count(solid)).where(*conditions)
+    # a union, or a root that may come in several rows
+    rows = select(*row_key(mapper.class_)).where(*conditions)
+    return select(func.count()).select_from((rows.distinct() if graph.root.identity else rows).subquery())
 
 
 def _first(

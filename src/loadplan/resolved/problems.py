@@ -572,6 +572,17 @@ def not_a_cursor_key(given: object) -> Problem:
     return Problem("LP408", f"cursor_key= needs bytes or a cipher, but got a {type(given).__name__}", hint=hint)
 
 
+def several_have_key(label: str, entity: str, given: object) -> Problem:
+    """One primary key of several objects: concrete classes may share it."""
+    return Problem(
+        "LP403",
+        f"more than one '{entity}' has the primary key {shown(given)}",
+        (label,),
+        detail="its subclasses are concrete, and their tables use the same key.",
+        hint="fetch a plan of the subclass that you mean, or use fetch_all(..., where=...).",
+    )
+
+
 def not_an_id(given: object, entity: str, detail: str, columns: Sequence[tuple[str, str]], label: str) -> Problem:
     """A value that cannot be a primary key; ``columns`` are the key's names and types."""
     listed = ", ".join(f"{name} ({kind})" for name, kind in columns)

@@ -1,5 +1,6 @@
 """Running a compiled view on a session: rows of each statement, keys for the next, objects from the leaves up."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
@@ -8,10 +9,11 @@ import attrs
 from sqlalchemy import CursorResult, Dialect, event
 from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 
-from loadplan.errors import PlanError
+from loadplan.errors import MultipleFound, PlanError
 from loadplan.mapped import mapping
 from loadplan.mapped.decoding import Undecodable, is_undecodable, processor
 from loadplan.mapped.drivers import driver_of
+from loadplan.mapped.repeats import row_key
 from loadplan.objects.building import Guards
 from loadplan.objects.instance_script import InstanceWriter
 from loadplan.objects.view_script import Blueprint, Hydrator, ViewWriter, make_hydrator
@@ -294,9 +296,19 @@ class CompiledView(Generic[T]):
     def by_identity(
         self, session: Session | OwnConnection, executions: Sequence[Parameters], tally: Tally
     ) -> dict[tuple[Any, ...], T]:
-        """Load roots, by their primary keys."""
+        """Load roots, by their primary keys.
+
+        Raises:
+            MultipleFound: LP403, concrete classes share a key.
+        """
         key = [getattr(self.tree.root.entity, name) for name in mapping.primary_key(self.mapper)]
         views, identities = self.run_beside(session, executions, key, tally)
+        if len(row_key(self.tree.root.entity)) > len(key):  # concrete classes
+            for identity, count in Counter(identities).items():
+                if count > 1:
+                    given = identity if len(key) > 1 else identity[0]
+                    name = self.mapper.class_.__name__
+                    raise MultipleFound(problems.several_have_key(self.tree.label, name, given))
         return dict(zip(identities, views, strict=True))
 
     def batches(self, parameters: Parameters, size: int, tally: Tally) -> "ViewBatches[T]":

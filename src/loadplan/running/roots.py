@@ -18,6 +18,7 @@ from loadplan.resolved import problems
 from loadplan.resolved.entities import conditions_of, foreign_tables, parameters_in
 from loadplan.resolved.form import MOST, is_expression
 from loadplan.resolved.nodes import Parameter
+from loadplan.resolved.strategy import Way
 from loadplan.running.answers import asking
 from loadplan.running.identity import Identity, IdentityReader
 from loadplan.running.own_connection import Opened
@@ -357,8 +358,16 @@ def narrowing(
     def narrow(statement: AnySelect) -> AnySelect:
         return statement.where(*conditions, *past).order_by(*clauses).limit(limit).offset(offset)
 
+    def with_rows(statement: AnySelect) -> list[Any]:
+        """Return the condition on roots that an inner join of the statement sets, if one does."""
+        if all(choice.way is not Way.INNER for choice in compiled.chosen.values()):
+            return []
+        joined = statement.with_only_columns(*key, maintain_column_froms=True)
+        return [among(key, joined.order_by(None), compiled.dialect)]
+
     def narrow_by_subquery(statement: AnySelect) -> AnySelect:
-        return statement.where(among(key, narrow(select(*key)), compiled.dialect)).order_by(*clauses)
+        roots = narrow(select(*key).where(*with_rows(statement)))
+        return statement.where(among(key, roots, compiled.dialect)).order_by(*clauses)
 
     def narrow_by_number(statement: AnySelect) -> AnySelect:
         identity = row_key(mapper.class_)
@@ -366,7 +375,8 @@ def narrowing(
         number = func.row_number().over(partition_by=identity, order_by=first).label("number")
         held = [each.label(f"key_{index}") for index, each in enumerate(identity)]
         ranks = [each.expression.label(f"order_{index}") for index, each in enumerate(order)]
-        numbered = select(*held, *ranks, number).where(*conditions).subquery("loadplan_numbered")
+        rows = select(*held, *ranks, number).where(*conditions, *with_rows(statement))
+        numbered = rows.subquery("loadplan_numbered")
         ranked = [attrs.evolve(each, expression=numbered.c[rank.name]) for each, rank in zip(order, ranks, strict=True)]
         roots = select(numbered).where(numbered.c.number == 1, *([] if beyond is None else [beyond(ranked)]))
         roots = roots.order_by(*(each.clause for each in ranked)).limit(limit).offset(offset)
