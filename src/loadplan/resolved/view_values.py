@@ -62,11 +62,14 @@ class ValueResolver:
         if not isinstance(step, ClauseElement | QueryableAttribute):
             self.found.append(problems.not_a_value(spot.name, step, spot.at))
             return None
-        tables = foreign_tables(mapping.tables_at(place.entity), [step])
+        read = step
+        if place.entity is place.mapper.class_:
+            read = mapping.as_seen_from(place.mapper, step, subclasses=True)
+        tables = foreign_tables(mapping.tables_at(place.entity), [read])
         if tables:
             self.found.append(problems.speaks_of_others(spot.name, step, place.mapper, tables, spot.at))
             return None
-        column = expression_column(place, spot.field.name, step)
+        column = expression_column(place, spot.field.name, read)
         self.fits(column, spot, step)
         return Read(column)
 
