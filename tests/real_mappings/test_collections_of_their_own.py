@@ -256,6 +256,7 @@ async def test_copies_of_a_custom_collection(engine: AsyncEngine, how: str, attr
         copied = COPIES[how](user)  # type: ignore[no-untyped-call]
         for each in (user, copied):
             members = getattr(each, attribute)
+            assert not inspect(each).modified
             assert sorted(order.id for order in (members.data if attribute == "orders" else members.values())) == [1, 2]
 
 

@@ -180,7 +180,7 @@ def plan_of_class(entity: type[Any]) -> LoadPlan[Any]:
 
 
 def check_total(plan: LoadPlan[Any], total: object) -> None:
-    """Check how a page is to be counted.
+    """Check the way to count a page.
 
     Raises:
         LoaderError: LP408, it is none of the two ways.

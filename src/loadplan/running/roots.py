@@ -20,6 +20,7 @@ from loadplan.resolved.form import MOST, is_expression
 from loadplan.resolved.nodes import Parameter
 from loadplan.resolved.strategy import Way
 from loadplan.running.answers import asking
+from loadplan.running.graph import Kept
 from loadplan.running.identity import Identity, IdentityReader
 from loadplan.running.own_connection import Opened
 from loadplan.running.parameters import read_parameters
@@ -72,13 +73,18 @@ class ByIds:
         return chunks if self.reader.exact else 2 * chunks
 
     def run(
-        self, session: Opened, identities: Sequence[Identity], parameters: Mapping[str, Any], tally: Tally
+        self,
+        session: Opened,
+        identities: Sequence[Identity],
+        parameters: Mapping[str, Any],
+        tally: Tally,
+        kept: Kept | None = None,
     ) -> dict[Identity, Any]:
         """Return what is found by identity, in as few executions as the keys go in."""
         whole = [identity for identity in identities if None not in identity]
         keys = [identity[0] for identity in whole] if self.keys.width == 1 else whole
         executions = [{**parameters, **bound} for bound in (self.keys.bind(keys) if keys else ())]
-        found: dict[Identity, Any] = self.graph.by_identity(session, executions, tally)
+        found: dict[Identity, Any] = self.graph.by_identity(session, executions, tally, kept)
         one = by_id(self.compiled)
         for identity in identities:
             if None in identity:  # equal to nothing in a list of keys
@@ -95,11 +101,14 @@ class ByIds:
     def _answers(self, session: Opened, missing: Sequence[Identity], tally: Tally) -> Iterator[Any]:
         """Yield the place of each id that has a row after all, with the key as that row has it."""
         columns = root_key(self.compiled.mapper)
-        for statement, values in asking(columns, missing, as_arrays=self.keys.as_arrays):
-            name = self.compiled.mapper.class_.__name__
-            tally.sent(name)
-            opened = session if isinstance(session, Session) else session.connection({})
-            yield from tally.counted(opened.execute(statement, values).all(), name)
+        mapper = self.compiled.mapper
+        for statement, values, read in asking(columns, missing, as_arrays=self.keys.as_arrays):
+            tally.sent(mapper.class_.__name__)
+            if isinstance(session, Session):
+                result = session.execute(statement, values, bind_arguments={"mapper": mapper})
+            else:
+                result = session.connection({}).execute(statement, values)
+            yield from read(tally.counted(result.all(), mapper.class_.__name__))
 
 
 def by_id(compiled: Compiled[Any]) -> ById:
@@ -229,7 +238,7 @@ def roots_by(
     Conditions that differ in their values alone share one statement: it is checked, narrowed and made a key of once.
 
     Raises:
-        PlanError: LP107, LP108 or LP215, what is asked for is no condition, order or number of roots.
+        PlanError: LP107, LP108 or LP215, an argument is not a condition, an order or a number of roots.
         ParameterError: LP405, ``params`` does not fit.
     """
     check_counts(compiled, limit, offset)

@@ -1,7 +1,7 @@
 """View tree and choices -> statements: what each selects, column by column, and where a hydrator finds it.
 
-Every class is selected as itself, in the statement or in a subquery of its own; what stands around a subquery speaks of
-the subquery's columns. So ``with_loader_criteria``, which passes aliases by, holds for each of them.
+Every class is selected as itself, in the statement or in a separate subquery. The SQL around a subquery uses the
+columns of the subquery. So ``with_loader_criteria``, which passes aliases by, holds for each of them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from sqlalchemy import (
     true,
     types,
 )
-from sqlalchemy.orm import ColumnProperty
+from sqlalchemy.orm import ColumnProperty, QueryableAttribute
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from loadplan.mapped import links, mapping
@@ -33,8 +33,9 @@ from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
 from loadplan.mapped.repeats import may_repeat, other_keys, row_key, same_rows
 from loadplan.resolved.places import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.resolved.strategy import Choice, Databases, Way
+from loadplan.sqlalchemy_internals import left_as_is
 from loadplan.statements.driver_text import Texts
-from loadplan.statements.keys import Keys, keys_of, row_of
+from loadplan.statements.keys import Keys, among, keys_of
 from loadplan.statements.linked import WHY_LATERAL, AnySelect, Linked, collection_order, link_on, linked, why_no_lateral
 from loadplan.statements.whole_tree import in_whole_tree
 
@@ -59,6 +60,7 @@ class Statement:
         identity: the columns that tell rows apart, where one may come twice for a parent.
         above: the statement whose parents it repeats as a subquery; None where keys are bound, and of the roots.
         values: the expressions of ``slots``.
+        shared: for each of ``parents`` the slot that holds the same column; None where the key has a separate column.
         onward: of a whole tree: the columns that are a parent's key, one level down.
         level_by_level: whether a whole tree takes the statement again for each of its levels.
         how: what the statement does beyond keys, for explain; empty if nothing.
@@ -77,6 +79,7 @@ class Statement:
     how: str = ""
     above: "Statement | None" = None
     values: tuple[Any, ...] = ()
+    shared: tuple[Slot | None, ...] = ()
     texts: Texts = attrs.field(init=False, default=attrs.Factory(lambda self: Texts(self.select), takes_self=True))
 
     @property
@@ -91,8 +94,19 @@ class Statement:
 
     @property
     def width(self) -> int:
-        """Columns of a key."""
-        return len(self.parents)
+        """Columns that hold a part of a parent's key and nothing else; they stand before ``slots``."""
+        return len(self.parents) - sum(slot is not None for slot in self.shared)
+
+    def key_names(self, names: Mapping[Slot, str]) -> tuple[list[str], list[str]]:
+        """Return names for the parts of a parent's key, and for the parts that have separate columns.
+
+        Args:
+            names: of the slots.
+        """
+        own = [f"k{at}" for at in range(self.width)]
+        fresh = iter(own)
+        shared = self.shared or (None,) * len(self.parents)
+        return [next(fresh) if slot is None else names[slot] for slot in shared], own
 
 
 class StatementBuilder:
@@ -158,7 +172,7 @@ class StatementBuilder:
     def _repeats(self, edge: Edge) -> bool:
         """Tell whether the statement of an edge may bring one target several times for a parent.
 
-        Where parents come by a subquery of theirs, chunks of their own keys may bring a target several times too.
+        If parents come by a subquery, chunks of their keys may bring a target several times, too.
         """
         return (
             self._ties[edge].link.repeats
@@ -169,7 +183,7 @@ class StatementBuilder:
         )
 
     def _repeats_rows(self, place: Place) -> bool:
-        """Tell whether a join below a place may bring several rows for one of its own."""
+        """Tell whether a join below a place may bring several rows for one row of the place."""
         return any(
             (way.joins and not edge.single) or ((way.joins or way is Way.SAME_ROW) and self._repeats_rows(edge.target))
             for edge in place.edges
@@ -187,7 +201,7 @@ class StatementBuilder:
         return column
 
     def _base(self, place: Place) -> Place:
-        """Return the place whose rows a place reads: of a subclass in the same table, that of its base."""
+        """Return the place whose rows a place reads: of a subclass in the same table, the place of its base."""
         return self._rows_of_base.get(place, place)
 
     def _expression(self, place: Place, name: str) -> Any:
@@ -273,6 +287,7 @@ class StatementBuilder:
         order = self._order(edge)
         rows = _rows_of(ties).where(*edge.shape.where)
         how, level_by_level = "", False
+        shared: tuple[Slot | None, ...] = ()
         if keys is not None and _limit(edge) is not None:
             order = order or with_tie_breaker(row_key(ties.target), ties.target)
             statement, items, how = self._first_rows(edge, rows, keys, order)
@@ -286,7 +301,9 @@ class StatementBuilder:
                     how = "one recursive statement for the whole tree"
             self._ranks = []
             joined, items = self._row(place, rows.where(among))
-            statement = _selecting(joined, [*ties.columns, *self._read_whole(items)])
+            shared = tuple(_slot_of(column, items) for column in ties.columns)
+            own = [column for column, slot in zip(ties.columns, shared, strict=True) if slot is None]
+            statement = _selecting(joined, [*own, *self._read_whole(items)])
             statement = statement.order_by(*(each.clause for each in order), *self._ranks)
         if level_by_level:
             how = "; ".join(filter(None, [how, "the statement again for each level of the tree"]))
@@ -304,13 +321,16 @@ class StatementBuilder:
             how=how,
             above=above if repeats_parents else None,
             values=tuple(each for _, each in items),
+            shared=shared,
         )
 
     def _among_parents(self, edge: Edge, above: Statement) -> Any:
         """Return the condition that rows are of the parents that a statement brings, with that statement inside."""
         columns = [above.values[above.slots.index(slot)] for slot in self.parents(edge)]
-        inner = above.select.with_only_columns(*columns)
-        return row_of(self._ties[edge].columns).in_(inner.correlate(None))
+        inner = above.select.with_only_columns(*columns).correlate(None)
+        if mapping.is_read_elsewhere(edge.target.mapper):
+            inner = left_as_is(inner)
+        return among(self._ties[edge].columns, inner, self._dialect_of(edge))
 
     def _first_rows(
         self, edge: Edge, rows: AnySelect, keys: Keys, order: Sequence[Ordering]
@@ -410,7 +430,7 @@ class StatementBuilder:
         return statement, items
 
     def _joined(self, edge: Edge, statement: AnySelect, *, inner: bool) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
-        """Join the one row at the end of an edge, read in a subquery of its own."""
+        """Join the one row at the end of an edge, read in a separate subquery."""
         order: Sequence[Ordering] = ()
         if edge.prop is not None and not (edge.cardinality.to_one and edge.single):
             order = self._order(edge)
@@ -438,10 +458,19 @@ class StatementBuilder:
         further = _labelled([each.expression for each in within], "rank")
         taken = {each.name for each in (*keys, *ranks, *further)}
         values = _named([(_slot_name(slot), each) for slot, each in items], taken)
-        below = _selecting(statement, [*keys, *ranks, *further, *values]).subquery(self._alias(edge))
+        below = self._within(edge, _selecting(statement, [*keys, *ranks, *further, *values]))
         self._ranks += [each.on(below.c[f"rank_{index}"]) for index, each in enumerate(within)]
         slots = [(slot, below.c[value.name]) for (slot, _), value in zip(items, values, strict=True)]
         return below, slots, [each.name for each in keys]
+
+    def _within(self, edge: Edge, statement: AnySelect) -> Any:
+        """Return a statement as the subquery of an edge.
+
+        If a class is read through a union or a join, SQLAlchemy replaces its tables in everything that a statement
+        selects. The rows at the end of an edge are not those.
+        """
+        below = statement.subquery(self._alias(edge))
+        return left_as_is(below) if mapping.is_read_elsewhere(self._base(edge.owner).mapper) else below
 
     def _alias(self, edge: Edge) -> str:
         """Return a name for the subquery of an edge that no table and no other subquery has."""
@@ -490,8 +519,11 @@ class StatementBuilder:
     def _in_row(self, slot: Slot, expression: Any) -> Any:
         """Return a value as the driver can read it within a row."""
         if isinstance(slot, Column):
-            return in_row(expression, slot.type, self._dialect)
-        return expression if slot.aggregation is None else in_row(expression, slot.aggregation.type, self._dialect)
+            return in_row(expression, slot.type, self._dialect, origin=slot.expression)
+        computed = slot.aggregation
+        if computed is None:
+            return expression
+        return in_row(expression, computed.type, self._dialect, origin=computed.expression)
 
     def _read_whole(self, items: Sequence[tuple[Slot, Any]]) -> list[Any]:
         """Return the columns of a statement as its driver can read them beside rows within rows, if there are any."""
@@ -512,13 +544,13 @@ class StatementBuilder:
         if kind == "exists":
             ties = self._ties[edge]
             held = _labelled(ties.columns, "key")
-            below = _selecting(_rows_of(ties).where(*edge.shape.where), held).subquery(self._alias(edge))
+            below = self._within(edge, _selecting(_rows_of(ties).where(*edge.shape.where), held))
         else:
-            below = _selecting(statement, [*held, value.label("value")]).subquery(self._alias(edge))
+            below = self._within(edge, _selecting(statement, [*held, value.label("value")]))
         met = [below.c[key.name] == each for key, each in zip(held, self._parent_key(edge), strict=True)]
         if kind == "exists":
             return exists(select(literal_column("1")).select_from(below).where(*met))
-        found = select(below.c.value).where(*met).scalar_subquery()
+        found = select(below.c.value).select_from(below).where(*met).scalar_subquery()
         empty = edge.aggregation.empty
         if empty is UNKNOWN:  # a parent without rows has no group to ask
             without = select(edge.aggregation.expression).select_from(self._ties[edge].target).where(false())
@@ -607,8 +639,22 @@ def _is_attribute(column: Column) -> bool:
     return column.is_attribute or named
 
 
+def _slot_of(column: Any, items: Sequence[tuple[Slot, Any]]) -> Slot | None:
+    """Return the slot that holds an attribute of the class that is selected, so that it need not come twice."""
+    if not isinstance(column, QueryableAttribute):
+        return None
+    return next(
+        (
+            slot
+            for slot, value in items
+            if isinstance(value, QueryableAttribute) and value.key == column.key and value.parent is column.parent
+        ),
+        None,
+    )
+
+
 def _is_stored(column: Column) -> bool:
-    """Tell whether a value is that of a table's column as it stands there, so that NOT NULL of it holds."""
+    """Tell whether a value is the value of a table's column as it stands there, so that NOT NULL of it holds."""
     prop = getattr(column.expression, "property", None)
     stored = isinstance(prop, ColumnProperty) and all(isinstance(each, schema.Column) for each in prop.columns)
     return stored and not isinstance(column.type, types.TypeDecorator)
