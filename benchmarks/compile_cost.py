@@ -7,7 +7,8 @@ on a new engine with empty caches, its connection open already:
 - *compile*: statements are made of it (loadplan alone: SQLAlchemy does that within the first fetch);
 - *first fetch*: SQLAlchemy makes SQL of the statements, the server prepares them, the graph comes;
 - *second fetch*: all of that is remembered; of views the text is made that is sent from now on;
-- *later fetches*: one of them. Options are built once more each time, as a repository does with every call.
+- *later fetches*: one of them. Options are built once more each time, as a repository does with every call;
+- *plan built in the call*: a later fetch, the plan declared anew before it, as inside a request handler.
 
 Then what results weigh: see ``weights.py``.
 """
@@ -20,7 +21,7 @@ import time
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from functools import partial
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from loadplan.running.plans import compile_plan
 from loadplan.running.roots import by_id
 
 COLD = "cost of a plan: "
-STEPS = ("declare", "compile", "first fetch", "second fetch", "later fetches")
+STEPS = ("declare", "compile", "first fetch", "second fetch", "later fetches", "plan built in the call")
 LATER = 10
 OPTIONS, ENTITIES, VIEWS = "options by hand", "loadplan, entities", "loadplan, views"
 SQLALCHEMY = "SQLAlchemy does that within the first fetch"
@@ -94,15 +95,18 @@ class OrderView:
 # --- before the fetch -----------------------------------------------------------------------------------------------
 
 
-def entity_plan() -> LoadPlan[Any]:
-    """Return a plan that nobody has seen yet."""
+def entity_plan(name: str) -> LoadPlan[Any]:
+    """Return a plan; one with a name that no plan had is one that nobody has seen yet."""
     lines = load(Order.lines, load(Line.product, load(Product.category)))
-    return LoadPlan(Order, load(Order.customer), lines, name="order")
+    return LoadPlan(Order, load(Order.customer), lines, name=name)
 
 
-def view_plan() -> LoadPlan[Any]:
+def view_plan(name: str) -> LoadPlan[Any]:
     """Return the same of views."""
-    return LoadPlan(Order, into=OrderView, name="order view")
+    return LoadPlan(Order, into=OrderView, name=name)
+
+
+_numbers = count(1)
 
 
 def by_options() -> Select[Any]:
@@ -122,7 +126,7 @@ async def options_steps(engine: AsyncEngine) -> list[float]:
     moments = [time.perf_counter()]
     statement = by_options()
     moments += [time.perf_counter()] * 2
-    for number in range(2 + LATER):
+    for number in range(2 + 2 * LATER):
         if number:
             statement = by_options()
         async with AsyncSession(engine, expire_on_commit=False) as session:
@@ -131,16 +135,20 @@ async def options_steps(engine: AsyncEngine) -> list[float]:
     return moments
 
 
-async def plan_steps(engine: AsyncEngine, declare: Callable[[], LoadPlan[Any]]) -> list[float]:
+async def plan_steps(engine: AsyncEngine, declare: Callable[[str], LoadPlan[Any]]) -> list[float]:
     """Return the moments between the steps of loadplan."""
     loader = Loader(engine)
+    name = f"order {next(_numbers)}"
     moments = [time.perf_counter()]
-    plan = declare()
+    plan = declare(name)
     moments.append(time.perf_counter())
     by_id(compile_plan(plan, engine.sync_engine.dialect).bringing(1))
     moments.append(time.perf_counter())
     for _ in range(2 + LATER):
         await loader.fetch(plan, ONE)
+        moments.append(time.perf_counter())
+    for _ in range(LATER):
+        await loader.fetch(declare(name), ONE)
         moments.append(time.perf_counter())
     return moments
 
@@ -163,7 +171,8 @@ async def once(engine: AsyncEngine, name: str) -> list[float]:
     finally:
         await fresh.dispose()
     seconds = [later - earlier for earlier, later in pairwise(moments)]
-    return [*seconds[:-LATER], statistics.median(seconds[-LATER:])]
+    later, built = seconds[-2 * LATER : -LATER], seconds[-LATER:]
+    return [*seconds[: -2 * LATER], statistics.median(later), statistics.median(built)]
 
 
 async def measure_steps(engine: AsyncEngine, rounds: int) -> list[Result]:

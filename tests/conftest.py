@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, ForeignKeyConstraint, StaticPool, String, UniqueConstraint, make_url, text
+from sqlalchemy import URL, ForeignKeyConstraint, StaticPool, String, Unicode, UniqueConstraint, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 
@@ -22,10 +22,26 @@ ALWAYS = ("postgresql", "sqlite")
 #: Folders and files whose tests run on another engine as well, each time.
 MORE = {
     "results": ("psycopg",),
-    "loader/test_loader_calls.py": ("psycopg",),
-    "loader/test_loader_for_update.py": ("psycopg",),
-    "loader/test_loader_session_kinds.py": ("psycopg",),
+    "loader/test_loader_analyze.py": ("psycopg", "mariadb"),
+    "loader/test_loader_calls.py": ("psycopg", "mariadb"),
+    "loader/test_loader_for_update.py": ("psycopg", "mariadb"),
+    "loader/test_loader_session_kinds.py": ("psycopg", "mariadb"),
     "loader/test_loader_snapshot.py": ("psycopg",),
+    "results/test_result_detached.py": ("psycopg", "mariadb"),
+    "shapes/test_shapes_limit.py": ("psycopg", "mariadb"),
+    "shapes/test_shapes_many_parents.py": ("mariadb",),
+    "shapes/test_shapes_pages.py": ("mariadb",),
+    "shapes/test_shapes_stream.py": ("psycopg", "mariadb"),
+    "shapes/test_shapes_trees.py": ("mariadb",),
+    "views/test_values_by_type.py": ("psycopg", "mariadb"),
+    "views/test_views_edges.py": ("mariadb",),
+}
+
+#: Files with a fixture ``engine`` of their own, which takes these as its parameter: drivers of PostgreSQL.
+ONLY = {
+    "fire/test_fire_broken_connections.py": ("postgresql", "psycopg"),
+    "fire/test_fire_cancellation.py": ("postgresql", "psycopg"),
+    "fire/test_fire_server_restarts.py": ("postgresql", "psycopg"),
 }
 
 
@@ -33,12 +49,13 @@ def engines_of(file: Path) -> list[str]:
     """Return the engines that the tests of a file run on; ``LOADPLAN_TEST_ENGINES`` names further ones."""
     asked = os.environ.get("LOADPLAN_TEST_ENGINES", "")
     names = [each.strip() for each in asked.split(",") if each.strip()]
-    if names == ["all"]:
-        return list(FIXTURES)
+    names = list(FIXTURES) if names == ["all"] else names
     unknown = sorted(set(names) - set(FIXTURES))
     if unknown:
         raise pytest.UsageError(f"LOADPLAN_TEST_ENGINES: {unknown[0]} is none of all, {', '.join(FIXTURES)}")
     folder = file.parent.name
+    if (only := ONLY.get(f"{folder}/{file.name}")) is not None:
+        return list(only)
     wanted = {*ALWAYS, *MORE.get(folder, ()), *MORE.get(f"{folder}/{file.name}", ()), *names}
     return [each for each in FIXTURES if each in wanted]
 
@@ -48,7 +65,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     engines = engines_of(metafunc.definition.path)
     if "engine" in metafunc.fixturenames:
         metafunc.parametrize("engine", engines, indirect=True)
-    drivers = [each for each in engines if each in {"postgresql", "psycopg"}]
+    file = metafunc.definition.path
+    own = f"{file.parent.name}/{file.name}" in ONLY
+    drivers = [] if own else [each for each in engines if each in {"postgresql", "psycopg"}]
     if "postgres" in metafunc.fixturenames and len(drivers) > 1:
         metafunc.parametrize("postgres", drivers, indirect=True, scope="session")
 
@@ -121,7 +140,9 @@ def mariadb_url() -> Iterator[URL]:
 @pytest.fixture(scope="session")
 async def mariadb(mariadb_url: URL) -> AsyncIterator[AsyncEngine]:
     """An engine on real MariaDB through aiomysql; text is compared letter by letter, as on the other databases."""
-    engine = create_async_engine(mariadb_url.set(database="exact"))
+    zero = "sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO')"  # a row with the key 0 keeps it
+    init = f"SET {zero}, max_recursive_iterations = 1000000"
+    engine = create_async_engine(mariadb_url.set(database="exact"), connect_args={"init_command": init})
     yield engine
     await engine.dispose()
 
@@ -141,7 +162,9 @@ def engine(request: pytest.FixtureRequest) -> AsyncEngine:
 
 @compiles(ForeignKeyConstraint, "mysql", "mariadb")
 def foreign_key_that_an_index_serves(constraint: ForeignKeyConstraint, compiler: Any, **kw: Any) -> str | None:
-    """Leave out foreign keys that MariaDB refuses: it wants an index on the same columns in the same order."""
+    """Leave out foreign keys that MariaDB refuses: it wants an index on the same columns, and checks at once."""
+    if constraint.deferrable:
+        return None
     wanted = [element.column for element in constraint.elements]
     table = constraint.referred_table
     keys = [*table.indexes, *(each for each in table.constraints if isinstance(each, UniqueConstraint))]
@@ -150,6 +173,7 @@ def foreign_key_that_an_index_serves(constraint: ForeignKeyConstraint, compiler:
     return text
 
 
+@compiles(Unicode, "mysql", "mariadb")
 @compiles(String, "mysql", "mariadb")
 def text_of_some_length(kind: String, compiler: Any, **kw: Any) -> str:
     """Give text columns a length where the database wants one: most models of the tests name none."""

@@ -1,26 +1,67 @@
 """loadplan: entities, and views."""
 
+from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from benchmarks.cases import carriers
+from benchmarks.cases import carriers, orders
 from benchmarks.cases.case import Ask, Graph, Values
 from benchmarks.rivals.by_hand import GRAPHS
 from benchmarks.rivals.rival import Fetch, Rival, sqlalchemy_engine
-from loadplan import Loader, LoadPlan
+from loadplan import Loader, LoadPlan, load
+
+
+async def fetched(loader: Loader, graph: Graph, plan: LoadPlan[Any], ask: Ask) -> Values:
+    """Fetch what is asked for, and read it."""
+    if ask.key is not None:
+        found = [await loader.fetch(plan, ask.key)]
+    else:
+        found = await loader.fetch_all(plan, order_by=graph.key, limit=ask.first)
+    return [graph.read(each, iter) for each in found]
 
 
 def way(graph: Graph, plan: LoadPlan[Any]) -> Fetch:
     """Return the way of a plan."""
 
     async def fetch(engine: AsyncEngine, ask: Ask) -> Values:
-        loader = Loader(engine)
-        if ask.key is not None:
-            found = [await loader.fetch(plan, ask.key)]
-        else:
-            found = await loader.fetch_all(plan, order_by=graph.key, limit=ask.first)
-        return [graph.read(each, iter) for each in found]
+        return await fetched(Loader(engine), graph, plan, ask)
+
+    return fetch
+
+
+def way_of_maker(graph: Graph, plan: LoadPlan[Any]) -> Fetch:
+    """Return the way of a plan and a sessionmaker that nobody listens to."""
+
+    async def fetch(engine: AsyncEngine, ask: Ask) -> Values:
+        return await fetched(Loader(async_sessionmaker(engine)), graph, plan, ask)
+
+    return fetch
+
+
+def way_of_session(graph: Graph, plan: LoadPlan[Any]) -> Fetch:
+    """Return the way of a plan and a session of the caller's, opened and closed in the call."""
+
+    async def fetch(engine: AsyncEngine, ask: Ask) -> Values:
+        async with AsyncSession(engine) as session:
+            return await fetched(Loader(session), graph, plan, ask)
+
+    return fetch
+
+
+def rebuilt(declared: Any) -> Any:
+    """Return a plan, or what hangs below it, written down once more."""
+    loads = map(rebuilt, declared.loads)
+    if isinstance(declared, LoadPlan):
+        return LoadPlan(declared.entity, *loads, into=declared.into, name=declared.name)
+    return load(declared.relationship, *loads)
+
+
+def way_of_handler(graph: Graph, plan: LoadPlan[Any]) -> Fetch:
+    """Return the way of a plan that is written down in the call, as inside a request handler."""
+
+    async def fetch(engine: AsyncEngine, ask: Ask) -> Values:
+        return await fetched(Loader(engine), graph, rebuilt(plan), ask)
 
     return fetch
 
@@ -48,4 +89,26 @@ VIEWS_SELECTIN = Rival(
     notes={carriers.GRAPH.name: NOTE},
 )
 
-RIVALS = (ENTITIES, VIEWS, SELECTIN, VIEWS_SELECTIN)
+#: Small graphs, where it counts what surrounds the rows.
+_SMALL = (orders.ROW, orders.GRAPH)
+
+
+def _otherwise(name: str, make: Callable[[Graph, LoadPlan[Any]], Fetch]) -> list[Rival]:
+    """Return entities and views of small graphs, fetched in another way."""
+    return [
+        Rival(
+            f"loadplan, {kind}, {name}",
+            ("loadplan",),
+            sqlalchemy_engine,
+            {graph.name: make(graph, graph.plan if kind == "entities" else graph.views) for graph in _SMALL},
+        )
+        for kind in ("entities", "views")
+    ]
+
+
+RIVALS = (
+    *(ENTITIES, VIEWS, SELECTIN, VIEWS_SELECTIN),
+    *_otherwise("sessionmaker", way_of_maker),
+    *_otherwise("session", way_of_session),
+    *_otherwise("plan in the call", way_of_handler),
+)

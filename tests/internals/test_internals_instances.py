@@ -1,7 +1,12 @@
 """What instances made straight of rows rely on: names of SQLAlchemy that nobody documents, each with a test."""
 
+import copy
+import gc
+import pickle
 from typing import Any
+from weakref import ref
 
+import pytest
 from forest import Base, Bird, Leaf, Tree
 from sqlalchemy import Engine, event, inspect
 from sqlalchemy.ext.orderinglist import ordering_list
@@ -11,23 +16,29 @@ from sqlalchemy.orm.collections import InstrumentedList, collection_adapter
 
 from loadplan import sqlalchemy_internals as internals
 
+#: What is asked for the attributes that these instances lack.
+LOADERS: dict[str, Any] = {}
+
 
 def made(cls: Any, values: dict[str, Any], *, plain: bool = True) -> Any:
     """Make an instance as generated code does."""
     entity = cls.__new__(cls)
     mapper = inspect(cls)
+    mapper.registry.configure()
     given = {
-        "State": InstanceState,
+        "State": internals.UnfinishedState,
+        "new_state": object.__new__,
+        "ref": ref,
         "install_state": internals.install_state,
         "o": entity,
         "d": entity.__dict__,
-        "manager": mapper.class_manager,
-        "identity": mapper.identity_key_from_primary_key((None,))[0],
-        "key": (values["id"],),
-        "seal": {},
+        "origin": internals.Origin(
+            mapper.class_manager, mapper.identity_key_from_primary_key((None,))[0], lambda key: (key,), LOADERS
+        ),
+        "key": values["id"],
     }
     entity.__dict__.update(values)
-    names = ("o", "d", "manager", "identity", "key", "seal")
+    names = ("o", "d", "origin", "key")
     exec("\n".join(internals.state_script(*names, plain=plain)), given)  # noqa: S102 - the source is ours
     return entity
 
@@ -45,6 +56,91 @@ def test_a_state_made_by_hand_is_that_of_a_detached_object(database: Engine) -> 
             session.add(tree)
             session.flush()
             assert session.connection().exec_driver_sql("SELECT name FROM int_trees WHERE id = 1").scalar() == "elm"
+
+
+@pytest.mark.parametrize(
+    "name", ["class_", "manager", "committed_state", "expired_attributes", "key", "callables", "identity"]
+)
+def test_a_state_is_finished_by_the_first_question(name: str) -> None:
+    """Whatever is asked for first, the answer is that of a state which SQLAlchemy made."""
+    tree, other = made(Tree, {"id": 1}), made(Tree, {"id": 1})
+    state: Any = instance_state(tree)
+    assert type(state) is internals.UnfinishedState
+    assert internals.installed_loaders(state) is LOADERS
+    assert type(state) is internals.UnfinishedState
+    expected: Any = InstanceState(other, inspect(Tree).class_manager)
+    expected.key, expected.callables = (Tree, (1,), None), LOADERS
+    assert getattr(state, name) == getattr(expected, name)
+    assert isinstance(state, InstanceState)
+    assert state.obj() is tree
+    assert set(InstanceState.__slots__) - {"__dict__", "__weakref__"} == {
+        *("class_", "manager", "obj", "committed_state", "expired_attributes")
+    }
+
+
+@pytest.mark.parametrize("name", ["committed_state", "expired_attributes", "key", "callables"])
+def test_what_is_set_or_deleted_first_holds(name: str) -> None:
+    state: Any = instance_state(made(Tree, {"id": 1}))
+    setattr(state, name, given := {"a": 1})
+    assert getattr(state, name) is given
+    again = instance_state(made(Tree, {"id": 1}))
+    delattr(again, name)
+    assert vars(again).get(name) is None
+
+
+def test_a_state_outlives_its_instance() -> None:
+    """A list, or a copy, may hold the state of an instance that is gone."""
+    tree = made(Tree, {"id": 1})
+    state = instance_state(tree)
+    copied = copy.copy(tree)
+    del tree
+    gc.collect()
+    assert (state.obj(), state.key, state.class_) == (None, (Tree, (1,), None), Tree)
+    assert inspect(copied).identity == (1,)
+    assert copied.id == 1
+
+
+def test_a_session_lets_go_of_an_instance_that_nobody_holds(database: Engine) -> None:
+    """The state tells the session of the end of its instance, also where it was made late."""
+    tree = made(Tree, {"id": 1, "name": "oak", "kind": "tree"})
+    with Session(database) as session:
+        session.add(tree)
+        assert len(session.identity_map) == 1
+        del tree
+        gc.collect()
+        assert not list(session.identity_map)
+        assert not session.identity_map._dict  # what is left is no more than an empty map
+
+
+def test_pickles_and_copies_have_plain_states() -> None:
+    for finished in (False, True):
+        tree = made(Tree, {"id": 1, "name": "oak"})
+        tree.__dict__["leaves"] = internals.collection_of("leaves")(
+            instance_state(tree), [leaf := made(Leaf, {"id": 2})]
+        )
+        if finished:
+            assert inspect(tree).identity == (1,)
+            assert collection_adapter(tree.leaves).attr.key == "leaves"
+        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+            back = pickle.loads(pickle.dumps(tree, protocol))
+            assert type(instance_state(back)) is InstanceState
+            assert (back.id, back.leaves[0].id, inspect(back).identity) == (1, 2, (1,))
+            assert collection_adapter(back.leaves).owner_state is instance_state(back)
+        deep = copy.deepcopy(tree)
+        assert type(instance_state(deep)) is InstanceState
+        assert (inspect(deep).identity, inspect(deep).modified, deep.leaves[0] is leaf) == ((1,), False, False)
+    assert type(internals.blank_state()) is InstanceState
+
+
+def test_an_adapter_is_finished_by_the_first_question() -> None:
+    tree = made(Tree, {"id": 1})
+    found = internals.collection_of("leaves")(instance_state(tree), [])
+    adapter: Any = collection_adapter(found)
+    assert (adapter.invalidated, adapter.empty, adapter.data is found) == (False, False, True)
+    assert adapter.attr is inspect(Tree).class_manager["leaves"].impl
+    left: Any = collection_adapter(internals.collection_of("leaves")(instance_state(tree), []))
+    gc.collect()
+    assert (left.invalidated, left.data) == (False, None)
 
 
 def test_a_state_goes_where_its_class_keeps_it() -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from forest import Bird, Fruit, Leaf, Tree
-from sqlalchemy import ForeignKey, column, exists, inspect, select, table, text
+from sqlalchemy import Column, ForeignKey, Integer, Table, column, exists, inspect, select, table, text
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -13,6 +13,7 @@ from sqlalchemy.orm import (
     keyfunc_mapping,
     mapped_column,
     raiseload,
+    registry,
     relationship,
     selectinload,
 )
@@ -172,6 +173,22 @@ def test_options_are_taken_apart() -> None:
     assert (wildcard.path[0].partition(":")[0], wildcard.strategy["lazy"]) == ("relationship", "raise")
     assert (onward.strategy, onward.path[1].key) == (None, "leaves")
     assert internals.option_steps([condition]) is None
+
+
+def test_notes_stay_with_a_mapped_class_and_go_with_its_mapping() -> None:
+    reg = registry()
+
+    class Noted:
+        pass
+
+    noted = Table("int_noted", reg.metadata, Column("id", Integer, primary_key=True))
+    mapper = reg.map_imperatively(Noted, noted)
+    internals.notes_of(mapper)["word"] = 1
+    assert internals.notes_of(mapper) == {"word": 1}
+    assert not vars(Noted).get("word")
+    reg.dispose()
+    again = registry().map_imperatively(Noted, noted)
+    assert internals.notes_of(again) == {}
 
 
 def test_adapters_leave_a_marked_subquery_alone() -> None:

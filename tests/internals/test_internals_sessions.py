@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from forest import Tree
-from sqlalchemy import Connection, StaticPool, create_engine, event, literal, select
+from sqlalchemy import Connection, StaticPool, create_engine, event, inspect, literal, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.orm import (
-    Session,
-)
+from sqlalchemy.ext.horizontal_shard import ShardedSession
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm.util import identity_key
 
 from loadplan import sqlalchemy_internals as internals
 
@@ -163,6 +163,8 @@ def test_rows_can_be_had_as_the_driver_makes_them(database: Engine) -> None:
         "after_begin",
         "after_rollback",
         "after_soft_rollback",
+        "loaded_as_persistent",
+        "persistent_to_detached",
     ],
 )
 def test_listeners_of_all_sessions_are_seen(name: str) -> None:
@@ -276,3 +278,95 @@ def test_a_closed_session_is_told_from_a_new_one_and_from_one_that_is_used_again
     assert not internals.is_closed(session)
     session.close()
     assert internals.is_closed(session)
+
+
+def test_a_sharded_session_knows_its_shards_by_name(database: Engine) -> None:
+    """``_ShardedSession__shards``: the public API adds a shard and never lists them."""
+    choosers: Any = dict.fromkeys(("shard_chooser", "identity_chooser", "execute_chooser"), lambda *_, **__: "two")
+    session = ShardedSession(shards={"two": database, "one": database}, **choosers)
+    session.bind_shard("three", database)
+    assert internals.shard_names(session) == ["two", "one", "three"]
+    session.close()
+
+
+def test_an_instance_with_the_name_of_a_shard_is_that_of_the_sharded_session(database: Engine) -> None:
+    """The third part of an identity and ``identity_token``: without them the session cannot tell where to write."""
+    choosers: Any = {"shard_chooser": lambda *_, **__: "two", "identity_chooser": lambda *_, **__: ["two"]}
+    shards = {"one": database, "two": database}
+    with ShardedSession(shards=shards, execute_chooser=lambda _: ["two"], **choosers) as session:
+        loaded = session.scalars(select(Tree)).first()
+        assert loaded is not None
+        tree = Tree()
+        identity = identity_key(instance=loaded)
+        internals.instance_state(tree).key = (*identity[:2], None)
+        internals.name_shard(tree, "two")
+        assert inspect(tree).key == inspect(loaded).key
+        assert inspect(tree).identity_token == inspect(loaded).identity_token
+
+
+@pytest.mark.parametrize("name", ["do_orm_execute", "after_begin", "loaded_as_persistent", "persistent_to_detached"])
+def test_listeners_of_a_sessionmaker_are_seen(database: Engine, name: str) -> None:
+    """``_ClsLevelDispatch._clslevel``: by the class that each sessionmaker makes for itself."""
+
+    def listener(*_: Any, **__: Any) -> None:
+        """Listen, and do nothing."""
+
+    heard, other = sessionmaker(database), sessionmaker(database)
+    assert not internals.is_session_class_heard(heard.class_)
+    event.listen(heard, name, listener)
+    assert internals.is_session_class_heard(heard.class_)
+    assert not internals.is_session_class_heard(other.class_)
+    assert internals.is_session_heard(heard())
+    assert not internals.is_session_heard(other())
+    event.listen(Session, name, listener)
+    try:
+        assert internals.is_session_class_heard(other.class_)
+        assert internals.is_session_heard(other())
+    finally:
+        event.remove(Session, name, listener)
+    assert not internals.is_session_class_heard(other.class_)
+    single = other()
+    event.listen(single, name, listener)
+    assert internals.is_session_heard(single)
+
+
+def test_a_class_that_adds_nothing_is_told_from_one_that_may() -> None:
+    class Empty(Session):
+        """Nothing but words."""
+
+    class Routing(Session):
+        def get_bind(self, *args: Any, **kw: Any) -> Any:
+            return super().get_bind(*args, **kw)
+
+    class BelowRouting(Routing):
+        pass
+
+    assert internals.adds_nothing(Session, Session)
+    assert internals.adds_nothing(sessionmaker().class_, Session)
+    assert internals.adds_nothing(sessionmaker(class_=Empty).class_, Session)
+    assert not internals.adds_nothing(Routing, Session)
+    assert not internals.adds_nothing(sessionmaker(class_=BelowRouting).class_, Session)
+
+
+def test_a_session_with_classes_in_several_databases_is_known(database: Engine) -> None:
+    """``Session.binds`` since 2.1, ``_Session__binds`` before."""
+    assert not internals.has_binds(Session(database))
+    assert internals.has_binds(Session(binds={Tree: database}))
+    late = Session(database)
+    late.bind_mapper(Tree, database)
+    assert internals.has_binds(late)
+
+
+def test_a_transaction_that_is_over_is_known(database: Engine) -> None:
+    with database.connect() as connection:
+        assert not internals.is_in_plain_transaction(connection)
+        outer = connection.begin()
+        assert internals.is_in_plain_transaction(connection)
+        inner = connection.begin_nested()
+        assert internals.is_in_plain_transaction(connection)
+        inner.rollback()
+        assert internals.is_in_plain_transaction(connection)
+        outer.rollback()
+        assert not internals.is_in_plain_transaction(connection)
+    with database.begin() as connection:  # which may be used as long as the block lasts
+        assert not internals.is_in_plain_transaction(connection)

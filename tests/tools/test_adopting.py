@@ -224,11 +224,11 @@ REFUSED: list[tuple[object, str]] = [
         select(User).options(contains_eager(User.posts)),
         "contains_eager(User.posts) takes its rows from the statement's",
     ),
-    (select(User).options(with_loader_criteria(User, User.id > 1)), "LoaderCriteriaOption is no loader option"),
+    (select(User).options(with_loader_criteria(User, User.id > 1)), "LoaderCriteriaOption is not a loader option"),
     (select(User).options(selectinload("*")), "an option for all attributes at once"),
     (select(User.id), "the statement does not select one mapped class"),
     (select(User, Post), "the statement does not select one mapped class"),
-    (User, "a DeclarativeAttributeIntercept is no statement"),
+    (User, "a DeclarativeAttributeIntercept is not a statement"),
     (asynchronous, "'asynchronous' is asynchronous, and is not run"),
     (lambda ids: select(User).where(User.id.in_(ids.sorted())), "'<lambda>' raises AttributeError when it is called"),
 ]

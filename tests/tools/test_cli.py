@@ -69,8 +69,8 @@ USAGE = [
         ("explain", "shop.plans"),
         "'shop.plans' is a module\n  hint: write shop.plans:ORDER_PAGE. Plans: CUSTOMER_PAGE, ",
     ),
-    (("explain", "shop.plans:Order"), "'shop.plans:Order' is no plan but a class\n  hint: "),
-    (("explain", "shop/plans.py"), "'shop/plans.py' is no name of a module\n  hint: write package.module:NAME, "),
+    (("explain", "shop.plans:Order"), "'shop.plans:Order' is a class, not a plan\n  hint: "),
+    (("explain", "shop/plans.py"), "'shop/plans.py' is not the name of a module\n  hint: write package.module:NAME, "),
     (
         ("explain", "shop.plans.ORDER_PAGE"),
         "there is no module 'shop.plans.ORDER_PAGE': 'shop.plans' is a module and no ",

@@ -88,7 +88,7 @@ def test_a_baseline_of_the_audit(command: Command, costly: Path) -> None:
     done = command("audit", "shop.models:Base", "--update-baseline")
     assert (done.exit_code, done.stderr.partition("\n")[0]) == (2, "--update-baseline needs a file")
     (costly / "known.json").write_text("[]")
-    assert command(*options).stderr.startswith("'known.json' is no baseline of loadplan: ")
+    assert command(*options).stderr.startswith("'known.json' is not a baseline of loadplan: ")
 
 
 def test_costs_of_plans(command: Command, shop: Path) -> None:

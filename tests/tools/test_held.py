@@ -305,7 +305,7 @@ def test_sqlite_explains_too(command: Command, blog: None, tmp_path: Path) -> No
 
 #: (URL, what is said); all of them return 2
 NO_DATABASE = [
-    ("nowhere", "this is no URL of a database\n  hint: write postgresql://user:password@host/name, for example."),
+    ("nowhere", "this is not the URL of a database\n  hint: write postgresql://user:password@host/name, for example."),
     ("oracel://x", "'oracel' cannot be used: "),
     ("postgresql://ada:secret@127.0.0.1:1/x", "cannot connect to postgresql+"),
 ]

@@ -64,6 +64,17 @@ class ShelfView:
 
 
 @attrs.frozen
+class TitleView:
+    id: int
+
+
+@attrs.frozen
+class TitlesView:
+    id: int
+    books: list[TitleView]
+
+
+@attrs.frozen
 class LooseView:
     id: int
     loose: list[PageView]
@@ -77,6 +88,7 @@ class CountView:
 
 
 ALL = LoadPlan(Shelf, into=ShelfView)
+ALONE = LoadPlan(Shelf, into=TitlesView)
 FIRST = LoadPlan(Shelf, load(Shelf.books, limit=3), into=ShelfView)
 JOINED = LoadPlan(Shelf, load(Shelf.books, strategy="joined"), into=ShelfView)
 SELECTIN = LoadPlan(Shelf, load(Shelf.books, strategy="selectin"), into=ShelfView)
@@ -87,19 +99,20 @@ COUNTS = LoadPlan(Shelf, into=CountView)
 @pytest.mark.parametrize(
     ("plan", "statements"),
     [
-        # of   1, 2, 20, 21, 1,000 and any number of roots
-        (ALL, [1, 1, 1, 3, 3, 3]),
-        (FIRST, [1, 1, 1, 1, 1, 1]),  # looked up parent by parent in any case
-        (JOINED, [1, 1, 1, 1, 1, 1]),
-        (SELECTIN, [2, 2, 2, 3, 3, 3]),  # the pages stand within the rows of their books
-        (LOOSE, [1, 2, 2, 2, 2, 2]),
-        (COUNTS, [1, 2, 2, 2, 2, 2]),
+        # of   1, 2, 20, 21, 100, 101, 1,000 and any number of roots
+        (ALL, [1, 1, 1, 3, 3, 3, 3, 3]),
+        (ALONE, [1, 1, 1, 1, 1, 2, 2, 2]),  # nothing below it
+        (FIRST, [1, 1, 1, 1, 1, 1, 1, 1]),  # looked up parent by parent in any case
+        (JOINED, [1, 1, 1, 1, 1, 1, 1, 1]),
+        (SELECTIN, [2, 2, 2, 3, 3, 3, 3, 3]),  # the pages stand within the rows of their books
+        (LOOSE, [1, 2, 2, 2, 2, 2, 2, 2]),
+        (COUNTS, [1, 2, 2, 2, 2, 2, 2, 2]),
     ],
-    ids=["all", "the first", "joined", "selectin", "no index", "counts"],
+    ids=["all", "alone", "the first", "joined", "selectin", "no index", "counts"],
 )
 def test_the_number_of_roots_decides(plan: LoadPlan[Any], statements: list[int]) -> None:
     loader = Loader(POSTGRES)
-    found = [loader.explain(plan, roots=roots).statements for roots in (1, 2, 20, 21, 1_000, None)]
+    found = [loader.explain(plan, roots=roots).statements for roots in (1, 2, 20, 21, 100, 101, 1_000, None)]
     assert found == statements
 
 
@@ -134,7 +147,10 @@ def test_reasons_are_those_of_the_page() -> None:
         return loader.explain(plan, roots=roots).edges[0].reason
 
     assert reason(ALL, 20) == "few rows: one statement for all"
-    assert reason(ALL, 21) == "a statement a level: more than 20 roots, or nobody knows how many"
+    assert reason(ALL, 21) == "a statement a level: more than 20 roots, and collections below each other"
+    assert reason(ALL, 101) == "a statement a level: more than 100 roots, or nobody knows how many"
+    assert reason(ALONE, 100) == "few rows: one statement for all"
+    assert reason(ALONE, 101) == "a statement a level: more than 100 roots, or nobody knows how many"
     assert reason(FIRST, None) == "the first rows of each parent: one statement for all"
     assert reason(LOOSE, 2) == "no index finds the rows of one parent"
     assert reason(JOINED, None) == "the plan asks for it"

@@ -235,7 +235,9 @@ _RANGES = [
     Kind("daterange", postgresql.DATERANGE(), [Range(datetime.date(2024, 1, 1), None)], portable=False),
     Kind("tsrange", postgresql.TSRANGE(), [Range(_MOMENT, None)], portable=False),
     Kind("tstzrange", postgresql.TSTZRANGE(), [Range(None, _MOMENT.replace(tzinfo=_UTC))], portable=False),
-    Kind("multirange", postgresql.INT4MULTIRANGE(), [[Range(1, 3), Range(7, 9)], []], portable=False, nests=False),
+    Kind("datemultirange", postgresql.DATEMULTIRANGE(), [[Range(datetime.date(2024, 1, 1), None)]], portable=False),
+    Kind("nummultirange", postgresql.NUMMULTIRANGE(), [[Range(_D("1.50"), _D(2), bounds="[]")]], portable=False),
+    Kind("multirange", postgresql.INT4MULTIRANGE(), [[Range(1, 3), Range(7, 9)], []], portable=False),
 ]
 
 POSTGRESQL = [
@@ -261,7 +263,7 @@ POSTGRESQL = [
     Kind("pg interval", postgresql.INTERVAL(), [_sql("'1 year 2 mons 3 days 04:05:06.7'")], portable=False),
     Kind("jsonb", postgresql.JSONB(), [*_JSON, _sql("'{\"a\": 1.50}'::jsonb")], portable=False),
     Kind("pg json", postgresql.JSON(), _JSON, portable=False),
-    Kind("json path", postgresql.JSONPATH(), ["$.a"], portable=False, nests=False),
+    Kind("json path", postgresql.JSONPATH(), ["$.a"], portable=False),
     Kind("array of integers", ARRAY(Integer), [[], [1, None, -3]], portable=False),
     Kind("array of text", ARRAY(Text), [[], ["", None, 'a"b,{}', "é"]], portable=False),
     Kind("array of numerics", ARRAY(Numeric(10, 3)), [[_D("1.500"), None]], portable=False),
@@ -299,11 +301,18 @@ POSTGRESQL = [
     Kind("macaddr", postgresql.MACADDR(), ["08:00:2b:01:02:03"], portable=False),
     Kind("array of macaddr", ARRAY(postgresql.MACADDR), [["08:00:2b:01:02:03", None]], portable=False),
     Kind("macaddr8", postgresql.MACADDR8(), ["08:00:2b:01:02:03:04:05"], portable=False),
-    Kind("money", postgresql.MONEY(), ["$1,000.00"], portable=False, nests=False),
-    Kind("bit", postgresql.BIT(4), [_sql("B'0101'")], portable=False, nests=False),
-    Kind("varying bit", postgresql.BIT(varying=True), [_sql("B'01'"), _sql("B''")], portable=False, nests=False),
-    Kind("tsvector", postgresql.TSVECTOR(), [_sql("to_tsvector('simple', 'a b')")], portable=False, nests=False),
-    Kind("hstore", postgresql.HSTORE(), [{"a": "1", "b": None}, {}], portable=False, nests=False, extension="hstore"),
+    Kind("money", postgresql.MONEY(), ["$1,000.00"], portable=False),
+    Kind("bit", postgresql.BIT(4), [_sql("B'0101'")], portable=False),
+    Kind("varying bit", postgresql.BIT(varying=True), [_sql("B'01'"), _sql("B''")], portable=False),
+    Kind("tsvector", postgresql.TSVECTOR(), [_sql("to_tsvector('simple', 'a b')")], portable=False),
+    Kind("hstore", postgresql.HSTORE(), [{"a": "1", "b": None}, {}], portable=False, extension="hstore"),
+    Kind("tsquery", postgresql.TSQUERY(), [_sql("to_tsquery('simple', 'a & b')")], portable=False),
+    Kind("regclass", postgresql.REGCLASS(), ["pg_class"], portable=False),
+    Kind("regconfig", postgresql.REGCONFIG(), ["english"], portable=False),
+    Kind("oid", postgresql.OID(), [42, 2**32 - 1], portable=False),
+    Kind(
+        "array of tsvectors", ARRAY(postgresql.TSVECTOR), [_sql("ARRAY[to_tsvector('simple', 'a b')]")], portable=False
+    ),
     Kind("citext", postgresql.CITEXT(), ["Abc", ""], portable=False, extension="citext"),
     Kind("array of citext", ARRAY(postgresql.CITEXT), [["Abc"]], portable=False, extension="citext"),
     *_RANGES,

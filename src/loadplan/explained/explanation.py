@@ -11,7 +11,7 @@ from loadplan.explained.mermaid import to_mermaid
 from loadplan.explained.svg import to_svg
 from loadplan.mapped import mapping
 from loadplan.resolved.places import Edge, Place
-from loadplan.resolved.strategy import FEW_ROOTS
+from loadplan.resolved.strategy import STEPS
 from loadplan.running.graph import CompiledView
 from loadplan.running.plans import Compiled
 from loadplan.statements.keys import CHUNK, Keys
@@ -71,7 +71,7 @@ def explain_plan(view: CompiledView[object]) -> Explanation:
 
 
 def _read_columns(view: CompiledView[object], place: Place) -> tuple[str, ...] | None:
-    """Return the columns that are loaded at a place; None for all those of an entity that its mapping loads."""
+    """Return the columns that are loaded at a place; None for all columns of an entity that its mapping loads."""
     names = tuple(dict.fromkeys(column.name for column in place.columns))
     is_whole = view.tree.of_entities and mapping.default_columns(place.mapper) == set(names)
     return None if is_whole else tuple(sorted(names)) if view.tree.of_entities else names
@@ -110,7 +110,8 @@ def _view_cardinality(edge: Edge) -> str:
 
 def _view_formula(view: CompiledView[object]) -> str:
     """Return the number of statements as it depends on how many roots there are."""
-    steps = (("one root", 1), (f"up to {FEW_ROOTS} roots", FEW_ROOTS), ("more", None))
+    words_for = {1: "one root", None: "more"}
+    steps = [(words_for.get(roots) or f"up to {roots} roots", roots) for roots in STEPS]
     counts: dict[str, str] = {}  # of each count the widest step that has it
     for words, roots in steps:
         counts.pop(count := _view_count(view.bringing(roots)), None)

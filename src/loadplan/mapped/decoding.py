@@ -5,11 +5,28 @@ built into PostgreSQL. A type that an application or an extension made has no de
 that has.
 """
 
+import operator
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from sqlalchemy import ARRAY, Dialect, Text, cast, types
+from sqlalchemy import (
+    ARRAY,
+    BinaryExpression,
+    Dialect,
+    Function,
+    FunctionFilter,
+    Label,
+    Null,
+    Over,
+    ScalarSelect,
+    Text,
+    WithinGroup,
+    cast,
+    types,
+)
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.elements import Grouping
+from sqlalchemy.sql.functions import FunctionElement
 
 from loadplan.mapped.drivers import driver_of
 
@@ -38,33 +55,56 @@ _DECODED = (
     postgresql.DATERANGE,
     postgresql.TSRANGE,
     postgresql.TSTZRANGE,
+    postgresql.INT4MULTIRANGE,
+    postgresql.INT8MULTIRANGE,
+    postgresql.NUMMULTIRANGE,
+    postgresql.DATEMULTIRANGE,
+    postgresql.TSMULTIRANGE,
+    postgresql.TSTZMULTIRANGE,
+    postgresql.OID,
+)
+
+#: Types that both drivers read as their text, and within a row as garbage: they are cast to it.
+_AS_TEXT = (
+    types.Enum,
+    postgresql.MACADDR,
+    postgresql.MACADDR8,
+    postgresql.MONEY,
+    postgresql.TSVECTOR,
+    postgresql.TSQUERY,
+    postgresql.REGCLASS,
+    postgresql.REGCONFIG,
+    types.JSON.JSONPathType,
 )
 
 #: Numbers of PostgreSQL's types and their arrays, which result processors of numbers ask for.
 _DECIMAL, _DECIMALS, _FLOAT, _FLOATS = 1700, 1231, 701, 1022
 
 
-def in_row(expression: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any | None:
+def in_row(expression: Any, kind: types.TypeEngine[Any], dialect: Dialect, *, origin: Any) -> Any | None:
     """Return an expression as a driver can read it inside of a row, or None if it cannot.
 
     Args:
         expression: of that type.
         kind: as mapped.
         dialect: of a driver that reads rows within rows.
+        origin: what the expression is a column of; it tells more than a type that SQLAlchemy does not know.
     """
+    if isinstance(kind, types.NullType):  # without a processor, what the driver reads is the value
+        return expression if is_of_builtin_type(origin) else None
     own = kind.dialect_impl(dialect).column_expression(expression)  # of a type that wraps its columns in a function
     expression = expression if own is None else own
     column = _column_type(kind, dialect)
-    target = _cast_target(column)
+    target = _cast_target(column, dialect)
     if target is not None:
-        return cast(expression, target) if _is_decoded(target) else None
+        return cast(expression, target) if _is_decoded(target, dialect) else None
     if isinstance(column, ARRAY):
         item = _column_type(column.item_type, dialect)
-        target = _cast_target(item)
-        if not _is_decoded(target or item):
+        target = _cast_target(item, dialect)
+        if not _is_decoded(target or item, dialect):
             return None
         return expression if target is None else cast(expression, ARRAY(target))
-    return expression if _is_decoded(column) else None
+    return expression if _is_decoded(column, dialect) else None
 
 
 def _column_type(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngine[Any]:
@@ -80,15 +120,15 @@ def _column_type(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEng
     return own
 
 
-def _cast_target(kind: types.TypeEngine[Any]) -> types.TypeEngine[Any] | None:
+def _cast_target(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngine[Any] | None:
     """Return what a type that the server was taught is cast to, to be read."""
-    if isinstance(kind, types.Enum):
+    if isinstance(kind, _AS_TEXT):
+        return Text()
+    if isinstance(kind, postgresql.HSTORE) and dialect.driver == "asyncpg":  # SQLAlchemy reads its text there
         return Text()
     if isinstance(kind, postgresql.DOMAIN):
         base: types.TypeEngine[Any] = kind.data_type
-        return _cast_target(base) or base
-    if isinstance(kind, postgresql.MACADDR | postgresql.MACADDR8):  # the driver takes the bytes of one for text
-        return Text()
+        return _cast_target(base, dialect) or base
     # text is what the driver takes garbage for, or refuses, where the server's column is an enum, a domain or money;
     # CHAR keeps its blanks
     return Text() if isinstance(kind, types.String) and not isinstance(kind, types.CHAR) else None
@@ -114,7 +154,9 @@ def read_whole(expression: Any, kind: types.TypeEngine[Any], dialect: Dialect) -
         return expression
     column = _column_type(kind, dialect)
     item = _column_type(column.item_type, dialect) if isinstance(column, ARRAY) else column
-    target = None if isinstance(item, types.String) and not isinstance(item, types.Enum) else _cast_target(item)
+    target = (
+        None if isinstance(item, types.String) and not isinstance(item, types.Enum) else _cast_target(item, dialect)
+    )
     if target is None:
         return expression
     return cast(expression, target if item is column else ARRAY(target))
@@ -125,8 +167,64 @@ def is_undecodable(error: Exception) -> bool:
     return any(words in str(error) for words in ("no decoder for composite type element", NOT_IN_BINARY))
 
 
-def _is_decoded(kind: types.TypeEngine[Any]) -> bool:
-    return isinstance(kind, _DECODED) and not isinstance(kind, postgresql.BIT)
+def _is_decoded(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
+    if isinstance(kind, postgresql.BIT):  # psycopg reads it as text alone
+        return dialect.driver == "asyncpg"
+    return isinstance(kind, _DECODED)
+
+
+_NAMES = """
+abs age array_length ascii avg bit_length bool_and bool_or btrim cardinality cbrt ceil ceiling char_length chr
+clock_timestamp concat concat_ws corr cos covar_pop covar_samp date_part date_trunc degrees div every exp extract
+floor format initcap isfinite json_agg json_array_length json_build_array json_build_object jsonb_agg
+jsonb_array_length jsonb_build_array jsonb_build_object left length ln log lower lpad ltrim make_date make_interval
+make_time make_timestamp md5 mod num_nonnulls num_nulls octet_length percent_rank percentile_cont pi position power
+quote_ident quote_literal radians random regexp_replace regr_slope repeat replace reverse right round row_number
+row_to_json rpad rtrim sign sin split_part sqrt starts_with stddev stddev_pop stddev_samp string_agg strpos substr
+substring tan timezone to_char to_date to_hex to_json to_jsonb to_number to_timestamp translate trunc upper var_pop
+var_samp variance width_bucket
+"""
+
+#: Functions that SQLAlchemy gives no type to, and PostgreSQL one of its own, whatever they are called with: a number,
+#: text, a date or time, an interval, a boolean, JSON.
+_BUILTIN = frozenset(_NAMES.split())
+
+#: Functions that give what they are given.
+_GIVES_ARGUMENT = frozenset({"coalesce", "greatest", "least", "max", "min", "nullif", "sum"})
+
+
+def is_of_builtin_type(expression: Any) -> bool:
+    """Tell whether an expression that SQLAlchemy has no type for is of one that drivers read alike within rows.
+
+    asyncpg reads most of PostgreSQL's own types by their number, wherever they stand. It takes the bytes of some for
+    text, as the bytes of money, so a function of an application's own could be of any type.
+    """
+    element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    while isinstance(element, Label | Grouping | FunctionFilter | WithinGroup | Over):
+        element = element.func if isinstance(element, FunctionFilter) else element.element
+    if isinstance(element, ScalarSelect):
+        columns = list(element.element.selected_columns)
+        return len(columns) == 1 and _is_known(columns[0])
+    if isinstance(element, FunctionElement):
+        if not isinstance(element, Function) or element.packagenames:
+            return False
+        name = element.name.lower()
+        arguments = list(element.clauses)
+        return name in _BUILTIN or (name in _GIVES_ARGUMENT and all(map(_is_known, arguments)))
+    if isinstance(element, BinaryExpression):
+        return element.operator in _ARITHMETIC and _is_known(element.left) and _is_known(element.right)
+    return False
+
+
+_ARITHMETIC = frozenset({operator.add, operator.sub, operator.mul, operator.truediv, operator.mod})
+
+
+def _is_known(expression: Any) -> bool:
+    """Tell whether an expression is of a type that is read alike, known to SQLAlchemy or by its function."""
+    kind = expression.type
+    if isinstance(kind, types.NullType):
+        return isinstance(expression, Null) or is_of_builtin_type(expression)
+    return isinstance(kind, _DECODED) and not isinstance(kind, types.String)
 
 
 def processor(kind: types.TypeEngine[Any], dialect: Dialect) -> Processor | None:

@@ -1,19 +1,20 @@
 """The source that makes mapped instances from rows: one function a statement, compiled once a plan.
 
 Each function walks the rows of its statement once. A row that was not met before becomes an instance: a new object,
-its ``__dict__``, its state. What hangs below it in the same row is made at once. What comes in other statements is
-tied to it when their rows are read.
+its ``__dict__``, its state. Objects below it in the same row are made at once. Rows of other statements are tied to it
+when they are read.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-
-from sqlalchemy.orm import InstanceState
+from weakref import ref
 
 from loadplan.objects.instances import (
     Grown,
     Kinds,
+    after_class,
+    as_tuple,
     fill_late,
     identity_root,
     is_plain,
@@ -24,38 +25,53 @@ from loadplan.objects.instances import (
     part_list,
     row_keys,
     tell_listeners,
+    whole,
     widened,
 )
+from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
 from loadplan.objects.seal import Sealer
 from loadplan.objects.view_script import Blueprint, Scope, Writer, tuple_source
 from loadplan.resolved.places import Column, Edge, Instance, Part, Place, Recipe
 from loadplan.resolved.strategy import Way
-from loadplan.sqlalchemy_internals import install_state, state_script
+from loadplan.sqlalchemy_internals import UnfinishedState, install_state, name_shard, state_script
 from loadplan.statements.builder import Statement
 
 
 class Site:
     """A place that instances are made at, with what generated code needs there."""
 
-    def __init__(self, number: int, instance: Instance, label: str) -> None:
+    def __init__(self, number: int, instance: Instance, label: str, hidden: Hidden) -> None:
         self.number = number
         self.instance = instance
         self.mapper = instance.place.mapper
         self.parts = tuple(part_list(instance.parts))
         self.key, self.partial_keys, self.by_class = row_keys(self.mapper)
         self.shared: int | None = None
-        whole = None if instance.whole is None else instance.whole
-        self.kinds = Kinds(self.mapper, Sealer(label, instance.node, whole), self.parts)
+        self.kinds = Kinds(self.mapper, Sealer(label, instance.node, instance.whole, hidden), self.parts, self._key_of)
         self.plain = is_plain(self.mapper)
 
+    def _key_of(self, cls: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
+        """Return what makes the tuple of a class's primary key of a row's key."""
+        if self.instance.keys:
+            return key_pickers(self.mapper, (*self.key, *(each.name for each in self.instance.keys)))[cls]
+        if self.by_class:
+            return after_class
+        return as_tuple if len(self.key) == 1 else whole
 
-def sites_of(root: Instance, label: str) -> list[Site]:
-    """Return every place of a plan, each class that stands at several places numbered."""
+
+def sites_of(root: Instance, label: str, hidden: Hidden) -> list[Site]:
+    """Return every place of a plan, each class that stands at several places numbered.
+
+    Args:
+        root: what is made at the root.
+        label: of the plan.
+        hidden: whose rows the session may have hidden.
+    """
     sites: list[Site] = []
     waiting = [root]
     while waiting:
         instance = waiting.pop(0)
-        sites.append(Site(len(sites), instance, label))
+        sites.append(Site(len(sites), instance, label, hidden))
         edges = list(instance.place.edges)
         for part in part_list(instance.parts):
             edges += part.place.edges
@@ -70,18 +86,28 @@ def sites_of(root: Instance, label: str) -> list[Site]:
 
 
 class InstanceWriter(Writer):
-    """Writes the functions of one plan of entities."""
+    """Writes the functions of one plan of entities.
 
-    def __init__(self, blueprint: Blueprint, *, raw: bool) -> None:
+    Args:
+        blueprint: of the plan.
+        raw: whether rows are as the driver made them.
+        hidden: whose rows the session may have hidden.
+    """
+
+    def __init__(self, blueprint: Blueprint, *, raw: bool, hidden: Hidden = NOTHING_HIDDEN) -> None:
         super().__init__(blueprint, raw=raw)
         assert isinstance(blueprint.recipe, Instance)  # noqa: S101 - a plan of entities makes instances
-        self.sites = sites_of(blueprint.recipe, blueprint.label)
+        self.sites = sites_of(blueprint.recipe, blueprint.label, hidden)
         self._site_of = {site.instance.place: site for site in self.sites}
         self._part_of = {part.place: (site, number) for site in self.sites for number, part in enumerate(site.parts)}
         self._any_partial = any(
-            each.shape.partial for site in self.sites for each in self._edges(site) if each.prop is not None
+            each.shape.partial or hidden.touches(each.prop.mapper)
+            for site in self.sites
+            for each in self._edges(site)
+            if each.prop is not None
         )
-        self.values.update(State=InstanceState, widened=widened, install_state=install_state)
+        self.values.update(State=UnfinishedState, new_state=object.__new__, ref=ref)
+        self.values.update(widened=widened, install_state=install_state)
         self._spread: list[tuple[Edge, str]] = []
         self._notes_left_out = any(is_written_by_pydantic(site.mapper) for site in self.sites)
         self._mappers = [site.mapper for site in self.sites]
@@ -98,7 +124,21 @@ class InstanceWriter(Writer):
             fill_late(grown)
         if self._notes_left_out:
             note_left_out(grown, self._classes)
+        self._name_shard(grown, session)
         tell_listeners(self._mappers, grown, self._classes, session)
+
+    def _name_shard(self, grown: Grown, session: Any) -> None:
+        """Have instances know their shard, where the session stays on one."""
+        if (shard := getattr(session, "_loadplan_shard", None)) is not None:
+            for _, each in grown.instances(self._classes):
+                name_shard(each, shard)
+
+    def made(self, grown: Grown, session: Any) -> list[Any]:
+        """Return every instance once, with its collections filled; nobody is told of them."""
+        if grown.late:
+            fill_late(grown)
+        self._name_shard(grown, session)
+        return [each for _, each in grown.instances(self._classes)]
 
     @staticmethod
     def _edges(site: Site) -> Iterator[Edge]:
@@ -127,12 +167,12 @@ class InstanceWriter(Writer):
     def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
         """Write the function that makes the instances of a statement's rows, and ties them to their owners."""
         names = {slot: f"c{at}" for at, slot in enumerate(statement.slots)}
-        keys = [f"k{at}" for at in range(statement.width)]
+        keys, own = statement.key_names(names)
         scope = Scope(names, nested=False)
         edge = statement.edge
         instance = recipe if edge is None else edge.outputs[0]
         assert isinstance(instance, Instance)  # noqa: S101 - of a plan of entities
-        unpacked = ", ".join([*keys, *names.values()]) + ("," if len(keys) + len(names) == 1 else "")
+        unpacked = ", ".join([*own, *names.values()]) + ("," if len(own) + len(names) == 1 else "")
         self._spread = []
         start = len(self.lines)
         self._line(0, f"def build_{number}(rows, grown):")
@@ -284,11 +324,11 @@ class InstanceWriter(Writer):
         assert site.instance.discriminator is not None  # noqa: S101 - the caller asked
         kinds = self._given_as("kinds", site.kinds, key=site.number)
         which = self._column(site.instance.discriminator, scope)
-        targets = ", ".join(["new", "cls", "manager", "identity", "seal", *flags])
+        targets = ", ".join(["new", "cls", "identity", "seal", "origin", *flags])
         self._line(depth, f"{targets} = {kinds}[{which}]")
 
     def _key(self, depth: int, site: Site, scope: Scope) -> str:
-        """Write what reads the key of a row; return its name. Where classes share keys, a class is part of it."""
+        """Write what reads the key of a row; return its name. If classes share keys, a class is a part of it."""
         number = site.number
         values = [self._processed_name(site, name, scope) for name in site.key]
         values += [self._column(each, scope) for each in site.instance.keys]
@@ -300,7 +340,7 @@ class InstanceWriter(Writer):
             self._kind(depth, site, scope, flags)
             identity = "identity"
         else:
-            identity = self._given_as("identity", site.kinds.of(site.mapper)[3], key=("identity", site.number))
+            identity = self._given_as("identity", site.kinds.of(site.mapper)[2], key=("identity", site.number))
         self._line(depth, f"p{number} = ({identity}, {', '.join(values)})")
         return f"p{number}"
 
@@ -311,7 +351,7 @@ class InstanceWriter(Writer):
         """Write what makes a new instance."""
         number = site.number
         made, found = f"o{number}", f"d{number}"
-        names = ("new", "cls", "manager", "identity", "seal")
+        names = ("new", "cls", "identity", "seal", "origin")
         if site.instance.discriminator is None:
             kind = site.kinds.of(site.mapper)
             given = {
@@ -331,14 +371,7 @@ class InstanceWriter(Writer):
                 self._line(depth, f"if {self._part_there(flag, part, scope)}:")
                 for column in columns:
                     self._line(depth + 1, f"{found}[{column.name!r}] = {self._column(column, scope)}")
-        if site.instance.keys:
-            listed = (*site.key, *(each.name for each in site.instance.keys))
-            picks = self._given_as("picks", key_pickers(site.mapper, listed), key=("picks", number))
-            own = f"{picks}[{given['cls']}]({key})"
-        else:
-            own = f"({key},)" if len(site.key) == 1 and not site.by_class else f"{key}[1:]" if site.by_class else key
-        manager, identity, seal = given["manager"], given["identity"], given["seal"]
-        for text in state_script(made, found, manager, identity, own, seal, plain=site.plain):
+        for text in state_script(made, found, given["origin"], key, plain=site.plain):
             self._line(depth, text)
 
     def _meet_again(self, depth: int, site: Site, scope: Scope, flags: Sequence[str]) -> None:
@@ -347,7 +380,7 @@ class InstanceWriter(Writer):
         made, found = f"o{number}", f"d{number}"
         if site.instance.discriminator is None:
             kind = site.kinds.of(site.mapper)
-            seal = self._given_as("seal", kind[4], key=("seal", number))
+            seal = self._given_as("seal", kind[3], key=("seal", number))
             for flag, has in zip(flags, kind[5:], strict=True):
                 self._line(depth, f"{flag} = {has!r}")
         else:
@@ -406,18 +439,23 @@ class InstanceWriter(Writer):
             elif way is Way.NESTED:
                 self._nested(depth, edge, scope, made, found)
             else:
-                self._joined(depth, edge, scope, made, found)
+                self._joined(depth, edge, scope, made, found, fresh=self._is_alone(place))
 
-    def _joined(self, depth: int, edge: Edge, scope: Scope, made: str, found: str) -> None:
+    def _is_alone(self, place: Place) -> bool:
+        """Tell whether no other place makes instances of a class, so that one made here has nothing yet."""
+        found = self._site_of.get(place)
+        return found is not None and found.shared is None
+
+    def _joined(self, depth: int, edge: Edge, scope: Scope, made: str, found: str, *, fresh: bool = False) -> None:
         key = repr(edge.key)
         site = self._site_of[edge.target]
         self._line(depth, f"if {self._is_row(site, scope)}:")
         item = self._instance(depth + 1, site, scope)
-        self._line(depth + 1, f"{found}.setdefault({key}, {item})")
+        self._line(depth + 1, f"{found}[{key}] = {item}" if fresh else f"{found}.setdefault({key}, {item})")
         if edge.back is not None:
             self._line(depth + 1, f"{item}.__dict__.setdefault({edge.back!r}, {made})")
         self._line(depth, "else:")
-        self._line(depth + 1, f"{found}.setdefault({key}, None)")
+        self._line(depth + 1, f"{found}[{key}] = None" if fresh else f"{found}.setdefault({key}, None)")
 
     def _nested(self, depth: int, edge: Edge, scope: Scope, made: str, found: str) -> None:
         site = self._site_of[edge.target]

@@ -14,6 +14,7 @@ from loadplan.objects.left_out import note_absent, written_fields
 from loadplan.objects.seal import Seal, Sealer
 from loadplan.resolved.places import Part
 from loadplan.sqlalchemy_internals import (
+    Origin,
     collection_of,
     copy_quietly,
     extend_silently,
@@ -25,8 +26,8 @@ from loadplan.sqlalchemy_internals import (
     tell_of_persistence,
 )
 
-#: What generated code makes an instance with: ``__new__``, the class, its manager, its part of the identity, the seal,
-#: and for each part of the place whether the class has it.
+#: What generated code makes an instance with: ``__new__``, the class, its part of the identity, the seal, what all such
+#: instances have in common, and for each part of the place whether the class has it.
 Kind = tuple[Any, ...]
 
 
@@ -37,10 +38,18 @@ class Kinds(dict[Any, Kind]):
         mapper: of the class at the place.
         sealer: of the place.
         parts: what is loaded of subclasses.
+        key_of: makes the tuple of a class's primary key of a row's key.
     """
 
-    def __init__(self, mapper: Mapper[Any], sealer: Sealer, parts: Iterable[Part]) -> None:
+    def __init__(
+        self,
+        mapper: Mapper[Any],
+        sealer: Sealer,
+        parts: Iterable[Part],
+        key_of: Callable[[type[Any]], Callable[[Any], tuple[Any, ...]]],
+    ) -> None:
         super().__init__()
+        self._key_of = key_of
         self._mapper = mapper
         self._sealer = sealer
         self._parts = tuple(parts)
@@ -50,7 +59,9 @@ class Kinds(dict[Any, Kind]):
         cls = mapper.class_
         identity = mapper.identity_key_from_primary_key((None,) * len(mapper.primary_key))[0]
         has = (issubclass(cls, part.place.mapper.class_) for part in self._parts)
-        return (cls.__new__, cls, mapper.class_manager, identity, self._sealer.seal_of(cls), *has)
+        seal = self._sealer.seal_of(cls)
+        origin = Origin(mapper.class_manager, identity, self._key_of(cls), seal)
+        return (cls.__new__, cls, identity, seal, origin, *has)
 
     def __missing__(self, discriminator: Any) -> Kind:
         mapper = self._mapper
@@ -60,8 +71,8 @@ class Kinds(dict[Any, Kind]):
                 raise AssertionError(f"No such polymorphic_identity {shown(discriminator)} is defined")
             if not found.isa(mapper):
                 raise InvalidRequestError(
-                    f"a row of '{mapper.class_.__name__}' has the discriminator {shown(discriminator)}, "
-                    f"which is that of '{found.class_.__name__}', no subclass of it"
+                    f"a row of '{mapper.class_.__name__}' has the discriminator {shown(discriminator)} of "
+                    f"'{found.class_.__name__}', which is not a subclass of '{mapper.class_.__name__}'"
                 )
             mapper = found
         kind = self[discriminator] = self.of(mapper)
@@ -77,7 +88,7 @@ _FIRST_FLAG = 5
 
 @attrs.frozen(eq=False)
 class Grown:
-    """What one run has made so far.
+    """The objects that one run has made so far.
 
     Attributes:
         at: by the number of a place: its instances by key.
@@ -127,6 +138,21 @@ def key_pickers(mapper: Mapper[Any], names: Sequence[str]) -> dict[type[Any], Ca
     }
 
 
+def as_tuple(key: Any) -> tuple[Any, ...]:
+    """Return the primary key of one column."""
+    return (key,)
+
+
+def whole(key: Any) -> tuple[Any, ...]:
+    """Return the primary key of several columns."""
+    return tuple(key)
+
+
+def after_class(key: Any) -> tuple[Any, ...]:
+    """Return the primary key out of a row's key that begins with the class."""
+    return tuple(key[1:])
+
+
 def is_plain(mapper: Mapper[Any]) -> bool:
     """Tell whether instances of a class, and of its subclasses, keep their state in ``__dict__`` as most do."""
     return all(keeps_state_in_dict(sub.class_) for sub in mapper.self_and_descendants)
@@ -154,7 +180,7 @@ def fill_late(grown: Grown) -> None:
 
 
 def tell_listeners(mappers: list[Mapper[Any]], grown: Grown, classes: Mapping[int, int | None], session: Any) -> None:
-    """Fire the load events of all instances, and those of the session; the graph is complete by now."""
+    """Fire the load events of all instances and of the session; the graph is complete by now."""
     heard = [any(has_load_listeners(sub) for sub in mapper.self_and_descendants) for mapper in mappers]
     if any(heard):
         for place, each in grown.instances(classes):

@@ -1,6 +1,6 @@
 """Plan plus mapping -> tree, with every problem found on the way."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -16,6 +16,7 @@ from loadplan.mapped import links, mapping, readiness
 from loadplan.resolved import problems
 from loadplan.resolved.form import MOST_LEVELS, form_problems, is_expression, is_reference, spelled_out
 from loadplan.resolved.nodes import Edge, Node, Parameter, Shape, Tree
+from loadplan.resolved.sharing import made_of_equal, share
 
 R = TypeVar("R")
 
@@ -41,20 +42,43 @@ def resolved(plan: Plan[Any], resolve: Callable[[Plan[Any], Mapper[Any], list[Pr
     Raises:
         PlanError: with every problem of the plan.
     """
-    tree: R | None = plan._derived.get("tree")
-    if tree is not None and not readiness.is_mapped_still(plan._derived["mapped"]):
-        tree = None
-    if tree is None:
-        found = list(form_problems(plan))
-        if mapper := mapping.mapper_of(plan.entity):
-            configure_around(mapper, plan.label)
-            tree = resolve(plan, mapper, found)
-        if found or tree is None:
-            raise PlanError(found)
-        plan._derived.clear()  # what was compiled for another mapping
-        plan._derived["mapped"] = readiness.as_mapped(_mappers(tree))
-        plan._derived["tree"] = tree
+    derived = plan._derived
+    if not _holds(derived):
+        mapper = mapping.mapper_of(plan.entity)
+        shared = None if mapper is None else made_of_equal(plan, mapper)
+        if shared is None or not _holds(shared):
+            shared = _made(plan, mapper, resolve)
+        derived = shared
+        object.__setattr__(plan, "_derived", derived)  # a plan is frozen, and this is no part of what it says
+    tree: R = derived["tree"]
     return tree
+
+
+def _holds(made: Mapping[str, Any]) -> bool:
+    """Tell whether a plan was resolved, and the mapping is still as it was then."""
+    return "tree" in made and readiness.is_mapped_still(made["mapped"])
+
+
+def _made(
+    plan: Plan[Any],
+    mapper: Mapper[Any] | None,
+    resolve: Callable[[Plan[Any], Mapper[Any], list[Problem]], R | None],
+) -> dict[str, Any]:
+    """Return what is made of a plan from now on: by this one and by all that equal it.
+
+    Raises:
+        PlanError: with every problem of the plan.
+    """
+    found = list(form_problems(plan))
+    tree: R | None = None
+    if mapper is not None:
+        configure_around(mapper, plan.label)
+        tree = resolve(plan, mapper, found)
+    if mapper is None or found or tree is None:
+        raise PlanError(found)
+    made = {"mapped": readiness.as_mapped(_mappers(tree)), "tree": tree}
+    share(plan, mapper, made)
+    return made
 
 
 def _mappers(tree: Any) -> Iterator[Mapper[Any]]:
@@ -428,8 +452,8 @@ def _foreign(known: set[Any], expressions: Sequence[Any]) -> set[Any]:
 def conditions_on(prop: RelationshipProperty[Any], conditions: Sequence[Any]) -> tuple[Any, ...]:
     """Return conditions on the rows of a relationship, those on columns of joined subclasses as subqueries.
 
-    A row has the subclass's columns if it is of that class, and NULL in their place if it is not: what a LEFT OUTER
-    JOIN of the subclass's table gives. The subquery makes that join, so that no statement has to.
+    A row has the subclass's columns if it is of that class, and NULL in their place if it is not. A LEFT OUTER JOIN
+    of the subclass's table gives the same. The subquery makes that join, so that no statement has to.
     """
     mapper = prop.mapper
     if prop.entity.is_aliased_class or all(
@@ -467,7 +491,7 @@ def _table_name(table: Any) -> str:
 
 
 def all_edges(node: Node) -> Iterator[Edge]:
-    """Yield every edge below a node, those of its branches too."""
+    """Yield every edge below a node and below its branches."""
     for edge in node.edges:
         yield edge
         yield from all_edges(edge.target)

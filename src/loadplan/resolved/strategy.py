@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import attrs
-from sqlalchemy import Dialect, null
+from sqlalchemy import Dialect, null, types
 from sqlalchemy.orm import Mapper
 
 from loadplan.mapped import links, mapping
+from loadplan.mapped.cardinality import Cardinality
 from loadplan.mapped.decoding import in_row
 from loadplan.mapped.drivers import driver_of
 from loadplan.mapped.links import LinkKind
@@ -22,6 +23,15 @@ from loadplan.resolved.places import UNKNOWN, Edge, Place, ViewTree
 #: parent than a round trip a level takes; save for the first rows of each parent, which are looked up so in any case.
 FEW_ROOTS = 20
 
+#: Roots up to which a collection does that has no other one below it: a page of a list.
+PAGE_ROOTS = 100
+
+#: Types whose values may be of any size. ``String`` without a length is none: names and titles are mapped so.
+UNBOUNDED = (types.Text, types.JSON, types.LargeBinary)
+
+#: Columns of such types from which on a row counts as wide.
+WIDE = 2
+
 #: Joins that one statement takes at most. SQLite refuses more than 64 tables.
 MAX_JOINS = 50
 
@@ -31,15 +41,22 @@ class Roots(enum.Enum):
 
     ONE = "one root"
     FEW = f"up to {FEW_ROOTS} roots"
+    PAGE = f"up to {PAGE_ROOTS} roots"
     MANY = "many roots"
     COUNTED = "many roots, whose rows are counted or streamed"
 
 
 def roots_of(number: int | None) -> Roots:
     """Return how many roots that is; None for any number of them."""
-    if number is None or number > FEW_ROOTS:
+    if number is None or number > PAGE_ROOTS:
         return Roots.MANY
+    if number > FEW_ROOTS:
+        return Roots.PAGE
     return Roots.ONE if number == 1 else Roots.FEW
+
+
+#: The most roots of each step, with None for any number.
+STEPS: tuple[int | None, ...] = (1, FEW_ROOTS, PAGE_ROOTS, None)
 
 
 class Way(enum.Enum):
@@ -61,7 +78,7 @@ class Way(enum.Enum):
 
     @property
     def own_statement(self) -> bool:
-        """Whether a statement of its own brings the rows."""
+        """Whether a separate statement brings the rows."""
         return self in {Way.KEYS, Way.GROUPED, Way.PARENTS}
 
 
@@ -99,6 +116,15 @@ _ELSEWHERE = "its rows are in another database"
 MAX_DEPTH = 12
 
 
+def _has_collections(place: Place) -> bool:
+    """Tell whether a collection hangs below a place, however deep."""
+    return any(
+        (edge.prop is not None and edge.aggregation is None and not edge.cardinality.to_one)
+        or _has_collections(edge.target)
+        for edge in place.edges
+    )
+
+
 @attrs.frozen
 class _Row:
     """The rows that a place stands in.
@@ -107,14 +133,16 @@ class _Row:
         one_parent: whether the statement brings one of them, so that a subquery runs once.
         nested: whether they are packed into an array of a row around.
         joined: the joins of the statement so far.
-        of_subclass: whether only some of them have the place: those of a subclass.
+        of_subclass: whether only some of them have the place: rows of a subclass.
         depth: arrays and joins around, each within the one before.
+        of_roots: whether they are rows of the roots, and of what is joined to the roots.
     """
 
     one_parent: bool
     nested: bool
     of_subclass: bool = False
     depth: int = 0
+    of_roots: bool = True
     joined: list[Edge] = attrs.field(factory=list)
 
 
@@ -138,15 +166,15 @@ class _Chooser:
             return
         choice = self.chosen[edge] = self.rows(edge, row)
         if choice.way.own_statement:
-            row = _Row(one_parent=False, nested=False)
+            row = _Row(one_parent=False, nested=False, of_roots=False)
         elif choice.way is Way.NESTED:
             row = _Row(one_parent=False, nested=True, depth=row.depth + 1)
         elif choice.way.joins:
             row.joined.append(edge)
             one_parent = row.one_parent and edge.cardinality.to_one
-            row = _Row(one_parent, row.nested, edge.prop is None, row.depth + 1, row.joined)
+            row = _Row(one_parent, row.nested, edge.prop is None, row.depth + 1, row.of_roots, row.joined)
         elif choice.way is Way.SAME_ROW:
-            row = _Row(row.one_parent, row.nested, True, row.depth, row.joined)
+            row = _Row(row.one_parent, row.nested, True, row.depth, row.of_roots, row.joined)
         self.place(edge.target, row)
 
     def aggregate(self, edge: Edge, row: _Row) -> Choice:
@@ -179,6 +207,8 @@ class _Chooser:
                 return Choice(Way.KEYS, f"it stands {MAX_DEPTH} joins deep in the statement above")
             if edge.asked is None and len(row.joined) >= MAX_JOINS:
                 return Choice(Way.KEYS, f"the statement above joins {MAX_JOINS} tables already")
+            if self._is_wide_and_shared(edge, row):
+                return Choice(Way.KEYS, "many roots may share few wide rows: by key, each of those comes once")
             return Choice(Way.JOIN, "one row at most; LEFT OUTER, so a missing or hidden one never drops its parent")
         if edge.asked == Strategy.INNER.value and self.of_entities:
             reason = self._why_not_spread(edge, row)
@@ -198,6 +228,14 @@ class _Chooser:
         if edge.cardinality.to_one:
             return Choice(Way.KEYS, why_not or f"the plan asks for strategy={edge.asked!r}")
         return Choice(Way.KEYS, reason)
+
+    def _is_wide_and_shared(self, edge: Edge, row: _Row) -> bool:
+        """Tell whether a join would send wide rows again and again: many roots, and columns without a bound on size."""
+        if edge.asked is not None or self.roots is not Roots.MANY or row.nested or self.dialect.name != "postgresql":
+            return False
+        if edge.cardinality is not Cardinality.MANY_TO_ONE:
+            return False
+        return sum(isinstance(column.type, UNBOUNDED) for column in edge.target.columns) >= WIDE
 
     def _is_elsewhere(self, edge: Edge) -> bool:
         """Tell whether the rows at the end of an edge are in another database than those at its start."""
@@ -247,8 +285,11 @@ class _Chooser:
             return "a whole tree: as deep as the rows go"
         if row.depth >= MAX_DEPTH:
             return f"it stands {MAX_DEPTH} arrays and joins deep in the statement above"
-        if edge.asked is None and edge.shape.limit is None and not row.nested and self.roots is Roots.MANY:
-            return f"a statement a level: more than {FEW_ROOTS} roots, or nobody knows how many"
+        if edge.asked is None and edge.shape.limit is None and not row.nested:
+            if self.roots is Roots.MANY:
+                return f"a statement a level: more than {PAGE_ROOTS} roots, or nobody knows how many"
+            if self.roots is Roots.PAGE and not (row.of_roots and not _has_collections(edge.target)):
+                return f"a statement a level: more than {FEW_ROOTS} roots, and collections below each other"
         link = links.link_in_database(edge.prop, edge.owner.mapper)
         if link.kind is LinkKind.PARENT:
             return "its condition is more than equal keys"
@@ -265,12 +306,13 @@ class _Chooser:
     def _why_not_within(self, place: Place, depth: int) -> str | None:
         """Return why a place and all below it cannot stand within a nested row, so deep in its statement."""
         for column in place.columns:
-            if in_row(column.expression, column.type, self.dialect) is None:
+            if in_row(column.expression, column.type, self.dialect, origin=column.expression) is None:
                 kind, driver = type(column.type).__name__, self.dialect.driver
                 return f"{driver} has no decoder for the {kind} of '{column.name}' within a row"
         for edge in place.edges:
             if edge.aggregation is not None:
-                if in_row(null(), edge.aggregation.type, self.dialect) is None:
+                computed = edge.aggregation
+                if in_row(null(), computed.type, self.dialect, origin=computed.expression) is None:
                     return f"{self.dialect.driver} has no decoder for '{edge.field}' within a row"
                 continue
             choice = self.rows(edge, _Row(one_parent=False, nested=True, depth=depth))

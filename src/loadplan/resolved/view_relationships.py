@@ -232,7 +232,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
             self.found.append(problems.not_a_collection(spot.name, shown, name, spot.at))
 
     def not_a_view(self, members: Sequence[Any], spot: Spot, prop: RelationshipProperty[Any], at: At) -> None:
-        """Report an item that is no class with fields."""
+        """Report an item that is not a class with fields."""
         wrong = next((each for each in members if not is_view_class(each)), members[0])
         if wrong is Any or wrong is object:
             self.found.append(problems.unsaid_items(spot.name, prop, spot.at))

@@ -17,7 +17,7 @@ _MAC_BYTES = 12
 
 
 class CursorCipher(Protocol):
-    """Encrypts cursors. ``Fernet`` and ``MultiFernet`` of the library ``cryptography`` are such ciphers.
+    """Encrypts cursors. ``Fernet`` and ``MultiFernet`` of the library ``cryptography`` are examples.
 
     ``decrypt`` must raise for anything that ``encrypt`` did not make.
     """
@@ -32,7 +32,7 @@ class CursorCipher(Protocol):
 
 
 CursorKey: TypeAlias = bytes | CursorCipher
-"""What cursors are made with: a secret that signs them, or a cipher that encrypts them."""
+"""The key of cursors: a secret that signs them, or a cipher that encrypts them."""
 
 #: An encrypted cursor is filled up to a multiple of so many bytes, so that its length tells little about the values.
 _FILL = 64

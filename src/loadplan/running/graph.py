@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 from sqlalchemy import CursorResult, Dialect, event
@@ -14,6 +14,7 @@ from loadplan.mapped.decoding import Undecodable, is_undecodable, processor
 from loadplan.mapped.drivers import driver_of
 from loadplan.objects.building import Guards
 from loadplan.objects.instance_script import InstanceWriter
+from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
 from loadplan.objects.view_script import Blueprint, Hydrator, ViewWriter, make_hydrator
 from loadplan.resolved import problems
 from loadplan.resolved.places import Column, Edge, Place, ViewTree, edges_below
@@ -22,6 +23,7 @@ from loadplan.running.binary import in_binary
 from loadplan.running.garbage import uncollected
 from loadplan.running.own_connection import OwnConnection
 from loadplan.running.tally import Tally
+from loadplan.running.watching import Watch, note, watch_of
 from loadplan.sqlalchemy_internals import (
     BY_POSITION,
     changes_statements,
@@ -34,6 +36,9 @@ from loadplan.statements.builder import Slot, Statement, StatementBuilder
 from loadplan.statements.linked import AnySelect, Narrowing, Parameters
 
 T = TypeVar("T")
+
+#: The instances that each execution made, each list with no instance twice.
+Kept: TypeAlias = list[list[Any]]
 
 #: Engines, twice, that a plan remembers its functions for.
 _HYDRATORS = 128
@@ -52,7 +57,7 @@ class CompiledView(Generic[T]):
         later: the other statements, in the order they run.
         present: the column that tells whether a joined row is there.
         arrays: what the rows of each nested array hold.
-        above: by the number of a statement, that of the one whose rows have its keys.
+        above: by the number of a statement, the number of the one whose rows have its keys.
         builder: of the statements; those that repeat the statement of their parents are built anew with it.
         databases: of classes that do not all live in one: the number and the dialect of each one's.
         hydrators: the functions that build views, made when rows first come.
@@ -70,7 +75,7 @@ class CompiledView(Generic[T]):
     above: Mapping[int, int]
     builder: StatementBuilder
     databases: Databases = attrs.field(factory=dict)
-    hydrators: dict[tuple[bool, Dialect], Hydrator] = attrs.field(factory=dict)
+    hydrators: dict[tuple[bool, Dialect, Hidden], Hydrator] = attrs.field(factory=dict)
     variants: dict[Any, Any] = attrs.field(factory=dict)
 
     @property
@@ -160,14 +165,15 @@ class CompiledView(Generic[T]):
             found = self.variants[key] = _compile(self.tree, self.dialect, roots, self.databases)
         return found
 
-    def hydrator(self, dialect: Dialect, *, raw: bool) -> Hydrator:
+    def hydrator(self, dialect: Dialect, *, raw: bool, hidden: Hidden = NOTHING_HIDDEN) -> Hydrator:
         """Return the functions that build views from rows, made at first use.
 
         Args:
-            dialect: of the engine at hand: two engines may read JSON by functions of their own.
+            dialect: of the engine at hand: two engines may read JSON by different functions.
             raw: whether rows are as the driver made them.
+            hidden: whose rows the session may have hidden, which the seals of entities have to say.
         """
-        found = self.hydrators.get((raw, dialect))
+        found = self.hydrators.get((raw, dialect, hidden))
         if found is None:
             if len(self.hydrators) >= _HYDRATORS:
                 self.hydrators.clear()
@@ -181,8 +187,12 @@ class CompiledView(Generic[T]):
                 Guards(self.tree.label),
                 self.builder.all_columns,
             )
-            writer = (InstanceWriter if self.tree.of_entities else ViewWriter)(blueprint, raw=raw)
-            found = self.hydrators[raw, dialect] = make_hydrator(writer, blueprint)
+            writer = (
+                InstanceWriter(blueprint, raw=raw, hidden=hidden)
+                if self.tree.of_entities
+                else ViewWriter(blueprint, raw=raw)
+            )
+            found = self.hydrators[raw, dialect, hidden] = make_hydrator(writer, blueprint)
         return found
 
     def without_nesting(self) -> None:
@@ -196,14 +206,17 @@ class CompiledView(Generic[T]):
         executions: Sequence[Parameters],
         tally: Tally,
         limit: int | None = None,
+        kept: Kept | None = None,
     ) -> list[T]:
         """Load the roots and all that hangs below them.
 
         Args:
             session: private to this call.
-            executions: parameters of each execution of the root statement, with those of the plan's conditions.
+            executions: parameters of each execution of the root statement, with the parameters of the plan's
+                conditions.
             tally: counts what comes.
             limit: that the root statement has already; one that ``max_rows`` exceeds stays as it is.
+            kept: of a plan of entities: gets the instances of each execution, which the caller completes then.
 
         Returns:
             The views in the order of their rows. One statement for the roots, and one for each of ``later`` that has
@@ -217,7 +230,7 @@ class CompiledView(Generic[T]):
         is_bounded = tally.allows(limit)
         found: list[T] = []
         for parameters in executions:
-            run = _Run(session, self, parameters, tally)
+            run = _Run(session, self, parameters, tally, kept)
             rows = run.rows(self.root, parameters, is_bounded=is_bounded)
             found += _distinct(run.build(rows)) if self.tree.of_entities else run.build(rows)
         return found
@@ -229,6 +242,7 @@ class CompiledView(Generic[T]):
         columns: Sequence[Any],
         tally: Tally,
         keep: int | None = None,
+        kept: Kept | None = None,
     ) -> tuple[list[T], list[tuple[Any, ...]]]:
         """Load roots, and select more columns of them beside.
 
@@ -238,6 +252,7 @@ class CompiledView(Generic[T]):
             columns: of the root, selected beside it.
             tally: counts what comes.
             keep: make views of so many rows; all of them by default.
+            kept: see :meth:`run`.
 
         Returns:
             The views, and the values of ``columns`` in each row, those that were not kept too.
@@ -248,12 +263,12 @@ class CompiledView(Generic[T]):
         views: list[T] = []
         beside: list[tuple[Any, ...]] = []
         for parameters in executions:
-            run = _Run(session, self, parameters, tally)
+            run = _Run(session, self, parameters, tally, kept)
             rows = run.rows(statement, parameters, is_bounded=keep is not None)
-            firsts, kept = self._first_rows(rows.rows, keep)
+            firsts, used = self._first_rows(rows.rows, keep)
             values = [tuple(row[width:]) for row in firsts]
             beside += values if not rows.raw else [_processed(each, kinds, rows.dialect) for each in values]
-            built = run.build(_Rows([tuple(row[:width]) for row in kept], rows.raw, rows.dialect))
+            built = run.build(_Rows([tuple(row[:width]) for row in used], rows.raw, rows.dialect))
             views += _distinct(built) if self.tree.of_entities else built
         return views, beside
 
@@ -289,11 +304,15 @@ class CompiledView(Generic[T]):
         return statement
 
     def by_identity(
-        self, session: Session | OwnConnection, executions: Sequence[Parameters], tally: Tally
+        self,
+        session: Session | OwnConnection,
+        executions: Sequence[Parameters],
+        tally: Tally,
+        kept: Kept | None = None,
     ) -> dict[tuple[Any, ...], T]:
         """Load roots, by their primary keys."""
         key = [getattr(self.tree.root.entity, name) for name in mapping.primary_key(self.mapper)]
-        views, identities = self.run_beside(session, executions, key, tally)
+        views, identities = self.run_beside(session, executions, key, tally, kept=kept)
         return dict(zip(identities, views, strict=True))
 
     def batches(self, parameters: Parameters, size: int, tally: Tally) -> "ViewBatches[T]":
@@ -347,7 +366,10 @@ class ViewBatches(Generic[T]):
             bound = self._size if most is None else min(self._size, most + 1)
             self._tally.sent(self._view.root.name)
             options = {"stream_results": True, "max_row_buffer": bound}
-            self._result = session.execute(self._view.root.select, self._parameters, execution_options=options)
+            watch = watch_of(session) if self._view.tree.of_entities and changes_statements(session) else None
+            if watch is not None:
+                event.listen(session, "do_orm_execute", note)
+            self._result = _asked(session, watch, self._view.root.select, self._parameters, options)
             self._parts = iter(self._result.partitions(bound))
         part = next(self._parts, None)
         if part is None:
@@ -386,18 +408,27 @@ class _Run(Generic[T]):
     """One run of a compiled view: what it may still bring."""
 
     def __init__(
-        self, session: Session | OwnConnection, view: CompiledView[T], parameters: Parameters, tally: Tally
+        self,
+        session: Session | OwnConnection,
+        view: CompiledView[T],
+        parameters: Parameters,
+        tally: Tally,
+        kept: Kept | None = None,
     ) -> None:
         self._session = session
         self._view = view
         self._parameters = parameters
         self._tally = tally
+        self._kept = kept
         self.dialect: Dialect = session.get_bind(mapper=view.mapper).dialect
         self._executions: dict[int, list[Parameters]] = {0: [parameters]}
         self._asked: Session | None = None
-        self._is_ours = isinstance(session, OwnConnection)
+        self._bare = session if isinstance(session, OwnConnection) else None
+        self._watch: Watch | None = None
         if not isinstance(session, OwnConnection) and changes_statements(session):
             self._asked = session
+            if view.tree.of_entities:
+                self._watch = watch_of(session)
             event.listen(session, "do_orm_execute", _without_entities)
 
     def rows(self, statement: Statement, parameters: Parameters, *, is_bounded: bool = False) -> _Rows:
@@ -432,10 +463,10 @@ class _Run(Generic[T]):
         self, statement: Statement, select: AnySelect, parameters: Parameters, arguments: dict[str, Any]
     ) -> _Rows:
         if self._asked is not None:
-            return _rows_of(self._asked.execute(select, parameters), self.dialect)
+            return _rows_of(_asked(self._asked, self._watch, select, parameters), self.dialect)
         connection = self._session.connection(bind_arguments=arguments)
         text = statement.texts.on(connection.dialect) if select is statement.select else None
-        if text is not None and self._is_ours and is_silent(connection):
+        if text is not None and self._bare is not None and is_silent(connection) and self._bare.sends_at_once:
             return _Rows(rows_of_text(connection, text.sql, text.bind(parameters)), True, connection.dialect)
         if text is not None and takes_text(connection):
             rows = driver_rows(connection.exec_driver_sql(text.sql, text.bind(parameters)))
@@ -476,11 +507,15 @@ class _Run(Generic[T]):
             made = self._hydrator(rows).build[number](rows.rows, grown)
             if number == 0:
                 roots = made
-        first.complete(grown, self._session)
+        if self._kept is None:
+            first.complete(grown, self._session)
+        else:
+            self._kept.append(first.made(grown, self._session))
         return roots
 
     def _hydrator(self, rows: _Rows) -> Hydrator:
-        return self._view.hydrator(rows.dialect, raw=rows.raw)
+        hidden = NOTHING_HIDDEN if self._watch is None else self._watch.hidden
+        return self._view.hydrator(rows.dialect, raw=rows.raw, hidden=hidden)
 
     def _rows_below(self, number: int, statement: Statement, keys: list[Any]) -> _Rows:
         """Return the rows of a statement for these keys, of all levels of a tree that goes level by level."""
@@ -509,6 +544,20 @@ class _Run(Generic[T]):
             yield {**self._parameters, **bound}
 
 
+def _asked(
+    session: Session,
+    watch: Watch | None,
+    select: AnySelect,
+    parameters: Parameters,
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    """Execute a statement by way of a session, under the eyes of a watch if the rows become entities."""
+    if watch is None:
+        return session.execute(select, parameters, execution_options=options or {})
+    given: Any = parameters
+    return watch.over(select, given, lambda: session.execute(select, given, execution_options=options or {}))
+
+
 def _distinct(roots: list[T]) -> list[T]:
     """Return instances in the order of their first rows, each once."""
     return list({id(root): root for root in roots}.values())
@@ -521,6 +570,7 @@ def _without_entities(state: ORMExecuteState) -> Any:
     """
     if not state.is_select:
         return None
+    note(state)
     connection = state.session.connection(bind_arguments=state.bind_arguments)
     # what a listener sets with ``update_execution_options``, a schema_translate_map for one, is in the local ones alone
     options = {**state.execution_options, **state.local_execution_options}

@@ -1,4 +1,4 @@
-"""A connection where a session would add nothing: no objects, and nobody who listens."""
+"""A connection where a session would add nothing: nobody listens."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -6,13 +6,14 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, Engine
 
 from loadplan.running.snapshot import Beginning
+from loadplan.sqlalchemy_internals import is_in_plain_transaction
 
 Opened: TypeAlias = Any
-"""What a fetch runs on: a ``Session``, or for views an :class:`OwnConnection` where that will do."""
+"""A fetch runs on this: a ``Session``, or an :class:`OwnConnection` if that is enough."""
 
 
 class OwnConnection:
-    """What views ask of a session, of an engine's connection alone.
+    """Gives a fetch what it needs of a session, with only a connection of an engine.
 
     Args:
         engine: where it comes from.
@@ -38,3 +39,30 @@ class OwnConnection:
     def close(self) -> None:
         """End the transaction, and give the connection back."""
         self._connection.close()
+
+    @property
+    def sends_at_once(self) -> bool:
+        """Whether a text may go to the driver as it is."""
+        return True
+
+
+class GuestConnection(OwnConnection):
+    """The same of a connection of the caller's, which goes on.
+
+    Args:
+        connection: whose transaction the caller began. If nobody did, there is one for the fetch.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._begun = None if connection.in_transaction() else connection.begin()
+
+    def close(self) -> None:
+        """End the transaction of the fetch, if there is one."""
+        if self._begun is not None:
+            self._begun.rollback()
+
+    @property
+    def sends_at_once(self) -> bool:
+        """Whether a text may go to the driver as it is: SQLAlchemy has a say where a transaction has failed."""
+        return is_in_plain_transaction(self._connection)

@@ -29,7 +29,9 @@ def resolve_plan(plan: Plan[Any]) -> Tree | ViewTree:
         PlanError: with every problem of the plan.
     """
     tree = resolve_graph(plan) if plan.into is None else resolve_view(plan)
-    check_typed(plan)
+    if "typed" not in plan._derived:
+        check_typed(plan)
+        plan._derived["typed"] = True
     return tree
 
 
@@ -62,7 +64,7 @@ def compile_plan(plan: Plan[T], dialect: Dialect) -> Compiled[T]:
 
 
 def _places(plan: Plan[Any], tree: Tree | ViewTree) -> ViewTree:
-    """Return the places of a plan of either kind; those of entities are made once, and then remembered."""
+    """Return the places of a plan of either kind; places of entities are made once, and then remembered."""
     if isinstance(tree, ViewTree):
         return tree
     places: ViewTree | None = plan._derived.get("places")

@@ -1,7 +1,7 @@
 """View tree and choices -> statements: what each selects, column by column, and where a hydrator finds it.
 
-Every class is selected as itself, in the statement or in a subquery of its own; what stands around a subquery speaks of
-the subquery's columns. So ``with_loader_criteria``, which passes aliases by, holds for each of them.
+Every class is selected as itself, in the statement or in a separate subquery. The SQL around a subquery uses the
+columns of the subquery. So ``with_loader_criteria``, which passes aliases by, holds for each of them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import attrs
 from sqlalchemy import Dialect, Integer, and_, case, exists, false, func, literal_column, schema, select, true, types
-from sqlalchemy.orm import ColumnProperty
+from sqlalchemy.orm import ColumnProperty, QueryableAttribute
 
 from loadplan.mapped import links, mapping
 from loadplan.mapped.decoding import in_row, read_whole
@@ -19,7 +19,7 @@ from loadplan.resolved.places import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.resolved.strategy import Choice, Databases, Way
 from loadplan.sqlalchemy_internals import left_as_is
 from loadplan.statements.driver_text import Texts
-from loadplan.statements.keys import Keys, keys_of, row_of
+from loadplan.statements.keys import Keys, among, keys_of
 from loadplan.statements.linked import WHY_LATERAL, AnySelect, Linked, collection_order, link_on, linked, why_no_lateral
 from loadplan.statements.whole_tree import in_whole_tree
 
@@ -44,6 +44,7 @@ class Statement:
         identity: the columns that tell rows apart, where one may come twice for a parent.
         above: the statement whose parents it repeats as a subquery; None where keys are bound, and of the roots.
         values: the expressions of ``slots``.
+        shared: for each of ``parents`` the slot that holds the same column; None where the key has a separate column.
         onward: of a whole tree: the columns that are a parent's key, one level down.
         level_by_level: whether a whole tree takes the statement again for each of its levels.
         how: what the statement does beyond keys, for explain; empty if nothing.
@@ -62,6 +63,7 @@ class Statement:
     how: str = ""
     above: "Statement | None" = None
     values: tuple[Any, ...] = ()
+    shared: tuple[Slot | None, ...] = ()
     texts: Texts = attrs.field(init=False, default=attrs.Factory(lambda self: Texts(self.select), takes_self=True))
 
     @property
@@ -76,8 +78,19 @@ class Statement:
 
     @property
     def width(self) -> int:
-        """Columns of a key."""
-        return len(self.parents)
+        """Columns that hold a part of a parent's key and nothing else; they stand before ``slots``."""
+        return len(self.parents) - sum(slot is not None for slot in self.shared)
+
+    def key_names(self, names: Mapping[Slot, str]) -> tuple[list[str], list[str]]:
+        """Return names for the parts of a parent's key, and for the parts that have separate columns.
+
+        Args:
+            names: of the slots.
+        """
+        own = [f"k{at}" for at in range(self.width)]
+        fresh = iter(own)
+        shared = self.shared or (None,) * len(self.parents)
+        return [next(fresh) if slot is None else names[slot] for slot in shared], own
 
 
 class StatementBuilder:
@@ -140,7 +153,7 @@ class StatementBuilder:
     def _repeats(self, edge: Edge) -> bool:
         """Tell whether the statement of an edge may bring one target several times for a parent.
 
-        Where parents come by a subquery of theirs, chunks of their own keys may bring a target several times too.
+        If parents come by a subquery, chunks of their keys may bring a target several times, too.
         """
         return (
             self._ties[edge].link.repeats
@@ -151,7 +164,7 @@ class StatementBuilder:
         )
 
     def _repeats_rows(self, place: Place) -> bool:
-        """Tell whether a join below a place may bring several rows for one of its own."""
+        """Tell whether a join below a place may bring several rows for one row of the place."""
         return any(
             (way.joins and not edge.single) or ((way.joins or way is Way.SAME_ROW) and self._repeats_rows(edge.target))
             for edge in place.edges
@@ -169,7 +182,7 @@ class StatementBuilder:
         return column
 
     def _base(self, place: Place) -> Place:
-        """Return the place whose rows a place reads: of a subclass in the same table, that of its base."""
+        """Return the place whose rows a place reads: of a subclass in the same table, the place of its base."""
         return self._rows_of_base.get(place, place)
 
     def _expression(self, place: Place, name: str) -> Any:
@@ -235,6 +248,7 @@ class StatementBuilder:
         order = self._order(edge)
         rows = _rows_of(ties).where(*edge.shape.where)
         how, level_by_level = "", False
+        shared: tuple[Slot | None, ...] = ()
         if keys is not None and _limit(edge) is not None:
             order = order or with_tie_breaker(mapping.row_key(ties.target), ties.target)
             statement, items, how = self._first_rows(edge, rows, keys, order)
@@ -248,7 +262,9 @@ class StatementBuilder:
                     how = "one recursive statement for the whole tree"
             self._ranks = []
             joined, items = self._row(place, rows.where(among))
-            statement = _selecting(joined, [*ties.columns, *self._read_whole(items)])
+            shared = tuple(_slot_of(column, items) for column in ties.columns)
+            own = [column for column, slot in zip(ties.columns, shared, strict=True) if slot is None]
+            statement = _selecting(joined, [*own, *self._read_whole(items)])
             statement = statement.order_by(*(each.clause for each in order), *self._ranks)
         if level_by_level:
             how = "; ".join(filter(None, [how, "the statement again for each level of the tree"]))
@@ -266,6 +282,7 @@ class StatementBuilder:
             how=how,
             above=above if repeats_parents else None,
             values=tuple(each for _, each in items),
+            shared=shared,
         )
 
     def _among_parents(self, edge: Edge, above: Statement) -> Any:
@@ -274,7 +291,7 @@ class StatementBuilder:
         inner = above.select.with_only_columns(*columns).correlate(None)
         if mapping.is_read_elsewhere(edge.target.mapper):
             inner = left_as_is(inner)
-        return row_of(self._ties[edge].columns).in_(inner)
+        return among(self._ties[edge].columns, inner, self._dialect_of(edge))
 
     def _first_rows(
         self, edge: Edge, rows: AnySelect, keys: Keys, order: Sequence[Ordering]
@@ -364,7 +381,7 @@ class StatementBuilder:
         return statement, items
 
     def _joined(self, edge: Edge, statement: AnySelect, *, inner: bool) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
-        """Join the one row at the end of an edge, read in a subquery of its own."""
+        """Join the one row at the end of an edge, read in a separate subquery."""
         order: Sequence[Ordering] = ()
         if edge.prop is not None and not edge.cardinality.to_one:
             order = self._order(edge)
@@ -400,8 +417,8 @@ class StatementBuilder:
     def _within(self, edge: Edge, statement: AnySelect) -> Any:
         """Return a statement as the subquery of an edge.
 
-        SQLAlchemy replaces the tables of a class that is read through a union or a join of its own, in all that a
-        statement selects. The rows at the end of an edge are not those.
+        If a class is read through a union or a join, SQLAlchemy replaces its tables in everything that a statement
+        selects. The rows at the end of an edge are not those.
         """
         below = statement.subquery(self._alias(edge))
         return left_as_is(below) if mapping.is_read_elsewhere(self._base(edge.owner).mapper) else below
@@ -453,8 +470,11 @@ class StatementBuilder:
     def _in_row(self, slot: Slot, expression: Any) -> Any:
         """Return a value as the driver can read it within a row."""
         if isinstance(slot, Column):
-            return in_row(expression, slot.type, self._dialect)
-        return expression if slot.aggregation is None else in_row(expression, slot.aggregation.type, self._dialect)
+            return in_row(expression, slot.type, self._dialect, origin=slot.expression)
+        computed = slot.aggregation
+        if computed is None:
+            return expression
+        return in_row(expression, computed.type, self._dialect, origin=computed.expression)
 
     def _read_whole(self, items: Sequence[tuple[Slot, Any]]) -> list[Any]:
         """Return the columns of a statement as its driver can read them beside rows within rows, if there are any."""
@@ -563,8 +583,22 @@ def _is_attribute(column: Column) -> bool:
     return column.is_attribute or named
 
 
+def _slot_of(column: Any, items: Sequence[tuple[Slot, Any]]) -> Slot | None:
+    """Return the slot that holds an attribute of the class that is selected, so that it need not come twice."""
+    if not isinstance(column, QueryableAttribute):
+        return None
+    return next(
+        (
+            slot
+            for slot, value in items
+            if isinstance(value, QueryableAttribute) and value.key == column.key and value.parent is column.parent
+        ),
+        None,
+    )
+
+
 def _is_stored(column: Column) -> bool:
-    """Tell whether a value is that of a table's column as it stands there, so that NOT NULL of it holds."""
+    """Tell whether a value is the value of a table's column as it stands there, so that NOT NULL of it holds."""
     prop = getattr(column.expression, "property", None)
     stored = isinstance(prop, ColumnProperty) and all(isinstance(each, schema.Column) for each in prop.columns)
     return stored and not isinstance(column.type, types.TypeDecorator)

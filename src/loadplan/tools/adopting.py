@@ -105,7 +105,7 @@ def plan_of_options(found: object, name: str | None = None) -> Adopted:
         if not options or not all(isinstance(each, ExecutableOption) for each in options):
             kind = type(found).__name__
             raise NotAdoptable(
-                f"a {kind} is no statement with loader options\n"
+                f"a {kind} is not a statement with loader options\n"
                 "  hint: name a select(Entity).options(...), or a function that returns one."
             )
         entity = _start_of(options)
@@ -189,7 +189,7 @@ class _Reader:
             steps = option_steps([option])
             if steps is None:
                 raise NotAdoptable(
-                    f"{type(option).__name__} is no loader option\n"
+                    f"{type(option).__name__} is not a loader option\n"
                     "  hint: with_loader_criteria holds for every statement of a session: put it in a session event, "
                     "and loadplan keeps to it."
                 )

@@ -13,7 +13,7 @@ from loadplan.tools.targets import TargetError
 
 @attrs.frozen
 class Baseline:
-    """What was known when the file was written.
+    """The findings that were known when the file was written.
 
     Attributes:
         audit: keys of the findings of ``loadplan audit``.
@@ -30,7 +30,7 @@ def read_baseline(path: Path | None) -> Baseline:
     """Return what a file holds; nothing where there is none yet.
 
     Raises:
-        TargetError: the file is no baseline.
+        TargetError: the file is not a baseline.
     """
     if path is None or not path.exists():
         return Baseline()
@@ -40,7 +40,7 @@ def read_baseline(path: Path | None) -> Baseline:
         return Baseline(frozenset(data.get("audit", ())), frozenset(data.get("check", ())), plans)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         hint = "write it anew by --update-baseline."
-        raise TargetError(f"'{path}' is no baseline of loadplan: {error}\n  hint: {hint}") from error
+        raise TargetError(f"'{path}' is not a baseline of loadplan: {error}\n  hint: {hint}") from error
 
 
 def write_baseline(

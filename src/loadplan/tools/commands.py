@@ -50,7 +50,7 @@ app = typer.Typer(
 
 
 class Exit(IntEnum):
-    """What the command returns to the shell."""
+    """Exit codes of the command."""
 
     PROBLEMS = 1
     USAGE = 2
@@ -293,7 +293,7 @@ def _refuse_update_without_file(file: Path | None, *, update: bool) -> None:
 
 
 def _plan(target: str) -> LoadPlan[object]:
-    """Return the plan that a name leads to, unresolved: its problems are told apart from those of the name.
+    """Return the plan that a name leads to, unresolved: its problems are told apart from problems of the name.
 
     Raises:
         TargetError: there is none.
@@ -312,7 +312,7 @@ def _plan(target: str) -> LoadPlan[object]:
         names = [each.where.partition(":")[2] for each in plans_in([module])]
         hint = did_you_mean(target.partition(":")[2], names, f"Plans of {module.__name__}")
         kind = "class" if isinstance(found, type) else type(found).__name__
-        raise TargetError(f"'{target}' is no plan but a {kind}\n  hint: {hint}")
+        raise TargetError(f"'{target}' is a {kind}, not a plan\n  hint: {hint}")
     return found
 
 

@@ -32,13 +32,13 @@ def url_of(given: str) -> URL:
     """Return a URL with a driver that is installed.
 
     Raises:
-        DatabaseError: it is no URL, or no driver of that database is installed.
+        DatabaseError: it is not a URL, or no driver of that database is installed.
     """
     try:
         url = make_url(given)
     except ArgumentError as error:
         raise DatabaseError(
-            "this is no URL of a database\n  hint: write postgresql://user:password@host/name, for example."
+            "this is not the URL of a database\n  hint: write postgresql://user:password@host/name, for example."
         ) from error
     backend, _, driver = url.drivername.partition("+")
     backend = _NAMES.get(backend, backend)

@@ -16,7 +16,7 @@ from loadplan.resolved.nodes import Shape
 from loadplan.resolved.parts import DeclaredPlace
 
 Kind: TypeAlias = Literal["protocol", "attrs", "dataclass", "pydantic", "msgspec"]
-"""What is written: Protocols, or view classes of a library."""
+"""The classes to write: Protocols, or view classes of a library."""
 
 KINDS: tuple[str, ...] = get_args(Kind)
 
@@ -79,7 +79,7 @@ class _Writer:
     imports: set[str] = attrs.field(factory=set)
 
     def class_of(self, name: str, place: DeclaredPlace, doc: str, around: dict[Any, str]) -> None:
-        """Write the class of a place, behind those of the places below it."""
+        """Write the class of a place, behind the classes of the places below it."""
         mapper = place.mapper
         fields: list[tuple[str, str]] = []
         columns = place.loaded_columns()

@@ -9,7 +9,7 @@ from sqlalchemy import BindParameter, Dialect, Select, types
 
 from loadplan.explained.explanation import named_statements
 from loadplan.plan import LoadPlan
-from loadplan.resolved.strategy import FEW_ROOTS
+from loadplan.resolved.strategy import STEPS
 from loadplan.running.plans import Compiled, compile_plan
 from loadplan.running.roots import by_id, by_ids
 
@@ -44,7 +44,7 @@ def compiled_uses(plan: LoadPlan[Any], dialect: Dialect) -> Iterator[tuple[str, 
     """
     compiled = compile_plan(plan, dialect)
     yield "by id", by_id(compiled.bringing(1)).graph
-    for number in (FEW_ROOTS, None):
+    for number in STEPS[1:]:
         yield "by ids", by_ids(compiled.bringing(number)).graph
         yield "as a list", compiled.bringing(number)
     yield "as a list", compiled.countable

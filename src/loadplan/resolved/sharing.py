@@ -1,0 +1,136 @@
+"""Equal plans share what was made of one of them: tree, statements, generated functions.
+
+A plan that is built inside a request handler is another object each time, and means what the last one meant. The
+mapper of the entity keeps the things that were made of plans, and they go with it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from threading import Lock
+from types import UnionType
+from typing import Any, TypeAlias, Union, get_args, get_origin
+
+import attrs
+from sqlalchemy import BindParameter, ClauseElement
+from sqlalchemy.orm import Mapper, QueryableAttribute
+
+from loadplan.declared.spec import Budget, Load, On, Plan
+from loadplan.sqlalchemy_internals import criteria_of, notes_of, shape_of, subtype_of
+
+#: Plans of one class that are remembered: those that were asked for last.
+MOST_PLANS = 64
+
+#: The name that they are noted by.
+NOTE = "loadplan_plans"
+
+Fingerprint: TypeAlias = tuple[Any, ...]
+
+
+class Unlike(Exception):  # noqa: N818 - a signal, caught here
+    """A plan holds something that nothing else is known to equal."""
+
+
+class SharedPlans:
+    """The things that were made of the plans of one class, by what the plans say."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[Fingerprint, dict[str, Any]] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def get(self, fingerprint: Fingerprint) -> dict[str, Any] | None:
+        """Return what was made of an equal plan, or None."""
+        with self._lock:
+            found = self._found.get(fingerprint)
+            if found is not None:
+                self._found.move_to_end(fingerprint)
+            return found
+
+    def put(self, fingerprint: Fingerprint, made: dict[str, Any]) -> None:
+        """Remember what was made of a plan; the one that nobody asked for longest goes."""
+        with self._lock:
+            self._found[fingerprint] = made
+            self._found.move_to_end(fingerprint)
+            while len(self._found) > MOST_PLANS:
+                self._found.popitem(last=False)
+
+
+def made_of_equal(plan: Plan[Any], mapper: Mapper[Any]) -> dict[str, Any] | None:
+    """Return what was made of an equal plan, or None.
+
+    Args:
+        plan: that nothing was made of yet.
+        mapper: of its entity.
+    """
+    known: SharedPlans | None = notes_of(mapper).get(NOTE)
+    if known is None:
+        return None
+    mark = fingerprint(plan)
+    return None if mark is None else known.get(mark)
+
+
+def share(plan: Plan[Any], mapper: Mapper[Any], made: dict[str, Any]) -> None:
+    """Have equal plans find what was made of this one."""
+    mark = fingerprint(plan)
+    if mark is not None:
+        known: SharedPlans = notes_of(mapper).setdefault(NOTE, SharedPlans())
+        known.put(mark, made)
+
+
+def fingerprint(plan: Plan[Any]) -> Fingerprint | None:
+    """Return what all plans have in common that mean the same as this one; None where nobody can tell.
+
+    Stricter than ``==``: expressions have the same cache key of SQLAlchemy, and the same values of the same types.
+    ``1``, ``True`` and ``1.0`` are equal to Python and three values to a database.
+    """
+    try:
+        found = _of(plan)
+        hash(found)
+    except Exception:  # what stands in a plan may come from outside, and raise whatever it likes
+        return None
+    return found
+
+
+def _of(value: Any) -> Fingerprint:
+    kind = type(value)
+    if isinstance(value, Plan | Load | On):
+        return (kind, *(_of(getattr(value, each.name)) for each in attrs.fields(kind) if each.eq))
+    if isinstance(value, QueryableAttribute):
+        carried = (_of(each) for each in criteria_of(value))
+        return (kind, value.parent, value.class_, value.key, subtype_of(value), *carried)
+    if isinstance(value, ClauseElement):
+        shape = shape_of(value)
+        if shape is None:
+            raise Unlike
+        return (kind, shape[0], *(part for each in shape[1] for part in _parameter(each)))
+    if kind in (list, tuple):
+        return (kind, *map(_of, value))
+    if get_origin(value) in (Union, UnionType):
+        return (Union, *map(_of, get_args(value)))
+    if value is None or kind in (str, int, bool, Budget) or isinstance(value, type):
+        return (kind, value)
+    raise Unlike
+
+
+def _parameter(parameter: BindParameter[Any]) -> Iterator[Any]:
+    """Yield what a parameter holds that is not a part of SQLAlchemy's cache key."""
+    if parameter.callable is not None:
+        raise Unlike
+    yield parameter.required
+    yield parameter.expanding
+    yield parameter.unique
+    yield from _exact(parameter.value)
+
+
+def _exact(value: Any) -> Iterator[Any]:
+    """Yield a value so that no other one equals it: ``0.0`` and ``-0.0`` are told apart, and ``1.0`` from ``1.00``."""
+    yield type(value)
+    if isinstance(value, list | tuple):
+        yield len(value)
+        for each in value:
+            yield from _exact(each)
+        return
+    yield value
+    yield repr(value)
