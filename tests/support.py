@@ -9,6 +9,7 @@ from sqlalchemy import URL, MetaData, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from loadplan import Load, LoadPlan
+from loadplan.running.key_walk import walks_by_keys
 
 
 class Statements(list[str]):
@@ -56,7 +57,12 @@ def by_keys(plan: LoadPlan[Any]) -> LoadPlan[Any]:
 
 def in_one(engine: AsyncEngine, by_level: int) -> int:
     """Return how many statements a small graph takes: one where the driver reads rows within rows, else one a level."""
-    return 1 if engine.dialect.driver == "asyncpg" else by_level
+    return 1 if engine.dialect.driver in {"asyncpg", "psycopg"} else by_level
+
+
+def batches_of_roots(engine: AsyncEngine, batches: int) -> int:
+    """Return how many statements bring the roots of a stream: one cursor, or their keys and then each batch."""
+    return 1 + batches if walks_by_keys(engine.dialect) else 1
 
 
 async def execute(url: URL, *statements: str) -> None:

@@ -35,6 +35,13 @@ LANGUAGE = LoadPlan.for_schema(Language, LanguageOut, name="language")
 CITIES = LoadPlan.for_schema(City, CityOut, name="cities")
 
 CAPITAL_CHANGE = LoadPlan(Country, only=[Country.capital_id], name="capital change")
+COUNTRY_CHANGE = LoadPlan(
+    Country,
+    load(Country.languages, only=[Language.name]),
+    only=[Country.name, Country.population],
+    name="country change",
+)
+SPOKEN = LoadPlan(Language, only=[Language.name], name="spoken language")
 CITY_OF_COUNTRY = LoadPlan(City, only=[City.geonameid], name="city of a country")
 
 ALL = (
@@ -48,5 +55,7 @@ ALL = (
     LANGUAGE,
     CITIES,
     CAPITAL_CHANGE,
+    COUNTRY_CHANGE,
+    SPOKEN,
     CITY_OF_COUNTRY,
 )

@@ -8,7 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from atlas.models import City, Continent, Country, Language
 from fastapi_atlas import plans
-from fastapi_atlas.schemas import CityRow, ContinentCard, CountryCard, CountryCities, CountryPage, LanguageCard
+from fastapi_atlas.schemas import (
+    CityRow,
+    ContinentCard,
+    CountryCard,
+    CountryCities,
+    CountryPage,
+    CountryPatch,
+    LanguageCard,
+)
 from loadplan import Loader, Page
 
 
@@ -98,3 +106,27 @@ class Capitals:
             city = await loader.fetch_one(plans.CITY_OF_COUNTRY, within, params={"city": geonameid})
             country.capital_id = city.geonameid
             session.add(country)
+
+
+@attrs.frozen
+class CountryChanges:
+    """Changes of countries: load, change, commit. What is answered is read afterwards."""
+
+    sessions: async_sessionmaker[AsyncSession]
+
+    async def apply(self, iso: str, patch: CountryPatch) -> None:
+        """Change a country.
+
+        Raises:
+            NotFound: there is no such country, or no such language.
+        """
+        async with self.sessions.begin() as session:
+            loader = Loader(session)
+            country = await loader.fetch_attached(plans.COUNTRY_CHANGE, iso, for_update=True)
+            if patch.name is not None:
+                country.name = patch.name
+            if patch.population is not None:
+                country.population = patch.population
+            if patch.languages is not None:  # those that the country has already are the same objects
+                codes = dict.fromkeys(patch.languages)
+                country.languages = [await loader.fetch_attached(plans.SPOKEN, code) for code in codes]

@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.security import APIKeyHeader
 
 from atlas.models import City, Continent, Language
-from fastapi_atlas.repositories import Capitals, Cities, Continents, Countries, Languages
+from fastapi_atlas.repositories import Capitals, Cities, Continents, Countries, CountryChanges, Languages
 from fastapi_atlas.schemas import (
     CapitalIn,
     CityOut,
@@ -19,6 +19,7 @@ from fastapi_atlas.schemas import (
     CountryCard,
     CountryCities,
     CountryPage,
+    CountryPatch,
     LanguageCard,
     LanguageOut,
     PageOut,
@@ -66,6 +67,11 @@ def capitals(allowed: Allowed) -> Capitals:
     return Capitals(allowed.sessions)
 
 
+def country_changes(allowed: Allowed) -> CountryChanges:
+    """Return what changes the countries that the request may see."""
+    return CountryChanges(allowed.sessions)
+
+
 @router.get("/continents")
 async def list_continents(found: Annotated[Continents, Depends(continents)]) -> list[ContinentCard]:
     """Views: what the repository returns is what is answered."""
@@ -104,6 +110,18 @@ async def list_countries(
 @router.get("/countries/{iso}")
 async def show_country(iso: str, found: Annotated[Countries, Depends(countries)]) -> CountryPage:
     """A view with everything."""
+    return await found.get(iso)
+
+
+@router.patch("/countries/{iso}")
+async def change_country(
+    iso: str,
+    patch: CountryPatch,
+    changes: Annotated[CountryChanges, Depends(country_changes)],
+    found: Annotated[Countries, Depends(countries)],
+) -> CountryPage:
+    """A write of what is given alone; the answer is a view that is read after the commit."""
+    await changes.apply(iso, patch)
     return await found.get(iso)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from atlas.models import City, Continent, Country, Currency, Language
 from loadplan import Page, count, source
@@ -172,6 +172,14 @@ class CityOut(Model):
 
 
 # What comes in.
+
+
+class CountryPatch(Model):
+    """What is to change of a country. What is not given stays; ``languages`` are codes, and all of them."""
+
+    name: Annotated[str, Field(min_length=1)] | None = None
+    population: Annotated[int, Field(ge=0)] | None = None
+    languages: list[str] | None = None
 
 
 class CapitalIn(Model):

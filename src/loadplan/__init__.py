@@ -17,6 +17,7 @@ from loadplan.errors import (
     PlanError,
     Problem,
     RelatedNotFound,
+    RowInSessionError,
     TooManyRows,
     ViewError,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "PlanError",
     "Problem",
     "RelatedNotFound",
+    "RowInSessionError",
     "SequentialScan",
     "SyncLoader",
     "TooManyRows",

@@ -65,7 +65,7 @@ class LoadPlanError(Exception):
 
     @property
     def path(self) -> tuple[str, ...]:
-        """Where in the plan, outermost first."""
+        """The place in the plan, outermost first."""
         return self.problem.path
 
     @property
@@ -86,7 +86,7 @@ class PlanError(LoadPlanError):
     """A plan that cannot be: LP1xx its declaration, LP2xx against the mapping, LP3xx its view classes.
 
     Attributes:
-        problems: everything that is wrong with the plan; the inherited facts are those of the first.
+        problems: everything that is wrong with the plan; the inherited facts belong to the first.
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -105,7 +105,7 @@ class PlanError(LoadPlanError):
 class NotLoaded(LoadPlanError):  # noqa: N818 - the contract's name; it says what is the case
     """An attribute that the plan does not name was touched (LP401).
 
-    It is no :class:`AttributeError`: serializers take that for "absent" and would go on with a default.
+    It is not an :class:`AttributeError`: serializers take that for "absent" and would go on with a default.
 
     Attributes:
         plan: name of the plan.
@@ -185,6 +185,10 @@ class LoaderError(LoadPlanError):
 
 class PartialCollectionError(LoadPlanError):
     """A collection that holds a part of its rows would be taken for the whole (LP409)."""
+
+
+class RowInSessionError(LoadPlanError):
+    """A fetched object was added to a session that has another object for its row (LP415)."""
 
 
 class RelatedNotFound(LoadPlanError):  # noqa: N818 - the pair of NotFound, one level down

@@ -49,8 +49,8 @@ def selected_plan(
     """Return the part of a plan that a query selects below the field that is resolved.
 
     Fragments are followed, aliases are looked through, ``@skip`` and ``@include`` are obeyed. A Relay connection
-    (a type whose name ends in ``Connection``) stands for its rows, and its ``first`` becomes the limit of each
-    parent where the plan gives an order, within the plan's own limit. If one field is selected several times, the
+    (a type whose name ends in ``Connection``) stands for its rows. If the plan gives an order, its ``first`` becomes
+    the limit of each parent, within the plan's own limit. If one field is selected several times, the
     largest ``first`` counts: your resolver cuts the others.
 
     Equal selections give the same plan, as :meth:`loadplan.LoadPlan.narrowed_to` does, in a bounded cache.
@@ -60,7 +60,7 @@ def selected_plan(
         allowed: all that a query may reach, for the type of the field.
         reads: for fields that are not named after an attribute, what their resolvers read, by type and field, as
             ``{"User.fullName": ["first_name", "last_name"], "User.avatar": []}``. An empty list reads nothing.
-        name_of: turns the name of a field into that of an attribute.
+        name_of: turns the name of a field into the name of an attribute.
 
     Raises:
         PlanError: LP120, the query reaches what the plan does not allow, or a connection is given ``after``.
@@ -78,8 +78,8 @@ class _Walk:
 
     Args:
         info: of the resolver.
-        reads: what fields read whose names are not those of attributes.
-        name_of: turns the name of a field into that of an attribute.
+        reads: what fields read if no attribute has their name.
+        name_of: turns the name of a field into the name of an attribute.
         label: of the plan, for errors.
     """
 
@@ -127,7 +127,7 @@ class _Walk:
     def fields(
         self, kind: Any, sets: Iterable[SelectionSetNode], seen: set[tuple[str, str]]
     ) -> Iterator[tuple[FieldNode, Any]]:
-        """Yield the fields of selections, those of their fragments too, each with the type that has it.
+        """Yield the fields of selections and of their fragments, each with the type that has it.
 
         A fragment is followed once for each type: fragments that spread each other twice would double with each level.
         """

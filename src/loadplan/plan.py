@@ -37,13 +37,13 @@ class LoadPlan(Plan[T]):
         *loads: its relationships, as :func:`load`, and branches for its subclasses, as :func:`on`.
         only: load these columns of ``entity`` and no others; its primary key comes always.
         defer: load all columns of ``entity`` but these.
-        into: a view, built instead of the entity: a class of attrs, dataclasses, pydantic or msgspec, or a NamedTuple,
-            whose fields name columns, hybrids and relationships of the entity, or a union of such classes for the
-            subclasses of the entity. The class is the plan then; a ``load`` beside it shapes a collection that it
+        into: a view, built instead of the entity: a class of attrs, dataclasses, pydantic or msgspec, or a NamedTuple.
+            Its fields name columns, hybrids and relationships of the entity. A union of views serves the subclasses of
+            the entity. The class is the plan then; a ``load`` beside it shapes a collection that it
             reads.
         name: used in errors, explanations and logs; the name of the class by default.
         typed: a Protocol that names the attributes that the plan loads. The plan is a ``LoadPlan`` of it, so a type
-            checker rejects every other attribute of what is fetched. What comes is the entity as ever.
+            checker rejects every other attribute of what is fetched. The result is still the entity.
         budget: the rows and statements that a fetch may take; more is a warning, or an error.
 
     Raises:
@@ -133,7 +133,7 @@ class LoadPlan(Plan[T]):
                 their code tell. A tree of a class with itself is loaded whole, unless a load says how deep.
             *loads: shapes of collections that the model reads (``where``, ``order_by``, ``limit``, ``depth``), and
                 relationships to load besides.
-            name: of the plan; that of the schema by default.
+            name: of the plan; the name of the schema by default.
 
         Raises:
             PlanError: with every field that the entity cannot fill.
@@ -203,7 +203,7 @@ class LoadPlan(Plan[T]):
     def select(self) -> Select[Any]:
         """Return the plan as a SQLAlchemy statement of its entity, with :meth:`options` on it, to go on with by hand.
 
-        Executed in a session of your own it loads the same graph; it neither seals nor detaches it.
+        If you execute it in your session, it loads the same graph. It neither seals nor detaches it.
 
         Raises:
             PlanError: LP206, something of the plan that a statement with options cannot carry.

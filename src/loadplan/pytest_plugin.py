@@ -20,8 +20,10 @@ from loadplan.plan import LoadPlan
 from loadplan.resolved.nodes import Strategy
 from loadplan.tools.costs import PlanCost, plan_cost
 from loadplan.tools.learning import learn, learning
-from loadplan.tools.reads import Reads, Unread, record_reads
+from loadplan.tools.reads import Reads, record_reads
 from loadplan.tools.recording import Repetition, Statement, Statements, record_statements
+from loadplan.tools.spread import told_by, told_together
+from loadplan.tools.together import Unread
 
 __all__ = [
     "Reads",
@@ -34,6 +36,8 @@ __all__ = [
     "learning",
     "record_reads",
     "record_statements",
+    "told_by",
+    "told_together",
 ]
 
 

@@ -3,6 +3,7 @@
 tests/internals fails if one of them changes its meaning.
 """
 
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -10,6 +11,7 @@ from weakref import WeakKeyDictionary, ref
 
 from attrs import frozen
 from sqlalchemy import BindParameter, ClauseElement, Connection, CursorResult, Engine
+from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.ext.orderinglist import OrderingList
 from sqlalchemy.orm import (
     InstanceState,
@@ -25,6 +27,7 @@ from sqlalchemy.orm.attributes import instance_state, set_committed_value
 from sqlalchemy.orm.collections import CollectionAdapter, InstrumentedList, collection_adapter
 from sqlalchemy.orm.strategy_options import _AbstractLoad
 from sqlalchemy.util import greenlet_spawn
+from sqlalchemy.util.concurrency import in_greenlet as runs_in_greenlet
 
 #: Execution options of a statement whose rows are read by position. The ORM gives them to its own statements: without
 #: them a result ties its columns to those of the statement at hand, comparing them, each time that a statement of the
@@ -40,6 +43,16 @@ AbstractLoad: TypeAlias = _AbstractLoad
 
 #: The answer of an attribute loader that has no value and may not run SQL.
 NO_RESULT = LoaderCallableStatus.PASSIVE_NO_RESULT
+
+
+def left_as_is(part: Any) -> Any:
+    """Return a part of a statement that the ORM's adapters do not look into.
+
+    A class that is mapped ``with_polymorphic`` to a union, or to a join of its own, has its tables replaced by that
+    in every expression of a statement, also within subqueries that are about other rows. SQLAlchemy marks the
+    subqueries of its own ``any()``, ``has()`` and joins with this annotation, and has no public name for it.
+    """
+    return part._annotate({"no_replacement_traverse": True})
 
 
 def install_loaders(entity: object, loaders: Mapping[str, AttributeLoader]) -> None:
@@ -262,6 +275,18 @@ def tell_of_persistence(session: object, entities: Iterable[object]) -> None:
                 heard.loaded_as_persistent(session, instance_state(entity))
 
 
+def shard_names(session: ShardedSession) -> list[str]:
+    """Return the names of a session's shards, as they were given: it has a public way to add one, and none to list."""
+    return list(session._ShardedSession__shards)  # type: ignore[attr-defined]
+
+
+def name_shard(entity: object, shard: str) -> None:
+    """Note where a new instance is from, as SQLAlchemy's sharded session does: the third part of its identity."""
+    state: Any = instance_state(entity)
+    state.key = (*state.key[:2], shard)
+    state.identity_token = shard
+
+
 class _CopiesQuietly(CollectionAdapter):
     """The adapter of a collection whose deep copies come without events."""
 
@@ -269,7 +294,8 @@ class _CopiesQuietly(CollectionAdapter):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         data: Any = self.data
-        copied: Any = memo.get(id(data))
+        # a class of the application's own, which is no list, has its items among its attributes: none arrives alone
+        copied: Any = memo.get(id(data)) if isinstance(data, list | dict | set) else None
         kind = _CopiesQuietly if copied is None else _Rebuilding
         adapter: Any = memo.setdefault(id(self), kind.__new__(kind))
         state: Any = self.__getstate__()  # type: ignore[no-untyped-call]
@@ -341,11 +367,93 @@ def load_as_mapped(state: InstanceState[Any], key: str, passive: PassiveFlag) ->
     return LoaderCallableStatus.ATTR_EMPTY if loader is None else loader(state, passive)
 
 
+def load_column_as_mapped(state: InstanceState[Any], key: str, passive: PassiveFlag) -> Any:
+    """Load a column that a statement left out, as SQLAlchemy does on first access.
+
+    A statement that leaves a column out puts a loader for it into ``InstanceState.callables``, and the mapping has none
+    of its own. The strategy of deferred columns is what that loader calls.
+    """
+    prop: Any = state.manager.mapper.attrs[key]
+    return prop._get_strategy((("deferred", True), ("instrument", True)))._load_for_state(state, passive)
+
+
+def can_wait() -> bool:
+    """Tell whether an asynchronous driver can be waited for here: ``await_only`` raises MissingGreenlet where not.
+
+    It is what ``await_only`` itself asks before it waits.
+    """
+    return bool(runs_in_greenlet())
+
+
+def guard_expired(mapper: Mapper[Any], guard: Callable[[InstanceState[Any], str], None]) -> None:
+    """Call ``guard`` before a class loads expired columns, with the name of the column that was read.
+
+    Expired columns are never looked up in ``InstanceState.callables``. ``ClassManager.expired_attribute_loader`` is
+    what loads them, all at once. Only the frame of ``_fire_loader_callables`` knows which of them was read.
+    """
+    manager: Any = mapper.class_manager
+    loader = manager.expired_attribute_loader
+    if getattr(loader, "_loadplan_guarded", False):
+        return
+
+    def guarded(state: InstanceState[Any], names: set[str], passive: PassiveFlag) -> Any:
+        guard(state, _column_read(names))
+        return loader(state, names, passive)
+
+    guarded._loadplan_guarded = True  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess]
+    manager.expired_attribute_loader = guarded
+
+
+def _column_read(names: set[str]) -> str:
+    """Return which of expired columns is read right now; the first one where nobody can tell."""
+    frame: Any = sys._getframe(1)
+    for _ in range(5):
+        if frame is None:
+            break
+        if frame.f_code.co_name == "_fire_loader_callables":
+            return str(frame.f_locals["key"])
+        frame = frame.f_back
+    return min(names, default="")
+
+
+def replace_loaders(state: InstanceState[Any], loaders: Mapping[str, AttributeLoader]) -> None:
+    """Have ``loaders`` asked, as by :func:`install_loaders`, and leave all else of an object in a session as it is."""
+    behind: Any = state
+    behind.callables = loaders
+
+
+def attach_as_loaded(session: Session, entity: object) -> None:
+    """Put an instance into a session as ``loading.py`` does with one that it made of a row.
+
+    ``Session.add`` is the public way. It cascades, and its events tell of an object that was detached before.
+    """
+    state: Any = instance_state(entity)
+    state.session_id = session.hash_key
+    identities: Any = session.identity_map
+    identities._add_unpresent(state, state.key)
+
+
+def has_waiting_changes(state: InstanceState[Any], key: str) -> bool:
+    """Tell whether a collection that is not loaded has changes that wait for it, of back-references."""
+    return key in state.__dict__.get("_pending_mutations", ())
+
+
+def invalidate_collection(collection: Any) -> None:
+    """Have a collection that is no longer its owner's warn whoever changes it, as one that expired does."""
+    collection_adapter(collection).invalidated = True
+
+
+def tell_of_refresh(entity: object, names: Iterable[str]) -> None:
+    """Fire the ``refresh`` event of an instance, as ``loading.py`` does for a row that adds to one."""
+    state: Any = instance_state(entity)
+    state.manager.dispatch.refresh(state, None, set(names))
+
+
 def guard_dynamic(mapper: Mapper[Any], key: str, guard: Callable[[InstanceState[Any], str], None]) -> None:
     """Call ``guard`` whenever the ``lazy="dynamic"`` attribute ``key`` is read.
 
-    A dynamic attribute never looks at ``callables``; detached it answers ``[]``, which is a lie. What it calls on
-    every read is ``query_class(impl, state)``.
+    A dynamic attribute never looks at ``callables``; detached it answers ``[]``, which is a lie. On every read, it
+    calls ``query_class(impl, state)``.
     """
     impl: Any = mapper.class_manager[key].impl
     query_class = impl.query_class
@@ -375,7 +483,7 @@ def copy_listeners(source: Session, target: Session) -> None:
 def has_transaction_hooks(session: Session, engine: Engine) -> bool:
     """Tell whether somebody listens who may tie state to the transaction, such as ``SET LOCAL`` of a tenant.
 
-    Such a listener needs a transaction around even a single statement. The public API cannot list listeners.
+    This listener needs a transaction even around a single statement. The public API cannot list listeners.
     """
     ours: Any = session.dispatch
     return bool(ours.after_begin or ours.after_transaction_create or ours.do_orm_execute or has_engine_hooks(engine))
@@ -466,8 +574,8 @@ def is_closed(session: Session) -> bool:
 def in_greenlet(work: Callable[[], R]) -> Awaitable[R]:
     """Do ``work`` where SQLAlchemy can wait for the driver.
 
-    ``run_sync`` of an ``AsyncSession`` or an ``AsyncConnection`` is the public way, and there is neither of them: a
-    plain ``Connection`` opens and closes within the work, with one switch instead of three.
+    ``run_sync`` of an ``AsyncSession`` or an ``AsyncConnection`` is the public way. Here a plain ``Connection`` opens
+    and closes within the work, with one switch instead of three.
     """
     return greenlet_spawn(work)
 
@@ -475,8 +583,8 @@ def in_greenlet(work: Callable[[], R]) -> Awaitable[R]:
 def changes_statements(session: Session) -> bool:
     """Tell whether a session may do anything to a statement on its way to the connection.
 
-    That is what ``do_orm_execute`` listeners are for, on the class or on the instance, which the public API cannot
-    list; a subclass may override ``execute``; and since SQLAlchemy 2.1 a session has execution options of its own.
+    Listeners for ``do_orm_execute``, on the class or on the instance, may do so; the public API cannot list them. A
+    subclass may override ``execute``. Since SQLAlchemy 2.1 a session has its own execution options, too.
     """
     dispatch: Any = session.dispatch
     return bool(
@@ -489,8 +597,8 @@ def changes_statements(session: Session) -> bool:
 def takes_text(connection: Connection) -> bool:
     """Tell whether a statement may go to a connection as text, compiled before.
 
-    Not where somebody listens to statements before they are text, on the engine or the connection, which the public
-    API cannot list; and not where names of schemas are to be translated.
+    It must not if somebody listens to statements before they are text, on the engine or the connection; the public API
+    cannot list these listeners. It must not either if SQLAlchemy translates names of schemas.
     """
     dispatch: Any = connection.dispatch
     return not (
@@ -503,8 +611,8 @@ def takes_text(connection: Connection) -> bool:
 def is_silent(connection: Connection) -> bool:
     """Tell whether a connection does nothing with a text but send it.
 
-    Nobody ever listened to anything of it, its engine or its dialect, nobody reads its log, and no names of schemas
-    are to be translated. ``_has_events`` is what SQLAlchemy itself asks before it looks for listeners, and ``_echo``
+    Nobody ever listened to it, its engine or its dialect, nobody reads its log, and SQLAlchemy translates no names of
+    schemas. ``_has_events`` is what SQLAlchemy itself asks before it looks for listeners, and ``_echo``
     before it logs.
     """
     ours: Any = connection
@@ -531,9 +639,9 @@ def is_in_plain_transaction(connection: Connection) -> bool:
 def rows_of_text(connection: Connection, sql: str, parameters: tuple[Any, ...] | dict[str, Any]) -> list[Any]:
     """Return all rows of a text as the driver made them, through the cursor of a silent connection.
 
-    What ``exec_driver_sql`` does besides is for listeners, the log, and a result that knows its columns: half of the
-    time of a small statement. What fails is left to ``Connection._handle_dbapi_exception``, as every statement's is:
-    the error becomes SQLAlchemy's, and a lost connection is taken out of the pool with all others of its age.
+    ``exec_driver_sql`` also serves listeners, the log, and a result that knows its columns. That is half of the time of
+    a small statement. ``Connection._handle_dbapi_exception`` handles errors, as for every statement: the error becomes
+    SQLAlchemy's, and a lost connection is taken out of the pool with all others of its age.
     """
     cursor = connection.connection.cursor()
     try:
@@ -573,7 +681,7 @@ def mapping_mark(mapper: Mapper[Any]) -> object:
     """Return an object that stays the same as long as no property joins a mapper, or a mapper below it.
 
     ``Mapper.attrs`` is public; that a new collection takes its place is not. Nothing public tells of a property that
-    joins a configured class: neither ``after_configured`` nor ``mapper_configured`` fires for it.
+    joins a configured class: ``after_configured`` and ``mapper_configured`` do not fire for it.
     """
     return mapper.attrs
 
@@ -691,10 +799,10 @@ class OptionStep(NamedTuple):
 
 
 def option_steps(options: Iterable[Any]) -> list[OptionStep] | None:
-    """Take loader options apart; None if one of them is no loader option.
+    """Take loader options apart; None if one of them is not a loader option.
 
     There is no public way to read what an option does. ``Load.context`` has the steps of a chain, each with the
-    attributes that its factory gave it; a wildcard, as ``raiseload("*")``, is a class of its own.
+    attributes that its factory gave it; a wildcard, as ``raiseload("*")``, has its own class.
     """
     found: list[OptionStep] = []
     for option in options:

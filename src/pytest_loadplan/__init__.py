@@ -1,6 +1,6 @@
 """What pytest loads of loadplan: a fixture and two options, and nothing else until one of them is used.
 
-It is a package of its own, as importing anything of ``loadplan`` imports SQLAlchemy: a suite that does not use the
+It is a separate package, because importing anything of ``loadplan`` imports SQLAlchemy. A suite that does not use the
 fixture pays for one import of pytest.
 """
 
@@ -38,28 +38,54 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class _Watch:
-    """Watches the whole run of one process, and tells what it saw at its end."""
+    """Watches a run, and tells what it saw at its end. Of a run that is spread over processes it watches one.
+
+    A process of pytest-xdist hands what it saw to the one that started it, which puts all of it together.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         from loadplan.pytest_plugin import learning, record_reads
 
+        self._config = config
         self._stack = ExitStack()
         self._reads: Any = None
         self._lessons: Any = None
+        self._told: list[dict[str, Any]] = []
         if config.getoption("--loadplan-learn"):
             self._lessons = self._stack.enter_context(learning())
         if config.getoption("--loadplan-unread"):
             self._reads = self._stack.enter_context(record_reads(config.getoption("--loadplan-ignore") or ()))
 
+    def pytest_sessionfinish(self) -> None:
+        """Hand over what was seen, in a process that another one started."""
+        output: dict[str, Any] | None = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            from loadplan.pytest_plugin import told_by
+
+            output["loadplan"] = told_by(self._reads, self._lessons)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take what a process saw. One that crashed has told nothing."""
+        told = getattr(node, "workeroutput", {}).get("loadplan")
+        if told is not None:
+            self._told.append(told)
+
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print what was seen."""
+        from loadplan.pytest_plugin import told_together
+
+        if self._told:
+            lacking, unread = told_together(self._told)
+        else:
+            lacking = "\n\n".join(map(str, self._lessons or ()))
+            unread = "" if self._reads is None else self._reads.report()
         if self._lessons is not None:
             terminalreporter.section("loadplan: what plans lack")
-            told = "\n\n".join(map(str, self._lessons))
-            terminalreporter.write_line(told or "nothing: no attribute was missing")
+            terminalreporter.write_line(lacking or "nothing: no attribute was missing")
         if self._reads is not None:
             terminalreporter.section("loadplan: what no code reads")
-            terminalreporter.write_line(self._reads.report() or "nothing: all that was loaded was read")
+            terminalreporter.write_line(unread or "nothing: all that was loaded was read")
 
     def pytest_unconfigure(self) -> None:
         """Watch no longer."""
@@ -67,12 +93,6 @@ class _Watch:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start watching, if the run asks for it.
-
-    Raises:
-        UsageError: the run is spread over processes, and none of them sees it whole.
-    """
+    """Start watching, if the run asks for it."""
     if config.getoption("--loadplan-unread") or config.getoption("--loadplan-learn"):
-        if getattr(config.option, "numprocesses", None):
-            raise pytest.UsageError("--loadplan-unread and --loadplan-learn need one process: add -n 0")
         config.pluginmanager.register(_Watch(config), "loadplan-watch")

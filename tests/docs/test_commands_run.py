@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from pages import PAGES, ROOT, Block, blocks_of
+from pages import PAGES, ROOT, WORKED, Block, blocks_of
 from sqlalchemy import URL
 
 from benchmarks.parts import PARTS
@@ -37,8 +37,11 @@ class Command:
 
 
 def commands() -> Iterator[Command]:
-    """Yield the commands of all pages, one a line; a text block that comes next is what the command before prints."""
-    for page in PAGES:
+    """Yield the commands of all pages, one a line; a text block that comes next is what the command before prints.
+
+    Those of the worked example need each other, and test_worked_example.py runs them.
+    """
+    for page in (each for each in PAGES if each != WORKED):
         blocks = blocks_of(page)
         for at, block in enumerate(blocks):
             following = blocks[at + 1] if at + 1 < len(blocks) else None
@@ -122,6 +125,8 @@ def test_other_commands_lead_somewhere(command: Command) -> None:
         case ["uv", "run", "--group", group, "python", "-m", "benchmarks", *arguments]:
             assert group in GROUPS
             assert {each for each in arguments[:1] if not each.startswith("-")} <= {*PARTS, "list", "run"}
+        case ["uv", "run", "--group", "docs", "python", "-m", "zensical", "serve" | "build", *_]:
+            pass
         case ["uv", "run", "pytest"] | ["pytest", "--loadplan-unread" | "--loadplan-learn"]:
             pass
         case ["uv", "add", requirement] | ["pip", "install", requirement]:

@@ -134,6 +134,36 @@ async def test_a_capital_is_moved(client: httpx.AsyncClient) -> None:
     assert back.json()["capital"] == before
 
 
+async def test_a_country_is_changed(client: httpx.AsyncClient) -> None:
+    """What is given changes, the rest stays, and the answer is what a reader finds."""
+    before = await get(client, "/countries/LU", EUROPE)
+    codes = [each["code"] for each in before["languages"]]
+    patch = {"population": 1_000_000, "languages": [*codes[:2], "it"]}
+    changed = await client.patch("/countries/LU", json=patch, headers=key(EUROPE))
+    try:
+        assert changed.status_code == 200
+        assert changed.json()["population"] == 1_000_000
+        assert {each["code"] for each in changed.json()["languages"]} == {*codes[:2], "it"}
+        assert {**changed.json(), "population": 0, "languages": []} == {**before, "population": 0, "languages": []}
+        assert await get(client, "/countries/LU", EUROPE) == changed.json()
+    finally:
+        back = {"population": before["population"], "languages": codes}
+        restored = await client.patch("/countries/LU", json=back)
+    assert restored.json()["population"] == before["population"]
+    assert {each["code"] for each in restored.json()["languages"]} == set(codes)
+
+
+async def test_a_change_that_is_wrong_changes_nothing(client: httpx.AsyncClient) -> None:
+    """An unknown language ends the transaction; a country of another region is not there."""
+    before = await get(client, "/countries/LU")
+    wrong = await client.patch("/countries/LU", json={"name": "Luxemburg", "languages": ["zz"]})
+    assert (wrong.status_code, wrong.json()["code"], wrong.json()["missing"]) == (404, "LP402", ["zz"])
+    foreign = await client.patch("/countries/LU", json={"name": "Luxemburg"}, headers=key(OCEANIA))
+    assert (foreign.status_code, foreign.json()["code"]) == (404, "LP402")
+    assert (await client.patch("/countries/LU", json={"name": ""})).status_code == 422
+    assert await get(client, "/countries/LU") == before
+
+
 @pytest.mark.parametrize("api_key", [WORLD, EUROPE])
 async def test_all_pages_there_and_back(client: httpx.AsyncClient, web_engine: AsyncEngine, api_key: str) -> None:
     """Every country once and in order, whichever way one goes."""

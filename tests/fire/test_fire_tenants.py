@@ -152,7 +152,18 @@ class Call:
         return Doc.label != "t1-3" if self.filtered else None
 
 
-CALLS = ["fetch", "fetch_or_none", "fetch_many", "fetch_one", "fetch_all", "limit", "pages", "stream"]
+CALLS = [
+    "fetch",
+    "fetch_or_none",
+    "fetch_many",
+    "fetch_one",
+    "fetch_all",
+    "limit",
+    "pages",
+    "stream",
+    "fetch_attached",
+    "extend",
+]
 
 
 def random_call(chance: random.Random, name: str) -> Call:
@@ -166,8 +177,12 @@ def random_call(chance: random.Random, name: str) -> Call:
         by_rank=chance.random() < 0.5,
         filtered=chance.random() < 0.3,
         max_rows=chance.choice([None, None, None, 10_000, chance.randint(1, 40)]),
-        bind=chance.choice(["engine", "engine", "sessionmaker", "session", "connection"]),
+        bind=_bind(name, chance.choice(["engine", "engine", "sessionmaker", "session", "connection"])),
     )
+
+
+def _bind(name: str, chosen: str) -> str:
+    return "session" if name == "fetch_attached" else chosen
 
 
 @contextlib.asynccontextmanager
@@ -219,6 +234,11 @@ async def roots(loader: Loader, plan: LoadPlan[Any], call: Call) -> list[Any]:
             return list(await loader.fetch_all(plan, where, order, call.size, call.offset))
         case "stream":
             return [each async for each in loader.stream(plan, where, order, call.size)]
+        case "fetch_attached":
+            return [await loader.fetch_attached(plan, call.id)]
+        case "extend":
+            found = await loader.fetch_all(LoadPlan(Doc, only=[Doc.label]), where, order)
+            return await loader.extend(found, *plan.loads)
         case _:
             return await pages(loader, plan, call)
 

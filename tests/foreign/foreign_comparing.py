@@ -3,10 +3,12 @@
 import asyncio
 import copy
 import itertools
+import keyword
+import os
 import pickle
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeAlias
 
 import attrs
@@ -122,7 +124,9 @@ def identity(entity: Any) -> tuple[str, Any]:
         if state.identity is not None
         else tuple(vars(entity).get(each) for each in primary_key(state.mapper))
     )
-    return state.mapper.base_mapper.class_.__name__, key
+    # without a discriminator a row of a subclass is an object of either class to a session, and both may be there
+    told_apart = state.key is not None and state.mapper.base_mapper.polymorphic_on is None
+    return (state.key[0] if told_apart else state.mapper.base_mapper.class_).__name__, key
 
 
 def asked(mapper: orm.Mapper[Any], place: Any) -> list[str]:
@@ -192,7 +196,7 @@ class Comparison:
         return max(2, len(self.expected) // 5)
 
     def differs(self, what: str, found: str) -> None:
-        text = " ".join(found.split())[:400]
+        text = " ".join(found.split())[: int(os.environ.get("LOADPLAN_FOREIGN_WIDTH", "400"))]
         self.differences.append(
             Difference(what, self.plan.entity.__name__, text, " ".join(repr(self.plan).split())[:1500])
         )
@@ -207,6 +211,7 @@ class Comparison:
             ("entities", self.entities),
             ("views", self.views),
             ("counts", self.counts),
+            ("calls", self.calls),
             ("pages", lambda: self.pages(order)),
             ("streams", self.streams),
         ):
@@ -279,6 +284,8 @@ class Comparison:
                     return
 
     async def views(self) -> None:
+        if not all(each.isidentifier() and not keyword.iskeyword(each) for each in names_in(self.mapper, self.plan)):
+            return  # no class can have such a field
         views = view_plan(self.plan_of_all_columns())
         found = read_views(await Loader(self.engine).fetch_all(views, order_by=self.key), self.plan_of_all_columns())
         async with AsyncSession(self.engine) as session:
@@ -296,6 +303,20 @@ class Comparison:
             return attrs.evolve(each, only=None, defer=None, loads=tuple(map(whole, each.loads)))
 
         return LoadPlan(self.plan.entity, *map(whole, self.plan.loads), name=self.plan.name)
+
+    async def calls(self) -> None:
+        """``count`` and ``exists``, of all roots and of those that a condition keeps."""
+        loader = Loader(self.engine)
+        for key in (None, self.key[0].is_not(None), self.key[0].is_(None)):
+            statement = sa.select(*self.key) if key is None else sa.select(*self.key).where(key)
+            async with AsyncSession(self.engine) as session:
+                rows = await session.scalar(sa.select(sa.func.count()).select_from(statement.distinct().subquery()))
+            if key is None and rows != len(self.expected):  # rows that come several times, or have no key
+                return
+            if (found := await loader.count(self.plan, key)) != rows:
+                self.differs("calls", f"count() is {found} instead of {rows}")
+            if await loader.exists(self.plan, key) != bool(rows):
+                self.differs("calls", f"exists() is not {bool(rows)}")
 
     async def counts(self) -> None:
         """Views that count: against the lazily loaded collections, and the roots against SQL."""
@@ -342,14 +363,17 @@ class Comparison:
         async with AsyncSession(self.engine) as session:
             expected = await session.run_sync(keys)
         loader, found, page, size = Loader(self.engine), [], None, self.batch
-        pages = []
+        pages, graphs = [], []
         while page is None or page.next:
             page = await loader.fetch_page(self.plan, order, size, after=page.next if page else None)
             pages.append([identity(each) for each in page.items])
             found += pages[-1]
+            graphs += [Reader(brought).read([each], self.plan)[0] for each in page.items]
             if len(found) > len(expected) + 2 * size:
                 break
         self.compare("pages", found, expected)
+        if not self.conflicts and found == expected:
+            self.compare("graphs of pages", graphs, self.expected, ordered=False)
         if page.previous and len(pages) > 1:
             before = await loader.fetch_page(self.plan, order, size, before=page.previous)
             self.compare("pages back", [identity(each) for each in before.items], pages[-2])
@@ -360,6 +384,15 @@ class Comparison:
             found.append(Reader(brought).read([root], self.plan)[0])  # noqa: PERF401
         if not self.conflicts:
             self.compare("streams", found, self.expected)
+
+
+def names_in(mapper: orm.Mapper[Any], place: Any) -> Iterator[str]:
+    """Yield the names of the columns and relationships of a plan."""
+    yield from column_names(mapper)
+    for each in place.loads:
+        prop = mapper.relationships[each.relationship.key]
+        yield prop.key
+        yield from names_in(prop.mapper, each)
 
 
 def same_form(value: Any) -> Any:

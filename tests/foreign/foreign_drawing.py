@@ -9,6 +9,7 @@ from sqlalchemy import orm
 
 from loadplan import Load, LoadPlan, load
 
+_HAS_LEAST = (sa.Integer, sa.String, sa.DateTime, sa.Date, sa.Numeric)
 _STRATEGIES = (None, None, None, None, "joined", "selectin", "subquery")
 
 
@@ -66,8 +67,11 @@ class Drawer:
     def condition(self, entity: Any) -> Any:
         """Return a condition that about half of the rows meet."""
         column = self.random.choice(self.comparable(entity))
+        kind = getattr(column.type, "impl_instance", column.type)
+        # databases have no least boolean or UUID
+        value = column if isinstance(kind, _HAS_LEAST) else sa.cast(column, sa.Text)
         return self.random.choice(
-            (column.is_not(None), column.is_(None), column >= sa.select(sa.func.min(column)).scalar_subquery())
+            (column.is_not(None), column.is_(None), value >= sa.select(sa.func.min(value)).scalar_subquery())
         )
 
     def order(self, entity: Any) -> list[Any]:

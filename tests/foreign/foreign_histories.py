@@ -6,6 +6,7 @@ loaded lazily. Every row of every table is compared.
 
 import random
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import attrs
@@ -108,34 +109,34 @@ class History:
             (held.add if isinstance(held, set) else held.append)(others[step.value % len(others)])
 
 
-async def differences(history: History, make: Callable[[], Any], metadata: sa.MetaData) -> tuple[str | None, str]:
-    """Run a history on two equal databases.
+async def differences(
+    history: History, database: Callable[[], AbstractAsyncContextManager[AsyncEngine]], metadata: sa.MetaData
+) -> tuple[str | None, str]:
+    """Run a history on two equal databases, one after the other.
 
     Returns:
         The first difference, or None; and how it ended: ``same``, ``differs``, ``refused`` by
         loadplan, or ``SQLAlchemy fails``.
     """
-    ours, theirs = await make(), await make()
-    try:
-        plain = await _plainly(history, theirs)
+    async with database() as engine:
+        plain = await _plainly(history, engine)
+        expected = await _all_rows(engine, metadata)
+    async with database() as engine:
         try:
-            fetched = await _with_plan(history, ours)
+            fetched = await _with_plan(history, engine)
         except LoadPlanError as error:
             return None, f"refused: {str(error).splitlines()[0]}"
-        if plain is not None:
-            return None, "SQLAlchemy fails"
-        if fetched is not None:
-            return f"ended in {_brief(fetched)}", "differs"
-        found, expected = await _all_rows(ours, metadata), await _all_rows(theirs, metadata)
-        for table in found:
-            if found[table] != expected[table]:
-                less = [row for row in expected[table] if row not in found[table]][:1]
-                more = [row for row in found[table] if row not in expected[table]][:1]
-                return f"rows of {table}: {more} instead of {less}", "differs"
-        return None, "same"
-    finally:
-        await ours.dispose()
-        await theirs.dispose()
+        found = await _all_rows(engine, metadata)
+    if plain is not None:
+        return None, "SQLAlchemy fails"
+    if fetched is not None:
+        return f"ended in {_brief(fetched)}", "differs"
+    for table in found:
+        if found[table] != expected[table]:
+            less = [row for row in expected[table] if row not in found[table]][:1]
+            more = [row for row in found[table] if row not in expected[table]][:1]
+            return f"rows of {table}: {more} instead of {less}", "differs"
+    return None, "same"
 
 
 def _brief(error: Exception) -> str:

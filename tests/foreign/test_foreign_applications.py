@@ -8,8 +8,8 @@ import os
 import random
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, TypeAlias
 
 import pytest
 import sqlalchemy as sa
@@ -17,7 +17,7 @@ from foreign_building import NAMES, Application, live
 from foreign_comparing import Comparison
 from foreign_databases import restored, saved
 from foreign_drawing import Drawer, size_of
-from foreign_filling import Filler, insert_all
+from foreign_filling import Filler, Values, insert_all
 from foreign_histories import History, differences
 from foreign_known import judged
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -25,14 +25,49 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from loadplan import PlanError
 
 LONG = os.environ.get("LOADPLAN_FOREIGN") == "long"
+EXAMPLES = int(os.environ.get("LOADPLAN_PROPERTY_EXAMPLES", "80"))
 SEEDS = range(1, 4) if LONG else range(1, 2)
-PLANS = 40 if LONG else 6
-HISTORIES = 40 if LONG else 6
+PLANS = 40 if LONG else max(3, min(6, EXAMPLES // 3))
+HISTORIES = 40 if LONG else max(3, min(6, EXAMPLES // 3))
+
+#: On PostgreSQL the short form looks at one application, whose columns are of most types.
+ON_POSTGRESQL = NAMES if LONG else ["fief"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_random_plans_on_sqlite(name: str) -> None:
     """Entities, copies, views, counts, pages and streams."""
+
+    @contextlib.asynccontextmanager
+    async def engine_of(application: Application, seed: int) -> AsyncIterator[AsyncEngine]:
+        engine = await filled(application, seed)
+        yield engine
+        await engine.dispose()
+
+    await hold_plans(name, engine_of)
+
+
+@pytest.mark.parametrize("name", ON_POSTGRESQL)
+async def test_random_plans_on_postgresql(name: str, asyncpg: AsyncEngine) -> None:
+    """The same on PostgreSQL, where keys go in arrays and small graphs come in one statement."""
+
+    @contextlib.asynccontextmanager
+    async def engine_of(application: Application, seed: int) -> AsyncIterator[AsyncEngine]:
+        try:
+            await fill(asyncpg, application, seed)
+            yield asyncpg
+        finally:
+            async with asyncpg.begin() as connection:
+                await connection.run_sync(application.metadata.drop_all)
+
+    await hold_plans(name, engine_of)
+
+
+EngineOf: TypeAlias = Callable[[Application, int], contextlib.AbstractAsyncContextManager[AsyncEngine]]
+
+
+async def hold_plans(name: str, engine_of: EngineOf) -> None:
+    """Compare random plans of an application with the lazy walk; a difference that nobody knows of fails."""
     found: list[tuple[str, str]] = []
     plans: list[str] = []
     refused: Counter[str] = Counter()
@@ -40,15 +75,14 @@ async def test_random_plans_on_sqlite(name: str) -> None:
     for seed in SEEDS:
         chance = random.Random(f"{name} {seed}")  # noqa: S311
         with quiet(), live(name) as application:
-            engine = await filled(application, seed)
-            for _ in range(PLANS):
-                comparison = await compared(engine, application, chance, refused)
-                if comparison is not None:
-                    relationships += size_of(comparison.plan)
-                    found += [(name, each.line) for each in comparison.differences]
-                    plans += [str(each) for each in comparison.differences]
-                    refused.update(each.partition(":")[2][:7] for each in comparison.refused)
-            await engine.dispose()
+            async with engine_of(application, seed) as engine:
+                for _ in range(PLANS):
+                    comparison = await compared(engine, application, chance, refused)
+                    if comparison is not None:
+                        relationships += size_of(comparison.plan)
+                        found += [(name, each.line) for each in comparison.differences]
+                        plans += [str(each) for each in comparison.differences]
+                        refused.update(each.partition(":")[2][:7] for each in comparison.refused)
     print(f"{name}: {len(SEEDS) * PLANS} plans with {relationships} relationships, refused: {dict(refused)}")
     new, stale = judged("applications", found)
     assert not new, "\n".join(each for each in plans if any(each.startswith(one.partition(": ")[2]) for one in new))
@@ -74,18 +108,53 @@ async def compared(engine: AsyncEngine, application: Application, chance: random
 @pytest.mark.parametrize("name", NAMES)
 async def test_histories_on_sqlite(name: str) -> None:
     """Fetch, change, flush: all rows are as after the same changes in plain SQLAlchemy."""
-    found, ends = [], Counter[str]()
-    chance = random.Random(f"history {name}")  # noqa: S311
     with quiet(), live(name) as application:
         engine = await filled(application, 1)
         rows = await saved(engine)
         await engine.dispose()
-        for _ in range(HISTORIES):
-            history = History.drawn(chance, chance.choice(application.mappers))
-            difference, end = await differences(history, lambda: restored(rows), application.metadata)
-            ends[end.partition(" '")[0]] += 1
-            if difference is not None:
-                found.append((name, f"history of {history.plan.entity.__name__}: {difference} {history.steps}"))
+
+        @contextlib.asynccontextmanager
+        async def database() -> AsyncIterator[AsyncEngine]:
+            engine = await restored(rows)
+            yield engine
+            await engine.dispose()
+
+        await hold_histories(name, application, database)
+
+
+@pytest.mark.parametrize("name", ON_POSTGRESQL)
+async def test_histories_on_postgresql(name: str, asyncpg: AsyncEngine) -> None:
+    """The same on PostgreSQL, which checks every key."""
+    with quiet(), live(name) as application:
+
+        @contextlib.asynccontextmanager
+        async def database() -> AsyncIterator[AsyncEngine]:
+            async with asyncpg.begin() as connection:
+                for table in application.metadata.tables.values():  # keys are checked at the commit
+                    await connection.execute(sa.delete(table))
+                await connection.run_sync(insert_all, application, rows)
+            yield asyncpg
+
+        try:
+            rows = await fill(asyncpg, application, 1)
+            await hold_histories(name, application, database)
+        finally:
+            async with asyncpg.begin() as connection:
+                await connection.run_sync(application.metadata.drop_all)
+
+
+async def hold_histories(
+    name: str, application: Application, database: Callable[[], contextlib.AbstractAsyncContextManager[AsyncEngine]]
+) -> None:
+    """Compare the rows after random changes; ``database`` gives equal ones."""
+    found, ends = [], Counter[str]()
+    chance = random.Random(f"history {name}")  # noqa: S311
+    for _ in range(HISTORIES):
+        history = History.drawn(chance, chance.choice(application.mappers))
+        difference, end = await differences(history, database, application.metadata)
+        ends[end.partition(" '")[0]] += 1
+        if difference is not None:
+            found.append((name, f"history of {history.plan.entity.__name__}: {difference} {history.steps}"))
     print(f"{name}: {dict(ends)}")
     new, _ = judged("applications", found)
     assert not new, "\n".join(new)
@@ -95,11 +164,18 @@ async def test_histories_on_sqlite(name: str) -> None:
 async def filled(application: Application, seed: int) -> AsyncEngine:
     """Return a database in memory with the rows of a seed."""
     engine = create_async_engine("sqlite+aiosqlite://", poolclass=sa.StaticPool)
+    await fill(engine, application, seed)
+    return engine
+
+
+async def fill(engine: AsyncEngine, application: Application, seed: int) -> dict[str, list[Values]]:
+    """Create the tables of an application, store the rows of a seed, and return them."""
+    application.metadata.info["timezones"] = engine.dialect.name == "postgresql"
     rows = Filler(application, random.Random(f"{application.name} rows {seed}")).rows()  # noqa: S311
     async with engine.begin() as connection:
         await connection.run_sync(application.metadata.create_all)
         await connection.run_sync(insert_all, application, rows)
-    return engine
+    return rows
 
 
 @contextlib.contextmanager

@@ -7,7 +7,17 @@ import attrs
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, polymorphic_union, registry, relationship
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    attribute_keyed_dict,
+    composite,
+    mapped_column,
+    polymorphic_union,
+    registry,
+    relationship,
+    synonym,
+)
 from sqlalchemy.types import TypeDecorator
 
 from loadplan import Loader, LoadPlan, NotLoaded, PlanError, count, load
@@ -60,6 +70,37 @@ class Book(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     shelf_id: Mapped[int] = mapped_column(sa.ForeignKey("foreign_shelves.id"))
     shelf: Mapped[Shelf] = relationship()
+
+
+class Dictionary(Base):
+    """Its words are keyed by a synonym, and by a composite."""
+
+    __tablename__ = "foreign_dictionaries"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    words: Mapped[dict[str, "Word"]] = relationship(collection_class=attribute_keyed_dict("title"))
+    places: Mapped[dict[Any, "Word"]] = relationship(collection_class=attribute_keyed_dict("place"), viewonly=True)
+
+
+@attrs.frozen
+class At:
+    page: int
+    line: int
+
+
+class Word(Base):
+    __tablename__ = "foreign_words"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dictionary_id: Mapped[int] = mapped_column(sa.ForeignKey("foreign_dictionaries.id"))
+    text: Mapped[str]
+    page: Mapped[int]
+    line: Mapped[int]
+    title: Mapped[str] = synonym("text")
+    place: Mapped[At] = composite(At, "page", "line")
+
+
+@attrs.frozen
+class WordView:
+    text: str
 
 
 class Person(Base):
@@ -132,6 +173,33 @@ async def test_a_view_whose_join_asks_something_of_the_parent(filled: AsyncEngin
         (1, [(0, 1), (2, 1)]),
         (2, []),
     ]
+
+
+async def test_a_view_of_a_dictionary_keyed_by_a_synonym(sqlite: AsyncEngine) -> None:
+    """The key is the column that the synonym stands for."""
+
+    @attrs.frozen
+    class DictionaryView:
+        words: dict[str, WordView]
+
+    async with tables(sqlite, Base.metadata):
+        async with sqlite.begin() as connection:
+            await connection.execute(sa.insert(Dictionary), [{"id": 1}])
+            word = {"dictionary_id": 1, "page": 1, "line": 1}
+            await connection.execute(sa.insert(Word.__table__), [{**word, "id": 1, "text": "a"}])
+        found = await Loader(sqlite).fetch(LoadPlan(Dictionary, into=DictionaryView), 1)
+    assert found == DictionaryView({"a": WordView("a")})
+
+
+def test_a_view_of_a_dictionary_keyed_by_a_composite_is_refused() -> None:
+    """No one column is its key."""
+
+    @attrs.frozen
+    class DictionaryView:
+        places: dict[Any, WordView]
+
+    with pytest.raises(PlanError, match=r"LP305: .DictionaryView\.places. is a dictionary"):
+        LoadPlan(Dictionary, into=DictionaryView)
 
 
 async def test_a_subquery_to_a_joined_subclass_gives_one_object_a_row(filled: AsyncEngine) -> None:
@@ -242,6 +310,54 @@ async def garage(sqlite: AsyncEngine) -> AsyncIterator[Garage]:
     own.dispose()
 
 
+async def test_counts_within_rows_that_are_read_through_a_join(sqlite: AsyncEngine) -> None:
+    """The rows that are counted come from a union of the very tables that the join around it is made of."""
+    metadata = sa.MetaData()
+    notes = sa.Table(
+        "foreign_notes",
+        metadata,
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("about_id", sa.ForeignKey("foreign_letters.id", use_alter=True, name="foreign_about")),
+    )
+    key = sa.Column("id", sa.ForeignKey("foreign_notes.id"), primary_key=True)
+    letters = sa.Table("foreign_letters", metadata, key)
+    same = letters.c.id == notes.c.id
+    plain = notes.outerjoin(letters, same).select().where(letters.c.id.is_(None)).reduce_columns().subquery()
+    both = polymorphic_union({"note": plain, "letter": letters.join(notes, same)}, "type", "all")
+    own = registry(metadata=metadata)
+    note: Any = type("Note", (), {})
+    letter: Any = type("Letter", (note,), {})
+    own.map_imperatively(
+        note, notes, with_polymorphic=("*", both), polymorphic_on=both.c.type, polymorphic_identity="note"
+    )
+    own.map_imperatively(
+        letter,
+        letters,
+        inherits=note,
+        inherit_condition=same,
+        with_polymorphic=("*", letters.join(notes, same)),
+        polymorphic_identity="letter",
+        properties={"notes": relationship(note, primaryjoin=letters.c.id == notes.c.about_id)},
+    )
+    view = attrs.make_class(
+        "LetterView", {"id": attrs.field(type=int), "many": attrs.field(type=Annotated[int, count(letter.notes)])}
+    )
+    try:
+        async with tables(sqlite, metadata):
+            async with sqlite.begin() as connection:
+                rows = [(1, None), (2, 1), (3, 1), (4, 2)]
+                await connection.execute(sa.insert(notes), [{"id": key, "about_id": about} for key, about in rows])
+                await connection.execute(sa.insert(letters), [{"id": 1}, {"id": 2}])
+            found = await Loader(sqlite).fetch_all(LoadPlan(letter, into=view), order_by=letter.id)
+            assert [(each.id, each.many) for each in found] == [(1, 2), (2, 1)]
+            for strategy in ("selectin", "subquery"):
+                plan = LoadPlan(letter, load(letter.notes, strategy=strategy), name=strategy)
+                roots = await Loader(sqlite).fetch_all(plan, order_by=letter.id)
+                assert [sorted(each.id for each in root.notes) for root in roots] == [[2, 3], [4]], strategy
+    finally:
+        own.dispose()
+
+
 async def test_counts_of_a_collection_of_a_union(garage: Garage) -> None:
     view = attrs.make_class(
         "KeeperView",
@@ -262,10 +378,10 @@ async def test_roots_of_a_subclass_below_a_union(garage: Garage) -> None:
     assert [(each.id, each.name) for each in found] == [(2, None)]
 
 
-async def test_a_row_that_is_a_root_and_a_target_of_a_subclass_is_one_object(sqlite: AsyncEngine) -> None:
-    """Without a discriminator a row of the base class is met as base class first, and by the relationship as subclass.
+async def test_without_a_discriminator_a_row_is_an_object_of_each_class_it_is_met_as(sqlite: AsyncEngine) -> None:
+    """A row of the base class is met as base class, and by the relationship as subclass, with the subclass's columns.
 
-    A session keeps what it met first.
+    A session does the same: the two have identities of their own.
     """
     metadata = sa.MetaData()
     people = sa.Table(
@@ -275,7 +391,10 @@ async def test_a_row_that_is_a_root_and_a_target_of_a_subclass_is_one_object(sql
         sa.Column("manager_id", sa.ForeignKey("foreign_managers.id", use_alter=True, name="foreign_manager")),
     )
     managers = sa.Table(
-        "foreign_managers", metadata, sa.Column("id", sa.ForeignKey("foreign_staff.id"), primary_key=True)
+        "foreign_managers",
+        metadata,
+        sa.Column("id", sa.ForeignKey("foreign_staff.id"), primary_key=True),
+        sa.Column("grade", sa.String),
     )
     own = registry(metadata=metadata)
     person: Any = type("Staff", (), {})
@@ -290,10 +409,12 @@ async def test_a_row_that_is_a_root_and_a_target_of_a_subclass_is_one_object(sql
         async with tables(sqlite, metadata):
             async with sqlite.begin() as connection:
                 await connection.execute(sa.insert(people), [{"id": 1, "manager_id": 2}, {"id": 2, "manager_id": None}])
-                await connection.execute(sa.insert(managers), [{"id": 2}])
+                await connection.execute(sa.insert(managers), [{"id": 2, "grade": "high"}])
             for strategy in ("joined", "subquery", "selectin"):
                 plan = LoadPlan(person, load(person.manager, strategy=strategy), name=strategy)
                 found = await Loader(sqlite).fetch_all(plan, order_by=person.id)
-                assert found[0].manager is found[1], strategy
+                assert [type(each) for each in found] == [person, person], strategy
+                assert [(type(each), each.id) for each in (found[0].manager,)] == [(manager, 2)], strategy
+                assert found[0].manager.grade == "high", strategy
     finally:
         own.dispose()

@@ -3,7 +3,7 @@
 from typing import Any
 
 from forest import Bird, Fruit, Leaf, Tree
-from sqlalchemy import Column, ForeignKey, Integer, Table, inspect, select
+from sqlalchemy import Column, ForeignKey, Integer, Table, column, exists, inspect, select, table, text
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -17,6 +17,7 @@ from sqlalchemy.orm import (
     relationship,
     selectinload,
 )
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from loadplan import sqlalchemy_internals as internals
 
@@ -180,11 +181,25 @@ def test_notes_stay_with_a_mapped_class_and_go_with_its_mapping() -> None:
     class Noted:
         pass
 
-    table = Table("int_noted", reg.metadata, Column("id", Integer, primary_key=True))
-    mapper = reg.map_imperatively(Noted, table)
+    noted = Table("int_noted", reg.metadata, Column("id", Integer, primary_key=True))
+    mapper = reg.map_imperatively(Noted, noted)
     internals.notes_of(mapper)["word"] = 1
     assert internals.notes_of(mapper) == {"word": 1}
     assert not vars(Noted).get("word")
     reg.dispose()
-    again = registry().map_imperatively(Noted, table)
+    again = registry().map_imperatively(Noted, noted)
     assert internals.notes_of(again) == {}
+
+
+def test_adapters_leave_a_marked_subquery_alone() -> None:
+    """A replacing traversal goes into a subquery, and passes by one that is marked."""
+    old, new = table("before", column("id")), table("after", column("id"))
+    plain = select(old.c.id).subquery("below")
+    marked = internals.left_as_is(plain)
+
+    def replaced(below: Any) -> str:
+        statement = select(old.c.id).where(exists(select(text("1")).select_from(below)))
+        return str(replacement_traverse(statement, {}, lambda each, **_: new.c.id if each is old.c.id else None))
+
+    assert "FROM after) AS below" in replaced(plain)
+    assert "FROM before) AS below" in replaced(marked)

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from forest import Tree
-from sqlalchemy import Connection, StaticPool, create_engine, event, literal, select
+from sqlalchemy import Connection, StaticPool, create_engine, event, inspect, literal, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm.util import identity_key
 
 from loadplan import sqlalchemy_internals as internals
 
@@ -276,6 +278,30 @@ def test_a_closed_session_is_told_from_a_new_one_and_from_one_that_is_used_again
     assert not internals.is_closed(session)
     session.close()
     assert internals.is_closed(session)
+
+
+def test_a_sharded_session_knows_its_shards_by_name(database: Engine) -> None:
+    """``_ShardedSession__shards``: the public API adds a shard and never lists them."""
+    choosers: Any = dict.fromkeys(("shard_chooser", "identity_chooser", "execute_chooser"), lambda *_, **__: "two")
+    session = ShardedSession(shards={"two": database, "one": database}, **choosers)
+    session.bind_shard("three", database)
+    assert internals.shard_names(session) == ["two", "one", "three"]
+    session.close()
+
+
+def test_an_instance_with_the_name_of_a_shard_is_that_of_the_sharded_session(database: Engine) -> None:
+    """The third part of an identity and ``identity_token``: without them the session cannot tell where to write."""
+    choosers: Any = {"shard_chooser": lambda *_, **__: "two", "identity_chooser": lambda *_, **__: ["two"]}
+    shards = {"one": database, "two": database}
+    with ShardedSession(shards=shards, execute_chooser=lambda _: ["two"], **choosers) as session:
+        loaded = session.scalars(select(Tree)).first()
+        assert loaded is not None
+        tree = Tree()
+        identity = identity_key(instance=loaded)
+        internals.instance_state(tree).key = (*identity[:2], None)
+        internals.name_shard(tree, "two")
+        assert inspect(tree).key == inspect(loaded).key
+        assert inspect(tree).identity_token == inspect(loaded).identity_token
 
 
 @pytest.mark.parametrize("name", ["do_orm_execute", "after_begin", "loaded_as_persistent", "persistent_to_detached"])

@@ -88,7 +88,7 @@ async def test_it_runs_the_statements_that_explain_foretells(shops: AsyncEngine,
 @pytest.mark.parametrize("plan", [PAGE, VIEW], ids=["entities", "views"])
 async def test_the_index_that_it_names_mends_the_scan(shops: AsyncEngine, plan: LoadPlan[Shop]) -> None:
     if shops.dialect.name != "postgresql":
-        pytest.skip("SQLite tells no rows of a scan")
+        pytest.skip("SQLite tells no rows of a scan, and MariaDB has an index on every foreign key")
     loader = Loader(shops)
     scans = [scan for each in (await loader.analyze(plan, 7)).statements for scan in each.scans]
     assert [(scan.table, scan.rows) for scan in scans] == [("anl_orders", 15000)]
@@ -113,7 +113,10 @@ async def test_its_text_is_for_people(shops: AsyncEngine) -> None:
 
 async def test_the_databases_own_plan_is_there(shops: AsyncEngine) -> None:
     plan = (await Loader(shops).analyze(PAGE, 7)).statements[1].plan
-    assert plan["Plan"]["Actual Rows"] == 3 if shops.dialect.name == "postgresql" else plan == ["SCAN anl_orders"]
+    if shops.dialect.name == "mariadb":
+        assert plan["query_block"]["r_loops"] == 1
+    else:
+        assert plan["Plan"]["Actual Rows"] == 3 if shops.dialect.name == "postgresql" else plan == ["SCAN anl_orders"]
 
 
 async def test_a_wrong_id_runs_nothing(shops: AsyncEngine) -> None:

@@ -1,4 +1,4 @@
-"""``SyncLoader`` on drivers that wait by themselves: psycopg and sqlite3, on its four binds."""
+"""``SyncLoader`` on drivers that wait by themselves: psycopg, sqlite3 and PyMySQL, on its four binds."""
 
 import contextlib
 import inspect
@@ -50,12 +50,15 @@ TITLES = LoadPlan(Post, into=Title, name="titles")
 CARDS = LoadPlan(Post, into=Card, name="cards")
 
 
-@pytest.fixture(params=["psycopg", "sqlite3"])
+@pytest.fixture(params=["psycopg", "sqlite3", "pymysql"])
 def sync_blog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """The blog, on each driver in turn."""
     if request.param == "psycopg":
         url: URL = request.getfixturevalue("postgres_url")
         made = create_engine(url.set(drivername="postgresql+psycopg"))
+    elif request.param == "pymysql":
+        url = request.getfixturevalue("mariadb_url")
+        made = create_engine(url.set(drivername="mariadb+pymysql", database="exact"))
     else:
         made = create_engine(f"sqlite:///{tmp_path}/blog.db")
     Base.metadata.create_all(made)

@@ -12,46 +12,36 @@ from typing import Any
 
 import attrs
 from generated_schemas import Association, End, Entity, Reference, Schema
+from generated_types import KINDS
 from sqlalchemy import (
     Column,
-    Dialect,
     ForeignKeyConstraint,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
     String,
     Table,
-    TypeDecorator,
     UniqueConstraint,
-    Uuid,
     and_,
+    func,
 )
 from sqlalchemy.orm import (
     DeclarativeBase,
     attribute_keyed_dict,
+    column_keyed_dict,
     column_property,
     foreign,
+    keyfunc_mapping,
     mapped_column,
     relationship,
     remote,
 )
 
-
-class OwnText(TypeDecorator[str]):
-    """Text that looks otherwise in the database."""
-
-    impl = String
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else f"~{value}"
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else value[1:]
-
-
-_TYPES: dict[str, Any] = {"integer": Integer, "text": String, "uuid": Uuid, "own": OwnText}
 _numbers = itertools.count()
+
+
+class OwnList(list[Any]):
+    """A list of the application's own."""
 
 
 @attrs.frozen
@@ -114,7 +104,8 @@ class _Builder:
         for association in self.schema.associations:
             self.secondary[association.name] = self.association_table(association, metadata)
         for entity in self.schema.entities:
-            bases = (self.classes[entity.parent],) if entity.parent else (self.base,)
+            above = entity.parent or entity.concrete_of
+            bases = (self.classes[above],) if above else (self.base,)
             self.classes[entity.name] = type(entity.name, bases, self.attributes(entity))
         for reference in self.schema.references:
             self.constrain(reference)
@@ -132,7 +123,7 @@ class _Builder:
         if own_table:
             found["__tablename__"] = f"{self.prefix}_{entity.name.lower()}"
             for name, kind in zip(entity.key_names, entity.key, strict=True):
-                found[name] = mapped_column(_TYPES[kind], primary_key=True, autoincrement=False)
+                found[name] = mapped_column(KINDS[kind].make(), primary_key=True, autoincrement=False)
         if entity.inheritance:
             found["__mapper_args__"] = {"polymorphic_identity": entity.name}
             if entity.parent is None:
@@ -148,18 +139,51 @@ class _Builder:
                 rank = next(value for name, value in found.items() if name.endswith("rank"))
                 found[column.name] = column_property(rank + 100, deferred=deferred)
             else:
-                found[column.name] = mapped_column(_TYPES[column.kind], nullable=True, deferred=deferred)
+                found[column.name] = mapped_column(KINDS[column.kind].make(), nullable=True, deferred=deferred)
         for reference in self.schema.references:
             if reference.source == entity.name:
-                kinds = self.schema.entity(reference.target).key
-                for name, kind in zip(reference.columns, kinds, strict=True):
+                for name, kind in zip(reference.columns, reference.kinds, strict=True):
                     if name in reference.own_columns:
                         deferred = reference.deferred and not self.plain
-                        found[name] = mapped_column(_TYPES[kind], nullable=True, deferred=deferred)
+                        found[name] = mapped_column(KINDS[kind].make(), nullable=True, deferred=deferred)
+        self.further_mapping(entity, found)
         for end in self.schema.all_ends():
             if end.owner == entity.name:
                 found[end.name] = self.relationship(end)
         return found
+
+    def further_mapping(self, entity: Entity, found: dict[str, Any]) -> None:
+        """Add the arguments of the mapper: to both mappings where they say what is mapped, else to ours alone."""
+        mapper_arguments = found.setdefault("__mapper_args__", {})
+        if entity.concrete_of:
+            mapper_arguments["concrete"] = True
+        given = set(entity.arguments)
+        if "version" in given:
+            found["version"] = mapper_arguments["version_id_col"] = mapped_column(Integer, nullable=False)
+        if "expression" in given:
+            mapper_arguments["polymorphic_on"] = func.coalesce(found["kind"], "none")
+        if "exclude" in given or "include" in given:
+            names = [name for name in found if not name.startswith("__")]
+            found["__table_args__"] = (Column("spare", Integer),)
+            mapper_arguments |= (
+                {"exclude_properties": ["spare"]} if "exclude" in given else {"include_properties": names}
+            )
+        if self.plain:
+            return
+        if "primary_key" in given:
+            mapper_arguments["primary_key"] = [found[name] for name in entity.key_names]
+        mapper_arguments |= {
+            name: value
+            for word, name, value in (
+                ("eager_defaults", "eager_defaults", True),
+                ("partial", "allow_partial_pks", False),
+                ("batch", "batch", False),
+                ("star", "with_polymorphic", "*"),
+                ("inline", "polymorphic_load", "inline"),
+                ("selectin", "polymorphic_load", "selectin"),
+            )
+            if word in given
+        }
 
     def relationship(self, end: End) -> Any:
         joins: dict[str, Any]
@@ -169,10 +193,13 @@ class _Builder:
             near, far = sides if end == association.forward else reversed(sides)
             table = self.secondary[association.name]
             joins = {"secondary": table, "primaryjoin": self.pairing(*near, table)}
-            joins["secondaryjoin"] = self.with_constant(end, self.pairing(*far, table))
+            joins["primaryjoin"] = self.with_constant_here(end, joins["primaryjoin"])
+            joins["secondaryjoin"] = self.with_constant(end, self.pairing(*far, table), table)
         else:
-            join = self.reference_join(self.schema.reference_of(end), forward=end.kind == "many-to-one")
-            joins = {"primaryjoin": self.with_constant(end, join)}
+            reference, forward = self.schema.reference_of(end), end.kind == "many-to-one"
+            joins = self.sides(end, reference, forward=forward)
+            join = self.reference_join(reference, forward=forward, annotated=not joins)
+            joins["primaryjoin"] = self.with_constant_here(end, self.with_constant(end, join))
         if end.ordered:
             joins["order_by"] = lambda: [
                 getattr(self.classes[end.target], self.rank_of(end.target)).desc(),
@@ -190,25 +217,78 @@ class _Builder:
     def further_arguments(self, end: End) -> dict[str, Any]:
         """Return the arguments that change nothing about which rows a relationship leads to."""
         found: dict[str, Any] = {}
+        writes = not end.viewonly
         for each in end.arguments:
             match each:
-                case "innerjoin":
-                    found["innerjoin"] = True
+                case "innerjoin" | "load_on_pending":
+                    found[each] = True
                 case "passive_deletes":
-                    found["passive_deletes"] = not end.viewonly and end.kind != "many-to-one"
+                    found[each] = writes and end.kind != "many-to-one"
+                case "post_update" | "active_history" | "single_parent" if writes:
+                    found[each] = True
+                case "passive_updates" if writes:
+                    found[each] = False
+                case "unchecked" if writes:
+                    found["enable_typechecks"] = False
+                case "cascade" if writes:
+                    found.setdefault("cascade", "save-update, merge, expunge")
+                case "delete_orphan" if writes:
+                    found |= {"cascade": "all, delete-orphan", "single_parent": True}
+                case "info":
+                    found |= {"info": {"why": end.name}, "doc": "says nothing"}
+                case "overlaps":
+                    found[each] = ",".join(other.name for other in self.schema.all_ends())
+                case "join_depth":
+                    found[each] = 2
+                case "distinct":
+                    found["distinct_target_key"] = True
                 case "whole_join":
                     found["omit_join"] = False
                 case "ordered_to_one":
                     found["order_by"] = lambda: getattr(self.classes[end.target], self.rank_of(end.target))
-                case "keyed" if len(self.schema.entity(end.target).key) == 1:
-                    found["collection_class"] = attribute_keyed_dict("id")
+                case "own_list":
+                    found["collection_class"] = OwnList
+                case "keyed" | "keyed_by_column" | "keyed_by_function" if len(self.schema.entity(end.target).key) == 1:
+                    found["collection_class"] = self.keyed(end, each)
+        if end.viewonly and end.opposite:
+            found["sync_backref"] = False
         return found
 
-    def with_constant(self, end: End, join: Callable[[], Any]) -> Callable[[], Any]:
-        """Return a join that asks for a rank of the target beside the keys, if the relationship is such a one."""
+    def keyed(self, end: End, word: str) -> Any:
+        """Return a class of dictionaries by primary key."""
+        if word == "keyed_by_column":
+            return column_keyed_dict(self.classes[self.schema.root(end.target)].__table__.c.id)
+        return attribute_keyed_dict("id") if word == "keyed" else keyfunc_mapping(lambda each: each.id)
+
+    def sides(self, end: End, reference: Reference, *, forward: bool) -> dict[str, Any]:
+        """Return ``foreign_keys`` and ``remote_side``, where they say it in place of annotations."""
+        same_tables = self.schema.root(reference.source) == self.schema.root(reference.target)
+        if "sides_by_argument" not in end.arguments or same_tables:
+            return {}
+
+        def holders() -> list[Any]:
+            return [getattr(self.classes[reference.source], name) for name in reference.columns]
+
+        def keys() -> list[Any]:
+            target = self.schema.entity(reference.target)
+            return [getattr(self.classes[target.name], name) for name in target.key_names]
+
+        return {"foreign_keys": holders, "remote_side": keys if forward else holders}
+
+    def with_constant(self, end: End, join: Callable[[], Any], table: Table | None = None) -> Callable[[], Any]:
+        """Return a join that asks for a rank of the target, or a note in the association, beside the keys."""
+        if "constant_there" in end.arguments and table is not None:
+            found, join = join, lambda: and_(found(), table.c.note == "x")
         if "constant" not in end.arguments:
             return join
-        return lambda: and_(join(), getattr(self.classes[end.target], self.rank_of(end.target)) == 1)
+        before = join
+        return lambda: and_(before(), remote(getattr(self.classes[end.target], self.rank_of(end.target))) == 1)
+
+    def with_constant_here(self, end: End, join: Callable[[], Any]) -> Callable[[], Any]:
+        """Return a join that asks for a rank of the owner as well, if the relationship is such a one."""
+        if "constant_here" not in end.arguments:
+            return join
+        return lambda: and_(join(), getattr(self.classes[end.owner], self.rank_of(end.owner)) == 1)
 
     def rank_of(self, name: str) -> str:
         """Return the first column of an entity's own, which may be NULL and has ties."""
@@ -218,12 +298,14 @@ class _Builder:
         keys = self.schema.entity(name).key_names
         return lambda: and_(*(getattr(self.classes[name], key) == table.c[f"{side}_{key}"] for key in keys))
 
-    def reference_join(self, reference: Reference, *, forward: bool) -> Callable[[], Any]:
+    def reference_join(self, reference: Reference, *, forward: bool, annotated: bool) -> Callable[[], Any]:
         keys = self.schema.entity(reference.target).key_names
 
         def join() -> Any:
             source, target = self.classes[reference.source], self.classes[reference.target]
             pairs = [(getattr(source, a), getattr(target, b)) for a, b in zip(reference.columns, keys, strict=True)]
+            if not annotated:
+                return and_(*(holder == key for holder, key in pairs))
             if forward:
                 return and_(*(foreign(holder) == remote(key) for holder, key in pairs))
             return and_(*(remote(foreign(holder)) == key for holder, key in pairs))
@@ -232,7 +314,7 @@ class _Builder:
 
     def association_table(self, association: Association, metadata: MetaData) -> Table:
         columns = [
-            Column(f"{side}_{name}", _TYPES[kind], nullable=False)
+            Column(f"{side}_{name}", KINDS[kind].make(), nullable=False)
             for side, entity in (("source", association.source), ("target", association.target))
             for name, kind in zip(self.schema.entity(entity).key_names, self.schema.entity(entity).key, strict=True)
         ]

@@ -1,7 +1,6 @@
 """Random rows for a generated schema: NULL and dangling references, cycles, shared parents, duplicate pairs."""
 
 import contextlib
-import uuid
 from collections.abc import AsyncIterator, Iterable
 from collections.abc import Mapping as Dictionary
 from typing import Any, TypeAlias
@@ -9,22 +8,12 @@ from typing import Any, TypeAlias
 import attrs
 from generated_mappings import Mapping
 from generated_schemas import Entity, Reference, Schema
+from generated_types import KINDS
 from hypothesis import strategies as st
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 Key: TypeAlias = tuple[Any, ...]
-
-#: Few values, so that composite keys share parts; texts that only an exact comparison tells apart.
-_KEY_VALUES: dict[str, tuple[Any, ...]] = {
-    "integer": (1, 2, 3, -4),
-    "text": ("a", "A", "", "ä b"),
-    "uuid": tuple(uuid.UUID(int=number << 64) for number in (1, 2, 3, 4)),
-    "own": ("a", "A", "", "~"),
-}
-
-#: Never the key of a row.
-_NOWHERE = {"integer": 999, "text": "nowhere", "uuid": uuid.UUID(int=999), "own": "nowhere"}
 
 
 @attrs.frozen
@@ -53,7 +42,7 @@ class Rows:
 
 def missing_key(entity: Entity) -> Key:
     """Return a key that no row has."""
-    return tuple(_NOWHERE[kind] for kind in entity.key)
+    return tuple(KINDS[kind].nowhere for kind in entity.key)
 
 
 @st.composite
@@ -62,7 +51,7 @@ def _bare_rows(draw: st.DrawFn, schema: Schema) -> list[Row]:
     rows: list[Row] = []
     for root in (each for each in schema.entities if each.parent is None):
         classes = [each.name for each in schema.entities if schema.root(each.name) == root.name]
-        one_key = st.tuples(*(st.sampled_from(_KEY_VALUES[kind]) for kind in root.key))
+        one_key = st.tuples(*(st.sampled_from(KINDS[kind].values) for kind in root.key))
         least = draw(st.sampled_from((3, 4, 2, 0)))
         for key in draw(st.lists(one_key, unique=True, min_size=least, max_size=6)):
             name = draw(st.sampled_from(classes))
@@ -75,12 +64,16 @@ def _bare_rows(draw: st.DrawFn, schema: Schema) -> list[Row]:
 @st.composite
 def _values(draw: st.DrawFn, schema: Schema, name: str) -> dict[str, Any]:
     values: dict[str, Any] = {"kind": name} if schema.entity(name).inheritance else {}
+    if "version" in schema.entity(schema.root(name)).arguments:
+        values["version"] = 1
     for each in schema.lineage(name):
         for column in schema.entity(each).columns:
             if column.kind == "integer":
                 values[column.name] = draw(st.sampled_from([None, 0, 1]))
             elif column.kind == "text":
                 values[column.name] = draw(st.sampled_from([None, "", "x"]))
+            elif column.kind != "computed":
+                values[column.name] = draw(st.sampled_from((None, *KINDS[column.kind].values)))
     return values
 
 
@@ -150,8 +143,8 @@ async def insert_rows(connection: AsyncConnection, mapping: Mapping, rows: Rows)
                 await connection.execute(insert(table).values(**key, **values))
     for name, pairs in rows.pairs.items():
         table = mapping.secondary[name]
-        for one, other in pairs:
-            await connection.execute(insert(table).values((*one, *other, None)))
+        for number, (one, other) in enumerate(pairs):
+            await connection.execute(insert(table).values((*one, *other, (None, "x")[number % 2])))
 
 
 @contextlib.asynccontextmanager

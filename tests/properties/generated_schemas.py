@@ -1,16 +1,35 @@
 """Random schemas as plain descriptions: which entities there are, and how they refer to each other.
 
 Nothing here is SQLAlchemy's: :mod:`generated_mappings` makes classes of a description, :mod:`generated_rows` data.
+
+What is drawn:
+
+* keys of one or two columns of every kind in :mod:`generated_types`, and columns that refer to them of the same type
+  or of another whose values are the same; references that are constrained or not, unique or not, NULL, dangling, to a
+  row of another subclass, or that share the first column of the key;
+* entities alone, and single-table, joined and concrete inheritance, up to three levels deep; discriminators that are
+  columns or expressions; ``with_polymorphic="*"``, ``polymorphic_load="inline"`` and ``"selectin"``;
+  ``version_id_col``, ``eager_defaults``, ``primary_key``, ``exclude_properties``, ``include_properties``,
+  ``allow_partial_pks``, ``batch``;
+* columns of every kind, deferred ones, and ``column_property``;
+* relationships of every cardinality, both ways, tied by ``back_populates`` or mapped apart, with every ``lazy=``,
+  ``viewonly``, ``sync_backref``, ``uselist``, ``order_by``, ``secondary`` with ``primaryjoin`` and ``secondaryjoin``,
+  joins that ask more of the target, the parent or the association than keys, ``foreign_keys`` and ``remote_side`` as
+  arguments or as annotations, lists, sets, own lists and dictionaries of three makes, and the arguments in
+  ``ANY_ARGUMENTS``, ``TO_ONE_ARGUMENTS`` and ``COLLECTION_ARGUMENTS``.
+
+Not drawn: polymorphic unions, classes mapped to joins and queries, relationships to aliases (tests/real_mappings and
+tests/foreign have those), and keys of types that are equal in the database alone, which lazy loading gets wrong.
 """
 
-import os
 from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
 import attrs
+from generated_types import KEY_KINDS, KINDS
 from hypothesis import strategies as st
 
-KeyKind: TypeAlias = Literal["integer", "text", "uuid", "own"]
+KeyKind: TypeAlias = str  # of generated_types
 EndKind: TypeAlias = Literal["many-to-one", "one-to-one", "one-to-many", "many-to-many"]
 
 KEYS: tuple[tuple[KeyKind, ...], ...] = (
@@ -25,15 +44,37 @@ KEYS: tuple[tuple[KeyKind, ...], ...] = (
 )
 KEY_NAMES = ("id", "no")
 
-#: Further arguments of ``relationship()``: of a to-one, and of a collection that a plan may load.
-TO_ONE_ARGUMENTS = ("passive_deletes",)
-COLLECTION_ARGUMENTS = ("passive_deletes", "whole_join", "keyed")
+#: Arguments of ``relationship()`` that change nothing about what a plan brings.
+ANY_ARGUMENTS = (
+    "passive_deletes",
+    "passive_updates",
+    "cascade",
+    "delete_orphan",
+    "post_update",
+    "active_history",
+    "info",
+    "overlaps",
+    "load_on_pending",
+    "join_depth",
+    "unchecked",
+    "single_parent",
+    "distinct",
+    "sides_by_argument",
+)
 
-#: Arguments that the engine does not serve yet. They are drawn with ``LOADPLAN_PROPERTY_ALL`` in the environment.
-AWAITED_TO_ONE_ARGUMENTS = ("constant", "innerjoin", "ordered_to_one")
-if "LOADPLAN_PROPERTY_ALL" in os.environ:
-    TO_ONE_ARGUMENTS += AWAITED_TO_ONE_ARGUMENTS
-    COLLECTION_ARGUMENTS = ("constant", *COLLECTION_ARGUMENTS)
+#: Arguments that may: of a to-one, of a collection that a plan may load, and of one that has no order nor class yet.
+TO_ONE_ARGUMENTS = ("constant", "constant_here", "innerjoin", "ordered_to_one")
+COLLECTION_ARGUMENTS = ("constant", "constant_here", "constant_there", "whole_join")
+OWN_COLLECTIONS = ("keyed", "keyed_by_column", "keyed_by_function", "own_list")
+
+#: Arguments that make a join say more than its opposite says.
+ONE_SIDED = frozenset({"constant", "constant_here", "constant_there"})
+
+#: Arguments of the mapper of an entity that stands alone or is the root of an inheritance, and of a subclass.
+ROOT_ARGUMENTS = ("eager_defaults", "primary_key", "exclude", "include", "partial", "batch")
+TELLING_ROOT_ARGUMENTS = ("version",)
+INHERITED_ARGUMENTS = ("version", "expression", "star")
+SUBCLASS_ARGUMENTS = ("inline", "selectin")
 
 #: What each kind of relationship may be mapped with; plans must not care.
 LAZY_TO_ONE = ("select", "joined", "selectin", "subquery", "immediate", "raise", "raise_on_sql", "noload")
@@ -45,19 +86,25 @@ class Column:
     """A column of an entity that is no key."""
 
     name: str
-    kind: Literal["integer", "text", "computed"]
+    kind: str
     deferred: bool
 
 
 @attrs.frozen
 class Entity:
-    """A mapped class: of its own, the root of an inheritance, or a subclass of ``parent``."""
+    """A mapped class: of its own, the root of an inheritance, or a subclass of ``parent``.
+
+    ``concrete_of`` is the class above one that has a table, columns and relationships of its own all the same.
+    ``arguments`` are further ones of the mapper.
+    """
 
     name: str
     key: tuple[KeyKind, ...]
     columns: tuple[Column, ...]
     inheritance: Literal["single", "joined"] | None = None
     parent: str | None = None
+    concrete_of: str | None = None
+    arguments: tuple[str, ...] = ()
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -68,10 +115,11 @@ class Entity:
 class End:
     """One relationship: an attribute of ``owner`` that leads to ``target``.
 
-    ``opposite`` is the name in ``back_populates``. ``arguments`` are further ones: ``innerjoin``;
-    ``ordered_to_one``, an ``order_by`` that means nothing; ``passive_deletes``;
-    ``constant``, a join that asks for a rank of the target;
-    ``whole_join``, ``omit_join=False``; ``keyed``, a dictionary by primary key.
+    ``opposite`` is the name in ``back_populates``. ``arguments`` are further ones. Of those that are no arguments of
+    ``relationship()`` by name, ``constant`` is a join that asks for a rank of the target, ``constant_here`` for one of
+    the owner, ``constant_there`` for a note in the association; ``ordered_to_one`` an ``order_by`` that means nothing;
+    ``whole_join`` is ``omit_join=False``; ``sides_by_argument`` has ``foreign_keys`` and ``remote_side`` for
+    annotations; ``unchecked`` is ``enable_typechecks=False``; ``distinct`` is ``distinct_target_key``.
     """
 
     name: str
@@ -102,6 +150,7 @@ class Reference:
     Attributes:
         columns: attributes of ``source``, in the order of the target's key; the first is the source's own key where
             the two share it, as in a schema whose every key starts with the tenant.
+        kinds: of those columns.
         nullable: whether a row may refer to nothing.
         unique: whether at most one row refers to a target: the way back is one-to-one.
         promised: whether a unique constraint says so too.
@@ -114,6 +163,7 @@ class Reference:
     source: str
     target: str
     columns: tuple[str, ...]
+    kinds: tuple[KeyKind, ...]
     nullable: bool
     unique: bool
     promised: bool
@@ -188,11 +238,23 @@ class Schema:
     def required(self, name: str) -> set[str]:
         """Return the columns that come whatever a plan says: the key and the discriminator."""
         entity = self.entity(name)
-        return {*entity.key_names, *(["kind"] if entity.inheritance else [])}
+        root = self.entity(self.root(name)).arguments
+        kind = ["kind"] if entity.inheritance and "expression" not in root else []
+        return {*entity.key_names, *kind, *(["version"] if "version" in root else [])}
+
+    def brought_along(self, place: str, name: str) -> set[str]:
+        """Return the columns of subclasses that the mapping loads with rows of an entity, for a row of a subclass."""
+        found: set[str] = set()
+        for sub in self.lineage(name)[: self.lineage(name).index(place)]:
+            if "star" in self.entity(place).arguments or {"inline", "selectin"} & {*self.entity(sub).arguments}:
+                found |= {column for column, comes in self.columns(sub).items() if comes}
+        return found
 
     def columns(self, name: str) -> dict[str, bool]:
         """Return every column attribute of an entity, and whether the mapping loads it by itself."""
         found = dict.fromkeys(sorted(self.required(name)), True)
+        if self.entity(name).inheritance:
+            found["kind"] = True
         for each in self.lineage(name):
             found |= {column.name: not column.deferred for column in self.entity(each).columns}
         for reference in self.references:
@@ -210,19 +272,39 @@ def _columns(draw: st.DrawFn, prefix: str) -> tuple[Column, ...]:
     found = [Column(f"{prefix}rank", "integer", False), Column(f"{prefix}label", "text", draw(_often(False, True)))]
     if draw(st.booleans()):
         found.append(Column(f"{prefix}computed", "computed", draw(st.booleans())))
+    if draw(st.booleans()):
+        found.append(Column(f"{prefix}more", draw(st.sampled_from(sorted(KINDS))), draw(_often(False, True))))
     return tuple(found)
 
 
 @st.composite
 def _hierarchy(draw: st.DrawFn, name: str) -> list[Entity]:
-    key = draw(st.sampled_from(KEYS))
-    inheritance = draw(st.sampled_from([None, None, "single", "joined"]))
-    found = [Entity(name, key, draw(_columns("")), inheritance)]
+    one_kind = st.sampled_from(sorted(KEY_KINDS)).map(lambda kind: (kind,))
+    two_kinds = st.tuples(st.sampled_from(sorted(KEY_KINDS)), st.sampled_from(("integer", "text")))
+    key = draw(st.one_of(st.sampled_from(KEYS), one_kind, two_kinds))
+    inheritance = draw(st.sampled_from([None, None, "single", "joined", "concrete"]))
+    alone = inheritance in {None, "concrete"}
+    arguments = draw(_some(ROOT_ARGUMENTS, TELLING_ROOT_ARGUMENTS if alone else INHERITED_ARGUMENTS))
+    if inheritance == "concrete":
+        found = [Entity(name, key, draw(_columns("")), arguments=arguments)]
+        own = draw(_some(ROOT_ARGUMENTS, TELLING_ROOT_ARGUMENTS))
+        return [*found, Entity(f"{name}1", key, draw(_columns("")), concrete_of=name, arguments=own)]
+    found = [Entity(name, key, draw(_columns("")), inheritance, arguments=arguments)]
     for number in range(draw(st.integers(1, 2)) if inheritance else 0):
         parent = draw(st.sampled_from(found)).name
         sub = f"{name}{number + 1}"
-        found.append(Entity(sub, key, draw(_columns(f"{sub.lower()}_")), inheritance, parent))
+        loads = draw(_often((), *((each,) for each in SUBCLASS_ARGUMENTS)))
+        found.append(Entity(sub, key, draw(_columns(f"{sub.lower()}_")), inheritance, parent, arguments=loads))
     return found
+
+
+@st.composite
+def _some(draw: st.DrawFn, plain: tuple[str, ...], telling: tuple[str, ...]) -> tuple[str, ...]:
+    """Draw up to three arguments that change nothing, and often one that does."""
+    most = draw(_often(0, 1, 3))
+    found = draw(st.lists(st.sampled_from(plain), unique=True, max_size=most))
+    one = draw(st.sampled_from((None,) * len(telling) + telling))
+    return tuple(found if one is None else [*found, one])
 
 
 def _names(name: str, source: str, target: str) -> tuple[str, str]:
@@ -232,18 +314,15 @@ def _names(name: str, source: str, target: str) -> tuple[str, str]:
 @st.composite
 def _end(draw: st.DrawFn, name: str, owner: str, target: str, kind: EndKind) -> End:
     if kind in {"many-to-one", "one-to-one"}:
-        arguments = draw(_arguments(TO_ONE_ARGUMENTS))
+        arguments = draw(_some(ANY_ARGUMENTS, TO_ONE_ARGUMENTS))
         return End(name, owner, target, kind, draw(st.sampled_from(LAZY_TO_ONE)), arguments=arguments)
     lazy = draw(st.sampled_from(LAZY_COLLECTION))
     ordered = draw(st.booleans())
     as_set = not ordered and lazy not in {"dynamic", "write_only"} and draw(_often(False, True))
     free = ordered or as_set or lazy in {"dynamic", "write_only"}
-    arguments = draw(_arguments(COLLECTION_ARGUMENTS[:-1] if free else COLLECTION_ARGUMENTS))
+    possible = COLLECTION_ARGUMENTS if free else COLLECTION_ARGUMENTS + OWN_COLLECTIONS
+    arguments = draw(_some(ANY_ARGUMENTS, possible))
     return End(name, owner, target, kind, lazy, ordered, as_set, arguments=arguments)
-
-
-def _arguments(possible: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
-    return _often((), *(((each,)) for each in possible))
 
 
 @st.composite
@@ -256,7 +335,9 @@ def _two_ends(
     if not draw(_often(True, False)):
         return attrs.evolve(forward, viewonly=draw(st.booleans()) and forward.populates), None
     backward = draw(_end(back, target.name, source.name, kinds[1]))
-    if not {"constant"} & {*forward.arguments, *backward.arguments} and draw(_often(True, False)):
+    if not ONE_SIDED & {*forward.arguments, *backward.arguments} and draw(_often(True, False)):
+        seen_only = backward.populates and draw(_often(False, False, True))  # sync_backref=False
+        backward = attrs.evolve(backward, viewonly=seen_only)
         return attrs.evolve(forward, opposite=back), attrs.evolve(backward, opposite=there)
     return forward, attrs.evolve(backward, viewonly=draw(st.booleans()) and backward.populates)
 
@@ -270,6 +351,9 @@ def _reference(draw: st.DrawFn, name: str, entities: list[Entity]) -> Reference:
     columns = [f"{name}_{key}" for key in target.key_names]
     if shared:
         columns[0] = source.key_names[0]
+    kinds = [draw(_often(kind, *KEY_KINDS[kind].alike)) for kind in target.key]
+    if shared:
+        kinds[0] = source.key[0]
     constrained = draw(_often(True, False))
     back: EndKind = "one-to-one" if unique else "one-to-many"
     forward, backward = draw(_two_ends(name, source, target, ("many-to-one", back)))
@@ -279,6 +363,7 @@ def _reference(draw: st.DrawFn, name: str, entities: list[Entity]) -> Reference:
         source.name,
         target.name,
         tuple(columns),
+        tuple(kinds),
         nullable=unique or draw(_often(True, True, False)),
         unique=unique,
         promised=unique and draw(st.booleans()),

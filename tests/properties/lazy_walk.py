@@ -81,7 +81,10 @@ class Walk:
         for each in objects:
             identity = self.plain.identity(each)
             self.facts.classes[identity] = type(each).__name__
-            self.facts.loaded.setdefault(identity, {}).update({name: getattr(each, name) for name in columns})
+            names = set(columns)
+            if place.only is None and place.defer is None:
+                names |= self.schema.brought_along(place.entity, type(each).__name__)
+            self.facts.loaded.setdefault(identity, {}).update({name: getattr(each, name) for name in names})
         for branch in place.branches:
             children = self.follow(self.schema.end(branch.end), objects, (*path, branch.end))
             self.visit(branch.place, children, (*path, branch.end))
@@ -195,7 +198,7 @@ def _touch_end(mapping: Mapping, entity: Any, end: End, loaded: dict[str, Any]) 
         assert (None if value is None else mapping.identity(value)) == loaded[end.name], f"{end.name} of {entity!r}"
         return [] if value is None else [value]
     if isinstance(value, dict):
-        assert "keyed" in end.arguments
+        assert {"keyed", "keyed_by_column", "keyed_by_function"} & {*end.arguments}
         assert all(key == child.id for key, child in value.items())
         value = list(value.values())
     assert isinstance(value, set if end.as_set else list)

@@ -116,13 +116,18 @@ def walk(node: Any, key: str = "reports") -> Any:
 WHOLE = (1, [(2, [(4, [(5, [(6, [])])])]), (3, [])])
 
 
+def statements_of_a_tree(engine: AsyncEngine, entity: type) -> int:
+    """MariaDB alone can compare keys that are text in part, so a tree of areas goes level by level there: 5 levels."""
+    return 6 if engine.dialect.name == "mariadb" and entity is Area else 2
+
+
 async def test_the_whole_tree_is_one_recursive_statement(staff: AsyncEngine) -> None:
     for entity, key, ident in ((Employee, "reports", 1), (Area, "inner", (1, "a"))):
         plan: LoadPlan[Any] = LoadPlan(entity, load(getattr(entity, key), depth="all"))
         with recording(staff) as statements:
             root = await Loader(staff).fetch(plan, ident)
-        assert len(statements.selects) == 2
-        assert "WITH RECURSIVE" in statements.selects[1]
+        assert len(statements.selects) == statements_of_a_tree(staff, entity)
+        assert ("WITH RECURSIVE" in statements.selects[1]) == (len(statements.selects) == 2)
         assert walk(root, key) == WHOLE
 
 
@@ -131,7 +136,7 @@ async def test_the_whole_way_up_is_one_recursive_statement(staff: AsyncEngine) -
         plan: LoadPlan[Any] = LoadPlan(entity, load(getattr(entity, key), depth="all"))
         with recording(staff) as statements:
             node: Any = await Loader(staff).fetch(plan, ident)
-        assert len(statements.selects) == 2
+        assert len(statements.selects) == statements_of_a_tree(staff, entity)
         way = []
         while node is not None:
             way.append(node.id if entity is Employee else node.x)

@@ -339,8 +339,6 @@ def test_the_option_of_pytest(pytester: pytest.Pytester) -> None:
     assert "what no code reads" not in str(pytester.runpytest_subprocess("-p", "no:cacheprovider").stdout)
     ignored = pytester.runpytest_subprocess("--loadplan-unread", "--loadplan-ignore", "Shelf.books")
     ignored.stdout.fnmatch_lines(["nothing: all that was loaded was read"])
-    spread = pytester.runpytest_subprocess("--loadplan-unread", "-n", "2")
-    spread.stderr.fnmatch_lines(["*--loadplan-unread and --loadplan-learn need one process: add -n 0"])
 
 
 def test_the_other_option_of_pytest(pytester: pytest.Pytester) -> None:
@@ -354,6 +352,45 @@ def test_the_other_option_of_pytest(pytester: pytest.Pytester) -> None:
     done.stdout.fnmatch_lines(
         [
             "*loadplan: what plans lack*",
+            "shelf: 1 times something was missing. With all of it:",
+            "LoadPlan(Shelf, load(Shelf.books, load(Book.chapters)), name='shelf')",
+        ]
+    )
+
+
+def test_a_run_that_is_spread_over_processes(pytester: pytest.Pytester) -> None:
+    """What one process reads is read, and what any of them misses is missing."""
+    suite = "import os\n" + SUITE.replace("shelf.db", "{os.getpid()}.db").replace('"sqlite+', 'f"sqlite+')
+    pytester.makepyfile(shelves=suite)
+    pytester.makepyfile(
+        test_one="import asyncio\nimport shelves\n\ndef test_one():\n    assert asyncio.run(shelves.shelf()).id\n",
+        test_two="import asyncio\nimport shelves\n\ndef test_two():\n    assert asyncio.run(shelves.shelf()).name\n",
+    )
+    spread = ("-n", "2", "--dist", "loadfile", "-p", "no:cacheprovider")
+    pytester.makeini("[pytest]\npythonpath = .\n")
+    done = pytester.runpytest_subprocess("--loadplan-unread", *spread)
+    assert done.ret == 0
+    done.stdout.fnmatch_lines(
+        [
+            "*loadplan: what no code reads*",
+            "shelves:SHELF: load(Shelf.books) at its root: read in none of 2 fetches",
+            "LoadPlan(Shelf, name='shelf')",
+        ]
+    )
+    pytester.makepyfile(
+        test_two="import asyncio\nimport shelves\n\ndef test_two():\n"
+        "    assert asyncio.run(shelves.shelf()).books[0].chapters == []\n",
+    )
+    read = pytester.runpytest_subprocess("--loadplan-unread", "--loadplan-learn", *spread)
+    assert read.ret == 0
+    read.stdout.fnmatch_lines(
+        [
+            "shelves:SHELF: Shelf.name at its root: read in none of 2 fetches",
+            "LoadPlan(Shelf, load(Shelf.books), defer=[[]Shelf.name[]], name='shelf')",
+        ]
+    )
+    read.stdout.fnmatch_lines(
+        [
             "shelf: 1 times something was missing. With all of it:",
             "LoadPlan(Shelf, load(Shelf.books, load(Book.chapters)), name='shelf')",
         ]

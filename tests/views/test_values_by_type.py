@@ -48,6 +48,8 @@ async def _has(engine: AsyncEngine, extension: str) -> bool:
 
 @pytest.mark.parametrize("kind", PORTABLE, ids=str)
 async def test_a_value_is_what_an_entity_has(engine: AsyncEngine, kind: Kind) -> None:
+    if engine.dialect.name == "mariadb" and kind.name == "float":
+        pytest.skip("a FLOAT of MariaDB has 32 bits")
     await hold(engine, kind)
 
 

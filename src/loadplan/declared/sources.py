@@ -97,8 +97,8 @@ def source(*path: Any) -> Source:
     """Say where the value of a field comes from.
 
     Args:
-        *path: relationships, each of the class that the one before leads to, and at the end a column, a hybrid, a SQL
-            expression over that class, or a :func:`count` and the like. One relationship to many may be among them
+        *path: relationships, each of the class that the one before leads to. At the end stands a column, a hybrid, a
+            SQL expression over that class, or a :func:`count` and the like. One relationship to many may be among them
             where the field is a collection of values: ``Annotated[list[str], source(Post.tags, Tag.name)]``. A path
             that ends with a relationship names the one that a field of another name reads.
     """

@@ -279,7 +279,7 @@ def load(
         defer: load all columns but these.
         where: which related rows: conditions on the target. They may hold ``bindparam("since")``, whose value comes
             with the fetch as ``params={"since": ...}``. On a to-one a row that fails them leaves None.
-        order_by: order of a collection; without it that of the mapping holds. Ties go by the primary key.
+        order_by: order of a collection; without it the order of the mapping holds. Ties go by the primary key.
         limit: the first so many rows of each parent; needs an order, given or mapped.
         depth: of a relationship of a class with itself: that many levels, or ``"all"``.
         strategy: override of the automatic choice: ``"joined"`` (LEFT OUTER JOIN), ``"inner"`` (INNER JOIN: parents
@@ -307,7 +307,7 @@ def load(
 
 @attrs.frozen(repr=False)
 class Budget:
-    """What one fetch of a plan may take. A fetch that takes more says so; see :class:`LoadPlan`.
+    """The most that one fetch of a plan may take. A fetch that takes more warns or raises; see :class:`LoadPlan`.
 
     Args:
         rows: over all statements; rows within nested arrays are part of their parents'.
@@ -326,7 +326,7 @@ class Budget:
 
 @attrs.frozen(repr=False, init=False)
 class Plan(Generic[T]):
-    """What a :class:`loadplan.LoadPlan` says: its data, without the calls that need the planner.
+    """The data of a :class:`loadplan.LoadPlan`, without the calls that need the planner.
 
     Attributes:
         entity: the mapped class that the graph starts at.
@@ -363,7 +363,7 @@ class Plan(Generic[T]):
 
     @property
     def label(self) -> str:
-        """The name, or that of the class."""
+        """The name, or the name of the class."""
         named = self.entity if self.into is None else self.into
         return self.name or source(named)
 

@@ -1,6 +1,7 @@
 """What a plan really costs: each statement as it ran, and the database's own account of it."""
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -43,8 +44,8 @@ class AnalyzedStatement:
         rows: that it brought.
         bytes: of its result on the wire, None where the database does not tell.
         milliseconds: from sending it to having its rows.
-        plan: the database's own plan: of PostgreSQL as ``EXPLAIN (ANALYZE, FORMAT JSON)`` gives it, elsewhere a list
-            of lines.
+        plan: the database's own plan: of PostgreSQL as ``EXPLAIN (ANALYZE, FORMAT JSON)`` gives it, of MariaDB as
+            ``ANALYZE FORMAT=JSON``, elsewhere a list of lines.
         scans: large tables that it read from end to end.
     """
 
@@ -59,7 +60,7 @@ class AnalyzedStatement:
 
 @attrs.frozen
 class Analysis:
-    """What a fetch really cost; ``str()`` of it is for people.
+    """The cost of a fetch, as the database reports it. ``str()`` gives a text for people.
 
     Attributes:
         plan: name of the plan.
@@ -160,12 +161,22 @@ def _analyzed(sent: _Sent, indexes: Sequence[tuple[str, str]]) -> AnalyzedStatem
         size = estimate if volume is None or volume <= 1 else int(volume * 1024)  # it counts whole kilobytes
         rows = int(top["Actual Rows"])
         return AnalyzedStatement(sent.edge, sent.sql, rows, size, milliseconds, plan, tuple(_scans(top, indexes)))
-    lines: list[str] = []
-    if sent.connection.dialect.name == "sqlite":
-        answer = sent.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sent.sql}", sent.parameters)
-        lines = [str(row[-1]) for row in answer]
     rows = len(sent.connection.exec_driver_sql(sent.sql, sent.parameters).all())
-    return AnalyzedStatement(sent.edge, sent.sql, rows, None, milliseconds, lines)
+    return AnalyzedStatement(sent.edge, sent.sql, rows, None, milliseconds, _plan_in_words(sent))
+
+
+def _plan_in_words(sent: _Sent) -> Any:
+    """Return a plan as a database that is not PostgreSQL gives it."""
+    dialect: Any = sent.connection.dialect
+    if dialect.name == "sqlite":
+        answer = sent.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sent.sql}", sent.parameters)
+        return [str(row[-1]) for row in answer]
+    if dialect.name not in {"mysql", "mariadb"}:
+        return []
+    if not dialect.is_mariadb:
+        text: str = sent.connection.exec_driver_sql(f"EXPLAIN ANALYZE {sent.sql}", sent.parameters).scalar_one()
+        return text.splitlines()
+    return json.loads(sent.connection.exec_driver_sql(f"ANALYZE FORMAT=JSON {sent.sql}", sent.parameters).scalar_one())
 
 
 def _scans(node: Mapping[str, Any], indexes: Sequence[tuple[str, str]]) -> Iterator[SequentialScan]:

@@ -71,7 +71,7 @@ def explain_plan(view: CompiledView[object]) -> Explanation:
 
 
 def _read_columns(view: CompiledView[object], place: Place) -> tuple[str, ...] | None:
-    """Return the columns that are loaded at a place; None for all those of an entity that its mapping loads."""
+    """Return the columns that are loaded at a place; None for all columns of an entity that its mapping loads."""
     names = tuple(dict.fromkeys(column.name for column in place.columns))
     is_whole = view.tree.of_entities and mapping.default_columns(place.mapper) == set(names)
     return None if is_whole else tuple(sorted(names)) if view.tree.of_entities else names

@@ -1,6 +1,6 @@
 """Explained -> an SVG picture: a tidy tree from left to right.
 
-Every parent stands at half the height of what hangs below it, and every level in a column of its own. There is no
+Every parent stands at half the height of what hangs below it, and every level has its own column. There is no
 library in this: a tree needs no more than a walk, and the ones that lay out any graph want a program beside Python.
 """
 
@@ -66,7 +66,7 @@ class _Column:
 
 
 def to_svg(explanation: Explained) -> str:
-    """Return the graph as a picture with a legend of its statements. Needs no fonts and no scripts of its own."""
+    """Return the graph as a picture with a legend of its statements. It contains no fonts and no scripts."""
     root = boxes_of(explanation)
     placed, tree_height = _place(root, 0, _TOP)
     columns = _columns(root)

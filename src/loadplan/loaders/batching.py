@@ -121,7 +121,7 @@ class Batcher:
         return found
 
     def _batch(self, plan: LoadPlan[Any], params: Params, options: Options) -> _Batch:
-        """Return the batch that waits for such callers, a new one if there is none."""
+        """Return the batch that waits for these callers, or a new one."""
         loop, context = asyncio.get_running_loop(), copy_context()
         seen = context if self._variables is None else [context.get(each) for each in self._variables]
         batch = _Batch(loop, plan, dict(params or {}), dict(options or {}), seen, context)

@@ -74,6 +74,8 @@ class Calls:
         max_rows: rows that one call may bring.
         cursor_key: secret of the cursors.
         on_fetch: told of each call at its end.
+        shard: of a sharded session, where the calls go.
+        tally: of the call that these are a part of; None where each is one of its own.
     """
 
     bind: Bind | SyncBind
@@ -81,6 +83,8 @@ class Calls:
     max_rows: int | None
     cursor_key: CursorKey
     on_fetch: Callable[[FetchRecord], object] | None
+    shard: str | None = None
+    tally: Tally | None = None
 
     def check(self, loader: str) -> None:
         """Check what the loader was made with.
@@ -117,7 +121,7 @@ class Calls:
             graph = one.graph.narrowed(locking(plan, for_update)) if locks(for_update) else one.graph
             return lambda session: graph.run(session, [bound], tally)
 
-        found = self._run(plan, prepare, options, roots=1, for_update=for_update)
+        found = self.run(plan, prepare, options, roots=1, for_update=for_update)
         return found[0] if found else None
 
     def fetch_many(
@@ -148,7 +152,7 @@ class Calls:
         def executions(compiled: Compiled[T]) -> int:
             return by_ids(compiled).executions(len(asked))
 
-        found = self._run(plan, prepare, options, roots=len(asked), executions=executions)
+        found = self.run(plan, prepare, options, roots=len(asked), executions=executions)
         return [found.get(identity) for identity in wanted]
 
     def check_call(self, plan: LoadPlan[Any], given: object, params: Params, options: Options) -> None:
@@ -161,7 +165,7 @@ class Calls:
         """
         check_plan(plan)
         check_options(options)
-        many = by_ids(self._compiled(plan, self._private(), None))
+        many = by_ids(self.compiled(plan, self.private(), None))
         many.parameters(params)
         many.reader.read_hashable(given)
 
@@ -204,7 +208,7 @@ class Calls:
                 graph = graph.narrowed(locking(plan, for_update))
             return lambda session: graph.run(session, [bound], tally, limit)
 
-        return self._run(plan, prepare, options, roots=limit, for_update=for_update)
+        return self.run(plan, prepare, options, roots=limit, for_update=for_update)
 
     def fetch_page(
         self,
@@ -238,7 +242,19 @@ class Calls:
 
             return work
 
-        return self._run(plan, prepare, options, roots=size, executions=lambda _: 1 + (total is not None))
+        return self.run(plan, prepare, options, roots=size, executions=lambda _: 1 + (total is not None))
+
+    def total(
+        self, plan: LoadPlan[Any], where: Conditions | None, params: Params, total: Total, options: Options
+    ) -> int:
+        """Return the number of roots as ``fetch_page(total=...)`` finds it."""
+
+        def prepare(compiled: Compiled[Any], tally: Tally) -> Work[int]:
+            graph, bound = roots_by(compiled, tuple_or_none(where) or (), (), None, None, params)
+            counted = root_count(graph)
+            return lambda session: counted.total(total, session, bound, tally)
+
+        return self.run(plan, prepare, options, roots=None, follows=False)
 
     def count(self, plan: LoadPlan[Any] | type[Any], where: Conditions | None, params: Params, options: Options) -> int:
         """See :meth:`loadplan.Loader.count`."""
@@ -264,7 +280,7 @@ class Calls:
             ask = count.number if call == "count" else count.any
             return lambda session: ask(session, bound, tally)
 
-        return self._run(_plan(plan), prepare, options, roots=None, follows=False)
+        return self.run(plan_behind(plan), prepare, options, roots=None, follows=False)
 
     def batches(
         self,
@@ -280,14 +296,14 @@ class Calls:
         check_options(options)
         if not (is_count(batch_size, least=1) and batch_size <= MOST):
             raise PlanError([problems.bad_number("batch_size", batch_size, (plan.label,))])
-        private = self._private()
+        private = self.private()
         dialect = private.dialect(resolve_plan(plan).root.mapper)
         warn_if_untested(dialect)
         compiled = compile_plan(plan, dialect)
         compiled = compiled.across(private.databases(compiled.classes)).streamable
         query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
         bound = query.parameters(params)
-        with told(plan, self.bind, self.max_rows, self.on_fetch, whole=False) as tally:
+        with self.told(plan, whole=False) as tally:
             batches = _batches(compiled, query, bound, min(batch_size, _MOST_OF_A_CURSOR), tally)
             with private.open(compiled.mappers, statements=2, options=options) as opened:
                 try:
@@ -302,9 +318,9 @@ class Calls:
         self, plan: LoadPlan[Any] | type[Any], roots: int | None, call: Call, total: Total | None
     ) -> Explanation:
         """See :meth:`loadplan.Loader.explain`."""
-        plan = _plan(plan)
+        plan = plan_behind(plan)
         check_total(plan, total)
-        compiled = self._compiled(plan, self._private(), roots)
+        compiled = self.compiled(plan, self.private(), roots)
         explained = explain_plan(by_id(compiled).graph if roots == 1 and total is None else compiled)
         if call == "fetch" and total is None:
             return explained
@@ -323,8 +339,8 @@ class Calls:
         """See :meth:`loadplan.Loader.analyze`."""
         check_plan(plan)
         check_options(options)
-        private = self._private()
-        compiled = self._compiled(plan, private, 1)
+        private = self.private()
+        compiled = self.compiled(plan, private, 1)
         one = by_id(compiled)
         bound = {**one.parameters(params), **one.bind(given)}
 
@@ -333,7 +349,7 @@ class Calls:
 
         return private.run(work, compiled.mappers, statements=2, options=options)
 
-    def _run(
+    def run(
         self,
         plan: LoadPlan[T],
         prepare: Callable[[Compiled[T], Tally], Work[R]],
@@ -358,13 +374,13 @@ class Calls:
         check_plan(plan)
         check_options(options)
         bare = not options
-        private = self._private(bare=bare)
+        private = self.private(bare=bare)
         if locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
         number = roots if is_count(roots, least=0) else None  # ``prepare`` says what is wrong with one that is none
-        with told(plan, self.bind, self.max_rows, self.on_fetch) as tally:
+        with self.told(plan) as tally:
             while True:
-                compiled = self._compiled(plan, private, number)
+                compiled = self.compiled(plan, private, number)
                 if locks(for_update):
                     compiled = compiled.lockable
                 work = prepare(compiled, tally)
@@ -376,12 +392,20 @@ class Calls:
                         raise signal.__cause__ from None  # by level it is the same: a column itself is a row
                     compiled.without_nesting()
                 tally.start_over()
-                private = self._private(bare=bare)
+                private = self.private(bare=bare)
 
-    def _private(self, *, bare: bool = False) -> PrivateSession:
-        return private_session(self.bind, snapshot=self.snapshot, bare=bare)
+    def told(self, plan: LoadPlan[Any], *, whole: bool = True) -> contextlib.AbstractContextManager[Tally]:
+        """Count what a call brings, and tell of it at the end; a part of a call is counted with the whole."""
+        if self.tally is not None:
+            return contextlib.nullcontext(self.tally)
+        return told(plan, self.bind, self.max_rows, self.on_fetch, whole=whole)
 
-    def _compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:
+    def private(self, *, bare: bool = False) -> PrivateSession:
+        """Return a private session for one run. Nothing is opened yet."""
+        return private_session(self.bind, snapshot=self.snapshot, bare=bare, shard=self.shard)
+
+    def compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:
+        """Return a plan ready to run on the database of a session."""
         tree = resolve_plan(plan)
         dialect = private.dialect(tree.root.mapper)
         warn_if_untested(dialect)
@@ -453,7 +477,7 @@ def check_plan(plan: object) -> None:
         raise LoaderError(problems.not_a_plan(plan))
 
 
-def _plan(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
+def plan_behind(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
     """Return a plan as it is, and for a mapped class the plan of the class alone.
 
     Raises:
@@ -468,7 +492,7 @@ def _plan(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
 
 
 def locks(for_update: ForUpdate) -> bool:
-    """Tell whether the root rows are to be locked."""
+    """Tell whether the fetch locks the root rows."""
     return isinstance(for_update, Mapping) or bool(for_update)
 
 

@@ -106,7 +106,7 @@ def _root_count(graph: Compiled[Any]) -> RootCount:
 def _never_null(mapper: Mapper[Any], key: list[Any]) -> Any:
     """Return what ``count()`` counts: a column of the root, by which the session's criteria know the class.
 
-    A row whose whole key is NULL is no entity; one whose key is NULL in part is one.
+    A row is an entity unless its whole key is NULL.
     """
     solid = [
         attribute
@@ -180,7 +180,7 @@ def plan_of_class(entity: type[Any]) -> LoadPlan[Any]:
 
 
 def check_total(plan: LoadPlan[Any], total: object) -> None:
-    """Check how a page is to be counted.
+    """Check the way to count a page.
 
     Raises:
         LoaderError: LP408, it is none of the two ways.

@@ -1,19 +1,21 @@
-"""The loader: takes a plan and an id, gives a graph. What it does is in ``calls``; here it waits."""
+"""The loader: takes a plan and an id, gives a graph. ``calls`` has the steps of a call; this module waits."""
 
 from __future__ import annotations  # those of the functions in here would be evaluated with every call
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextvars import ContextVar
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from loadplan.declared.spec import Conditions, Order
+from loadplan.declared.spec import Bare, Columns, Conditions, E, Load, On, Order
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
+from loadplan.loaders.attached_calls import AllCalls
 from loadplan.loaders.batching import Batcher
-from loadplan.loaders.calls import Call, Calls, ForUpdate, Options, Params, check_plans, locks, not_found
+from loadplan.loaders.calls import Call, ForUpdate, Options, Params, check_plans, locks, not_found
 from loadplan.loaders.counting import Total
+from loadplan.loaders.sharding import calls_on
 from loadplan.plan import LoadPlan
 from loadplan.running.cursors import CursorKey
 from loadplan.running.paging import Page
@@ -28,7 +30,7 @@ class Loader:
     """Fetches the graphs that plans declare.
 
     Args:
-        bind: an ``AsyncEngine`` or ``async_sessionmaker``: each fetch takes a connection of its own, so the loader
+        bind: an ``AsyncEngine`` or ``async_sessionmaker``: each fetch takes its own connection, so the loader
             may be shared between tasks. An ``AsyncSession`` or ``AsyncConnection``: it runs inside the caller's
             transaction and sees its flushed work (a session that autoflushes is flushed first); nothing in the
             caller's session is touched.
@@ -56,7 +58,7 @@ class Loader:
         on_fetch: Callable[[FetchRecord], object] | None = None,
     ) -> None:
         self._bind: Any = bind
-        self._calls = Calls(bind, snapshot, max_rows, cursor_key, on_fetch)
+        self._calls = calls_on(bind, snapshot, max_rows, cursor_key, on_fetch)
         self._calls.check("Loader")
 
     def __repr__(self) -> str:
@@ -78,8 +80,8 @@ class Loader:
             id: a scalar; for a composite key a tuple in the mapping's order, or a mapping by attribute name.
             params: values of the plan's bindparams.
             for_update: lock the root row, and no other, until the caller's transaction ends.
-            execution_options: of every statement of this fetch. The session's listeners see them, as they see those
-                of ``session.execute``; ``schema_translate_map`` works too.
+            execution_options: of every statement of this fetch. The session's listeners see them, as they see the
+                options of ``session.execute``; ``schema_translate_map`` works too.
 
         Raises:
             NotFound: LP402, no row has that key, or a filter of the session hides it.
@@ -251,6 +253,95 @@ class Loader:
         finally:
             await self._wait(batches.close)
 
+    async def fetch_attached(
+        self,
+        plan: LoadPlan[T],
+        id: object,  # noqa: A002 - as fetch has it
+        *,
+        params: Params = None,
+        refresh: bool = False,
+        for_update: ForUpdate | None = None,
+        execution_options: Options = None,
+    ) -> T:
+        """Return the graph of one root in the session that this loader was made with: to load, change and commit.
+
+        An object that the session has for a row is used. What is loaded on it stays, and so do changes that are not
+        flushed yet. Everything else that the plan names is loaded. Changes are saved as for any object of a session.
+
+        An attribute that the plan does not name, and one that a commit or a flush has expired, raises ``NotLoaded``
+        where SQLAlchemy would raise MissingGreenlet. ``awaitable_attrs``, ``session.refresh`` and ``run_sync`` load
+        as mapped.
+
+        Args:
+            plan: what to load: mapped objects, and relationships with all of their rows.
+            id: as for :meth:`fetch`.
+            params: values of the plan's bindparams.
+            refresh: replace what is loaded by what the database has now, except changes that are not flushed.
+            for_update: lock the root row, and no other. Use it with ``refresh=True`` if the session may have the row.
+            execution_options: see :meth:`fetch`.
+
+        Raises:
+            LoaderError: LP408, the loader was not made with a session.
+            PlanError: LP221, the plan has a ``where=`` or ``limit=``; LP222, it has ``into=``.
+            NotFound: LP402, no row has that key, or a filter of the session hides it.
+        """
+        return await self._wait(
+            lambda: self._calls.fetch_attached(plan, id, params, refresh, for_update, execution_options)
+        )
+
+    @overload
+    async def extend(
+        self,
+        objects: E,
+        *loads: Load[object] | On[object] | LoadPlan[E],
+        only: Columns | Bare | None = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> E: ...
+    @overload
+    async def extend(
+        self,
+        objects: Iterable[E],
+        *loads: Load[object] | On[object] | LoadPlan[E],
+        only: Columns | Bare | None = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> list[E]: ...
+    async def extend(
+        self,
+        objects: Any,
+        *loads: Any,
+        only: Any = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> Any:
+        """Load what objects lack, and put it onto them.
+
+        What is there stays. Columns that a commit has expired come along. The objects are sealed by all plans together.
+        It takes one statement for each new relationship that does not join, as an ``explain`` of the loads shows.
+
+        Args:
+            objects: one object, or several of one class: detached, or in the session of this loader.
+            *loads: relationships of theirs, as in a :class:`LoadPlan`. For objects in a session they must not have a
+                ``where=`` or ``limit=``.
+            only: columns of theirs, deferred ones for example.
+            refresh: replace what the loads name by what the database has now, except changes that are not flushed.
+            params: values of the loads' bindparams.
+            execution_options: see :meth:`fetch`.
+
+        Returns:
+            The object itself; for several a list of them, in the order they came.
+
+        Raises:
+            LoaderError: LP416, they are not mapped objects, or not of one class, or not in one session.
+            NotFound: LP402, the row of an object is gone. No object has changed then.
+            PlanError: a load does not resolve, or LP221.
+        """
+        return await self._wait(lambda: self._calls.extend(objects, loads, only, refresh, params, execution_options))
+
     async def count(
         self,
         plan: LoadPlan[Any] | type[Any],
@@ -287,7 +378,7 @@ class Loader:
         """Return a loader whose concurrent :meth:`fetch` and :meth:`fetch_or_none` calls share statements.
 
         Calls for one plan in one turn of the event loop, with equal ``params`` and ``execution_options``, become one
-        :meth:`fetch_many`. All other calls are those of this loader.
+        :meth:`fetch_many`. All other calls are the calls of this loader.
 
         Args:
             max_batch: ids that one statement takes; with more of them another batch begins.
@@ -311,8 +402,7 @@ class Loader:
 
         Args:
             plan: to explain; for ``call="count"`` and ``call="exists"`` a mapped class will do.
-            roots: how many the fetch would bring, None for any number. The statements of a plan of views depend on
-                it; those of a plan of entities do not.
+            roots: how many the fetch would bring, None for any number. The statements of a plan depend on it.
             call: ``"count"`` or ``"exists"`` for the statement of that call alone.
             total: adds the statement of a page's total.
         """
@@ -358,14 +448,14 @@ class Loader:
 class BatchedLoader(Loader):
     """A loader whose concurrent fetches by key share statements; :meth:`Loader.batched` makes it.
 
-    Each caller has a graph of its own. Where two callers of a batch would share an object, the later one gets a deep
+    Each caller gets its own graph. If two callers of a batch would share an object, the later one gets a deep
     copy: a change that one of them makes is never seen by another. An id that is wrong or missing raises for its own
     caller, and so does a row that cannot be read. A caller that is cancelled cancels no other.
 
     On a session or connection, batches run one after another.
     """
 
-    def __init__(self, calls: Calls, *, max_batch: int, context: Sequence[ContextVar[Any]] | None) -> None:
+    def __init__(self, calls: AllCalls, *, max_batch: int, context: Sequence[ContextVar[Any]] | None) -> None:
         self._bind = calls.bind
         self._calls = calls
         in_turn = isinstance(calls.bind, AsyncSession | AsyncConnection)

@@ -3,13 +3,14 @@
 from __future__ import annotations  # those of the functions in here would be evaluated with every call
 
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
-from loadplan.declared.spec import Conditions, Order
+from loadplan.declared.spec import Bare, Columns, Conditions, E, Load, On, Order
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
-from loadplan.loaders.calls import Call, Calls, ForUpdate, Options, Params, check_plans
+from loadplan.loaders.calls import Call, ForUpdate, Options, Params, check_plans
 from loadplan.loaders.counting import Total
+from loadplan.loaders.sharding import calls_on
 from loadplan.plan import LoadPlan
 from loadplan.running.cursors import CursorKey
 from loadplan.running.paging import Page
@@ -25,7 +26,7 @@ class SyncLoader:
     It has the calls of :class:`loadplan.Loader`, with the same arguments, results, statements and errors.
 
     Args:
-        bind: an ``Engine`` or ``sessionmaker``: each fetch takes a connection of its own, so the loader may be shared
+        bind: an ``Engine`` or ``sessionmaker``: each fetch takes its own connection, so the loader may be shared
             between threads. A ``Session`` or ``Connection``: it runs inside the caller's transaction and sees its
             flushed work (a session that autoflushes is flushed first); nothing in the caller's session is touched.
         snapshot: as for :class:`loadplan.Loader`.
@@ -47,7 +48,7 @@ class SyncLoader:
         on_fetch: Callable[[FetchRecord], object] | None = None,
     ) -> None:
         self._bind: Any = bind
-        self._calls = Calls(bind, snapshot, max_rows, cursor_key, on_fetch)
+        self._calls = calls_on(bind, snapshot, max_rows, cursor_key, on_fetch)
         self._calls.check("SyncLoader")
 
     def __repr__(self) -> str:
@@ -152,6 +153,56 @@ class SyncLoader:
                 yield from batch
         finally:
             batches.close()
+
+    def fetch_attached(
+        self,
+        plan: LoadPlan[T],
+        id: object,  # noqa: A002 - as fetch has it
+        *,
+        params: Params = None,
+        refresh: bool = False,
+        for_update: ForUpdate | None = None,
+        execution_options: Options = None,
+    ) -> T:
+        """Return the graph of one root in your session. See :meth:`loadplan.Loader.fetch_attached`.
+
+        A synchronous session can load at any time, so here an attribute that expired loads as mapped. An attribute that
+        the plan does not name raises ``NotLoaded`` on objects that came with the fetch. Objects that were in the
+        session before are not sealed.
+        """
+        return self._calls.fetch_attached(plan, id, params, refresh, for_update, execution_options)
+
+    @overload
+    def extend(
+        self,
+        objects: E,
+        *loads: Load[object] | On[object] | LoadPlan[E],
+        only: Columns | Bare | None = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> E: ...
+    @overload
+    def extend(
+        self,
+        objects: Iterable[E],
+        *loads: Load[object] | On[object] | LoadPlan[E],
+        only: Columns | Bare | None = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> list[E]: ...
+    def extend(
+        self,
+        objects: Any,
+        *loads: Any,
+        only: Any = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> Any:
+        """Load what objects lack, and put it onto them. See :meth:`loadplan.Loader.extend`."""
+        return self._calls.extend(objects, loads, only, refresh, params, execution_options)
 
     def count(
         self,

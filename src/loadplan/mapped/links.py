@@ -21,7 +21,7 @@ from loadplan.sqlalchemy_internals import keyed_by
 
 
 class LinkKind(enum.Enum):
-    """Where the keys are that tie targets to their parents."""
+    """The place of the keys that tie targets to their parents."""
 
     TARGET = "columns of the target"
     SECONDARY = "columns of the association table"
@@ -30,7 +30,7 @@ class LinkKind(enum.Enum):
 
 @attrs.frozen(eq=False)
 class Link:
-    """How the rows of a statement of its own find the parents they belong to.
+    """How the rows of a separate statement find their parents.
 
     Attributes:
         kind: where ``columns`` are.
@@ -148,7 +148,7 @@ def _same_in_python(left: ColumnElement[Any], right: ColumnElement[Any]) -> bool
     """Tell whether two columns are equal in SQL exactly where their Python values are equal.
 
     Types that the database converts before it compares are not: it pads a CHAR, drops the time of a timestamp, or
-    rounds a number. Nor is text under a collation that the mapping names.
+    rounds a number. Text under a collation that the mapping names is not exact, either.
     """
     return _exactness(left) == _exactness(right) is not None and not any(
         getattr(column.type, "collation", None) or type(column.type).__name__ == "CITEXT" for column in (left, right)

@@ -1,4 +1,4 @@
-"""What the mapping says of classes and their attributes. Facts out, no decisions."""
+"""Facts of the mapping about classes and their attributes. Facts out, no decisions."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -157,7 +157,7 @@ def identity_of(entity: object) -> tuple[Any, ...]:
 
 
 def may_be_null(mapper: Mapper[Any], name: str) -> bool:
-    """Tell whether a column may hold NULL, by its mapping; what is no plain column is believed not to."""
+    """Tell whether a column may hold NULL, by its mapping; anything but a plain column is believed not to."""
     prop = mapper.attrs[name]
     assert isinstance(prop, ColumnProperty)  # noqa: S101 - the callers asked for columns
     columns: list[Any] = list(prop.columns)
@@ -172,7 +172,7 @@ def column_name(mapper: Mapper[Any], name: str) -> str:
 
 
 def composite_maker(prop: CompositeProperty[Any]) -> Callable[..., Any]:
-    """Return what makes a composite's value of those of its columns: None of all NULLs where the mapping says so."""
+    """Return the maker of a composite's value from its columns; it gives None for all NULLs if the mapping says so."""
     make: Any = prop.composite_class
     none_on = getattr(prop, "return_none_on", None)  # since SQLAlchemy 2.1
     if not callable(none_on):
@@ -237,8 +237,8 @@ def mapper_behind(entity: Any) -> Mapper[Any]:
 def subclass_eager_relationships(mapper: Mapper[Any]) -> Iterator[QueryableAttribute[Any]]:
     """Yield relationships of subclasses that would load by themselves when rows of those subclasses come.
 
-    SQLAlchemy's wildcard against lazy loading does not reach those of a class mapped ``polymorphic_load="selectin"``;
-    naming them does.
+    SQLAlchemy's wildcard against lazy loading does not reach the relationships of a class mapped
+    ``polymorphic_load="selectin"``; naming them does.
     """
     for sub in mapper.self_and_descendants:
         if sub is not mapper and sub.polymorphic_load == "selectin":
@@ -273,10 +273,15 @@ def columns_in_row(sub: Mapper[Any], base: Mapper[Any], keys: frozenset[str]) ->
 def may_repeat(mapper: Mapper[Any]) -> bool:
     """Tell whether one object of a class may come in several rows: of a join, a union or a query that it is mapped to.
 
-    Plain tables, and those of classes above joined by their keys, hold each object once.
+    Plain tables, and tables of classes above joined by their keys, hold each object once.
     """
     plain = all(isinstance(each.local_table, Table) for each in mapper.iterate_to_root())
     return not plain or not isinstance(mapper.selectable, Table | Join)
+
+
+def is_read_elsewhere(mapper: Mapper[Any]) -> bool:
+    """Tell whether rows of a class come from a union or a join that ``with_polymorphic`` names, not from its tables."""
+    return mapper.selectable is not mapper.persist_selectable
 
 
 def polymorphic_loads(mapper: Mapper[Any]) -> list[Mapper[Any]]:

@@ -96,8 +96,8 @@ def is_mapped_still(before: Mapped) -> bool:
     """Tell whether what was resolved against mappers holds.
 
     It does not after a relationship or a column joined a class, or one of its subclasses, nor after the mappers were
-    cleared: those of a registry, and of those that lead to it, are cleared together. It may not while a class waits to
-    be configured, whose ``backref`` could join another class.
+    cleared: mappers of a registry, and of registries that lead to it, are cleared together. It does not hold while a
+    class waits to be configured, because its ``backref`` could join another class.
     """
     root = before[0][0]
     if waits_for_configuration(root) or mapper_of(root.class_) is not root:

@@ -34,7 +34,7 @@ _MYSQL = frozenset({"mysql", "mariadb"})
 def refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
     """Return why ``value`` cannot be a value of ``kind``, or None if it can.
 
-    A value is taken as it is, never converted: ``"42"`` is no integer. Types that say nothing about their
+    A value is taken as it is, never converted: ``"42"`` is not an integer. Types that say nothing about their
     Python values are believed.
 
     Args:
@@ -61,7 +61,7 @@ def _refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str |
 
 
 def binds_by_itself(kind: types.TypeEngine[Any]) -> bool:
-    """Tell whether a type has code of its own, not SQLAlchemy's, for what it binds: only that code knows the values."""
+    """Tell whether a type binds values with its own code, not SQLAlchemy's. Only that code knows the values."""
     own: Any = type(kind)
     code = own if isinstance(kind, types.TypeDecorator) else own.bind_processor
     return not code.__module__.startswith("sqlalchemy.")

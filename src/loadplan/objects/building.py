@@ -1,4 +1,4 @@
-"""What generated code calls when a row cannot become a view, and how trees of any depth are built."""
+"""Functions that generated code calls: for a row that cannot become a view, and for trees of any depth."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -91,7 +91,7 @@ class Guards:
 
     @staticmethod
     def _own(statement: Statement) -> list[Any]:
-        """Return the columns of the statement's own place: those of joined ones bear the same names."""
+        """Return the columns of the statement's own place: columns of joined places bear the same names."""
         own = statement.place.columns
         return [slot for slot in statement.slots if slot in own or slot in statement.identity]
 

@@ -1,8 +1,8 @@
 """The source that makes mapped instances from rows: one function a statement, compiled once a plan.
 
 Each function walks the rows of its statement once. A row that was not met before becomes an instance: a new object,
-its ``__dict__``, its state. What hangs below it in the same row is made at once. What comes in other statements is
-tied to it when their rows are read.
+its ``__dict__``, its state. Objects below it in the same row are made at once. Rows of other statements are tied to it
+when they are read.
 """
 
 from collections import Counter
@@ -16,6 +16,7 @@ from loadplan.objects.instances import (
     after_class,
     as_tuple,
     fill_late,
+    identity_root,
     is_plain,
     is_written_by_pydantic,
     key_pickers,
@@ -31,7 +32,7 @@ from loadplan.objects.seal import Sealer
 from loadplan.objects.view_script import Blueprint, Scope, Writer, tuple_source
 from loadplan.resolved.places import Column, Edge, Instance, Part, Place, Recipe
 from loadplan.resolved.strategy import Way
-from loadplan.sqlalchemy_internals import UnfinishedState, install_state, state_script
+from loadplan.sqlalchemy_internals import UnfinishedState, install_state, name_shard, state_script
 from loadplan.statements.builder import Statement
 
 
@@ -70,10 +71,10 @@ def sites_of(root: Instance, label: str) -> list[Site]:
         waiting += [
             edge.outputs[0] for edge in edges if edge.prop is not None and isinstance(edge.outputs[0], Instance)
         ]
-    counts = Counter(site.mapper.base_mapper for site in sites)
+    counts = Counter(identity_root(site.mapper) for site in sites)
     numbers = {mapper: number for number, mapper in enumerate(each for each, count in counts.items() if count > 1)}
     for site in sites:
-        site.shared = numbers.get(site.mapper.base_mapper)
+        site.shared = numbers.get(identity_root(site.mapper))
     return sites
 
 
@@ -107,7 +108,16 @@ class InstanceWriter(Writer):
             fill_late(grown)
         if self._notes_left_out:
             note_left_out(grown, self._classes)
+        if (shard := getattr(session, "_loadplan_shard", None)) is not None:
+            for _, each in grown.instances(self._classes):
+                name_shard(each, shard)
         tell_listeners(self._mappers, grown, self._classes, session)
+
+    def made(self, grown: Grown) -> list[Any]:
+        """Return every instance once, with its collections filled; nobody is told of them."""
+        if grown.late:
+            fill_late(grown)
+        return [each for _, each in grown.instances(self._classes)]
 
     @staticmethod
     def _edges(site: Site) -> Iterator[Edge]:
@@ -297,7 +307,7 @@ class InstanceWriter(Writer):
         self._line(depth, f"{targets} = {kinds}[{which}]")
 
     def _key(self, depth: int, site: Site, scope: Scope) -> str:
-        """Write what reads the key of a row; return its name. Where classes share keys, a class is part of it."""
+        """Write what reads the key of a row; return its name. If classes share keys, a class is a part of it."""
         number = site.number
         values = [self._processed_name(site, name, scope) for name in site.key]
         values += [self._column(each, scope) for each in site.instance.keys]

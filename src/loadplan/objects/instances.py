@@ -88,7 +88,7 @@ _FIRST_FLAG = 5
 
 @attrs.frozen(eq=False)
 class Grown:
-    """What one run has made so far.
+    """The objects that one run has made so far.
 
     Attributes:
         at: by the number of a place: its instances by key.
@@ -180,7 +180,7 @@ def fill_late(grown: Grown) -> None:
 
 
 def tell_listeners(mappers: list[Mapper[Any]], grown: Grown, classes: Mapping[int, int | None], session: Any) -> None:
-    """Fire the load events of all instances, and those of the session; the graph is complete by now."""
+    """Fire the load events of all instances and of the session; the graph is complete by now."""
     heard = [any(has_load_listeners(sub) for sub in mapper.self_and_descendants) for mapper in mappers]
     if any(heard):
         for place, each in grown.instances(classes):
@@ -209,6 +209,17 @@ def part_list(parts: Iterable[Part]) -> Iterator[Part]:
     for part in parts:
         yield part
         yield from part_list(part.parts)
+
+
+def identity_root(mapper: Mapper[Any]) -> Mapper[Any]:
+    """Return the class that rows of a class share their identity with.
+
+    Without a discriminator no row of a base class is known to be one of a subclass: a session makes an object of
+    either class of it, and so do we.
+    """
+    base = mapper.base_mapper
+    told_apart = base.polymorphic_on is None and not any(sub.concrete for sub in base.self_and_descendants)
+    return mapper if told_apart else base
 
 
 def row_keys(mapper: Mapper[Any]) -> tuple[tuple[str, ...], bool, bool]:

@@ -27,8 +27,8 @@ class AbsentKey(str):
     A dictionary asks for the hash of a key when the key is put in, and keeps it. This key answers then with another
     hash than the text has, so a look-up of the text does not find the entry. It answers SQLAlchemy like that at any
     time: ``names.intersection(obj.__dict__)`` does not find it either. Everybody else gets the hash of the text:
-    ``include={"email"}`` and ``exclude={"email"}`` of pydantic, which are looked up entry by entry, hold. What goes
-    through the entries of the dictionary, as pydantic does, meets the name and its value.
+    ``include={"email"}`` and ``exclude={"email"}`` of pydantic, which are looked up entry by entry, hold. Code that
+    goes through the entries of the dictionary, as pydantic does, meets the name and its value.
 
     Each object needs keys of its own: pickling writes a shared key once, and it would be put in a second time.
     """
@@ -59,7 +59,7 @@ def _asking_library() -> str:
 
 
 class Refusal(Protocol):
-    """What knows plan and place of a left-out attribute. It goes where the object goes, so it must pickle."""
+    """An object that knows plan and place of a left-out attribute. It goes where the object goes, so it must pickle."""
 
     def refuse(self) -> NoReturn:
         """Raise :class:`loadplan.NotLoaded`."""

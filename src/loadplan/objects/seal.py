@@ -143,7 +143,7 @@ def _seal(_mapped: object, entity: Any, place: Place, declared: frozenset[str], 
 
 @attrs.frozen
 class SealedAttribute:
-    """What SQLAlchemy calls in place of the mapping's own loader when the attribute is touched and has no value."""
+    """SQLAlchemy calls this instead of the mapping's own loader, if the attribute has no value when it is read."""
 
     key: str
     entity: type[Any]
@@ -154,7 +154,7 @@ class SealedAttribute:
     is_deferred: bool = False
 
     def __call__(self, state: InstanceState[Any], passive: PassiveFlag) -> Any:
-        """Raise :class:`NotLoaded`, unless SQLAlchemy itself asks and may not, or must not, be refused."""
+        """Raise :class:`NotLoaded`, unless SQLAlchemy itself asks and must not be refused."""
         if not passive & PassiveFlag.SQL_OK:
             return NO_RESULT
         if passive & PassiveFlag.NO_RAISE:
@@ -234,7 +234,7 @@ _WORDS = {
 def generated_by_dataclass(kind: type[Any], key: str) -> str | None:
     """Return the method of a mapped dataclass that is reading a field, if the dataclass itself wrote that method.
 
-    Such methods are compiled from text, by the standard library, for the fields that they read.
+    The standard library compiles these methods from text, for the fields that they read.
     """
     if key not in getattr(kind, "__dataclass_fields__", ()):
         return None

@@ -1,6 +1,6 @@
 """The source that builds views from rows: one function a statement, compiled once a plan.
 
-No text of an application enters it: classes, names and values are handed in as globals under names of our own.
+No text of an application enters it: classes, names and values are handed in as globals, under names that we choose.
 """
 
 import abc
@@ -54,9 +54,10 @@ class Hydrator:
         source: of all of them.
         build: by the number of a statement: a function of its rows, and of what was built of the other statements'.
         keys: by the number of a statement: a function of the rows of the statement above, for the keys to ask for.
-        onward: by the number of a statement: a function of its own rows, for the keys of a tree's next level.
+        onward: by the number of a statement: a function over its rows, for the keys of a tree's next level.
         start: of a plan of entities: what its functions fill, given the number of statements.
         complete: of a plan of entities: what is done when all rows were read.
+        made: of a plan of entities: all its instances, for somebody who completes them in another way.
     """
 
     source: str
@@ -65,11 +66,12 @@ class Hydrator:
     onward: Mapping[int, Callable[[Sequence[Any]], list[Any]]]
     start: Callable[[int], Any]
     complete: Callable[[Any, Any], None]
+    made: Callable[[Any], list[Any]]
 
 
 @attrs.frozen(eq=False)
 class Scope:
-    """What names stand for, in a function or in the loop over an array.
+    """The meaning of names, in a function or in the loop over an array.
 
     Attributes:
         names: of the slots.
@@ -82,7 +84,7 @@ class Scope:
 
 @attrs.frozen(eq=False)
 class Blueprint:
-    """What there is to build, and of which rows.
+    """The objects to build, and their rows.
 
     Attributes:
         recipe: of a root.
@@ -131,7 +133,7 @@ def make_hydrator(writer: "Writer", blueprint: Blueprint) -> Hydrator:
         return {at: namespace[f"{name}_{at}"] for at in range(len(statements)) if f"{name}_{at}" in namespace}
 
     hydrator = Hydrator(
-        source, functions("build"), functions("keys"), functions("onward"), writer.start, writer.complete
+        source, functions("build"), functions("keys"), functions("onward"), writer.start, writer.complete, writer.made
     )
     # a plan that an application makes for one request takes its source with it when it goes
     weakref.finalize(hydrator, linecache.cache.pop, name, None).atexit = False
@@ -174,6 +176,10 @@ class Writer(abc.ABC):
     @abc.abstractmethod
     def complete(self, grown: Any, session: Any) -> None:
         """Do what is left when all functions of a run have returned."""
+
+    @abc.abstractmethod
+    def made(self, grown: Any) -> list[Any]:
+        """Return the instances that the functions of a run have made."""
 
     # --- functions ------------------------------------------------------------------------------------------------
 
@@ -253,6 +259,10 @@ class ViewWriter(Writer):
 
     def complete(self, grown: Any, session: Any) -> None:
         """Do nothing: a view is complete when it is made."""
+
+    def made(self, grown: Any) -> list[Any]:
+        """Return nothing: a view is no instance of a mapped class."""
+        return []
 
     def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
         """Write the function that builds what the rows of a statement are for."""

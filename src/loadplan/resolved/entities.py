@@ -447,8 +447,8 @@ def _foreign(known: set[Any], expressions: Sequence[Any]) -> set[Any]:
 def conditions_on(prop: RelationshipProperty[Any], conditions: Sequence[Any]) -> tuple[Any, ...]:
     """Return conditions on the rows of a relationship, those on columns of joined subclasses as subqueries.
 
-    A row has the subclass's columns if it is of that class, and NULL in their place if it is not: what a LEFT OUTER
-    JOIN of the subclass's table gives. The subquery makes that join, so that no statement has to.
+    A row has the subclass's columns if it is of that class, and NULL in their place if it is not. A LEFT OUTER JOIN
+    of the subclass's table gives the same. The subquery makes that join, so that no statement has to.
     """
     mapper = prop.mapper
     if prop.entity.is_aliased_class or all(
@@ -486,7 +486,7 @@ def _table_name(table: Any) -> str:
 
 
 def all_edges(node: Node) -> Iterator[Edge]:
-    """Yield every edge below a node, those of its branches too."""
+    """Yield every edge below a node and below its branches."""
     for edge in node.edges:
         yield edge
         yield from all_edges(edge.target)

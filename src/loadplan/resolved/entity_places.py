@@ -32,7 +32,7 @@ def instance(place: Place, node: Node, whole: DeclaredEdge | None = None) -> Ins
 
 
 def other_keys(place: Place) -> tuple[Column, ...]:
-    """Return the columns of a union that are the keys of those of its parts whose keys have other names."""
+    """Return the columns of a union that are the keys of its parts, for parts whose keys have other names."""
     own = mapping.primary_key(place.mapper)
     found: list[Column] = []
     for sub in place.mapper.self_and_descendants:

@@ -71,7 +71,7 @@ def _owner(part: Below, column: object) -> str | None:
 
 
 def condition_problems(word: str, expressions: Iterable[object], at: tuple[str, ...]) -> Iterator[Problem]:
-    """Yield a problem for each condition, or order, that is no SQL expression."""
+    """Yield a problem for each condition or order that is not a SQL expression."""
     for expression in expressions:
         if not is_expression(word, expression):
             yield problems.not_an_expression(word, expression, at)

@@ -65,7 +65,7 @@ def wanted_of(paths: Iterable[object], label: str) -> Wanted:
     """Return what dotted names ask for.
 
     Raises:
-        PlanError: LP120, something is no text, or a path is longer than any plan is deep.
+        PlanError: LP120, something is not text, or a path is longer than any plan is deep.
     """
     tree: dict[str, Any] = {}
     given: Any = (paths,) if isinstance(paths, str) else paths

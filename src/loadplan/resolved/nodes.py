@@ -34,7 +34,7 @@ class Strategy(enum.Enum):
 
 @attrs.frozen(eq=False)
 class Shape:
-    """What a declaration takes of a relationship's rows; all of them, in the mapping's order, by default.
+    """The rows of a relationship that a declaration takes; all of them, in the mapping's order, by default.
 
     Attributes:
         where: conditions on the target that must all hold.
@@ -146,7 +146,7 @@ class Parameter:
     Attributes:
         name: that ``params=`` gives it by.
         type: of the column that it is compared with.
-        required: whether it has no value of its own.
+        required: whether it has no default value.
         expanding: whether it stands for a list, as in ``Post.id.in_(bindparam("ids", expanding=True))``.
     """
 

@@ -1,4 +1,4 @@
-"""What a plan of entities declares about one place, put together from all of its parts.
+"""Declarations of a plan of entities about one place, put together from all of its parts.
 
 It reads the declaration beside the mapping and decides nothing: which columns and relationships the plan loads there.
 """
@@ -84,7 +84,7 @@ class DeclaredPlace:
 
 
 def _flat(parts: Iterable[Below]) -> Iterator[Below]:
-    """Yield what is declared about a place, that of nested plans too."""
+    """Yield what a plan and its nested plans declare about a place."""
     for part in parts:
         yield part
         yield from _flat(item for item in part.loads if isinstance(item, Plan))

@@ -58,7 +58,7 @@ UNKNOWN: Final = object()
 
 @attrs.frozen(eq=False)
 class Aggregation:
-    """What is computed over the rows at the end of an edge, instead of reading them.
+    """A value that is computed over the rows at the end of an edge, instead of reading them.
 
     Attributes:
         kind: ``"count"``, ``"exists"`` or ``"aggregate"``.
@@ -142,7 +142,7 @@ class Make:
 
 @attrs.frozen(eq=False)
 class One:
-    """What is at the end of a to-one; None, or an error where that may not be, if there is no row.
+    """The object at the end of a to-one. If there is no row: None, or an error if the field does not allow None.
 
     Attributes:
         edge: the way there.
@@ -209,7 +209,7 @@ class Choose:
 
 @attrs.frozen(eq=False)
 class Part:
-    """What a plan loads besides of the rows at a place that are of a subclass.
+    """The additional loads for those rows at a place that are of a subclass.
 
     Attributes:
         edge: the way to the subclass's own place, of the same row.
@@ -234,7 +234,7 @@ class Instance:
         node: what the plan declares there.
         discriminator: the column that tells its class; None where there is one class.
         parts: what is loaded of subclasses.
-        whole: the relationship that runs through a whole tree of such instances, if one does.
+        whole: the relationship that runs through a whole tree of these instances, if one does.
         keys: columns that are the keys of subclasses whose keys have other names than the class's own.
     """
 

@@ -80,7 +80,7 @@ def view_below_entity(given: Load[Any] | On[Any] | Plan[Any], at: At) -> Problem
 
 
 def not_a_column(word: str, given: object, at: At, owner: str | None = None) -> Problem:
-    """``only=["id"]`` and the like; ``owner`` is the name of the class that has such a column."""
+    """``only=["id"]`` and the like; ``owner`` is the name of the class that has this column."""
     right = "Post.id, Post.title" if owner is None else f"{owner}.{given}"
     return Problem(
         "LP104",
@@ -157,7 +157,7 @@ def not_pageable(type_name: str, at: At) -> Problem:
 
 
 def not_an_expression(word: str, given: object, at: At) -> Problem:
-    """A ``where=`` or ``order_by=`` that is no SQL expression."""
+    """A ``where=`` or ``order_by=`` that is not a SQL expression."""
     message = f"{word}= needs a SQL expression, but got {_safely_described(given)}"
     return Problem("LP108", message, at, hint=_safely(meant.instead_of_expression, word, given))
 
@@ -200,7 +200,7 @@ def _rows(edge: Edge) -> str:
 
 
 def not_mapped(given: object, at: At) -> Problem:
-    """``LoadPlan`` or ``on`` of something that is no mapped class."""
+    """``LoadPlan`` or ``on`` of something that is not a mapped class."""
     what = _safely_described(given).removeprefix("the class ")
     return Problem("LP200", f"{what} is not a mapped class", at, hint=_safely(meant.instead_of_class, given))
 
@@ -263,7 +263,7 @@ def _instead_of_load_of(mapper: Mapper[Any], key: str, what: str) -> str:
 
 
 def no_column(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at: At) -> Problem:
-    """``only=`` or ``defer=`` names something that is no column of the class at a place."""
+    """``only=`` or ``defer=`` names something that is not a column of the class at a place."""
     here = _name(mapper)
     if owner is not None and mapper.isa(owner):
         what = mapping.describe_attribute(mapper, key)
@@ -360,6 +360,38 @@ def joined_in_stream(label: str, edge: Any) -> Problem:
         (label, edge.key),
         detail="a stream reads rows in batches, and a joined collection spreads one root over many rows.",
         hint=f"remove strategy= from load({edge.name}).",
+    )
+
+
+def part_in_session(label: str, path: Sequence[str], name: str) -> Problem:
+    """``fetch_attached`` of a plan that loads some of a relationship's rows."""
+    return Problem(
+        "LP221",
+        f"'{name}' would hold only some of its rows in your session",
+        (label, *path),
+        detail="the plan gives it a where= or limit=. Other code that uses the session would take it for all rows.",
+        hint="use fetch(plan, id) for a detached graph, or a view (into=), or load it without where= and limit=.",
+    )
+
+
+def view_in_session(label: str, call: str) -> Problem:
+    """``fetch_attached`` of a view."""
+    return Problem(
+        "LP222",
+        f"{call}() loads mapped objects, but the plan has into=",
+        (label,),
+        detail="a view is not mapped, so a session cannot save it.",
+        hint="use fetch(plan, id) for the view, and a plan without into= to change rows.",
+    )
+
+
+def not_a_session(call: str, given: object) -> Problem:
+    """``Loader(engine).fetch_attached(...)``."""
+    return Problem(
+        "LP408",
+        f"{call}() needs a session of yours, but this loader was made with {type(given).__name__}",
+        detail="the objects stay in that session, and your commit saves their changes.",
+        hint=f"make the loader with the session: Loader(session).{call}(plan, id).",
     )
 
 

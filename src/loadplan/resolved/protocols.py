@@ -33,7 +33,7 @@ def check_typed(plan: Plan[Any]) -> None:
             "LP121",
             f"typed={annotation_source(plan.typed)} is not a Protocol",
             (plan.label,),
-            hint="derive it from typing.Protocol; a class to build goes into into=.",
+            hint="derive it from typing.Protocol; a class to build belongs in into=.",
         )
         raise PlanError([problem])
     found = list(_problems(plan.typed, DeclaredPlace(mapper, [plan]), (plan.label,), ()))

@@ -46,7 +46,7 @@ def loads_for_schema(
 
 @attrs.define(eq=False)
 class _Need:
-    """What is read of the objects at one place.
+    """The attributes that are read of the objects at one place.
 
     Attributes:
         mapper: of their class.
@@ -68,7 +68,7 @@ class _Need:
         return [getattr(self.mapper.class_, name) for name in names]
 
     def loads(self, without: str | None = None) -> list[Any]:
-        """Return the loads of this place; those of a tree's levels are without the tree itself."""
+        """Return the loads of this place; the loads of a tree's levels are without the tree itself."""
         found: list[Any] = [
             load(
                 getattr(self.mapper.class_, key),
@@ -307,7 +307,7 @@ def _code_of(mapper: Mapper[Any], key: str) -> CodeType | None:
 
 
 def _names_in(code: CodeType | None) -> Iterator[str]:
-    """Yield every name that code speaks of, that of functions within it too."""
+    """Yield every name that code and the functions within it speak of."""
     if code is None:
         return
     yield from code.co_names

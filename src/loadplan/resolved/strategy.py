@@ -78,7 +78,7 @@ class Way(enum.Enum):
 
     @property
     def own_statement(self) -> bool:
-        """Whether a statement of its own brings the rows."""
+        """Whether a separate statement brings the rows."""
         return self in {Way.KEYS, Way.GROUPED, Way.PARENTS}
 
 
@@ -133,7 +133,7 @@ class _Row:
         one_parent: whether the statement brings one of them, so that a subquery runs once.
         nested: whether they are packed into an array of a row around.
         joined: the joins of the statement so far.
-        of_subclass: whether only some of them have the place: those of a subclass.
+        of_subclass: whether only some of them have the place: rows of a subclass.
         depth: arrays and joins around, each within the one before.
         of_roots: whether they are those of the roots, and of what is joined to them.
     """

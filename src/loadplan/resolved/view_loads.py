@@ -20,7 +20,7 @@ class Loads:
 
     Args:
         given: loads, branches, and whole plans, whose loads count.
-        read: those of them that another field has to take.
+        read: the loads among them that another field has to take.
     """
 
     def __init__(self, given: Iterable[Any], read: Iterable[Any] = ()) -> None:

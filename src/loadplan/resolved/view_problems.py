@@ -171,7 +171,7 @@ def mapped_class(name: str, at: At) -> Problem:
 
 
 def not_an_item(field: str, annotation: str, prop: RelationshipProperty[Any], column: str | None, at: At) -> Problem:
-    """A relationship read into something that is no view class; ``column`` of the target would fit it."""
+    """A relationship read into something that is not a view class; ``column`` of the target would fit it."""
     target = _name(prop.mapper)
     name = f"{_name(prop.parent)}.{prop.key}"
     hint = f"annotate it with a view class of '{target}'"
@@ -374,7 +374,7 @@ def not_an_aggregate(field: str, given: object, at: At) -> Problem:
 
 
 def not_a_value(field: str, step: object, at: At) -> Problem:
-    """A path that ends in something that is no value of SQL."""
+    """A path that ends in something that is not a value of SQL."""
     return Problem(
         "LP307",
         f"the source of '{field}' ends with {source(step)}, which is not a column or a SQL expression",
@@ -475,7 +475,7 @@ def unread_load(view: str, key: str, known: Iterable[str], at: At) -> Problem:
         f"no field of '{view}' reads '{key}'",
         at,
         hint=f"{did_you_mean(key, known, f'Relationships that {view} reads')} "
-        f"Add such a field to '{view}', or remove the load.",
+        f"Add a field for it to '{view}', or remove the load.",
     )
 
 
@@ -500,7 +500,7 @@ def nested_into(plan: str, into: str, item: str, at: At) -> Problem:
 
 
 def unread_branch(view: str, entity: str, at: At) -> Problem:
-    """An ``on(...)`` beside a view that is no union."""
+    """An ``on(...)`` beside a view that is not a union."""
     return Problem(
         "LP310",
         f"on({entity}) has no effect: every row here becomes '{view}'",

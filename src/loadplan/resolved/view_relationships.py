@@ -139,13 +139,13 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         if container is not Container.DICT:
             return Many(edge, container)
         names = keyed_by(prop)
-        key = names[0] if names and len(names) == 1 else None
-        if key is None or mapping.columns_behind(prop.mapper, key) is None:
+        columns = mapping.columns_behind(prop.mapper, names[0]) if names and len(names) == 1 else None
+        if columns is None or len(columns) != 1:  # a composite has several
             shown = annotation_source(spot.type.item)
             self.found.append(problems.no_dictionary_key(spot.name, shown, prop, spot.at))
             return None
-        column = self.column(edge.target, key)
-        self.fits_key(column, spot, f"'{prop.mapper.class_.__name__}.{key}'")
+        column = self.column(edge.target, columns[0])  # of a synonym, what it is a synonym of
+        self.fits_key(column, spot, f"'{prop.mapper.class_.__name__}.{columns[0]}'")
         return Many(edge, container, column)
 
     def relationship(
@@ -232,7 +232,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
             self.found.append(problems.not_a_collection(spot.name, shown, name, spot.at))
 
     def not_a_view(self, members: Sequence[Any], spot: Spot, prop: RelationshipProperty[Any], at: At) -> None:
-        """Report an item that is no class with fields."""
+        """Report an item that is not a class with fields."""
         wrong = next((each for each in members if not is_view_class(each)), members[0])
         if wrong is Any or wrong is object:
             self.found.append(problems.unsaid_items(spot.name, prop, spot.at))

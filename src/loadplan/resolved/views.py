@@ -245,7 +245,7 @@ class _Resolver(RelationshipResolver):
     def attribute(
         self, view: ViewClass, spot: Spot, place: Place, loads: Loads, trail: Trail, *, shared: bool
     ) -> Recipe | None:
-        """Resolve a field that reads the attribute of its own name, or of its alias."""
+        """Resolve a field that reads the attribute with the same name, or with the name of its alias."""
         name = spot.key(place.mapper)
         prop = mapping.relationship(place.mapper, name)
         if prop is not None:

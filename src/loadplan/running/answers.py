@@ -13,7 +13,7 @@ def is_exact(kinds: Sequence[types.TypeEngine[Any]]) -> bool:
     """Tell whether keys of these types are equal in the database exactly where they are equal in Python.
 
     Whole numbers and UUIDs are. Text is not: its collation, trailing blanks or citext may make different texts equal,
-    and the mapping does not always know of it. A type of your own may change every value that it binds.
+    and the mapping does not always know of it. A type that you wrote may change every value that it binds.
     """
     return all(
         type(kind).__module__.startswith("sqlalchemy.")

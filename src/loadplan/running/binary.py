@@ -1,7 +1,7 @@
 """psycopg reads rows within rows in its binary format; in its text format, they are one text.
 
 ``Connection.cursor(binary=True)`` asks for that format. SQLAlchemy makes cursors itself, so a connection's
-``cursor_factory``, which psycopg documents, is another one while such a statement runs. The statement takes the same
+``cursor_factory``, which psycopg documents, is another one while the statement runs. The statement takes the same
 way as all others: listeners, criteria, errors and lost connections are SQLAlchemy's affair.
 """
 
@@ -47,7 +47,7 @@ def in_binary(connection: Connection) -> Iterator[None]:
 
 
 def _reads_alike(driver: Any) -> bool:
-    """Tell whether a connection reads each type in both formats as psycopg does, or in both in a way of its own."""
+    """Tell whether a connection reads each type in both formats as psycopg does, or in both in another way."""
     import psycopg
     from psycopg.pq import Format
 
@@ -94,7 +94,7 @@ def _binary(factory: Any) -> Any:
 def _shortest(data: bytes) -> float:
     """Return a number of 32 bits as its text has it: 1.1, where all of its bits say 1.10000002384.
 
-    Digits: 9 tell all such numbers apart, and 6 are always right.
+    Digits: 9 tell all of these numbers apart, and 6 are always right.
     """
     (value,) = struct.unpack(">f", data)
     for digits in range(6, 9):

@@ -17,7 +17,7 @@ _MAC_BYTES = 12
 
 
 class CursorCipher(Protocol):
-    """Encrypts cursors. ``Fernet`` and ``MultiFernet`` of the library ``cryptography`` are such ciphers.
+    """Encrypts cursors. ``Fernet`` and ``MultiFernet`` of the library ``cryptography`` are examples.
 
     ``decrypt`` must raise for anything that ``encrypt`` did not make.
     """

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 def uncollected() -> Iterator[None]:
     """Keep the garbage collector still; have it look once afterwards, where it would have looked ten times or more.
 
-    It is the whole process's, so nothing of ours waits inside of the block: other tasks would go without it too, as
-    they do while a ``load`` event of the caller's sends SQL. A process that has turned it off finds it off. That one
+    The whole process shares it, so loadplan never waits inside of the block: other tasks would go without it, too.
+    They do so while a ``load`` event of the caller sends SQL. A process that has turned it off finds it off. That one
     look counts towards the next full collection, which takes the graphs that nobody holds any more: parents and
     children point at each other, so nothing else frees them.
     """

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 from sqlalchemy import CursorResult, Dialect, event
@@ -35,6 +35,9 @@ from loadplan.statements.linked import AnySelect, Narrowing, Parameters
 
 T = TypeVar("T")
 
+#: The instances that each execution made, each list with no instance twice.
+Kept: TypeAlias = list[list[Any]]
+
 #: Engines, twice, that a plan remembers its functions for.
 _HYDRATORS = 128
 
@@ -52,7 +55,7 @@ class CompiledView(Generic[T]):
         later: the other statements, in the order they run.
         present: the column that tells whether a joined row is there.
         arrays: what the rows of each nested array hold.
-        above: by the number of a statement, that of the one whose rows have its keys.
+        above: by the number of a statement, the number of the one whose rows have its keys.
         builder: of the statements; those that repeat the statement of their parents are built anew with it.
         databases: of classes that do not all live in one: the number and the dialect of each one's.
         hydrators: the functions that build views, made when rows first come.
@@ -166,7 +169,7 @@ class CompiledView(Generic[T]):
         """Return the functions that build views from rows, made at first use.
 
         Args:
-            dialect: of the engine at hand: two engines may read JSON by functions of their own.
+            dialect: of the engine at hand: two engines may read JSON by different functions.
             raw: whether rows are as the driver made them.
         """
         found = self.hydrators.get((raw, dialect))
@@ -198,14 +201,17 @@ class CompiledView(Generic[T]):
         executions: Sequence[Parameters],
         tally: Tally,
         limit: int | None = None,
+        kept: Kept | None = None,
     ) -> list[T]:
         """Load the roots and all that hangs below them.
 
         Args:
             session: private to this call.
-            executions: parameters of each execution of the root statement, with those of the plan's conditions.
+            executions: parameters of each execution of the root statement, with the parameters of the plan's
+                conditions.
             tally: counts what comes.
             limit: that the root statement has already; one that ``max_rows`` exceeds stays as it is.
+            kept: of a plan of entities: gets the instances of each execution, which the caller completes then.
 
         Returns:
             The views in the order of their rows. One statement for the roots, and one for each of ``later`` that has
@@ -219,7 +225,7 @@ class CompiledView(Generic[T]):
         is_bounded = tally.allows(limit)
         found: list[T] = []
         for parameters in executions:
-            run = _Run(session, self, parameters, tally)
+            run = _Run(session, self, parameters, tally, kept)
             rows = run.rows(self.root, parameters, is_bounded=is_bounded)
             found += _distinct(run.build(rows)) if self.tree.of_entities else run.build(rows)
         return found
@@ -231,6 +237,7 @@ class CompiledView(Generic[T]):
         columns: Sequence[Any],
         tally: Tally,
         keep: int | None = None,
+        kept: Kept | None = None,
     ) -> tuple[list[T], list[tuple[Any, ...]]]:
         """Load roots, and select more columns of them beside.
 
@@ -240,6 +247,7 @@ class CompiledView(Generic[T]):
             columns: of the root, selected beside it.
             tally: counts what comes.
             keep: make views of so many rows; all of them by default.
+            kept: see :meth:`run`.
 
         Returns:
             The views, and the values of ``columns`` in each row, those that were not kept too.
@@ -250,12 +258,12 @@ class CompiledView(Generic[T]):
         views: list[T] = []
         beside: list[tuple[Any, ...]] = []
         for parameters in executions:
-            run = _Run(session, self, parameters, tally)
+            run = _Run(session, self, parameters, tally, kept)
             rows = run.rows(statement, parameters, is_bounded=keep is not None)
-            firsts, kept = self._first_rows(rows.rows, keep)
+            firsts, used = self._first_rows(rows.rows, keep)
             values = [tuple(row[width:]) for row in firsts]
             beside += values if not rows.raw else [_processed(each, kinds, rows.dialect) for each in values]
-            built = run.build(_Rows([tuple(row[:width]) for row in kept], rows.raw, rows.dialect))
+            built = run.build(_Rows([tuple(row[:width]) for row in used], rows.raw, rows.dialect))
             views += _distinct(built) if self.tree.of_entities else built
         return views, beside
 
@@ -291,11 +299,15 @@ class CompiledView(Generic[T]):
         return statement
 
     def by_identity(
-        self, session: Session | OwnConnection, executions: Sequence[Parameters], tally: Tally
+        self,
+        session: Session | OwnConnection,
+        executions: Sequence[Parameters],
+        tally: Tally,
+        kept: Kept | None = None,
     ) -> dict[tuple[Any, ...], T]:
         """Load roots, by their primary keys."""
         key = [getattr(self.tree.root.entity, name) for name in mapping.primary_key(self.mapper)]
-        views, identities = self.run_beside(session, executions, key, tally)
+        views, identities = self.run_beside(session, executions, key, tally, kept=kept)
         return dict(zip(identities, views, strict=True))
 
     def batches(self, parameters: Parameters, size: int, tally: Tally) -> "ViewBatches[T]":
@@ -388,12 +400,18 @@ class _Run(Generic[T]):
     """One run of a compiled view: what it may still bring."""
 
     def __init__(
-        self, session: Session | OwnConnection, view: CompiledView[T], parameters: Parameters, tally: Tally
+        self,
+        session: Session | OwnConnection,
+        view: CompiledView[T],
+        parameters: Parameters,
+        tally: Tally,
+        kept: Kept | None = None,
     ) -> None:
         self._session = session
         self._view = view
         self._parameters = parameters
         self._tally = tally
+        self._kept = kept
         self.dialect: Dialect = session.get_bind(mapper=view.mapper).dialect
         self._executions: dict[int, list[Parameters]] = {0: [parameters]}
         self._asked: Session | None = None
@@ -478,7 +496,10 @@ class _Run(Generic[T]):
             made = self._hydrator(rows).build[number](rows.rows, grown)
             if number == 0:
                 roots = made
-        first.complete(grown, self._session)
+        if self._kept is None:
+            first.complete(grown, self._session)
+        else:
+            self._kept.append(first.made(grown))
         return roots
 
     def _hydrator(self, rows: _Rows) -> Hydrator:

@@ -2,8 +2,8 @@
 
 MariaDB and MySQL end a cursor when the next statement runs on its connection. Their drivers then drop the rest of its
 rows with a warning at most, and a second connection cannot see the same snapshot. So the keys of all roots are read at
-once, in the order that was asked for, and each batch is selected by its keys. The memory of the walk is that of one
-batch and of the keys: a hundred bytes a root, about.
+once, in the order that was asked for, and each batch is selected by its keys. The walk needs memory for one batch
+and for the keys: about a hundred bytes a root.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -13,7 +13,7 @@ Opened: TypeAlias = Any
 
 
 class OwnConnection:
-    """What a fetch asks of a session, of an engine's connection alone.
+    """Gives a fetch what it needs of a session, with only a connection of an engine.
 
     Args:
         engine: where it comes from.

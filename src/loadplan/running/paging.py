@@ -90,6 +90,12 @@ class PageQuery:
 
     def run(self, session: Opened, parameters: Mapping[str, Any], tally: Tally) -> Page[Any]:
         """Load the page and, to know whether there is another one, the key of one root more."""
+        return self.page(*self.read(session, parameters, tally))
+
+    def read(
+        self, session: Opened, parameters: Mapping[str, Any], tally: Tally
+    ) -> tuple[list[Any], list[tuple[Any, ...]]]:
+        """Return the roots of the page, and the values of their order with those of one root more."""
         compiled = self.query.compiled
         where = (*self.query.where, *self.conditions)
         most = tally.max_rows
@@ -97,10 +103,13 @@ class PageQuery:
         graph = compiled.narrowed(narrowing(compiled, where, self.order, rows_wanted, None))
         prefix = mapping.free_prefix(compiled.mapper)
         values = [
-            _exact_value(each.expression, compiled.dialect).label(f"{prefix}order_{index}")
+            exact_value(each.expression, compiled.dialect).label(f"{prefix}order_{index}")
             for index, each in enumerate(self.order)
         ]
-        roots, found = graph.run_beside(session, [parameters], values, tally, keep=self.size)
+        return graph.run_beside(session, [parameters], values, tally, keep=self.size)
+
+    def page(self, roots: list[Any], found: list[tuple[Any, ...]]) -> Page[Any]:
+        """Return the page of what was read."""
         more = len(found) > self.size
         found = found[: self.size]
         cursors = [self._cursor_of(row) for row in (found[:1] + found[-1:])]
@@ -176,7 +185,7 @@ _SHOW_OTHERWISE = frozenset({"mysql", "mariadb"})
 def _comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
     """Return an order whose expression may be compared as it is sorted, and whose NULLs are where the page wants them.
 
-    Where nobody knows which way a database sorts NULLs by itself, it is told.
+    If nobody knows which way a database sorts NULLs by itself, the statement says it.
     """
     kind = ordering.expression.type
     if dialect.name in _SHOW_OTHERWISE and isinstance(kind, Enum) and kind.native_enum:
@@ -187,7 +196,7 @@ def _comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
     return ordering
 
 
-def _exact_value(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
+def exact_value(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
     """Return an expression whose value compares equal to itself when it comes back in a cursor."""
     if dialect.name in _SHOW_OTHERWISE and isinstance(expression.type, Float):
         return type_coerce(expression + literal_column("0e0", Double), expression.type)

@@ -68,7 +68,7 @@ def compile_resolved(plan: Plan[T], tree: Tree | ViewTree, dialect: Dialect) -> 
 
 
 def _places(plan: Plan[Any], tree: Tree | ViewTree) -> ViewTree:
-    """Return the places of a plan of either kind; those of entities are made once, and then remembered."""
+    """Return the places of a plan of either kind; places of entities are made once, and then remembered."""
     if isinstance(tree, ViewTree):
         return tree
     places: ViewTree | None = plan._derived.get("places")

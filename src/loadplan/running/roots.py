@@ -17,6 +17,7 @@ from loadplan.resolved.entities import foreign_tables, parameters_in
 from loadplan.resolved.form import MOST, is_expression
 from loadplan.resolved.nodes import Parameter
 from loadplan.running.answers import asking
+from loadplan.running.graph import Kept
 from loadplan.running.identity import Identity, IdentityReader
 from loadplan.running.own_connection import Opened
 from loadplan.running.parameters import read_parameters
@@ -68,12 +69,17 @@ class ByIds:
         return chunks if self.reader.exact else 2 * chunks
 
     def run(
-        self, session: Opened, identities: Sequence[Identity], parameters: Mapping[str, Any], tally: Tally
+        self,
+        session: Opened,
+        identities: Sequence[Identity],
+        parameters: Mapping[str, Any],
+        tally: Tally,
+        kept: Kept | None = None,
     ) -> dict[Identity, Any]:
         """Return what is found by identity, in as few executions as the keys go in."""
         keys = [identity[0] for identity in identities] if self.keys.width == 1 else list(identities)
         executions = [{**parameters, **bound} for bound in self.keys.bind(keys)]
-        found: dict[Identity, Any] = self.graph.by_identity(session, executions, tally)
+        found: dict[Identity, Any] = self.graph.by_identity(session, executions, tally, kept)
         missing = [each for each in identities if each not in found]
         if found and missing and not self.reader.exact:
             for place, *identity in self._answers(session, missing, tally):
@@ -155,7 +161,7 @@ class RootQuery:
 
     @property
     def total_order(self) -> list[Ordering]:
-        """The order; that of the primary key if none was given."""
+        """The order; by the primary key if none was given."""
         return self.order or with_tie_breaker(root_key(self.compiled.mapper), self.compiled.mapper.class_)
 
     def parameters(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -211,7 +217,7 @@ def roots_by(
     Conditions that differ in their values alone share one statement: it is checked, narrowed and made a key of once.
 
     Raises:
-        PlanError: LP107, LP108 or LP215, what is asked for is no condition, order or number of roots.
+        PlanError: LP107, LP108 or LP215, an argument is not a condition, an order or a number of roots.
         ParameterError: LP405, ``params`` does not fit.
     """
     check_counts(compiled, limit, offset)
@@ -305,7 +311,7 @@ def narrowing(
 ) -> Narrowing:
     """Return what narrows a statement to roots by condition, order and limit.
 
-    Where a join may repeat roots, they are counted in a subquery, so that a limit counts roots and never rows.
+    If a join may repeat roots, a subquery counts them, so that a limit counts roots and never rows.
     """
     key = root_key(compiled.mapper)
     clauses = [each.clause for each in order]

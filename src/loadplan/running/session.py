@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapper, Session, sessionmaker
 from loadplan.errors import LoaderError, LoadPlanError, Problem
 from loadplan.resolved import problems
 from loadplan.running.own_connection import GuestConnection, Opened, OwnConnection
+from loadplan.running.shards import in_shard, stay_on_shard
 from loadplan.running.snapshot import beginning
 from loadplan.sqlalchemy_internals import (
     adds_nothing,
@@ -146,13 +147,16 @@ def _in_words_of_sqlalchemy(work: Callable[[Session], R], session: Session, mapp
         raise DBAPIError(None, None, error, connection_invalidated=is_lost) from error
 
 
-def private_session(bind: Bind | SyncBind, *, snapshot: bool, bare: bool = False) -> PrivateSession:
+def private_session(
+    bind: Bind | SyncBind, *, snapshot: bool, bare: bool = False, shard: str | None = None
+) -> PrivateSession:
     """Return a private session on ``bind``. Nothing is opened before it runs.
 
     Args:
         bind: of the loader.
-        snapshot: whether several statements of a transaction of their own are to see one state.
+        snapshot: whether several statements of a separate transaction see one state.
         bare: whether a connection will do, where a session would add nothing to it.
+        shard: of a sharded session, where all of the work is done.
     """
     if isinstance(bind, AsyncEngine | Engine):
         engine = bind.sync_engine if isinstance(bind, AsyncEngine) else bind
@@ -164,11 +168,14 @@ def private_session(bind: Bind | SyncBind, *, snapshot: bool, bare: bool = False
         if engine_alone is not None:
             return _NoSession(engine_alone, snapshot)
         # on a connection, whatever way of joining its transaction the application chose must not end it
-        return _OwnSession(bind(autoflush=False, join_transaction_mode="rollback_only"), snapshot)
+        given = bind(autoflush=False, join_transaction_mode="rollback_only")
+        if shard is not None:
+            stay_on_shard(given.sync_session if isinstance(given, AsyncSession) else given, shard)
+        return _OwnSession(given, snapshot)
     if isinstance(bind, AsyncSession | Session):
         session = bind.sync_session if isinstance(bind, AsyncSession) else bind
         is_closed(session)  # from now on its end is noted
-        return _BareGuest(bind) if bare and _is_plain(session) else _GuestOfSession(bind)
+        return _BareGuest(bind) if bare and shard is None and _is_plain(session) else _GuestOfSession(bind, shard)
     return _GuestOfConnection(bind, bare and not is_session_heard())
 
 
@@ -227,7 +234,7 @@ def check_options(options: object) -> None:
     """Check execution options of one call.
 
     Raises:
-        LoaderError: LP408, they are no mapping by name, or one of them is not a statement's to decide.
+        LoaderError: LP408, they are not a mapping by name, or a statement cannot decide one of them.
     """
     if options is None:
         return
@@ -267,8 +274,8 @@ def _with_options(session: Opened, options: Mapping[str, Any] | None) -> Opened:
 def _class_with_options(session_class: Any) -> type[Session]:
     """Return a subclass of a session class whose statements all run with options of its instance.
 
-    ``Session.execution_options`` would do, but SQLAlchemy has it since 2.1 alone. Who sees that ``execute`` is not
-    ``Session``'s own sends nothing behind its back: see ``changes_statements``.
+    ``Session.execution_options`` would do, but SQLAlchemy has it only since 2.1. ``changes_statements`` sees that
+    ``execute`` is not ``Session``'s own, so no statement goes around it.
     """
 
     def execute(self: Any, statement: Any, params: Any = None, *, execution_options: Any = None, **kw: Any) -> Any:
@@ -328,7 +335,7 @@ class _OwnSession(PrivateSession):
 
 @attrs.frozen(eq=False)
 class _NoSession(PrivateSession):
-    """A connection of its own, from an engine, for work that has no objects. Nobody listens to sessions."""
+    """A separate connection, from an engine, for work that has no objects. Nobody listens to sessions."""
 
     engine: Engine
     snapshot: bool
@@ -354,7 +361,7 @@ def _one_task_at_a_time(kind: str) -> Iterator[None]:
     """Say it clearly where SQLAlchemy or the driver refuses a second task on the caller's session or connection.
 
     Raises:
-        LoaderError: LP408. What the other task does goes on.
+        LoaderError: LP408. The work of the other task goes on.
     """
     try:
         yield
@@ -381,7 +388,7 @@ def _one_event_loop() -> Iterator[None]:
     """Say it clearly where a connection of the pool belongs to another event loop.
 
     asyncpg leaves a connection that another loop failed on in the midst of a statement. No other task can be the
-    reason: each fetch has a connection of its own.
+    reason: each fetch has its own connection.
 
     Raises:
         LoaderError: LP408.
@@ -454,6 +461,7 @@ class _GuestOfSession(PrivateSession):
     """A session on the connections that the caller's session has, or would take, inside its transaction."""
 
     given: AsyncSession | Session
+    shard: str | None = None
 
     @property
     def session(self) -> Session:
@@ -461,10 +469,10 @@ class _GuestOfSession(PrivateSession):
         return self.given.sync_session if isinstance(self.given, AsyncSession) else self.given
 
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
-        return self.session.get_bind(mapper=mapper).dialect
+        return self.session.get_bind(mapper=mapper, **in_shard(self.shard)).dialect
 
     def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
-        return _databases(self.session, mappers)
+        return None if self.shard is not None else _databases(self.session, mappers)
 
     def _refusals(self) -> contextlib.AbstractContextManager[None]:
         return _one_task_at_a_time("AsyncSession" if isinstance(self.given, AsyncSession) else "Session")
@@ -473,7 +481,10 @@ class _GuestOfSession(PrivateSession):
         caller = self._flushed()
         kind: Any = type(caller)
         guest = _guest_class(kind)
-        return _join(guest.__new__(guest), caller)
+        joined = _join(guest.__new__(guest), caller, self.shard)
+        if self.shard is not None:
+            stay_on_shard(joined, self.shard)
+        return joined
 
     def _flushed(self) -> Session:
         """Return the caller's session, its changes sent.
@@ -529,7 +540,7 @@ def _guest_class(session_class: Any) -> type[Session]:
     def get_bind(self: Any, mapper: Any = None, *, clause: Any = None, bind: Any = None, **kw: Any) -> Any:
         if bind is not None:  # chosen by a listener; an engine's connection is the caller's, too
             return self._loadplan_caller.connection({"bind": bind}) if isinstance(bind, Engine) else bind
-        return self._loadplan_caller.connection({"mapper": mapper, "clause": clause, **kw})
+        return self._loadplan_caller.connection({"mapper": mapper, "clause": clause, **kw, **self._loadplan_in_shard})
 
     def connection(self: Any, bind_arguments: Any = None, execution_options: Any = None) -> Any:
         given = dict(bind_arguments or {})
@@ -541,8 +552,8 @@ def _guest_class(session_class: Any) -> type[Session]:
     return type(session_class.__name__, (session_class,), names)
 
 
-def _join(session: Session, caller: Session) -> Session:
-    """Make ``session`` a guest of ``caller``: its connections, listeners, ``info`` and attributes of its own.
+def _join(session: Session, caller: Session, shard: str | None) -> Session:
+    """Make ``session`` a guest of ``caller``: it gets its connections, listeners, ``info`` and attributes.
 
     ``__init__`` of a subclass is passed by: it may want arguments that only the application knows, and what it set is
     on the caller already.
@@ -550,6 +561,7 @@ def _join(session: Session, caller: Session) -> Session:
     Session.__init__(session, autoflush=False, expire_on_commit=False, join_transaction_mode="rollback_only")
     ours = vars(session)
     ours["_loadplan_caller"] = caller
+    ours["_loadplan_in_shard"] = in_shard(shard)
     ours["info"] = caller.info
     if hasattr(caller, "execution_options"):  # since SQLAlchemy 2.1
         ours["execution_options"] = caller.execution_options

@@ -11,7 +11,7 @@ from loadplan.sqlalchemy_internals import chosen_isolation
 
 @attrs.frozen
 class Beginning:
-    """What is done on a new connection before the first statement.
+    """The steps on a new connection before the first statement.
 
     Attributes:
         options: execution options of the connection; None for none.
@@ -68,7 +68,7 @@ def _on_mariadb(engine: Engine, *, hooks: bool) -> Beginning:
     """Take a snapshot when the transaction starts; under REPEATABLE READ, the default, alone is there one.
 
     ``START TRANSACTION`` costs one round trip. It commits what a listener may have done in the transaction that
-    SQLAlchemy began, so where anybody listens, the snapshot is that of the first statement instead.
+    SQLAlchemy began. So if anybody listens, the first statement takes the snapshot instead.
     """
     isolation = chosen_isolation(engine)
     if isolation == "SERIALIZABLE":  # each read locks its rows: nobody changes them

@@ -1,4 +1,4 @@
-"""What a fetch has brought so far, and may bring."""
+"""The rows and statements that a fetch has taken so far, and may take."""
 
 import contextlib
 import logging

@@ -1,7 +1,7 @@
 """View tree and choices -> statements: what each selects, column by column, and where a hydrator finds it.
 
-Every class is selected as itself, in the statement or in a subquery of its own; what stands around a subquery speaks of
-the subquery's columns. So ``with_loader_criteria``, which passes aliases by, holds for each of them.
+Every class is selected as itself, in the statement or in a separate subquery. The SQL around a subquery uses the
+columns of the subquery. So ``with_loader_criteria``, which passes aliases by, holds for each of them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +17,9 @@ from loadplan.mapped.links import LinkKind
 from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
 from loadplan.resolved.places import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.resolved.strategy import Choice, Databases, Way
+from loadplan.sqlalchemy_internals import left_as_is
 from loadplan.statements.driver_text import Texts
-from loadplan.statements.keys import Keys, keys_of, row_of
+from loadplan.statements.keys import Keys, among, keys_of
 from loadplan.statements.linked import WHY_LATERAL, AnySelect, Linked, collection_order, link_on, linked, why_no_lateral
 from loadplan.statements.whole_tree import in_whole_tree
 
@@ -152,7 +153,7 @@ class StatementBuilder:
     def _repeats(self, edge: Edge) -> bool:
         """Tell whether the statement of an edge may bring one target several times for a parent.
 
-        Where parents come by a subquery of theirs, chunks of their own keys may bring a target several times too.
+        If parents come by a subquery, chunks of their keys may bring a target several times, too.
         """
         return (
             self._ties[edge].link.repeats
@@ -163,7 +164,7 @@ class StatementBuilder:
         )
 
     def _repeats_rows(self, place: Place) -> bool:
-        """Tell whether a join below a place may bring several rows for one of its own."""
+        """Tell whether a join below a place may bring several rows for one row of the place."""
         return any(
             (way.joins and not edge.single) or ((way.joins or way is Way.SAME_ROW) and self._repeats_rows(edge.target))
             for edge in place.edges
@@ -181,7 +182,7 @@ class StatementBuilder:
         return column
 
     def _base(self, place: Place) -> Place:
-        """Return the place whose rows a place reads: of a subclass in the same table, that of its base."""
+        """Return the place whose rows a place reads: of a subclass in the same table, the place of its base."""
         return self._rows_of_base.get(place, place)
 
     def _expression(self, place: Place, name: str) -> Any:
@@ -287,8 +288,10 @@ class StatementBuilder:
     def _among_parents(self, edge: Edge, above: Statement) -> Any:
         """Return the condition that rows are of the parents that a statement brings, with that statement inside."""
         columns = [above.values[above.slots.index(slot)] for slot in self.parents(edge)]
-        inner = above.select.with_only_columns(*columns)
-        return row_of(self._ties[edge].columns).in_(inner.correlate(None))
+        inner = above.select.with_only_columns(*columns).correlate(None)
+        if mapping.is_read_elsewhere(edge.target.mapper):
+            inner = left_as_is(inner)
+        return among(self._ties[edge].columns, inner, self._dialect_of(edge))
 
     def _first_rows(
         self, edge: Edge, rows: AnySelect, keys: Keys, order: Sequence[Ordering]
@@ -378,7 +381,7 @@ class StatementBuilder:
         return statement, items
 
     def _joined(self, edge: Edge, statement: AnySelect, *, inner: bool) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
-        """Join the one row at the end of an edge, read in a subquery of its own."""
+        """Join the one row at the end of an edge, read in a separate subquery."""
         order: Sequence[Ordering] = ()
         if edge.prop is not None and not edge.cardinality.to_one:
             order = self._order(edge)
@@ -406,10 +409,19 @@ class StatementBuilder:
         further = _labelled([each.expression for each in within], "rank")
         taken = {each.name for each in (*keys, *ranks, *further)}
         values = _named([(_slot_name(slot), each) for slot, each in items], taken)
-        below = _selecting(statement, [*keys, *ranks, *further, *values]).subquery(self._alias(edge))
+        below = self._within(edge, _selecting(statement, [*keys, *ranks, *further, *values]))
         self._ranks += [each.on(below.c[f"rank_{index}"]) for index, each in enumerate(within)]
         slots = [(slot, below.c[value.name]) for (slot, _), value in zip(items, values, strict=True)]
         return below, slots, [each.name for each in keys]
+
+    def _within(self, edge: Edge, statement: AnySelect) -> Any:
+        """Return a statement as the subquery of an edge.
+
+        SQLAlchemy replaces the tables of a class that is read through a union or a join of its own, in all that a
+        statement selects. The rows at the end of an edge are not those.
+        """
+        below = statement.subquery(self._alias(edge))
+        return left_as_is(below) if mapping.is_read_elsewhere(self._base(edge.owner).mapper) else below
 
     def _alias(self, edge: Edge) -> str:
         """Return a name for the subquery of an edge that no table and no other subquery has."""
@@ -483,13 +495,13 @@ class StatementBuilder:
         if kind == "exists":
             ties = self._ties[edge]
             held = _labelled(ties.columns, "key")
-            below = _selecting(_rows_of(ties).where(*edge.shape.where), held).subquery(self._alias(edge))
+            below = self._within(edge, _selecting(_rows_of(ties).where(*edge.shape.where), held))
         else:
-            below = _selecting(statement, [*held, value.label("value")]).subquery(self._alias(edge))
+            below = self._within(edge, _selecting(statement, [*held, value.label("value")]))
         met = [below.c[key.name] == each for key, each in zip(held, self._parent_key(edge), strict=True)]
         if kind == "exists":
             return exists(select(literal_column("1")).select_from(below).where(*met))
-        found = select(below.c.value).where(*met).scalar_subquery()
+        found = select(below.c.value).select_from(below).where(*met).scalar_subquery()
         empty = edge.aggregation.empty
         if empty is UNKNOWN:  # a parent without rows has no group to ask
             without = select(edge.aggregation.expression).select_from(self._ties[edge].target).where(false())
@@ -586,7 +598,7 @@ def _slot_of(column: Any, items: Sequence[tuple[Slot, Any]]) -> Slot | None:
 
 
 def _is_stored(column: Column) -> bool:
-    """Tell whether a value is that of a table's column as it stands there, so that NOT NULL of it holds."""
+    """Tell whether a value is the value of a table's column as it stands there, so that NOT NULL of it holds."""
     prop = getattr(column.expression, "property", None)
     stored = isinstance(prop, ColumnProperty) and all(isinstance(each, schema.Column) for each in prop.columns)
     return stored and not isinstance(column.type, types.TypeDecorator)

@@ -1,7 +1,7 @@
 """Statements as text for the driver: compiled once, then sent as they are.
 
 SQLAlchemy's ``execute`` finds the compiled form of a statement by hashing all of it, each time, and ties the columns of
-the result to those of the statement. Where rows go into objects as the driver made them, nothing of it is asked for;
+the result to the columns of the statement. Rows that go into objects as the driver made them need none of this;
 ``exec_driver_sql`` sends a text with its parameters, through the same connection, pool and events.
 """
 

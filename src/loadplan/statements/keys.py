@@ -1,10 +1,10 @@
-"""Keys of parents, as parameters: one array a column where the database has arrays, else IN in chunks."""
+"""Keys of parents, as parameters: one array a column where the database has arrays, otherwise IN lists in chunks."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
-from sqlalchemy import ARRAY, BindParameter, ColumnElement, Dialect, any_, bindparam, func, select, tuple_
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Dialect, and_, any_, bindparam, func, select, tuple_
 
 from loadplan.mapped.links import EXACT_TYPES
 
@@ -21,10 +21,12 @@ class Keys:
     Attributes:
         columns: that must be among the keys.
         as_arrays: one array parameter a column, any number of keys; else an expanding IN.
+        partitioned: whether the table says that it is partitioned.
     """
 
     columns: tuple[ColumnElement[Any], ...]
     as_arrays: bool
+    partitioned: bool = False
 
     @property
     def width(self) -> int:
@@ -33,13 +35,20 @@ class Keys:
 
     @property
     def condition(self) -> ColumnElement[bool]:
-        """The columns are among the keys."""
+        """The columns are among the keys.
+
+        Of a partitioned table each column is compared by itself as well. PostgreSQL then passes by the partitions
+        that hold none of the keys, and sends the conditions on to foreign ones; a row value does neither.
+        """
         if not self.as_arrays:
             return row_of(self.columns).in_(bindparam(_NAME, expanding=True))
         if self.width == 1:
             return self.columns[0] == any_(self._arrays()[0])
-        rows = self.rows()
-        return tuple_(*self.columns).in_(select(*rows.c))
+        among_rows = tuple_(*self.columns).in_(select(*self.rows().c))
+        if not self.partitioned:
+            return among_rows
+        each_by_itself = (column == any_(array) for column, array in zip(self.columns, self._arrays(), strict=True))
+        return and_(*each_by_itself, among_rows)
 
     def rows(self) -> Any:
         """Return the keys as a table with a column each, where they are arrays."""
@@ -66,7 +75,13 @@ class Keys:
 def keys_of(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> Keys:
     """Return how keys are bound to ``columns`` on a database."""
     as_arrays = dialect.name == "postgresql" and all(isinstance(each.type, EXACT_TYPES) for each in columns)
-    return Keys(tuple(columns), as_arrays)
+    return Keys(tuple(columns), as_arrays, any(map(_is_partitioned, columns)))
+
+
+def _is_partitioned(column: ColumnElement[Any]) -> bool:
+    """Tell whether a column is of a table that was declared with ``postgresql_partition_by``."""
+    table = getattr(column, "table", None)
+    return "postgresql_partition_by" in getattr(getattr(table, "element", table), "dialect_kwargs", ())
 
 
 #: Databases that take no LIMIT in a subquery of IN, but do in a table that is derived there.

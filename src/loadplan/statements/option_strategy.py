@@ -21,7 +21,7 @@ def choose_strategies(tree: Tree) -> Tree:
 
 @attrs.define
 class _Joins:
-    """What is known of the statement that a node is loaded in.
+    """Facts about the statement that a node is loaded in.
 
     Attributes:
         places: how often each class may stand in it.

@@ -13,7 +13,7 @@ from loadplan.tools.targets import TargetError
 
 @attrs.frozen
 class Baseline:
-    """What was known when the file was written.
+    """The findings that were known when the file was written.
 
     Attributes:
         audit: keys of the findings of ``loadplan audit``.
@@ -30,7 +30,7 @@ def read_baseline(path: Path | None) -> Baseline:
     """Return what a file holds; nothing where there is none yet.
 
     Raises:
-        TargetError: the file is no baseline.
+        TargetError: the file is not a baseline.
     """
     if path is None or not path.exists():
         return Baseline()

@@ -50,7 +50,7 @@ app = typer.Typer(
 
 
 class Exit(IntEnum):
-    """What the command returns to the shell."""
+    """Exit codes of the command."""
 
     PROBLEMS = 1
     USAGE = 2
@@ -293,7 +293,7 @@ def _refuse_update_without_file(file: Path | None, *, update: bool) -> None:
 
 
 def _plan(target: str) -> LoadPlan[object]:
-    """Return the plan that a name leads to, unresolved: its problems are told apart from those of the name.
+    """Return the plan that a name leads to, unresolved: its problems are told apart from problems of the name.
 
     Raises:
         TargetError: there is none.

@@ -32,7 +32,7 @@ def url_of(given: str) -> URL:
     """Return a URL with a driver that is installed.
 
     Raises:
-        DatabaseError: it is no URL, or no driver of that database is installed.
+        DatabaseError: it is not a URL, or no driver of that database is installed.
     """
     try:
         url = make_url(given)

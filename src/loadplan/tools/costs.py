@@ -22,7 +22,7 @@ _QUOTED = re.compile(r"'(?:[^']|'')*'" + r'|"(?:[^"]|"")*"')
 
 @attrs.frozen
 class PlanCost:
-    """What a fetch by primary key takes.
+    """The cost of a fetch by primary key.
 
     Attributes:
         where: the plan.

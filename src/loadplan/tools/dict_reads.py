@@ -1,7 +1,7 @@
 """Watching who reads ``__dict__`` of an object, or any attribute of a view: for serializers that go past attributes.
 
 Some serializers never call ``obj.name``: pydantic writes its own classes, SQLModel's tables among them, out of
-``__dict__``. CPython keeps that descriptor in the dictionary of the class, where ``setattr`` may not put another one;
+``__dict__``. CPython keeps that descriptor in the dictionary of the class, where ``setattr`` cannot put another one;
 the garbage collector hands out the dictionary itself. It is done for classes that are watched, while they are watched.
 """
 

@@ -42,7 +42,7 @@ class CheckFinding:
 
     @property
     def key(self) -> str:
-        """What a baseline knows it by; the plans that it concerns may change."""
+        """The identity of the finding in a baseline; the plans that it concerns may change."""
         return f"{self.rule}: {self.subject}: {self.found}"
 
     def __str__(self) -> str:

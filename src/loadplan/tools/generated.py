@@ -79,7 +79,7 @@ class _Writer:
     imports: set[str] = attrs.field(factory=set)
 
     def class_of(self, name: str, place: DeclaredPlace, doc: str, around: dict[Any, str]) -> None:
-        """Write the class of a place, behind those of the places below it."""
+        """Write the class of a place, behind the classes of the places below it."""
         mapper = place.mapper
         fields: list[tuple[str, str]] = []
         columns = place.loaded_columns()

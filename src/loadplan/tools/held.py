@@ -41,7 +41,7 @@ _GENERIC_PLANS = 12
 
 @attrs.frozen
 class Held:
-    """What came of holding plans against a database.
+    """The result of holding plans against a database.
 
     Attributes:
         database: its kind and version.
@@ -157,8 +157,8 @@ class _Holder:
     def _generic_plan(self, statement: PlanStatement) -> frozenset[str]:
         """Return the tables of which PostgreSQL's generic plan reads every row, though it was told to avoid that.
 
-        A bound NULL would be folded into the plan, so the statement is prepared on the server and planned for any
-        values, as PostgreSQL plans it once a connection has run it a few times.
+        A bound NULL would be folded into the plan. So the statement is prepared on the server and planned for any
+        values. PostgreSQL plans it in the same way once a connection has run it a few times.
         """
         name = f"loadplan_check_{self.number}"
         self._run(f"PREPARE {name} AS {statement.text}")

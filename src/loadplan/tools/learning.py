@@ -7,7 +7,8 @@ stands still.
 import asyncio
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -25,6 +26,8 @@ from loadplan.mapped import mapping
 from loadplan.plan import LoadPlan
 from loadplan.running.tally import watchers
 from loadplan.tools.printing import plan_code
+from loadplan.tools.targets import import_target
+from loadplan.tools.together import Missing, lines_to_add, name_of, plan_at
 from loadplan.tools.wanted import Step, Wanted, step_named
 from loadplan.tools.watching import Get, watching
 
@@ -148,7 +151,7 @@ def _children(prop: RelationshipProperty[Any], value: Any) -> list[Any]:
 
 
 def fetch_missing(engine: AsyncEngine, instance: Any, key: str) -> None:
-    """Fetch an attribute of an object by a second connection, in a thread of its own, and set it there.
+    """Fetch an attribute of an object by a second connection, in another thread, and set it there.
 
     Raises:
         NotFound: LP402, the object's row is not there, or is not committed yet.
@@ -235,17 +238,19 @@ def engine_behind(bind: object) -> AsyncEngine | None:
 
 @attrs.define(eq=False)
 class Lesson:
-    """What a run touched that the plans of one name do not load.
+    """Attributes that a run touched and that the plans of one name do not load.
 
     Attributes:
         plan: of that name.
         wanted: what it lacks.
         times: how often something was missing.
+        missing: what was, and how often: plain data, for a run that is spread over processes.
     """
 
     plan: LoadPlan[Any]
     wanted: Wanted
     times: int = 0
+    missing: Counter[Missing] = attrs.field(factory=Counter)
 
     def __str__(self) -> str:
         return f"{self.plan.label}: {self.times} times something was missing. With all of it:\n" + plan_code(
@@ -254,7 +259,10 @@ class Lesson:
 
 
 class Lessons:
-    """What each plan of a run lacks. Where a second connection can fetch it, the run goes on as if it was loaded."""
+    """The missing loads of each plan of a run.
+
+    If a second connection can fetch an attribute, the run goes on as if it was loaded.
+    """
 
     def __init__(self) -> None:
         self._plans: dict[str, tuple[LoadPlan[Any], object]] = {}
@@ -266,6 +274,11 @@ class Lessons:
     def fetched(self, plan: LoadPlan[Any], bind: object) -> None:
         """Note a plan that is fetched, and what it is fetched with."""
         self._plans[plan.label] = (plan, bind)
+
+    @property
+    def seen(self) -> list[Missing]:
+        """What was missing: plain data, for a run that is spread over processes."""
+        return [each.counted(times) for lesson in self for each, times in lesson.missing.items()]
 
     def read(self, read: Get, attribute: Any, instance: Any) -> Any:
         """Return the value of an attribute; what is missing is noted, and fetched if that can be."""
@@ -287,25 +300,65 @@ class Lessons:
         if known is None or error.entity is None:
             return None
         plan, bind = known
-        mapper = mapping.mapper_of(plan.entity)
-        assert mapper is not None  # noqa: S101 - it was fetched
-        lesson = self._lessons.setdefault(plan.label, Lesson(plan, Wanted(mapper)))
-        try:
-            place = lesson.wanted
-            for name in error.path:
-                place = place.edge(step_named(place.mapper, name))
-        except KeyError:  # a branch, or a path through an alias
-            return bind
-        owner = mapping.mapper_of(error.entity)
-        assert owner is not None  # noqa: S101 - it has an attribute that a plan may load
-        prop = owner.attrs[error.attribute]
-        step: Step = (prop.parent.class_, prop.key)
-        lesson.times += 1
-        if isinstance(prop, RelationshipProperty):
-            place.edge(step)
-        else:
-            place.columns[step] = None
+        lesson = _lesson(self._lessons, plan)
+        entity = f"{error.entity.__module__}:{error.entity.__qualname__}"
+        lesson.missing[Missing(plan.label, name_of(plan), error.path, entity, error.attribute, error.add or "")] += 1
+        note(lesson, error.path, error.entity, error.attribute, 1)
         return bind
+
+
+def _lesson(lessons: dict[str, Lesson], plan: LoadPlan[Any]) -> Lesson:
+    mapper = mapping.mapper_of(plan.entity)
+    assert mapper is not None  # noqa: S101 - it was fetched
+    return lessons.setdefault(plan.label, Lesson(plan, Wanted(mapper)))
+
+
+def note(lesson: Lesson, path: Sequence[str], entity: type[Any], attribute: str, times: int) -> None:
+    """Note something that a plan lacks. What is beyond a branch, or an alias, is left out.
+
+    Args:
+        lesson: of the plan.
+        path: the relationships that lead there.
+        entity: the class that has the attribute.
+        attribute: its name.
+        times: how often it was missing.
+    """
+    try:
+        place = lesson.wanted
+        for name in path:
+            place = place.edge(step_named(place.mapper, name))
+    except KeyError:
+        return
+    owner = mapping.mapper_of(entity)
+    assert owner is not None  # noqa: S101 - it has an attribute that a plan may load
+    prop = owner.attrs[attribute]
+    step: Step = (prop.parent.class_, prop.key)
+    lesson.times += times
+    if isinstance(prop, RelationshipProperty):
+        place.edge(step)
+    else:
+        place.columns[step] = None
+
+
+def lessons_report(seen: Iterable[Missing]) -> str:
+    """Return what plans lack, as several processes of one run saw it.
+
+    A plan that a module holds is printed with all that it lacks. Of any other the lines to add are printed.
+    """
+    by_plan: dict[str, list[Missing]] = {}
+    for each in seen:
+        by_plan.setdefault(each.where, []).append(each)
+    parts: list[str] = []
+    for where, missing in by_plan.items():
+        plan = plan_at(where)
+        if plan is None:
+            parts.append(lines_to_add(missing))
+            continue
+        lesson = _lesson({}, plan)
+        for each in missing:
+            note(lesson, each.path, import_target(each.entity), each.attribute, each.times)
+        parts.append(str(lesson))
+    return "\n\n".join(parts)
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class NeededIndex:
 
 
 def tables_of_plan(compiled: Compiled[Any]) -> set[Table]:
-    """Return the tables that a compiled plan reads, those of associations too."""
+    """Return the tables that a compiled plan reads, with association tables."""
     found: set[Any] = set()
     for mapper in _mappers(compiled):
         found |= set(mapper.tables)

@@ -1,6 +1,5 @@
 """What of the loaded graphs no code ever reads, over a whole run: relationships, columns, fields of views."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,32 +20,12 @@ from loadplan.running.tally import watchers
 from loadplan.tools.audit.findings import is_named
 from loadplan.tools.dict_reads import DictWatch, ViewWatch, is_a_use
 from loadplan.tools.printing import plan_code
+from loadplan.tools.together import PlanReads, Unread, merged_reads, name_of, reads_report
 from loadplan.tools.watching import Get, watching
 
 
-@attrs.frozen
-class Unread:
-    """Something that plans load and no code read.
-
-    Attributes:
-        plan: where the plan is, as ``"shop.plans:USER_PAGE"``, or its name.
-        what: ``"load(Comment.author)"``, ``"Post.text"``, or ``"PostCard.author"`` of a view.
-        at: the edges that lead there from the root; ``"its root"`` at the root.
-        fetches: how often the plan was fetched.
-    """
-
-    plan: str
-    what: str
-    at: str
-    fetches: int
-
-    def __str__(self) -> str:
-        times = f"{self.fetches} fetch{'es' * (self.fetches != 1)}"
-        return f"{self.plan}: {self.what} at {self.at}: read in none of {times}"
-
-
 class Reads:
-    """What was fetched, and what of it was read.
+    """The attributes that were fetched, and those that were read.
 
     An object belongs to the place of the plan that it was found at; code that gets it another way reads it there.
     """
@@ -129,9 +108,14 @@ class Reads:
     # --- telling ---
 
     @property
+    def seen(self) -> list[PlanReads]:
+        """What was seen of each plan: plain data, for a run that is spread over processes."""
+        return merged_reads(map(self._seen_of, self._fetches))
+
+    @property
     def unread(self) -> list[Unread]:
         """What no code read, by plan."""
-        return [each for plan in self._fetches for each, _ in self._unread_of(plan)]
+        return [each for seen in self.seen for each in seen.found]
 
     @property
     def unwatched(self) -> list[str]:
@@ -140,59 +124,51 @@ class Reads:
 
     def report(self) -> str:
         """Return what was not read, each plan with its code as it would be without it."""
-        parts: list[str] = []
-        for plan in self._fetches:
-            found = self._unread_of(plan)
-            if not found:
-                continue
-            lines = [str(each) for each, _ in found]
-            if plan.into is None:
-                lines.append(plan_code(without(plan, [where for _, where in found])))
-            parts.append("\n".join(lines))
-        if self._unwatched:
-            parts.append(f"not watched: {', '.join(self.unwatched)}, whose fields can be read without a trace")
-        return "\n\n".join(parts)
+        plans = {name_of(plan): plan for plan in reversed(self._fetches)}
+        return reads_report(self.seen, self.unwatched, lambda where, paths: code_without(plans[where], paths))
 
-    def _unread_of(self, plan: LoadPlan[Any]) -> list[tuple[Unread, tuple[str, ...]]]:
-        """Return what is unread of a plan, each with its path: edges, and the name of the attribute at the end."""
-        where, times = name_of(plan), sum(number for each, number in self._fetches.items() if each.label == plan.label)
-        tree = resolve_plan(plan)
+    def _seen_of(self, plan: LoadPlan[Any]) -> PlanReads:
+        """Return what was read of a plan and what was not; each with its path: edges, and the attribute at the end."""
+        where, tree = name_of(plan), resolve_plan(plan)
         if isinstance(tree, Tree):
-            found = list(self._unread_below(plan.label, tree.root, tree.root.path))
+            told = list(self._told_below(plan.label, tree.root, tree.root.path))
         else:
             views = [each.view for each in recipes_in(tree.recipe) if isinstance(each, Make)]
-            found = [(what, (), (what,)) for view in views for what in self._unread_fields(view)]
-        return [
-            (Unread(where, what, " > ".join(at) or "its root", times), path)
-            for what, at, path in dict.fromkeys(found)
-            if not is_named(path[-1], self._ignore) and not is_named(where, self._ignore)
-        ]
+            told = [each for view in views for each in self._told_of_fields(view)]
+        unread = {
+            (what, " > ".join(at) or "its root", (*at, name)): None
+            for what, at, name, is_read in told
+            if not (is_read or is_named(name, self._ignore) or is_named(where, self._ignore))
+        }
+        read = frozenset((*at, name) for _, at, name, is_read in told if is_read)
+        return PlanReads(where, self._fetches[plan], tuple(each for each in unread if each[2] not in read), read)
 
-    def _unread_fields(self, view: Any) -> Iterator[str]:
+    def _told_of_fields(self, view: Any) -> Iterator[tuple[str, tuple[str, ...], str, bool]]:
+        """Yield each field of a view class, and whether it was read."""
         names = self._views.get(get_origin(view.given) or view.given)
-        if names is None or (get_origin(view.given) or view.given) in self._unwatched or "__dict__" in names:
+        if names is None or (get_origin(view.given) or view.given) in self._unwatched:
             return
         for field in view.fields:
-            if field.name not in names:
-                yield f"{view.name}.{field.name}"
+            name = f"{view.name}.{field.name}"
+            yield name, (), name, field.name in names or "__dict__" in names
 
-    def _unread_below(
+    def _told_below(
         self, label: str, node: Node, place: tuple[str, ...]
-    ) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    ) -> Iterator[tuple[str, tuple[str, ...], str, bool]]:
+        """Yield what is loaded below a node: its code, its place, its name, and whether it was read."""
         if (label, place) not in self._met:
             return  # no code came here: what leads here is unread, or there were no rows
         for edge in node.edges:
-            if self._is_read(label, place, edge.key, edge.name):
-                yield from self._unread_below(label, edge.target, edge.target.path)
-            else:
-                yield f"load({edge.name})", place, (*place, edge.name)
+            is_read = self._is_read(label, place, edge.key, edge.name)
+            yield f"load({edge.name})", place, edge.name, is_read
+            if is_read:
+                yield from self._told_below(label, edge.target, edge.target.path)
         for branch in node.branches:
-            yield from self._unread_below(label, branch, place)
+            yield from self._told_below(label, branch, place)
         keys = {key for key in node.columns if _is_key(node, key)} | mapping.required_columns(node.mapper)
         for key in sorted(node.columns - keys):
             name = f"{node.entity.__name__}.{key}"
-            if not self._is_read(label, place, key, name):
-                yield name, place, (*place, name)
+            yield name, place, name, self._is_read(label, place, key, name)
 
     def _is_read(self, label: str, place: tuple[str, ...], key: str, name: str) -> bool:
         return (label, place, key) in self._read or (label, name) in self._elsewhere
@@ -208,6 +184,11 @@ def _nodes(node: Node) -> Iterator[Node]:
     yield node
     for below in (*(edge.target for edge in node.edges), *node.branches):
         yield from _nodes(below)
+
+
+def code_without(plan: LoadPlan[Any] | None, paths: Sequence[tuple[str, ...]]) -> str | None:
+    """Return the code of a plan of entities without what paths lead to; None of a view, whose class is the plan."""
+    return None if plan is None or plan.into is not None else plan_code(without(plan, paths))
 
 
 def without(plan: LoadPlan[Any], paths: Sequence[tuple[str, ...]]) -> LoadPlan[Any]:
@@ -254,15 +235,6 @@ def _kept_columns(
         kept = [each for each in part.only if each.key not in gone]
         return kept or [getattr(entity, key) for key in mapping.primary_key(mapper)], None
     return None, [*(part.defer or ()), *(getattr(entity, key) for key in sorted(gone))]
-
-
-def name_of(plan: LoadPlan[Any]) -> str:
-    """Return where a plan is, as ``"shop.plans:USER_PAGE"``: the module name that it has; else its own name."""
-    for name, module in list(sys.modules.items()):
-        for variable, value in list(getattr(module, "__dict__", {}).items()):
-            if type(value) is LoadPlan and value is plan:
-                return f"{name}:{variable}"
-    return plan.label
 
 
 @contextmanager

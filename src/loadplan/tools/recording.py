@@ -226,7 +226,7 @@ def _width(parameters: Any) -> int:
 
 
 def table_of(text: str) -> str:
-    """Return the first table of a query's own FROM, past those of subqueries; ``"?"`` where there is none."""
+    """Return the first table of a query's own FROM, past the tables of subqueries; ``"?"`` where there is none."""
     depth = 0
     words = text.replace("(", " ( ").replace(")", " ) ").split()
     for word, following in pairwise(words):

@@ -66,7 +66,7 @@ class DatabaseTable:
     Attributes:
         name: with its schema, as ``Table.fullname`` has it.
         columns: their names.
-        indexes: with those of keys.
+        indexes: with the indexes of keys.
     """
 
     name: str
@@ -130,7 +130,7 @@ def tables_there(connection: Connection, schema: str | None) -> list[str]:
 
 
 def mapped_indexes(table: Table) -> list[DatabaseIndex]:
-    """Return the indexes that the mapping knows of, with those of keys."""
+    """Return the indexes that the mapping knows of, with the indexes of keys."""
     found: list[DatabaseIndex] = []
     for constraint in table.constraints:
         if isinstance(constraint, PrimaryKeyConstraint | UniqueConstraint) and len(constraint.columns):

@@ -128,8 +128,8 @@ def values_in(module: ModuleType) -> Iterator[tuple[str, object]]:
 def plans_in(modules: list[ModuleType]) -> list[FoundPlan]:
     """Return every plan that modules hold, each once, in the order of the modules.
 
-    They are looked for among the names of a module, in lists, tuples, sets and dictionaries that have such a name,
-    and among the attributes of classes that the module defines.
+    They are looked for among the names of a module, in lists, tuples, sets and dictionaries there, and among the
+    attributes of its classes.
     """
     found: dict[int, FoundPlan] = {}
     for module in modules:

@@ -1,4 +1,4 @@
-"""What code touched of a graph, as a tree of places, and the plan that covers it."""
+"""The attributes of a graph that code touched, as a tree of places, and the plan that covers them."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias, TypeVar
@@ -71,7 +71,7 @@ class Wanted:
         return found
 
     def only(self, *, columns: bool) -> list[Any] | None:
-        """Return the touched columns of the class at the place, if they alone are to be loaded; its key at least."""
+        """Return the touched columns of the class at the place, if the plan names columns; its key at least."""
         if not columns:
             return None
         named = [getattr(self.mapper.class_, key) for entity, key in self.columns if self._has(entity)]

@@ -15,7 +15,7 @@ from loadplan.mapped.mapping import mapper_of
 
 
 class Container(enum.Enum):
-    """What holds the items of a collection."""
+    """The class that holds the items of a collection."""
 
     LIST = "list"
     TUPLE = "tuple"

@@ -37,7 +37,7 @@ def read_class(annotation: Any) -> ViewClass:
         annotation: the class, or a generic one with its arguments, as ``Page[PostCard]``.
 
     Raises:
-        Unreadable: it is no such class, or one that rows cannot fill.
+        Unreadable: it is not a class of these kinds, or rows cannot fill it.
     """
     kind: Any = get_origin(annotation) or annotation
     if not is_view_class(annotation):
@@ -60,7 +60,7 @@ def read_class(annotation: Any) -> ViewClass:
 
 
 def _no_view(annotation: Any) -> Unreadable:
-    """Return why something is no class with fields, and what was meant, as far as that can be guessed."""
+    """Return why something is not a class with fields, and what was meant, as far as that can be guessed."""
     kind: Any = get_origin(annotation) or annotation
     name = annotation_source(annotation)
     item = read_annotation(annotation, {})
@@ -94,7 +94,7 @@ def read_schema(annotation: Any) -> list[SchemaField]:
     """Return the fields of a model as it reads them from attributes: pydantic by aliases, all others by name.
 
     Raises:
-        Unreadable: it is no class with fields.
+        Unreadable: it is not a class with fields.
     """
     kind: Any = get_origin(annotation) or annotation
     if is_subclass(kind, "pydantic", "BaseModel") and not is_subclass(kind, "pydantic", "RootModel"):

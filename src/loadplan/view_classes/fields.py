@@ -88,7 +88,7 @@ def class_name(annotation: Any) -> str:
 
 
 def is_subclass(kind: Any, library: str, name: str) -> bool:
-    """Tell whether a class is of a library that may not be installed; then none of its classes can be met."""
+    """Tell whether a class is of a library that is perhaps not installed; then nobody can have one of its classes."""
     module = sys.modules.get(library)
     base = None if module is None else getattr(module, name, None)
     return base is not None and isinstance(kind, type) and issubclass(kind, base)

@@ -21,7 +21,7 @@ Fields = tuple[tuple[str, tuple[FieldType, Any]], ...]
 def narrowed_class(kind: Any, fields: Fields) -> Any:
     """Return a class like a view class, of the same library, with these fields alone.
 
-    It has the name of the view class and is no subclass of it. Methods and validators of the class stay behind; what
+    It has the name of the view class and is not a subclass of it. Methods and validators of the class stay behind; what
     is said with a field (its alias, its converter, pydantic's constraints) comes along.
 
     Args:

@@ -87,7 +87,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Post, load(Post.comments), into=view(id=int, tags=list[TagRef])),
         "LP310: no field of 'Card' reads 'comments'\n"
         "  at: Card\n"
-        "  hint: Relationships that Card reads: tags. Add such a field to 'Card', or remove the load.",
+        "  hint: Relationships that Card reads: tags. Add a field for it to 'Card', or remove the load.",
     ),
     "LP310 unread load other into": (
         lambda: LoadPlan(Post, load(Post.tags, into=UserRef), into=view(id=int, tags=list[TagRef])),
@@ -167,7 +167,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         ),
         "LP310: no field of 'Card' reads 'any_posts'\n"
         "  at: Card\n"
-        "  hint: did you mean 'posts'? Relationships that Card reads: posts. Add such a field to 'Card', "
+        "  hint: did you mean 'posts'? Relationships that Card reads: posts. Add a field for it to 'Card', "
         "or remove the load.",
     ),
     "LP310 on beside": (

@@ -30,7 +30,7 @@ __all__ = ["Audit", "Finding", "Severity", "audit"]
 
 @attrs.define
 class _Scope:
-    """What is to be read."""
+    """The targets to read."""
 
     mappers: set[Mapper[Any]] = attrs.field(factory=set)
     tables: set[Table] = attrs.field(factory=set)
@@ -41,11 +41,11 @@ def audit(*targets: object) -> Audit:
     """Return what there is to say about mappings. Opens no database; configures the mappers.
 
     Args:
-        *targets: each a declarative base or a ``registry``, for all classes mapped with it; a ``MetaData``, for its
-            tables; a mapped class; another class, for the mapped classes that inherit from it; a module, for the
-            classes and session factories that it and its submodules define; or a name of one of these, as
-            ``"shop.models:Base"``, which has the session factories of that module as well, and for a ``MetaData`` the
-            classes that it knows.
+        *targets: each is one of these. A declarative base or a ``registry`` stands for all classes mapped with it. A
+            ``MetaData`` stands for its tables. A mapped class stands for itself, another class for the mapped classes
+            that inherit from it. A module stands for the classes and session factories that it and its submodules
+            define. A name, as ``"shop.models:Base"``, stands for the object, for the session factories of that module,
+            and for a ``MetaData`` also for the classes that it knows.
 
     Raises:
         TargetError: a name leads to nothing, or to something that has no mapping.
@@ -132,7 +132,7 @@ def _add_module(scope: _Scope, module: ModuleType) -> None:
 
 
 def _registries_in(modules: list[ModuleType]) -> list[registry]:
-    """Return the registries that names of modules lead to: their own, those of a base and those of mapped classes."""
+    """Return the registries that names of modules lead to: their own, and the ones of a base and of mapped classes."""
     found: dict[int, registry] = {}
     for module in modules:
         for _, value in values_in(module):

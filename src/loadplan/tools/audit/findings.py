@@ -1,4 +1,4 @@
-"""What an audit finds, as values with a readable text."""
+"""Findings of an audit: values with a readable text."""
 
 import enum
 from collections import Counter
@@ -55,7 +55,7 @@ class Finding:
 
 @attrs.frozen
 class Audit:
-    """What an audit of a mapping found; ``str()`` of it is for people.
+    """The result of an audit of a mapping. ``str()`` gives a text for people.
 
     Attributes:
         target: what was asked about.

@@ -1,4 +1,4 @@
-"""What every ``lazy=`` setting of a relationship does under asyncio, and what columns that load late do.
+"""The effects of ``lazy=`` settings, and of columns that load late, under asyncio.
 
 tests/tools/test_audit_facts.py has SQLAlchemy do it.
 """

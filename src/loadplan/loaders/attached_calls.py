@@ -1,0 +1,130 @@
+"""The calls whose result is in the caller's session, or on objects that were there before."""
+
+from __future__ import annotations  # those of the functions in here would be evaluated with every call
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import attrs
+
+from loadplan.loaders.attaching import (
+    Given,
+    check_attachable,
+    extension,
+    gone,
+    in_fewer_statements,
+    read_objects,
+    session_of,
+    stay_in,
+)
+from loadplan.loaders.calls import Calls, ForUpdate, Options, Params, Work, check_plan, locks, not_found
+from loadplan.objects.going_back import watch_sessions
+from loadplan.objects.settling import SessionHome, settle
+from loadplan.plan import LoadPlan
+from loadplan.running.graph import Kept
+from loadplan.running.identity import Identity
+from loadplan.running.own_connection import Opened
+from loadplan.running.plans import Compiled
+from loadplan.running.roots import by_id, by_ids, locking
+from loadplan.running.session import check_options
+from loadplan.running.tally import Tally
+
+T = TypeVar("T")
+
+watch_sessions()
+
+
+@attrs.frozen(eq=False)
+class AllCalls(Calls):
+    """Every call of a loader."""
+
+    def fetch_attached(
+        self,
+        plan: LoadPlan[T],
+        given: object,
+        params: Params,
+        refresh: bool,
+        for_update: ForUpdate | None,
+        options: Options,
+    ) -> T:
+        """See :meth:`loadplan.Loader.fetch_attached`."""
+        check_plan(plan)
+        session = session_of(self.bind, "fetch_attached")
+        check_attachable(plan, "fetch_attached")
+        lock = for_update if for_update is not None else False
+
+        def prepare(compiled: Compiled[T], tally: Tally) -> Work[T | None]:
+            one = by_id(compiled)
+            bound = {**one.parameters(params), **one.bind(given)}
+            graph = one.graph.narrowed(locking(plan, lock)) if locks(lock) else one.graph
+
+            def work(private: Opened) -> T | None:
+                kept: Kept = []
+                roots = graph.run(private, [bound], tally, kept=kept)
+                home = SessionHome(session, stay_in(compiled), {})
+                settled = [settle(made, home, refresh=refresh) for made in kept]
+                return settled[0][id(roots[0])] if roots else None
+
+            return work
+
+        found = self.run(plan, prepare, options, roots=1, for_update=lock)
+        if found is None:
+            raise not_found(plan, [given])
+        return found
+
+    def extend(
+        self, given: object, loads: Sequence[Any], only: Any, refresh: bool, params: Params, options: Options
+    ) -> Any:
+        """See :meth:`loadplan.Loader.extend`."""
+        check_options(options)
+        objects = read_objects(given, self.bind)
+        if objects is None:
+            return []
+        plan = extension(objects.mapper, loads, only, objects.expired)
+        if objects.session is not None:
+            check_attachable(plan, "extend")
+        plan = self._in_fewest(plan, len(objects.objects))
+        identities: list[Identity] = []
+
+        def prepare(compiled: Compiled[Any], tally: Tally) -> Work[None]:
+            many = by_ids(compiled)
+            bound = many.parameters(params)
+            identities[:] = map(many.reader.read_hashable, objects.identities)
+
+            def work(private: Opened) -> None:
+                kept: Kept = []
+                found = many.run(private, list(dict.fromkeys(identities)), bound, tally, kept)
+                _put(objects, [found.get(each) for each in identities], kept, compiled, refresh=refresh)
+
+            return work
+
+        def executions(compiled: Compiled[Any]) -> int:
+            return by_ids(compiled).executions(len(objects.objects))
+
+        self.run(plan, prepare, options, roots=len(objects.objects), executions=executions)
+        return objects.objects[0] if objects.is_one else list(objects.objects)
+
+    def _in_fewest(self, plan: LoadPlan[Any], roots: int) -> LoadPlan[Any]:
+        """Return an extension in the form that takes the fewest statements."""
+        private = self.private()
+        compiled = self.compiled(plan, private, roots)
+        if not any(each.edge is not None and each.edge.owner is compiled.tree.root for each in compiled.later):
+            return plan
+        other = in_fewer_statements(plan)
+        if other is None or len(self.compiled(other, private, roots).later) >= len(compiled.later):
+            return plan
+        return other
+
+
+def _put(objects: Given, roots: Sequence[Any], kept: Kept, compiled: Compiled[Any], *, refresh: bool) -> None:
+    """Put what was loaded onto the objects.
+
+    Raises:
+        NotFound: LP402, the row of one is gone. Nothing has changed then.
+    """
+    missing = [each for each, root in zip(objects.objects, roots, strict=True) if root is None]
+    if missing:
+        raise gone(missing)
+    home = objects.home(stay_in(compiled), dict(enumerate(roots)))
+    for made in kept:
+        settle(made, home, refresh=refresh)

@@ -1,0 +1,257 @@
+"""Graphs in the caller's own session, and objects that are extended: what is checked, and the plan of an extension."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import attrs
+from sqlalchemy import inspect
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstanceState, Mapper, Session
+from sqlalchemy.orm.attributes import instance_state
+
+from loadplan.declared.spec import Below, Load, On, tuple_or_none
+from loadplan.errors import LoaderError, NotFound, PlanError, Problem, shown
+from loadplan.mapped import mapping
+from loadplan.objects.seal import Seal
+from loadplan.objects.settling import GraphHome, Home, SessionHome
+from loadplan.objects.wider_seal import Stay
+from loadplan.plan import LoadPlan
+from loadplan.resolved import problems
+from loadplan.resolved.nodes import Node, Tree
+from loadplan.resolved.view_loads import key_of
+from loadplan.running.plans import Compiled, resolve_plan
+
+
+def session_of(bind: object, call: str) -> Session:
+    """Return the caller's session that a loader was made with, as a synchronous one.
+
+    Raises:
+        LoaderError: LP408, the loader was made with something else.
+    """
+    if isinstance(bind, AsyncSession):
+        return bind.sync_session
+    if isinstance(bind, Session):
+        return bind
+    raise LoaderError(problems.not_a_session(call, bind))
+
+
+def check_attachable(plan: LoadPlan[Any], call: str) -> None:
+    """Check that what a plan loads may stay in a session.
+
+    Raises:
+        PlanError: LP221, a relationship would hold a part of its rows; LP222, it is a plan of views.
+    """
+    if plan.into is not None:
+        raise PlanError([problems.view_in_session(plan.label, call)])
+    tree = resolve_plan(plan)
+    assert isinstance(tree, Tree)  # noqa: S101 - a plan without views
+    if found := list(_parts(tree.root, plan.label)):
+        raise PlanError(found)
+
+
+def _parts(node: Node, label: str) -> Iterator[Problem]:
+    for edge in node.edges:
+        if edge.shape.partial:
+            yield problems.part_in_session(label, (*node.path, edge.name), edge.name)
+        yield from _parts(edge.target, label)
+    for branch in node.branches:
+        yield from _parts(branch, label)
+
+
+def stay_in(compiled: Compiled[Any]) -> Stay:
+    """Return how objects in a session are sealed: by whether somebody has to wait for its driver."""
+    return Stay.ASYNC if compiled.dialect.is_async else Stay.SYNC
+
+
+# --- objects to extend ----------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(eq=False)
+class Given:
+    """Objects that are to be extended.
+
+    Attributes:
+        objects: in the order they came; the same one may come twice.
+        is_one: whether one came by itself.
+        mapper: of the class that all of them are of.
+        session: that they are in; None for detached ones.
+    """
+
+    objects: Sequence[Any]
+    is_one: bool
+    mapper: Mapper[Any]
+    session: Session | None
+
+    @property
+    def identities(self) -> list[Any]:
+        """The primary key of each, as a fetch takes it."""
+        keys = [mapping.identity_of(each) for each in self.objects]
+        return [key[0] if len(key) == 1 else key for key in keys]
+
+    @property
+    def expired(self) -> list[str]:
+        """Columns that a commit or a flush has expired, and that were to be loaded."""
+        found: set[str] = set()
+        for each in self.objects:
+            state: InstanceState[Any] = instance_state(each)
+            loaders: Any = state.callables
+            known = loaders.origin[2] if isinstance(loaders, Seal) else state.expired_attributes
+            found |= state.expired_attributes & known
+        return sorted(found & {prop.key for prop in mapping.column_attributes(self.mapper)})
+
+    def home(self, stay: Stay, found: Mapping[int, Any]) -> Home:
+        """Return where what is loaded is put.
+
+        Args:
+            stay: how objects in a session are sealed.
+            found: by the place of an object, the loaded root with its key.
+        """
+        roots: dict[int, list[Any]] = {}
+        for number, each in enumerate(self.objects):
+            there = roots.setdefault(id(found[number]), [])
+            if all(each is not other for other in there):
+                there.append(each)
+        return GraphHome(self.objects, roots) if self.session is None else SessionHome(self.session, stay, roots)
+
+
+def read_objects(given: object, bind: object) -> Given | None:
+    """Return what came to be extended; None for an empty list.
+
+    Args:
+        given: one object, or several.
+        bind: of the loader.
+
+    Raises:
+        LoaderError: LP416, something is no fetched object, or they have no class or no session in common.
+        NotFound: LP402, one was deleted.
+    """
+    is_one = isinstance(inspect(given, raiseerr=False), InstanceState)
+    objects = [given] if is_one else _listed(given)
+    if not objects:
+        return None
+    states: list[InstanceState[Any]] = []
+    for each in objects:
+        state = inspect(each, raiseerr=False)
+        if not isinstance(state, InstanceState):
+            raise _cannot(f"{shown(each)} is not a mapped object", "pass objects that a fetch returned.")
+        states.append(state)
+        name = f"a '{state.class_.__name__}'"
+        if state.key is None:
+            raise _cannot(f"{name} has no row yet", "await session.flush() first.")
+        if state.deleted or state.was_deleted:
+            raise gone([each])
+    return Given(objects, is_one, _common(states), _session(states, bind))
+
+
+def _listed(given: Any) -> list[Any]:
+    if isinstance(given, str | bytes | Mapping):
+        raise _cannot(f"{shown(given)} is not a list of objects", "pass one object, or a list of them.")
+    try:
+        return list(given)
+    except Exception as error:
+        raise _cannot(f"{shown(given)} is not a mapped object", "pass one object, or a list of them.") from error
+
+
+def _common(states: Sequence[InstanceState[Any]]) -> Mapper[Any]:
+    """Return the nearest class that all objects are of."""
+    for candidate in states[0].mapper.iterate_to_root():
+        if all(state.mapper.isa(candidate) for state in states):
+            return candidate
+    names = sorted({state.class_.__name__ for state in states})
+    raise _cannot(f"the objects are of different classes: {', '.join(names)}", "call extend() once for each class.")
+
+
+def _session(states: Sequence[InstanceState[Any]], bind: object) -> Session | None:
+    """Return the session of all objects, which is the loader's own; None if all are detached."""
+    sessions = {id(state.session): state.session for state in states}
+    if len(sessions) > 1:
+        inside = next(state for state in states if state.session is not None)
+        raise _cannot(
+            "some of the objects are in a session, and others are not in it",
+            "call extend() once for those of each session, and once for detached ones.",
+            f"one of those in a session is a '{inside.class_.__name__}'",
+        )
+    (found,) = sessions.values()
+    ours = bind.sync_session if isinstance(bind, AsyncSession) else bind
+    if found is not None and found is not ours:
+        raise _cannot(
+            f"the '{states[0].class_.__name__}' is in a session that is not the one of this loader",
+            "make the loader with that session: Loader(session).extend(...).",
+        )
+    return found
+
+
+def _cannot(what: str, hint: str, detail: str | None = None) -> LoaderError:
+    return LoaderError(Problem("LP416", f"extend() cannot use what it was given: {what}", detail=detail, hint=hint))
+
+
+def gone(objects: Sequence[Any]) -> NotFound:
+    """Return the error of objects whose rows are not there any more."""
+    keys = [mapping.identity_of(each) for each in objects]
+    missing = tuple(key[0] if len(key) == 1 else key for key in keys)
+    listed = ", ".join(shown(each) for each in missing[:5])
+    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+    entity = type(objects[0]).__name__
+    return NotFound(
+        Problem(
+            "LP402",
+            f"no '{entity}' has the primary key {listed}{more} any more",
+            detail="the row was deleted after the object was loaded, or a filter of the session hides it now.",
+            hint="fetch the other objects again, or extend them without this one.",
+        ),
+        missing,
+    )
+
+
+# --- the plan of an extension ---------------------------------------------------------------------------------------
+
+
+def extension(mapper: Mapper[Any], loads: Sequence[Any], only: Any, expired: Sequence[str]) -> LoadPlan[Any]:
+    """Return the plan that loads what objects lack. Equal ones are remembered.
+
+    Raises:
+        PlanError: it does not resolve.
+        LoaderError: LP416, it loads nothing.
+    """
+    given = tuple_or_none(only) or ()
+    if not (loads or given or expired):
+        raise _cannot("nothing to load", "name what is missing: extend(objects, load(User.posts)).")
+    entity = mapper.class_
+    columns = [getattr(entity, name) for name in (*mapping.primary_key(mapper), *expired)]
+    return _remembered(On(entity, tuple(loads), (*columns, *given)), None)
+
+
+def in_fewer_statements(plan: LoadPlan[Any]) -> LoadPlan[Any] | None:
+    """Return an extension whose first collection is joined to the objects' own rows; None if none can be.
+
+    A statement for each new relationship is enough then, and it still tells of objects whose rows are gone.
+    """
+    tree: Any = resolve_plan(plan)
+    for edge in tree.root.edges:
+        shape = edge.shape
+        if not edge.cardinality.to_one and edge.asked is None and shape.limit is None and shape.depth is None:
+            return _remembered(On(plan.entity, plan.loads, plan.only), edge.key)
+    return None
+
+
+def _remembered(declared: On[Any], joined: str | None) -> LoadPlan[Any]:
+    try:
+        return _plan_of(declared, joined)
+    except TypeError:  # something that has no hash: the plan says what is wrong with it
+        return _plan_of.__wrapped__(declared, joined)
+
+
+@lru_cache(maxsize=512)
+def _plan_of(declared: On[Any], joined: str | None) -> LoadPlan[Any]:
+    loads = tuple(_joined(each) if _is(each, joined) else each for each in declared.loads)
+    name = f"extend({declared.entity.__name__})"
+    return LoadPlan(declared.entity, *loads, only=declared.only, name=name)
+
+
+def _is(load: Below, key: str | None) -> bool:
+    return key is not None and isinstance(load, Load) and key_of(load) == key
+
+
+def _joined(load: Any) -> Any:
+    return attrs.evolve(load, strategy="joined")

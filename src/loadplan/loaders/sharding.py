@@ -1,0 +1,357 @@
+"""The calls of a loader on a sharded session: each shard answers with whole graphs, and the answers are put together.
+
+A root is in one shard, and so is all that hangs below it: no statement and no graph spans two.
+"""
+
+from __future__ import annotations  # those of the functions in here would be evaluated with every call
+
+from collections.abc import Callable, Generator, Sequence
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import attrs
+from sqlalchemy import select, types
+
+from loadplan.declared.spec import Conditions, Order, tuple_or_none
+from loadplan.errors import LoaderError, PlanError, Problem
+from loadplan.explained.analysis import Analysis
+from loadplan.explained.explanation import Explanation
+from loadplan.loaders.attached_calls import AllCalls
+from loadplan.loaders.calls import Call, Calls, ForUpdate, Options, Params, Work, check_plan, plan_behind
+from loadplan.loaders.counting import Total, check_total
+from loadplan.loaders.merging import is_mergeable, merged, sort_key
+from loadplan.mapped.ordering import Ordering
+from loadplan.plan import LoadPlan
+from loadplan.running.cursors import CursorKey
+from loadplan.running.paging import Page, PageQuery, exact_value, page_of
+from loadplan.running.plans import Compiled, resolve_plan
+from loadplan.running.roots import RootQuery, by_id, check_counts
+from loadplan.running.session import Bind, SyncBind, check_options
+from loadplan.running.shards import all_shards, is_sharded, shards_of_key, shards_of_statement
+from loadplan.running.tally import FetchRecord, Tally
+
+T = TypeVar("T")
+
+#: Where SQLAlchemy itself looks for a shard among a statement's execution options.
+_SHARD_OPTION = "_sa_shard_id"
+
+
+def calls_on(
+    bind: Bind | SyncBind,
+    snapshot: bool,
+    max_rows: int | None,
+    cursor_key: CursorKey,
+    on_fetch: Callable[[FetchRecord], object] | None,
+) -> AllCalls:
+    """Return the calls of a loader on a bind: one database, or the shards of a sharded session."""
+    kind = ShardedCalls if is_sharded(bind) else AllCalls
+    return kind(bind, snapshot, max_rows, cursor_key, on_fetch)
+
+
+@attrs.frozen(eq=False)
+class ShardedCalls(AllCalls):
+    """The calls over shards. They go one after the other, each in a transaction and a snapshot of its own."""
+
+    def on(self, shard: str, tally: Tally | None = None) -> Calls:
+        """Return the calls on one shard, as a part of the call that a tally counts."""
+        return Calls(self.bind, self.snapshot, self.max_rows, self.cursor_key, self.on_fetch, shard, tally)
+
+    @property
+    def first(self) -> Calls:
+        """The calls on the first shard: for what all of them have in common."""
+        return self.on(all_shards(self.bind)[0])
+
+    # --- in the caller's session: refused ---
+
+    def fetch_attached(self, *given: object) -> Any:
+        """Refuse: an object of a sharded session belongs to the shard that it came from."""
+        raise LoaderError(_attached("fetch_attached"))
+
+    def extend(self, *given: object) -> Any:
+        """Refuse, as :meth:`fetch_attached`."""
+        raise LoaderError(_attached("extend"))
+
+    # --- by key ---------------------------------------------------------------------------------------------------
+
+    def fetch_or_none(
+        self, plan: LoadPlan[T], given: object, params: Params, for_update: ForUpdate, options: Options
+    ) -> T | None:
+        """Return the root from the first of its shards that has it."""
+        shards = self._shards_of(plan, given, options)
+        with self.told(plan) as tally:
+            for shard in shards:
+                found = self.on(shard, tally).fetch_or_none(plan, given, params, for_update, options)
+                if found is not None:
+                    return found
+        return None
+
+    def find(self, plan: LoadPlan[T], asked: Sequence[object], params: Params, options: Options) -> list[T | None]:
+        """Return the roots by their ids, each from the first of its shards that has it: one fetch a shard."""
+        wanted = [self._shards_of(plan, given, options) for given in asked]
+        places_in: dict[str, list[int]] = {}
+        for place, shards in enumerate(wanted):
+            for shard in shards:
+                places_in.setdefault(shard, []).append(place)
+        answers: dict[tuple[int, str], T] = {}
+        with self.told(plan) as tally:
+            for shard, places in places_in.items():
+                found = self.on(shard, tally).find(plan, [asked[place] for place in places], params, options)
+                answers.update(
+                    {(place, shard): root for place, root in zip(places, found, strict=True) if root is not None}
+                )
+        return [
+            next((answers[place, each] for each in shards if (place, each) in answers), None)
+            for place, shards in enumerate(wanted)
+        ]
+
+    def check_call(self, plan: LoadPlan[Any], given: object, params: Params, options: Options) -> None:
+        """See :meth:`loadplan.loaders.calls.Calls.check_call`."""
+        self.first.check_call(plan, given, params, options)
+
+    def analyze(self, plan: LoadPlan[Any], given: object, params: Params, options: Options) -> Analysis:
+        """Analyze the fetch on the first shard that has the root; on the last one, if none has."""
+        found: Analysis | None = None
+        for shard in self._shards_of(plan, given, options):
+            found = self.on(shard).analyze(plan, given, params, options)
+            if found.statements[0].rows:
+                break
+        return self.first.analyze(plan, given, params, options) if found is None else found
+
+    def explain(
+        self, plan: LoadPlan[Any] | type[Any], roots: int | None, call: Call, total: Total | None
+    ) -> Explanation:
+        """Explain what one shard is asked."""
+        return self.first.explain(plan, roots, call, total)
+
+    def _shards_of(self, plan: LoadPlan[Any], given: object, options: Options) -> list[str]:
+        """Return the shards that a root may be in, by its id."""
+        check_plan(plan)
+        check_options(options)
+        if options and _SHARD_OPTION in options:
+            return [options[_SHARD_OPTION]]
+        calls = self.first
+        reader = by_id(calls.compiled(plan, calls.private(), 1)).reader
+        return shards_of_key(self.bind, resolve_plan(plan).root.mapper, reader.read(given), options)
+
+    # --- by condition ---------------------------------------------------------------------------------------------
+
+    def fetch_all(
+        self,
+        plan: LoadPlan[T],
+        where: Conditions | None,
+        order_by: Order | None,
+        limit: int | None,
+        offset: int | None,
+        params: Params,
+        for_update: ForUpdate,
+        options: Options,
+    ) -> list[T]:
+        """Return the roots of all shards: in the order that is asked for, else shard by shard."""
+        shards = self._shards_asked(plan, where, order_by, params, options)
+        if len(shards) == 1:
+            return self.on(shards[0]).fetch_all(plan, where, order_by, limit, offset, params, for_update, options)
+        calls = self.first
+        check_counts(calls.compiled(plan, calls.private(), None), limit, offset)
+        skipped = offset or 0
+        most = None if limit is None else skipped + limit
+        with self.told(plan) as tally:
+            if tuple_or_none(order_by):
+                found = self._in_order(shards, tally, plan, where, order_by, most, params, for_update, options)
+            else:
+                found = []
+                for shard in shards:
+                    left = None if most is None else most - len(found)
+                    if left != 0:
+                        part = self.on(shard, tally)
+                        found += part.fetch_all(plan, where, None, left, None, params, for_update, options)
+        return found[skipped:most]
+
+    def _in_order(
+        self,
+        shards: Sequence[str],
+        tally: Tally,
+        plan: LoadPlan[T],
+        where: Conditions | None,
+        order_by: Order | None,
+        most: int | None,
+        params: Params,
+        for_update: ForUpdate,
+        options: Options,
+    ) -> list[T]:
+        """Return the first roots of all shards in an order."""
+        given = tuple_or_none(order_by) or ()
+        parts: list[list[tuple[Sequence[Any], T]]] = []
+        order: list[Ordering] = []
+        for shard in shards:
+
+            def prepare(compiled: Compiled[T], tally: Tally) -> Work[tuple[list[T], list[tuple[Any, ...]]]]:
+                query = RootQuery(compiled, tuple_or_none(where) or (), given)
+                order[:] = self._mergeable(compiled, query.total_order, at_least=len(given))
+                bound = query.parameters(params)
+                graph = query.graph(most, None, in_order=True)
+                values = [
+                    exact_value(each.expression, compiled.dialect).label(f"loadplan_order_{number}")
+                    for number, each in enumerate(order)
+                ]
+                return lambda session: graph.run_beside(session, [bound], values, tally)
+
+            roots, values = self.on(shard, tally).run(plan, prepare, options, roots=most, for_update=for_update)
+            parts.append(list(zip(values, roots, strict=True)))
+        return [root for _, root in merged(parts, order, self._dialect(plan))]
+
+    def fetch_page(
+        self,
+        plan: LoadPlan[T],
+        order_by: Order | None,
+        size: int,
+        after: str | None,
+        before: str | None,
+        where: Conditions | None,
+        params: Params,
+        total: Total | None,
+        options: Options,
+    ) -> Page[T]:
+        """Return a page of the roots of all shards: each is asked for as many as a page holds."""
+        shards = self._shards_asked(plan, where, order_by, params, options)
+        if len(shards) == 1:
+            calls = self.on(shards[0])
+            return calls.fetch_page(plan, order_by, size, after, before, where, params, total, options)
+        check_total(plan, total)
+        parts: list[list[tuple[Sequence[Any], Any]]] = []
+        pages: list[PageQuery] = []
+        with self.told(plan) as tally:
+            for shard in shards:
+
+                def prepare(compiled: Compiled[T], tally: Tally) -> Work[tuple[list[T], list[tuple[Any, ...]]]]:
+                    query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
+                    page = page_of(query, size, after, before, self.cursor_key)
+                    self._mergeable(compiled, page.order, at_least=len(page.order))
+                    pages.append(page)
+                    bound = query.parameters(params)
+                    return lambda session: page.read(session, bound, tally)
+
+                roots, values = self.on(shard, tally).run(plan, prepare, options, roots=size)
+                kept: list[Any] = [*roots, *[None] * (len(values) - len(roots))]
+                parts.append(list(zip(values, kept, strict=True)))
+            page = pages[-1]
+            dialect = self._dialect(plan)
+            rows = merged(parts, page.order, dialect)[: size + 1]
+            key = sort_key(page.order, dialect)
+            for (one, _), (other, _) in pairwise(rows):
+                if key(one) == key(other):
+                    raise PlanError([_same_key(plan)])
+            found = page.page([root for _, root in rows[:size]], [tuple(values) for values, _ in rows])
+            if total is None:
+                return found
+            counted = [self.on(shard, tally).total(plan, where, params, total, options) for shard in shards]
+        return attrs.evolve(found, total=sum(counted))
+
+    def batches(
+        self,
+        plan: LoadPlan[T],
+        where: Conditions | None,
+        order_by: Order | None,
+        batch_size: int,
+        params: Params,
+        options: Options,
+    ) -> Generator[Sequence[T], None, None]:
+        """Yield the roots shard by shard. An order over several shards is refused: each would keep a cursor open."""
+        shards = self._shards_asked(plan, where, order_by, params, options)
+        if len(shards) > 1 and tuple_or_none(order_by):
+            raise PlanError([_ordered_stream(plan, shards)])
+        with self.told(plan, whole=False) as tally:
+            for shard in shards:
+                yield from self.on(shard, tally).batches(plan, where, order_by, batch_size, params, options)
+
+    def count(self, plan: LoadPlan[Any] | type[Any], where: Conditions | None, params: Params, options: Options) -> int:
+        """Return the number of roots in all shards."""
+        named = plan_behind(plan)
+        with self.told(named) as tally:
+            shards = self._shards_asked(named, where, None, params, options)
+            return sum(self.on(shard, tally).count(named, where, params, options) for shard in shards)
+
+    def exists(
+        self, plan: LoadPlan[Any] | type[Any], where: Conditions | None, params: Params, options: Options
+    ) -> bool:
+        """Tell whether a shard has such a root; the others are not asked any more."""
+        named = plan_behind(plan)
+        with self.told(named) as tally:
+            shards = self._shards_asked(named, where, None, params, options)
+            return any(self.on(shard, tally).exists(named, where, params, options) for shard in shards)
+
+    def _shards_asked(
+        self, plan: LoadPlan[Any], where: Conditions | None, order_by: Order | None, params: Params, options: Options
+    ) -> list[str]:
+        """Return the shards that a statement for the roots goes to, as the application chooses them."""
+        check_plan(plan)
+        check_options(options)
+        if options and _SHARD_OPTION in options:
+            return [options[_SHARD_OPTION]]
+        calls = self.first
+        given = tuple_or_none(where) or (), tuple_or_none(order_by) or ()
+        query = RootQuery(calls.compiled(plan, calls.private(), None), *given)
+        mapper = resolve_plan(plan).root.mapper
+        statement = select(plan.entity).where(*query.where)
+        return shards_of_statement(self.bind, mapper, statement, query.parameters(params), options)
+
+    def _dialect(self, plan: LoadPlan[Any]) -> Any:
+        return self.first.private().dialect(resolve_plan(plan).root.mapper)
+
+    @staticmethod
+    def _mergeable(compiled: Compiled[Any], order: Sequence[Ordering], *, at_least: int) -> list[Ordering]:
+        """Return the part of an order that Python can merge shards by.
+
+        Raises:
+            PlanError: LP217, it is not all that has to be.
+        """
+        for number, each in enumerate(order):
+            if not is_mergeable(each, compiled.dialect):
+                if number < at_least:
+                    raise PlanError([_unmergeable(compiled, each)])
+                return list(order[:number])
+        return list(order)
+
+
+def _unmergeable(compiled: Compiled[Any], ordering: Ordering) -> Problem:
+    kind = ordering.expression.type
+    hint = (
+        'order by collate(column, "C"), or by a number or a date.'
+        if isinstance(kind, types.String) and not isinstance(kind, types.Enum)
+        else "order by a number, a date or a UUID, or give a condition that one shard answers."
+    )
+    return Problem(
+        "LP217",
+        f"the rows of several shards cannot be merged in the order of '{ordering.expression}'",
+        (compiled.tree.label,),
+        detail=f"only the database knows how it compares values of {type(kind).__name__}.",
+        hint=hint,
+    )
+
+
+def _attached(call: str) -> Problem:
+    return Problem(
+        "LP408",
+        f"{call}() does not work on a sharded session",
+        detail="SQLAlchemy keeps the shard of an object in its identity, and loadplan does not set it.",
+        hint="load the objects with session.get(), or fetch a detached graph.",
+    )
+
+
+def _ordered_stream(plan: LoadPlan[Any], shards: Sequence[str]) -> Problem:
+    return Problem(
+        "LP217",
+        f"stream() cannot merge the rows of {len(shards)} shards in an order",
+        (plan.label,),
+        detail="each shard would keep a cursor and a transaction open until the end.",
+        hint="leave order_by= out, use fetch_page, or give a condition that one shard answers.",
+    )
+
+
+def _same_key(plan: LoadPlan[Any]) -> Problem:
+    return Problem(
+        "LP217",
+        f"two shards have a '{plan.entity.__name__}' with the same primary key and the same place in the order",
+        (plan.label,),
+        detail="a cursor between the two would lose one of them.",
+        hint="add a column to order_by= that tells the shards apart.",
+    )

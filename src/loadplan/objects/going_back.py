@@ -1,0 +1,81 @@
+"""Fetched objects that go back into a session: one whose row is there already is refused in words of loadplan.
+
+``session.add(post)`` takes the whole graph of the post. Where the session has one of its rows as another object,
+SQLAlchemy refuses that row when it comes to it, and leaves the session with a part of the graph. The listener here
+looks at the whole graph when its first object comes, so nothing of it is in the session yet.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from sqlalchemy import event
+from sqlalchemy.orm import InstanceState, Session
+from sqlalchemy.orm.attributes import instance_state
+
+from loadplan.errors import Problem, RowInSessionError, shown
+from loadplan.objects.seal import Seal
+from loadplan.sqlalchemy_internals import installed_loaders
+
+#: By session, objects of a graph that was looked at, and that have not come yet.
+_expected: WeakKeyDictionary[Session, WeakSet[InstanceState[Any]]] = WeakKeyDictionary()
+
+
+def _before_attach(session: Session, entity: Any) -> None:
+    """Refuse a fetched object that cannot go into a session.
+
+    Raises:
+        RowInSessionError: LP415.
+    """
+    state: InstanceState[Any] = instance_state(entity)
+    if not isinstance(installed_loaders(state), Seal):
+        return
+    expected = _expected.get(session)
+    if expected is not None and state in expected:
+        expected.discard(state)
+        _check(session, state, state)
+        return
+    _check(session, state, state)
+    below = list(_cascaded(session, state))
+    for each in below:
+        _check(session, each, state)
+    if below:
+        _expected[session] = WeakSet(below)
+
+
+def _cascaded(session: Session, state: InstanceState[Any]) -> Iterator[InstanceState[Any]]:
+    """Yield what ``add`` takes along."""
+    for _, _, each, _ in state.mapper.cascade_iterator("save-update", state, lambda below: below.session is session):
+        if each.key is not None:
+            yield each
+
+
+def _check(session: Session, state: InstanceState[Any], first: InstanceState[Any]) -> None:
+    """Raise if a session has another object for the row of one that is to be added."""
+    key: Any = state.key
+    if key is None:
+        return
+    there = session.identity_map.get(key)
+    if there is None or there is state.obj():
+        return
+    identity = key[1][0] if len(key[1]) == 1 else key[1]
+    row = f"'{state.class_.__name__}' {shown(identity)}"
+    seal: Any = installed_loaders(first)
+    place = seal.origin[1]
+    added = "it" if state is first else f"the '{first.class_.__name__}' that you add leads to it, and it"
+    raise RowInSessionError(
+        Problem(
+            "LP415",
+            f"{row} is in this session already, as another object",
+            (place.plan, *place.path),
+            detail=f"{added} cannot be there twice.",
+            hint="use session.merge(obj), which copies your changes onto the session's objects, or load the graph with "
+            "Loader(session).fetch_attached(plan, id) before you change it.",
+        )
+    )
+
+
+def watch_sessions() -> None:
+    """Have every session ask before an object goes into it. It costs nothing where nothing is added."""
+    if not event.contains(Session, "before_attach", _before_attach):
+        event.listen(Session, "before_attach", _before_attach)

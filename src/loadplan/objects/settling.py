@@ -1,0 +1,322 @@
+"""A loaded graph is put where its rows are objects already: into a session, or into a graph that was loaded before.
+
+What an object holds stays. The graph adds what is missing, and with ``refresh`` it replaces what nobody has changed.
+Nothing here sends SQL, and nothing reads an attribute in a way that could.
+"""
+
+import abc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy.orm import InstanceState, Mapper, RelationshipDirection, RelationshipProperty, Session
+from sqlalchemy.orm.attributes import instance_state, set_committed_value
+from sqlalchemy.orm.collections import collection_adapter
+
+from loadplan.mapped import mapping
+from loadplan.objects.left_out import note_absent, note_present
+from loadplan.objects.seal import Seal
+from loadplan.objects.wider_seal import Stay, widened_by
+from loadplan.sqlalchemy_internals import (
+    attach_as_loaded,
+    copy_quietly,
+    extend_silently,
+    has_load_listeners,
+    has_waiting_changes,
+    installed_loaders,
+    invalidate_collection,
+    is_plain_list,
+    replace_loaders,
+    tell_of_load,
+    tell_of_persistence,
+    tell_of_refresh,
+)
+
+
+class Home(abc.ABC):
+    """Where a loaded graph is put.
+
+    Args:
+        stay: what its objects are sealed for.
+        roots: by the ``id`` of a loaded root, the objects that are its row, where those are known.
+    """
+
+    def __init__(self, stay: Stay, roots: Mapping[int, Sequence[Any]]) -> None:
+        self.stay = stay
+        self._roots = roots
+
+    def there(self, made: Any) -> Sequence[Any]:
+        """Return the objects that are the row of a loaded one."""
+        return self._roots.get(id(made)) or self._known(made)
+
+    @abc.abstractmethod
+    def _known(self, made: Any) -> Sequence[Any]:
+        """Return the objects here with the identity of a loaded one."""
+
+    @abc.abstractmethod
+    def take(self, made: Any) -> None:
+        """Have a loaded object stay here, as the only one of its row."""
+
+    def seals(self, entity: Any) -> bool:
+        """Tell whether an object that was here before is sealed."""
+        return True
+
+    @abc.abstractmethod
+    def told(self, new: Iterable[Any]) -> None:
+        """Tell of objects that came to stay."""
+
+
+class SessionHome(Home):
+    """A session of the caller: its identity map says which objects are there."""
+
+    def __init__(self, session: Session, stay: Stay, roots: Mapping[int, Sequence[Any]]) -> None:
+        super().__init__(stay, roots)
+        self._session = session
+
+    def _known(self, made: Any) -> Sequence[Any]:
+        key: Any = instance_state(made).key
+        found = self._session.identity_map.get(key)
+        return () if found is None else (found,)
+
+    def take(self, made: Any) -> None:
+        """Attach a loaded object."""
+        attach_as_loaded(self._session, made)
+
+    def seals(self, entity: Any) -> bool:
+        """Tell whether an object that was here before is sealed: where reading it could send SQL, it was not."""
+        return self.stay is Stay.ASYNC or isinstance(installed_loaders(instance_state(entity)), Seal)
+
+    def told(self, new: Iterable[Any]) -> None:
+        """Tell the session's listeners."""
+        tell_of_persistence(self._session, new)
+
+
+class GraphHome(Home):
+    """A graph that is in no session.
+
+    Args:
+        objects: all objects that lead to others of it.
+        roots: see :class:`Home`.
+    """
+
+    def __init__(self, objects: Iterable[Any], roots: Mapping[int, Sequence[Any]]) -> None:
+        super().__init__(Stay.DETACHED, roots)
+        self._objects: dict[Any, list[Any]] = {}
+        for each in graph_of(objects):
+            state = instance_state(each)
+            if state.key is not None and state.session is None:
+                self._objects.setdefault(state.key, []).append(each)
+
+    def _known(self, made: Any) -> Sequence[Any]:
+        return self._objects.get(instance_state(made).key, ())
+
+    def take(self, made: Any) -> None:
+        """Remember a loaded object."""
+        self._objects[instance_state(made).key] = [made]
+
+    def told(self, new: Iterable[Any]) -> None:
+        """Tell nobody: no session is concerned."""
+
+
+def graph_of(objects: Iterable[Any]) -> Iterator[Any]:
+    """Yield objects and all that their loaded relationships lead to, each once."""
+    seen: set[int] = set()
+    waiting = list(objects)
+    while waiting:
+        each = waiting.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        for prop in instance_state(each).mapper.relationships:
+            if prop.key in each.__dict__ and prop.lazy not in mapping.UNLOADABLE_LAZY:
+                waiting += _items(each, prop)
+
+
+def _items(owner: Any, prop: RelationshipProperty[Any]) -> list[Any]:
+    """Return the objects that a loaded relationship holds."""
+    value = owner.__dict__[prop.key]
+    if prop.uselist:
+        return [each for each in collection_adapter(value) if each is not None]
+    return [] if value is None else [value]
+
+
+@attrs.frozen(eq=False)
+class _Pair:
+    """A loaded object, and the one that is its row from now on: itself, or one that was there.
+
+    Attributes:
+        made: the loaded one.
+        here: the other one.
+        written: attributes that ``here`` got.
+    """
+
+    made: Any
+    here: Any
+    written: set[str] = attrs.field(factory=set)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no object was there."""
+        return self.made is self.here
+
+    @property
+    def state(self) -> InstanceState[Any]:
+        """Of the object that stays."""
+        state: InstanceState[Any] = instance_state(self.here)
+        return state
+
+    @property
+    def mapper(self) -> Mapper[Any]:
+        """Of the object that stays."""
+        return self.state.mapper
+
+
+def settle(made: Sequence[Any], home: Home, *, refresh: bool) -> dict[int, Any]:
+    """Put all objects of a loaded graph where they belong.
+
+    Args:
+        made: all of them, each once; they are in no session.
+        home: where they are put.
+        refresh: replace what is there, unless it has a change that is not flushed.
+
+    Returns:
+        By the ``id`` of each of ``made`` the object that is its row from now on.
+    """
+    pairs: list[_Pair] = []
+    settled: dict[int, Any] = {}
+    for each in made:
+        there = home.there(each)
+        if not there:
+            home.take(each)
+            there = (each,)
+        settled[id(each)] = there[0]
+        pairs += [_Pair(each, here) for here in there]
+    for pair in pairs:
+        if not pair.is_new:
+            _columns(pair, refresh=refresh)
+    _relationships(pairs, settled, refresh=refresh)
+    for pair in pairs:
+        _seal(pair, home)
+    _tell(pairs, home)
+    return settled
+
+
+def _columns(pair: _Pair, *, refresh: bool) -> None:
+    """Give an object that was there the values of its columns.
+
+    The version counter of an object with changes stays: they were made to that version, and the flush has to see it.
+    """
+    state, values = pair.state, pair.here.__dict__
+    unmodified = state.unmodified
+    version = pair.mapper.version_id_col
+    counter = None if version is None else mapping.attribute_of(pair.mapper, version)
+    columns = pair.mapper.column_attrs
+    for key, value in pair.made.__dict__.items():
+        if key not in columns or key not in unmodified:
+            continue
+        if key in values and (not refresh or (key == counter and state.modified)):
+            continue
+        set_committed_value(pair.here, key, value)
+        pair.written.add(key)
+
+
+def _relationships(pairs: Sequence[_Pair], settled: Mapping[int, Any], *, refresh: bool) -> None:
+    """Have the relationships of all objects lead to the objects that stay.
+
+    Collections that ask their items for something as they come, keys or hashes, are filled when all else is there.
+    """
+    lists: list[tuple[_Pair, str, list[Any]]] = []
+    others: list[tuple[_Pair, str, list[Any]]] = []
+    for pair in pairs:
+        for prop in pair.mapper.relationships:
+            key = prop.key
+            if key not in pair.made.__dict__ or prop.lazy in mapping.UNLOADABLE_LAZY:
+                continue
+            held = _items(pair.made, prop)
+            items = [settled.get(id(each), each) for each in held]
+            if pair.is_new and all(one is other for one, other in zip(held, items, strict=True)):
+                continue
+            if not (pair.is_new or _takes(pair, prop, items, refresh=refresh)):
+                continue
+            pair.written.add(key)
+            if not prop.uselist:
+                set_committed_value(pair.here, key, items[0] if items else None)
+            else:
+                (lists if is_plain_list(pair.mapper, key) else others).append((pair, key, items))
+    for pair, key, items in (*lists, *reversed(others)):
+        _fill(pair, key, items)
+
+
+def _takes(pair: _Pair, prop: RelationshipProperty[Any], items: list[Any], *, refresh: bool) -> bool:
+    """Tell whether an object that was there takes a loaded relationship."""
+    key = prop.key
+    if key not in pair.here.__dict__ and prop.uselist and has_waiting_changes(pair.state, key):
+        return True
+    if key not in pair.state.unmodified:
+        return False
+    if key not in pair.here.__dict__:
+        return True
+    if not refresh:
+        return _is_stale(pair, prop, items)
+    held = _items(pair.here, prop)
+    return len(held) != len(items) or any(one is not other for one, other in zip(held, items, strict=True))
+
+
+def _is_stale(pair: _Pair, prop: RelationshipProperty[Any], items: list[Any]) -> bool:
+    """Tell whether a many-to-one is not the row that the object's own key names: the key was set and flushed.
+
+    The row of the database agrees with the key, and with the loaded target.
+    """
+    if prop.direction is not RelationshipDirection.MANYTOONE or prop.uselist or _items(pair.here, prop) == items:
+        return False
+    names = [mapping.attribute_of(pair.mapper, column) for column in prop.local_columns]
+    values, fresh, unmodified = pair.here.__dict__, pair.made.__dict__, pair.state.unmodified
+    if any(name not in values or name not in fresh or name not in unmodified for name in names):
+        return False
+    if any(values[name] != fresh[name] for name in names):
+        return False
+    if not items and not all(fresh[name] is None for name in names):  # the target is hidden
+        return False
+    before = _items(pair.here, prop)
+    return [instance_state(each).key for each in before] != [instance_state(each).key for each in items]
+
+
+def _fill(pair: _Pair, key: str, items: list[Any]) -> None:
+    """Fill a collection, and let changes that waited for it happen."""
+    old = pair.here.__dict__.get(key)
+    if old is not None and not pair.is_new:
+        invalidate_collection(old)
+    if has_waiting_changes(pair.state, key) or not extend_silently(pair.here, key, items):
+        set_committed_value(pair.here, key, items)
+    copy_quietly(pair.here.__dict__[key])
+
+
+def _seal(pair: _Pair, home: Home) -> None:
+    """Seal an object by the plan that loaded it, and by those that did before."""
+    more = installed_loaders(instance_state(pair.made))
+    if not isinstance(more, Seal) or not (pair.is_new or home.seals(pair.here)):
+        return
+    if pair.is_new and home.stay is Stay.DETACHED:
+        seal = more
+    else:
+        written = more.partial if pair.is_new else frozenset(pair.written)
+        held = frozenset(key for key in pair.here.__dict__ if key in pair.mapper.attrs)
+        seal = widened_by(installed_loaders(pair.state), more, type(pair.here), written, held, home.stay)
+        replace_loaders(pair.state, seal)
+    if pair.written:
+        note_present(pair.here, pair.written)
+    if seal.absent:
+        note_absent(pair.here, seal.absent)
+
+
+def _tell(pairs: Sequence[_Pair], home: Home) -> None:
+    """Fire the events of what was loaded; the graph is complete by now."""
+    new = [pair.here for pair in pairs if pair.is_new]
+    for each in new:
+        if has_load_listeners(instance_state(each).mapper):
+            tell_of_load(each)
+    for pair in pairs:
+        if pair.written and not pair.is_new:
+            tell_of_refresh(pair.here, pair.written)
+    home.told(new)

@@ -1,0 +1,261 @@
+"""The seal of an object that several plans loaded, or that is in a session: it knows all of them, and where it is."""
+
+import enum
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, NoReturn
+
+import attrs
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.orm import InstanceState, LoaderCallableStatus, PassiveFlag, class_mapper
+
+from loadplan.errors import NotLoaded, Problem
+from loadplan.mapped import mapping
+from loadplan.objects.left_out import AbsentValue
+from loadplan.objects.seal import Place, Seal, SealedAttribute, generated_by_dataclass
+from loadplan.sqlalchemy_internals import (
+    NO_RESULT,
+    can_wait,
+    guard_expired,
+    installed_loaders,
+    load_as_mapped,
+    load_column_as_mapped,
+    mapping_mark,
+)
+
+
+class Stay(enum.Enum):
+    """Where an object is, as far as that decides what reading an attribute without a value does."""
+
+    DETACHED = "in no session"
+    ASYNC = "in a session whose driver has to be waited for"
+    SYNC = "in a session that may send SQL at any time"
+
+
+class WiderSeal(Seal):
+    """The seal of an object that several plans loaded, or that is in a session.
+
+    In a session every attribute has an entry: what the plans name may expire.
+
+    Args:
+        entity: the class of the object.
+        place: where the first plan found it.
+        declared: what any of the plans loads.
+        partial: relationships that may hold a part of their rows.
+        also: where the other plans found it.
+        stay: where the object is.
+        before: loaders that SQLAlchemy had for this one object; they are asked where the mapping's would be.
+    """
+
+    def __init__(
+        self,
+        entity: type[Any],
+        place: Place,
+        declared: frozenset[str],
+        partial: frozenset[str],
+        also: tuple[Place, ...],
+        stay: Stay,
+        before: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(entity, place, declared, partial)
+        self.also = also
+        self.stay = stay
+        self.before = before
+        mapper: Any = class_mapper(entity)
+        inherited = class_mapper(place.entity).attrs.keys()
+        loaded = mapping.default_columns(mapper)
+        relationships = [each.key for each in mapper.relationships if each.lazy not in mapping.UNLOADABLE_LAZY]
+        columns = [each.key for each in mapping.column_attributes(mapper)]
+        for keys, is_column in ((relationships, False), (columns, True)):
+            for key in keys:
+                if stay is Stay.DETACHED and key in declared:
+                    continue
+                by_subclass = key not in inherited
+                entry = WiderAttribute(
+                    key,
+                    entity if by_subclass else place.entity,
+                    place,
+                    is_column,
+                    by_subclass,
+                    is_deferred=is_column and key not in loaded,
+                    also=also,
+                    stay=stay,
+                    declared=key in declared,
+                )
+                dict.__setitem__(self, key, entry)
+        self.absent = {key: AbsentValue(self[key]) for key in self.absent}
+        if stay is not Stay.DETACHED:
+            guard_expired(mapper, _refuse_expired)
+
+    def with_partial(self, more: frozenset[str]) -> "WiderSeal":
+        """Return a seal that knows more relationships to be partial."""
+        entity, place, declared, partial = self.origin
+        return wider_seal(entity, place, declared, partial | more, self.also, self.stay, self.before)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if self.before is not None:
+            self.before[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        if self.before is not None:
+            self.before.pop(key, None)
+
+    def pop(self, key: str, default: Any = None) -> Any:
+        """Answer as if the entry had been there, or not; it stays."""
+        del self[key]
+        return self.get(key, default)
+
+    def __reduce__(self) -> tuple[Callable[..., Seal], tuple[Any, ...]]:
+        return wider_seal, (*self.origin, self.also, self.stay)
+
+
+def wider_seal(
+    entity: Any,
+    place: Place,
+    declared: frozenset[str],
+    partial: frozenset[str],
+    also: tuple[Place, ...],
+    stay: Stay,
+    before: dict[str, Any] | None = None,
+) -> WiderSeal:
+    """Return the seal of a class for the mapping as it is now; what unpickling calls.
+
+    It is shared by all objects that it fits, unless SQLAlchemy had loaders for the one object.
+    """
+    if before:
+        return WiderSeal(entity, place, declared, partial, also, stay, before)
+    return _shared(mapping_mark(class_mapper(entity)), entity, place, declared, partial, also, stay)
+
+
+@lru_cache(maxsize=4096)
+def _shared(
+    _mapped: object,
+    entity: Any,
+    place: Place,
+    declared: frozenset[str],
+    partial: frozenset[str],
+    also: tuple[Place, ...],
+    stay: Stay,
+) -> WiderSeal:
+    return WiderSeal(entity, place, declared, partial, also, stay)
+
+
+def widened_by(
+    current: Mapping[str, Any],
+    more: Seal,
+    entity: type[Any],
+    written: frozenset[str],
+    held: frozenset[str],
+    stay: Stay,
+) -> WiderSeal:
+    """Return the seal of an object that another plan loaded as well.
+
+    Args:
+        current: what the object has; it may have no seal.
+        more: what the other plan seals objects with there.
+        entity: the class of the object.
+        written: the attributes that got their values from the other plan.
+        held: the attributes that have a value.
+        stay: where the object is.
+    """
+    _, place, declared, partial = more.origin
+    if not isinstance(current, Seal):
+        return wider_seal(entity, place, declared | held, partial & written, (), stay, dict(current))
+    _, first, known, parts = current.origin
+    also: tuple[Place, ...] = ()
+    before = None
+    if isinstance(current, WiderSeal):
+        also, before = current.also, current.before
+        stay = current.stay if stay is Stay.DETACHED else stay
+    if place != first and place not in also:
+        also = (*also, place)
+    return wider_seal(entity, first, known | declared, (parts - written) | (partial & written), also, stay, before)
+
+
+@attrs.frozen
+class WiderAttribute(SealedAttribute):
+    """What SQLAlchemy calls when an attribute of such an object is touched and has no value."""
+
+    also: tuple[Place, ...] = ()
+    stay: Stay = Stay.DETACHED
+    declared: bool = False
+
+    def __call__(self, state: InstanceState[Any], passive: PassiveFlag) -> Any:
+        """Answer as the mapping would, but raise :class:`NotLoaded` where that would raise MissingGreenlet.
+
+        A synchronous session could load at any time. There it raises what the plan does not name, and loads what
+        expired.
+        """
+        if self.stay is Stay.DETACHED or (state.session is None and not passive & PassiveFlag.SQL_OK):
+            return super().__call__(state, passive)
+        if not passive & PassiveFlag.SQL_OK or passive & PassiveFlag.NO_RAISE or self._may_load(state):
+            return self._as_mapped(state, passive)
+        if self.stay is Stay.ASYNC and state.session is not None:
+            try:
+                found = self._as_mapped(state, passive & ~PassiveFlag.SQL_OK)
+            except InvalidRequestError:  # mapped lazy="raise"
+                found = NO_RESULT
+            if found is not NO_RESULT and found is not LoaderCallableStatus.ATTR_EMPTY:
+                return found  # of a many-to-one whose target the session has
+        return self.refuse(generated_by_dataclass(state.class_, self.key))
+
+    def _may_load(self, state: InstanceState[Any]) -> bool:
+        if state.session is None:
+            return False
+        return can_wait() if self.stay is Stay.ASYNC else self.declared
+
+    def _as_mapped(self, state: InstanceState[Any], passive: PassiveFlag) -> Any:
+        own = getattr(installed_loaders(state), "before", None)
+        if own and self.key in own:
+            return own[self.key](state, passive)
+        found = load_as_mapped(state, self.key, passive)
+        if self.is_column and found is LoaderCallableStatus.ATTR_EMPTY:
+            return load_column_as_mapped(state, self.key, passive)
+        return found
+
+    def refuse(self, generated: str | None = None) -> NoReturn:
+        """Raise the error that names the plans, the place and what to do."""
+        if self.declared:
+            self._refuse_expired()
+        try:
+            super().refuse(generated)
+        except NotLoaded as error:
+            if not self.also:
+                raise
+            others = ", nor ".join(f"of plan '{each.plan}' (at {_at(each)})" for each in self.also)
+            problem = attrs.evolve(error.problem, message=f"{error.message}, nor {others}")
+            raise NotLoaded(problem, *error.args[1:]) from None
+
+    def _refuse_expired(self) -> NoReturn:
+        name = f"{self.entity.__name__}.{self.key}"
+        what = f"only=[{name}]" if self.is_column else f"load({name})"
+        raise NotLoaded(
+            Problem(
+                "LP401",
+                f"'{name}' has expired since it was loaded",
+                (self.place.plan, *self.place.path),
+                detail="a commit, a rollback or a flush expires values that the database may have changed.",
+                hint=f"fetch the object again, or await loader.extend(obj, {what}).",
+            ),
+            self.place.plan,
+            self.place.path,
+            self.entity,
+            self.key,
+            "",
+        )
+
+
+def _at(place: Place) -> str:
+    return " > ".join(place.path) or "its root"
+
+
+def _refuse_expired(state: InstanceState[Any], key: str) -> None:
+    """Refuse an expired column of a sealed object where SQLAlchemy would raise MissingGreenlet."""
+    loaders = installed_loaders(state)
+    if not isinstance(loaders, WiderSeal) or loaders.stay is Stay.DETACHED:
+        return
+    if state.session is not None and (loaders.stay is Stay.SYNC or can_wait()):
+        return
+    entry = loaders.get(key)
+    if entry is not None:
+        entry.refuse(generated_by_dataclass(state.class_, key))

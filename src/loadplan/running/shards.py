@@ -1,0 +1,92 @@
+"""Sharded sessions of SQLAlchemy: is a bind one, which shards may hold a row, and a session that stays on one of them.
+
+Source: SQLAlchemy's "Horizontal Sharding". Its session asks three functions of the application for names of shards.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from sqlalchemy import event
+from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.horizontal_shard import ShardedSession
+from sqlalchemy.orm import Mapper, ORMExecuteState, Session, sessionmaker
+
+from loadplan.sqlalchemy_internals import shard_names
+
+
+def is_sharded(bind: object) -> bool:
+    """Tell whether a bind is a sharded session, or makes such sessions."""
+    if isinstance(bind, AsyncSession):
+        return isinstance(bind.sync_session, ShardedSession)
+    if isinstance(bind, async_sessionmaker):
+        made = bind.kw.get("sync_session_class") or bind.class_.sync_session_class
+        return issubclass(made, ShardedSession)
+    if isinstance(bind, sessionmaker):
+        return issubclass(bind.class_, ShardedSession)
+    return isinstance(bind, ShardedSession)
+
+
+def sharded_session(bind: Any) -> ShardedSession:
+    """Return a session that knows the shards: the caller's own, or a new one that nobody opens."""
+    made = bind() if isinstance(bind, async_sessionmaker | sessionmaker) else bind
+    session: Any = made.sync_session if isinstance(made, AsyncSession) else made
+    return cast("ShardedSession", session)
+
+
+def all_shards(bind: Any) -> list[str]:
+    """Return the names of all shards, in the order that the application gave them."""
+    return shard_names(sharded_session(bind))
+
+
+def shards_of_key(bind: Any, mapper: Mapper[Any], key: Sequence[Any], options: Mapping[str, Any] | None) -> list[str]:
+    """Return the shards that a row with a primary key may be in, the likeliest first."""
+    given = dict(options or {})
+    session = sharded_session(bind)
+    return list(
+        dict.fromkeys(
+            session.identity_chooser(
+                mapper, tuple(key), lazy_loaded_from=None, execution_options=given, bind_arguments={"mapper": mapper}
+            )
+        )
+    )
+
+
+def shards_of_statement(
+    bind: Any, mapper: Mapper[Any], statement: Any, parameters: Mapping[str, Any], options: Mapping[str, Any] | None
+) -> list[str]:
+    """Return the shards that a statement would go to. Sends nothing.
+
+    The session executes the statement, and a listener takes its answer from ``execute_chooser`` instead of a database.
+    """
+    session = sharded_session(bind)
+    found: list[str] = []
+
+    def ask(state: ORMExecuteState) -> Any:
+        found.extend(session.execute_chooser(state))
+        return IteratorResult(SimpleResultMetaData(()), iter(()))
+
+    event.listen(session, "do_orm_execute", ask, insert=True, retval=True)
+    try:
+        with session.no_autoflush:
+            arguments = {"mapper": mapper}
+            session.execute(
+                statement, dict(parameters), execution_options=dict(options or {}), bind_arguments=arguments
+            )
+    finally:
+        event.remove(session, "do_orm_execute", ask)
+    return list(dict.fromkeys(found))
+
+
+def stay_on_shard(session: Session, shard: str) -> None:
+    """Have a private session do all of its work on one shard, and its objects know where they are from."""
+    chosen: Any = session
+    chosen.shard_chooser = lambda *_, **__: shard
+    chosen.identity_chooser = lambda *_, **__: [shard]
+    chosen.execute_chooser = lambda *_, **__: [shard]
+    chosen._loadplan_shard = shard
+
+
+def in_shard(shard: str | None) -> dict[str, Any]:
+    """Return the bind arguments that name a shard; none where there is none."""
+    return {} if shard is None else {"shard_id": shard}

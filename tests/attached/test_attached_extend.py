@@ -1,0 +1,278 @@
+"""``extend``: what is missing comes onto objects that are there."""
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+from attached_models import ARTIST_PAGE, WORK_PAGE, Artist, Label, Sculptor, Size, Step, Tag, Work
+from sqlalchemy import bindparam, delete, event, inspect, text, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import with_loader_criteria
+
+from loadplan import FetchRecord, Loader, LoaderError, LoadPlan, NotFound, NotLoaded, PlanError, TooManyRows, load, on
+from support import in_one, recording
+
+NAMES = LoadPlan(Artist, only=[Artist.name], name="names")
+
+
+def refused(entity: Any, name: str) -> str:
+    """Return what the error says of an attribute that cannot be read."""
+    with pytest.raises(NotLoaded) as caught:
+        getattr(entity, name)
+    return caught.value.message
+
+
+async def test_a_collection_comes_in_one_statement(studio: AsyncEngine) -> None:
+    loader = Loader(studio)
+    ada = await loader.fetch(NAMES, 1)
+    with recording(studio) as statements:
+        assert await loader.extend(ada, load(Artist.works)) is ada
+    assert len(statements.selects) == 1
+    assert [each.title for each in ada.works] == ["First", "Second"]
+    assert ada.works[0].artist is ada
+    assert inspect(ada).detached
+    assert not inspect(ada).modified
+
+
+async def test_many_objects_and_levels_take_a_statement_each(studio: AsyncEngine) -> None:
+    loader = Loader(studio)
+    artists = await loader.fetch_many(NAMES, [2, 1, 2])
+    with recording(studio) as statements:
+        again = await loader.extend(artists, load(Artist.works, load(Work.tags), load(Work.steps)))
+    assert len(statements.selects) == (2 if studio.dialect.name == "postgresql" else 3)
+    assert [each.name for each in again] == ["Bob", "Ada", "Bob"]
+    assert all(one is other for one, other in zip(again, artists, strict=True))
+    ada = again[1]
+    assert [[each.name for each in sorted(work.tags, key=lambda tag: tag.name)] for work in ada.works] == [
+        ["blue", "red"],
+        ["red"],
+    ]
+    (red,) = ada.works[1].tags
+    assert red in ada.works[0].tags
+
+
+async def test_what_is_there_stays_unless_refreshed(studio: AsyncEngine) -> None:
+    loader = Loader(studio)
+    ada = await loader.fetch(ARTIST_PAGE, 1)
+    works, first = ada.works, ada.works[0]
+    async with studio.begin() as connection:
+        await connection.execute(update(Work.__table__).values(title="other"))
+        await connection.execute(delete(Step.__table__))
+    first.notes = "mine"
+    await loader.extend(ada, load(Artist.works, load(Work.steps)))
+    assert ada.works is works
+    assert (first.title, first.notes, first.steps) == ("First", "mine", [])
+    await loader.extend(ada, load(Artist.works), refresh=True)
+    assert ada.works is works
+    assert (first.title, first.notes) == ("other", "mine")
+
+
+async def test_one_row_stays_one_object(studio: AsyncEngine) -> None:
+    loader = Loader(studio)
+    ada = await loader.fetch(ARTIST_PAGE, 1)
+    await loader.extend(ada, load(Artist.works, load(Work.tags, load(Tag.works, load(Work.artist)))))
+    for work in ada.works:
+        for tag in work.tags:
+            assert all(each in ada.works for each in tag.works)
+            assert all(each.artist is ada for each in tag.works)
+
+
+async def test_the_seal_knows_both_plans(studio: AsyncEngine) -> None:
+    loader = Loader(studio)
+    ada = await loader.fetch(NAMES, 1)
+    await loader.extend(ada, load(Artist.works, only=[Work.title]))
+    said = "'Artist.team' is not part of plan 'names' (at its root), nor of plan 'extend(Artist)' (at its root)"
+    assert refused(ada, "team") == said
+    assert refused(ada.works[0], "notes") == "'Work.notes' is not part of plan 'extend(Artist)' (at Artist.works)"
+    for each in (pickle.loads(pickle.dumps(ada)), copy.deepcopy(ada)):
+        assert [work.title for work in each.works] == ["First", "Second"]
+        assert not inspect(each).modified
+        assert refused(each, "team") == said
+    with pytest.raises(NotLoaded) as caught:
+        _ = ada.team
+    assert caught.value.hint == "add load(Artist.team) to the plan"
+    assert (caught.value.plan, caught.value.attribute) == ("names", "team")
+
+
+async def test_to_ones_and_columns(studio: AsyncEngine) -> None:
+    loader = Loader(studio)
+    works = await loader.fetch_many(LoadPlan(Work, only=[Work.title]), [1, 3])
+    with recording(studio) as statements:
+        await loader.extend(works, load(Work.artist), load(Work.sheet), only=[Work.notes, Work.width, Work.height])
+    assert len(statements.selects) == 1
+    assert [each.artist and each.artist.name for each in works] == ["Ada", "Bob"]
+    assert [each.sheet is None for each in works] == [False, True]
+    assert [(each.notes, each.size) for each in works] == [("", Size(1, 2)), ("", Size(1, 2))]
+    ada = works[0].artist
+    assert ada is not None
+    assert refused(ada, "biography").startswith("'Artist.biography' is not part")
+    await loader.extend(ada, only=[Artist.biography])
+    assert ada.biography == "long"
+
+
+async def test_objects_of_a_session(studio: AsyncEngine) -> None:
+    async with AsyncSession(studio) as session:
+        loader = Loader(session)
+        ada = await session.get_one(Artist, 1)
+        second = await session.get_one(Work, 2)
+        second.title = "mine"
+        with session.no_autoflush:
+            await loader.extend(ada, load(Artist.works, load(Work.labels)))
+        assert ada.works[1] is second
+        assert second.title == "mine"
+        assert set(ada.works[0].labels) == {"de", "en"}
+        assert set(session.dirty) == {second}
+        assert refused(ada, "team").startswith("'Artist.team' is not part of plan 'extend(Artist)'")
+        with pytest.raises(PlanError) as caught:
+            await loader.extend(ada, load(Artist.works, limit=1))
+        assert caught.value.code == "LP221"
+        await session.commit()
+        assert "has expired" in refused(ada, "works")
+        await loader.extend([ada], load(Artist.works))
+        assert [each.title for each in ada.works] == ["First", "mine"]
+        assert ada.name == "Ada"
+
+
+async def test_after_a_commit_an_extension_shows_the_new_state(studio: AsyncEngine) -> None:
+    async with AsyncSession(studio) as session:
+        work = await Loader(session).fetch_attached(WORK_PAGE, 1)
+        work.artist_id = 2
+        await session.commit()
+        await Loader(session).extend(work, load(Work.artist))
+        assert work.artist is not None
+        assert (work.title, work.artist.name) == ("First", "Bob")
+
+
+async def test_parts_and_parameters_on_detached_objects(studio: AsyncEngine) -> None:
+    loader = Loader(studio)
+    ada = await loader.fetch(NAMES, 1)
+    some = load(Artist.works, where=Work.title == bindparam("title"))
+    await loader.extend(ada, some, params={"title": "Second"})
+    assert [each.title for each in ada.works] == ["Second"]
+    async with AsyncSession(studio) as session:
+        with pytest.raises(Exception, match="LP409"):
+            await session.merge(ada)
+    await loader.extend(ada, load(Artist.works), refresh=True)
+    assert [each.title for each in ada.works] == ["First", "Second"]
+    async with AsyncSession(studio) as session:
+        await session.merge(ada)
+
+
+async def test_subclasses_of_one_class(studio: AsyncEngine) -> None:
+    loader = Loader(studio)
+    artists = await loader.fetch_all(LoadPlan(Artist), order_by=Artist.id)
+    await loader.extend(artists, on(Sculptor), load(Artist.boss))
+    ada, bob = artists
+    assert isinstance(bob, Sculptor)
+    assert (bob.stone, bob.boss, ada.boss) == ("marble", ada, None)
+
+
+async def test_mixed_classes_and_deleted_rows_are_told_apart(studio: AsyncEngine) -> None:
+    loader = Loader(studio)
+    ada, work = await loader.fetch(NAMES, 1), await loader.fetch(LoadPlan(Work), 2)
+    with pytest.raises(LoaderError) as mixed:
+        await loader.extend([ada, work], load(Artist.works))
+    assert mixed.value.code == "LP416"
+    assert "the objects are of different classes: Artist, Work" in mixed.value.message
+    first = await loader.fetch(LoadPlan(Work), 1)
+    async with studio.begin() as connection:
+        await connection.execute(text("DELETE FROM att_work_tags WHERE work_id = 2"))
+        await connection.execute(delete(Work.__table__).where(Work.__table__.c.id == 2))
+    with pytest.raises(NotFound) as gone:
+        await loader.extend([first, work], load(Work.steps))
+    assert gone.value.missing == (2,)
+    assert gone.value.message == "no 'Work' has the primary key 2 any more"
+    assert refused(first, "steps").endswith("(at its root)")
+
+
+async def test_an_empty_collection_is_no_deleted_row(studio: AsyncEngine) -> None:
+    loader = Loader(studio)
+    work = await loader.extend(await loader.fetch(LoadPlan(Work), 3), load(Work.steps), load(Work.tags))
+    assert work.steps == []
+    assert work.tags == set()
+
+
+async def test_wrong_objects_are_refused(studio: AsyncEngine) -> None:
+    loader = Loader(studio)
+    ada = await loader.fetch(NAMES, 1)
+    assert await loader.extend([], load(Artist.works)) == []
+    for wrong in ([None], 5, "ada", [ada, "x"], [Artist(name="new")], Artist(name="new")):
+        with pytest.raises(LoaderError) as caught:
+            await loader.extend(wrong, load(Artist.works))  # type: ignore[call-overload]
+        assert caught.value.code == "LP416", wrong
+    with pytest.raises(LoaderError):
+        await loader.extend(ada)
+    with pytest.raises(PlanError):
+        await loader.extend(ada, load(Work.steps))
+    with pytest.raises(PlanError):
+        await loader.extend(ada, load(Artist.works, only=["title"]))
+    async with AsyncSession(studio) as session, AsyncSession(studio) as other:
+        inside = await session.get_one(Artist, 1)
+        for wrong_bind in (loader, Loader(other)):
+            with pytest.raises(LoaderError) as caught:
+                await wrong_bind.extend(inside, load(Artist.works))
+            assert "is in a session that is not the one of this loader" in caught.value.message
+        with pytest.raises(LoaderError) as caught:
+            await Loader(session).extend([inside, ada], load(Artist.works))
+        assert "some of the objects are in a session" in caught.value.message
+
+
+async def test_a_detached_object_may_be_extended_in_a_transaction(studio: AsyncEngine) -> None:
+    async with AsyncSession(studio) as session:
+        ada = await Loader(session).fetch(NAMES, 1)
+        session.add(Work(id=8, title="Not committed", artist_id=1))
+        await Loader(session).extend(ada, load(Artist.works))
+        assert [each.title for each in ada.works] == ["First", "Second", "Not committed"]
+        assert inspect(ada).detached
+        assert inspect(ada.works[0]).detached
+        await session.rollback()
+
+
+async def test_composite_keys_and_kept_collections(studio: AsyncEngine) -> None:
+    loader = Loader(studio)
+    labels = await loader.fetch_all(LoadPlan(Label), order_by=Label.lang)
+    with recording(studio) as statements:
+        await loader.extend(labels, load(Label.remarks), load(Label.work, load(Work.labels)))
+    assert len(statements.selects) == in_one(studio, 2)
+    german, english = labels
+    assert [each.text for each in german.remarks] == ["gut"]
+    assert english.remarks == []
+    assert german.work is english.work
+    assert german.work.labels == {"de": german, "en": english}
+
+
+async def test_limits_reports_and_criteria(studio: AsyncEngine) -> None:
+    records: list[FetchRecord] = []
+    loader = Loader(studio, on_fetch=records.append)
+    ada = await loader.fetch(NAMES, 1)
+    await loader.extend(ada, load(Artist.works))
+    assert [(each.plan, each.statements) for each in records] == [("names", 1), ("extend(Artist)", 1)]
+    with pytest.raises(TooManyRows):
+        await Loader(studio, max_rows=2).extend(await loader.fetch(NAMES, 1), load(Artist.works))
+    async with AsyncSession(studio) as session:
+
+        def hide(state: Any) -> None:
+            if not state.execution_options.get("all"):
+                state.statement = state.statement.options(with_loader_criteria(Work, Work.title == "First"))
+
+        event.listen(session.sync_session, "do_orm_execute", hide)
+        loader = Loader(session)
+        ada = await loader.extend(await loader.fetch(NAMES, 1), load(Artist.works))
+        assert [each.title for each in ada.works] == ["First"]
+        second = await Loader(studio).fetch(LoadPlan(Work), 2)
+        with pytest.raises(NotFound):
+            await loader.extend(second, load(Work.steps))
+        await loader.extend(second, load(Work.steps), execution_options={"all": True})
+        assert second.steps == []
+
+
+async def test_more_objects_than_one_statement_takes(studio: AsyncEngine) -> None:
+    async with AsyncSession(studio) as session:
+        session.add_all(Work(id=100 + number, title=str(number), artist_id=1) for number in range(501))
+        await session.commit()
+    loader = Loader(studio)
+    works = await loader.fetch_all(LoadPlan(Work, only=[Work.title]), Work.id >= 100, order_by=Work.id)
+    await loader.extend(works, load(Work.artist), load(Work.tags))
+    assert len({id(each.artist) for each in works}) == 1
+    assert all(each.tags == set() for each in works)
