@@ -37,17 +37,25 @@ MORE = {
     "views/test_views_edges.py": ("mariadb",),
 }
 
+#: Files with a fixture ``engine`` of their own, which takes these as its parameter: drivers of PostgreSQL.
+ONLY = {
+    "fire/test_fire_broken_connections.py": ("postgresql", "psycopg"),
+    "fire/test_fire_cancellation.py": ("postgresql", "psycopg"),
+    "fire/test_fire_server_restarts.py": ("postgresql", "psycopg"),
+}
+
 
 def engines_of(file: Path) -> list[str]:
     """Return the engines that the tests of a file run on; ``LOADPLAN_TEST_ENGINES`` names further ones."""
     asked = os.environ.get("LOADPLAN_TEST_ENGINES", "")
     names = [each.strip() for each in asked.split(",") if each.strip()]
-    if names == ["all"]:
-        return list(FIXTURES)
+    names = list(FIXTURES) if names == ["all"] else names
     unknown = sorted(set(names) - set(FIXTURES))
     if unknown:
         raise pytest.UsageError(f"LOADPLAN_TEST_ENGINES: {unknown[0]} is none of all, {', '.join(FIXTURES)}")
     folder = file.parent.name
+    if (only := ONLY.get(f"{folder}/{file.name}")) is not None:
+        return list(only)
     wanted = {*ALWAYS, *MORE.get(folder, ()), *MORE.get(f"{folder}/{file.name}", ()), *names}
     return [each for each in FIXTURES if each in wanted]
 
@@ -57,7 +65,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     engines = engines_of(metafunc.definition.path)
     if "engine" in metafunc.fixturenames:
         metafunc.parametrize("engine", engines, indirect=True)
-    drivers = [each for each in engines if each in {"postgresql", "psycopg"}]
+    file = metafunc.definition.path
+    own = f"{file.parent.name}/{file.name}" in ONLY
+    drivers = [] if own else [each for each in engines if each in {"postgresql", "psycopg"}]
     if "postgres" in metafunc.fixturenames and len(drivers) > 1:
         metafunc.parametrize("postgres", drivers, indirect=True, scope="session")
 

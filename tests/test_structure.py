@@ -67,6 +67,8 @@ STAGES = {
     "objects": [
         "building",
         "left_out",
+        "losses",
+        "guards",
         "seal",
         "wider_seal",
         "settling",
@@ -89,6 +91,7 @@ STAGES = {
         "tested",
         "identity",
         "own_connection",
+        "watching",
         "graph",
         "session",
         "plans",

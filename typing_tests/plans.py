@@ -82,6 +82,16 @@ def synchronous_fetches(loader: SyncLoader) -> None:
         assert_type(user, User)
 
 
+async def attached_and_extended(loader: Loader, sync: SyncLoader, user: User, users: list[User]) -> None:
+    assert_type(await loader.fetch_attached(PLAN, 1, refresh=True, for_update=True), User)
+    assert_type(await loader.extend(user, load(User.posts), only=[User.name]), User)
+    assert_type(await loader.extend(users, load(User.posts, load(Post.author))), list[User])
+    assert_type(await loader.extend({user}, PLAN), list[User])
+    assert_type(sync.fetch_attached(PLAN, 1), User)
+    assert_type(sync.extend(user, load(User.posts)), User)
+    assert_type(sync.extend((user, user), load(User.posts)), list[User])
+
+
 async def batches_and_counts(loader: Loader) -> None:
     assert_type(loader.batched(), BatchedLoader)
     assert_type(await loader.batched().fetch(PLAN, 1), User)

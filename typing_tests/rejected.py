@@ -36,6 +36,7 @@ load(User.posts, int=PostCard)  # type: ignore  # pyright: ignore
 
 
 async def wrong(loader: Loader) -> None:
+    await loader.extend(1, posts=True)  # type: ignore  # pyright: ignore
     name: str = await loader.fetch(AUTHOR, 1)  # type: ignore  # pyright: ignore
     card: Post = await loader.fetch(POST_CARD, 1)  # type: ignore  # pyright: ignore
     await loader.fetch(User, 1)  # type: ignore  # pyright: ignore

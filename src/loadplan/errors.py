@@ -184,7 +184,7 @@ class LoaderError(LoadPlanError):
 
 
 class PartialCollectionError(LoadPlanError):
-    """A collection that holds a part of its rows would be taken for the whole (LP409)."""
+    """A relationship that may show only a part of its rows would be taken for the whole (LP409)."""
 
 
 class RowInSessionError(LoadPlanError):

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from sqlalchemy import JSON, Column, ForeignKey, ForeignKeyConstraint, Table
+from sqlalchemy import JSON, Column, ForeignKey, ForeignKeyConstraint, Table, func
 from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncEngine, AsyncSession
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.ext.orderinglist import ordering_list
@@ -62,7 +62,7 @@ class Work(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str]
     notes: Mapped[str] = mapped_column(default="")
-    stamp: Mapped[str] = mapped_column(default="new", onupdate="changed")
+    stamp: Mapped[str] = mapped_column(default="new", onupdate=func.lower("CHANGED"))
     artist_id: Mapped[int | None] = mapped_column(ForeignKey("att_artists.id"), index=True)
     details: Mapped[dict[str, Any]] = mapped_column(MutableDict.as_mutable(JSON), default=dict)
     width: Mapped[int] = mapped_column(default=1)

@@ -186,6 +186,18 @@ async def test_mixed_classes_and_deleted_rows_are_told_apart(studio: AsyncEngine
     assert refused(first, "steps").endswith("(at its root)")
 
 
+async def test_an_object_that_its_session_deleted(studio: AsyncEngine) -> None:
+    async with AsyncSession(studio) as session:
+        work = await session.get_one(Work, 3)
+        await session.delete(work)
+        await session.flush()
+        for _ in range(2):
+            with pytest.raises(NotFound) as caught:
+                await Loader(session).extend(work, load(Work.steps))
+            assert caught.value.missing == (3,)
+            await session.commit()
+
+
 async def test_an_empty_collection_is_no_deleted_row(studio: AsyncEngine) -> None:
     loader = Loader(studio)
     work = await loader.extend(await loader.fetch(LoadPlan(Work), 3), load(Work.steps), load(Work.tags))

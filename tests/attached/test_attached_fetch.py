@@ -1,11 +1,12 @@
 """``fetch_attached``: the graph of a plan in the caller's own session."""
 
+import pickle
 from typing import Any
 
 import pytest
 from attached_models import ARTIST_PAGE, WORK_PAGE, Artist, Label, Remark, Sculptor, Sheet, Size, Step, Tag, Work
 from sqlalchemy import delete, event, func, inspect, select, update
-from sqlalchemy.exc import MissingGreenlet, StatementError
+from sqlalchemy.exc import InvalidRequestError, MissingGreenlet, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import load_only, raiseload, with_loader_criteria
 from sqlalchemy.orm.attributes import flag_modified
@@ -226,6 +227,8 @@ async def test_partly_loaded_objects_are_completed(studio: AsyncEngine) -> None:
         assert (work.notes, len(work.tags), work.size) == ("", 2, Size(1, 2))
         work.details["x"] = 1
         assert work in session.dirty
+        with pytest.raises(InvalidRequestError, match="lazy='raise'"):  # as the statement that loaded it said
+            await work.awaitable_attrs.steps
 
 
 async def test_classes_of_an_inheritance(studio: AsyncEngine) -> None:
@@ -344,3 +347,57 @@ async def test_a_value_changed_in_place_stays(studio: AsyncEngine) -> None:
         assert work.details == {"a": 1, "mine": True}
         await session.commit()
     assert (await Loader(studio).fetch(WORK_PAGE, 1)).details == {"a": 1, "mine": True}
+
+
+async def test_an_object_of_which_little_is_loaded_is_deleted_with_its_children(studio: AsyncEngine) -> None:
+    """The unit of work loads what it has to see, in its greenlet."""
+    async with AsyncSession(studio) as session:
+        work = await Loader(session).fetch_attached(LoadPlan(Work, only=[Work.title]), 1)
+        await session.delete(work)
+        await session.commit()
+        assert await session.scalar(select(func.count()).select_from(Step)) == 0
+        assert await session.scalar(select(func.count()).select_from(Work)) == 2
+    with pytest.raises(NotLoaded):
+        _ = work.notes
+
+
+async def test_a_closed_session_leaves_sealed_objects(studio: AsyncEngine) -> None:
+    async with AsyncSession(studio) as session:
+        work = await Loader(session).fetch_attached(LoadPlan(Work, load(Work.steps), name="steps"), 1)
+        await session.commit()
+    assert "has expired" in refused(work, "title")
+    assert "is not part of plan 'steps'" in refused(work, "tags")
+    copied = pickle.loads(pickle.dumps(work))
+    assert "is not part of plan 'steps'" in refused(copied, "tags")
+    for each in (work, copied):
+        await Loader(studio).extend(each, load(Work.steps), load(Work.tags))
+        assert (each.title, len(each.steps), len(each.tags)) == ("First", 2, 2)
+        assert "is not part of plan 'steps' (at its root), nor of plan 'extend(Work)'" in refused(each, "labels")
+
+
+async def test_what_is_set_without_being_loaded(studio: AsyncEngine) -> None:
+    """A collection is read before it is set, where plain SQLAlchemy raises MissingGreenlet; a to-one by the flush."""
+    async with AsyncSession(studio) as session:
+        work = await Loader(session).fetch_attached(LoadPlan(Work, name="work"), 1)
+        with pytest.raises(NotLoaded):
+            work.steps = []
+        work.sheet = None
+        work.artist = None
+        await session.commit()
+    async with AsyncSession(studio) as session:
+        assert (await session.get_one(Work, 1)).artist_id is None
+        assert await session.scalar(select(func.count()).select_from(Step)) == 2
+        assert await session.scalar(select(func.count()).select_from(Sheet)) == 0
+
+
+async def test_what_a_flush_expired_raises(studio: AsyncEngine) -> None:
+    """The database computes the stamp as it updates the row."""
+    async with AsyncSession(studio) as session:
+        work = await Loader(session).fetch_attached(WORK_PAGE, 1)
+        work.title = "Changed"
+        await session.flush()
+        assert work.title == "Changed"
+        if "stamp" not in work.__dict__:  # some databases return it with the update
+            assert refused(work, "stamp") == "'Work.stamp' has expired since it was loaded"
+            await Loader(session).extend(work)
+        assert work.stamp == "changed"

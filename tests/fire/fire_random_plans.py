@@ -6,13 +6,14 @@ Everything goes by a seeded ``random.Random``, so that a case is found again by 
 import itertools
 import random
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 import attrs
 from fire_tenants import Doc, Mark, Media, Note, Person, Photo, Sound, Tag
 from sqlalchemy import func
 
-from loadplan import LoadPlan, PlanError, aggregate, count, exists, load, on, source
+from loadplan import Load, LoadPlan, PlanError, aggregate, count, exists, load, on, source
 
 Make: TypeAlias = Any
 
@@ -63,6 +64,23 @@ def random_plan(chance: random.Random, kind: Literal["entities", "views"]) -> Lo
             return LoadPlan(Doc, *entity_loads(chance, Doc, DEPTH, Budget()), name="random entities")
         except PlanError:  # one collection over two paths with different rows, say
             continue
+
+
+def narrowed(chance: random.Random, plan: LoadPlan[Any]) -> LoadPlan[Any]:
+    """Return the part of a plan that names from outside ask for."""
+    if plan.into is not None:
+        names = [each.name for each in attrs.fields(plan.into) if each.name not in {"id", "label"}]
+    else:
+        names = list(_paths(plan.loads))
+    wanted = ["id", "label", *(each for each in names if chance.random() < 0.5)]
+    return plan.narrowed_to(wanted) if chance.random() < 0.5 else LoadPlan.for_paths(Doc, wanted, allowed=plan)
+
+
+def _paths(loads: Sequence[Any]) -> Iterator[str]:
+    for each in loads:
+        if isinstance(each, Load):
+            yield each.relationship.key
+            yield from (f"{each.relationship.key}.{below}" for below in _paths(each.loads))
 
 
 def _drawn(chance: random.Random, owner: type[Any], depth: int, budget: Budget) -> list[tuple[str, type[Any], bool]]:

@@ -13,6 +13,8 @@ import attrs
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from support import named_driver
+
 
 class Fault(enum.Enum):
     """What happens at a message."""
@@ -148,8 +150,9 @@ async def relay_to(url: URL) -> AsyncIterator[Relay]:
         relay.drop_all()
 
 
-def engine_through(relay: Relay, url: URL, name: str, **options: object) -> AsyncEngine:
+def engine_through(relay: Relay, url: URL, name: str, driver: str = "postgresql", **options: object) -> AsyncEngine:
     """Return an engine whose connections go through the relay, two of them at most."""
-    arguments = {"ssl": False, "server_settings": {"application_name": name}, **options}
-    through = url.set(host="127.0.0.1", port=relay.port, query={})
+    through, named = named_driver(driver, url.set(host="127.0.0.1", port=relay.port, query={}), name)
+    plain = {"sslmode": "disable", "gssencmode": "disable"} if driver == "psycopg" else {"ssl": False}
+    arguments = {**plain, **named, **options}
     return create_async_engine(through, pool_size=2, max_overflow=0, pool_timeout=5, connect_args=arguments)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loadplan import Loader, LoadPlan
+from support import skip_streams_of_psycopg
 
 NAME = "loadplan fire relay"
 
@@ -42,8 +43,9 @@ async def relay(library: AsyncEngine, postgres_url: URL) -> AsyncIterator[Relay]
 
 
 @pytest.fixture
-async def engine(relay: Relay, postgres_url: URL) -> AsyncIterator[AsyncEngine]:
-    engine = engine_through(relay, postgres_url, NAME)
+async def engine(request: pytest.FixtureRequest, relay: Relay, postgres_url: URL) -> AsyncIterator[AsyncEngine]:
+    skip_streams_of_psycopg(request)
+    engine = engine_through(relay, postgres_url, NAME, request.param)
     yield engine
     await engine.dispose()
 

@@ -12,14 +12,16 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from loadplan import Loader, LoadPlan
+from support import named_driver, skip_streams_of_psycopg
 
 NAME = "loadplan fire cancelled"
 
 
 @pytest.fixture
-async def engine(library: AsyncEngine, postgres_url: URL) -> AsyncIterator[AsyncEngine]:
-    arguments = {"server_settings": {"application_name": NAME}}
-    engine = create_async_engine(postgres_url, pool_size=2, max_overflow=0, pool_timeout=5, connect_args=arguments)
+async def engine(request: pytest.FixtureRequest, library: AsyncEngine, postgres_url: URL) -> AsyncIterator[AsyncEngine]:
+    skip_streams_of_psycopg(request)
+    url, arguments = named_driver(request.param, postgres_url, NAME)
+    engine = create_async_engine(url, pool_size=2, max_overflow=0, pool_timeout=5, connect_args=arguments)
     yield engine
     await engine.dispose()
 
@@ -89,7 +91,7 @@ async def test_a_task_that_is_cancelled_at_its_nth_wait(
 
     await ready()
     waits = await cancelled_at((), call, engine, plan)
-    assert waits >= (1 if warm else 5)
+    assert waits >= (1 if warm else 3 if engine.dialect.driver == "psycopg" else 5)
     for at in range(1, waits + 1):
         await ready()
         await cancelled_at((at, *(at + each for each in more)), call, engine, plan)

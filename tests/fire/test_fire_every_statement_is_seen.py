@@ -1,5 +1,6 @@
 """No statement of any call goes to the database that the session's ``do_orm_execute`` was not asked about."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Annotated, Any
@@ -85,6 +86,9 @@ SHELVES: dict[str, LoadPlan[Any]] = {
     "subquery": LoadPlan(Shelf, load(Shelf.books, load(Book.chapters, strategy="subquery"), strategy="subquery")),
     "select-in to-one": LoadPlan(Shelf, load(Shelf.books, load(Book.author, strategy="selectin"))),
     "first rows": LoadPlan(Shelf, load(Shelf.books, load(Book.tags, limit=1), limit=2)),
+    "narrowed": ENTITIES.narrowed_to(["id", "books.id"]),
+    "views narrowed": NESTED.narrowed_to(["books"]),
+    "for paths": LoadPlan.for_paths(Shelf, ["books.id"], allowed=ENTITIES),
     "views of first rows": LoadPlan(Shelf, load(Shelf.books, limit=2, strategy="selectin"), into=ShelfView),
 }
 NODES: dict[str, LoadPlan[Any]] = {
@@ -107,7 +111,17 @@ async def pages(loader: Loader, plan: LoadPlan[Any], root: Any) -> object:
     return await loader.fetch_page(plan, root.id.desc(), 2, before=second.previous)
 
 
+async def batched(loader: Loader, plan: LoadPlan[Any], root: Any) -> object:
+    batching = loader.batched()
+    return await asyncio.gather(batching.fetch(plan, 1), batching.fetch(plan, 2), batching.fetch_or_none(plan, 9999))
+
+
 CALLS: dict[str, Call] = {
+    "count": lambda loader, plan, root: loader.count(plan, root.id > 1),
+    "exists": lambda loader, plan, root: loader.exists(plan),
+    "fetch_page, counted": lambda loader, plan, root: loader.fetch_page(plan, root.id, 2, total="exact"),
+    "fetch_page, estimated": lambda loader, plan, root: loader.fetch_page(plan, root.id, 2, total="estimated"),
+    "batched": batched,
     "fetch": lambda loader, plan, root: loader.fetch(plan, 1),
     "fetch_or_none": lambda loader, plan, root: loader.fetch_or_none(plan, 9999),
     "fetch_many": lambda loader, plan, root: loader.fetch_many(plan, [1, 2, 9999], missing="skip"),

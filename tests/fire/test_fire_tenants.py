@@ -4,25 +4,28 @@ The oracle: the same call where the other tenant's rows do not exist. The guards
 session adds, and row-level security of PostgreSQL, which works below SQLAlchemy and beside its listeners.
 """
 
+import asyncio
 import collections
 import contextlib
 import itertools
 import random
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import pytest
 from fire_checks import listening
 from fire_models import LONG, times
-from fire_random_plans import forget_views, random_plan
+from fire_random_plans import forget_views, narrowed, random_plan
 from fire_tenants import DOCS, OURS, Base, Doc, Mark, Media, Note, Owned, Person, Photo, Tag, ours_alone, random_rows
+from graphql import build_schema, get_named_type, graphql
 from sqlalchemy import URL, insert, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
-from loadplan import Loader, LoadPlan, LoadPlanError
+from loadplan import Loader, LoadPlan, LoadPlanError, load
+from loadplan.graphql import selected_plan
 
 #: Plans in all, and after how many of them the rows are others.
 PLANS, FRESH = times(8, 300), 8
@@ -163,6 +166,10 @@ CALLS = [
     "stream",
     "fetch_attached",
     "extend",
+    "count",
+    "exists",
+    "counted pages",
+    "batched",
 ]
 
 
@@ -232,6 +239,13 @@ async def roots(loader: Loader, plan: LoadPlan[Any], call: Call) -> list[Any]:
             return list(await loader.fetch_all(plan, where, order))
         case "limit":
             return list(await loader.fetch_all(plan, where, order, call.size, call.offset))
+        case "count":
+            return [await loader.count(plan, where)]
+        case "exists":
+            return [await loader.exists(plan, Doc.id == call.id)]
+        case "batched":
+            batched = loader.batched()
+            return await asyncio.gather(*(batched.fetch_or_none(plan, each) for each in call.ids))
         case "stream":
             return [each async for each in loader.stream(plan, where, order, call.size)]
         case "fetch_attached":
@@ -246,9 +260,10 @@ async def roots(loader: Loader, plan: LoadPlan[Any], call: Call) -> list[Any]:
 async def pages(loader: Loader, plan: LoadPlan[Any], call: Call) -> list[Any]:
     """Walk to the end and back again."""
     found, after = [], None
+    total: Literal["exact"] | None = "exact" if call.name == "counted pages" else None
     while True:
-        page = await loader.fetch_page(plan, call.order, call.size, after=after, where=call.where)
-        found += page.items
+        page = await loader.fetch_page(plan, call.order, call.size, after=after, where=call.where, total=total)
+        found += [*page.items, page.total] if total else page.items
         after, before = page.next, page.previous
         if after is None:
             break
@@ -260,10 +275,15 @@ async def pages(loader: Loader, plan: LoadPlan[Any], call: Call) -> list[Any]:
 
 
 def plain(found: list[Any]) -> Any:
-    """Return views as nested values, and entities as what is loaded of each, by identity."""
-    if not found or found[0] is None or attrs.has(type(found[0])):
-        return [None if each is None else attrs.asdict(each) for each in found]
-    return [_one(each, {}) for each in found]
+    """Return views as nested values, and entities as what is loaded of each, by identity; numbers as they are."""
+    return [
+        each
+        if each is None or isinstance(each, int)
+        else attrs.asdict(each)
+        if attrs.has(type(each))
+        else _one(each, {})
+        for each in found
+    ]
 
 
 def _one(root: Any, met: dict[Any, Any]) -> Any:
@@ -311,6 +331,8 @@ async def test_no_row_of_another_tenant_ever_appears(databases: Databases, kind:
             await fill(databases, chance)
             forget_views()
         plan = random_plan(chance, kind)
+        if chance.random() < 0.4:
+            plan = narrowed(chance, plan)
         for call in (random_call(chance, next(names)), random_call(chance, next(names))):
             expected = await noted(databases.alone, plan, call, f"plan {number}, alone")
             assert "'t2-" not in repr(expected)
@@ -328,3 +350,63 @@ async def test_no_row_of_another_tenant_ever_appears(databases: Databases, kind:
     if LONG:  # for whoever watches it with -s
         guarded = len(guards) * AGAIN * calls.total()
         print(f"{kind}: {guarded} guarded calls, {answered} of {calls.total()} answered, {hidden} with rows to hide")
+
+
+# --- GraphQL --------------------------------------------------------------------------------------------------------
+
+SCHEMA = build_schema("""
+type Query { docs: [Doc!]! }
+type Doc { id: Int!  label: String!  author: Person  parent: Doc  notes: [Note!]!  tags: [Tag!]!  media: [Media!]! }
+type Person { label: String!  boss: Person  reports: [Person!]! }
+type Note { label: String!  writer: Person  marks: [Mark!]! }
+type Mark { label: String!  points: Int! }
+type Tag { label: String!  owner: Person }
+type Media { label: String!  maker: Person }
+""")
+PEOPLE = (load(Person.boss), load(Person.reports))
+API = LoadPlan(
+    Doc,
+    load(Doc.author, *PEOPLE),
+    load(Doc.parent, load(Doc.tags)),
+    load(Doc.notes, load(Note.writer, *PEOPLE), load(Note.marks)),
+    load(Doc.tags, load(Tag.owner, *PEOPLE)),
+    load(Doc.media, load(Media.maker, *PEOPLE)),
+)
+
+
+def random_selection(chance: random.Random, kind: str, depth: int) -> str:
+    """Return a selection of fields of a type that the plan allows."""
+    allowed = {"parent": "label tags { label }", "boss": "label", "reports": "label"}
+    words = ["label"]
+    for name, field in SCHEMA.type_map[kind].fields.items():
+        target = get_named_type(field.type)
+        if hasattr(target, "fields") and depth and chance.random() < 0.6:
+            below = allowed.get(name) or random_selection(chance, target.name, depth - 1)
+            words.append(f"{name} {{ {below} }}")
+    return " ".join(words)
+
+
+async def test_a_graphql_query_brings_no_row_of_another_tenant(databases: Databases) -> None:
+    chance = random.Random("graphql")  # noqa: S311
+    differing = 0
+    for number in range(PLANS):
+        if number % FRESH == 0:
+            await fill(databases, chance)
+        query = f"{{ docs {{ {random_selection(chance, 'Doc', 3)} }} }}"
+
+        async def ask(engine: AsyncEngine, query: str = query) -> Any:
+            async def docs(_root: Any, info: Any) -> list[Doc]:
+                return await Loader(engine).fetch_all(selected_plan(info, API), order_by=Doc.id)
+
+            SCHEMA.query_type.fields["docs"].resolve = docs
+            result = await graphql(SCHEMA, query)
+            assert result.errors is None, (query, result.errors)
+            return result.data
+
+        expected = await ask(databases.alone)
+        assert await ask(databases.role) == expected, query
+        for guard in (by_mixin, by_classes):
+            with guard():
+                assert await ask(databases.everybody) == expected, query
+        differing += await ask(databases.everybody) != expected
+    assert differing > PLANS / 2

@@ -14,7 +14,7 @@ from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, sessionmaker, with_loader_criteria
 from sqlalchemy.sql.visitors import iterate
 
-from loadplan import FetchRecord, Loader, LoadPlan, NotFound, PlanError, SyncLoader, TooManyRows, load
+from loadplan import FetchRecord, Loader, LoaderError, LoadPlan, NotFound, PlanError, SyncLoader, TooManyRows, load
 from loadplan.sqlalchemy_internals import in_greenlet
 from support import Statements, execute, recording
 
@@ -347,6 +347,29 @@ async def test_a_session_sees_its_own_work_and_takes_results_back(sessions: Any)
     found = await Loader(sessions).fetch_many(CITY, [1, 2])
     assert [each.name for each in found] == ["Dilli", "Roma"]
     assert found[1].reports[0].text == "new"
+
+
+async def test_graphs_stay_in_a_session_and_grow_there(sessions: Any, engines: Any) -> None:
+    async with sessions() as session:
+        loader = Loader(session)
+        with Heard(engines) as heard:
+            city = await loader.fetch_attached(CITY, 2)
+        assert list(heard.selects) == ["europe"]
+        assert city is await session.get(City, 2)
+        report = await loader.fetch_attached(REPORT, 10)
+        city.reports[0].text = report.text = "changed"
+        await session.commit()
+    found = await Loader(sessions).fetch_many(REPORT, [20, 10])
+    assert [each.text for each in found] == ["changed"] * 2
+    cities = await Loader(sessions).fetch_all(LoadPlan(City, name="cities"), order_by=City.id)
+    with Heard(engines) as heard:
+        extended = await Loader(sessions).extend(cities, load(City.reports))
+    assert set(heard.selects) == set(SHARDS)
+    assert extended == cities
+    assert [len(each.reports) for each in extended] == [each.id % 3 for each in cities]
+    alone = await Loader(engines["asia"]).fetch(LoadPlan(City), 1)
+    with pytest.raises(LoaderError, match="LP408: nobody knows which shard a 'City' is from"):
+        await Loader(sessions).extend(alone, load(City.reports))
 
 
 async def test_criteria_of_the_session_hold_in_every_shard(engines: Any) -> None:

@@ -21,6 +21,7 @@ from loadplan.resolved import problems
 from loadplan.resolved.nodes import Node, Tree
 from loadplan.resolved.view_loads import key_of
 from loadplan.running.plans import Compiled, resolve_plan
+from loadplan.sqlalchemy_internals import installed_loaders
 
 
 def session_of(bind: object, call: str) -> Session:
@@ -95,7 +96,7 @@ class Given:
         found: set[str] = set()
         for each in self.objects:
             state: InstanceState[Any] = instance_state(each)
-            loaders: Any = state.callables
+            loaders = installed_loaders(state)
             known = loaders.origin[2] if isinstance(loaders, Seal) else state.expired_attributes
             found |= state.expired_attributes & known
         return sorted(found & {prop.key for prop in mapping.column_attributes(self.mapper)})

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from loadplan.declared.spec import Bare, Columns, Conditions, E, Load, On, Order
+from loadplan.declared.spec import Bare, Columns, Conditions, Load, On, Order
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
 from loadplan.loaders.attached_calls import AllCalls
@@ -292,23 +292,23 @@ class Loader:
     @overload
     async def extend(
         self,
-        objects: E,
-        *loads: Load[object] | On[object] | LoadPlan[E],
+        objects: Iterable[T],
+        *loads: Load[object] | On[object] | LoadPlan[T],
         only: Columns | Bare | None = None,
         refresh: bool = False,
         params: Params = None,
         execution_options: Options = None,
-    ) -> E: ...
+    ) -> list[T]: ...
     @overload
     async def extend(
         self,
-        objects: Iterable[E],
-        *loads: Load[object] | On[object] | LoadPlan[E],
+        objects: T,
+        *loads: Load[object] | On[object] | LoadPlan[T],
         only: Columns | Bare | None = None,
         refresh: bool = False,
         params: Params = None,
         execution_options: Options = None,
-    ) -> list[E]: ...
+    ) -> T: ...
     async def extend(
         self,
         objects: Any,

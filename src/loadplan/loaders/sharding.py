@@ -5,19 +5,21 @@ A root is in one shard, and so is all that hangs below it: no statement and no g
 
 from __future__ import annotations  # those of the functions in here would be evaluated with every call
 
+import contextlib
 from collections.abc import Callable, Generator, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
 
 import attrs
-from sqlalchemy import select, types
+from sqlalchemy import inspect, select, types
 
 from loadplan.declared.spec import Conditions, Order, tuple_or_none
-from loadplan.errors import LoaderError, PlanError, Problem
+from loadplan.errors import LoaderError, NotFound, PlanError, Problem
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
 from loadplan.loaders.attached_calls import AllCalls
-from loadplan.loaders.calls import Call, Calls, ForUpdate, Options, Params, Work, check_plan, plan_behind
+from loadplan.loaders.attaching import read_objects
+from loadplan.loaders.calls import Call, ForUpdate, Options, Params, Work, check_plan, plan_behind
 from loadplan.loaders.counting import Total, check_total
 from loadplan.loaders.merging import is_mergeable, merged, sort_key
 from loadplan.mapped.ordering import Ordering
@@ -52,24 +54,14 @@ def calls_on(
 class ShardedCalls(AllCalls):
     """The calls over shards. They go one after the other, each in its own transaction and snapshot."""
 
-    def on(self, shard: str, tally: Tally | None = None) -> Calls:
+    def on(self, shard: str, tally: Tally | None = None) -> AllCalls:
         """Return the calls on one shard, as a part of the call that a tally counts."""
-        return Calls(self.bind, self.snapshot, self.max_rows, self.cursor_key, self.on_fetch, shard, tally)
+        return AllCalls(self.bind, self.snapshot, self.max_rows, self.cursor_key, self.on_fetch, shard, tally)
 
     @property
-    def first(self) -> Calls:
+    def first(self) -> AllCalls:
         """The calls on the first shard: for what all of them have in common."""
         return self.on(all_shards(self.bind)[0])
-
-    # --- in the caller's session: refused ---
-
-    def fetch_attached(self, *given: object) -> Any:
-        """Refuse: an object of a sharded session belongs to the shard that it came from."""
-        raise LoaderError(_attached("fetch_attached"))
-
-    def extend(self, *given: object) -> Any:
-        """Refuse, as :meth:`fetch_attached`."""
-        raise LoaderError(_attached("extend"))
 
     # --- by key ---------------------------------------------------------------------------------------------------
 
@@ -103,6 +95,43 @@ class ShardedCalls(AllCalls):
             next((answers[place, each] for each in shards if (place, each) in answers), None)
             for place, shards in enumerate(wanted)
         ]
+
+    def fetch_attached(
+        self,
+        plan: LoadPlan[T],
+        given: object,
+        params: Params,
+        refresh: bool,
+        for_update: ForUpdate | None,
+        options: Options,
+    ) -> T:
+        """Return the root in the caller's session, from the first of its shards that has it."""
+        shards = self._shards_of(plan, given, options)
+        for shard in shards[:-1]:
+            with contextlib.suppress(NotFound):
+                return self.on(shard).fetch_attached(plan, given, params, refresh, for_update, options)
+        return self.on(shards[-1]).fetch_attached(plan, given, params, refresh, for_update, options)
+
+    def extend(
+        self, given: object, loads: Sequence[Any], only: Any, refresh: bool, params: Params, options: Options
+    ) -> Any:
+        """Extend objects, shard by shard.
+
+        Raises:
+            LoaderError: LP408, nobody knows which shard an object is from.
+        """
+        read = read_objects(given, self.bind)
+        if read is None:
+            return []
+        of_shards: dict[str, list[object]] = {}
+        for each in read.objects:
+            shard: str | None = inspect(each).identity_token
+            if shard is None:
+                raise _homeless(each)
+            of_shards.setdefault(shard, []).append(each)
+        for shard, objects in of_shards.items():
+            self.on(shard).extend(objects, loads, only, refresh, params, options)
+        return read.objects[0] if read.is_one else list(read.objects)
 
     def check_call(self, plan: LoadPlan[Any], given: object, params: Params, options: Options) -> None:
         """See :meth:`loadplan.loaders.calls.Calls.check_call`."""
@@ -328,15 +357,6 @@ def _unmergeable(compiled: Compiled[Any], ordering: Ordering) -> Problem:
     )
 
 
-def _attached(call: str) -> Problem:
-    return Problem(
-        "LP408",
-        f"{call}() does not work on a sharded session",
-        detail="SQLAlchemy keeps the shard of an object in its identity, and loadplan does not set it.",
-        hint="load the objects with session.get(), or fetch a detached graph.",
-    )
-
-
 def _ordered_stream(plan: LoadPlan[Any], shards: Sequence[str]) -> Problem:
     return Problem(
         "LP217",
@@ -354,4 +374,15 @@ def _same_key(plan: LoadPlan[Any]) -> Problem:
         (plan.label,),
         detail="a cursor between the two would lose one of them.",
         hint="add a column to order_by= that tells the shards apart.",
+    )
+
+
+def _homeless(entity: object) -> LoaderError:
+    return LoaderError(
+        Problem(
+            "LP408",
+            f"nobody knows which shard a '{type(entity).__name__}' is from",
+            detail="it was loaded without a sharded session.",
+            hint="make the Loader with the engine of its shard.",
+        )
     )

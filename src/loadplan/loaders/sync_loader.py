@@ -5,7 +5,7 @@ from __future__ import annotations  # those of the functions in here would be ev
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Literal, TypeVar, overload
 
-from loadplan.declared.spec import Bare, Columns, Conditions, E, Load, On, Order
+from loadplan.declared.spec import Bare, Columns, Conditions, Load, On, Order
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
 from loadplan.loaders.calls import Call, ForUpdate, Options, Params, check_plans
@@ -175,23 +175,23 @@ class SyncLoader:
     @overload
     def extend(
         self,
-        objects: E,
-        *loads: Load[object] | On[object] | LoadPlan[E],
+        objects: Iterable[T],
+        *loads: Load[object] | On[object] | LoadPlan[T],
         only: Columns | Bare | None = None,
         refresh: bool = False,
         params: Params = None,
         execution_options: Options = None,
-    ) -> E: ...
+    ) -> list[T]: ...
     @overload
     def extend(
         self,
-        objects: Iterable[E],
-        *loads: Load[object] | On[object] | LoadPlan[E],
+        objects: T,
+        *loads: Load[object] | On[object] | LoadPlan[T],
         only: Columns | Bare | None = None,
         refresh: bool = False,
         params: Params = None,
         execution_options: Options = None,
-    ) -> list[E]: ...
+    ) -> T: ...
     def extend(
         self,
         objects: Any,

@@ -28,6 +28,7 @@ from loadplan.objects.instances import (
     whole,
     widened,
 )
+from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
 from loadplan.objects.seal import Sealer
 from loadplan.objects.view_script import Blueprint, Scope, Writer, tuple_source
 from loadplan.resolved.places import Column, Edge, Instance, Part, Place, Recipe
@@ -39,14 +40,14 @@ from loadplan.statements.builder import Statement
 class Site:
     """A place that instances are made at, with what generated code needs there."""
 
-    def __init__(self, number: int, instance: Instance, label: str) -> None:
+    def __init__(self, number: int, instance: Instance, label: str, hidden: Hidden) -> None:
         self.number = number
         self.instance = instance
         self.mapper = instance.place.mapper
         self.parts = tuple(part_list(instance.parts))
         self.key, self.partial_keys, self.by_class = row_keys(self.mapper)
         self.shared: int | None = None
-        self.kinds = Kinds(self.mapper, Sealer(label, instance.node, instance.whole), self.parts, self._key_of)
+        self.kinds = Kinds(self.mapper, Sealer(label, instance.node, instance.whole, hidden), self.parts, self._key_of)
         self.plain = is_plain(self.mapper)
 
     def _key_of(self, cls: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
@@ -58,13 +59,19 @@ class Site:
         return as_tuple if len(self.key) == 1 else whole
 
 
-def sites_of(root: Instance, label: str) -> list[Site]:
-    """Return every place of a plan, each class that stands at several places numbered."""
+def sites_of(root: Instance, label: str, hidden: Hidden) -> list[Site]:
+    """Return every place of a plan, each class that stands at several places numbered.
+
+    Args:
+        root: what is made at the root.
+        label: of the plan.
+        hidden: whose rows the session may have hidden.
+    """
     sites: list[Site] = []
     waiting = [root]
     while waiting:
         instance = waiting.pop(0)
-        sites.append(Site(len(sites), instance, label))
+        sites.append(Site(len(sites), instance, label, hidden))
         edges = list(instance.place.edges)
         for part in part_list(instance.parts):
             edges += part.place.edges
@@ -79,16 +86,25 @@ def sites_of(root: Instance, label: str) -> list[Site]:
 
 
 class InstanceWriter(Writer):
-    """Writes the functions of one plan of entities."""
+    """Writes the functions of one plan of entities.
 
-    def __init__(self, blueprint: Blueprint, *, raw: bool) -> None:
+    Args:
+        blueprint: of the plan.
+        raw: whether rows are as the driver made them.
+        hidden: whose rows the session may have hidden.
+    """
+
+    def __init__(self, blueprint: Blueprint, *, raw: bool, hidden: Hidden = NOTHING_HIDDEN) -> None:
         super().__init__(blueprint, raw=raw)
         assert isinstance(blueprint.recipe, Instance)  # noqa: S101 - a plan of entities makes instances
-        self.sites = sites_of(blueprint.recipe, blueprint.label)
+        self.sites = sites_of(blueprint.recipe, blueprint.label, hidden)
         self._site_of = {site.instance.place: site for site in self.sites}
         self._part_of = {part.place: (site, number) for site in self.sites for number, part in enumerate(site.parts)}
         self._any_partial = any(
-            each.shape.partial for site in self.sites for each in self._edges(site) if each.prop is not None
+            each.shape.partial or hidden.touches(each.prop.mapper)
+            for site in self.sites
+            for each in self._edges(site)
+            if each.prop is not None
         )
         self.values.update(State=UnfinishedState, new_state=object.__new__, ref=ref)
         self.values.update(widened=widened, install_state=install_state)
@@ -108,15 +124,20 @@ class InstanceWriter(Writer):
             fill_late(grown)
         if self._notes_left_out:
             note_left_out(grown, self._classes)
+        self._name_shard(grown, session)
+        tell_listeners(self._mappers, grown, self._classes, session)
+
+    def _name_shard(self, grown: Grown, session: Any) -> None:
+        """Have instances know their shard, where the session stays on one."""
         if (shard := getattr(session, "_loadplan_shard", None)) is not None:
             for _, each in grown.instances(self._classes):
                 name_shard(each, shard)
-        tell_listeners(self._mappers, grown, self._classes, session)
 
-    def made(self, grown: Grown) -> list[Any]:
+    def made(self, grown: Grown, session: Any) -> list[Any]:
         """Return every instance once, with its collections filled; nobody is told of them."""
         if grown.late:
             fill_late(grown)
+        self._name_shard(grown, session)
         return [each for _, each in grown.instances(self._classes)]
 
     @staticmethod

@@ -6,12 +6,14 @@ from inspect import currentframe
 from typing import Any, NoReturn
 
 import attrs
-from sqlalchemy.orm import InstanceState, PassiveFlag, RelationshipProperty, class_mapper
+from sqlalchemy.orm import InstanceState, PassiveFlag, class_mapper
 from sqlalchemy.orm.attributes import instance_state
 
-from loadplan.errors import NotLoaded, PartialCollectionError, Problem
+from loadplan.errors import NotLoaded, Problem
 from loadplan.mapped import mapping
+from loadplan.objects.guards import Guarded, guard_class
 from loadplan.objects.left_out import AbsentValue, written_fields
+from loadplan.objects.losses import NOTHING_HIDDEN, Hidden, Part, part_of
 from loadplan.resolved.meant import generated_reader
 from loadplan.resolved.nodes import Node
 from loadplan.resolved.places import Edge
@@ -43,19 +45,20 @@ class Place:
     frontier: tuple[tuple[str, int], ...] = ()
 
 
-class Seal(dict[str, "SealedAttribute"]):
+class Seal(dict[str, "SealedAttribute"], Guarded):
     """The sealed attributes of one class at one place of a plan; one value shared by all objects there.
 
     SQLAlchemy takes entries out and puts its own in as it refreshes or expires an object. None of that may reach the
     other objects, so changes are dropped: an attribute that has a value is never looked up here.
     """
 
-    def __init__(self, entity: type[Any], place: Place, declared: frozenset[str], partial: frozenset[str]) -> None:
+    def __init__(self, entity: type[Any], place: Place, declared: frozenset[str], partial: frozenset[Part]) -> None:
         mapper = mapping.mapper_of(entity)
         assert mapper is not None  # noqa: S101 - rows are only ever loaded as mapped classes
         self.origin = (entity, place, declared, partial)
         self.partial = partial
-        self._refuses = sorted(key for key in partial if _is_merged(mapper.relationships[key]))
+        self.parts = {each.key: each for each in sorted(partial, key=_surest_last)}
+        guard_class(mapper, self.parts)
         inherited = class_mapper(place.entity).attrs.keys()
         loaded = mapping.default_columns(mapper)
 
@@ -82,27 +85,31 @@ class Seal(dict[str, "SealedAttribute"]):
         for key in self.dynamic:
             guard_dynamic(mapper, key, _refuse_dynamic)
 
-    def with_partial(self, more: frozenset[str]) -> "Seal":
+    def with_partial(self, more: frozenset[Part]) -> "Seal":
         """Return a seal that knows more relationships to be partial."""
         entity: Any = self.origin[0]
         _, place, declared, partial = self.origin
         return restore_seal(entity, place, declared, partial | more)
 
+    def without(self, names: frozenset[str]) -> "Seal":
+        """Return a seal that takes relationships of these names for whole."""
+        entity: Any = self.origin[0]
+        _, place, declared, partial = self.origin
+        return restore_seal(entity, place, declared, frozenset(each for each in partial if each.key not in names))
+
+    def where(self) -> tuple[str, ...]:
+        """Return the plan and the edges that lead to the object."""
+        place = self.origin[1]
+        return (place.plan, *place.path)
+
     def __iter__(self) -> Iterator[str]:
         return super().__iter__()  # overridden so that dict(seal) asks keys()
 
     def keys(self) -> Any:
-        """Answer ``Session.merge``, which copies the seal to the session's object before it copies the collections.
+        """Answer ``Session.merge``, which copies the seal to the session's object: that one is not sealed.
 
-        That object belongs to the session and is not sealed. Merging takes a collection for the whole of it and
-        deletes, or orphans, what it does not hold. ``dict(seal)`` is how SQLAlchemy copies; it calls this, as
-        ``__iter__`` is overridden, and nothing else does.
-
-        Raises:
-            PartialCollectionError: LP409, a collection of the object was limited or filtered.
+        ``dict(seal)`` is how SQLAlchemy copies; it calls this, as ``__iter__`` is overridden, and nothing else does.
         """
-        if self._refuses:
-            raise _partial_merge(self.origin[0], self.origin[1], self._refuses[0])
         return ()
 
     def _drop(self, *_: Any, **__: Any) -> None:
@@ -131,13 +138,13 @@ def place_of(entity: object) -> Place | None:
     return loaders.origin[1] if isinstance(loaders, Seal) else None
 
 
-def restore_seal(entity: Any, place: Place, declared: frozenset[str], partial: frozenset[str]) -> Seal:
+def restore_seal(entity: Any, place: Place, declared: frozenset[str], partial: frozenset[Part]) -> Seal:
     """Return the seal of a class at a place, for the mapping as it is now; what unpickling calls."""
     return _seal(mapping_mark(class_mapper(entity)), entity, place, declared, partial)
 
 
 @lru_cache(maxsize=4096)
-def _seal(_mapped: object, entity: Any, place: Place, declared: frozenset[str], partial: frozenset[str]) -> Seal:
+def _seal(_mapped: object, entity: Any, place: Place, declared: frozenset[str], partial: frozenset[Part]) -> Seal:
     return Seal(entity, place, declared, partial)
 
 
@@ -252,22 +259,9 @@ def _refuse_dynamic(state: InstanceState[Any], key: str) -> None:
         loaders.dynamic[key].refuse()
 
 
-def _is_merged(prop: RelationshipProperty[Any]) -> bool:
-    """Tell whether merge writes what a relationship holds."""
-    return prop.cascade.merge and not prop.viewonly
-
-
-def _partial_merge(entity: type[Any], place: Place, key: str) -> PartialCollectionError:
-    name = f"{entity.__name__}.{key}"
-    return PartialCollectionError(
-        Problem(
-            "LP409",
-            f"'{name}' holds only some of its rows, and merge would delete or orphan the others",
-            (place.plan, *place.path),
-            detail="the plan gives it a where= or limit=, but merge expects all rows.",
-            hint="use session.add(obj), or merge an object that was loaded without where= and limit=.",
-        )
-    )
+def _surest_last(part: Part) -> tuple[bool, str]:
+    """Order what two places know of one relationship: a part whatever its value is before one where it is None."""
+    return not part.if_none, part.why.value
 
 
 class Sealer:
@@ -276,10 +270,11 @@ class Sealer:
     The seal of a class is made when its first object is met: the rows decide which subclasses there are.
     """
 
-    def __init__(self, label: str, node: Node, tree_edge: Edge | None) -> None:
+    def __init__(self, label: str, node: Node, tree_edge: Edge | None, hidden: Hidden = NOTHING_HIDDEN) -> None:
         self._place = Place(label, node.path, node.entity, node.subset, tuple(node.frontier.items()))
         self._node = node
         self._tree_edge = tree_edge
+        self._hidden = hidden
 
     def _declared(self, kind: type[Any]) -> frozenset[str]:
         """Return what the plan declares for objects of a class here, in branches for its base classes too."""
@@ -294,8 +289,9 @@ class Sealer:
                 waiting += branch.branches
         return frozenset(declared)
 
-    def _partial(self, kind: type[Any]) -> frozenset[str]:
+    def _partial(self, kind: type[Any]) -> frozenset[Part]:
         """Return the relationships here that may hold a part of their rows."""
+        own = class_mapper(kind).relationships
         edges: list[Any] = [*self._node.edges] if self._tree_edge is None else [*self._node.edges, self._tree_edge]
         waiting = list(self._node.branches)
         while waiting:
@@ -303,7 +299,8 @@ class Sealer:
             if issubclass(kind, branch.entity):
                 edges += branch.edges
                 waiting += branch.branches
-        return frozenset(edge.key for edge in edges if edge.shape.partial)
+        parts = (part_of(own[each.key], each.shape, self._hidden, single=each.single) for each in edges)
+        return frozenset(each for each in parts if each is not None)
 
     def seal_of(self, kind: Any) -> Seal:
         """Return the seal of instances of a class at this place."""

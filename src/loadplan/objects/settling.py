@@ -268,7 +268,7 @@ def _is_stale(pair: _Pair, prop: RelationshipProperty[Any], items: list[Any]) ->
 
     The row of the database agrees with the key, and with the loaded target.
     """
-    if prop.direction is not RelationshipDirection.MANYTOONE or prop.uselist or _items(pair.here, prop) == items:
+    if prop.direction is not RelationshipDirection.MANYTOONE or prop.uselist:
         return False
     names = [mapping.attribute_of(pair.mapper, column) for column in prop.local_columns]
     values, fresh, unmodified = pair.here.__dict__, pair.made.__dict__, pair.state.unmodified
@@ -300,7 +300,7 @@ def _seal(pair: _Pair, home: Home) -> None:
     if pair.is_new and home.stay is Stay.DETACHED:
         seal = more
     else:
-        written = more.partial if pair.is_new else frozenset(pair.written)
+        written = frozenset(more.parts) if pair.is_new else frozenset(pair.written)
         held = frozenset(key for key in pair.here.__dict__ if key in pair.mapper.attrs)
         seal = widened_by(installed_loaders(pair.state), more, type(pair.here), written, held, home.stay)
         replace_loaders(pair.state, seal)

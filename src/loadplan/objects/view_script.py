@@ -66,7 +66,7 @@ class Hydrator:
     onward: Mapping[int, Callable[[Sequence[Any]], list[Any]]]
     start: Callable[[int], Any]
     complete: Callable[[Any, Any], None]
-    made: Callable[[Any], list[Any]]
+    made: Callable[[Any, Any], list[Any]]
 
 
 @attrs.frozen(eq=False)
@@ -178,7 +178,7 @@ class Writer(abc.ABC):
         """Do what is left when all functions of a run have returned."""
 
     @abc.abstractmethod
-    def made(self, grown: Any) -> list[Any]:
+    def made(self, grown: Any, session: Any) -> list[Any]:
         """Return the instances that the functions of a run have made."""
 
     # --- functions ------------------------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ class ViewWriter(Writer):
     def complete(self, grown: Any, session: Any) -> None:
         """Do nothing: a view is complete when it is made."""
 
-    def made(self, grown: Any) -> list[Any]:
+    def made(self, grown: Any, session: Any) -> list[Any]:
         """Return nothing: a view is not an instance of a mapped class."""
         return []
 

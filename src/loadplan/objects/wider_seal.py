@@ -6,12 +6,15 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 import attrs
+from sqlalchemy import event
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import InstanceState, LoaderCallableStatus, PassiveFlag, class_mapper
+from sqlalchemy.orm.attributes import instance_state
 
 from loadplan.errors import NotLoaded, Problem
 from loadplan.mapped import mapping
-from loadplan.objects.left_out import AbsentValue
+from loadplan.objects.left_out import AbsentValue, note_absent, written_fields
+from loadplan.objects.losses import Part
 from loadplan.objects.seal import Place, Seal, SealedAttribute, generated_by_dataclass
 from loadplan.sqlalchemy_internals import (
     NO_RESULT,
@@ -52,7 +55,7 @@ class WiderSeal(Seal):
         entity: type[Any],
         place: Place,
         declared: frozenset[str],
-        partial: frozenset[str],
+        partial: frozenset[Part],
         also: tuple[Place, ...],
         stay: Stay,
         before: dict[str, Any] | None = None,
@@ -86,11 +89,21 @@ class WiderSeal(Seal):
         self.absent = {key: AbsentValue(self[key]) for key in self.absent}
         if stay is not Stay.DETACHED:
             guard_expired(mapper, _refuse_expired)
+            written = written_fields(entity)
+            #: What pydantic must not pass over when a commit has expired it.
+            self.expiring = {key: AbsentValue(self[key]) for key in columns if key in written}
+            if self.expiring and not event.contains(entity, "expire", _note_expired):
+                event.listen(entity, "expire", _note_expired)
 
-    def with_partial(self, more: frozenset[str]) -> "WiderSeal":
+    def with_partial(self, more: frozenset[Part]) -> "WiderSeal":
         """Return a seal that knows more relationships to be partial."""
         entity, place, declared, partial = self.origin
         return wider_seal(entity, place, declared, partial | more, self.also, self.stay, self.before)
+
+    def without(self, names: frozenset[str]) -> "WiderSeal":
+        """Return a seal that takes relationships of these names for whole."""
+        entity, place, declared, partial = self.origin
+        return wider_seal(entity, place, declared, _others(partial, names), self.also, self.stay, self.before)
 
     def __setitem__(self, key: str, value: Any) -> None:
         if self.before is not None:
@@ -113,7 +126,7 @@ def wider_seal(
     entity: Any,
     place: Place,
     declared: frozenset[str],
-    partial: frozenset[str],
+    partial: frozenset[Part],
     also: tuple[Place, ...],
     stay: Stay,
     before: dict[str, Any] | None = None,
@@ -133,7 +146,7 @@ def _shared(
     entity: Any,
     place: Place,
     declared: frozenset[str],
-    partial: frozenset[str],
+    partial: frozenset[Part],
     also: tuple[Place, ...],
     stay: Stay,
 ) -> WiderSeal:
@@ -160,7 +173,7 @@ def widened_by(
     """
     _, place, declared, partial = more.origin
     if not isinstance(current, Seal):
-        return wider_seal(entity, place, declared | held, partial & written, (), stay, dict(current))
+        return wider_seal(entity, place, declared | held, _named(partial, written), (), stay, dict(current))
     _, first, known, parts = current.origin
     also: tuple[Place, ...] = ()
     before = None
@@ -169,7 +182,16 @@ def widened_by(
         stay = current.stay if stay is Stay.DETACHED else stay
     if place != first and place not in also:
         also = (*also, place)
-    return wider_seal(entity, first, known | declared, (parts - written) | (partial & written), also, stay, before)
+    partial = _others(parts, written) | _named(partial, written)
+    return wider_seal(entity, first, known | declared, partial, also, stay, before)
+
+
+def _named(parts: frozenset[Part], names: frozenset[str]) -> frozenset[Part]:
+    return frozenset(each for each in parts if each.key in names)
+
+
+def _others(parts: frozenset[Part], names: frozenset[str]) -> frozenset[Part]:
+    return parts - _named(parts, names)
 
 
 @attrs.frozen
@@ -243,6 +265,15 @@ class WiderAttribute(SealedAttribute):
             self.key,
             "",
         )
+
+
+def _note_expired(entity: Any, _: object) -> None:
+    """Have a model of pydantic say which of its columns have expired: it is written out of ``__dict__``."""
+    if entity is None:  # nobody holds it any more
+        return
+    loaders = installed_loaders(instance_state(entity))
+    if isinstance(loaders, WiderSeal) and loaders.stay is not Stay.DETACHED:
+        note_absent(entity, loaders.expiring)
 
 
 def _at(place: Place) -> str:

@@ -1,12 +1,16 @@
 """Which row answers which id: the database says it, because only the database knows when two keys are equal."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
-from sqlalchemy import ARRAY, bindparam, func, literal_column, select, types, union_all
+from sqlalchemy import ARRAY, and_, bindparam, case, func, or_, select, types
 
-#: Ids in one statement where the database has no arrays. SQLite takes 500 parts of one UNION at most.
-PARTS = 200
+#: Ids in one statement where the database has no arrays: each takes a column of its own.
+PARTS = 100
+
+Reader: TypeAlias = Callable[[Iterable[Any]], Iterator[tuple[Any, ...]]]
+"""Takes out of the rows of a statement which id they answer, and the primary key as the row has it."""
 
 
 def is_exact(kinds: Sequence[types.TypeEngine[Any]]) -> bool:
@@ -24,16 +28,16 @@ def is_exact(kinds: Sequence[types.TypeEngine[Any]]) -> bool:
 
 def asking(
     columns: Sequence[Any], identities: Sequence[tuple[Any, ...]], *, as_arrays: bool
-) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Yield the statements that ask which rows answer ids, each with its parameters.
+) -> Iterator[tuple[Any, dict[str, Any], Reader]]:
+    """Yield the statements that ask which rows answer ids, each with its parameters and what reads its rows.
+
+    Each is a plain ``select()`` of the entity itself, so the listeners of a session can do with it what they do with
+    any other.
 
     Args:
         columns: of the primary key.
         identities: values for these columns, as somebody asked for them.
         as_arrays: whether the database takes arrays of these columns' types.
-
-    Returns:
-        Rows of the id's place among ``identities``, then the primary key as the row has it.
     """
     if as_arrays:
         names = [f"key_{index}" for index in range(len(columns))]
@@ -47,16 +51,28 @@ def asking(
             f"loadplan_asked_{name}": list(each)
             for name, each in zip(names, zip(*identities, strict=True), strict=True)
         }
-        yield select(asked.c.place - 1, *columns).where(*same), values
+        yield select(*columns, asked.c.place - 1).where(*same), values, _by_place
         return
     for start in range(0, len(identities), PARTS):
-        parts = []
+        conditions = []
         values = {}
         for place, identity in enumerate(identities[start : start + PARTS], start):
             bound = [
                 bindparam(f"loadplan_asked_{place}_{index}", type_=each.type) for index, each in enumerate(columns)
             ]
-            same = [column == each for column, each in zip(columns, bound, strict=True)]
-            parts.append(select(literal_column(str(place)), *columns).where(*same))
+            conditions.append(and_(*(column == each for column, each in zip(columns, bound, strict=True))))
             values |= {each.key: value for each, value in zip(bound, identity, strict=True)}
-        yield union_all(*parts) if len(parts) > 1 else parts[0], values
+        answers = [case((each, 1), else_=0).label(f"loadplan_{place}") for place, each in enumerate(conditions)]
+        yield select(*columns, *answers).where(or_(*conditions)), values, partial(_by_flags, len(columns), start)
+
+
+def _by_place(rows: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+    for *identity, place in rows:
+        yield place, *identity
+
+
+def _by_flags(width: int, start: int, rows: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+    for row in rows:
+        for place, is_same in enumerate(row[width:], start):
+            if is_same:
+                yield place, *row[:width]

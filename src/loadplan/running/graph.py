@@ -14,6 +14,7 @@ from loadplan.mapped.decoding import Undecodable, is_undecodable, processor
 from loadplan.mapped.drivers import driver_of
 from loadplan.objects.building import Guards
 from loadplan.objects.instance_script import InstanceWriter
+from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
 from loadplan.objects.view_script import Blueprint, Hydrator, ViewWriter, make_hydrator
 from loadplan.resolved import problems
 from loadplan.resolved.places import Column, Edge, Place, ViewTree, edges_below
@@ -22,6 +23,7 @@ from loadplan.running.binary import in_binary
 from loadplan.running.garbage import uncollected
 from loadplan.running.own_connection import OwnConnection
 from loadplan.running.tally import Tally
+from loadplan.running.watching import Watch, note, watch_of
 from loadplan.sqlalchemy_internals import (
     BY_POSITION,
     changes_statements,
@@ -73,7 +75,7 @@ class CompiledView(Generic[T]):
     above: Mapping[int, int]
     builder: StatementBuilder
     databases: Databases = attrs.field(factory=dict)
-    hydrators: dict[tuple[bool, Dialect], Hydrator] = attrs.field(factory=dict)
+    hydrators: dict[tuple[bool, Dialect, Hidden], Hydrator] = attrs.field(factory=dict)
     variants: dict[Any, Any] = attrs.field(factory=dict)
 
     @property
@@ -163,14 +165,15 @@ class CompiledView(Generic[T]):
             found = self.variants[key] = _compile(self.tree, self.dialect, roots, self.databases)
         return found
 
-    def hydrator(self, dialect: Dialect, *, raw: bool) -> Hydrator:
+    def hydrator(self, dialect: Dialect, *, raw: bool, hidden: Hidden = NOTHING_HIDDEN) -> Hydrator:
         """Return the functions that build views from rows, made at first use.
 
         Args:
             dialect: of the engine at hand: two engines may read JSON by different functions.
             raw: whether rows are as the driver made them.
+            hidden: whose rows the session may have hidden, which the seals of entities have to say.
         """
-        found = self.hydrators.get((raw, dialect))
+        found = self.hydrators.get((raw, dialect, hidden))
         if found is None:
             if len(self.hydrators) >= _HYDRATORS:
                 self.hydrators.clear()
@@ -184,8 +187,12 @@ class CompiledView(Generic[T]):
                 Guards(self.tree.label),
                 self.builder.all_columns,
             )
-            writer = (InstanceWriter if self.tree.of_entities else ViewWriter)(blueprint, raw=raw)
-            found = self.hydrators[raw, dialect] = make_hydrator(writer, blueprint)
+            writer = (
+                InstanceWriter(blueprint, raw=raw, hidden=hidden)
+                if self.tree.of_entities
+                else ViewWriter(blueprint, raw=raw)
+            )
+            found = self.hydrators[raw, dialect, hidden] = make_hydrator(writer, blueprint)
         return found
 
     def without_nesting(self) -> None:
@@ -359,7 +366,10 @@ class ViewBatches(Generic[T]):
             bound = self._size if most is None else min(self._size, most + 1)
             self._tally.sent(self._view.root.name)
             options = {"stream_results": True, "max_row_buffer": bound}
-            self._result = session.execute(self._view.root.select, self._parameters, execution_options=options)
+            watch = watch_of(session) if self._view.tree.of_entities and changes_statements(session) else None
+            if watch is not None:
+                event.listen(session, "do_orm_execute", note)
+            self._result = _asked(session, watch, self._view.root.select, self._parameters, options)
             self._parts = iter(self._result.partitions(bound))
         part = next(self._parts, None)
         if part is None:
@@ -414,8 +424,11 @@ class _Run(Generic[T]):
         self._executions: dict[int, list[Parameters]] = {0: [parameters]}
         self._asked: Session | None = None
         self._bare = session if isinstance(session, OwnConnection) else None
+        self._watch: Watch | None = None
         if not isinstance(session, OwnConnection) and changes_statements(session):
             self._asked = session
+            if view.tree.of_entities:
+                self._watch = watch_of(session)
             event.listen(session, "do_orm_execute", _without_entities)
 
     def rows(self, statement: Statement, parameters: Parameters, *, is_bounded: bool = False) -> _Rows:
@@ -450,7 +463,7 @@ class _Run(Generic[T]):
         self, statement: Statement, select: AnySelect, parameters: Parameters, arguments: dict[str, Any]
     ) -> _Rows:
         if self._asked is not None:
-            return _rows_of(self._asked.execute(select, parameters), self.dialect)
+            return _rows_of(_asked(self._asked, self._watch, select, parameters), self.dialect)
         connection = self._session.connection(bind_arguments=arguments)
         text = statement.texts.on(connection.dialect) if select is statement.select else None
         if text is not None and self._bare is not None and is_silent(connection) and self._bare.sends_at_once:
@@ -497,11 +510,12 @@ class _Run(Generic[T]):
         if self._kept is None:
             first.complete(grown, self._session)
         else:
-            self._kept.append(first.made(grown))
+            self._kept.append(first.made(grown, self._session))
         return roots
 
     def _hydrator(self, rows: _Rows) -> Hydrator:
-        return self._view.hydrator(rows.dialect, raw=rows.raw)
+        hidden = NOTHING_HIDDEN if self._watch is None else self._watch.hidden
+        return self._view.hydrator(rows.dialect, raw=rows.raw, hidden=hidden)
 
     def _rows_below(self, number: int, statement: Statement, keys: list[Any]) -> _Rows:
         """Return the rows of a statement for these keys, of all levels of a tree that goes level by level."""
@@ -530,6 +544,20 @@ class _Run(Generic[T]):
             yield {**self._parameters, **bound}
 
 
+def _asked(
+    session: Session,
+    watch: Watch | None,
+    select: AnySelect,
+    parameters: Parameters,
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    """Execute a statement by way of a session, under the eyes of a watch if the rows become entities."""
+    if watch is None:
+        return session.execute(select, parameters, execution_options=options or {})
+    given: Any = parameters
+    return watch.over(select, given, lambda: session.execute(select, given, execution_options=options or {}))
+
+
 def _distinct(roots: list[T]) -> list[T]:
     """Return instances in the order of their first rows, each once."""
     return list({id(root): root for root in roots}.values())
@@ -542,6 +570,7 @@ def _without_entities(state: ORMExecuteState) -> Any:
     """
     if not state.is_select:
         return None
+    note(state)
     connection = state.session.connection(bind_arguments=state.bind_arguments)
     # what a listener sets with ``update_execution_options``, a schema_translate_map for one, is in the local ones alone
     options = {**state.execution_options, **state.local_execution_options}

@@ -90,11 +90,14 @@ class ByIds:
     def _answers(self, session: Opened, missing: Sequence[Identity], tally: Tally) -> Iterator[Any]:
         """Yield the place of each id that has a row after all, with the key as that row has it."""
         columns = root_key(self.compiled.mapper)
-        for statement, values in asking(columns, missing, as_arrays=self.keys.as_arrays):
-            name = self.compiled.mapper.class_.__name__
-            tally.sent(name)
-            opened = session if isinstance(session, Session) else session.connection({})
-            yield from tally.counted(opened.execute(statement, values).all(), name)
+        mapper = self.compiled.mapper
+        for statement, values, read in asking(columns, missing, as_arrays=self.keys.as_arrays):
+            tally.sent(mapper.class_.__name__)
+            if isinstance(session, Session):
+                result = session.execute(statement, values, bind_arguments={"mapper": mapper})
+            else:
+                result = session.connection({}).execute(statement, values)
+            yield from read(tally.counted(result.all(), mapper.class_.__name__))
 
 
 def by_id(compiled: Compiled[Any]) -> ById:

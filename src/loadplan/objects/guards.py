@@ -1,0 +1,282 @@
+"""Refusals: ``merge`` and ``delete`` of what may be a part would lose the rest.
+
+``merge`` asks each relationship that it follows, ``flush`` says what it is about to delete. Both are asked there, of
+every session, because an object may go into any. Objects that no plan loaded are left alone.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from threading import Lock
+from typing import Any
+from weakref import WeakSet
+
+from sqlalchemy import Connection, event
+from sqlalchemy.orm import InstanceState, Mapper, RelationshipProperty, Session
+from sqlalchemy.orm.attributes import instance_dict, instance_state
+
+from loadplan.errors import PartialCollectionError, Problem, shown
+from loadplan.objects.losses import (
+    Part,
+    Why,
+    foreign_key,
+    is_guarded,
+    is_hidden,
+    is_left_by_new_key,
+    is_lost_by_delete,
+    is_lost_by_merge,
+    is_reference,
+    is_unseen,
+)
+from loadplan.sqlalchemy_internals import (
+    Held,
+    guard_merge,
+    installed_loaders,
+    items_of,
+    replace_loaders,
+    value_to_merge_into,
+)
+
+
+class Guarded:
+    """The facts that guards ask an object's seal for.
+
+    Attributes:
+        parts: relationships that may hold less than there is, by name.
+    """
+
+    parts: Mapping[str, Part]
+
+    def where(self) -> tuple[str, ...]:
+        """Return the plan and the edges that lead to the object."""
+        raise NotImplementedError
+
+    def without(self, names: frozenset[str]) -> Any:
+        """Return the seal of an object whose relationships of these names are parts no longer."""
+        raise NotImplementedError
+
+
+def guarded(state: InstanceState[Any]) -> Guarded | None:
+    """Return the seal of an object; None for one that no plan loaded."""
+    loaders: Any = installed_loaders(state)
+    return loaders if isinstance(loaders, Guarded) else None
+
+
+# --- merge ------------------------------------------------------------------------------------------------------------
+
+
+def guard_class(mapper: Mapper[Any], parts: Mapping[str, Part]) -> None:
+    """Have merge, and what else would lose rows, ask before it touches objects of a class. Done once for each."""
+    for prop in mapper.relationships:
+        if prop.viewonly:
+            continue
+        if prop.cascade.merge:
+            guard_merge(prop, _check_merge, _compare)
+        if is_reference(prop) and prop.cascade.delete_orphan and _is_first(prop):
+            check = partial(_check_replacement, prop)
+            event.listen(getattr(mapper.class_, prop.key), "set", check, propagate=True)
+    if parts and _is_first(mapper.class_):
+        event.listen(mapper.class_, "expire", _forget_parts, raw=True)
+        event.listen(mapper.class_, "refresh", _forget_refreshed, raw=True)
+
+
+def _is_first(owner: Any) -> bool:
+    """Tell whether nobody listens to a class or relationship yet; from now on somebody does."""
+    with _guarding:
+        is_first = owner not in _guarded
+        _guarded.add(owner)
+    return is_first
+
+
+_guarded: WeakSet[Any] = WeakSet()
+_guarding = Lock()
+
+
+def _check_merge(edges: Iterable[tuple[Held, RelationshipProperty[Any]]]) -> None:
+    """Check all that a merge will reach, before it writes anything.
+
+    Raises:
+        PartialCollectionError: LP409.
+    """
+    for held, prop in edges:
+        seal = None if prop.viewonly else guarded(held[0])
+        if seal is not None and is_lost_by_merge(held, prop, seal.parts.get(prop.key)):
+            raise _refused("merge", held, prop, seal)
+
+
+def _compare(held: Held, prop: RelationshipProperty[Any], into: Held) -> None:
+    """Check that a merge removes no row that the object never showed, whoever hid it.
+
+    Row-level security hides rows without a trace, and a row may have come since the object was loaded.
+
+    Raises:
+        PartialCollectionError: LP409.
+    """
+    seal = guarded(held[0])
+    if seal is None or prop.viewonly or is_reference(prop) or into[0].key is None:
+        return
+    if is_unseen(held, prop, items_of(prop, value_to_merge_into(into, prop.key))):
+        raise _refused("merge", held, prop, seal)
+
+
+def _check_replacement(prop: RelationshipProperty[Any], entity: object, value: object, *_: Any) -> None:
+    """Check that no row is orphaned unseen where somebody sets a to-one that deletes what it no longer holds.
+
+    Raises:
+        PartialCollectionError: LP409.
+    """
+    held = _held(entity)
+    seal = guarded(held[0])
+    if seal is None or value is None or prop.key not in held[1]:
+        return
+    if is_hidden(held, prop, seal.parts.get(prop.key)):
+        raise _refused("set", held, prop, seal)
+
+
+def _held(entity: object) -> Held:
+    return instance_state(entity), instance_dict(entity)
+
+
+def _forget_refreshed(state: InstanceState[Any], context: Any, names: Any) -> None:
+    """Note that a query with ``populate_existing`` sets relationships anew."""
+    if getattr(context, "populate_existing", False):
+        _forget_parts(state, names)
+
+
+def _forget_parts(state: InstanceState[Any], names: Any) -> None:
+    """Note that a session loads relationships anew when they are read: what comes then is not a plan's part."""
+    seal = guarded(state)
+    if seal is None:
+        return
+    gone = frozenset(seal.parts if names is None else seal.parts.keys() & set(names))
+    if gone:
+        replace_loaders(state, seal.without(gone))
+
+
+# --- delete -----------------------------------------------------------------------------------------------------------
+
+
+@event.listens_for(Session, "before_flush")
+def _check_deleted(session: Session, _context: Any, _objects: Any) -> None:
+    """Check what a session is about to delete, before it sends anything."""
+    for entity in session.deleted:
+        _go_on(session, entity)
+    for entity in session.deleted:
+        _attach_children(session, entity)
+        mapper = instance_state(entity).mapper
+        _check_delete(mapper, entity, partial(session.connection, {"mapper": mapper}))
+
+
+def _go_on(session: Session, entity: object) -> None:
+    """Go on with the cascade of a deleted object where ``delete`` could not: below detached ones it loads nothing."""
+    state = instance_state(entity)
+    if guarded(state) is not None:
+        for below, _, its, _ in state.mapper.cascade_iterator("delete", state):
+            if its.key is not None:
+                session.delete(below)
+
+
+def _attach_children(session: Session, entity: object) -> None:
+    """Bring those children into a session that a deleted object leaves behind: the flush unties them from it.
+
+    ``delete`` of a detached object brings only those along that it deletes. SQLAlchemy would warn, and leave the
+    others with the key of a row that is gone.
+    """
+    state, values = _held(entity)
+    if guarded(state) is None:
+        return
+    for prop in state.mapper.relationships:
+        if prop.viewonly or is_reference(prop) or prop.cascade.delete or prop.passive_deletes == "all":
+            continue
+        for child in items_of(prop, values.get(prop.key)):
+            its = instance_state(child)
+            if its.key is not None and its.session is None:
+                session.add(child)
+
+
+@event.listens_for(Mapper, "before_update")
+def _check_new_key(_mapper: Mapper[Any], _connection: Connection, entity: Any) -> None:
+    """Check that no row keeps the old key of an object, where SQLAlchemy and not the database passes a new one on.
+
+    Raises:
+        PartialCollectionError: LP409.
+    """
+    held = _held(entity)
+    seal = guarded(held[0])
+    for key in seal.parts if seal is not None else ():
+        prop = held[0].mapper.relationships[key]
+        if seal is not None and is_left_by_new_key(held, prop):
+            raise _refused("rekey", held, prop, seal)
+
+
+@event.listens_for(Mapper, "before_delete")
+def _check_orphan(mapper: Mapper[Any], connection: Connection, entity: Any) -> None:
+    """Check what a flush deletes without having been told to: an orphan, and what its cascades reach."""
+    _check_delete(mapper, entity, lambda: connection)
+
+
+def _check_delete(mapper: Mapper[Any], entity: object, connect: Callable[[], Connection]) -> None:
+    """Check that deleting an object leaves no row behind.
+
+    Raises:
+        PartialCollectionError: LP409.
+    """
+    held = _held(entity)
+    seal = guarded(held[0])
+    if seal is None:
+        return
+    for prop in mapper.relationships:
+        if is_lost_by_delete(held, prop, seal.parts.get(prop.key)) and not (
+            is_guarded(prop) and _keeps_foreign_keys(connect())
+        ):
+            raise _refused("delete", held, prop, seal)
+
+
+def _keeps_foreign_keys(connection: Connection) -> bool:
+    """Tell whether a database does what its foreign keys say: SQLite does where somebody turned that on."""
+    if connection.dialect.name != "sqlite":
+        return True
+    return bool(connection.exec_driver_sql("PRAGMA foreign_keys").scalar())
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+#: What each of them would do to rows that the object does not show, and to one.
+_HARM = {
+    "merge": ("merge would delete or orphan the others", "merge would write NULL over it"),
+    "delete": ("delete would leave the others behind", "delete would leave its row behind"),
+    "set": ("setting it would orphan the others", "setting it would orphan its row"),
+    "rekey": ("a new primary key would leave the others with the old one", ""),
+}
+
+_DONE = {"rekey": "a new primary key"} | {each: each for each in ("merge", "delete")}
+
+
+def _refused(verb: str, held: Held, prop: RelationshipProperty[Any], seal: Guarded) -> PartialCollectionError:
+    name = f"{held[0].class_.__name__}.{prop.key}"
+    part = seal.parts.get(prop.key)
+    many, one = _HARM[verb]
+    if is_reference(prop):
+        key = ", ".join(f"{column}={shown(value)}" for column, value in foreign_key(held, prop).items())
+        message = f"'{name}' is None, but its foreign key is not NULL, and {one}"
+        detail = f"the row that {key or 'it'} refers to was hidden (by where=, a criterion of the session or "
+        detail += "row-level security), or there is no such row."
+    elif part is None:
+        message = f"'{name}' does not show all of its rows, and {many}"
+        detail = "somebody added the others since it was loaded, or row-level security hid them then."
+    elif part.why is Why.SHAPE:
+        message = f"'{name}' holds only some of its rows, and {many}"
+        detail = f"the plan gives it a where= or limit=, but {_DONE[verb]} expects all rows."
+    else:
+        message = f"'{name}' may hold only some of its rows, and {many}"
+        detail = f"a listener of the session that loaded it filters its rows, but {_DONE[verb]} expects all of them."
+    return PartialCollectionError(Problem("LP409", message, seal.where(), detail=detail, hint=_hint(verb, name, part)))
+
+
+def _hint(verb: str, name: str, part: Part | None) -> str:
+    is_shaped = part is not None and part.why is Why.SHAPE
+    seeing = "without where= and limit=" if is_shaped else "in a session that sees all rows"
+    if verb == "merge":
+        return f"use session.add(obj), or merge an object that was loaded {seeing}."
+    if verb == "delete":
+        return f"delete an object that was loaded without load({name}), in a session that sees all rows."
+    return f"load the object {seeing}, and change it there."

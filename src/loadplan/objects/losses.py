@@ -1,0 +1,210 @@
+"""What may be a part of the truth: rows that a plan leaves out, and rows that somebody hid from the statement."""
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
+from sqlalchemy.orm.attributes import instance_state
+
+from loadplan.mapped import mapping
+from loadplan.resolved.nodes import Shape
+from loadplan.sqlalchemy_internals import Held, history_of
+
+
+class Why(enum.Enum):
+    """Why a relationship may hold less than there is."""
+
+    SHAPE = "shape"
+    CRITERIA = "criteria"
+
+
+@attrs.frozen
+class Part:
+    """A relationship that may hold less than there is.
+
+    Attributes:
+        key: its name.
+        why: the plan leaves rows out, or the session may have hidden some.
+        if_none: whether a value that was found is all there is. It is then a part only where None was found.
+    """
+
+    key: str
+    why: Why
+    if_none: bool = False
+
+
+@attrs.frozen(cache_hash=True)
+class Hidden:
+    """The classes whose rows the session's listeners may have hidden from the statements of one fetch.
+
+    Attributes:
+        classes: that criteria were added for: mapped ones, mixins and bases.
+        everything: whether a listener did more than to add criteria, so that any row may be missing.
+    """
+
+    classes: frozenset[type[Any]] = frozenset()
+    everything: bool = False
+
+    def touches(self, mapper: Mapper[Any]) -> bool:
+        """Tell whether rows of a class, or of a class of its inheritance, may be hidden."""
+        return self.everything or any(
+            issubclass(mapper.class_, each) or any(issubclass(sub.class_, each) for sub in mapper.self_and_descendants)
+            for each in self.classes
+        )
+
+
+#: Nobody had a say in the statements.
+NOTHING_HIDDEN = Hidden()
+
+#: Somebody may have hidden any row.
+EVERYTHING_HIDDEN = Hidden(everything=True)
+
+
+def part_of(prop: RelationshipProperty[Any], shape: Shape, hidden: Hidden, *, single: bool) -> Part | None:
+    """Return what a relationship of a plan may lack; None where it has all rows, as far as anybody can know.
+
+    Args:
+        prop: the relationship.
+        shape: which of its rows the plan takes.
+        hidden: what the session may have hidden.
+        single: whether a constraint holds an object to one row at most.
+    """
+    if shape.partial:
+        return Part(prop.key, Why.SHAPE, if_none=not prop.uselist and (single or is_reference(prop)))
+    if hidden.touches(prop.mapper):
+        return Part(prop.key, Why.CRITERIA, if_none=not prop.uselist)
+    return None
+
+
+# --- what would be lost -----------------------------------------------------------------------------------------------
+
+
+def is_lost_by_merge(held: Held, prop: RelationshipProperty[Any], part: Part | None) -> bool:
+    """Tell whether merge would write over rows that the object does not show.
+
+    Args:
+        held: the object, which has a value for the relationship.
+        prop: the relationship, which merge follows.
+        part: what is known of it.
+    """
+    if is_reference(prop):
+        if not is_hidden(held, prop, part):
+            return False
+        return held[1][prop.key] is None or prop.cascade.delete_orphan
+    return part is not None and (not part.if_none or was_none(held, prop))
+
+
+def is_unseen(held: Held, prop: RelationshipProperty[Any], theirs: Iterable[object]) -> bool:
+    """Tell whether there are rows at the end of a relationship that the object never had there.
+
+    Args:
+        held: the object.
+        prop: the relationship.
+        theirs: what a session finds there.
+    """
+    history = history_of(held, prop.key)
+    seen = {_key(each) for part in (history.added, history.unchanged, history.deleted) for each in part or ()}
+    keys = map(_key, theirs)
+    return any(key is not None and key not in seen for key in keys)
+
+
+def _key(entity: object) -> Any:
+    return None if entity is None else instance_state(entity).key
+
+
+def is_lost_by_delete(held: Held, prop: RelationshipProperty[Any], part: Part | None) -> bool:
+    """Tell whether deleting the object would leave rows behind, unless the database takes care of them.
+
+    Args:
+        held: the object.
+        prop: the relationship.
+        part: what is known of it.
+    """
+    if prop.viewonly or prop.key not in held[1]:
+        return False
+    if is_reference(prop):
+        return prop.cascade.delete and is_hidden(held, prop, part)
+    return part is not None and not prop.passive_deletes and (not part.if_none or was_none(held, prop))
+
+
+def is_left_by_new_key(held: Held, prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether the object has a new key that the database does not pass on to its rows."""
+    if prop.viewonly or is_reference(prop) or prop.passive_updates:
+        return False
+    names = (mapping.attribute_of(held[0].mapper, column) for column, _ in _pairs(prop))
+    return any(history_of(held, name).deleted for name in names if name is not None)
+
+
+def is_reference(prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether a relationship is a to-one whose foreign key is in the object's own row."""
+    return prop.direction is RelationshipDirection.MANYTOONE and not prop.uselist
+
+
+def is_hidden(held: Held, prop: RelationshipProperty[Any], part: Part | None = None) -> bool:
+    """Tell whether a to-one came as None, although the object's foreign key is not NULL.
+
+    What counts is what was loaded, or flushed last: somebody may have set the one or the other since then.
+    """
+    if not was_none(held, prop):
+        return False
+    keys = [_loaded(held, name) for name in foreign_keys(held, prop)]
+    known = [each for each in keys if each is not _UNKNOWN]
+    if any(each is None for each in known):
+        return False
+    return part is not None if len(known) < len(keys) else bool(keys)
+
+
+def was_none(held: Held, prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether a to-one was None when it was loaded, or flushed last."""
+    history = history_of(held, prop.key)
+    return not history.deleted and all(each is None for each in history.unchanged or ())
+
+
+def foreign_keys(held: Held, prop: RelationshipProperty[Any]) -> Sequence[str | None]:
+    """Return the attributes that a to-one's foreign key is in; None for a column that no attribute maps."""
+    return [mapping.attribute_of(held[0].mapper, column) for _, column in _pairs(prop)]
+
+
+def foreign_key(held: Held, prop: RelationshipProperty[Any]) -> Mapping[str, Any]:
+    """Return the foreign key of a to-one, by attribute, as it was loaded."""
+    names = [name for name in foreign_keys(held, prop) if name is not None]
+    return {name: value for name in names if (value := _loaded(held, name)) is not _UNKNOWN}
+
+
+_UNKNOWN = object()
+
+
+def _loaded(held: Held, name: str | None) -> Any:
+    """Return the value of a column as it was loaded, or flushed last."""
+    if name is None:
+        return _UNKNOWN
+    history = history_of(held, name)
+    return next(iter(history.deleted or history.unchanged or ()), _UNKNOWN)
+
+
+def _pairs(prop: RelationshipProperty[Any]) -> Sequence[tuple[Any, Any]]:
+    """Return (column that is referred to, column that refers to it) for what a flush copies."""
+    return prop.synchronize_pairs
+
+
+# --- what the database keeps by itself --------------------------------------------------------------------------------
+
+
+def is_guarded(prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether the foreign keys of a relationship's rows say what becomes of them when the object is deleted.
+
+    ``ON DELETE CASCADE`` does what a delete cascade does, and ``SET NULL`` what SQLAlchemy does without one. With
+    ``RESTRICT`` or ``NO ACTION``, the database refuses to leave a row behind.
+    """
+    refuses = {"RESTRICT", "NO ACTION"}
+    if prop.direction is RelationshipDirection.MANYTOMANY:
+        fits = {"CASCADE", *refuses}
+    else:
+        fits = {"CASCADE", *refuses} if prop.cascade.delete else {"SET NULL", "SET DEFAULT", *refuses}
+    pairs = _pairs(prop)
+    return bool(pairs) and all(
+        any(key.references(source.table) and (key.ondelete or "").upper() in fits for key in column.foreign_keys)
+        for source, column in pairs
+    )
