@@ -49,8 +49,8 @@ NO_RESULT = LoaderCallableStatus.PASSIVE_NO_RESULT
 def left_as_is(part: Any) -> Any:
     """Return a part of a statement that the ORM's adapters do not look into.
 
-    A class may be mapped ``with_polymorphic`` to a union, or to a join. The ORM then replaces its tables by the union
-    or join in every expression of a statement, also within subqueries that are about other rows. SQLAlchemy marks the
+    A class may be mapped ``with_polymorphic`` to a union or a join. The ORM then replaces its tables by the union or
+    join in every expression of a statement, also within subqueries that are about other rows. SQLAlchemy marks the
     subqueries of ``any()``, ``has()`` and its joins with this annotation, and has no public name for it.
     """
     return part._annotate({"no_replacement_traverse": True})

@@ -48,7 +48,8 @@ def test_every_block_is_of_a_kind_that_is_tested(page, tmp_path) -> None:
             (tmp_path / "pyproject.toml").write_text(block.code, encoding="utf-8")
             assert read_settings(tmp_path) != Settings(), f"{block.where}: it sets nothing"
         else:
-            assert block.language in {"python", "sh"}, f"{block.where}: {block.language!r} is not tested"
+            tested = {"python", "sh", "diff"} if page == WORKED else {"python", "sh"}
+            assert block.language in tested, f"{block.where}: {block.language!r} is not tested"
             assert set(block.marks) <= {DJANGO}, f"{block.where}: {block.marks}"
         before = block
 

@@ -77,10 +77,10 @@ async def test_blocks_run(
     page: Path, blog: types.ModuleType, blog_engine: AsyncEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each block does, and prints or raises, what the page says."""
-    names = page_module(monkeypatch)
-    names |= {name: value for name, value in vars(blog).items() if isinstance(value, type)}
+    names: dict[str, Any] = {name: value for name, value in vars(blog).items() if isinstance(value, type)}
     names |= {name: getattr(loadplan, name) for name in loadplan.__all__}
-    names["engine"] = blog_engine
+    names |= {"__name__": "page", "engine": blog_engine}
+    monkeypatch.setitem(sys.modules, "page", types.ModuleType("page"))  # frameworks look there for annotations
     examples = [each for each in examples_of(page) if each not in FILES.values()]
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(dispose_mappers)
@@ -96,13 +96,6 @@ async def test_blocks_run(
             for name in scope.keys() - before:
                 if name.startswith("test_"):
                     await run_test(scope[name], scope)
-
-
-def page_module(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Return the names of a module that can be imported as ``page``: frameworks look up annotations there."""
-    module = types.ModuleType("page")
-    monkeypatch.setitem(sys.modules, "page", module)
-    return vars(module)
 
 
 def dispose_mappers() -> None:

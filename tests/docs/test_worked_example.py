@@ -36,11 +36,10 @@ def test_the_page_does_what_it_shows(tmp_path: Path, database: str) -> None:
     assert tried > 10
 
 
-def test_lines_change_by_their_key() -> None:
-    """A line takes the place of the one that says the same; a new one comes behind it."""
-    assert changed("a: 1\n  b = 2\nc: 3\n", "b = 5\nd: 4\n") == "a: 1\n  b = 5\n  d: 4\nc: 3\n"
-    assert changed("a: 1\n  b = 2\n", "new\nb = 2\n") == "a: 1\n  new\n  b = 2\n"
-    with pytest.raises(AssertionError, match="could be"):
-        changed("a: 1\na: 2\n", "a: 3\n")
-    with pytest.raises(AssertionError, match="no line"):
-        changed("a: 1\n", "b: 2\n")
+def test_a_diff_changes_one_place() -> None:
+    """Lines are kept, taken away and put in; what fits no place, or two, is no change."""
+    assert changed("a\n  b\nc\n", "-  b\n+  d\n") == "a\n  d\nc\n"
+    assert changed("a\nb\n", " a\n+c\n@@\n-b\n") == "a\nc\n"
+    for text in ("a\nb\na\nb\n", "b\n"):
+        with pytest.raises(AssertionError, match="places like"):
+            changed(text, "-a\n+c\n")

@@ -3,7 +3,6 @@
 import importlib.metadata
 import multiprocessing
 import os
-import re
 import runpy
 import shlex
 import sys
@@ -14,12 +13,8 @@ from pathlib import Path
 import attrs
 from pages import WORKED, Block, blocks_of
 
-CHANGED = ", changed"
-
 #: What the commands import, of which each takes long.
 IMPORTED = ["loadplan", "asyncpg", "sqlalchemy.ext.asyncio", "alembic.operations", "typer", "rich.console", "pytest"]
-
-_KEY = re.compile(r"""from \S+|"\w+"(?=:)|[\w.]+(?=: | = )|[\w.]+\([\w.]*|\w+=\[[\w.]+""")
 
 
 @attrs.frozen
@@ -48,45 +43,26 @@ def run_page(folder: Path, database: str) -> Iterator[Typed]:
 
 
 def write(folder: Path, block: Block) -> None:
-    """Write a file, or change lines of one that is there."""
+    """Write a file, or change one that is there."""
     assert block.title is not None
-    path = folder / block.title.removesuffix(CHANGED)
-    if block.title.endswith(CHANGED):
+    path = folder / block.title
+    if block.language == "diff":
         path.write_text(changed(path.read_text("utf-8"), block.code), "utf-8")
     else:
         path.parent.mkdir(exist_ok=True)
         path.write_text(block.code, "utf-8")
 
 
-def key(line: str) -> str:
-    """Return what a line is about: the name it gives a value or a type, the module it imports from, what it calls."""
-    found = _KEY.match(line.strip())
-    return line.strip() if found is None else found[0]
-
-
-def changed(text: str, lines: str) -> str:
-    """Put lines in the places of those that are the same or about the same; a new one stands beside its neighbour."""
-    result = text.splitlines()
-    at = -1
-    indent = ""
-    leading: list[str] = []
-    for line in lines.splitlines():
-        same = [place for place, old in enumerate(result) if old.strip() == line and place > at]
-        places = same or [place for place, old in enumerate(result) if key(old) == key(line) and place > at]
-        assert len(places) < 2, f"{line!r} could be in the places of {len(places)} lines"
-        if places:
-            at = places[0]
-            indent = result[at][: len(result[at]) - len(result[at].lstrip())]
-            result[at : at + 1] = [indent + each for each in (*leading, line)]
-            at += len(leading)
-            leading = []
-        elif at < 0:
-            leading.append(line)
-        else:
-            at += 1
-            result.insert(at, indent + line)
-    assert not leading, f"{leading}: no line of the file says where they belong"
-    return "\n".join(result) + "\n"
+def changed(text: str, diff: str) -> str:
+    """Return a text as a diff leaves it, whose parts are divided by ``@@``; each part fits one place alone."""
+    for part in diff.split("@@\n"):
+        lines = part.splitlines(keepends=True)
+        before = "".join(line[1:] for line in lines if line[0] in " -")
+        after = "".join(line[1:] for line in lines if line[0] in " +")
+        places = f"\n{text}".count(f"\n{before}")
+        assert places == 1, f"there are {places} places like\n{before}"
+        text = f"\n{text}".replace(f"\n{before}", f"\n{after}")[1:]
+    return text
 
 
 def typed(command: str, folder: Path, database: str) -> tuple[str, int]:
@@ -94,7 +70,7 @@ def typed(command: str, folder: Path, database: str) -> tuple[str, int]:
 
     It runs in a fork of a process that has imported the large libraries already.
     """
-    environment = {"COLUMNS": "120", "NO_COLOR": "1", "DATABASE_URL": database}
+    environment = {"COLUMNS": "88", "NO_COLOR": "1", "DATABASE_URL": database}
     words = [environment["DATABASE_URL"] if word == "$DATABASE_URL" else word for word in shlex.split(command)]
     forks = multiprocessing.get_context("forkserver")
     forks.set_forkserver_preload(IMPORTED)
