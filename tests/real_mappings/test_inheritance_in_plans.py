@@ -133,6 +133,7 @@ def _loaded(entity: Any) -> set[str]:
 
 ONLY: dict[str, Callable[[Any], tuple[Any, set[str]]]] = {
     "only= of the base": lambda m: (LoadPlan(m.Node, only=[m.Node.name]), {"id", "type", "name"}),
+    "only= of nothing": lambda m: (LoadPlan(m.Node, only=[]), {"id", "type"}),
     "defer= of a branch": lambda m: (
         LoadPlan(m.Node, on(m.File, defer=[m.File.body])),
         {"id", "type", "name", "folder_id"},

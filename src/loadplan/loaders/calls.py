@@ -26,7 +26,7 @@ from loadplan.running.identity import Identity
 from loadplan.running.key_walk import KeyWalk, walks_by_keys
 from loadplan.running.own_connection import Opened
 from loadplan.running.paging import Page, page_of
-from loadplan.running.plans import Compiled, compile_plan, resolve_plan
+from loadplan.running.plans import Compiled, compile_plan, compile_resolved, resolve_plan
 from loadplan.running.roots import RootQuery, by_id, by_ids, is_count, locking, narrowing, roots_by
 from loadplan.running.session import Bind, PrivateSession, SyncBind, check_bind, check_options, private_session
 from loadplan.running.tally import FetchRecord, Tally, told
@@ -411,9 +411,10 @@ class Calls:
 
     def compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:
         """Return a plan ready to run on the database of a session."""
-        dialect = private.dialect(resolve_plan(plan).root.mapper)
+        tree = resolve_plan(plan)
+        dialect = private.dialect(tree.root.mapper)
         warn_if_untested(dialect)
-        compiled = compile_plan(plan, dialect)
+        compiled = compile_resolved(plan, tree, dialect)
         compiled = compiled.across(private.databases(compiled.classes)).bringing(roots)
         return compiled if self.max_rows is None else compiled.countable
 

@@ -130,6 +130,11 @@ class _Part:
     defer: tuple[QueryableAttribute[Any], ...] | None
     says_columns: bool
 
+    @property
+    def subset(self) -> str | None:
+        """The word that leaves columns out: ``only=[]`` leaves out all, ``defer=[]`` none."""
+        return "only" if self.only is not None else "defer" if self.defer else None
+
 
 @attrs.frozen
 class _Again:
@@ -201,7 +206,7 @@ class _Resolver:
             path=path,
             columns=columns,
             restricted=not columns == loadable == mapping.default_columns(mapper),
-            subset=next((word for word in ("only", "defer") for part in parts if getattr(part, word)), None),
+            subset=next((part.subset for part in parts if part.subset), None),
             edges=tuple(edges),
         )
         branches = [*self.branches(node, parts, again, at)]

@@ -64,6 +64,8 @@ class CompiledView(Generic[T]):
         databases: of classes that do not all live in one: the number and the dialect of each one's.
         hydrators: the functions that build views, made when rows first come.
         variants: the same plan for other numbers of roots, or narrowed in ways that are used again.
+        mappers: the mapper that each statement selects.
+        classes: the mapper of each place.
     """
 
     tree: ViewTree
@@ -79,6 +81,16 @@ class CompiledView(Generic[T]):
     databases: Databases = attrs.field(factory=dict)
     hydrators: dict[tuple[bool, Dialect, Hidden], Hydrator] = attrs.field(factory=dict)
     variants: dict[Any, Any] = attrs.field(factory=dict)
+    mappers: tuple[Mapper[Any], ...] = attrs.field(init=False)
+    classes: tuple[Mapper[Any], ...] = attrs.field(init=False)
+
+    @mappers.default
+    def _mappers(self) -> tuple[Mapper[Any], ...]:
+        return tuple(each.place.mapper for each in (self.root, *self.later))
+
+    @classes.default
+    def _classes(self) -> tuple[Mapper[Any], ...]:
+        return (self.mapper, *(edge.target.mapper for edge in edges_below(self.tree.root)))
 
     @property
     def mapper(self) -> Mapper[Any]:
@@ -94,11 +106,6 @@ class CompiledView(Generic[T]):
     def nests(self) -> bool:
         """Whether a statement packs rows into rows."""
         return bool(self.arrays)
-
-    @property
-    def mappers(self) -> tuple[Mapper[Any], ...]:
-        """The mapper that each statement selects."""
-        return tuple(each.place.mapper for each in (self.root, *self.later))
 
     def narrowed(self, narrow: Narrowing) -> "CompiledView[T]":
         """Return the graph for the roots that ``narrow`` leaves: conditions, order and limits of the root."""
@@ -137,11 +144,6 @@ class CompiledView(Generic[T]):
     def streamable(self) -> "CompiledView[T]":
         """The same plan for a walk over any number of roots."""
         return self.countable
-
-    @property
-    def classes(self) -> tuple[Mapper[Any], ...]:
-        """The mapper of each place."""
-        return (self.mapper, *(edge.target.mapper for edge in edges_below(self.tree.root)))
 
     def across(self, databases: Sequence[tuple[int, Dialect]] | None) -> "CompiledView[T]":
         """Return the plan for classes that live in several databases: no statement speaks of two.
