@@ -38,7 +38,7 @@ from loadplan.sqlalchemy_internals import (
 
 
 class Guarded:
-    """The questions that the guards ask an object's seal.
+    """The facts that guards ask an object's seal for.
 
     Attributes:
         parts: relationships that may hold less than there is, by name.
