@@ -296,14 +296,16 @@ class _CopiesQuietly(CollectionAdapter):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         data: Any = self.data
-        # a class of the application's own, which is no list, has its items among its attributes: none arrives alone
-        copied: Any = memo.get(id(data)) if isinstance(data, list | dict | set) else None
-        kind = _CopiesQuietly if copied is None else _Rebuilding
+        copied: Any = memo.get(id(data))
+        # a list, a set or a dict is filled item by item; anything else is copied with what it holds
+        built_in: Any = next((each for each in (list, set, dict) if isinstance(copied, each)), None)
+        kind = _CopiesQuietly if built_in is None else _Rebuilding
         adapter: Any = memo.setdefault(id(self), kind.__new__(kind))
         state: Any = self.__getstate__()  # type: ignore[no-untyped-call]
         adapter.__setstate__(deepcopy(state, memo))
-        if copied is not None:  # a dict by key is made whole, and asks for its adapter while that happens
-            copied._loadplan_to_come = len(data) - len(copied)
+        if built_in is not None:  # a dict by key is made whole, and asks for its adapter while that happens
+            target: Any = copied
+            target._loadplan_to_come = built_in.__len__(data) - built_in.__len__(copied)
             adapter.count(0)
         return adapter
 

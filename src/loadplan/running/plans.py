@@ -55,8 +55,12 @@ def compile_plan(plan: Plan[T], dialect: Dialect) -> Compiled[T]:
     Raises:
         PlanError: the plan does not resolve.
     """
+    return compile_resolved(plan, resolve_plan(plan), dialect)
+
+
+def compile_resolved(plan: Plan[T], tree: Tree | ViewTree, dialect: Dialect) -> Compiled[T]:
+    """Return the same of a plan that was resolved just now."""
     name = f"{dialect.name}+{dialect.driver}"
-    tree = resolve_plan(plan)
     compiled: Compiled[T] | None = plan._derived.get(name)
     if compiled is None:
         compiled = plan._derived[name] = compile_view(_places(plan, tree), dialect)
