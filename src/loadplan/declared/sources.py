@@ -133,7 +133,7 @@ def source(*path: Any) -> Source:
     """Say where the value of a field comes from, or what a to-one leads to that roots are ordered or chosen by.
 
     ``order_by=source(Order.customer, Customer.email).desc()`` orders roots, ``where=source(Order.customer,
-    Customer.country == "NZ")`` chooses them. Such a path goes by relationships to one alone.
+    Customer.country == "NZ")`` chooses them. That path goes only by to-ones.
 
     Args:
         *path: relationships, each of the class that the one before leads to. At the end stands a column, a hybrid, a

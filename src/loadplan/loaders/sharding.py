@@ -117,7 +117,7 @@ class ShardedCalls(AllCalls):
     def extend(
         self, given: object, loads: Sequence[Any], only: Any, refresh: bool, params: Params, options: Options
     ) -> Any:
-        """Extend objects, shard by shard.
+        """Extend objects, one shard after another.
 
         Raises:
             LoaderError: LP408, nobody knows which shard an object is from.

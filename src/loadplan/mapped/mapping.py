@@ -257,7 +257,7 @@ def as_seen_from(mapper: Mapper[Any], expression: Any, *, subclasses: bool = Fal
         expression: a condition, an order or a value of its rows.
         subclasses: whether to have the columns of joined subclasses read by subqueries, NULL for rows of other classes.
 
-    A base class that the mapping loads with its subclasses, ``with_polymorphic="*"``, stands for a join of its own:
+    A base class that the mapping loads with its subclasses, ``with_polymorphic="*"``, stands for a join:
     ``Node.name`` in a statement of files would bring that join along. ``File.name`` is the same column without it.
     """
     above = {each.class_ for each in mapper.iterate_to_root() if each is not mapper and each.with_polymorphic_mappers}

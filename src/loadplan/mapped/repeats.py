@@ -24,9 +24,9 @@ from loadplan.mapped.mapping import columns_in_row, mapper_behind, primary_key
 def may_repeat(mapper: Mapper[Any]) -> bool:
     """Tell whether one object of a class may come in several rows.
 
-    A table holds each object once if its own keys lie within the key of the mapping. So do the tables of classes above,
-    joined by their keys, and a union of tables of concrete classes. A join, a query, a table whose mapping chose a
-    narrower key, and any other union may hold an object several times.
+    A table holds each object once if its own keys lie within the key of the mapping. The same holds for tables of
+    classes above, joined by their keys, and for a union of tables of concrete classes. A join, a query, a table whose
+    mapping chose a narrower key, and any other union may hold an object several times.
     """
     chain: list[Mapper[Any]] = []
     for each in mapper.iterate_to_root():
@@ -70,7 +70,7 @@ def has_unique_key(table: object, columns: set[Any]) -> bool:
 
 
 def other_keys(mapper: Mapper[Any]) -> dict[str, ColumnElement[Any]]:
-    """Return the columns of a union that are the keys of those of its parts whose keys have other names."""
+    """Return the columns of a union that are the keys of its parts, for parts whose keys have other names."""
     own = primary_key(mapper)
     found: dict[str, ColumnElement[Any]] = {}
     for sub in mapper.self_and_descendants:
@@ -93,7 +93,7 @@ def row_key(entity: Any) -> list[Any]:
 
 
 def same_rows(ours: Sequence[Any], theirs: Sequence[Any], mapper: Mapper[Any]) -> ColumnElement[bool]:
-    """Return the condition that two keys of a class are those of one object; NULL is equal to NULL there."""
+    """Return the condition that two keys of a class belong to one object; NULL is equal to NULL there."""
     return and_(
         *(
             one == other if is_never_null(mapper, one) else one.is_not_distinct_from(other)

@@ -138,7 +138,7 @@ class _Part:
 
 @attrs.frozen
 class _Again:
-    """What a plan loads of a relationship that a subclass maps again, in its own way."""
+    """The loads of a relationship that a subclass maps again, in its own way."""
 
     mapper: Mapper[Any]
     loads: tuple[Load[Any], ...]
@@ -231,7 +231,7 @@ class _Resolver:
         Args:
             node: the place.
             parts: what is declared about it.
-            again: relationships that subclasses map in a way of their own.
+            again: relationships that subclasses map in another way.
             at: the names that lead there.
         """
         groups: dict[Mapper[Any], list[_Part]] = {}

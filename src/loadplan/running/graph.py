@@ -399,7 +399,7 @@ class ViewBatches(Generic[T]):
         return []
 
     def _without_last(self, part: Sequence[Any]) -> Sequence[Any]:
-        """Return rows without those of a root that the batch before ended with."""
+        """Return rows without the rows of the root that the batch before ended with."""
         key, last = self._view.root_key, self._last
         self._last = key(part[-1])
         return [row for row in part if key(row) != last]

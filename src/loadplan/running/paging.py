@@ -295,9 +295,9 @@ def _is_one_of(keys: Sequence[ColumnElement[Any]], ordering: Ordering) -> bool:
 
 
 def stays_in_database(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
-    """Tell whether the values of a type stay out of cursors: those of your own types that are stored as text or bytes.
+    """Tell whether the values of a type stay out of cursors: values of your own types that are stored as text or bytes.
 
-    Such a type may hide what it stores, and nobody knows how well.
+    Your type may hide what it stores, and nobody knows how well.
     """
     return binds_by_itself(kind) and isinstance(stored_type(kind, dialect), types.String | types.LargeBinary)
 

@@ -180,7 +180,7 @@ class RootQuery:
 
     @property
     def total_order(self) -> list[Ordering]:
-        """The order; that of the primary key if none was given. Each knows whether it may be NULL."""
+        """The order; by the primary key if none was given. Each knows whether it may be NULL."""
         mapper = self.compiled.mapper
         found = self.order or with_tie_breaker(root_key(mapper), mapper.class_)
         return [attrs.evolve(each, never_null=is_never_null(mapper, each.expression)) for each in found]
@@ -343,8 +343,8 @@ def narrowing(
 ) -> Narrowing:
     """Return what narrows a statement to roots by condition, order and limit.
 
-    Where a join may repeat roots, they are counted in a subquery, so that a limit counts roots and never rows. Where
-    one root may come in several rows, that subquery numbers them: a root stands where its first row does.
+    If a join may repeat roots, a subquery counts them, so that a limit counts roots and never rows. If one root may
+    come in several rows, that subquery numbers them: a root stands where its first row does.
 
     Args:
         compiled: the graph.

@@ -56,7 +56,7 @@ def link_on(prop: RelationshipProperty[Any], parent: Mapper[Any], dialect: Diale
 def linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) -> Linked:
     """Return the statement of the targets of parents of a class, with the parents' keys.
 
-    A row whose whole key is NULL is no target. The target is selected as itself, never through an alias:
+    A row whose whole key is NULL is not a target. The target is selected as itself, never through an alias:
     ``with_loader_criteria`` passes aliases by.
     """
     found = _linked(prop, parent, link)
