@@ -84,11 +84,11 @@ class CompiledView(Generic[T]):
     mappers: tuple[Mapper[Any], ...] = attrs.field(init=False)
     classes: tuple[Mapper[Any], ...] = attrs.field(init=False)
 
-    @mappers.default
+    @mappers.default  # pyright: ignore[reportAttributeAccessIssue] - attrs makes it a field afterwards
     def _mappers(self) -> tuple[Mapper[Any], ...]:
         return tuple(each.place.mapper for each in (self.root, *self.later))
 
-    @classes.default
+    @classes.default  # pyright: ignore[reportAttributeAccessIssue]
     def _classes(self) -> tuple[Mapper[Any], ...]:
         return (self.mapper, *(edge.target.mapper for edge in edges_below(self.tree.root)))
 
