@@ -329,9 +329,8 @@ def _finish_adapter(adapter: Any) -> None:
     state, data = adapter.owner_state, adapter._data()
     adapter.__class__ = _CopiesQuietly
     # an adapter whose list is gone gets another, which goes as well
-    CollectionAdapter.__init__(
-        adapter, state.manager[adapter._key].impl, state, InstrumentedList() if data is None else data
-    )
+    items: Any = InstrumentedList() if data is None else data
+    CollectionAdapter.__init__(adapter, state.manager[adapter._key].impl, state, items)
 
 
 class _Rebuilding(_CopiesQuietly):

@@ -1,16 +1,16 @@
 """Inheritance: conditions on columns of a base class, columns left out of subclasses, relationships mapped again."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
 import pytest
 from real import filled, lazily
-from sqlalchemy import ForeignKey, inspect, select
+from sqlalchemy import ForeignKey, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from loadplan import Loader, LoadPlan, NotLoaded, load, on
+from loadplan import Loader, LoadPlan, NotLoaded, aggregate, count, load, on, source
 from support import recording
 
 
@@ -125,6 +125,22 @@ async def test_conditions_on_roots_take_columns_of_the_base(engine: AsyncEngine,
         assert [each.id for each in files] == [3, 2]
         page = await loader.fetch_page(LoadPlan(m.File), order_by=m.Node.name, size=1)
         assert [each.id for each in page.items] == [2]
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS)
+async def test_fields_of_views_take_columns_of_the_base(engine: AsyncEngine, mapping: str) -> None:
+    """In an expression, in a count, in an aggregate."""
+    m = MAPPINGS[mapping]
+    upper = Annotated[str | None, source(func.upper(m.Node.name))]
+    number = Annotated[int, count(m.Folder.files, where=m.Node.name == "a")]
+    last = Annotated[str | None, aggregate(m.Folder.files, func.max(m.Node.name))]
+    loud: Any = attrs.make_class("Loud", {"loud": attrs.field(type=upper)}, frozen=True)
+    kind: Any = attrs.make_class("Counted", {"number": attrs.field(type=number), "last": attrs.field(type=last)})
+    async with filled(engine, m.Base.metadata, *_rows(m)) as loader:
+        files: list[Any] = await loader.fetch_all(LoadPlan(m.File, into=loud), order_by=m.Node.name.desc())
+        assert [each.loud for each in files] == ["B", "A"]
+        (folder,) = await loader.fetch_all(LoadPlan(m.Folder, into=kind))
+        assert (folder.number, folder.last) == (1, "b")
 
 
 def _loaded(entity: Any) -> set[str]:
