@@ -89,6 +89,7 @@ STAGES = {
         "instance_script",
     ],
     "running": [
+        "call_problems",
         "answers",
         "binary",
         "cursors",
