@@ -26,6 +26,7 @@ from loadplan.explained.explained import ExplainedEdge, ExplainedStatement
 from loadplan.explained.explanation import Explanation
 from loadplan.loaders.loader import BatchedLoader, Loader
 from loadplan.loaders.sync_loader import SyncLoader
+from loadplan.mapped.indexes import LearnedIndex
 from loadplan.plan import LoadPlan
 from loadplan.running.paging import Page
 from loadplan.running.tally import FetchRecord
@@ -43,6 +44,7 @@ __all__ = [
     "Explanation",
     "FetchRecord",
     "IdentityError",
+    "LearnedIndex",
     "Load",
     "LoadPlan",
     "LoadPlanError",

@@ -70,6 +70,14 @@ def tables_in(selectable: Any) -> set[Any]:
     return {selectable}
 
 
+def mappers_below(base: type[Any]) -> Iterator[Mapper[Any]]:
+    """Yield the mappers of the subclasses of a class: a declarative base, one that hides its registry, a mixin."""
+    for sub in base.__subclasses__():
+        if (mapper := mapper_of(sub)) is not None:
+            yield mapper
+        yield from mappers_below(sub)
+
+
 def property_of(entity: type[Any], key: str) -> RelationshipProperty[Any]:
     """Return a relationship of a class that is known to have it."""
     mapper: Mapper[Any] = class_mapper(entity)

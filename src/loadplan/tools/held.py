@@ -18,13 +18,13 @@ from sqlalchemy.exc import DBAPIError
 
 from loadplan.errors import did_you_mean
 from loadplan.explained.dialects import dialect_of
+from loadplan.mapped.indexes import DatabaseIndex
 from loadplan.mapped.ordering import Ordering
 from loadplan.running.plans import Compiled
 from loadplan.tools.audit.findings import Severity
 from loadplan.tools.findings import CheckFinding, sorted_findings
 from loadplan.tools.needs import NeededIndex, needed_indexes, tables_of_plan
 from loadplan.tools.schema import (
-    DatabaseIndex,
     DatabaseTable,
     has_rows,
     mapped_indexes,
