@@ -81,6 +81,7 @@ STAGES = {
     "running": [
         "answers",
         "binary",
+        "callers",
         "cursors",
         "garbage",
         "ownership",

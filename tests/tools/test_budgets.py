@@ -1,6 +1,7 @@
 """Budgets: of a plan at run time, and in tests without a database."""
 
 import pickle
+import sys
 import warnings
 from collections.abc import AsyncIterator
 
@@ -10,7 +11,7 @@ from sqlalchemy import ForeignKey
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from loadplan import Budget, FetchRecord, Loader, LoadPlan, OverBudget, OverBudgetWarning, load
+from loadplan import Budget, FetchRecord, Loader, LoadPlan, OverBudget, OverBudgetWarning, SyncLoader, load
 from loadplan.pytest_plugin import assert_plan
 from support import tables
 
@@ -65,6 +66,25 @@ async def test_a_warning_names_what_is_over(shelves: AsyncEngine) -> None:
     )
     assert records[0].over == ("2 statements instead of 1", "6 rows instead of 5")
     assert records[0].error is None
+
+
+async def test_the_warning_points_at_the_line_of_the_caller(shelves: AsyncEngine) -> None:
+    """Through the greenlet of an asynchronous fetch, and straight up from a synchronous one."""
+    plan = LoadPlan(Shelf, budget=Budget(rows=0))
+
+    def line() -> int:
+        return sys._getframe(1).f_lineno
+
+    loader, here = Loader(shelves), []
+    async with shelves.connect() as connection:
+        with warnings.catch_warnings(record=True, action="always", category=OverBudgetWarning) as warned:
+            here.append(line() + 1)
+            await loader.fetch(plan, 1)
+            here.append(line() + 1)
+            await loader.fetch_all(plan)
+            here.append(line() + 1)
+            await connection.run_sync(lambda sync: SyncLoader(sync).fetch(plan, 1))
+    assert [(each.filename, each.lineno) for each in warned] == [(__file__, number) for number in here]
 
 
 async def test_an_error_where_the_plan_says_so(shelves: AsyncEngine) -> None:

@@ -384,10 +384,10 @@ def _in_database_alone(
     table: Table, index: DatabaseIndex, edges: Sequence[tuple[FoundPlan, NeededIndex]]
 ) -> CheckFinding:
     columns = ", ".join(f'"{name}"' for name in index.columns)
-    effect = "loadplan does not know of it."
+    effect = "loadplan knows of it after learn_indexes()."
     if edges:
         names = ", ".join(dict.fromkeys(need.edge for _, need in edges))
-        effect = f"loadplan does not know of it, and numbers all rows of each parent for the limit of {names}."
+        effect = f"without learn_indexes() loadplan numbers all rows of each parent for the limit of {names}."
     return CheckFinding(
         Severity.COST if edges else Severity.NOTE,
         "differs",
