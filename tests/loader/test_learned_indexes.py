@@ -106,6 +106,7 @@ def reason(loader: Loader, plan: LoadPlan[Any], roots: int | None = None) -> str
     return loader.explain(plan, roots=roots).edges[0].reason
 
 
+@pytest.mark.not_on("mariadb", reason="it makes an index for each foreign key")
 async def test_a_limit_walks_an_index_that_only_the_database_has(fresh: AsyncEngine) -> None:
     """The plan is compiled again, takes LATERAL on PostgreSQL, says why, and brings the same rows."""
     loader = Loader(fresh)
@@ -166,6 +167,7 @@ async def test_the_engine_remembers(fresh: AsyncEngine) -> None:
     assert LEARNED in reason(Loader(fresh), CARD)
 
 
+@pytest.mark.not_on("mariadb", reason="it has no partial indexes")
 async def test_indexes_that_cannot_serve_are_left_out(fresh: AsyncEngine) -> None:
     """Partial ones, expressions, keys in the middle; on PostgreSQL those that are invalid or compare otherwise."""
     await make(
@@ -204,6 +206,7 @@ async def test_indexes_that_cannot_serve_are_left_out(fresh: AsyncEngine) -> Non
     assert LEARNED in reason(loader, FIRST)
 
 
+@pytest.mark.not_on("mariadb", reason="it makes an index for each foreign key")
 async def test_a_unique_index_of_the_database_promises_nothing(fresh: AsyncEngine) -> None:
     """It finds rows. That a writer has one desk is for the mapping to say: the index may be dropped tomorrow."""
     await make(fresh, "CREATE UNIQUE INDEX ix_learned_desk ON learned_desks (writer_id)")
@@ -216,6 +219,7 @@ async def test_a_unique_index_of_the_database_promises_nothing(fresh: AsyncEngin
     assert "no constraint holds it to one row" in SyncLoader(create_engine("sqlite://")).explain(plan).edges[0].reason
 
 
+@pytest.mark.not_on("mariadb", reason="it makes an index for each foreign key")
 async def test_a_base_stands_for_all_its_tables(fresh: AsyncEngine) -> None:
     await make(
         fresh,

@@ -49,7 +49,12 @@ def read_indexes(connection: Connection, table: Table, schema: str | None) -> tu
     indexes: list[DatabaseIndex] = []
     if primary and primary["constrained_columns"]:
         indexes.append(DatabaseIndex(primary.get("name"), tuple(primary["constrained_columns"]), unique=True))
-    indexes += [DatabaseIndex(each.get("name"), tuple(each["column_names"]), unique=True) for each in constraints]
+    told_twice = {each.get("name") for each in found} - {None}
+    indexes += [
+        DatabaseIndex(each.get("name"), tuple(each["column_names"]), unique=True)
+        for each in constraints
+        if each.get("name") not in told_twice
+    ]
     usable = _usable(connection, table.name, schema)
     for each in found:
         finds, walks = usable.get(str(each.get("name")), (True, True))

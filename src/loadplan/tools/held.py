@@ -385,16 +385,18 @@ def _in_database_alone(
 ) -> CheckFinding:
     columns = ", ".join(f'"{name}"' for name in index.columns)
     effect = "loadplan knows of it after learn_indexes()."
+    mends = [f"add Index(\"{index.name or 'ix_' + table.name}\", {columns}) to the mapping of '{table.fullname}'."]
     if edges:
         names = ", ".join(dict.fromkeys(need.edge for _, need in edges))
-        effect = f"without learn_indexes() loadplan numbers all rows of each parent for the limit of {names}."
+        effect = f"loadplan does not know of it, and numbers all rows of each parent for the limit of {names}."
+        mends.append("or call loader.learn_indexes(...) when the application starts.")
     return CheckFinding(
         Severity.COST if edges else Severity.NOTE,
         "differs",
         f"{table.fullname} ({', '.join(index.columns)})",
         "the database has this index, and the mapping does not",
         effect,
-        (f"add Index(\"{index.name or 'ix_' + table.name}\", {columns}) to the mapping of '{table.fullname}'.",),
+        tuple(mends),
         tuple(sorted({f"{plan.where} at {need.edge}" for plan, need in edges})),
     )
 
