@@ -29,7 +29,7 @@ HOUSE = {
     "no": (r"(?<!there )\b(?:is|are|was|were) no\b(?! longer| more)", "'is not a ...'"),
     "may not": (r"\bmay not\b", "'must not', 'cannot' or 'might not'"),
     "such": (r"(?<!\bno )(?<!\bone )\bsuch\b(?! as\b)", "name the thing again, or 'this', 'these'"),
-    "own": (r"\bof (?:its|their|your|one's|his|her|our) own\b", "'its own ...', 'a separate ...'"),
+    "own": (r"\bof (?:its|their|one's) own\b", "'its own ...', 'a separate ...'"),
     "that of": (r"\b(?:that|those) of\b", "repeat the noun"),
     "to be": (r"\b(?:is|are|was|were) to be\b", "say who does it"),
     "else": (r"\b(?:and|or) else\b", "'otherwise'"),

@@ -433,8 +433,7 @@ FETCHES: dict[str, tuple[Callable[[AsyncEngine], Any], str]] = {
         "LP215: order_by= of 'Order' uses 'err_customers', but only 'Order' is available here\n"
         "  at: Order\n"
         "  detail: without a join condition, every row would meet every row of the other table.\n"
-        "  hint: order by a subquery: select(Customer.name).where(Customer.id == Order.customer_id)"
-        ".scalar_subquery().",
+        "  hint: write order_by=source(Order.customer, Customer.name).",
     ),
     "a condition on a related column": (
         lambda sqlite: Loader(sqlite).fetch_all(LoadPlan(Order), Customer.name == "Ada"),

@@ -227,8 +227,7 @@ async def test_export_that_nobody_reads_gives_its_connection_back(
         ("/continents/AN", "/continents/EU", 1),
         ("/languages", "/languages", 1),
         ("/languages/rm", "/languages/en", 1),
-        ("/countries?size=1", "/countries?size=20", 1),
-        ("/countries?size=21", "/countries?size=100", 2),
+        ("/countries?size=1", "/countries?size=100", 1),
         ("/countries/VA", "/countries/CN", 1),
         ("/countries/LU/cities", "/countries/IN/cities?least=200000", 2),  # its loader counts rows
         ("/cities?id=2988507", "/cities?id=2988507&id=2950159&id=2960316&id=524901", 1),

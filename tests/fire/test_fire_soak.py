@@ -22,6 +22,8 @@ from sqlalchemy.util import LRUCache
 
 from loadplan import Loader, LoadPlan, NotFound, TooManyRows, load
 from loadplan.objects.seal import _seal
+from loadplan.resolved.sharing import MOST_PLANS, NOTE
+from loadplan.sqlalchemy_internals import notes_of
 
 #: Statements that SQLAlchemy's asyncpg dialect keeps prepared on a connection, by default: 100, and half as many again
 #: before its cache is cut back.
@@ -197,7 +199,7 @@ async def test_fifty_plans_again_and_again(few: AsyncEngine) -> None:
     first, last = readings[0], readings[-1]
     assert last.sources - first.sources <= 2 * len(plans)
     assert max(now - then for now, then in zip(last.heard, first.heard, strict=True)) <= 3 * len(plans)
-    assert all(variants <= 12 and shapes <= 8 for variants, shapes in remembered(plans))
+    assert all(variants <= 16 and shapes <= 8 for variants, shapes in remembered(plans))
     if LONG:  # what is made once, late, is no slope
         settled = readings[len(readings) // 4 :]
         assert abs(slope(settled, "resident")) < 10, [reading.resident for reading in readings]
@@ -264,15 +266,18 @@ async def serve(loader: Loader, kind: str, requests: int) -> list[weakref.ref[An
 
 @pytest.mark.parametrize("kind", ["entities", "views", "views of its own"])
 async def test_a_plan_that_is_made_for_one_request_is_gone_with_it(one: AsyncEngine, kind: str) -> None:
+    """The last plans of a class are remembered, for equal ones; with those gone nothing is left."""
     loader = Loader(one)
-    await serve(loader, kind, times(30, 400))  # SQLAlchemy's own caches are full by then
+    await serve(loader, kind, MOST_PLANS + times(16, 400))  # SQLAlchemy's own caches are full by then
     before, sources, heard = collect(), generated(), listeners()
-    made = await serve(loader, kind, times(30, 3_000))
+    made = await serve(loader, kind, MOST_PLANS + times(16, 3_000))
     assert made
     after = collect()
     assert generated() == sources
     assert listeners() == heard
     assert after - before < 1_500
+    assert len(notes_of(Shelf.__mapper__).pop(NOTE)) == MOST_PLANS
+    collect()
     alive = [each() for each in made if each() is not None]
     assert len(alive) <= 5 * len(loader_caches(one)), alive[:3]
 

@@ -100,6 +100,10 @@ def kind_of(described_type: dict[str, Any]) -> str:
     return kind_of(below)
 
 
+#: PostgreSQL has no index of json, and some applications have it in a unique key.
+_JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+
+
 def make_type(given: dict[str, Any]) -> Any:
     kind = given["kind"]
     if kind == "decorated":
@@ -107,7 +111,7 @@ def make_type(given: dict[str, Any]) -> Any:
         if values == "uuid":
             return OwnCharUuid() if given["of"]["kind"] == "char" else OwnUuid()
         if values == "json":
-            return sa.JSON() if given["of"]["kind"] == "json" else OwnJson()
+            return _JSON if given["of"]["kind"] == "json" else OwnJson()
         return OwnText() if values in {"string", "text", "char"} else OwnOther(make_type(given["of"]))
     if kind == "enum":
         return sa.Enum(*given["values"], native_enum=False, length=max(map(len, given["values"]), default=1))
@@ -129,7 +133,7 @@ def make_type(given: dict[str, Any]) -> Any:
         "date": sa.Date,
         "time": sa.Time,
         "interval": sa.Interval,
-        "json": sa.JSON,
+        "json": lambda: _JSON,
         "binary": sa.LargeBinary,
     }
     return plain[kind]()

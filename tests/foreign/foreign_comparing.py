@@ -252,7 +252,7 @@ class Comparison:
         self.same_graph("copies", copy.deepcopy(roots))
         if roots and None not in sa.inspect(roots[0]).identity:
             keys = [sa.inspect(root).identity for root in roots]
-            ids = [key if len(key) > 1 else key[0] for key in keys]
+            ids = [key if len(key) > 1 or isinstance(key[0], dict) else key[0] for key in keys]
             many = await Loader(self.engine).fetch_many(self.plan, ids[::-1])
             self.compare("fetch_many", Reader(brought).read(many, self.plan), self.expected[::-1])
             one = await Loader(self.engine).fetch(self.plan, ids[0])

@@ -18,7 +18,7 @@ from strawberry.types.nodes import SelectedField
 
 from loadplan import Loader, LoadPlan, load
 from loadplan.graphql import selected_plan
-from loadplan.resolved.narrowing import narrowed_plan
+from loadplan.resolved.narrowing import _narrowed_plan
 from support import Statements, in_one, recording
 
 API = LoadPlan(
@@ -301,13 +301,13 @@ async def test_what_the_plan_does_not_allow(asked: AsyncEngine, ask: Ask, select
 
 
 async def test_equal_selections_share_one_plan(asked: AsyncEngine, ask: Ask) -> None:
-    narrowed_plan.cache_clear()
+    _narrowed_plan.cache_clear()
     for query in (
         "{ user(id: 1) { firstName lastName } }",
         "{ user(id: 2) { b: lastName ... on User { firstName } } }",
     ):
         await asking(asked, ask, query)
-    assert narrowed_plan.cache_info().misses == 1
+    assert _narrowed_plan.cache_info().misses == 1
 
 
 async def test_fragments_that_double_are_walked_once(asked: AsyncEngine, core: Ask) -> None:

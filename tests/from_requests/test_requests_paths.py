@@ -11,7 +11,7 @@ from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loadplan import Loader, LoadPlan, NotLoaded, PlanError, count, load, on
-from loadplan.resolved.narrowing import MOST_PLANS, narrowed_plan
+from loadplan.resolved.narrowing import MOST_PLANS, _narrowed_plan
 from support import recording
 
 WHOLE = [User.first_name, User.id, User.kind, User.last_name]
@@ -130,7 +130,7 @@ def test_the_entity_is_that_of_the_plan() -> None:
 
 
 def test_equal_names_share_one_plan_and_memory_has_a_bound() -> None:
-    narrowed_plan.cache_clear()
+    _narrowed_plan.cache_clear()
     one = narrowed("posts.title", "first_name")
     assert narrowed("first_name", "posts.title", "first_name") is one
     same = LoadPlan(User, *USER_API.loads, defer=USER_API.defer, name="user api")
@@ -138,10 +138,10 @@ def test_equal_names_share_one_plan_and_memory_has_a_bound() -> None:
     assert same.narrowed_to(["first_name", "posts.title"]) is one
     for number in range(MOST_PLANS + 50):
         LoadPlan(User, *USER_API.loads, name=f"plan {number}").narrowed_to(["first_name"])
-    assert narrowed_plan.cache_info().currsize == MOST_PLANS
+    assert _narrowed_plan.cache_info().currsize == MOST_PLANS
     with pytest.raises(PlanError):
         narrowed("wrong")
-    assert narrowed_plan.cache_info().currsize == MOST_PLANS
+    assert _narrowed_plan.cache_info().currsize == MOST_PLANS
 
 
 # --- views ----------------------------------------------------------------------------------------------------------

@@ -283,11 +283,11 @@ def _hierarchy(draw: st.DrawFn, name: str) -> list[Entity]:
     two_kinds = st.tuples(st.sampled_from(sorted(KEY_KINDS)), st.sampled_from(("integer", "text")))
     key = draw(st.one_of(st.sampled_from(KEYS), one_kind, two_kinds))
     inheritance = draw(st.sampled_from([None, None, "single", "joined", "concrete"]))
-    alone = inheritance in {None, "concrete"}
-    arguments = draw(_some(ROOT_ARGUMENTS, TELLING_ROOT_ARGUMENTS if alone else INHERITED_ARGUMENTS))
+    telling = {None: TELLING_ROOT_ARGUMENTS, "concrete": ()}.get(inheritance, INHERITED_ARGUMENTS)
+    arguments = draw(_some(ROOT_ARGUMENTS, telling))
     if inheritance == "concrete":
         found = [Entity(name, key, draw(_columns("")), arguments=arguments)]
-        own = draw(_some(ROOT_ARGUMENTS, TELLING_ROOT_ARGUMENTS))
+        own = draw(_some(ROOT_ARGUMENTS, ()))
         return [*found, Entity(f"{name}1", key, draw(_columns("")), concrete_of=name, arguments=own)]
     found = [Entity(name, key, draw(_columns("")), inheritance, arguments=arguments)]
     for number in range(draw(st.integers(1, 2)) if inheritance else 0):
@@ -303,7 +303,7 @@ def _some(draw: st.DrawFn, plain: tuple[str, ...], telling: tuple[str, ...]) -> 
     """Draw up to three arguments that change nothing, and often one that does."""
     most = draw(_often(0, 1, 3))
     found = draw(st.lists(st.sampled_from(plain), unique=True, max_size=most))
-    one = draw(st.sampled_from((None,) * len(telling) + telling))
+    one = draw(st.sampled_from((None, *telling, *(None for _ in telling))))
     return tuple(found if one is None else [*found, one])
 
 

@@ -46,7 +46,7 @@ class OwnNumber(TypeDecorator[int]):
 class OwnUuid(TypeDecorator[uuid.UUID]):
     """A UUID that is text of the application's own, save on PostgreSQL; it binds objects and text."""
 
-    impl = sa.types.TypeEngine
+    impl = sa.CHAR
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:

@@ -82,7 +82,7 @@ class Walk:
             identity = self.plain.identity(each)
             self.facts.classes[identity] = type(each).__name__
             names = set(columns)
-            if place.only is None and place.defer is None:
+            if place.only is None and not place.defer:
                 names |= self.schema.brought_along(place.entity, type(each).__name__)
             self.facts.loaded.setdefault(identity, {}).update({name: getattr(each, name) for name in names})
         for branch in place.branches:

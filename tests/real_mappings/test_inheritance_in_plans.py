@@ -1,16 +1,16 @@
 """Inheritance: conditions on columns of a base class, columns left out of subclasses, relationships mapped again."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
 import pytest
 from real import filled, lazily
-from sqlalchemy import ForeignKey, inspect, select
+from sqlalchemy import ForeignKey, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from loadplan import Loader, LoadPlan, NotLoaded, load, on
+from loadplan import Loader, LoadPlan, NotLoaded, aggregate, count, load, on, source
 from support import recording
 
 
@@ -70,25 +70,13 @@ class ShelfView:
     file: FileView | None
 
 
-BASE_COLUMN = pytest.mark.xfail(
-    strict=True, reason="a column of the base class in where= is refused, or its table missing"
-)
-
-
-def _as_it_is(request: pytest.FixtureRequest, failing: Callable[[str, Any], bool]) -> None:
-    params = request.node.callspec.params
-    if failing(params["mapping"], params):
-        request.applymarker(BASE_COLUMN)
-
-
 @pytest.mark.parametrize("strategy", [None, "joined", "selectin", "subquery"])
 @pytest.mark.parametrize("column", ["Node.name", "File.name", "File.body"])
 @pytest.mark.parametrize("mapping", MAPPINGS)
 async def test_where_of_a_to_one_takes_columns_of_its_base(
-    request: pytest.FixtureRequest, engine: AsyncEngine, mapping: str, column: str, strategy: Any
+    engine: AsyncEngine, mapping: str, column: str, strategy: Any
 ) -> None:
     """A column is a column of the class, whichever of its tables has it."""
-    _as_it_is(request, _to_one_fails)
     m = MAPPINGS[mapping]
     entity, name = column.split(".")
     attribute = getattr(getattr(m, entity), name)
@@ -98,17 +86,10 @@ async def test_where_of_a_to_one_takes_columns_of_its_base(
         assert [each.file and each.file.id for each in found] == [2, None, None]
 
 
-def _to_one_fails(mapping: str, params: Any) -> bool:
-    return params["column"] == "Node.name" and mapping == "with_polymorphic"
-
-
 @pytest.mark.parametrize("column", ["Node.name", "File.name"])
 @pytest.mark.parametrize("mapping", MAPPINGS)
-async def test_where_of_a_view_takes_columns_of_its_base(
-    request: pytest.FixtureRequest, engine: AsyncEngine, mapping: str, column: str
-) -> None:
+async def test_where_of_a_view_takes_columns_of_its_base(engine: AsyncEngine, mapping: str, column: str) -> None:
     """The same in a view."""
-    _as_it_is(request, _view_fails)
     m = MAPPINGS[mapping]
     attribute = getattr(m, column.split(".")[0]).name
     plan = LoadPlan(m.Shelf, load(m.Shelf.file, where=attribute == "a"), into=ShelfView)
@@ -117,18 +98,13 @@ async def test_where_of_a_view_takes_columns_of_its_base(
         assert found == [ShelfView(1, FileView("x")), ShelfView(2, None), ShelfView(3, None)]
 
 
-def _view_fails(mapping: str, params: Any) -> bool:
-    return mapping == "with_polymorphic" and params["column"] == "Node.name"
-
-
 @pytest.mark.parametrize("strategy", [None, "joined", "subquery"])
 @pytest.mark.parametrize("column", ["Node.name", "File.name"])
 @pytest.mark.parametrize("mapping", MAPPINGS)
 async def test_where_and_order_of_a_collection_take_columns_of_its_base(
-    request: pytest.FixtureRequest, engine: AsyncEngine, mapping: str, column: str, strategy: Any
+    engine: AsyncEngine, mapping: str, column: str, strategy: Any
 ) -> None:
     """The same of a collection: its condition, its order, its limit."""
-    _as_it_is(request, _collection_fails)
     m = MAPPINGS[mapping]
     attribute = getattr(m, column.split(".")[0]).name
     async with filled(engine, m.Base.metadata, *_rows(m)) as loader:
@@ -139,11 +115,7 @@ async def test_where_and_order_of_a_collection_take_columns_of_its_base(
             assert [[each.id for each in one.files] for one in await loader.fetch_all(order)] == [[3]]
 
 
-def _collection_fails(mapping: str, params: Any) -> bool:
-    return _view_fails(mapping, params)
-
-
-@pytest.mark.parametrize("mapping", ["plain", pytest.param("with_polymorphic", marks=BASE_COLUMN)])
+@pytest.mark.parametrize("mapping", ["plain", "with_polymorphic"])
 async def test_conditions_on_roots_take_columns_of_the_base(engine: AsyncEngine, mapping: str) -> None:
     """``fetch_all(where=Node.name == ...)`` of files, its order, and a page."""
     m = MAPPINGS[mapping]
@@ -155,12 +127,29 @@ async def test_conditions_on_roots_take_columns_of_the_base(engine: AsyncEngine,
         assert [each.id for each in page.items] == [2]
 
 
+@pytest.mark.parametrize("mapping", MAPPINGS)
+async def test_fields_of_views_take_columns_of_the_base(engine: AsyncEngine, mapping: str) -> None:
+    """In an expression, in a count, in an aggregate."""
+    m = MAPPINGS[mapping]
+    upper = Annotated[str | None, source(func.upper(m.Node.name))]
+    number = Annotated[int, count(m.Folder.files, where=m.Node.name == "a")]
+    last = Annotated[str | None, aggregate(m.Folder.files, func.max(m.Node.name))]
+    loud: Any = attrs.make_class("Loud", {"loud": attrs.field(type=upper)}, frozen=True)
+    kind: Any = attrs.make_class("Counted", {"number": attrs.field(type=number), "last": attrs.field(type=last)})
+    async with filled(engine, m.Base.metadata, *_rows(m)) as loader:
+        files: list[Any] = await loader.fetch_all(LoadPlan(m.File, into=loud), order_by=m.Node.name.desc())
+        assert [each.loud for each in files] == ["B", "A"]
+        (folder,) = await loader.fetch_all(LoadPlan(m.Folder, into=kind))
+        assert (folder.number, folder.last) == (1, "b")
+
+
 def _loaded(entity: Any) -> set[str]:
     return {key for key in vars(entity) if not key.startswith("_")}
 
 
 ONLY: dict[str, Callable[[Any], tuple[Any, set[str]]]] = {
     "only= of the base": lambda m: (LoadPlan(m.Node, only=[m.Node.name]), {"id", "type", "name"}),
+    "only= of nothing": lambda m: (LoadPlan(m.Node, only=[]), {"id", "type"}),
     "defer= of a branch": lambda m: (
         LoadPlan(m.Node, on(m.File, defer=[m.File.body])),
         {"id", "type", "name", "folder_id"},
@@ -328,10 +317,6 @@ async def test_a_relationship_that_a_subclass_maps_again_is_loaded(
         assert [each.owner.id for each in found] == expected == [1, 1]
 
 
-MAPPED_AGAIN = pytest.mark.xfail(strict=True, reason="a relationship that a subclass maps again is not loaded there")
-
-
-@MAPPED_AGAIN
 async def test_a_collection_that_a_subclass_maps_again_is_loaded(engine: AsyncEngine) -> None:
     """The same of a collection, in the order that each class maps, and below another relationship."""
     async with filled(engine, AgainBase.metadata, *AGAIN_ROWS) as loader:

@@ -55,17 +55,6 @@ PAIRS: dict[str, tuple[Any, Any, Any, Any]] = {
     "integer and numeric": (sa.Integer(), sa.Numeric(5, 0), 7, decimal.Decimal(7)),
 }
 
-#: What goes by keys compared in Python today, pair by pair.
-UNTIED = {
-    "uuid and uuid text",
-    "uuid text and uuid",
-    "varchar and char",
-    "char and varchar",
-    "char of another length",
-    "decimal and float",
-    "enum and text",
-}
-
 
 @attrs.frozen
 class Pair:
@@ -83,7 +72,8 @@ async def pair(request: pytest.FixtureRequest, postgres: AsyncEngine) -> AsyncIt
     """A parent with two children in the database, for each pair of types."""
     parent_type, kid_type, parent_key, kid_key = PAIRS[request.param]
     reg = registry(metadata=MetaData())
-    parents = Table("untied_parents", reg.metadata, sa.Column("key", parent_type, primary_key=True))
+    key = sa.Column("key", parent_type, primary_key=True, autoincrement=False)  # SQLAlchemy 2.0 makes it a SERIAL
+    parents = Table("untied_parents", reg.metadata, key)
     kids = Table(
         "untied_kids",
         reg.metadata,
@@ -133,24 +123,15 @@ async def pair(request: pytest.FixtureRequest, postgres: AsyncEngine) -> AsyncIt
     reg.dispose()
 
 
-def _known(request: pytest.FixtureRequest, but: tuple[str, ...] = ()) -> None:
-    """Mark the pairs that fail today."""
-    name = request.node.callspec.params["pair"]
-    if name == "char and varchar" and "collection_has" in request.node.name:
-        request.applymarker(
-            pytest.mark.xfail(strict=True, reason="rows are tied to parents by keys compared in Python")
-        )
-
-
-async def test_a_collection_has_its_rows(request: pytest.FixtureRequest, postgres: AsyncEngine, pair: Pair) -> None:
+async def test_a_collection_has_its_rows(postgres: AsyncEngine, pair: Pair) -> None:
     """Select-in, and the first rows of each parent."""
-    _known(request)
     loader = Loader(postgres)
     lazy = await lazily(postgres, select(pair.parent), lambda each: [kid.id for kid in each.kids])
-    assert lazy == [[1, 2]]
+    if pair.key != "ab":  # SQLAlchemy binds a padded CHAR as a VARCHAR, whose blanks count; the tables' join finds both
+        assert lazy == [[1, 2]]
     for given in (load("kids"), load("kids", limit=9), load("kids", strategy="subquery")):
         found = await loader.fetch_all(LoadPlan(pair.parent, given))
-        assert [[kid.id for kid in each.kids] for each in found] == lazy, given
+        assert [[kid.id for kid in each.kids] for each in found] == [[1, 2]], given
 
 
 async def test_a_joined_collection_has_its_rows(postgres: AsyncEngine, pair: Pair) -> None:
@@ -160,20 +141,15 @@ async def test_a_joined_collection_has_its_rows(postgres: AsyncEngine, pair: Pai
 
 
 @pytest.mark.parametrize("strategy", ["joined", "selectin", "subquery"])
-async def test_a_to_one_has_its_row(
-    request: pytest.FixtureRequest, postgres: AsyncEngine, pair: Pair, strategy: Any
-) -> None:
+async def test_a_to_one_has_its_row(postgres: AsyncEngine, pair: Pair, strategy: Any) -> None:
     """None stands for a NULL key alone."""
-    if strategy != "joined":
-        _known(request)
     plan = LoadPlan(pair.kid, load("parent", strategy=strategy))
     found = await Loader(postgres).fetch_all(plan, order_by=pair.kid.id)
     assert [each.parent is not None for each in found] == [True, True, False]
 
 
-async def test_views_have_their_rows(request: pytest.FixtureRequest, postgres: AsyncEngine, pair: Pair) -> None:
+async def test_views_have_their_rows(postgres: AsyncEngine, pair: Pair) -> None:
     """A level a statement, for many roots."""
-    _known(request, but=("uuid and uuid text", "uuid text and uuid", "decimal and float"))
     found = await Loader(postgres).fetch_all(LoadPlan(pair.parent, into=pair.parents))
     assert [[kid.id for kid in each.kids] for each in found] == [[1, 2]]
 

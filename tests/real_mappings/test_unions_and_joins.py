@@ -91,8 +91,6 @@ MAGAZINE_ROWS = [
     "INSERT INTO union_ads VALUES (1, 't'), (3, 't'), (4, 't')",
 ]
 
-TWICE = pytest.mark.xfail(strict=True, reason="a row that comes several times is several roots, or several items")
-
 
 @pytest.mark.parametrize(
     "strategy",
@@ -106,7 +104,6 @@ async def test_a_collection_over_an_overlapping_union(engine: AsyncEngine, strat
         assert [[page.id for page in each.pages] for each in found] == [[1, 2, 3], [4]]  # type: ignore[attr-defined]
 
 
-@TWICE
 async def test_a_limit_over_an_overlapping_union_counts_objects(engine: AsyncEngine) -> None:
     """The first two pages are two pages."""
     plan: LoadPlan[Any] = LoadPlan(Magazine, load("pages", limit=2))
@@ -115,7 +112,6 @@ async def test_a_limit_over_an_overlapping_union_counts_objects(engine: AsyncEng
         assert [[page.id for page in each.pages] for each in found] == [[1, 2], [4]]
 
 
-@TWICE
 async def test_roots_of_an_overlapping_union(engine: AsyncEngine) -> None:
     """Each page is one root: in lists, with a limit, on pages and in streams."""
     plan: LoadPlan[Any] = LoadPlan(Page)
@@ -170,7 +166,6 @@ JOIN_ROWS = [
 ]
 
 
-@TWICE
 async def test_roots_of_a_class_mapped_to_a_join(engine: AsyncEngine) -> None:
     """One identity is one root, and counts once."""
     plan: LoadPlan[Any] = LoadPlan(Member)
@@ -200,7 +195,6 @@ async def test_a_collection_of_a_class_mapped_to_a_join(engine: AsyncEngine, str
         assert [each.id for each in found.members] == [8, 9]
 
 
-@TWICE
 async def test_a_limit_of_a_class_mapped_to_a_join(engine: AsyncEngine) -> None:
     """The first two are two objects."""
     plan: LoadPlan[Any] = LoadPlan(Group, load("members", limit=2))
@@ -251,13 +245,8 @@ PLACE_ROWS = [
 
 @pytest.mark.parametrize("order", [None, "name"])
 @pytest.mark.parametrize("size", [1])
-async def test_pages_over_parts_with_other_keys(
-    request: pytest.FixtureRequest, engine: AsyncEngine, order: str | None, size: int
-) -> None:
+async def test_pages_over_parts_with_other_keys(engine: AsyncEngine, order: str | None, size: int) -> None:
     """Every row comes once, whatever columns are its key."""
-    request.applymarker(
-        pytest.mark.xfail(strict=True, reason="the keys of other parts are NULL: pages end early or refuse a cursor")
-    )
     by = None if order is None else getattr(Location, order)
     async with filled(engine, concrete.metadata, *PLACE_ROWS) as loader:
         found = await paged(loader, LoadPlan(Location), size, order_by=by)

@@ -3,13 +3,14 @@
 ``Annotated[int, count(Post.comments)]`` and its like. Values only; what they mean is found out against the mapping.
 """
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
 
 import attrs
 from sqlalchemy.orm import QueryableAttribute
 
 from loadplan.declared.code import call_source
-from loadplan.declared.spec import Conditions, comparable, tuple_or_none
+from loadplan.declared.spec import Condition, Conditions, OrderBy, comparable, tuple_or_none
 
 
 @attrs.frozen(repr=False)
@@ -35,12 +36,47 @@ class Aggregate:
 
 @attrs.frozen(repr=False)
 class Source:
-    """A path to a value: what :func:`source` returns."""
+    """A path to a value: what :func:`source` returns.
+
+    Attributes:
+        path: relationships, and a value at the end.
+        modifiers: of an order: ``"desc"``, ``"nulls_last"`` and the like, in the order they were called.
+    """
 
     path: tuple[Any, ...] = attrs.field(eq=comparable)
+    modifiers: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return call_source("source", self.path, {})
+        return call_source("source", self.path, {}) + "".join(f".{each}()" for each in self.modifiers)
+
+    def asc(self) -> "Source":
+        """Return the path as an ascending order of roots."""
+        return self._ordered("asc")
+
+    def desc(self) -> "Source":
+        """Return the path as a descending order of roots."""
+        return self._ordered("desc")
+
+    def nulls_first(self) -> "Source":
+        """Return the order with NULLs at the beginning; a to-one that is not there has NULL."""
+        return self._ordered("nulls_first")
+
+    def nulls_last(self) -> "Source":
+        """Return the order with NULLs at the end; a to-one that is not there has NULL."""
+        return self._ordered("nulls_last")
+
+    def _ordered(self, word: str) -> "Source":
+        return attrs.evolve(self, modifiers=(*self.modifiers, word))
+
+
+RootCondition: TypeAlias = Condition | Source
+"""A condition on roots; ``source(Order.customer, Customer.country == "NZ")`` is one on what a to-one leads to."""
+
+RootConditions: TypeAlias = RootCondition | Sequence[RootCondition]
+"""One condition on roots, or several that must all hold."""
+
+RootOrder: TypeAlias = OrderBy | Source | Sequence[OrderBy | Source]
+"""One order expression of roots, or several; ``source(Order.customer, Customer.email).desc()`` orders by a to-one."""
 
 
 @attrs.frozen(repr=False)
@@ -94,7 +130,10 @@ def aggregate(relationship: QueryableAttribute[Any], expression: Any, *, where: 
 
 
 def source(*path: Any) -> Source:
-    """Say where the value of a field comes from.
+    """Say where the value of a field comes from, or what a to-one leads to that roots are ordered or chosen by.
+
+    ``order_by=source(Order.customer, Customer.email).desc()`` orders roots, ``where=source(Order.customer,
+    Customer.country == "NZ")`` chooses them. That path goes only by to-ones.
 
     Args:
         *path: relationships, each of the class that the one before leads to. At the end stands a column, a hybrid, a

@@ -11,7 +11,8 @@ from sqlalchemy import Dialect, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapper, Session
 
-from loadplan.declared.spec import Conditions, Order, tuple_or_none
+from loadplan.declared.sources import RootConditions, RootOrder
+from loadplan.declared.spec import tuple_or_none
 from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
 from loadplan.explained.analysis import Analysis, analyze
 from loadplan.explained.explanation import Explanation, explain_plan
@@ -28,7 +29,7 @@ from loadplan.running.identity import Identity
 from loadplan.running.key_walk import KeyWalk, walks_by_keys
 from loadplan.running.own_connection import Opened
 from loadplan.running.paging import Page, page_of
-from loadplan.running.plans import Compiled, compile_plan, places_of_plan, resolve_plan
+from loadplan.running.plans import Compiled, compile_plan, compile_resolved, places_of_plan, resolve_plan
 from loadplan.running.roots import RootQuery, by_id, by_ids, is_count, locking, narrowing, roots_by
 from loadplan.running.session import Bind, PrivateSession, SyncBind, check_bind, check_options, private_session
 from loadplan.running.table_indexes import unmapped_indexes
@@ -126,6 +127,8 @@ class Calls:
             return lambda session: graph.run(session, [bound], tally)
 
         found = self.run(plan, prepare, options, roots=1, for_update=for_update)
+        if len(found) > 1:
+            raise MultipleFound(problems.several_have_key(plan.label, plan.entity.__name__, given))
         return found[0] if found else None
 
     def fetch_many(
@@ -174,7 +177,7 @@ class Calls:
         many.reader.read_hashable(given)
 
     def fetch_one(
-        self, plan: LoadPlan[T], where: Conditions | None, params: Params, for_update: ForUpdate, options: Options
+        self, plan: LoadPlan[T], where: RootConditions | None, params: Params, for_update: ForUpdate, options: Options
     ) -> T:
         """See :meth:`loadplan.Loader.fetch_one`."""
         found = self.fetch_all(plan, where, None, 2, None, params, for_update, options)
@@ -195,8 +198,8 @@ class Calls:
     def fetch_all(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None,
-        order_by: Order | None,
+        where: RootConditions | None,
+        order_by: RootOrder | None,
         limit: int | None,
         offset: int | None,
         params: Params,
@@ -217,11 +220,11 @@ class Calls:
     def fetch_page(
         self,
         plan: LoadPlan[T],
-        order_by: Order | None,
+        order_by: RootOrder | None,
         size: int,
         after: str | None,
         before: str | None,
-        where: Conditions | None,
+        where: RootConditions | None,
         params: Params,
         total: Total | None,
         options: Options,
@@ -249,7 +252,7 @@ class Calls:
         return self.run(plan, prepare, options, roots=size, executions=lambda _: 1 + (total is not None))
 
     def total(
-        self, plan: LoadPlan[Any], where: Conditions | None, params: Params, total: Total, options: Options
+        self, plan: LoadPlan[Any], where: RootConditions | None, params: Params, total: Total, options: Options
     ) -> int:
         """Return the number of roots as ``fetch_page(total=...)`` finds it."""
 
@@ -260,12 +263,14 @@ class Calls:
 
         return self.run(plan, prepare, options, roots=None, follows=False)
 
-    def count(self, plan: LoadPlan[Any] | type[Any], where: Conditions | None, params: Params, options: Options) -> int:
+    def count(
+        self, plan: LoadPlan[Any] | type[Any], where: RootConditions | None, params: Params, options: Options
+    ) -> int:
         """See :meth:`loadplan.Loader.count`."""
         return self._counted(plan, where, params, options, "count")
 
     def exists(
-        self, plan: LoadPlan[Any] | type[Any], where: Conditions | None, params: Params, options: Options
+        self, plan: LoadPlan[Any] | type[Any], where: RootConditions | None, params: Params, options: Options
     ) -> bool:
         """See :meth:`loadplan.Loader.exists`."""
         return bool(self._counted(plan, where, params, options, "exists"))
@@ -273,7 +278,7 @@ class Calls:
     def _counted(
         self,
         plan: LoadPlan[Any] | type[Any],
-        where: Conditions | None,
+        where: RootConditions | None,
         params: Params,
         options: Options,
         call: Literal["count", "exists"],
@@ -289,8 +294,8 @@ class Calls:
     def batches(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None,
-        order_by: Order | None,
+        where: RootConditions | None,
+        order_by: RootOrder | None,
         batch_size: int,
         params: Params,
         options: Options,
@@ -437,9 +442,10 @@ class Calls:
 
     def compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:
         """Return a plan ready to run on the database of a session."""
-        dialect = private.dialect(resolve_plan(plan).root.mapper)
+        tree = resolve_plan(plan)
+        dialect = private.dialect(tree.root.mapper)
         warn_if_untested(dialect)
-        compiled = compile_plan(plan, dialect)
+        compiled = compile_resolved(plan, tree, dialect)
         compiled = compiled.across(private.databases(compiled.classes)).bringing(roots)
         return compiled if self.max_rows is None else compiled.countable
 
@@ -490,7 +496,7 @@ def _batches(compiled: Compiled[T], query: RootQuery, parameters: dict[str, Any]
     Raises:
         PlanError: LP216, a collection is joined to the root.
     """
-    graph = query.graph(None, None, in_order=compiled.repeats_roots)
+    graph = query.graph(None, None, in_order=compiled.repeats_roots or bool(compiled.root.identity))
     by_cursor: _Batches = graph.batches(parameters, size, tally)
     return KeyWalk(compiled, query, parameters, size, tally) if walks_by_keys(compiled.dialect) else by_cursor
 

@@ -1,17 +1,18 @@
 """How many roots there are: counted, asked whether there is one, or estimated by PostgreSQL's planner."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import attrs
-from sqlalchemy import Dialect, case, event, func, or_, select, type_coerce
+from sqlalchemy import Dialect, event, func, select, type_coerce
 from sqlalchemy.orm import Mapper
 from sqlalchemy.types import NullType
 
 from loadplan.errors import LoaderError, Problem, shown
 from loadplan.explained.explained import ExplainedStatement
+from loadplan.mapped.repeats import is_never_null, is_object, row_key
 from loadplan.plan import LoadPlan
 from loadplan.resolved.strategy import Way
 from loadplan.running.own_connection import Opened, OwnConnection
@@ -90,32 +91,31 @@ def root_count(graph: Compiled[Any]) -> RootCount:
 def _root_count(graph: Compiled[Any]) -> RootCount:
     statement: Any = graph.root.select
     key = root_key(graph.mapper)
-    conditions = () if statement.whereclause is None else (statement.whereclause,)
+    solid = is_object(graph.mapper)  # a row whose whole key is NULL is no root
+    conditions = () if solid is None else (solid,)
+    if statement.whereclause is not None:
+        conditions = (statement.whereclause,)
     if any(choice.way is Way.INNER for choice in graph.chosen.values()):  # other joins would cost for nothing
         inside = statement.with_only_columns(*key, maintain_column_froms=True).order_by(None).correlate(None)
         conditions = (row_of(key).in_(inside),)
     return RootCount(
         graph.mapper,
         graph.dialect,
-        select(func.count(_never_null(graph.mapper, key))).where(*conditions),
+        _counting(graph, conditions),
         select(*key).where(*conditions).limit(1),
         select(type_coerce(key[0], NullType())).where(*conditions),
     )
 
 
-def _never_null(mapper: Mapper[Any], key: list[Any]) -> Any:
-    """Return what ``count()`` counts: a column of the root, by which the session's criteria know the class.
-
-    A row is an entity unless its whole key is NULL.
-    """
-    solid = [
-        attribute
-        for attribute, column in zip(key, mapper.primary_key, strict=True)
-        if not getattr(column, "nullable", 1)
-    ]
-    if len(key) == 1 or solid:
-        return (solid or key)[0]
-    return case((or_(*(each.is_not(None) for each in key)), 1))
+def _counting(graph: Compiled[Any], conditions: Sequence[Any]) -> AnySelect:
+    """Return what selects the number of roots, of the root's class: by it the session's criteria know the class."""
+    mapper, key = graph.mapper, root_key(graph.mapper)
+    solid = next((each for each in key if is_never_null(mapper, each)), None)
+    if solid is not None and not graph.root.identity:
+        return select(func.count(solid)).where(*conditions)
+    # a union, or a root that may come in several rows
+    rows = select(*row_key(mapper.class_)).where(*conditions)
+    return select(func.count()).select_from((rows.distinct() if graph.root.identity else rows).subquery())
 
 
 def _first(

@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeVar, overload
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from loadplan.declared.spec import Bare, Columns, Conditions, Load, On, Order
+from loadplan.declared.sources import RootConditions, RootOrder
+from loadplan.declared.spec import Bare, Columns, Load, On
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
 from loadplan.loaders.attached_calls import AllCalls
@@ -136,7 +137,7 @@ class Loader:
     async def fetch_one(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None,
+        where: RootConditions | None,
         *,
         params: Params = None,
         for_update: ForUpdate = False,
@@ -153,8 +154,8 @@ class Loader:
     async def fetch_all(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None = None,
-        order_by: Order | None = None,
+        where: RootConditions | None = None,
+        order_by: RootOrder | None = None,
         limit: int | None = None,
         offset: int | None = None,
         *,
@@ -182,12 +183,12 @@ class Loader:
     async def fetch_page(
         self,
         plan: LoadPlan[T],
-        order_by: Order | None = None,
+        order_by: RootOrder | None = None,
         size: int = 50,
         *,
         after: str | None = None,
         before: str | None = None,
-        where: Conditions | None = None,
+        where: RootConditions | None = None,
         params: Params = None,
         total: Total | None = None,
         execution_options: Options = None,
@@ -220,8 +221,8 @@ class Loader:
     async def stream(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None = None,
-        order_by: Order | None = None,
+        where: RootConditions | None = None,
+        order_by: RootOrder | None = None,
         batch_size: int = 500,
         *,
         params: Params = None,
@@ -346,7 +347,7 @@ class Loader:
     async def count(
         self,
         plan: LoadPlan[Any] | type[Any],
-        where: Conditions | None = None,
+        where: RootConditions | None = None,
         *,
         params: Params = None,
         execution_options: Options = None,
@@ -367,7 +368,7 @@ class Loader:
     async def exists(
         self,
         plan: LoadPlan[Any] | type[Any],
-        where: Conditions | None = None,
+        where: RootConditions | None = None,
         *,
         params: Params = None,
         execution_options: Options = None,

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import attrs
 from sqlalchemy import inspect, select, types
 
-from loadplan.declared.spec import Conditions, Order, tuple_or_none
+from loadplan.declared.sources import RootConditions, RootOrder
+from loadplan.declared.spec import tuple_or_none
 from loadplan.errors import LoaderError, NotFound, PlanError, Problem
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
@@ -25,6 +26,7 @@ from loadplan.loaders.merging import is_mergeable, merged, sort_key
 from loadplan.mapped.indexes import LearnedIndex
 from loadplan.mapped.ordering import Ordering
 from loadplan.plan import LoadPlan
+from loadplan.resolved import problems
 from loadplan.running.cursors import CursorKey
 from loadplan.running.paging import Page, PageQuery, exact_value, page_of
 from loadplan.running.plans import Compiled, resolve_plan
@@ -116,7 +118,7 @@ class ShardedCalls(AllCalls):
     def extend(
         self, given: object, loads: Sequence[Any], only: Any, refresh: bool, params: Params, options: Options
     ) -> Any:
-        """Extend objects, those of each shard together.
+        """Extend objects, one shard after another.
 
         Raises:
             LoaderError: LP408, nobody knows which shard an object is from.
@@ -173,8 +175,8 @@ class ShardedCalls(AllCalls):
     def fetch_all(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None,
-        order_by: Order | None,
+        where: RootConditions | None,
+        order_by: RootOrder | None,
         limit: int | None,
         offset: int | None,
         params: Params,
@@ -206,8 +208,8 @@ class ShardedCalls(AllCalls):
         shards: Sequence[str],
         tally: Tally,
         plan: LoadPlan[T],
-        where: Conditions | None,
-        order_by: Order | None,
+        where: RootConditions | None,
+        order_by: RootOrder | None,
         most: int | None,
         params: Params,
         for_update: ForUpdate,
@@ -237,11 +239,11 @@ class ShardedCalls(AllCalls):
     def fetch_page(
         self,
         plan: LoadPlan[T],
-        order_by: Order | None,
+        order_by: RootOrder | None,
         size: int,
         after: str | None,
         before: str | None,
-        where: Conditions | None,
+        where: RootConditions | None,
         params: Params,
         total: Total | None,
         options: Options,
@@ -260,6 +262,9 @@ class ShardedCalls(AllCalls):
                 def prepare(compiled: Compiled[T], tally: Tally) -> Work[tuple[list[T], list[tuple[Any, ...]]]]:
                     query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
                     page = page_of(query, size, after, before, self.cursor_key)
+                    for number in page.kept:  # its row is in one shard, and the others cannot read its value there
+                        kind = type(query.total_order[number].expression.type).__name__
+                        raise PlanError([problems.not_pageable(kind, (plan.label,))])
                     self._mergeable(compiled, page.order, at_least=len(page.order))
                     pages.append(page)
                     bound = query.parameters(params)
@@ -284,8 +289,8 @@ class ShardedCalls(AllCalls):
     def batches(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None,
-        order_by: Order | None,
+        where: RootConditions | None,
+        order_by: RootOrder | None,
         batch_size: int,
         params: Params,
         options: Options,
@@ -298,7 +303,9 @@ class ShardedCalls(AllCalls):
             for shard in shards:
                 yield from self.on(shard, tally).batches(plan, where, order_by, batch_size, params, options)
 
-    def count(self, plan: LoadPlan[Any] | type[Any], where: Conditions | None, params: Params, options: Options) -> int:
+    def count(
+        self, plan: LoadPlan[Any] | type[Any], where: RootConditions | None, params: Params, options: Options
+    ) -> int:
         """Return the number of roots in all shards."""
         named = plan_behind(plan)
         with self.told(named) as tally:
@@ -306,7 +313,7 @@ class ShardedCalls(AllCalls):
             return sum(self.on(shard, tally).count(named, where, params, options) for shard in shards)
 
     def exists(
-        self, plan: LoadPlan[Any] | type[Any], where: Conditions | None, params: Params, options: Options
+        self, plan: LoadPlan[Any] | type[Any], where: RootConditions | None, params: Params, options: Options
     ) -> bool:
         """Tell whether a shard has a root of the condition; the others are not asked any more."""
         named = plan_behind(plan)
@@ -315,7 +322,12 @@ class ShardedCalls(AllCalls):
             return any(self.on(shard, tally).exists(named, where, params, options) for shard in shards)
 
     def _shards_asked(
-        self, plan: LoadPlan[Any], where: Conditions | None, order_by: Order | None, params: Params, options: Options
+        self,
+        plan: LoadPlan[Any],
+        where: RootConditions | None,
+        order_by: RootOrder | None,
+        params: Params,
+        options: Options,
     ) -> list[str]:
         """Return the shards that a statement for the roots goes to, as the application chooses them."""
         check_plan(plan)

@@ -5,7 +5,8 @@ from __future__ import annotations  # those of the functions in here would be ev
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Literal, TypeVar, overload
 
-from loadplan.declared.spec import Bare, Columns, Conditions, Load, On, Order
+from loadplan.declared.sources import RootConditions, RootOrder
+from loadplan.declared.spec import Bare, Columns, Load, On
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
 from loadplan.loaders.calls import Call, ForUpdate, Options, Params, check_plans
@@ -94,7 +95,7 @@ class SyncLoader:
     def fetch_one(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None,
+        where: RootConditions | None,
         *,
         params: Params = None,
         for_update: ForUpdate = False,
@@ -106,8 +107,8 @@ class SyncLoader:
     def fetch_all(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None = None,
-        order_by: Order | None = None,
+        where: RootConditions | None = None,
+        order_by: RootOrder | None = None,
         limit: int | None = None,
         offset: int | None = None,
         *,
@@ -121,12 +122,12 @@ class SyncLoader:
     def fetch_page(
         self,
         plan: LoadPlan[T],
-        order_by: Order | None = None,
+        order_by: RootOrder | None = None,
         size: int = 50,
         *,
         after: str | None = None,
         before: str | None = None,
-        where: Conditions | None = None,
+        where: RootConditions | None = None,
         params: Params = None,
         total: Total | None = None,
         execution_options: Options = None,
@@ -137,8 +138,8 @@ class SyncLoader:
     def stream(
         self,
         plan: LoadPlan[T],
-        where: Conditions | None = None,
-        order_by: Order | None = None,
+        where: RootConditions | None = None,
+        order_by: RootOrder | None = None,
         batch_size: int = 500,
         *,
         params: Params = None,
@@ -208,7 +209,7 @@ class SyncLoader:
     def count(
         self,
         plan: LoadPlan[Any] | type[Any],
-        where: Conditions | None = None,
+        where: RootConditions | None = None,
         *,
         params: Params = None,
         execution_options: Options = None,
@@ -219,7 +220,7 @@ class SyncLoader:
     def exists(
         self,
         plan: LoadPlan[Any] | type[Any],
-        where: Conditions | None = None,
+        where: RootConditions | None = None,
         *,
         params: Params = None,
         execution_options: Options = None,

@@ -17,7 +17,9 @@ from loadplan.mapped.mapping import (
     default_columns,
     primary_key,
     reverse_of,
+    tables_in,
 )
+from loadplan.mapped.repeats import has_unique_key, may_repeat
 from loadplan.sqlalchemy_internals import keyed_by
 
 
@@ -124,6 +126,17 @@ def _equated_pairs(
     return pairs
 
 
+def asks_parent_further(prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether ``secondaryjoin`` speaks of the parent, whose side of a relationship is ``primaryjoin``.
+
+    SQLAlchemy reads it in two ways: a join compares with the parent's row, a lazy load with the rows of all parents.
+    """
+    if prop.secondaryjoin is None:
+        return False
+    tables = {getattr(each, "table", None) for each in _columns_in(prop.secondaryjoin)}
+    return bool(tables & ({*prop.parent.tables} - {*prop.mapper.tables} - tables_in(prop.secondary)))
+
+
 def _columns_in(expression: ColumnElement[Any]) -> set[ColumnElement[Any]]:
     return {
         cast("ColumnElement[Any]", element) for element in iterate(expression) if element.__visit_name__ == "column"
@@ -174,28 +187,19 @@ def _exactness(column: ColumnElement[Any]) -> tuple[Any, ...] | None:
 
 def _pairs_are_unique(prop: RelationshipProperty[Any]) -> bool:
     """Tell whether a constraint keeps the association table from holding one pair twice."""
-    return _has_unique_key(prop.secondary, {remote for _, remote in _pairs(prop)})
+    return has_unique_key(prop.secondary, {remote for _, remote in _pairs(prop)})
 
 
 def is_single(prop: RelationshipProperty[Any]) -> bool:
     """Tell whether a constraint holds a parent to one target: a unique key within the far columns.
 
-    ``uselist=False`` alone is a promise of the mapping that the rows may break.
+    ``uselist=False`` alone is a promise of the mapping that the rows may break. A target that may come in several rows
+    is held to one by no constraint.
     """
-    if prop.uselist or prop.secondary is not None:
+    if prop.uselist or prop.secondary is not None or may_repeat(prop.mapper):
         return False
     remote = {column for _, column in _pairs(prop)}
-    return bool(remote) and _has_unique_key(next(iter(remote)).table, remote)
-
-
-def _has_unique_key(table: object, columns: set[ColumnElement[Any]]) -> bool:
-    """Tell whether a unique key of ``table`` lies within ``columns``."""
-    if not isinstance(table, Table):
-        return False
-    keys: list[set[Any]] = [set(table.primary_key.columns)]
-    keys += [set(each.columns) for each in table.constraints if isinstance(each, UniqueConstraint)]
-    keys += [set(index.columns) for index in table.indexes if index.unique and not index.dialect_kwargs]
-    return any(key and key <= columns for key in keys)
+    return bool(remote) and has_unique_key(next(iter(remote)).table, remote)
 
 
 def back_reference(prop: RelationshipProperty[Any]) -> str | None:

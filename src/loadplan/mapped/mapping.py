@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Join, Table, inspect
+from sqlalchemy import ClauseElement, Column, ColumnElement, Join, SelectBase, Table, inspect, select
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import (
     ColumnProperty,
@@ -18,8 +18,10 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.exc import UnmappedColumnError
 from sqlalchemy.sql.elements import Null
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from loadplan.mapped.cardinality import Cardinality
+from loadplan.sqlalchemy_internals import attribute_behind
 
 #: ``lazy=`` settings whose attribute is a handle to query with, never a loaded value.
 UNLOADABLE_LAZY = frozenset({"dynamic", "write_only"})
@@ -76,6 +78,33 @@ def mappers_below(base: type[Any]) -> Iterator[Mapper[Any]]:
         if (mapper := mapper_of(sub)) is not None:
             yield mapper
         yield from mappers_below(sub)
+
+
+def mapped_again(mapper: Mapper[Any], key: str) -> Iterator[Mapper[Any]]:
+    """Yield the nearest subclasses that map a relationship of a class again, to other rows or in another order."""
+    prop = mapper.relationships[key]
+    for sub in mapper.self_and_descendants:
+        own = sub.relationships.get(key)
+        if own is None or own.parent is not sub or sub is mapper or _is_alike(own, prop):
+            continue
+        between = [
+            each for each in sub.iterate_to_root() if each is not sub and each.isa(mapper) and each is not mapper
+        ]
+        if not sub.concrete and all(each.relationships[key].parent is not each for each in between):
+            yield sub
+
+
+def _is_alike(one: RelationshipProperty[Any], other: RelationshipProperty[Any]) -> bool:
+    """Tell whether two relationships lead to the same rows, in the same order."""
+    ours, theirs = ([each.primaryjoin, each.secondaryjoin, *(each.order_by or ())] for each in (one, other))
+    return (
+        one.mapper is other.mapper
+        and one.entity is other.entity
+        and one.uselist == other.uselist
+        and one.secondary is other.secondary
+        and len(ours) == len(theirs)
+        and all(a is b or (a is not None and b is not None and a.compare(b)) for a, b in zip(ours, theirs, strict=True))
+    )
 
 
 def property_of(entity: type[Any], key: str) -> RelationshipProperty[Any]:
@@ -139,14 +168,6 @@ def attribute_of(mapper: Mapper[Any], column: ColumnElement[Any]) -> str | None:
 def primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
     """Return the names of the primary key's attributes, in the order of the identity."""
     return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
-
-
-def row_key(entity: Any) -> list[Any]:
-    """Return the columns that tell rows of a class apart: tables of concrete subclasses may use one id each."""
-    mapper = mapper_behind(entity)
-    key = [getattr(entity, name) for name in primary_key(mapper)]
-    is_concrete = any(sub.concrete for sub in mapper.self_and_descendants)
-    return [*key, mapper.polymorphic_on] if is_concrete and mapper.polymorphic_on is not None else key
 
 
 def free_prefix(mapper: Mapper[Any]) -> str:
@@ -236,6 +257,60 @@ def reverse_of(prop: RelationshipProperty[Any]) -> RelationshipProperty[Any] | N
     return prop.mapper.relationships.get(prop.back_populates) if prop.back_populates else None
 
 
+def as_seen_from(mapper: Mapper[Any], expression: Any, *, subclasses: bool = False) -> Any:
+    """Return an expression with the columns of base classes, and of tables in a union, as columns of the class itself.
+
+    Args:
+        mapper: of the class.
+        expression: a condition, an order or a value of its rows.
+        subclasses: whether to have the columns of joined subclasses read by subqueries, NULL for rows of other classes.
+
+    A base class that the mapping loads with its subclasses, ``with_polymorphic="*"``, stands for a join:
+    ``Node.name`` in a statement of files would bring that join along. ``File.name`` is the same column without it.
+    """
+    above = {each.class_ for each in mapper.iterate_to_root() if each is not mapper and each.with_polymorphic_mappers}
+    tables = set[Any]() if isinstance(mapper.selectable, Table | Join) else {*mapper.tables}
+    joined = {} if not subclasses else _joined_subclasses(mapper)
+    if not (above or tables or joined):
+        return expression
+    plain = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+
+    def own(element: Any, **_: Any) -> Any:
+        if isinstance(element, SelectBase):  # it speaks of its own rows
+            return element
+        behind, name = attribute_behind(element), None
+        if behind is not None and (sub := joined.get(behind[0])) is not None:
+            return _read_of_subclass(mapper, sub, behind[1])
+        if behind is not None and behind[0] in above and behind[1] in mapper.column_attrs:
+            name = behind[1]
+        elif behind is None and isinstance(element, Column) and element.table in tables:
+            name = attribute_of(mapper, element)
+        return None if name is None else getattr(mapper.class_, name).__clause_element__()
+
+    return replacement_traverse(plain, {}, own) if isinstance(plain, ClauseElement) else expression
+
+
+def _joined_subclasses(mapper: Mapper[Any]) -> dict[type[Any], Mapper[Any]]:
+    return {
+        sub.class_: sub
+        for sub in mapper.self_and_descendants
+        if sub is not mapper and not sub.concrete and isinstance(sub.local_table, Table)
+    }
+
+
+def _read_of_subclass(mapper: Mapper[Any], sub: Mapper[Any], name: str) -> Any:
+    """Return a column of a joined subclass's own table as a value of a row of the class; None if it has none there."""
+    prop = sub.attrs.get(name)
+    column: Any = prop.columns[0] if isinstance(prop, ColumnProperty) else None
+    table: Any = getattr(column, "table", None)
+    owner = next((each for each in sub.iterate_to_root() if each.local_table is table), None)
+    if column is None or owner is None or table in mapper.tables or len(table.primary_key) != len(mapper.primary_key):
+        return None
+    ours = (getattr(mapper.class_, each) for each in primary_key(mapper))
+    met = (one == other for one, other in zip(table.primary_key, ours, strict=True))
+    return select(column).where(*met).correlate_except(table).scalar_subquery()
+
+
 def mapper_behind(entity: Any) -> Mapper[Any]:
     """Return the mapper of a mapped class or of an alias of one."""
     mapper: Mapper[Any] = inspect(entity).mapper
@@ -276,15 +351,6 @@ def columns_in_row(sub: Mapper[Any], base: Mapper[Any], keys: frozenset[str]) ->
         else:
             return None
     return found
-
-
-def may_repeat(mapper: Mapper[Any]) -> bool:
-    """Tell whether one object of a class may come in several rows: of a join, a union or a query that it is mapped to.
-
-    Plain tables, and tables of classes above joined by their keys, hold each object once.
-    """
-    plain = all(isinstance(each.local_table, Table) for each in mapper.iterate_to_root())
-    return not plain or not isinstance(mapper.selectable, Table | Join)
 
 
 def is_read_elsewhere(mapper: Mapper[Any]) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from loadplan.mapped import mapping
+from loadplan.mapped.repeats import row_key
 from loadplan.mapped.values import stored_type
 
 _NULLS_ARE_LARGEST = frozenset({"postgresql", "oracle"})
@@ -46,11 +47,13 @@ class Ordering:
         expression: what is ordered by, without direction.
         descending: the direction.
         nulls_first: where NULLs were asked to go; None where the database decides.
+        never_null: whether there are none.
     """
 
     expression: ColumnElement[Any]
     descending: bool = False
     nulls_first: bool | None = None
+    never_null: bool = False
 
     def on(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return the same order of another column, as of a subquery that hands the expression on."""
@@ -102,7 +105,7 @@ def as_stored(ordering: Ordering, dialect: Dialect) -> Ordering:
     kind = stored_type(ordering.expression.type, dialect)
     if kind is ordering.expression.type:
         return ordering
-    return Ordering(type_coerce(ordering.expression, kind), ordering.descending, ordering.nulls_first)
+    return attrs.evolve(ordering, expression=type_coerce(ordering.expression, kind))
 
 
 def with_tie_breaker(given: Sequence[Any], entity: Any) -> list[Ordering]:
@@ -112,10 +115,12 @@ def with_tie_breaker(given: Sequence[Any], entity: Any) -> list[Ordering]:
         given: order expressions; none at all stays no order.
         entity: the class, or alias, whose rows are ordered.
     """
+    mapper = mapping.mapper_behind(entity)
+    if entity is mapper.class_:
+        given = [mapping.as_seen_from(mapper, each, subclasses=True) for each in given]
     found = orderings(given)
     if not found:
         return []
-    mapper = mapping.mapper_behind(entity)
     named = [each.expression for each in found]
     for name in mapping.primary_key(mapper):
         column = getattr(entity, name)
@@ -123,5 +128,5 @@ def with_tie_breaker(given: Sequence[Any], entity: Any) -> list[Ordering]:
         if not any(element.compare(each) for each in named):
             found.append(Ordering(column))
     if entity is mapper.class_:  # concrete classes have keys of their own, each in its own table
-        found += map(Ordering, mapping.row_key(entity)[len(mapping.primary_key(mapper)) :])
+        found += map(Ordering, row_key(entity)[len(mapping.primary_key(mapper)) :])
     return found

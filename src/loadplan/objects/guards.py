@@ -38,7 +38,7 @@ from loadplan.sqlalchemy_internals import (
 
 
 class Guarded:
-    """What the guards ask an object's seal for.
+    """The questions that the guards ask an object's seal.
 
     Attributes:
         parts: relationships that may hold less than there is, by name.

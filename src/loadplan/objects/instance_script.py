@@ -306,7 +306,7 @@ class InstanceWriter(Writer):
             self._line(inner, "else:")
             self._meet_again(inner + 1, site, scope, flags)
         self._line(inner, f"at_{number}[{key}] = {made}")
-        self._below(inner, site.instance.place, scope, made, found)
+        self._below(inner, site.instance.place, scope, made, found, flags)
         if site.instance.whole is not None:
             edge = site.instance.whole
             statement = self._statements[self._numbers[edge]]
@@ -315,7 +315,7 @@ class InstanceWriter(Writer):
         for flag, part in zip(flags, site.parts, strict=True):
             if self._has_below(part.place):
                 self._line(inner, f"if {self._part_there(flag, part, scope)}:")
-                self._below(inner + 1, part.place, scope, made, found)
+                self._below(inner + 1, part.place, scope, made, found, flags)
         self._each_row(depth, site.instance.place, scope, made, found)
         return made
 
@@ -426,11 +426,15 @@ class InstanceWriter(Writer):
             self._is_spread(each) or self._has_spread(each) for each in edge.target.edges if each.prop is not None
         )
 
-    def _below(self, depth: int, place: Place, scope: Scope, made: str, found: str) -> None:
+    def _below(self, at: int, place: Place, scope: Scope, made: str, found: str, flags: Sequence[str]) -> None:
         """Write what sets the relationships of a new instance, or notes that it waits for another statement."""
         for edge in place.edges:
             if edge.prop is None or self._is_spread(edge) or self._has_spread(edge):
                 continue
+            depth = at
+            if again := self._mapped_again(edge, flags):  # by a subclass that the row is of
+                self._line(at, f"if not ({' or '.join(again)}):")
+                depth = at + 1
             way = self._chosen[edge].way
             if way.own_statement:
                 number = self._numbers[edge]
@@ -440,6 +444,17 @@ class InstanceWriter(Writer):
                 self._nested(depth, edge, scope, made, found)
             else:
                 self._joined(depth, edge, scope, made, found, fresh=self._is_alone(place))
+
+    def _mapped_again(self, edge: Edge, flags: Sequence[str]) -> list[str]:
+        """Return the flags of subclasses whose parts load an edge's relationship as they map it themselves."""
+        site = self._site_of.get(edge.owner) or self._part_of[edge.owner][0]
+        return [
+            flag
+            for flag, part in zip(flags, site.parts, strict=True)
+            if part.place.mapper is not edge.owner.mapper
+            and part.place.mapper.isa(edge.owner.mapper)
+            and any(each.key == edge.key and each.prop is not edge.prop for each in part.place.edges if each.prop)
+        ]
 
     def _is_alone(self, place: Place) -> bool:
         """Tell whether no other place makes instances of a class, so that one made here has nothing yet."""

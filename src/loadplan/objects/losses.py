@@ -195,7 +195,7 @@ def _pairs(prop: RelationshipProperty[Any]) -> Sequence[tuple[Any, Any]]:
 def is_guarded(prop: RelationshipProperty[Any]) -> bool:
     """Tell whether the foreign keys of a relationship's rows say what becomes of them when the object is deleted.
 
-    ``ON DELETE CASCADE`` does what a delete cascade does, and ``SET NULL`` what SQLAlchemy does without one. Where it
+    ``ON DELETE CASCADE`` does what a delete cascade does, and ``SET NULL`` what SQLAlchemy does without one. If it
     says ``RESTRICT`` or ``NO ACTION``, the database refuses to leave a row behind.
     """
     refuses = {"RESTRICT", "NO ACTION"}

@@ -296,6 +296,8 @@ class ViewWriter(Writer):
         self._line(2, "for row in rows:")
         self._line(3, f"{unpacked} = row")
         if edge is None:
+            if statement.identity:  # one root may come in several rows
+                self._once([], statement, scope)
             self._line(3, f"add({item})")
         else:
             self._group(edge, statement, keys, item, scope)
@@ -313,14 +315,14 @@ class ViewWriter(Writer):
             self._line(4, f"built[key] = {item}")
             return
         if statement.identity:
-            self._once(statement, scope)
+            self._once(["key"], statement, scope)
         self._line(3, "if key in built:")
         self._line(4, f"built[key].append({item})")
         self._line(3, "else:")
         self._line(4, f"built[key] = [{item}]")
 
-    def _once(self, statement: Statement, scope: Scope) -> None:
-        mark = ", ".join(["key", *(scope.names[each] for each in statement.identity)])
+    def _once(self, held: Sequence[str], statement: Statement, scope: Scope) -> None:
+        mark = ", ".join([*held, *(scope.names[each] for each in statement.identity), ""])
         self._line(3, f"mark = ({mark})")
         self._line(3, "if mark in seen:")
         self._line(4, "continue")

@@ -130,6 +130,19 @@ class _Part:
     defer: tuple[QueryableAttribute[Any], ...] | None
     says_columns: bool
 
+    @property
+    def subset(self) -> str | None:
+        """The word that leaves columns out: ``only=[]`` leaves out all, ``defer=[]`` none."""
+        return "only" if self.only is not None else "defer" if self.defer else None
+
+
+@attrs.frozen
+class _Again:
+    """The loads of a relationship that a subclass maps again, in its own way."""
+
+    mapper: Mapper[Any]
+    loads: tuple[Load[Any], ...]
+
 
 def _root_part(plan: Plan[Any]) -> _Part:
     return _Part(plan.loads, plan.only, plan.defer, says_columns=True)
@@ -176,8 +189,10 @@ class _Resolver:
             nested = [item for item in part.loads if isinstance(item, Plan)]
             parts.extend(_root_part(item) for item in nested if self.fits(mapper, item, at))
         edges: list[Edge] = []
+        again: list[_Again] = []
         for key, items in self.by_relationship(mapper, parts, at).items():
             prop = mapper.relationships[key]
+            again += (_Again(sub, tuple(items)) for sub in mapping.mapped_again(mapper, key))
             keys |= links.key_columns(prop, mapper)
             edges.append(self.edge(mapper, prop, items, path, (*at, key)))
         default = mapping.default_columns(mapper)
@@ -191,10 +206,10 @@ class _Resolver:
             path=path,
             columns=columns,
             restricted=not columns == loadable == mapping.default_columns(mapper),
-            subset=next((word for word in ("only", "defer") for part in parts if getattr(part, word)), None),
+            subset=next((part.subset for part in parts if part.subset), None),
             edges=tuple(edges),
         )
-        branches = [*self.branches(node, parts, at)]
+        branches = [*self.branches(node, parts, again, at)]
         if branch_of is None and node.subset is None:
             branches += self.branches_by_mapping(node, {branch.mapper for branch in branches}, at)
         return attrs.evolve(node, branches=tuple(branches))
@@ -208,8 +223,17 @@ class _Resolver:
                 branch = self.node(sub, parts, (*node.path, name), (*at, name), branch_of=node)
                 yield attrs.evolve(branch, by_mapping=True)
 
-    def branches(self, node: Node, parts: Sequence[_Part], at: tuple[str, ...]) -> Iterator[Node]:
-        """Resolve what is declared for subclasses at a place, each subclass once."""
+    def branches(
+        self, node: Node, parts: Sequence[_Part], again: Sequence[_Again], at: tuple[str, ...]
+    ) -> Iterator[Node]:
+        """Resolve what is declared for subclasses at a place, each subclass once.
+
+        Args:
+            node: the place.
+            parts: what is declared about it.
+            again: relationships that subclasses map in another way.
+            at: the names that lead there.
+        """
         groups: dict[Mapper[Any], list[_Part]] = {}
         for part in parts:
             for item in part.loads:
@@ -219,6 +243,12 @@ class _Resolver:
                         groups.setdefault(sub, []).append(_branch_part(item))
                     elif sub is not None:
                         self.found.append(problems.not_a_subclass(node.mapper, sub, at))
+        for each in again:
+            own = groups.setdefault(each.mapper, [])
+            key = each.loads[0].relationship
+            key = key if isinstance(key, str) else key.key
+            if key not in self.by_relationship(each.mapper, own, at):
+                own.append(_Part(each.loads, (), None, says_columns=True))
         for sub, branch_parts in groups.items():
             name = f"on({sub.class_.__name__})"
             yield self.node(sub, branch_parts, (*node.path, name), (*at, name), branch_of=node)
@@ -254,6 +284,9 @@ class _Resolver:
         if prop is not None and (owner is None or mapper.isa(owner)):
             if prop.lazy in mapping.UNLOADABLE_LAZY:
                 self.found.append(problems.unloadable(mapper, prop, at))
+                return None
+            if links.asks_parent_further(prop):
+                self.found.append(problems.asks_parent_further(mapper, prop, at))
                 return None
             return prop
         self.found.append(problems.no_relationship(mapper, key, owner, at))
@@ -418,11 +451,14 @@ def shape_problems(
         if prop.secondary is not None and strategy not in {"joined", "inner"}:
             known |= {prop.secondary}
         given = getattr(shape, word) or ()
+        if not prop.entity.is_aliased_class:
+            of_order = word == "order_by"
+            given = tuple(mapping.as_seen_from(prop.mapper, each, subclasses=of_order) for each in given)
         tables = foreign_tables(known, given)
         if tables:
             name = f"{prop.parent.class_.__name__}.{prop.key}"
             to_alias = prop.entity.is_aliased_class
-            yield problems.speaks_of_others(name, prop.mapper, word, tables, given, at, to_alias=to_alias)
+            yield problems.speaks_of_others(name, prop.mapper, word, tables, given, at, to_alias=to_alias, of_load=True)
 
 
 #: What a strategy cannot do: a join has one order, that of its parent, and no way to count rows a parent.
@@ -450,12 +486,15 @@ def conditions_on(prop: RelationshipProperty[Any], conditions: Sequence[Any]) ->
     A row has the subclass's columns if it is of that class, and NULL in their place if it is not. A LEFT OUTER JOIN
     of the subclass's table gives the same. The subquery makes that join, so that no statement has to.
     """
-    mapper = prop.mapper
-    if prop.entity.is_aliased_class or all(
-        each.local_table is mapper.local_table for each in mapper.self_and_descendants
-    ):
-        return tuple(conditions)
-    return tuple(_on_subclasses(mapper, each) for each in conditions)
+    return tuple(conditions) if prop.entity.is_aliased_class else conditions_of(prop.mapper, conditions)
+
+
+def conditions_of(mapper: Mapper[Any], conditions: Sequence[Any]) -> tuple[Any, ...]:
+    """Return conditions on the rows of a class, those on columns of its base classes and joined subclasses too."""
+    found = tuple(mapping.as_seen_from(mapper, each) for each in conditions)
+    if all(each.local_table is mapper.local_table for each in mapper.self_and_descendants):
+        return found
+    return tuple(_on_subclasses(mapper, each) for each in found)
 
 
 def _on_subclasses(mapper: Mapper[Any], condition: Any) -> Any:

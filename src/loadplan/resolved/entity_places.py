@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapper
 
 from loadplan.mapped import mapping
 from loadplan.mapped.cardinality import Cardinality
+from loadplan.mapped.repeats import other_keys
 from loadplan.resolved.nodes import Edge as DeclaredEdge
 from loadplan.resolved.nodes import Node, Tree
 from loadplan.resolved.places import Column, Edge, Instance, Part, Place, ViewTree
@@ -28,21 +29,14 @@ def instance(place: Place, node: Node, whole: DeclaredEdge | None = None) -> Ins
     """
     fill(place, node)
     parts = tuple(part(place, branch) for branch in node.branches)
-    return Instance(place, node, discriminator(place), parts, keys=other_keys(place))
+    return Instance(place, node, discriminator(place), parts, keys=union_keys(place))
 
 
-def other_keys(place: Place) -> tuple[Column, ...]:
-    """Return the columns of a union that are the keys of its parts, for parts whose keys have other names."""
-    own = mapping.primary_key(place.mapper)
-    found: list[Column] = []
-    for sub in place.mapper.self_and_descendants:
-        names = mapping.primary_key(sub)
-        columns = mapping.columns_in_row(sub, place.mapper, frozenset(names)) if names != own and sub.concrete else None
-        for name in names if columns else ():
-            if columns and name not in {*own, *(each.name for each in found)}:
-                found.append(Column(name, columns[name], columns[name].type))
+def union_keys(place: Place) -> tuple[Column, ...]:
+    """Return the columns of a union that are the keys of parts whose keys have other names, selected at a place."""
+    found = tuple(Column(name, each, each.type) for name, each in other_keys(place.mapper).items())
     place.columns += found
-    return tuple(found)
+    return found
 
 
 def fill(place: Place, node: Node) -> None:

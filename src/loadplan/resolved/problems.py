@@ -321,6 +321,31 @@ def unloadable(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> 
     )
 
 
+def asks_parent_further(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> Problem:
+    """A ``secondaryjoin`` with columns of the parent."""
+    return Problem(
+        "LP205",
+        f"'{_name(mapper)}.{prop.key}' cannot be eagerly loaded",
+        (*at, prop.key),
+        detail=f"its secondaryjoin uses columns of '{_name(prop.parent)}'; SQLAlchemy's joins and lazy loads read that "
+        "differently.",
+        hint=f"move the condition into primaryjoin, with a join as secondary= if it needs columns of "
+        f"'{_name(prop.mapper)}'.",
+    )
+
+
+def not_a_path(word: str, given: object, detail: str, at: At) -> Problem:
+    """``source(...)`` in a condition or an order of roots that leads to no one value."""
+    end = "Customer.email" if word == "order_by" else 'Customer.country == "NZ"'
+    return Problem(
+        "LP112",
+        f"{word}= cannot use {source(given)}",
+        at,
+        detail=f"{detail}.",
+        hint=f"name relationships to one, then the value: {word}=source(Order.customer, {end}).",
+    )
+
+
 def view_beyond_options(label: str) -> Problem:
     """``plan.select()`` or ``plan.options()`` of a plan of views."""
     return Problem(
@@ -481,12 +506,14 @@ def speaks_of_others(
     at: At,
     *,
     to_alias: bool = False,
+    of_load: bool = False,
 ) -> Problem:
     """A condition or order whose columns are not the target's: it would join every row with every other."""
     here = _name(target)
     hint = f"ask through a relationship: {_question(here, tables[0], target)}."
     if word == "order_by":
-        hint = f"order by a subquery{_subquery_of(target, given)}."
+        path = None if of_load else _path_to(target, given)
+        hint = f"order by a subquery{_subquery_of(target, given)}." if path is None else f"write order_by={path}."
     if to_alias:
         hint = f"'{name}' leads to an alias of '{here}'. Use the attributes of that alias in {word}=."
     return Problem(
@@ -496,6 +523,24 @@ def speaks_of_others(
         detail="without a join condition, every row would meet every row of the other table.",
         hint=hint,
     )
+
+
+def _path_to(target: Mapper[Any], given: Sequence[Any]) -> str | None:
+    """Return the code of a path to a column of another class, where a to-one leads there; with its direction."""
+    for each in given:
+        element, words = each, list[str]()
+        while isinstance(element, UnaryExpression) and element.modifier is not None:
+            words.insert(0, element.modifier.__name__.removesuffix("_op"))
+            element = element.element
+        expression = element.__clause_element__() if hasattr(element, "__clause_element__") else element
+        column = attribute_behind(expression) if isinstance(expression, ClauseElement) else None
+        if column is None or issubclass(target.class_, column[0]):
+            continue
+        for prop in target.relationships:
+            if not prop.uselist and issubclass(prop.mapper.class_, column[0]):
+                path = f"source({_name(target)}.{prop.key}, {_name(prop.mapper)}.{column[1]})"
+                return path + "".join(f".{word}()" for word in words)
+    return None
 
 
 def _subquery_of(target: Mapper[Any], given: Sequence[Any]) -> str:
@@ -557,6 +602,17 @@ def not_a_cursor_key(given: object) -> Problem:
     """``Loader(engine, cursor_key="secret")``."""
     hint = "encode the text: cursor_key=text.encode()." if isinstance(given, str) else "pass bytes, or a Fernet."
     return Problem("LP408", f"cursor_key= needs bytes or a cipher, but got a {type(given).__name__}", hint=hint)
+
+
+def several_have_key(label: str, entity: str, given: object) -> Problem:
+    """One primary key of several objects: concrete classes may share it."""
+    return Problem(
+        "LP403",
+        f"more than one '{entity}' has the primary key {shown(given)}",
+        (label,),
+        detail="its subclasses are concrete, and their tables use the same key.",
+        hint="fetch a plan of the subclass that you mean, or use fetch_all(..., where=...).",
+    )
 
 
 def not_an_id(given: object, entity: str, detail: str, columns: Sequence[tuple[str, str]], label: str) -> Problem:

@@ -17,6 +17,7 @@ from loadplan.mapped.decoding import in_row
 from loadplan.mapped.drivers import driver_of
 from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.links import LinkKind, Served
+from loadplan.mapped.repeats import may_repeat
 from loadplan.resolved.nodes import Strategy
 from loadplan.resolved.places import UNKNOWN, Edge, Place, ViewTree
 
@@ -262,6 +263,9 @@ class _Chooser:
             return "the parent stands in a part of a row, which a join would repeat"
         if edge.shape.depth == "all":
             return "a whole tree: as deep as the rows go"
+        parts = (each.target for each in edge.owner.edges if each.prop is None)
+        if any(each.key == edge.key and each.prop is not edge.prop for part in parts for each in part.edges):
+            return "a subclass maps it again"
         return mapping.why_not_joined(edge.owner.mapper)
 
     def _why_not_joined(self, edge: Edge, row: _Row) -> str | None:
@@ -275,7 +279,7 @@ class _Chooser:
             return reason
         if self.of_entities and edge.asked is not None:  # the plan takes what a join costs
             return None if edge.single else self._why_not_spread(edge, row)
-        if not edge.single or mapping.may_repeat(edge.target.mapper):
+        if not edge.single:
             return "no constraint holds it to one row"
         link = links.link_in_database(edge.prop, edge.owner.mapper)
         return None if link.kind is LinkKind.TARGET else "its condition is more than equal keys"
@@ -304,7 +308,7 @@ class _Chooser:
         link = links.link_in_database(edge.prop, edge.owner.mapper)
         if link.kind is LinkKind.PARENT:
             return "its condition is more than equal keys"
-        if mapping.may_repeat(edge.target.mapper):
+        if may_repeat(edge.target.mapper):
             return "one of its objects may come in several rows"
         if edge.shape.limit is not None and any(each.asked == Strategy.INNER.value for each in edge.target.edges):
             return "an inner join below it leaves out rows that its limit counts"

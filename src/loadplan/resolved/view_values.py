@@ -13,6 +13,7 @@ from loadplan.declared.sources import Aggregate
 from loadplan.declared.spec import Load
 from loadplan.errors import Problem
 from loadplan.mapped import links, mapping
+from loadplan.resolved import problems as plan_problems
 from loadplan.resolved import view_problems as problems
 from loadplan.resolved.entities import conditions_on, foreign_tables, shape_problems
 from loadplan.resolved.fitting import misfit, null_without_rows, python_type, spelled
@@ -61,11 +62,14 @@ class ValueResolver:
         if not isinstance(step, ClauseElement | QueryableAttribute):
             self.found.append(problems.not_a_value(spot.name, step, spot.at))
             return None
-        tables = foreign_tables(mapping.tables_at(place.entity), [step])
+        read = step
+        if place.entity is place.mapper.class_:
+            read = mapping.as_seen_from(place.mapper, step, subclasses=True)
+        tables = foreign_tables(mapping.tables_at(place.entity), [read])
         if tables:
             self.found.append(problems.speaks_of_others(spot.name, step, place.mapper, tables, spot.at))
             return None
-        column = expression_column(place, spot.field.name, step)
+        column = expression_column(place, spot.field.name, read)
         self.fits(column, spot, step)
         return Read(column)
 
@@ -129,9 +133,12 @@ class ValueResolver:
         shape = Shape(where=(*carried, *conditions_on(prop, given.where)))
         self.found.extend(shape_problems(place.mapper, prop, shape, None, (*spot.at, prop.key)))
         target = self.place_below(place, prop)
-        kind = aggregation(given)
+        kind, expression = aggregation(given), given.expression
         if given.expression is not None:
-            tables = foreign_tables(mapping.tables_at(target.entity), [given.expression])
+            if target.entity is prop.mapper.class_:
+                expression = mapping.as_seen_from(prop.mapper, given.expression, subclasses=True)
+                kind = attrs.evolve(kind, expression=expression)
+            tables = foreign_tables(mapping.tables_at(target.entity), [expression])
             if tables:
                 self.found.append(problems.speaks_of_others(spot.name, given.expression, prop.mapper, tables, spot.at))
                 return None
@@ -192,6 +199,8 @@ class ValueResolver:
         load: Load[Any] | None = None,
     ) -> Edge:
         """Return a new edge."""
+        if links.asks_parent_further(prop):
+            self.found.append(plan_problems.asks_parent_further(place.mapper, prop, spot.at))
         return Edge(
             name=f"{place.mapper.class_.__name__}.{prop.key}",
             field=spot.name,

@@ -228,6 +228,9 @@ class _Resolver(RelationshipResolver):
             return None
         if isinstance(marker, Aggregate):
             return self.aggregate(marker, spot, place)
+        if isinstance(marker, Source) and marker.modifiers:
+            self.found.append(problems.stray_annotation(spot.name, marker, spot.at))
+            return None
         if isinstance(marker, Source):
             return self.path(list(marker.path), spot, place, loads, trail, shared=shared)
         if isinstance(marker, Load):

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import ARRAY, and_, bindparam, case, func, or_, select, types
 
 #: Ids in one statement where the database has no arrays: each takes a column of its own.
-PARTS = 100
+PARTS = 200
 
 Reader: TypeAlias = Callable[[Iterable[Any]], Iterator[tuple[Any, ...]]]
 """Takes out of the rows of a statement which id they answer, and the primary key as the row has it."""

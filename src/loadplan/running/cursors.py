@@ -156,3 +156,16 @@ def refused_cursor(label: str) -> CursorError:
             hint="pass Page.next as after= or Page.previous as before=, with the same order_by=, or start at page one.",
         )
     )
+
+
+def row_is_gone(label: str) -> CursorError:
+    """Return the error of a cursor whose row was deleted, where the place of the page was read from it."""
+    return CursorError(
+        Problem(
+            "LP407",
+            "the row that the cursor was made at is gone",
+            (label,),
+            detail="the listing is ordered by a column with a type of your own, whose values no cursor holds.",
+            hint="start at page one.",
+        )
+    )

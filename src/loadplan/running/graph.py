@@ -1,5 +1,6 @@
 """Running a compiled view on a session: rows of each statement, keys for the next, objects from the leaves up."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -8,11 +9,12 @@ import attrs
 from sqlalchemy import CursorResult, Dialect, event
 from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 
-from loadplan.errors import PlanError
+from loadplan.errors import MultipleFound, PlanError
 from loadplan.mapped import mapping
 from loadplan.mapped.decoding import Undecodable, is_undecodable, processor
 from loadplan.mapped.drivers import driver_of
 from loadplan.mapped.indexes import LearnedIndexes, learned_of
+from loadplan.mapped.repeats import row_key
 from loadplan.objects.building import Guards
 from loadplan.objects.instance_script import InstanceWriter
 from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
@@ -64,6 +66,8 @@ class CompiledView(Generic[T]):
         learned: indexes that the databases had, when it was compiled, and the mapping has not.
         hydrators: the functions that build views, made when rows first come.
         variants: the same plan for other numbers of roots, or narrowed in ways that are used again.
+        mappers: the mapper that each statement selects.
+        classes: the mapper of each place.
     """
 
     tree: ViewTree
@@ -80,6 +84,16 @@ class CompiledView(Generic[T]):
     learned: Learned = attrs.field(factory=dict)
     hydrators: dict[tuple[bool, Dialect, Hidden], Hydrator] = attrs.field(factory=dict)
     variants: dict[Any, Any] = attrs.field(factory=dict)
+    mappers: tuple[Mapper[Any], ...] = attrs.field(init=False)
+    classes: tuple[Mapper[Any], ...] = attrs.field(init=False)
+
+    @mappers.default  # pyright: ignore[reportAttributeAccessIssue] - attrs makes it a field afterwards
+    def _mappers(self) -> tuple[Mapper[Any], ...]:
+        return tuple(each.place.mapper for each in (self.root, *self.later))
+
+    @classes.default  # pyright: ignore[reportAttributeAccessIssue]
+    def _classes(self) -> tuple[Mapper[Any], ...]:
+        return (self.mapper, *(edge.target.mapper for edge in edges_below(self.tree.root)))
 
     @property
     def mapper(self) -> Mapper[Any]:
@@ -95,11 +109,6 @@ class CompiledView(Generic[T]):
     def nests(self) -> bool:
         """Whether a statement packs rows into rows."""
         return bool(self.arrays)
-
-    @property
-    def mappers(self) -> tuple[Mapper[Any], ...]:
-        """The mapper that each statement selects."""
-        return tuple(each.place.mapper for each in (self.root, *self.later))
 
     def narrowed(self, narrow: Narrowing) -> "CompiledView[T]":
         """Return the graph for the roots that ``narrow`` leaves: conditions, order and limits of the root."""
@@ -138,11 +147,6 @@ class CompiledView(Generic[T]):
     def streamable(self) -> "CompiledView[T]":
         """The same plan for a walk over any number of roots."""
         return self.countable
-
-    @property
-    def classes(self) -> tuple[Mapper[Any], ...]:
-        """The mapper of each place."""
-        return (self.mapper, *(edge.target.mapper for edge in edges_below(self.tree.root)))
 
     def across(self, databases: Sequence[tuple[int, Dialect]] | None) -> "CompiledView[T]":
         """Return the plan for classes that live in several databases: no statement speaks of two.
@@ -277,10 +281,10 @@ class CompiledView(Generic[T]):
         return views, beside
 
     def _first_rows(self, rows: Sequence[Any], keep: int | None) -> tuple[Sequence[Any], Sequence[Any]]:
-        """Return the first row of each root, and all rows of the first ``keep`` roots. A view has one row a root."""
-        if not self.tree.of_entities:
+        """Return the first row of each root, and all rows of the first ``keep`` roots."""
+        if not (self.tree.of_entities or self.root.identity):  # a view has one row a root
             return rows, rows[:keep]
-        key = self._root_key
+        key = self.root_key
         found: dict[Any, Any] = {}
         for row in rows:
             found.setdefault(key(row), row)
@@ -290,12 +294,15 @@ class CompiledView(Generic[T]):
         return list(found.values()), [row for row in rows if key(row) in wanted]
 
     @property
-    def _root_key(self) -> Callable[[Any], Any]:
+    def root_key(self) -> Callable[[Any], Any]:
         """Return what reads the key of a root from its row."""
+        if self.root.identity:
+            return itemgetter(*map(self.root.slots.index, self.root.identity))
         names = {*mapping.primary_key(self.mapper)}
         told: Column | None = getattr(self.tree.recipe, "discriminator", None)
         own = [*self.builder.columns(self.tree.root)]
-        wanted = [column for column in own if column.name in names or column is told]
+        others = getattr(self.tree.recipe, "keys", ())
+        wanted = [column for column in own if column.name in names or column is told or column in others]
         return itemgetter(*(self.root.slots.index(column) for column in wanted))
 
     def _root_with(self, columns: Sequence[Any]) -> Statement:
@@ -314,9 +321,19 @@ class CompiledView(Generic[T]):
         tally: Tally,
         kept: Kept | None = None,
     ) -> dict[tuple[Any, ...], T]:
-        """Load roots, by their primary keys."""
+        """Load roots, by their primary keys.
+
+        Raises:
+            MultipleFound: LP403, concrete classes share a key.
+        """
         key = [getattr(self.tree.root.entity, name) for name in mapping.primary_key(self.mapper)]
         views, identities = self.run_beside(session, executions, key, tally, kept=kept)
+        if len(row_key(self.tree.root.entity)) > len(key):  # concrete classes
+            for identity, count in Counter(identities).items():
+                if count > 1:
+                    given = identity if len(key) > 1 else identity[0]
+                    name = self.mapper.class_.__name__
+                    raise MultipleFound(problems.several_have_key(self.tree.label, name, given))
         return dict(zip(identities, views, strict=True))
 
     def batches(self, parameters: Parameters, size: int, tally: Tally) -> "ViewBatches[T]":
@@ -357,6 +374,7 @@ class ViewBatches(Generic[T]):
         self._tally = tally
         self._parts: Iterator[Sequence[Any]] | None = None
         self._result: Any = None
+        self._last: Any = None
 
     def close(self, session: Session) -> None:
         """End the walk, and with it the cursor."""
@@ -375,13 +393,20 @@ class ViewBatches(Generic[T]):
                 event.listen(session, "do_orm_execute", note)
             self._result = _asked(session, watch, self._view.root.select, self._parameters, options)
             self._parts = iter(self._result.partitions(bound))
-        part = next(self._parts, None)
-        if part is None:
-            return []
-        self._tally.start_over()
-        run = _Run(session, self._view, self._parameters, self._tally)
-        built = run.build(run.counted(_Rows(part, False, run.dialect), self._view.root))
-        return _distinct(built) if self._view.tree.of_entities else built
+        for part in self._parts:
+            rows = self._without_last(part) if self._view.root.identity else part
+            self._tally.start_over()
+            run = _Run(session, self._view, self._parameters, self._tally)
+            built = run.build(run.counted(_Rows(rows, False, run.dialect), self._view.root))
+            if found := _distinct(built) if self._view.tree.of_entities else built:
+                return found
+        return []
+
+    def _without_last(self, part: Sequence[Any]) -> Sequence[Any]:
+        """Return rows without the rows of the root that the batch before ended with."""
+        key, last = self._view.root_key, self._last
+        self._last = key(part[-1])
+        return [row for row in part if key(row) != last]
 
 
 @attrs.frozen(eq=False)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapper
 
 from loadplan.errors import IdentityError
 from loadplan.mapped import mapping
+from loadplan.mapped.repeats import may_be_null_in_key
 from loadplan.mapped.values import binds_by_itself, refusal
 from loadplan.resolved import problems
 from loadplan.running.answers import is_exact
@@ -76,7 +77,10 @@ class IdentityReader:
             values = (given,)
         if len(values) != len(names):
             raise self._error(given, f"it has {len(values)} value{'s' * (len(values) != 1)}")
+        is_partial = any(value is not None for value in values)
         for name, value, column in zip(names, values, self.mapper.primary_key, strict=True):
+            if value is None and is_partial and may_be_null_in_key(self.mapper, name):
+                continue
             reason = "None is not a key" if value is None else refusal(value, column.type, self.dialect)
             if reason is not None:
                 where = f"'{name}': " if len(names) > 1 else ""

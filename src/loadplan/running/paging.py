@@ -11,27 +11,29 @@ from sqlalchemy import (
     Enum,
     Float,
     Integer,
-    TypeCoerce,
     and_,
     false,
     literal,
     literal_column,
     or_,
+    select,
     tuple_,
     type_coerce,
     types,
 )
+from sqlalchemy.orm import Session
 
 from loadplan.errors import CursorError, PlanError, Problem
 from loadplan.mapped import mapping
-from loadplan.mapped.ordering import Ordering, as_stored
-from loadplan.mapped.values import refusal
+from loadplan.mapped.ordering import Ordering, as_stored, orderings
+from loadplan.mapped.repeats import row_key
+from loadplan.mapped.values import binds_by_itself, refusal, stored_type
 from loadplan.resolved import problems
 from loadplan.resolved.form import MOST
-from loadplan.running.cursors import CursorKey, decode_cursor, encode_cursor, refused_cursor
+from loadplan.running.cursors import CursorKey, decode_cursor, encode_cursor, refused_cursor, row_is_gone
 from loadplan.running.own_connection import Opened
 from loadplan.running.response import response_schema
-from loadplan.running.roots import RootQuery, is_count, narrowing
+from loadplan.running.roots import Beyond, RootQuery, is_count, narrowing
 from loadplan.running.tally import Tally
 
 T = TypeVar("T")
@@ -70,23 +72,26 @@ class PageQuery:
         query: the roots that are paged through.
         order: total, in the direction that rows are read: backwards for ``before=``.
         total: the same order forwards, which cursors are signed with.
-        conditions: that keep the rows beyond the cursor.
+        beyond: makes the condition that keeps the rows beyond the cursor; None without one.
         size: roots a page.
         cursor: that the page starts at, as it was given.
         values: that it was made of.
+        kept: by the place of an order in ``total``: what reads its value at the cursor's row, where that value stays in
+            the database.
         backwards: whether it goes towards the beginning.
         key: that cursors are signed or encrypted with.
     """
 
     query: RootQuery
     order: Sequence[Ordering]
-    conditions: Sequence[Any]
+    beyond: Beyond | None
     size: int
     cursor: str | None
     backwards: bool
     key: CursorKey
     total: Sequence[Ordering]
     values: Sequence[Any] = ()
+    kept: "Mapping[int, KeptValue]" = attrs.field(factory=dict)
 
     def run(self, session: Opened, parameters: Mapping[str, Any], tally: Tally) -> Page[Any]:
         """Load the page and, to know whether there is another one, the key of one root more."""
@@ -97,16 +102,23 @@ class PageQuery:
     ) -> tuple[list[Any], list[tuple[Any, ...]]]:
         """Return the roots of the page, and the values of their order, for one root more."""
         compiled = self.query.compiled
-        where = (*self.query.where, *self.conditions)
         most = tally.max_rows
         rows_wanted = self.size + 1 if most is None else min(self.size, most) + 1
-        graph = compiled.narrowed(narrowing(compiled, where, self.order, rows_wanted, None))
+        narrow = narrowing(
+            compiled, self.query.where, self.order, rows_wanted, None, forward=self.total, beyond=self.beyond
+        )
+        graph = compiled.narrowed(narrow)
         prefix = mapping.free_prefix(compiled.mapper)
         values = [
-            exact_value(each.expression, compiled.dialect).label(f"{prefix}order_{index}")
+            (
+                each.expression.is_not(None) if index in self.kept else exact_value(each.expression, compiled.dialect)
+            ).label(f"{prefix}order_{index}")
             for index, each in enumerate(self.order)
         ]
-        return graph.run_beside(session, [parameters], values, tally, keep=self.size)
+        roots, found = graph.run_beside(session, [parameters], values, tally, keep=self.size)
+        if not roots:
+            self._check_kept(session, parameters, tally)
+        return roots, found
 
     def page(self, roots: list[Any], found: list[tuple[Any, ...]]) -> Page[Any]:
         """Return the page of what was read."""
@@ -126,7 +138,22 @@ class PageQuery:
             return Page(roots[::-1], first, last if more else None)
         return Page(roots, last if more else None, first if self.cursor is not None else None)
 
+    def _check_kept(self, session: Opened, parameters: Mapping[str, Any], tally: Tally) -> None:
+        """Check that the row of the cursor is there, where its values are read from it.
+
+        Raises:
+            CursorError: LP407, it is gone, and nobody knows where its page was.
+        """
+        label = self.query.compiled.tree.label
+        for index, kept in self.kept.items():
+            if self.values and self.values[index] is not None:
+                tally.sent(label)
+                opened = session if isinstance(session, Session) else session.connection({})
+                if opened.execute(kept.there(self.values), parameters).first() is None:
+                    raise row_is_gone(label)
+
     def _cursor_of(self, row: Sequence[Any]) -> str:
+        row = [(True if value else None) if index in self.kept else value for index, value in enumerate(row)]
         try:
             return encode_cursor(row, _order_text(self.total), self.key)
         except TypeError as error:
@@ -150,16 +177,24 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
         hint = "pass Page.next as after= to go forward, or Page.previous as before= to go back."
         raise CursorError(Problem("LP407", "after= and before= cannot be used together", (label,), hint=hint))
     dialect = query.compiled.dialect
-    stored = [as_stored(each, dialect) for each in query.total_order]
+    given = query.total_order
+    stored = [as_stored(each, dialect) for each in given]
     unfit = [each for each in stored if not _has_place_in_cursor(each)]
     if unfit:
         raise PlanError([problems.not_pageable(type(each.expression.type).__name__, (label,)) for each in unfit])
     order = [_comparable(each, dialect) for each in stored]
+    keys = [each.expression for each in orderings(row_key(query.compiled.mapper.class_))]
+    of_key = [_is_one_of(keys, each) for each in given]
+    kept = {
+        index: KeptValue(query, index, order, of_key)
+        for index, each in enumerate(given)
+        if not of_key[index] and stays_in_database(each.expression.type, dialect)
+    }
     backwards = before is not None
     cursor = before if backwards else after
     read = [_reversed(each, each.puts_nulls_first(dialect)) for each in order] if backwards else order
     if cursor is None:
-        return PageQuery(query, read, (), size, None, backwards, key, order)
+        return PageQuery(query, read, None, size, None, backwards, key, order, (), kept)
     enums = [getattr(each.expression.type, "enum_class", None) for each in order]
     inclusive = False
     try:
@@ -167,15 +202,62 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     except CursorError:
         inclusive = True
         values = decode_cursor(cursor, _order_text(order) + _INCLUSIVE, key, label, enums)
-    for each, value in zip(order, values, strict=True):
-        wrong = refusal(value, each.expression.type, dialect) if value is not None else not _is_nullable(each)
+    for index, (each, value) in enumerate(zip(order, values, strict=True)):
+        wrong: Any = each.never_null
+        if value is not None:
+            wrong = value is not True if index in kept else refusal(value, each.expression.type, dialect)
         if wrong:
             raise refused_cursor(label)
+    edge = [
+        value if value is None or index not in kept else kept[index].read(values) for index, value in enumerate(values)
+    ]
     nulls_first = [each.puts_nulls_first(dialect) for each in read]
-    beyond = _beyond(read, nulls_first, values)
-    if inclusive:
-        beyond = or_(beyond, and_(*(_equals(each, value) for each, value in zip(read, values, strict=True))))
-    return PageQuery(query, read, (beyond,), size, cursor, backwards, key, order, values)
+
+    def beyond(on: Sequence[Ordering]) -> ColumnElement[bool]:
+        past = _beyond(on, nulls_first, edge)
+        if not inclusive:
+            return past
+        return or_(past, and_(*(_equals(each, value) for each, value in zip(on, edge, strict=True))))
+
+    return PageQuery(query, read, beyond, size, cursor, backwards, key, order, values, kept)
+
+
+@attrs.frozen(eq=False)
+class KeptValue:
+    """A value of an order that no cursor holds: the cursor names its row, and the database reads the value there.
+
+    Attributes:
+        query: the roots that are paged through.
+        index: of the order.
+        order: that cursors are made for.
+        of_key: which of its parts are the key of the row.
+    """
+
+    query: RootQuery
+    index: int
+    order: Sequence[Ordering]
+    of_key: Sequence[bool]
+
+    def _at(self, values: Sequence[Any], column: Any) -> Any:
+        key = [
+            _equals(each, None if value is None else literal(value, each.expression.type))
+            for each, value, is_key in zip(self.order, values, self.of_key, strict=True)
+            if is_key
+        ]
+        statement = select(column).where(*key)
+        if self.query.compiled.root.identity:  # of the rows of one root, the one that the page counted
+            statement = statement.where(*self.query.where).order_by(*(each.clause for each in self.order))
+        return statement.limit(1).correlate(None)
+
+    def read(self, values: Sequence[Any]) -> ColumnElement[Any]:
+        """Return the value, at the row of a cursor, as an expression."""
+        column = self.order[self.index].expression
+        return type_coerce(self._at(values, column).scalar_subquery(), column.type)
+
+    def there(self, values: Sequence[Any]) -> Any:
+        """Return what selects something if the row of a cursor is there, and has a value."""
+        column = self.order[self.index].expression
+        return self._at(values, literal_column("1")).where(column.is_not(None))
 
 
 #: Databases that sort an ENUM by its number and compare it as text, and that round a FLOAT when they show it.
@@ -190,9 +272,9 @@ def _comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
     kind = ordering.expression.type
     if dialect.name in _SHOW_OTHERWISE and isinstance(kind, Enum) and kind.native_enum:
         number = type_coerce(ordering.expression, Integer) + literal_column("0", Integer)
-        ordering = Ordering(number, ordering.descending, ordering.nulls_first)
-    if ordering.nulls_first is None and not ordering.knows_nulls(dialect) and _is_nullable(ordering):
-        return Ordering(ordering.expression, ordering.descending, ordering.puts_nulls_first(dialect))
+        ordering = attrs.evolve(ordering, expression=number)
+    if ordering.nulls_first is None and not ordering.knows_nulls(dialect) and not ordering.never_null:
+        return attrs.evolve(ordering, nulls_first=ordering.puts_nulls_first(dialect))
     return ordering
 
 
@@ -208,10 +290,22 @@ def _has_place_in_cursor(ordering: Ordering) -> bool:
     return not isinstance(ordering.expression.type, types.JSON | types.ARRAY | types.PickleType | types.TupleType)
 
 
+def _is_one_of(keys: Sequence[ColumnElement[Any]], ordering: Ordering) -> bool:
+    return any(ordering.expression.compare(key) for key in keys)
+
+
+def stays_in_database(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
+    """Tell whether the values of a type stay out of cursors: values of your own types that are stored as text or bytes.
+
+    Your type may hide what it stores, and nobody knows how well.
+    """
+    return binds_by_itself(kind) and isinstance(stored_type(kind, dialect), types.String | types.LargeBinary)
+
+
 def _reversed(ordering: Ordering, nulls_first: bool) -> Ordering:
     """Return the opposite order; NULLs are placed by name, as the other direction may default them elsewhere."""
     placed = None if ordering.nulls_first is None else not nulls_first
-    return Ordering(ordering.expression, not ordering.descending, placed)
+    return attrs.evolve(ordering, descending=not ordering.descending, nulls_first=placed)
 
 
 def _order_text(order: Sequence[Ordering]) -> str:
@@ -222,10 +316,10 @@ def _order_text(order: Sequence[Ordering]) -> str:
 def _beyond(order: Sequence[Ordering], nulls_first: Sequence[bool], values: Sequence[Any]) -> ColumnElement[bool]:
     """Return the condition that a row comes after the one with these values."""
     bound = [
-        None if value is None else literal(value, each.expression.type)
+        value if value is None or isinstance(value, ColumnElement) else literal(value, each.expression.type)
         for each, value in zip(order, values, strict=True)
     ]
-    if len({each.descending for each in order}) == 1 and not any(map(_is_nullable, order)):
+    if len({each.descending for each in order}) == 1 and all(each.never_null for each in order):
         row = tuple_(*(each.expression for each in order))
         edge = tuple_(*(value for value in bound if value is not None))
         if len(order) == 1:
@@ -248,12 +342,4 @@ def _past(ordering: Ordering, nulls_first: bool, value: Any) -> ColumnElement[bo
     if value is None:
         return expression.is_not(None) if nulls_first else false()
     past: ColumnElement[bool] = expression < value if ordering.descending else expression > value
-    return or_(past, expression.is_(None)) if _is_nullable(ordering) and not nulls_first else past
-
-
-def _is_nullable(ordering: Ordering) -> bool:
-    element = ordering.expression
-    column = element.__clause_element__() if hasattr(element, "__clause_element__") else element
-    while isinstance(column, TypeCoerce):
-        column = column.clause
-    return bool(getattr(column, "nullable", True))
+    return or_(past, expression.is_(None)) if not (ordering.never_null or nulls_first) else past

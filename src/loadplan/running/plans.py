@@ -59,8 +59,12 @@ def compile_plan(plan: Plan[T], dialect: Dialect) -> Compiled[T]:
     Raises:
         PlanError: the plan does not resolve.
     """
+    return compile_resolved(plan, resolve_plan(plan), dialect)
+
+
+def compile_resolved(plan: Plan[T], tree: Tree | ViewTree, dialect: Dialect) -> Compiled[T]:
+    """Return the same of a plan that was resolved just now."""
     name = f"{dialect.name}+{dialect.driver}"
-    resolve_plan(plan)
     learned = learned_of(dialect)
     kept: dict[Any, Compiled[T]] = plan._derived.setdefault("learned", {}) if learned else plan._derived
     key: Any = (name, learned) if learned else name
@@ -68,17 +72,21 @@ def compile_plan(plan: Plan[T], dialect: Dialect) -> Compiled[T]:
     if compiled is None:
         if learned and len(kept) >= MOST_LEARNED:
             kept.clear()
-        compiled = kept[key] = compile_view(places_of_plan(plan), dialect, learned)
+        compiled = kept[key] = compile_view(_places(plan, tree), dialect, learned)
     return compiled
 
 
 def places_of_plan(plan: Plan[Any]) -> ViewTree:
-    """Return the places of a plan of either kind; places of entities are made once, and then remembered.
+    """Return the places of a plan of either kind.
 
     Raises:
         PlanError: the plan does not resolve.
     """
-    tree = resolve_plan(plan)
+    return _places(plan, resolve_plan(plan))
+
+
+def _places(plan: Plan[Any], tree: Tree | ViewTree) -> ViewTree:
+    """Return the places of a plan of either kind; places of entities are made once, and then remembered."""
     if isinstance(tree, ViewTree):
         return tree
     places: ViewTree | None = plan._derived.get("places")

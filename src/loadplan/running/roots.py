@@ -1,21 +1,24 @@
 """Which roots: a compiled graph narrowed by key, by keys, or by condition, order and limit."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
-from sqlalchemy import BigInteger, SelectBase, bindparam, select
+from sqlalchemy import BigInteger, ColumnElement, SelectBase, bindparam, func, select
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
+from loadplan.declared.sources import Source
 from loadplan.declared.spec import Plan
 from loadplan.errors import PlanError
 from loadplan.mapped import mapping
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
+from loadplan.mapped.repeats import is_never_null, is_object, may_be_null_in_key, row_key, same_rows
 from loadplan.resolved import problems
-from loadplan.resolved.entities import foreign_tables, parameters_in
+from loadplan.resolved.entities import conditions_of, foreign_tables, parameters_in
 from loadplan.resolved.form import MOST, is_expression
 from loadplan.resolved.nodes import Parameter
+from loadplan.resolved.strategy import Way
 from loadplan.running.answers import asking
 from loadplan.running.graph import Kept
 from loadplan.running.identity import Identity, IdentityReader
@@ -26,6 +29,7 @@ from loadplan.running.tally import Tally
 from loadplan.sqlalchemy_internals import shape_of
 from loadplan.statements.keys import CHUNK, Keys, among, keys_of
 from loadplan.statements.linked import AnySelect, Narrowing
+from loadplan.statements.reached import condition, is_plain, ordered
 
 T = TypeVar("T")
 
@@ -77,10 +81,17 @@ class ByIds:
         kept: Kept | None = None,
     ) -> dict[Identity, Any]:
         """Return what is found by identity, in as few executions as the keys go in."""
-        keys = [identity[0] for identity in identities] if self.keys.width == 1 else list(identities)
-        executions = [{**parameters, **bound} for bound in self.keys.bind(keys)]
+        whole = [identity for identity in identities if None not in identity]
+        keys = [identity[0] for identity in whole] if self.keys.width == 1 else whole
+        executions = [{**parameters, **bound} for bound in (self.keys.bind(keys) if keys else ())]
         found: dict[Identity, Any] = self.graph.by_identity(session, executions, tally, kept)
-        missing = [each for each in identities if each not in found]
+        one = by_id(self.compiled)
+        for identity in identities:
+            if None in identity:  # equal to nothing in a list of keys
+                bound = {f"loadplan_id_{index}": value for index, value in enumerate(identity)}
+                for root in one.graph.run(session, [{**parameters, **bound}], tally):
+                    found[identity] = root
+        missing = [each for each in whole if each not in found]
         if found and missing and not self.reader.exact:
             for place, *identity in self._answers(session, missing, tally):
                 if tuple(identity) in found:
@@ -104,10 +115,11 @@ def by_id(compiled: Compiled[Any]) -> ById:
     """Return a graph narrowed to one root, made once a graph."""
     found: ById | None = compiled.variants.get("by id")
     if found is None:
-        conditions = [
-            column == bindparam(f"loadplan_id_{index}", type_=column.type)
-            for index, column in enumerate(root_key(compiled.mapper))
-        ]
+        mapper, conditions = compiled.mapper, list[ColumnElement[bool]]()
+        for index, column in enumerate(root_key(mapper)):
+            given = bindparam(f"loadplan_id_{index}", type_=column.type)
+            is_solid = not may_be_null_in_key(mapper, column.key)
+            conditions.append(column == given if is_solid else column.is_not_distinct_from(given))
         graph = compiled.narrowed(lambda statement: statement.where(*conditions))
         found = compiled.variants["by id"] = ById(graph, _reader(compiled))
     return found
@@ -137,13 +149,15 @@ class RootQuery:
         order_by: order expressions on the root.
 
     Raises:
-        PlanError: LP108 or LP215, a condition or an order that is none, or is about something else than the root.
+        PlanError: LP108, LP112 or LP215, a condition or an order that is none, or is about something else.
     """
 
     def __init__(self, compiled: Compiled[Any], where: Sequence[Any], order_by: Sequence[Any]) -> None:
         self.compiled = compiled
-        self.where = tuple(where)
-        mapper = compiled.mapper
+        mapper, at = compiled.mapper, (compiled.tree.label,)
+        place = compiled.tree.root
+        where = [condition(each, place, at) if isinstance(each, Source) else each for each in where]
+        order_by = [ordered(each, place, at) if isinstance(each, Source) else each for each in order_by]
         found = [
             problems.not_an_expression(word, each, (compiled.tree.label,))
             for word, given in (("where", where), ("order_by", order_by))
@@ -151,10 +165,12 @@ class RootQuery:
             if not is_expression(word, each)
         ]
         if not found:
+            self.where = conditions_of(mapper, where)
+            order_by = [mapping.as_seen_from(mapper, each, subclasses=True) for each in order_by]
             entity = mapper.class_.__name__
             found = [
                 problems.speaks_of_others(entity, mapper, word, tables, given, (compiled.tree.label,))
-                for word, given in (("where", where), ("order_by", order_by))
+                for word, given in (("where", self.where), ("order_by", order_by))
                 if (tables := foreign_tables(mapping.tables_of(mapper), given))
             ]
         if found:
@@ -164,8 +180,10 @@ class RootQuery:
 
     @property
     def total_order(self) -> list[Ordering]:
-        """The order; by the primary key if none was given."""
-        return self.order or with_tie_breaker(root_key(self.compiled.mapper), self.compiled.mapper.class_)
+        """The order; by the primary key if none was given. Each knows whether it may be NULL."""
+        mapper = self.compiled.mapper
+        found = self.order or with_tie_breaker(root_key(mapper), mapper.class_)
+        return [attrs.evolve(each, never_null=is_never_null(mapper, each.expression)) for each in found]
 
     def parameters(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the caller's parameters, checked.
@@ -187,7 +205,7 @@ class RootQuery:
     def narrowed(self, limit: Any, offset: Any, *, in_order: bool = False) -> Compiled[Any]:
         """Return the graph of these roots; limit and offset may be parameters."""
         order = self.total_order if in_order or limit is not None or offset is not None else self.order
-        return self.compiled.narrowed(narrowing(self.compiled, self.where, order, limit, offset))
+        return self.compiled.narrowed(narrowing(self.compiled, self.where, order, limit, offset, once=in_order))
 
 
 @attrs.frozen(eq=False)
@@ -246,6 +264,8 @@ def roots_by(
 
 def _shape(expression: Any) -> Any:
     """Return the shape of an expression; None where it is none, or asks a subquery, which is left as it is."""
+    if isinstance(expression, Source):
+        return (expression, ()) if is_plain(expression) else None
     element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
     if not is_expression("where", element) or any(isinstance(part, SelectBase) for part in iterate(element)):
         return None
@@ -271,14 +291,15 @@ def _root_shape(
 
     def with_names(expressions: Sequence[Any]) -> list[Any]:
         plain = (each.__clause_element__() if hasattr(each, "__clause_element__") else each for each in expressions)
-        return [replacement_traverse(each, {}, renamed) for each in plain]
+        return [each if isinstance(each, Source) else replacement_traverse(each, {}, renamed) for each in plain]
 
     query = RootQuery(compiled, with_names(where), with_names(order_by))
     counts = [
         None if given_count is None else bindparam(name, type_=BigInteger())
         for name, given_count in (("loadplan_limit", limit), ("loadplan_offset", offset))
     ]
-    declared = tuple(each for expression in (*where, *order_by) for each in parameters_in(expression))
+    spoken = [each for each in (*where, *order_by) if not isinstance(each, Source)]
+    declared = tuple(each for expression in spoken for each in parameters_in(expression))
     return RootShape(query.narrowed(counts[0], counts[1]), declared)
 
 
@@ -305,27 +326,76 @@ def check_counts(compiled: Compiled[Any], limit: int | None, offset: int | None)
             raise PlanError([problems.too_large_count(word, given, (compiled.tree.label,))])
 
 
+#: Makes the condition that keeps the rows beyond a cursor, on the columns that the roots are ordered by.
+Beyond: TypeAlias = Callable[[Sequence[Ordering]], ColumnElement[bool]]
+
+
 def narrowing(
     compiled: Compiled[Any],
     where: Sequence[Any],
     order: Sequence[Ordering],
     limit: Any,
     offset: Any,
+    *,
+    forward: Sequence[Ordering] = (),
+    beyond: Beyond | None = None,
+    once: bool = False,
 ) -> Narrowing:
     """Return what narrows a statement to roots by condition, order and limit.
 
-    If a join may repeat roots, a subquery counts them, so that a limit counts roots and never rows.
+    If a join may repeat roots, a subquery counts them, so that a limit counts roots and never rows. If one root may
+    come in several rows, that subquery numbers them: a root stands where its first row does.
+
+    Args:
+        compiled: the graph.
+        where: conditions on the roots.
+        order: that they are read in.
+        limit: how many, if not all.
+        offset: how many are passed over.
+        forward: the order that tells a root's first row; ``order`` itself if it is not given.
+        beyond: makes the condition of a page.
+        once: whether the rows of one root must follow each other.
     """
-    key = root_key(compiled.mapper)
+    mapper = compiled.mapper
+    key = root_key(mapper)
     clauses = [each.clause for each in order]
+    solid = is_object(mapper)
+    conditions = [*where] if solid is None else [*where, solid]
+    past = [] if beyond is None else [beyond(order)]
+    counts = limit is not None or offset is not None
 
     def narrow(statement: AnySelect) -> AnySelect:
-        return statement.where(*where).order_by(*clauses).limit(limit).offset(offset)
+        return statement.where(*conditions, *past).order_by(*clauses).limit(limit).offset(offset)
+
+    def with_rows(statement: AnySelect) -> list[Any]:
+        """Return the condition on roots that an inner join of the statement sets, if one does."""
+        if all(choice.way is not Way.INNER for choice in compiled.chosen.values()):
+            return []
+        joined = statement.with_only_columns(*key, maintain_column_froms=True)
+        return [among(key, joined.order_by(None), compiled.dialect)]
 
     def narrow_by_subquery(statement: AnySelect) -> AnySelect:
-        return statement.where(among(key, narrow(select(*key)), compiled.dialect)).order_by(*clauses)
+        roots = narrow(select(*key).where(*with_rows(statement)))
+        return statement.where(among(key, roots, compiled.dialect)).order_by(*clauses)
 
-    counts = limit is not None or offset is not None
+    def narrow_by_number(statement: AnySelect) -> AnySelect:
+        identity = row_key(mapper.class_)
+        first = [each.clause for each in forward or order]
+        number = func.row_number().over(partition_by=identity, order_by=first).label("number")
+        held = [each.label(f"key_{index}") for index, each in enumerate(identity)]
+        ranks = [each.expression.label(f"order_{index}") for index, each in enumerate(order)]
+        rows = select(*held, *ranks, number).where(*conditions, *with_rows(statement))
+        numbered = rows.subquery("loadplan_numbered")
+        ranked = [attrs.evolve(each, expression=numbered.c[rank.name]) for each, rank in zip(order, ranks, strict=True)]
+        roots = select(numbered).where(numbered.c.number == 1, *([] if beyond is None else [beyond(ranked)]))
+        roots = roots.order_by(*(each.clause for each in ranked)).limit(limit).offset(offset)
+        chosen = roots.subquery("loadplan_roots")
+        met = same_rows(identity, [chosen.c[each.name] for each in held], mapper)
+        in_order = [each.on(chosen.c[rank.name]) for each, rank in zip(order, ranks, strict=True)]
+        return statement.join_from(mapper.class_, chosen, met).where(*conditions).order_by(*in_order, *first)
+
+    if (counts or once) and compiled.root.identity:
+        return narrow_by_number
     return narrow_by_subquery if counts and compiled.repeats_roots else narrow
 
 

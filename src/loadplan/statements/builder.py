@@ -5,17 +5,33 @@ columns of the subquery. So ``with_loader_criteria``, which passes aliases by, h
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import attrs
-from sqlalchemy import Dialect, Integer, and_, case, exists, false, func, literal_column, schema, select, true, types
+from sqlalchemy import (
+    ColumnElement,
+    Dialect,
+    Integer,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    literal_column,
+    schema,
+    select,
+    true,
+    types,
+)
 from sqlalchemy.orm import ColumnProperty, QueryableAttribute
+from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from loadplan.mapped import links, mapping
 from loadplan.mapped.decoding import in_row, read_whole
 from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.links import LinkKind
 from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
+from loadplan.mapped.repeats import may_repeat, other_keys, row_key, same_rows
 from loadplan.resolved.places import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.resolved.strategy import Choice, Databases, Learned, Way
 from loadplan.sqlalchemy_internals import left_as_is
@@ -131,6 +147,9 @@ class StatementBuilder:
         self.arrays: dict[Edge, tuple[Slot, ...]] = {}
         for edge in edges_below(root):
             self._prepare(edge)
+        self.repeats_roots = may_repeat(root.mapper)
+        if self.repeats_roots:
+            self._identity(root)
         if not self.columns(root):  # the first column says whose statement it is
             self._key(root)
         for edge in edges_below(root):
@@ -158,7 +177,7 @@ class StatementBuilder:
                     if edge.shape.depth == "all":
                         self.attribute(edge.target, name)
                 if way is not Way.GROUPED and self._repeats(edge):
-                    self._key(edge.target)
+                    self._identity(edge.target)
         if way.joins:
             plain = (each for each in edge.target.columns if each.never_null and _is_stored(each))
             self.present[edge] = next(plain, None) or self._key(edge.target)[0]
@@ -173,7 +192,7 @@ class StatementBuilder:
             or edge.shape.depth == "all"
             or self._chosen[edge].way is Way.PARENTS
             or self._repeats_rows(edge.target)
-            or (mapping.may_repeat(edge.target.mapper) and mapping.why_not_joined(edge.target.mapper) is None)
+            or may_repeat(edge.target.mapper)
         )
 
     def _repeats_rows(self, place: Place) -> bool:
@@ -209,6 +228,20 @@ class StatementBuilder:
 
     def _key(self, place: Place) -> list[Column]:
         return [self.attribute(place, name) for name in mapping.primary_key(place.mapper)]
+
+    def _identity(self, place: Place) -> tuple[Column, ...]:
+        """Return the columns of a place that tell its objects apart, having them selected if they are not yet."""
+        found, mapper = self._key(place), place.mapper
+        further: dict[str, Any] = {} if place.entity is not mapper.class_ else other_keys(mapper)
+        if len(row_key(place.entity)) > len(found) + len(further):
+            further = {"loadplan_type": mapper.polymorphic_on, **further}
+        for name, expression in further.items():
+            held = next((each for each in self.columns(place) if each.expression is expression), None)
+            if held is None:
+                held = Column(name, expression, expression.type)
+                self._extra.setdefault(place, []).append(held)
+            found.append(held)
+        return tuple(found)
 
     def columns(self, place: Place) -> list[Column]:
         """Return all columns that are selected at a place."""
@@ -249,7 +282,13 @@ class StatementBuilder:
         statement, items = self._row(place, select(place.entity).select_from(place.entity))
         self.root_ranks = tuple(self._ranks)
         columns = self._read_whole(items)
-        return Statement(place, _selecting(statement, columns), tuple(slot for slot, _ in items), values=tuple(columns))
+        return Statement(
+            place,
+            _selecting(statement, columns),
+            tuple(slot for slot, _ in items),
+            identity=self._identity(place) if self.repeats_roots else (),
+            values=tuple(columns),
+        )
 
     def follow_up(self, edge: Edge, above: Statement) -> Statement:
         """Return the statement of an edge by the keys of its parents, or by the statement that brings those."""
@@ -266,7 +305,7 @@ class StatementBuilder:
         how, level_by_level = "", False
         shared: tuple[Slot | None, ...] = ()
         if keys is not None and _limit(edge) is not None:
-            order = order or with_tie_breaker(mapping.row_key(ties.target), ties.target)
+            order = order or with_tie_breaker(row_key(ties.target), ties.target)
             statement, items, how = self._first_rows(edge, rows, keys, order)
             level_by_level = edge.shape.depth == "all"
         else:
@@ -292,7 +331,7 @@ class StatementBuilder:
             edge,
             keys,
             parents=self.parents(edge),
-            identity=tuple(self._key(place)) if repeats else (),
+            identity=self._identity(place) if repeats else (),
             onward=self._onward(edge) if edge.shape.depth == "all" else (),
             level_by_level=level_by_level,
             how=how,
@@ -315,7 +354,11 @@ class StatementBuilder:
         """Return the statement of the first rows of each parent: walked to by LATERAL, or numbered."""
         ties, limit = self._ties[edge], _literal(_limit(edge))
         learned = self._learned_of(edge)
+        mapper = edge.target.mapper
+        repeats = may_repeat(mapper)
         reason = why_no_lateral(ties.link, keys, edge.shape.where, order, self._dialect_of(edge), learned)
+        if reason is None and repeats:
+            reason = "one of its objects may come in several rows"
         if reason is None and self._asks_subquery(edge.target):
             reason = "a field below it asks a subquery"
         if reason is None and any(self._chosen[each].way is Way.INNER for each in edge.target.edges):
@@ -334,13 +377,15 @@ class StatementBuilder:
             outer = select(*parents.c, *values).select_from(parents.join(first, true())).order_by(*in_order)
             return outer, [(slot, each) for (slot, _), each in zip(items, values, strict=True)], why
         held = _labelled(ties.columns, "parent")
-        key = _labelled(mapping.row_key(ties.target), "target")
+        key = _labelled(row_key(ties.target), "target")
         number = func.row_number().over(partition_by=list(ties.columns), order_by=[each.clause for each in order])
         counted = rows.where(keys.condition)
-        if ties.link.repeats:  # a target that is tied to a parent twice counts once, where its first tie stands
+        if (
+            ties.link.repeats or repeats
+        ):  # a target that is tied to a parent twice counts once, where its first tie stands
             ranks = _labelled([each.expression for each in order], "order")
             copy = func.row_number().over(
-                partition_by=[*ties.columns, *mapping.row_key(ties.target)], order_by=[each.clause for each in order]
+                partition_by=[*ties.columns, *row_key(ties.target)], order_by=[each.clause for each in order]
             )
             copies = _selecting(counted, [*held, *key, *ranks, copy.label("copy")]).subquery("copies")
             number = func.row_number().over(
@@ -352,11 +397,15 @@ class StatementBuilder:
         else:
             inner = _selecting(counted, [*held, *key, number.label("number")])
         numbered = inner.subquery("numbered")
-        met = and_(*(one == numbered.c[two.name] for one, two in zip(mapping.row_key(ties.target), key, strict=True)))
+        met = same_rows(row_key(ties.target), [numbered.c[each.name] for each in key], mapper)
         start = select(ties.target).join_from(ties.target, numbered, met).where(numbered.c.number <= limit)
+        in_order = [numbered.c.number]
+        if repeats:  # of the rows of one object, those that meet the conditions
+            start = start.where(*edge.shape.where)
+            in_order += [each.clause for each in order] if ties.link.kind is LinkKind.TARGET else []
         statement, items = self._row(edge.target, start)
         parents_of = [numbered.c[each.name] for each in held]
-        statement = _selecting(statement, [*parents_of, *(each for _, each in items)]).order_by(numbered.c.number)
+        statement = _selecting(statement, [*parents_of, *(each for _, each in items)]).order_by(*in_order)
         return statement, items, f"window function: {reason}"
 
     def _asks_subquery(self, place: Place) -> bool:
@@ -401,7 +450,7 @@ class StatementBuilder:
     def _joined(self, edge: Edge, statement: AnySelect, *, inner: bool) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
         """Join the one row at the end of an edge, read in a separate subquery."""
         order: Sequence[Ordering] = ()
-        if edge.prop is not None and not edge.cardinality.to_one:
+        if edge.prop is not None and not (edge.cardinality.to_one and edge.single):
             order = self._order(edge)
         before = len(self._ranks)
         below, items, keys = self._subquery(edge, order)
@@ -473,7 +522,7 @@ class StatementBuilder:
         assert edge.prop is not None  # noqa: S101 - what a subclass adds is joined
         order = self._order(edge)
         if not order and edge.cardinality.to_one and not edge.single:
-            order = with_tie_breaker(mapping.row_key(self._ties[edge].target), self._ties[edge].target)
+            order = with_tie_breaker(row_key(self._ties[edge].target), self._ties[edge].target)
         below, items, keys = self._subquery(edge, order)
         self.arrays[edge] = tuple(slot for slot, _ in items)
         values = [self._in_row(slot, each) for slot, each in items]
@@ -532,15 +581,22 @@ class StatementBuilder:
         assert edge.aggregation is not None  # noqa: S101 - the callers ask for aggregates
         ties = self._ties[edge]
         rows, columns = _rows_of(ties).where(*edge.shape.where), ties.columns
-        if ties.link.repeats:  # a target that is tied to a parent twice counts once
-            held, key = _labelled(columns, "key"), _labelled(mapping.row_key(ties.target), "target")
-            pairs = _selecting(rows, [*held, *key]).distinct().subquery("pairs")
-            row_key = mapping.row_key(ties.target)
-            met = and_(*(one == pairs.c[two.name] for one, two in zip(row_key, key, strict=True)))
-            rows = select(ties.target).join_from(ties.target, pairs, met)
-            columns = tuple(pairs.c[each.name] for each in held)
         kind = edge.aggregation.kind
-        value = edge.aggregation.expression if kind == "aggregate" else func.count()
+        value: Any = edge.aggregation.expression if kind == "aggregate" else func.count()
+        if ties.link.repeats or may_repeat(edge.target.mapper):  # what is tied to a parent twice counts once
+            held, key = _labelled(columns, "key"), _labelled(row_key(ties.target), "target")
+            tables = mapping.tables_at(ties.target)
+            read = list(dict.fromkeys(each for each in iterate(value) if getattr(each, "table", None) in tables))
+            named = _labelled(read, "value")
+            pairs = _selecting(rows, [*held, *key, *named]).distinct().subquery("pairs")
+            stands_for: dict[Any, Any] = {each: pairs.c[label.name] for each, label in zip(read, named, strict=True)}
+
+            def of_pairs(element: Any, **_: Any) -> Any:
+                return stands_for.get(element)
+
+            value = replacement_traverse(cast("ColumnElement[Any]", value), {}, of_pairs)
+            rows = select(*pairs.c)
+            columns = tuple(pairs.c[each.name] for each in held)
         if kind == "exists":
             value = func.count() > 0
         return columns, value, rows.group_by(*columns)

@@ -12,6 +12,7 @@ from loadplan.mapped import links, mapping
 from loadplan.mapped.indexes import LearnedIndexes
 from loadplan.mapped.links import Link, LinkKind, Served
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
+from loadplan.mapped.repeats import is_object
 from loadplan.resolved.nodes import Shape
 from loadplan.statements.keys import Keys
 
@@ -56,8 +57,17 @@ def link_on(prop: RelationshipProperty[Any], parent: Mapper[Any], dialect: Diale
 def linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) -> Linked:
     """Return the statement of the targets of parents of a class, with the parents' keys.
 
-    The target is selected as itself, never through an alias: ``with_loader_criteria`` passes aliases by.
+    A row whose whole key is NULL is not a target. The target is selected as itself, never through an alias:
+    ``with_loader_criteria`` passes aliases by.
     """
+    found = _linked(prop, parent, link)
+    solid = is_object(prop.mapper)
+    if solid is None or found.target is not prop.mapper.class_:
+        return found
+    return attrs.evolve(found, statement=found.statement.where(solid))
+
+
+def _linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) -> Linked:
     target = mapping.target_entity(parent, prop.key)
     if link.kind is LinkKind.TARGET:
         columns = tuple(_mapped(prop.mapper, column) for column in link.columns)

@@ -1,0 +1,145 @@
+"""Which rows are one object: the columns that tell, and whether one object may come in several rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    Alias,
+    ColumnElement,
+    CompoundSelect,
+    Join,
+    Select,
+    Subquery,
+    Table,
+    TypeCoerce,
+    UniqueConstraint,
+    and_,
+    or_,
+)
+from sqlalchemy.orm import Mapper
+
+from loadplan.mapped.mapping import columns_in_row, mapper_behind, primary_key
+
+
+def may_repeat(mapper: Mapper[Any]) -> bool:
+    """Tell whether one object of a class may come in several rows.
+
+    A table holds each object once if its own keys lie within the key of the mapping. The same holds for tables of
+    classes above, joined by their keys, and for a union of tables of concrete classes. A join, a query, a table whose
+    mapping chose a narrower key, and any other union may hold an object several times.
+    """
+    chain: list[Mapper[Any]] = []
+    for each in mapper.iterate_to_root():
+        chain.append(each)
+        if each.concrete:
+            break
+    base = chain[-1]
+    if isinstance(base.local_table, Table) and not has_unique_key(base.local_table, set(base.primary_key)):
+        return True
+    if not all(isinstance(each.local_table, Table) or _is_of_concrete(each, each.local_table) for each in chain):
+        return True
+    return not (isinstance(mapper.selectable, Table | Join) or _is_of_concrete(mapper, mapper.selectable))
+
+
+def _is_of_concrete(mapper: Mapper[Any], selectable: Any) -> bool:
+    """Tell whether a selectable is a union of whole tables, each of them once, told apart by a discriminator."""
+    if mapper.polymorphic_on is None or not any(sub.concrete for sub in mapper.self_and_descendants):
+        return False
+    union = selectable.element if isinstance(selectable, Alias | Subquery) else None
+    if not isinstance(union, CompoundSelect):
+        return False
+    tables: list[Any] = []
+    for part in union.selects:
+        if not isinstance(part, Select) or part.whereclause is not None:
+            return False
+        froms = part.get_final_froms()
+        if len(froms) != 1 or not isinstance(froms[0], Table):
+            return False
+        tables += froms
+    return len(set(tables)) == len(tables)
+
+
+def has_unique_key(table: object, columns: set[Any]) -> bool:
+    """Tell whether a unique key of ``table`` lies within ``columns``."""
+    if not isinstance(table, Table):
+        return False
+    keys: list[set[Any]] = [set(table.primary_key.columns)]
+    keys += [set(each.columns) for each in table.constraints if isinstance(each, UniqueConstraint)]
+    keys += [set(index.columns) for index in table.indexes if index.unique and not index.dialect_kwargs]
+    return any(key and key <= columns for key in keys)
+
+
+def other_keys(mapper: Mapper[Any]) -> dict[str, ColumnElement[Any]]:
+    """Return the columns of a union that are the keys of its parts, for parts whose keys have other names."""
+    own = primary_key(mapper)
+    found: dict[str, ColumnElement[Any]] = {}
+    for sub in mapper.self_and_descendants:
+        names = primary_key(sub)
+        columns = columns_in_row(sub, mapper, frozenset(names)) if names != own and sub.concrete else None
+        found |= {name: each for name, each in (columns or {}).items() if name not in {*own, *found}}
+    return found
+
+
+def row_key(entity: Any) -> list[Any]:
+    """Return the columns that tell rows of a class apart.
+
+    Tables of concrete subclasses may use one id each, and have keys of other names.
+    """
+    mapper = mapper_behind(entity)
+    key = [getattr(entity, name) for name in primary_key(mapper)]
+    if mapper.polymorphic_on is not None and any(sub.concrete for sub in mapper.self_and_descendants):
+        key.append(mapper.polymorphic_on)
+    return [*key, *other_keys(mapper).values()] if entity is mapper.class_ else key
+
+
+def same_rows(ours: Sequence[Any], theirs: Sequence[Any], mapper: Mapper[Any]) -> ColumnElement[bool]:
+    """Return the condition that two keys of a class belong to one object; NULL is equal to NULL there."""
+    return and_(
+        *(
+            one == other if is_never_null(mapper, one) else one.is_not_distinct_from(other)
+            for one, other in zip(ours, theirs, strict=True)
+        )
+    )
+
+
+def is_object(mapper: Mapper[Any]) -> ColumnElement[bool] | None:
+    """Return the condition that a row is an object: its key is not all NULL. None where that cannot happen."""
+    key = [getattr(mapper.class_, name) for name in primary_key(mapper)]
+    if any(is_never_null(mapper, each) for each in key):
+        return None
+    if not (mapper.allow_partial_pks or other_keys(mapper)):
+        return and_(*(each.is_not(None) for each in key))
+    return or_(*(each.is_not(None) for each in (*key, *other_keys(mapper).values())))
+
+
+def is_never_null(mapper: Mapper[Any], expression: Any) -> bool:
+    """Tell whether a column holds a value in each row of a class.
+
+    NOT NULL of a table says so where all rows are of that table. It says nothing of a union, or of the outer side of a
+    join.
+    """
+    column = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    while isinstance(column, TypeCoerce):
+        column = column.clause
+    if getattr(column, "nullable", True):
+        return False
+    if not isinstance(mapper.selectable, Table | Join):  # a union, whose columns stand for those of its parts
+        return False
+    table = getattr(column, "table", None)
+    return any(table in _solid_tables(each.local_table) for each in mapper.iterate_to_root())
+
+
+def may_be_null_in_key(mapper: Mapper[Any], name: str) -> bool:
+    """Tell whether an attribute may be the NULL of a primary key that is NULL in part, as SQLAlchemy allows."""
+    is_composite = len(mapper.primary_key) > 1 and mapper.allow_partial_pks
+    return is_composite and not is_never_null(mapper, getattr(mapper.class_, name))
+
+
+def _solid_tables(selectable: Any) -> set[Any]:
+    """Return the tables that each row of a selectable has a row of."""
+    if isinstance(selectable, Table):
+        return {selectable}
+    if not isinstance(selectable, Join) or selectable.full:
+        return set()
+    left = _solid_tables(selectable.left)
+    return left if selectable.isouter else left | _solid_tables(selectable.right)

@@ -1,0 +1,144 @@
+"""Columns of to-ones in conditions and orders of roots: ``source(Order.customer, Customer.email)`` as an expression.
+
+Each step is a subquery for one row. The target is selected as itself, so the session's criteria hold, and a customer
+who is missing or hidden has the value NULL. No join can drop or repeat a root.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ClauseElement, ColumnElement, Integer, literal_column, select
+from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
+
+from loadplan.declared.code import source as code_of
+from loadplan.declared.sources import Source
+from loadplan.errors import PlanError
+from loadplan.mapped import links, mapping
+from loadplan.mapped.ordering import with_tie_breaker
+from loadplan.mapped.repeats import row_key
+from loadplan.resolved import problems
+from loadplan.resolved.entities import conditions_of, conditions_on, foreign_tables
+from loadplan.resolved.nodes import Shape
+from loadplan.resolved.places import Place
+from loadplan.sqlalchemy_internals import criteria_of, subtype_of
+from loadplan.statements.linked import collection_order, linked
+
+At = tuple[str, ...]
+
+
+def is_plain(given: Source) -> bool:
+    """Tell whether a path is of attributes alone, which hold no values."""
+    return all(isinstance(each, QueryableAttribute) and not criteria_of(each) for each in given.path)
+
+
+def ordered(given: Source, place: Place, at: At) -> ColumnElement[Any]:
+    """Return the order that a path asks for.
+
+    Raises:
+        PlanError: LP112, the path leads to no one value.
+    """
+    found: Any = value_at(given, place, at)
+    for word in given.modifiers:
+        found = getattr(found, word)()
+    order: ColumnElement[Any] = found
+    return order
+
+
+def condition(given: Source, place: Place, at: At) -> ColumnElement[bool]:
+    """Return the condition that a path ends with.
+
+    Raises:
+        PlanError: LP112, the path leads to no condition.
+    """
+    last = given.path[-1] if given.path else None
+    kind = getattr(getattr(last, "__clause_element__", lambda: last)(), "type", None)
+    if given.modifiers or kind is None or kind.python_type is not bool:
+        raise PlanError([problems.not_a_path("where", given, "it does not end with a condition", at)])
+    found: ColumnElement[bool] = value_at(given, place, at)
+    return found
+
+
+def value_at(given: Source, place: Place, at: At) -> Any:
+    """Return the value at the end of a path, as an expression over the class at a place.
+
+    Args:
+        given: relationships to one, and a value at the end.
+        place: where it starts. Conditions of the plan on these relationships hold here too.
+        at: the plan, for errors.
+
+    Raises:
+        PlanError: LP112, the path leads to no one value.
+    """
+    if len(given.path) < 2:
+        raise PlanError([problems.not_a_path("order_by", given, "it needs a relationship and a column", at)])
+    return _value(given, place.mapper, list(given.path), place, at)
+
+
+def _value(given: Source, mapper: Mapper[Any], path: list[Any], place: Place | None, at: At) -> Any:
+    step, rest = path[0], path[1:]
+    if not rest:
+        return _end(given, mapper, step, at)
+    prop = mapping.relationship(mapper, step.key) if isinstance(step, QueryableAttribute) else None
+    owner = getattr(getattr(step, "parent", None), "mapper", None)
+    if prop is None or owner is None or not mapper.isa(owner):
+        detail = f"'{code_of(step)}' is no relationship of '{mapper.class_.__name__}'"
+        raise PlanError([problems.not_a_path("order_by", given, detail, at)])
+    if prop.uselist:
+        raise PlanError([problems.not_a_path("order_by", given, f"'{code_of(step)}' leads to many rows", at)])
+    shape, below = _as_planned(place, prop)
+    sub = mapping.mapper_of(subtype_of(step))
+    end = prop.mapper if sub is None else sub
+    value = _value(given, end, rest, below if sub is None else None, at)
+    if end is not prop.mapper:
+        value = _of_row(end, [getattr(end.class_, name) for name in mapping.primary_key(end)], value, prop.mapper)
+    ties = linked(prop, mapper, links.link_in_database(prop, mapper))
+    keys = [each.label(f"key_{index}") for index, each in enumerate(ties.columns)]
+    order = [] if links.is_single(prop) else collection_order(prop, Shape(), ties.target)
+    if not order and not links.is_single(prop):
+        order = with_tie_breaker(row_key(ties.target), ties.target)
+    ranks = [each.expression.label(f"order_{index}") for index, each in enumerate(order)]
+    conditions = (*shape, *conditions_on(prop, criteria_of(step)))
+    rows = ties.statement if prop.secondary is not None else ties.statement.select_from(ties.target)
+    rows = rows.where(*conditions).with_only_columns(*keys, *ranks, value.label("value")).subquery()
+    met = [
+        rows.c[key.name] == getattr(mapper.class_, name) for key, name in zip(keys, ties.link.attributes, strict=True)
+    ]
+    found = select(rows.c.value).where(*met)
+    if order:
+        in_order = [each.on(rows.c[rank.name]) for each, rank in zip(order, ranks, strict=True)]
+        found = found.order_by(*in_order).limit(literal_column("1", Integer))
+    return found.scalar_subquery()
+
+
+def _of_row(sub: Mapper[Any], key: Sequence[Any], value: Any, base: Mapper[Any]) -> Any:
+    """Return a value of a subclass as one of its base's rows; NULL for rows of other classes."""
+    held = [each.label(f"key_{index}") for index, each in enumerate(key)]
+    rows = select(*held, value.label("value")).select_from(sub.class_).subquery()
+    names = mapping.primary_key(base)
+    met = [rows.c[each.name] == getattr(base.class_, name) for each, name in zip(held, names, strict=True)]
+    return select(rows.c.value).where(*met).scalar_subquery()
+
+
+def _end(given: Source, mapper: Mapper[Any], step: Any, at: At) -> Any:
+    name = mapper.class_.__name__
+    if isinstance(step, QueryableAttribute):
+        owner = getattr(step.parent, "mapper", None)
+        is_ours = owner is not None and mapper.isa(owner)
+        if not is_ours or step.key in mapper.relationships:
+            raise PlanError([problems.not_a_path("order_by", given, f"'{code_of(step)}' is no column of '{name}'", at)])
+        step = getattr(mapper.class_, step.key)
+    element = step.__clause_element__() if hasattr(step, "__clause_element__") else step
+    if not isinstance(element, ClauseElement) or not isinstance(element, ColumnElement):
+        raise PlanError([problems.not_a_path("order_by", given, f"'{code_of(step)}' is no column of '{name}'", at)])
+    (element,) = conditions_of(mapper, [element])
+    if tables := foreign_tables(mapping.tables_of(mapper), [element]):
+        raise PlanError([problems.speaks_of_others(name, mapper, "order_by", tables, [element], at)])
+    return element
+
+
+def _as_planned(place: Place | None, prop: RelationshipProperty[Any]) -> tuple[tuple[Any, ...], Place | None]:
+    """Return the conditions by which a plan loads a to-one at a place, and the place that it leads to."""
+    edges = [] if place is None else [each for each in place.edges if each.prop is prop and each.aggregation is None]
+    if len(edges) != 1:  # the plan does not load it, or in several ways
+        return (), None
+    return edges[0].shape.where, edges[0].target

@@ -1,0 +1,175 @@
+"""Roots ordered and chosen by columns of to-ones: lists, limits, pages both ways, streams and counts."""
+
+from typing import Any
+
+import attrs
+import pytest
+from real import filled
+from sqlalchemy import ForeignKey, event, func
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, with_loader_criteria
+
+from loadplan import Loader, LoadPlan, PlanError, load, source
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Country(Base):
+    __tablename__ = "reached_countries"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class Customer(Base):
+    __tablename__ = "reached_customers"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str]
+    hidden: Mapped[bool]
+    boss_id: Mapped[int | None] = mapped_column(ForeignKey("reached_customers.id"))
+    country_id: Mapped[int | None] = mapped_column(ForeignKey(Country.id))
+    boss: Mapped["Customer | None"] = relationship(remote_side="Customer.id")
+    country: Mapped[Country | None] = relationship()
+    orders: Mapped[list["Order"]] = relationship(back_populates="customer")
+    newest: Mapped["Order | None"] = relationship(viewonly=True, order_by="Order.id.desc()")
+
+
+class Order(Base):
+    __tablename__ = "reached_orders"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey(Customer.id))
+    number: Mapped[int]
+    customer: Mapped[Customer | None] = relationship(back_populates="orders")
+
+
+@attrs.frozen
+class CustomerView:
+    email: str
+
+
+@attrs.frozen
+class OrderView:
+    id: int
+    customer: CustomerView | None
+
+
+ROWS = [
+    "INSERT INTO reached_countries VALUES (1, 'NZ'), (2, 'AU')",
+    "INSERT INTO reached_customers VALUES (1, 'b', false, NULL, 1), (2, 'a', false, 1, 2), (3, 'c', true, 2, NULL)",
+    "INSERT INTO reached_orders VALUES (1, 1, 5), (2, 2, 6), (3, 3, 7), (4, NULL, 8), (5, 1, 9), (6, 2, 1)",
+]
+
+SEEN = Customer.hidden.is_(False)
+EMAIL = source(Order.customer, Customer.email)
+
+PLANS: dict[str, LoadPlan[Any]] = {
+    "bare": LoadPlan(Order),
+    "loaded": LoadPlan(Order, load(Order.customer)),
+    "view": LoadPlan(Order, into=OrderView),
+}
+
+#: Where NULLs go is said, so that both databases agree.
+ORDERS: dict[str, tuple[Any, list[int]]] = {
+    "ascending": (EMAIL.nulls_last(), [2, 6, 1, 5, 3, 4]),
+    "descending": (EMAIL.desc().nulls_first(), [4, 3, 1, 5, 2, 6]),
+    "expression": (source(Order.customer, func.upper(Customer.email)).asc().nulls_first(), [4, 2, 6, 1, 5, 3]),
+    "two steps": (source(Order.customer, Customer.country, Country.name).nulls_last(), [2, 6, 1, 5, 3, 4]),
+    "itself": (source(Order.customer, Customer.boss, Customer.email).nulls_last(), [3, 2, 6, 1, 4, 5]),
+    "criterion": (source(Order.customer.and_(SEEN), Customer.email).nulls_last(), [2, 6, 1, 5, 3, 4]),
+    "several": ([EMAIL.desc().nulls_last(), Order.number.desc()], [3, 5, 1, 2, 6, 4]),
+}
+
+
+async def both_ways(loader: Loader, plan: LoadPlan[Any], size: int, order: Any) -> list[int]:
+    """Return the ids of all pages, having walked back as well."""
+    pages = [await loader.fetch_page(plan, order, size)]
+    while pages[-1].next:
+        pages.append(await loader.fetch_page(plan, order, size, after=pages[-1].next))
+    back = [pages[-1]]
+    while back[0].previous:
+        back.insert(0, await loader.fetch_page(plan, order, size, before=back[0].previous))
+    found = [each.id for page in pages for each in page.items]
+    assert [each.id for page in back for each in page.items] == found
+    return found
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("plan", PLANS)
+async def test_roots_are_ordered_by_a_to_one(engine: AsyncEngine, plan: str, order: str) -> None:
+    """A to-one that is not there has NULL; no root is lost or repeated."""
+    wanted, (by, expected) = PLANS[plan], ORDERS[order]
+    given = [*(by if isinstance(by, list) else [by]), Order.id]
+    async with filled(engine, Base.metadata, *ROWS) as loader:
+        assert [each.id for each in await loader.fetch_all(wanted, order_by=given)] == expected
+        assert [each.id for each in await loader.fetch_all(wanted, order_by=given, limit=3, offset=1)] == expected[1:4]
+        assert [each.id async for each in loader.stream(wanted, order_by=given, batch_size=2)] == expected
+        for size in (1, 4):
+            assert await both_ways(loader, wanted, size, by) == expected
+
+
+@pytest.mark.parametrize("into", [None, OrderView], ids=["entity", "view"])
+async def test_what_the_plan_or_the_session_hides_has_null(engine: AsyncEngine, into: Any) -> None:
+    """The order is that of what the result shows."""
+
+    class Hiding(Session):
+        pass
+
+    @event.listens_for(Hiding, "do_orm_execute")
+    def hide(state: Any) -> None:
+        if state.is_select:
+            state.statement = state.statement.options(with_loader_criteria(Customer, SEEN))
+
+    order = [EMAIL.nulls_first(), Order.id]
+    async with filled(engine, Base.metadata, *ROWS) as loader:
+        by_plan: LoadPlan[Any] = LoadPlan(Order, load(Order.customer, where=SEEN), into=into)
+        assert [each.id for each in await loader.fetch_all(by_plan, order_by=order)] == [3, 4, 2, 6, 1, 5]
+        hiding = Loader(async_sessionmaker(engine, sync_session_class=Hiding))
+        plan: LoadPlan[Any] = LoadPlan(Order, load(Order.customer), into=into)
+        assert await both_ways(hiding, plan, 1, order) == [3, 4, 2, 6, 1, 5]
+        assert await hiding.count(plan, source(Order.customer, Customer.email == "c")) == 0
+
+
+async def test_roots_are_chosen_by_a_to_one(engine: AsyncEngine) -> None:
+    """The path ends with the condition."""
+    plan = LoadPlan(Order)
+    of_nz = source(Order.customer, Customer.country, Country.name == "NZ")
+    async with filled(engine, Base.metadata, *ROWS) as loader:
+        assert [each.id for each in await loader.fetch_all(plan, of_nz, order_by=Order.id)] == [1, 5]
+        assert await loader.count(plan, of_nz) == 2
+        assert not await loader.exists(plan, source(Order.customer, Customer.email == "z"))
+        assert (await loader.fetch_one(plan, [source(Order.customer, Customer.email == "b"), Order.number > 5])).id == 5
+        page = await loader.fetch_page(plan, EMAIL, 1, where=of_nz, total="exact")
+        assert (page.total, [each.id for each in page.items]) == (2, [1])
+
+
+async def test_a_to_one_that_nothing_holds_to_one_row_orders_by_its_first(engine: AsyncEngine) -> None:
+    """The newest order of each customer: 5 of the first, 6 of the second, 3 of the third."""
+    order = source(Customer.newest, Order.number).desc()
+    async with filled(engine, Base.metadata, *ROWS) as loader:
+        assert [each.id for each in await loader.fetch_all(LoadPlan(Customer), order_by=order)] == [1, 3, 2]
+
+
+REFUSED: list[tuple[str, Any, str]] = [
+    ("order_by", source(Order.customer), "it needs a relationship and a column."),
+    ("order_by", source(Order.number), "it needs a relationship and a column."),
+    ("order_by", source(Order.customer, Customer.orders, Order.number), "'Customer.orders' leads to many rows."),
+    ("order_by", source(Order.customer, Country.name), "'Country.name' is no column of 'Customer'."),
+    ("order_by", source(Customer.country, Country.name), "'Customer.country' is no relationship of 'Order'."),
+    ("where", EMAIL, "it does not end with a condition."),
+    ("where", source(Order.customer, SEEN).desc(), "it does not end with a condition."),
+]
+
+
+@pytest.mark.parametrize(("word", "given", "detail"), REFUSED)
+async def test_a_path_to_no_one_value_is_refused(sqlite: AsyncEngine, word: str, given: Any, detail: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        await Loader(sqlite).fetch_all(LoadPlan(Order), **{word: given})
+    assert (caught.value.code, caught.value.detail) == ("LP112", detail)
+
+
+async def test_the_hint_for_another_table_names_the_path(sqlite: AsyncEngine) -> None:
+    with pytest.raises(PlanError) as caught:
+        await Loader(sqlite).fetch_all(LoadPlan(Order), order_by=Customer.email.desc().nulls_last())
+    hint = "write order_by=source(Order.customer, Customer.email).desc().nulls_last()."
+    assert (caught.value.code, caught.value.problem.hint) == ("LP215", hint)
