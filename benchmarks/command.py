@@ -257,13 +257,14 @@ async def environment(data: Databases, everyone: Everyone, settings: Settings) -
     names = dict.fromkeys((*PACKAGES, settings.target.driver, *present))
     packages = ", ".join(f"{name} {version_of(name)}" for name in names)
     effort = settings.effort
+    atlas = "" if settings.target.database == MARIADB else "; the atlas"
     return {
         "database": await data.version(),
         "driver": settings.target.driver,
         "versions": f"Python {platform.python_version()}, {packages}",
         "machine": f"{processor()}, {platform.system()} {platform.machine()}; client and server share it",
         "connection": "Unix socket; through a relay on localhost where a case has a delay",
-        "data": f"{settings.orders:,} orders, {settings.reviews:,} reviews where first rows are asked for; the atlas",
+        "data": f"{settings.orders:,} orders, {settings.reviews:,} reviews where first rows are asked for{atlas}",
         "measured": f"{effort.rounds} rounds of up to {effort.calls} calls, fewer where a call is slow",
     }
 

@@ -57,7 +57,7 @@ def connect_by(driver: str) -> Callable[[URL], contextlib.AbstractAsyncContextMa
 
     @contextlib.asynccontextmanager
     async def connect(url: URL) -> AsyncIterator[Pool]:
-        where = {"host": url.host, "port": url.port or 3306, "user": url.username, "db": url.database}
+        where: dict[str, Any] = {"host": url.host, "port": url.port or 3306, "user": url.username, "db": url.database}
         where |= {name: value for name, value in url.query.items() if name in {"unix_socket", "charset"}}
         pool = await create_pool(**where, password=url.password or "", minsize=1, maxsize=POOL, autocommit=True)
         try:
