@@ -4,7 +4,7 @@ import asyncio
 import importlib.util
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -59,6 +59,9 @@ Database = Annotated[str | None, typer.Option(help=f"{' or '.join(DRIVERS)}; the
 PREPARING = 20.0
 """Seconds until the first case begins: servers start and rows are made."""
 
+COPYING = 90.0
+"""Seconds for a million reviews on their way to MariaDB, whose data is gone after each run."""
+
 
 @attrs.frozen
 class Settings:
@@ -85,9 +88,16 @@ class Settings:
             return cls(SMALL, FEW_REVIEWS, SMOKE, "smoke_", target)
         return cls(size, REVIEWS, Effort(rounds, calls, roots=size), target=target)
 
-    def seconds(self, steps: float) -> float:
-        """Return about how long a run of so many steps takes; a case is one step."""
-        return PREPARING + steps * self.effort.case_seconds
+    def seconds(self, cases: Sequence[Case], more: float = 0) -> float:
+        """Return about how long a run takes.
+
+        Args:
+            cases: that it has.
+            more: what else it has, in units of a case.
+        """
+        copied = self.target.database == MARIADB and any(each.data == "reviews" for each in cases)
+        copying = COPYING * self.reviews / REVIEWS if copied else 0
+        return PREPARING + copying + (len(cases) + more) * self.effort.case_seconds
 
 
 def target_of(database: str | None, driver: str | None) -> Target:
@@ -115,9 +125,10 @@ def possible(cases: Sequence[Case], target: Target) -> list[Case]:
     return [each for each in cases if each.name not in left_out]
 
 
-def say_how_long(steps: float, settings: Settings, what: str) -> None:
+def say_how_long(cases: Sequence[Case], parts: Mapping[str, float], settings: Settings) -> None:
     """Print what is going to run, and about how long it takes."""
-    seconds = about(settings.seconds(steps))
+    seconds = about(settings.seconds(cases, sum(parts.values())))
+    what = ", ".join((f"{len(cases)} cases" if len(cases) > 1 else cases[0].name, *parts))
     where = f"{settings.target.database} through {settings.target.driver}"
     console.print(f"{what} on {where}: about {seconds} on a quiet machine with two cores")
 
@@ -144,7 +155,7 @@ def everything(
     cases = possible([each for each in CASES if not quick or each.name in HEADLINE], target)
     parts = {} if only_cases or quick or target != DEFAULT else INCLUDED
     steps = len(cases) + sum(parts.values())
-    say_how_long(steps, settings, ", ".join((f"{len(cases)} cases", *parts)))
+    say_how_long(cases, parts, settings)
     progress = Progress(console, steps)
     run = measure(cases, settings, progress)
     write(run, results, f"cases{target.suffix}")
@@ -192,7 +203,7 @@ def run_some(
     chosen = possible([known[each] for each in cases], target)
     if not chosen:
         raise typer.BadParameter(f"none of these cases runs on {target.database}")
-    say_how_long(len(chosen), settings, ", ".join(each.name for each in chosen))
+    say_how_long(chosen, {}, settings)
     run = measure(chosen, settings, Progress(console, len(chosen)))
     write(run, results, (cases[0] if len(cases) == 1 else "some") + target.suffix)
 

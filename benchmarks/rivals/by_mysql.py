@@ -33,8 +33,9 @@ class Connection:
     async def fetch(self, sql: str, parameter: Any) -> Any:
         """Return the rows of a statement with one parameter; the driver writes a list as ``(1, 2, 3)``."""
         text = sql.replace("= ANY($1)", "IN %(given)s").replace("$1", "%(given)s")
+        given = tuple(parameter) if isinstance(parameter, list) else parameter  # asyncmy takes no list
         async with self._connection.cursor() as cursor:
-            await cursor.execute(text, {"given": parameter})
+            await cursor.execute(text, {"given": given})
             return await cursor.fetchall()
 
 
