@@ -13,8 +13,8 @@ from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import URL
 
-from benchmarks.rivals.by_hand import GRAPHS, way
-from benchmarks.rivals.rival import POOL, Rival
+from benchmarks.rivals.by_hand import rivals_by
+from benchmarks.rivals.rival import POOL
 
 
 @attrs.frozen
@@ -51,12 +51,4 @@ async def connect(url: URL) -> AsyncIterator[Pool]:
         yield Pool(pool)
 
 
-RIVALS = tuple(
-    Rival(
-        f"psycopg, {name}",
-        ("psycopg",),
-        connect,
-        {graph.name: way(graph, graph.by_hand[name]) for graph in GRAPHS if name in graph.by_hand},
-    )
-    for name in ("one statement", "a level", "LATERAL", "window")
-)
+RIVALS = rivals_by("psycopg", connect)
