@@ -92,6 +92,7 @@ STAGES = {
         "tally",
         "tested",
         "identity",
+        "mixins",
         "own_connection",
         "watching",
         "graph",
