@@ -13,8 +13,8 @@ from loadplan.errors import LoaderError, Problem
 def criteria_name_columns() -> Iterator[None]:
     """Say it clearly where a listener's ``with_loader_criteria(Mixin, lambda cls: ...)`` finds no column on the mixin.
 
-    SQLAlchemy calls the lambda with the mixin itself first. A field of a SQLModel class without ``table=True`` leaves no
-    attribute on the class. Nor does an annotation without ``mapped_column()``.
+    SQLAlchemy calls the lambda with the mixin itself first. A field of a SQLModel class without ``table=True``
+    leaves no attribute on the class. Nor does an annotation without ``mapped_column()``.
 
     Raises:
         LoaderError: LP408. Any other AttributeError passes unchanged.
@@ -23,7 +23,9 @@ def criteria_name_columns() -> Iterator[None]:
         yield
     except AttributeError as error:
         mixin, name = error.obj, error.name
-        if not isinstance(mixin, type) or inspect(mixin, raiseerr=False) is not None or not _is_below(mixin, name):
+        if not isinstance(mixin, type) or name is None:
+            raise
+        if inspect(mixin, raiseerr=False) is not None or not _is_below(mixin, name):
             raise
         raise LoaderError(
             Problem(
