@@ -105,6 +105,7 @@ STAGES = {
         "table_indexes",
         "tested",
         "identity",
+        "mixins",
         "own_connection",
         "watching",
         "graph",

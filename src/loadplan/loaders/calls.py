@@ -466,7 +466,7 @@ def _tables_of(given: LoadPlan[Any] | type[Any]) -> Iterator[tuple[Mapper[Any], 
     mapper = mapper_of(what) if is_class else None
     mappers = [mapper] if mapper is not None else list(mappers_below(what)) if is_class else []
     if not mappers:
-        raise LoaderError(problems.not_a_plan(what))
+        raise LoaderError(call_problems.not_a_plan(what))
     for each in mappers:
         yield from ((each, table) for table in each.tables if isinstance(table, Table))
         for prop in each.relationships:

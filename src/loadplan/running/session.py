@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapper, Session, sessionmaker
 
 from loadplan.errors import LoaderError, LoadPlanError, Problem
 from loadplan.running import call_problems
+from loadplan.running.mixins import criteria_name_columns
 from loadplan.running.own_connection import GuestConnection, Opened, OwnConnection
 from loadplan.running.shards import in_shard, stay_on_shard
 from loadplan.running.snapshot import beginning
@@ -92,7 +93,8 @@ class PrivateSession(abc.ABC):
         with self._refusals():
             session = _with_options(self._start(mappers, statements), options)
             try:
-                return work(session)
+                with criteria_name_columns():
+                    return work(session)
             finally:
                 session.close()
 
@@ -103,7 +105,7 @@ class PrivateSession(abc.ABC):
             session = _with_options(self._start(mappers, statements), options)
 
         def do(work: Callable[[Opened], R], /) -> R:
-            with self._refusals():
+            with self._refusals(), criteria_name_columns():
                 return _in_words_of_sqlalchemy(work, session, mappers)
 
         try:
