@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from attached_models import ARTIST_PAGE, WORK_PAGE, Artist, Label, Sculptor, Size, Step, Tag, Work
-from sqlalchemy import bindparam, delete, event, inspect, text, update
+from sqlalchemy import JSON, String, bindparam, cast, delete, event, inspect, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import with_loader_criteria
 
@@ -166,6 +166,14 @@ async def test_subclasses_of_one_class(studio: AsyncEngine) -> None:
     ada, bob = artists
     assert isinstance(bob, Sculptor)
     assert (bob.stone, bob.boss, ada.boss) == ("marble", ada, None)
+
+
+async def test_equal_values_of_other_types_are_other_extensions(studio: AsyncEngine) -> None:
+    loader = Loader(studio)
+    for value, number in ((1, 2), (True, 0), (1.0, 0), (1, 2)):
+        as_text = cast(bindparam("value", value, type_=JSON), String)
+        ada = await loader.extend(await loader.fetch(NAMES, 1), load(Artist.works, where=as_text == "1"))
+        assert len(ada.works) == number, value
 
 
 async def test_mixed_classes_and_deleted_rows_are_told_apart(studio: AsyncEngine) -> None:
