@@ -237,7 +237,7 @@ def roots_by(
     """Return the graph narrowed to the roots that meet conditions, and the parameters to run it with.
 
     Conditions that differ in their literal values alone share one statement: it is checked, narrowed and made a key of
-    once. A parameter with a name is no literal: its default value is a part of the statement.
+    once. The default value of a parameter with a name is a part of the statement.
 
     Raises:
         PlanError: LP107, LP108 or LP215, an argument is not a condition, an order or a number of roots.
