@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from attached_models import ARTIST_PAGE, WORK_PAGE, Artist, Label, Sculptor, Size, Step, Tag, Work
-from sqlalchemy import bindparam, delete, event, inspect, text, update
+from sqlalchemy import JSON, String, bindparam, cast, delete, event, inspect, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import with_loader_criteria
 
@@ -166,6 +166,45 @@ async def test_subclasses_of_one_class(studio: AsyncEngine) -> None:
     ada, bob = artists
     assert isinstance(bob, Sculptor)
     assert (bob.stone, bob.boss, ada.boss) == ("marble", ada, None)
+
+
+@pytest.mark.parametrize("ids", [[1, 2], [2], [1]])
+async def test_a_branch_holds_whatever_classes_the_objects_have(studio: AsyncEngine, ids: list[int]) -> None:
+    loader = Loader(studio)
+    artists = await loader.fetch_many(NAMES, ids)
+    await loader.extend(artists, on(Sculptor, load(Sculptor.team), only=[Sculptor.stone]), load(Artist.boss))
+    for each in artists:
+        assert each.boss is None or each.boss.id == 1
+        if isinstance(each, Sculptor):
+            assert (each.stone, each.team) == ("marble", [])
+        else:
+            assert refused(each, "team").startswith("'Artist.team' is not part")
+    with pytest.raises(PlanError) as caught:
+        await loader.extend(artists, on(Artist, load(Artist.works)))
+    assert caught.value.code == "LP210"
+
+
+async def test_expired_columns_of_subclasses_come_along(studio: AsyncEngine) -> None:
+    async with AsyncSession(studio) as session:
+        loader = Loader(session)
+        artists = [await loader.fetch_attached(LoadPlan(Artist, on(Sculptor)), each) for each in (1, 2)]
+        for given in (artists, artists[1:]):
+            await session.commit()
+            await loader.extend(given, load(Artist.works))
+            assert isinstance(given[-1], Sculptor)
+            assert (given[-1].name, given[-1].stone) == (artists[1].name, "marble")
+        await session.commit()
+        assert isinstance(artists[1], Sculptor)
+        await loader.extend(artists[1], on(Sculptor, load(Sculptor.team)))
+        assert (artists[1].team, artists[1].stone) == ([], "marble")
+
+
+async def test_equal_values_of_other_types_are_other_extensions(studio: AsyncEngine) -> None:
+    loader = Loader(studio)
+    for value, number in ((1, 2), (True, 0), (1.0, 0), (1, 2)):
+        as_text = cast(bindparam("value", value, type_=JSON), String)
+        ada = await loader.extend(await loader.fetch(NAMES, 1), load(Artist.works, where=as_text == "1"))
+        assert len(ada.works) == number, value
 
 
 async def test_mixed_classes_and_deleted_rows_are_told_apart(studio: AsyncEngine) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 import attrs
 import pytest
 from loader_models import Author, Post
-from sqlalchemy import ColumnElement, ForeignKey, bindparam, func, literal, text
+from sqlalchemy import JSON, ColumnElement, ForeignKey, Integer, String, bindparam, cast, func, literal, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Mapped, mapped_column, registry, relationship
 
-from loadplan import Loader, LoadPlan, load
+from loadplan import Loader, LoadPlan, ParameterError, load
 from loadplan.resolved.sharing import MOST_PLANS, fingerprint
 from loadplan.running.plans import compile_plan
 
@@ -106,6 +106,44 @@ def test_conditions_with_other_values_are_other_plans(one: ColumnElement[bool], 
 )
 def test_plans_that_say_something_else_are_compiled_for_themselves(another: LoadPlan[Any]) -> None:
     assert compile_plan(LoadPlan(Author, load(Author.posts)), DIALECT) is not compile_plan(another, DIALECT)
+
+
+@pytest.mark.parametrize(
+    ("one", "another"),
+    [
+        (literal(1, JSON), literal(True, JSON)),
+        (literal(1, JSON), literal(1.0, JSON)),
+        (literal({"a": 1}, JSON), literal({"a": True}, JSON)),
+        (bindparam("after"), bindparam("after", None)),
+        (bindparam("after", callable_=lambda: 1), bindparam("after", callable_=lambda: 2)),
+    ],
+)
+def test_values_that_only_python_takes_for_equal_make_other_plans(one: Any, another: Any) -> None:
+    def plan(value: Any) -> LoadPlan[Any]:
+        return LoadPlan(Author, load(Author.posts, where=Post.title == cast(value, String)))
+
+    assert plan(one) == plan(one)
+    assert plan(one) != plan(another)
+
+
+async def test_a_parameter_of_the_roots_has_its_own_default(blog: AsyncEngine) -> None:
+    loader, plan = Loader(blog), LoadPlan(Post)
+
+    def after(value: Any) -> ColumnElement[bool]:
+        return Post.id > bindparam("after", value, type_=Integer)
+
+    ids = [each.id for each in await loader.fetch_all(plan, order_by=Post.id)]
+    for value in (ids[0], ids[1], ids[0], ids[-1]):
+        expected = [each for each in ids if each > value]
+        assert [each.id for each in await loader.fetch_all(plan, after(value), Post.id)] == expected
+        assert await loader.count(plan, after(value)) == len(expected)
+        assert await loader.exists(plan, after(value)) is bool(expected)
+        by_call = Post.id > bindparam("by_call", callable_=lambda value=value: value, type_=Integer)
+        assert [each.id for each in await loader.fetch_all(plan, by_call, Post.id)] == expected
+    with pytest.raises(ParameterError):
+        await loader.fetch_all(plan, Post.id > bindparam("after", type_=Integer))
+    given = await loader.fetch_all(plan, after(ids[0]), params={"after": ids[-1]})
+    assert given == []
 
 
 def test_a_plan_of_strange_values_is_alone() -> None:

@@ -4,7 +4,7 @@ Nothing here looks at a mapper. :mod:`loadplan.resolved` finds out what a declar
 :class:`loadplan.LoadPlan` asks it as soon as the mappers can be configured.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import (
     Any,
     ClassVar,
@@ -20,7 +20,7 @@ from typing import (
 )
 
 import attrs
-from sqlalchemy import ClauseElement, SQLColumnExpression, TextClause
+from sqlalchemy import BindParameter, ClauseElement, SQLColumnExpression, TextClause
 from sqlalchemy.orm import Mapped, Mapper, QueryableAttribute
 
 from loadplan.declared.code import call_source, source
@@ -93,11 +93,32 @@ class _SameExpression:
         if ours is None or theirs is None:  # what SQLAlchemy does not cache has no shape
             return self.expression is other.expression
         return bool(ours[0] == theirs[0]) and all(
-            bool(one.value == another.value) for one, another in zip(ours[1], theirs[1], strict=True)
+            facts_of(one) == facts_of(another) for one, another in zip(ours[1], theirs[1], strict=True)
         )
 
     def __hash__(self) -> int:
         return hash(type(self.expression))
+
+
+def facts_of(parameter: BindParameter[Any]) -> tuple[Any, ...]:
+    """Return what a parameter holds that is not a part of SQLAlchemy's cache key.
+
+    ``1``, ``True`` and ``1.0`` are equal to Python and three values to a database: each has its type and its ``repr``
+    beside it. ``repr`` also tells ``0.0`` from ``-0.0``, and ``1.0`` from ``1.00``.
+    """
+    of_use = parameter.callable, parameter.required, parameter.expanding, parameter.unique
+    return (*of_use, *_exact(parameter.value))
+
+
+def _exact(value: Any) -> Iterator[Any]:
+    yield type(value)
+    if isinstance(value, list | tuple):
+        yield len(value)
+        for each in value:
+            yield from _exact(each)
+        return
+    yield value
+    yield repr(value)
 
 
 def tuple_or_none(given: Any) -> tuple[Any, ...] | None:

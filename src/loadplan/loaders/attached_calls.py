@@ -77,10 +77,10 @@ class AllCalls(Calls):
     ) -> Any:
         """See :meth:`loadplan.Loader.extend`."""
         check_options(options)
-        objects = read_objects(given, self.bind)
+        objects = read_objects(given, self.bind, loads)
         if objects is None:
             return []
-        plan = extension(objects.mapper, loads, only, objects.expired)
+        plan = extension(objects, loads, only)
         if objects.session is not None:
             check_attachable(plan, "extend")
         plan = self._in_fewest(plan, len(objects.objects))

@@ -92,14 +92,23 @@ class Given:
 
     @property
     def expired(self) -> list[str]:
-        """Columns that a plan has loaded, and that a commit or a flush has expired."""
-        found: set[str] = set()
+        """Columns of the common class that a plan has loaded, and that a commit or a flush has expired."""
+        found = {name for each in self.objects for name in _expired(each)}
+        return sorted(found & _column_names(self.mapper))
+
+    @property
+    def expired_below(self) -> list[On[Any]]:
+        """The same of columns that only subclasses have, as branches of the extension."""
+        found: dict[Mapper[Any], set[str]] = {}
         for each in self.objects:
-            state: InstanceState[Any] = instance_state(each)
-            loaders = installed_loaders(state)
-            known = loaders.origin[2] if isinstance(loaders, Seal) else state.expired_attributes
-            found |= state.expired_attributes & known
-        return sorted(found & {prop.key for prop in mapping.column_attributes(self.mapper)})
+            mapper = instance_state(each).mapper
+            if mapper is not self.mapper and (names := _expired(each) - _column_names(self.mapper)):
+                found.setdefault(mapper, set()).update(names & _column_names(mapper))
+        return [
+            On(mapper.class_, (), tuple(getattr(mapper.class_, name) for name in sorted(names)))
+            for mapper, names in found.items()
+            if names
+        ]
 
     def home(self, stay: Stay, found: Mapping[int, Any]) -> Home:
         """Return where what is loaded is put.
@@ -116,12 +125,25 @@ class Given:
         return GraphHome(self.objects, roots) if self.session is None else SessionHome(self.session, stay, roots)
 
 
-def read_objects(given: object, bind: object) -> Given | None:
+def _expired(entity: Any) -> set[str]:
+    """Return the attributes of an object that a plan has loaded, and that have expired."""
+    state: InstanceState[Any] = instance_state(entity)
+    loaders = installed_loaders(state)
+    known = loaders.origin[2] if isinstance(loaders, Seal) else state.expired_attributes
+    return set(state.expired_attributes & known)
+
+
+def _column_names(mapper: Mapper[Any]) -> set[str]:
+    return {prop.key for prop in mapping.column_attributes(mapper)}
+
+
+def read_objects(given: object, bind: object, loads: Sequence[Any] = ()) -> Given | None:
     """Return what came to be extended; None for an empty list.
 
     Args:
         given: one object, or several.
         bind: of the loader.
+        loads: of the extension. A branch for a subclass is one whether other classes are among the objects or not.
 
     Raises:
         LoaderError: LP416, something is not a fetched object, or they have no class or no session in common.
@@ -142,7 +164,7 @@ def read_objects(given: object, bind: object) -> Given | None:
             raise _cannot(f"{name} has no row yet", "await session.flush() first.")
         if state.deleted or state.was_deleted:
             raise gone([each])
-    return Given(objects, is_one, _common(states), _session(states, bind))
+    return Given(objects, is_one, _common(states, _branches(loads)), _session(states, bind))
 
 
 def _listed(given: Any) -> list[Any]:
@@ -154,11 +176,23 @@ def _listed(given: Any) -> list[Any]:
         raise _cannot(f"{shown(given)} is not a mapped object", "pass one object, or a list of them.") from error
 
 
-def _common(states: Sequence[InstanceState[Any]]) -> Mapper[Any]:
-    """Return the nearest class that all objects are of."""
-    for candidate in states[0].mapper.iterate_to_root():
-        if all(state.mapper.isa(candidate) for state in states):
+def _branches(loads: Sequence[Any]) -> list[Mapper[Any]]:
+    found = (inspect(each.entity, raiseerr=False) for each in loads if isinstance(each, On))
+    return [each for each in found if isinstance(each, Mapper)]
+
+
+def _common(states: Sequence[InstanceState[Any]], branches: Sequence[Mapper[Any]]) -> Mapper[Any]:
+    """Return the nearest class that all objects are of, and that is a base of all branches if there is one."""
+    common = [
+        candidate
+        for candidate in states[0].mapper.iterate_to_root()
+        if all(state.mapper.isa(candidate) for state in states)
+    ]
+    for candidate in common:
+        if all(each is not candidate and each.isa(candidate) for each in branches):
             return candidate
+    if common:  # the plan says what is wrong with the branches
+        return common[0]
     names = sorted({state.class_.__name__ for state in states})
     raise _cannot(f"the objects are of different classes: {', '.join(names)}", "call extend() once for each class.")
 
@@ -208,7 +242,7 @@ def gone(objects: Sequence[Any]) -> NotFound:
 # --- the plan of an extension ---------------------------------------------------------------------------------------
 
 
-def extension(mapper: Mapper[Any], loads: Sequence[Any], only: Any, expired: Sequence[str]) -> LoadPlan[Any]:
+def extension(objects: Given, loads: Sequence[Any], only: Any) -> LoadPlan[Any]:
     """Return the plan that loads what objects lack. Equal ones are remembered.
 
     Raises:
@@ -216,11 +250,12 @@ def extension(mapper: Mapper[Any], loads: Sequence[Any], only: Any, expired: Seq
         LoaderError: LP416, it loads nothing.
     """
     given = tuple_or_none(only) or ()
-    if not (loads or given or expired):
+    mapper, expired, below = objects.mapper, objects.expired, objects.expired_below
+    if not (loads or given or expired or below):
         raise _cannot("nothing to load", "name what is missing: extend(objects, load(User.posts)).")
     entity = mapper.class_
     columns = [getattr(entity, name) for name in (*mapping.primary_key(mapper), *expired)]
-    return _remembered(On(entity, tuple(loads), (*columns, *given)), None)
+    return _remembered(On(entity, (*loads, *below), (*columns, *given)), None)
 
 
 def in_fewer_statements(plan: LoadPlan[Any]) -> LoadPlan[Any] | None:

@@ -5,16 +5,15 @@ mapper of the entity keeps the things that were made of plans, and they go with 
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from threading import Lock
 from types import UnionType
 from typing import Any, TypeAlias, Union, get_args, get_origin
 
 import attrs
-from sqlalchemy import BindParameter, ClauseElement
+from sqlalchemy import ClauseElement
 from sqlalchemy.orm import Mapper, QueryableAttribute
 
-from loadplan.declared.spec import Budget, Load, On, Plan
+from loadplan.declared.spec import Budget, Load, On, Plan, facts_of
 from loadplan.sqlalchemy_internals import criteria_of, notes_of, shape_of, subtype_of
 
 #: Plans of one class that are remembered: those that were asked for last.
@@ -82,8 +81,7 @@ def share(plan: Plan[Any], mapper: Mapper[Any], made: dict[str, Any]) -> None:
 def fingerprint(plan: Plan[Any]) -> Fingerprint | None:
     """Return what all plans have in common that mean the same as this one; None where nobody can tell.
 
-    Stricter than ``==``: expressions have the same cache key of SQLAlchemy, and the same values of the same types.
-    ``1``, ``True`` and ``1.0`` are equal to Python and three values to a database.
+    Stricter than ``==``: names, numbers and classes have the same types, and no parameter calls a function.
     """
     try:
         found = _of(plan)
@@ -104,7 +102,9 @@ def _of(value: Any) -> Fingerprint:
         shape = shape_of(value)
         if shape is None:
             raise Unlike
-        return (kind, shape[0], *(part for each in shape[1] for part in _parameter(each)))
+        if any(each.callable is not None for each in shape[1]):
+            raise Unlike
+        return (kind, shape[0], *(part for each in shape[1] for part in facts_of(each)))
     if kind in (list, tuple):
         return (kind, *map(_of, value))
     if get_origin(value) in (Union, UnionType):
@@ -112,25 +112,3 @@ def _of(value: Any) -> Fingerprint:
     if value is None or kind in (str, int, bool, Budget) or isinstance(value, type):
         return (kind, value)
     raise Unlike
-
-
-def _parameter(parameter: BindParameter[Any]) -> Iterator[Any]:
-    """Yield what a parameter holds that is not a part of SQLAlchemy's cache key."""
-    if parameter.callable is not None:
-        raise Unlike
-    yield parameter.required
-    yield parameter.expanding
-    yield parameter.unique
-    yield from _exact(parameter.value)
-
-
-def _exact(value: Any) -> Iterator[Any]:
-    """Yield a value so that no other one equals it: ``0.0`` and ``-0.0`` are told apart, and ``1.0`` from ``1.00``."""
-    yield type(value)
-    if isinstance(value, list | tuple):
-        yield len(value)
-        for each in value:
-            yield from _exact(each)
-        return
-    yield value
-    yield repr(value)

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
-from sqlalchemy import BigInteger, ColumnElement, SelectBase, bindparam, func, select
+from sqlalchemy import BigInteger, BindParameter, ColumnElement, SelectBase, bindparam, func, select
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from loadplan.declared.sources import Source
-from loadplan.declared.spec import Plan
+from loadplan.declared.spec import Plan, facts_of
 from loadplan.errors import PlanError
 from loadplan.mapped import mapping
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
@@ -236,7 +236,8 @@ def roots_by(
 ) -> tuple[Compiled[Any], dict[str, Any]]:
     """Return the graph narrowed to the roots that meet conditions, and the parameters to run it with.
 
-    Conditions that differ in their values alone share one statement: it is checked, narrowed and made a key of once.
+    Conditions that differ in their literal values alone share one statement: it is checked, narrowed and made a key of
+    once. The default value of a parameter with a name is a part of the statement.
 
     Raises:
         PlanError: LP107, LP108 or LP215, an argument is not a condition, an order or a number of roots.
@@ -247,8 +248,14 @@ def roots_by(
     if any(each is None for each in shapes):
         query = RootQuery(compiled, where, order_by)
         return query.graph(limit, offset), query.parameters(params)
-    key = ("roots", len(where), limit is None, offset is None, *(shape[0] for shape in shapes if shape is not None))
-    literals = [each for shape in shapes if shape is not None for each in shape[1] if each.unique]
+    spoken = [each for shape in shapes if shape is not None for each in shape[1]]
+    defaults = _defaults(spoken)
+    if defaults is None:
+        query = RootQuery(compiled, where, order_by)
+        return query.graph(limit, offset), query.parameters(params)
+    expressions = (shape[0] for shape in shapes if shape is not None)
+    key = ("roots", len(where), limit is None, offset is None, *expressions, *defaults)
+    literals = [each for each in spoken if each.unique]
     values = {f"loadplan_value_{index}": each.effective_value for index, each in enumerate(literals)}
     known: dict[Any, RootShape] = compiled.variants.setdefault("shapes", {})
     found = known.get(key)
@@ -261,6 +268,17 @@ def roots_by(
     if offset is not None:
         values["loadplan_offset"] = offset
     return found.graph, {**_checked_parameters(compiled, found.declared, params), **values}
+
+
+def _defaults(parameters: Sequence[BindParameter[Any]]) -> tuple[Any, ...] | None:
+    """Return what the parameters with names hold, as ``bindparam("since", 3)``; None where nobody can tell."""
+    named = [each for each in parameters if not each.unique]
+    found = tuple(facts_of(each) for each in named)
+    try:
+        hash(found)
+    except TypeError:
+        return None
+    return None if any(each.callable is not None for each in named) else found
 
 
 def _shape(expression: Any) -> Any:
