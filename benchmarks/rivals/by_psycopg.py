@@ -34,7 +34,7 @@ class Connection:
 class Pool:
     """A pool of psycopg with the call of asyncpg's."""
 
-    _pool: AsyncConnectionPool[AsyncConnection[Any]]
+    _pool: AsyncConnectionPool[Any]
 
     @contextlib.asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
