@@ -243,7 +243,7 @@ def fetch_missing(engine: Engine, instance: Any, key: str) -> list[Any]:
 
 
 def _second(engine: Engine) -> Engine:
-    """Return an engine on the same database with connections of its own, so that none is taken from the caller."""
+    """Return an engine on the same database with separate connections, so that none is taken from the caller."""
     return Engine(engine.pool.recreate(), engine.dialect, engine.url)
 
 
@@ -256,7 +256,7 @@ def _at_once(engine: Engine, plan: LoadPlan[Any], identity: object) -> Any:
 
 
 def _in_thread(engine: Engine, plan: LoadPlan[Any], identity: object) -> Any:
-    """Fetch with an asynchronous driver: in another thread, with an event loop of its own."""
+    """Fetch with an asynchronous driver: in another thread, with a separate event loop."""
     found: list[Any] = []
 
     async def fetch() -> None:
