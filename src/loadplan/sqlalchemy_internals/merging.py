@@ -1,0 +1,109 @@
+"""The objects that ``Session.merge`` reaches, asked before it writes anything."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from sqlalchemy.orm import (
+    InstanceState,
+    LoaderCallableStatus,
+    PassiveFlag,
+    RelationshipProperty,
+)
+from sqlalchemy.orm.attributes import History, instance_dict, instance_state
+
+from loadplan.sqlalchemy_internals.collections import items_of
+
+#: The state of an object, and its ``__dict__``: of a shallow copy that outlives its original only the two together.
+Held: TypeAlias = tuple[InstanceState[Any], Mapping[str, Any]]
+
+
+def history_of(held: Held, key: str) -> History:
+    """Return what became of an attribute since it was loaded, without loading it.
+
+    The public ``get_history`` looks the state's object up, which a shallow copy shares with its original.
+    """
+    state, values = held
+    impl: Any = state.manager[key].impl
+    found: History = impl.get_history(state, values, PassiveFlag.PASSIVE_NO_INITIALIZE)
+    return found
+
+
+#: The entry that guards of one merge keep in what ``Session.merge`` notes for itself.
+_CHECKED = "loadplan"
+
+
+def guard_merge(
+    prop: RelationshipProperty[Any],
+    check: Callable[[Iterable[tuple[Held, RelationshipProperty[Any]]]], None],
+    compare: Callable[[Held, RelationshipProperty[Any], Held], None],
+) -> None:
+    """Have a merge ask before it writes over what a relationship holds.
+
+    ``MapperProperty.merge`` is documented, a hook before it is not there. Its sixth argument holds what one merge has
+    seen: the states that it has merged, and pairs of a state and the relationship that led to it. A merge asks the
+    relationships of an object before its columns, so a whole graph is checked before anything is written.
+
+    Args:
+        prop: the relationship.
+        check: looks at all that the merge will follow, once for each object.
+        compare: looks at one object and the session's, whose value it loads if that is not there, as ``merge`` does.
+    """
+    if "merge" in vars(prop):
+        return
+    merge = prop.merge
+
+    def guarded(session: Any, state: Any, values: Any, into: Any, its: Any, load: bool, seen: Any, *rest: Any) -> None:
+        check(_merged_from((state, values), seen, load=load))
+        is_back = load and any((state, each) in seen for each in prop._reverse_property)
+        if load and prop.key in values and not is_back and into is not state:
+            compare((state, values), prop, (into, its))
+        merge(session, state, values, into, its, load, seen, *rest)
+
+    vars(prop)["merge"] = guarded
+
+
+def value_to_merge_into(held: Held, key: str) -> Any:
+    """Return what the session's object has for a relationship, loaded as ``RelationshipProperty.merge`` loads it."""
+    state, values = held
+    impl: Any = state.manager[key].impl
+    found = impl.get(state, values, passive=PassiveFlag.PASSIVE_OFF | PassiveFlag.NO_RAISE)
+    return None if isinstance(found, LoaderCallableStatus) else found
+
+
+def _merged_from(start: Held, seen: dict[Any, Any], *, load: bool) -> Iterator[tuple[Held, RelationshipProperty[Any]]]:
+    """Yield each object that a merge reaches and each relationship of it that the merge follows, once a merge.
+
+    It goes as ``RelationshipProperty.merge`` does: not back over ``_reverse_property``, the other side of a pair.
+    """
+    led, met = seen.setdefault(_CHECKED, (set(), set()))
+    if start[0] in met:
+        return
+
+    def follow(held: Held) -> Iterator[tuple[Held, RelationshipProperty[Any] | None]]:
+        """Yield the relationships of an object, and after each one the objects to go on with."""
+        state, values = held
+        met.add(state)
+        for prop in state.mapper.relationships:
+            back: Any = prop._reverse_property if load else ()
+            if prop.key not in values or not prop.cascade.merge:
+                continue
+            if any((state, each) in led or (state, each) in seen for each in back):
+                continue
+            yield held, prop
+            for item in items_of(prop, values[prop.key]):
+                below = instance_state(item)
+                led.add((below, prop))
+                if below not in met and below not in seen:
+                    yield (below, instance_dict(item)), None
+
+    waiting = [follow(start)]
+    while waiting:
+        found = next(waiting[-1], None)
+        if found is None:
+            waiting.pop()
+            continue
+        held, prop = found
+        if prop is None:
+            waiting.append(follow(held))
+        else:
+            yield held, prop

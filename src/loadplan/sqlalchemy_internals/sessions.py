@@ -1,0 +1,152 @@
+"""Sessions: who listens to them, how they route, shards, greenlets."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary, ref
+
+from sqlalchemy import Engine
+from sqlalchemy.ext.horizontal_shard import ShardedSession
+from sqlalchemy.orm import (
+    Session,
+)
+from sqlalchemy.orm.attributes import instance_state
+from sqlalchemy.util import greenlet_spawn
+
+R = TypeVar("R")
+
+
+def shard_names(session: ShardedSession) -> list[str]:
+    """Return the names of a session's shards, as they were given: it has a public way to add one, and none to list."""
+    known: Any = session
+    return list(known._ShardedSession__shards)
+
+
+def name_shard(entity: object, shard: str) -> None:
+    """Note where a new instance is from, as SQLAlchemy's sharded session does: the third part of its identity."""
+    state: Any = instance_state(entity)
+    state.key = (*state.key[:2], shard)
+    state.identity_token = shard
+
+
+def copy_listeners(source: Session, target: Session) -> None:
+    """Register the listeners of the session ``source``, those on that one instance too, on ``target``.
+
+    ``event.listen(session, "do_orm_execute", ...)`` keeps its listener in the instance's dispatcher; a session that
+    runs statements on its behalf must ask them as well, and the public API registers but never lists.
+    """
+    target.dispatch._update(source.dispatch, only_propagate=False)
+
+
+def has_transaction_hooks(session: Session, engine: Engine) -> bool:
+    """Tell whether somebody listens who may tie state to the transaction, such as ``SET LOCAL`` of a tenant.
+
+    This listener needs a transaction even around a single statement. The public API cannot list listeners.
+    """
+    ours: Any = session.dispatch
+    return bool(ours.after_begin or ours.after_transaction_create or ours.do_orm_execute or has_engine_hooks(engine))
+
+
+def has_engine_hooks(engine: Engine) -> bool:
+    """Tell the same of an engine alone."""
+    dispatch: Any = engine.dispatch
+    return bool(dispatch.begin or dispatch.engine_connect or dispatch.before_execute or dispatch.before_cursor_execute)
+
+
+#: A session that is never opened: what anybody listens to on the class, its dispatcher knows.
+_PLAIN: Any = Session()
+
+
+#: What a session does with statements, transactions and the objects of a fetch.
+_HEARD = (
+    *("do_orm_execute", "after_transaction_create", "after_transaction_end", "after_begin", "after_rollback"),
+    *("after_soft_rollback", "loaded_as_persistent", "persistent_to_detached"),
+)
+
+
+def is_session_heard(session: Session = _PLAIN) -> bool:
+    """Tell whether somebody listens to what a session does in a fetch; by default, to what every ``Session`` does."""
+    dispatch: Any = session.dispatch
+    return any(getattr(dispatch, name) for name in _HEARD)
+
+
+def is_session_class_heard(kind: type[Session]) -> bool:
+    """Tell the same of a class of sessions, as each sessionmaker makes one.
+
+    The listeners of a class are in the ``_clslevel`` of each event, by the class that they were registered on.
+    """
+    events: Any = kind.dispatch
+    return any(
+        each in getattr(events, name)._clslevel and getattr(events, name)._clslevel[each]
+        for name in _HEARD
+        for each in kind.__mro__
+    )
+
+
+def adds_nothing(kind: type[Any], base: type[Any]) -> bool:
+    """Tell whether a subclass does all as its base does: it and those between have nothing in their bodies."""
+    between = kind.__mro__[: kind.__mro__.index(base)]
+    return all(set(vars(each)) <= _NO_BODY for each in between)
+
+
+#: What every class has in its dictionary.
+_NO_BODY = {
+    *("__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__firstlineno__"),
+    *("__static_attributes__", "__orig_bases__", "__parameters__", "__annotations__"),
+}
+
+
+def has_binds(session: Session) -> bool:
+    """Tell whether a session has classes in several databases; before 2.1 it keeps ``binds=`` under a private name."""
+    ours: Any = session
+    return bool(getattr(ours, "binds", None) or getattr(ours, "_Session__binds", None))
+
+
+#: Sessions that were closed since they were first watched, each noted by itself.
+_watched: WeakKeyDictionary[Session, list[bool]] = WeakKeyDictionary()
+
+
+def is_closed(session: Session) -> bool:
+    """Tell whether a session was closed since this was first asked of it, and nobody has used it again.
+
+    A closed session begins anew when it is used, and keeps its connection then until somebody closes it once more.
+    SQLAlchemy has no event for ``close()``, and no attribute tells a closed session from a new one. So ``close`` is
+    noted on the instance, which calls the method of its class as before.
+    """
+    note = _watched.get(session)
+    if note is None:
+        note = _watched[session] = []
+        kind, behind = type(session), ref(session)
+
+        def close() -> None:
+            found = behind()
+            if found is not None:
+                note.append(True)
+                kind.close(found)
+
+        vars(session)["close"] = close
+    if note and session.in_transaction():
+        note.clear()
+    return bool(note)
+
+
+def in_greenlet(work: Callable[[], R]) -> Awaitable[R]:
+    """Do ``work`` where SQLAlchemy can wait for the driver.
+
+    ``run_sync`` of an ``AsyncSession`` or an ``AsyncConnection`` is the public way. Here a plain ``Connection`` opens
+    and closes within the work, with one switch instead of three.
+    """
+    return greenlet_spawn(work)
+
+
+def changes_statements(session: Session) -> bool:
+    """Tell whether a session may do anything to a statement on its way to the connection.
+
+    Listeners for ``do_orm_execute``, on the class or on the instance, may do so; the public API cannot list them. A
+    subclass may override ``execute``. Since SQLAlchemy 2.1 a session has its own execution options, too.
+    """
+    dispatch: Any = session.dispatch
+    return bool(
+        dispatch.do_orm_execute
+        or type(session).execute is not Session.execute
+        or getattr(session, "execution_options", None)
+    )
