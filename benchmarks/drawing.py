@@ -14,6 +14,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from benchmarks.targets import DRIVERS
+
+DRIVERS_BY_HAND = tuple(driver for drivers in DRIVERS.values() for driver in drivers)
 WIDTH = 5.2  # inches: as wide as a phone at 72 points an inch, so that text keeps its size there
 
 
@@ -91,7 +94,7 @@ def colour_of(rival: str, theme: Theme) -> str:
     """Return the colour that a rival has in every chart."""
     if rival.startswith("loadplan"):
         return theme.views if "view" in rival else theme.ours
-    if rival.startswith("asyncpg"):
+    if rival.startswith(DRIVERS_BY_HAND):
         return theme.hand
     return theme.options if "options" in rival else theme.other
 

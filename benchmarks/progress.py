@@ -15,6 +15,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def about(seconds: float) -> str:
+    """Return an estimate to read: in steps of ten seconds, or in minutes."""
+    return duration(max(10, round(seconds, -1)) if seconds < 95 else seconds)
+
+
 @attrs.define
 class Progress:
     """Counts steps. Steps are taken to be equally long, unless a step says that it counts for more.

@@ -1,6 +1,7 @@
 """A network in between: a TCP relay in a process of its own, which holds up what it passes on and counts what it sees.
 
-It listens on localhost, and hands every connection on to the Unix socket of a PostgreSQL server.
+It listens on localhost, and hands every connection on to the Unix socket of a server. It counts what passes if that is
+PostgreSQL; MariaDB counts by itself.
 """
 
 import argparse
@@ -59,20 +60,32 @@ async def relay(url: "URL", delay: float) -> AsyncIterator[Relay]:
         url: of the database.
         delay: seconds that each direction takes.
     """
-    folder = url.query["host"]
-    assert isinstance(folder, str)
-    socket = Path(folder) / f".s.PGSQL.{url.port or 5432}"
-    command = (sys.executable, "-m", "benchmarks.relay", "--socket", str(socket), "--delay", str(delay))
+    socket, counted = socket_of(url)
+    command = [sys.executable, "-m", "benchmarks.relay", "--socket", str(socket), "--delay", str(delay)]
+    command += [] if counted else ["--uncounted"]
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, cwd=ROOT)
     assert process.stdin is not None
     assert process.stdout is not None
     try:
         port = int(await process.stdout.readline())
-        through = url.set(host="127.0.0.1", port=port).difference_update_query(["host"])
+        through = url.set(host="127.0.0.1", port=port).difference_update_query(["host", "unix_socket"])
         yield Relay(through, process)
     finally:
         process.stdin.close()  # which ends it
         await process.wait()
+
+
+def socket_of(url: "URL") -> tuple[Path, bool]:
+    """Return the Unix socket of a server, and whether what passes there can be counted: it is PostgreSQL's protocol."""
+    if "unix_socket" in url.query:
+        return Path(str(url.query["unix_socket"])), False
+    folder = url.query["host"]
+    assert isinstance(folder, str)
+    return Path(folder) / f".s.PGSQL.{url.port or 5432}", True
+
+
+def ignore(_piece: bytes) -> None:
+    """Take no note of a piece."""
 
 
 async def pass_on(
@@ -112,7 +125,7 @@ async def pass_on(
             on_the_way.put_nowait((loop.time() + delay, piece))
 
 
-async def serve(socket: str, delay: float) -> None:
+async def serve(socket: str, delay: float, *, counted: bool) -> None:
     """Listen on a free port and print it; then print what was seen for each line that comes in, until the end."""
     count = Count()
 
@@ -121,8 +134,8 @@ async def serve(socket: str, delay: float) -> None:
         wire = Wire(count)
         with contextlib.suppress(asyncio.CancelledError):  # the end of the relay: whoever is connected yet is cut off
             await asyncio.gather(
-                pass_on(from_client, to_server, delay, wire.from_client),
-                pass_on(from_server, to_client, delay, wire.from_server),
+                pass_on(from_client, to_server, delay, wire.from_client if counted else ignore),
+                pass_on(from_server, to_client, delay, wire.from_server if counted else ignore),
             )
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0, limit=CHUNK)
@@ -139,7 +152,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--socket", required=True, help="of the server")
     parser.add_argument("--delay", type=float, required=True, help="seconds in each direction")
+    parser.add_argument("--uncounted", action="store_true", help="the server is not PostgreSQL")
     options = parser.parse_args()
     # epoll waits for whole milliseconds, select for less
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
-        runner.run(serve(options.socket, options.delay))
+        runner.run(serve(options.socket, options.delay, counted=not options.uncounted))

@@ -46,7 +46,10 @@ def case_chart(cases: Cases, theme: Theme) -> Figure:
 
 def _chart(cases: Cases, theme: Theme, title: str) -> Figure:
     heights = [len(results) + 0.6 + len(TITLE.wrap(results[0].title)) for results in cases]
-    below = "1 = asyncpg, objects built by hand; shorter is faster; a bar with a gap is longer than drawn"
+    limits = dict.fromkeys(limit.rival.partition(",")[0] for results in cases if (limit := limit_of(results)))
+    below = (
+        f"1 = {' or '.join(limits)}, objects built by hand; shorter is faster; a bar with a gap is longer than drawn"
+    )
     figure, panels = figure_of(0.9 + 0.2 * sum(heights), heights, title, below)
     for axes, results in zip(panels, cases, strict=True):
         _bars(axes, results, theme)

@@ -20,11 +20,13 @@ from sqlalchemy import URL
 
 from benchmarks.cases.case import Ask, Case, Values
 from benchmarks.databases import Databases
+from benchmarks.mariadb import Counter, counter
 from benchmarks.measure import Way, time_rounds
 from benchmarks.progress import Progress
 from benchmarks.relay import Relay, relay
 from benchmarks.report import Result
 from benchmarks.rivals.rival import Fetch, Rival
+from benchmarks.targets import POSTGRESQL
 from benchmarks.wire import Count
 
 
@@ -45,6 +47,14 @@ class Effort:
     roots: int = 10_000
     tasks: int = 50
     seconds: float = 2.5
+
+    @property
+    def case_seconds(self) -> float:
+        """About how long a case takes: its rounds, and two more for comparing, counting and warming up.
+
+        A tiny case is over when each rival has had its few calls.
+        """
+        return (self.rounds + 2) * self.seconds if self.calls > 1 else 1.5
 
 
 SMOKE = Effort(rounds=1, calls=1, roots=3, tasks=4)
@@ -88,7 +98,7 @@ async def run_cases(
     for (name, delay, _), together in grouped(cases).items():
         progress.say(f"{name}: filling")
         url = await data.url(name)
-        async with relay(url, 0.0) as between:
+        async with counting(url) as between:
             counts = await count_all(together, rivals, between, progress)
         async with contextlib.AsyncExitStack() as stack:
             if delay is not None:
@@ -137,9 +147,14 @@ async def connect_all(rivals: Sequence[Rival], url: URL, stack: contextlib.Async
     opened: dict[str, Any] = {}
     for rival in rivals:
         package = rival.packages[0]
-        if package not in opened:
+        if rival.ways and package not in opened:
             opened[package] = await stack.enter_async_context(rival.connect(url))
-    return [opened[each.packages[0]] for each in rivals]
+    return [opened.get(each.packages[0]) for each in rivals]
+
+
+def counting(url: URL) -> contextlib.AbstractAsyncContextManager[Relay | Counter]:
+    """Return what counts calls: a relay on the wire for PostgreSQL, the server itself for MariaDB."""
+    return relay(url, 0.0) if url.get_backend_name() == POSTGRESQL else counter(url)
 
 
 async def time_case(
@@ -178,14 +193,16 @@ async def compare(case: Case, ways: Mapping[str, Way]) -> None:
 
 
 async def count_all(
-    cases: Sequence[Case], rivals: Sequence[Rival], between: Relay, progress: Progress
+    cases: Sequence[Case], rivals: Sequence[Rival], between: Relay | Counter, progress: Progress
 ) -> dict[tuple[str, str], Count]:
-    """Count on the wire what a call of each rival sends and receives, once its caches are warm.
+    """Count what a call of each rival sends and receives, once its caches are warm.
 
     The calls before it ask for types and prepare statements: two, or one where that is slow.
     """
     found = {}
     for rival in rivals:
+        if not any(rival.way_to(case.graph.name, case.size) for case in cases):
+            continue
         progress.say(f"counting: {rival.name}")
         async with rival.connect(between.url) as connection:
             for case in cases:

@@ -8,6 +8,7 @@ import attrs
 from benchmarks.measure import spread
 from benchmarks.report import Result, Run, by_case
 from benchmarks.rivals.everyone import ENTITIES, LIMIT, VIEWS, beside
+from benchmarks.targets import DEFAULT, DRIVERS, MARIADB
 
 KINDS = {ENTITIES: "entities", VIEWS: "views"}
 
@@ -109,7 +110,7 @@ def losses(results: Iterable[Result]) -> Table:
     for (case, _), found in by_case(results).items():
         for each in found:
             mine = named(found, beside(each.rival))
-            if mine is None or not each.seconds or each.rival.startswith((LIMIT, "loadplan")):
+            if mine is None or not each.seconds or each.rival.startswith((*LIMIT, "loadplan")):
                 continue
             if statistics.median(each.ratios(mine)) < 1:
                 times = (precise(each.milliseconds), precise(mine.milliseconds))
@@ -141,12 +142,15 @@ def page(run: Run, others: Sequence[str]) -> str:
         run: what to tell.
         others: rivals with a column of their own in the overview.
     """
+    driver = run.environment.get("driver", DEFAULT.driver)
+    resets = "; its pool resets a connection that comes back, which is a round trip." if driver == "asyncpg" else "."
+    counted = "as the server counts them" if driver in DRIVERS[MARIADB] else "as they pass between client and server"
     parts = [
         "Ratios are medians over the rounds of one run, their range in brackets. In each round every rival has its"
-        " turns, in an order that changes with every turn. *The limit* is the fastest SQL by hand through asyncpg, with"
-        " objects built by hand; its pool resets a connection that comes back, which is a round trip. A job ends when"
-        " every value that it names has been read. *SQL* counts the statements that read, *trips* the round trips with"
-        " everything; both, and rows and kilobytes, as they pass between client and server.",
+        " turns, in an order that changes with every turn. *The limit* is the fastest SQL by hand through"
+        f" {driver}, with objects built by hand{resets} A job ends when every value that it names has been read. *SQL*"
+        " counts the statements that read, *trips* the round trips with everything; both, and rows and kilobytes,"
+        f" {counted}.",
         "\n".join(f"- {name}: {value}" for name, value in run.environment.items()),
         overview(run.results, others).markdown(),
         "Below 1.00 (bold) the rival was faster; - means that it did not do the case. Rivals that bring mapped objects"

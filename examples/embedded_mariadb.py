@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sqlalchemy import URL
@@ -38,8 +38,11 @@ def find_mariadb() -> tuple[str, str] | None:
 
 
 @contextlib.contextmanager
-def mariadb_server() -> Iterator[URL]:
+def mariadb_server(more: Sequence[str] = ()) -> Iterator[URL]:
     """Run a new, empty MariaDB while the block does; its data is gone afterwards.
+
+    Args:
+        more: further options of ``mariadbd``, which win over those that are given here.
 
     Yields:
         A SQLAlchemy URL for aiomysql over the server's Unix socket, database ``app``. The character set is utf8mb4.
@@ -70,7 +73,7 @@ def mariadb_server() -> Iterator[URL]:
         init = folder / "init.sql"
         init.write_text("CREATE DATABASE app;\nCREATE DATABASE exact COLLATE utf8mb4_nopad_bin;\n")
         options = [f"--socket={socket}", f"--pid-file={folder / 'pid'}", f"--init-file={init}", *common]
-        options += ["--skip-networking", "--character-set-server=utf8mb4", _LOCKS, *_FAST]
+        options += ["--skip-networking", "--character-set-server=utf8mb4", _LOCKS, *_FAST, *more]
         with (
             log.open("w") as said,
             subprocess.Popen(  # noqa: S603

@@ -22,6 +22,7 @@ ALWAYS = ("postgresql", "sqlite")
 #: Folders and files whose tests run on another engine as well, each time.
 MORE = {
     "results": ("psycopg",),
+    "loader/test_learned_indexes.py": ("psycopg",),
     "loader/test_loader_analyze.py": ("psycopg", "mariadb"),
     "loader/test_loader_calls.py": ("psycopg", "mariadb"),
     "loader/test_loader_for_update.py": ("psycopg", "mariadb"),

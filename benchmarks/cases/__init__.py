@@ -16,3 +16,6 @@ CASES: tuple[Case, ...] = (
     *orders.TASKS,
 )
 """All of them."""
+
+HEADLINE = ("row", "one", "list-50", "list-1000", "country", "chain", "siblings", "top-five", "tree", "delay-1")
+"""Names of the cases of a quick run: one of each kind, without the largest ones."""

@@ -5,8 +5,8 @@ pool of asyncpg, whose reset of a connection that comes back is its default: a s
 """
 
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeAlias
 
 import asyncpg
 from sqlalchemy import URL
@@ -29,6 +29,10 @@ GRAPHS = (
 """What every rival is asked for."""
 
 
+Connect: TypeAlias = Callable[[URL], contextlib.AbstractAsyncContextManager[Any]]
+"""Opens a pool of a driver."""
+
+
 @contextlib.asynccontextmanager
 async def connect(url: URL) -> AsyncIterator[Any]:
     """Open a pool of asyncpg."""
@@ -48,12 +52,17 @@ def way(graph: Graph, fetch: HandWritten) -> Fetch:
     return run
 
 
-RIVALS = tuple(
-    Rival(
-        f"asyncpg, {name}",
-        ("asyncpg",),
-        connect,
-        {graph.name: way(graph, graph.by_hand[name]) for graph in GRAPHS if name in graph.by_hand},
+def rivals_by(driver: str, connect: Connect) -> tuple[Rival, ...]:
+    """Return the ways by hand through a driver of PostgreSQL."""
+    return tuple(
+        Rival(
+            f"{driver}, {name}",
+            (driver,),
+            connect,
+            {graph.name: way(graph, graph.by_hand[name]) for graph in GRAPHS if name in graph.by_hand},
+        )
+        for name in ("one statement", "a level", "LATERAL", "window")
     )
-    for name in ("one statement", "a level", "LATERAL", "window")
-)
+
+
+RIVALS = rivals_by("asyncpg", connect)

@@ -1,7 +1,7 @@
 """Declare the object graph a use case needs; fetch it complete, detached and typed from async SQLAlchemy 2."""
 
 from loadplan.declared.sources import aggregate, count, exists, keep_default, source
-from loadplan.declared.spec import Budget, Load, On, load, on
+from loadplan.declared.spec import Budget, Depth, Load, On, StrategyName, load, on
 from loadplan.errors import (
     CursorError,
     IdentityError,
@@ -26,7 +26,9 @@ from loadplan.explained.explained import ExplainedEdge, ExplainedStatement
 from loadplan.explained.explanation import Explanation
 from loadplan.loaders.loader import BatchedLoader, Loader
 from loadplan.loaders.sync_loader import SyncLoader
+from loadplan.mapped.indexes import LearnedIndex
 from loadplan.plan import LoadPlan
+from loadplan.running.cursors import CursorCipher
 from loadplan.running.paging import Page
 from loadplan.running.tally import FetchRecord
 
@@ -37,12 +39,15 @@ __all__ = [
     "AnalyzedStatement",
     "BatchedLoader",
     "Budget",
+    "CursorCipher",
     "CursorError",
+    "Depth",
     "ExplainedEdge",
     "ExplainedStatement",
     "Explanation",
     "FetchRecord",
     "IdentityError",
+    "LearnedIndex",
     "Load",
     "LoadPlan",
     "LoadPlanError",
@@ -62,6 +67,7 @@ __all__ = [
     "RelatedNotFound",
     "RowInSessionError",
     "SequentialScan",
+    "StrategyName",
     "SyncLoader",
     "TooManyRows",
     "ViewError",

@@ -19,7 +19,7 @@ from loadplan.explained.explanation import Explanation
 from loadplan.plan import LoadPlan
 from loadplan.resolved.nodes import Strategy
 from loadplan.tools.costs import PlanCost, plan_cost
-from loadplan.tools.learning import learn, learning
+from loadplan.tools.learning import learn, learn_sync, learning
 from loadplan.tools.reads import Reads, record_reads
 from loadplan.tools.recording import Repetition, Statement, Statements, record_statements
 from loadplan.tools.spread import told_by, told_together
@@ -33,6 +33,7 @@ __all__ = [
     "Unread",
     "assert_plan",
     "learn",
+    "learn_sync",
     "learning",
     "record_reads",
     "record_statements",

@@ -8,13 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, BindParameter, ForeignKey, String, collate, event, inspect
+from sqlalchemy import URL, BindParameter, ForeignKey, String, collate, event, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, sessionmaker, with_loader_criteria
 from sqlalchemy.sql.visitors import iterate
 
-from loadplan import FetchRecord, Loader, LoaderError, LoadPlan, NotFound, PlanError, SyncLoader, TooManyRows, load
+from loadplan import (
+    FetchRecord,
+    LearnedIndex,
+    Loader,
+    LoaderError,
+    LoadPlan,
+    NotFound,
+    PlanError,
+    SyncLoader,
+    TooManyRows,
+    load,
+)
 from loadplan.sqlalchemy_internals import in_greenlet
 from support import Statements, execute, recording
 
@@ -420,3 +431,19 @@ async def test_the_synchronous_loader_does_the_same(engines: Any) -> None:
     found = await in_greenlet(lambda: loader.fetch_all(CITY, order_by=City.id.desc(), limit=3))
     assert [each.id for each in found] == [7, 6, 5]
     assert await in_greenlet(lambda: [each.id for each in loader.stream(CARD)]) == [1, 3, 5, 7, 2, 4, 6]
+
+
+async def test_each_shard_is_asked_for_its_indexes(sessions: Any, engines: dict[str, AsyncEngine]) -> None:
+    """Both shards answer with the same rows, each by what its own database has."""
+    plan = LoadPlan(City, load(City.reports, order_by=Report.text.desc(), limit=1, strategy="selectin"))
+    async with engines["asia"].begin() as connection:
+        await connection.execute(text("CREATE INDEX ix_shd_text ON shd_reports (city_id, text)"))
+    assert await Loader(sessions).learn_indexes(plan) == (
+        LearnedIndex("shd_reports", "ix_shd_text", ("city_id", "text")),
+    )
+    known = "an index that the database has and the mapping does not"
+    reasons = {name: Loader(engine).explain(plan).edges[0].reason for name, engine in engines.items()}
+    is_postgres = engines["asia"].dialect.name == "postgresql"
+    assert {name: known in reason for name, reason in reasons.items()} == {"asia": is_postgres, "europe": False}
+    cities = await Loader(sessions).fetch_many(plan, [1, 2, 5])
+    assert [[report.text for report in city.reports] for city in cities] == [["Delhi 0"], ["Rome 1"], ["Zhuhai 1"]]

@@ -135,6 +135,9 @@ def test_a_migrated_database_with_all_indexes(command: Command, database: Databa
         ("cost", "differs", "posts (author_id, written)"),
         ("note", "differs", "post_tag (tag_id)"),
     ]
+    mends = json.loads(done.stdout)["findings"][0]["mends"]
+    assert mends[0].startswith("add Index(")
+    assert mends[1] == "or call loader.learn_indexes(...) when the application starts."
     assert json.loads(done.stdout)["database"].startswith("postgresql ")
     assert json.loads(done.stdout)["statements"] > len(json.loads(done.stdout)["plans"])
 

@@ -1,13 +1,17 @@
 """Plans learned: what code touches, loaded on the way, and the plan that covers it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
+from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import Session, sessionmaker
 from test_adopting import Badge, Base, Comment, Desk, Editor, Post, User
 
-from loadplan import Loader, LoaderError, LoadPlan, NotLoaded, load, on
-from loadplan.tools.learning import learn, learning
+from loadplan import Loader, LoaderError, LoadPlan, NotLoaded, SyncLoader, load, on
+from loadplan.tools.learning import FETCHED, learn, learn_sync, learning
+from loadplan.tools.reads import record_reads
 from support import tables
 
 
@@ -136,3 +140,100 @@ async def test_what_is_not_committed_is_noted_and_raised(loader: Loader, postgre
             "load(User.posts)",
         )
     assert [each.wanted.added_to(each.plan) for each in lessons] == [LoadPlan(User, load(User.posts), name="mine")]
+
+
+@pytest.fixture(params=["psycopg", "sqlite"])
+def sync_engine(request: pytest.FixtureRequest, loader: Loader, postgres_url: URL, tmp_path: Path) -> Iterator[Engine]:
+    """The rows of ``loader`` by a synchronous driver; a SQLite file has rows of its own."""
+    if request.param == "psycopg":
+        engine = create_engine(postgres_url.set(drivername="postgresql+psycopg"))
+    else:
+        engine = create_engine(f"sqlite:///{tmp_path / 'learn.db'}")
+        Base.metadata.create_all(engine)
+        with Session(engine) as session, session.begin():
+            session.add_all([User(id=1, name="Ada"), User(id=2, name="Bob")])
+            session.flush()
+            session.add_all([Post(id=n, title=f"t{n}", author_id=n % 2 + 1) for n in (1, 2, 3)])
+            session.flush()
+            session.add_all([Comment(id=n, post_id=n % 3 + 1, author_id=2) for n in range(6)])
+    yield engine
+    engine.dispose()
+
+
+def test_synchronous_code_is_covered(sync_engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    """On an engine and on a sessionmaker, with columns, and from a plan on."""
+
+    def page(user: User) -> list[str]:
+        return [comment.author.name for post in user.posts for comment in post.comments if comment.author]
+
+    for bind in (sync_engine, sessionmaker(sync_engine)):
+        plan = learn_sync(SyncLoader(bind), User, 2, page, columns=True, name="page")
+        assert plan == LoadPlan(
+            User,
+            load(
+                User.posts,
+                load(Post.comments, load(Comment.author, only=[User.name]), only=[Comment.id]),
+                only=[Post.id],
+            ),
+            only=[User.id],
+            name="page",
+        )
+        assert capsys.readouterr().out.startswith("PLAN = LoadPlan(")
+    loader = SyncLoader(sync_engine)
+    assert page(loader.fetch(plan, 2)) == ["Bob"] * 4
+    more = learn_sync(loader, plan, 1, lambda user: [post.author for post in user.posts], quiet=True)
+    assert more == plan
+    assert capsys.readouterr().out == ""
+
+
+def test_a_synchronous_run_goes_on(sync_engine: Engine) -> None:
+    """Under ``--loadplan-learn`` what is missing is fetched and noted there, too."""
+    loader = SyncLoader(sync_engine)
+    with learning() as lessons:
+        user = loader.fetch(LoadPlan(User, name="user page"), 2)
+        assert [len(post.comments) for post in user.posts] == [2, 2]
+    assert [each.wanted.added_to(each.plan) for each in lessons] == [
+        LoadPlan(User, load(User.posts, load(Post.comments)), name="user page")
+    ]
+
+
+def test_what_synchronous_code_cannot_be_learned_from(sync_engine: Engine) -> None:
+    async def waits(user: User) -> None:
+        raise AssertionError("nobody waits for it")
+
+    loader = SyncLoader(sync_engine)
+    with pytest.raises(LoaderError, match="cannot wait for a coroutine"):
+        learn_sync(loader, User, 1, waits)
+    with Session(sync_engine) as session:
+        for bind in (session, create_engine("sqlite://")):
+            with pytest.raises(LoaderError, match="make the SyncLoader with an Engine or sessionmaker"):
+                learn_sync(SyncLoader(bind), User, 1, print)
+
+
+async def test_each_kind_of_loader_has_its_own_call(loader: Loader, sync_engine: Engine) -> None:
+    with pytest.raises(LoaderError, match=r"learn_sync\(\) needs a SyncLoader, but got a Loader"):
+        learn_sync(loader, User, 1, print)  # type: ignore[arg-type]
+    with pytest.raises(LoaderError, match=r"learn\(\) needs a Loader, but got a SyncLoader"):
+        await learn(SyncLoader(sync_engine), User, 1, print)  # type: ignore[arg-type]
+
+
+async def test_synchronous_code_over_an_asynchronous_driver(loader: Loader, postgres: AsyncEngine) -> None:
+    """As ``session.run_sync`` runs it: the second connection has an event loop of its own."""
+
+    def work(_: object) -> LoadPlan[User]:
+        return learn_sync(SyncLoader(postgres.sync_engine), User, 2, lambda user: list(user.posts), quiet=True)
+
+    async with postgres.connect() as connection:
+        assert await connection.run_sync(work) == LoadPlan(User, load(User.posts))
+
+
+async def test_what_is_missing_below_what_was_missing(loader: Loader) -> None:
+    """All of it belongs to the plan of the code, none to the fetches on the way, also once the objects are gone."""
+    with learning() as lessons, record_reads() as reads:
+        for number in (1, 2):
+            user = await loader.fetch(LoadPlan(User, name="bare user"), number)
+            assert [comment.author for post in user.posts for comment in post.comments]
+    assert [each.wanted.added_to(each.plan) for each in lessons] == [
+        LoadPlan(User, load(User.posts, load(Post.comments, load(Comment.author))), name="bare user")
+    ]
+    assert FETCHED not in reads.report()

@@ -11,6 +11,7 @@ from sqlalchemy import Column, Connection, Table, event
 from sqlalchemy.orm import Session
 
 from loadplan.mapped import links
+from loadplan.mapped.indexes import NOTHING_LEARNED
 from loadplan.resolved.places import edges_below
 from loadplan.running.plans import Compiled
 from loadplan.running.tally import Tally
@@ -193,11 +194,12 @@ def _scans(node: Mapping[str, Any], indexes: Sequence[tuple[str, str]]) -> Itera
 
 
 def _missing_indexes(compiled: Compiled[Any]) -> Iterator[tuple[str, str]]:
-    """Yield (table, statement) of the indexes that a plan looks for rows by and the mapping does not have."""
+    """Yield (table, statement) of the indexes that a plan looks for rows by and nobody knows of."""
+    learned = compiled.learned.get(compiled.dialect, NOTHING_LEARNED)
     for prop, parent in _relationships(compiled):
         columns: list[Any] = list(links.link(prop, parent).columns)
         tables = {column.table for column in columns if isinstance(column, Column)}
-        if len(tables) != 1 or links.index_serves(columns, ()):
+        if len(tables) != 1 or links.served_by(columns, (), learned) is not None:
             continue
         table = tables.pop()
         if isinstance(table, Table):

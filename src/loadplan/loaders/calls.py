@@ -3,12 +3,13 @@
 from __future__ import annotations  # those of the functions in here would be evaluated with every call
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import attrs
+from sqlalchemy import Dialect, Table
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Mapper, Session
 
 from loadplan.declared.sources import RootConditions, RootOrder
 from loadplan.declared.spec import tuple_or_none
@@ -17,19 +18,22 @@ from loadplan.explained.analysis import Analysis, analyze
 from loadplan.explained.explanation import Explanation, explain_plan
 from loadplan.loaders.counting import Total, check_total, plan_of_class, root_count
 from loadplan.mapped.decoding import Undecodable
-from loadplan.mapped.mapping import mapper_of
+from loadplan.mapped.indexes import DatabaseIndex, LearnedIndex, remember
+from loadplan.mapped.mapping import mapper_of, mappers_below, tables_in
 from loadplan.plan import LoadPlan
 from loadplan.resolved import problems
 from loadplan.resolved.form import MOST
+from loadplan.resolved.places import tables_read
 from loadplan.running import call_problems
 from loadplan.running.cursors import CursorKey
 from loadplan.running.identity import Identity
 from loadplan.running.key_walk import KeyWalk, walks_by_keys
 from loadplan.running.own_connection import Opened
 from loadplan.running.paging import Page, page_of
-from loadplan.running.plans import Compiled, compile_plan, compile_resolved, resolve_plan
+from loadplan.running.plans import Compiled, compile_plan, compile_resolved, places_of_plan, resolve_plan
 from loadplan.running.roots import RootQuery, by_id, by_ids, is_count, locking, narrowing, roots_by
 from loadplan.running.session import Bind, PrivateSession, SyncBind, check_bind, check_options, private_session
+from loadplan.running.table_indexes import unmapped_indexes
 from loadplan.running.tally import FetchRecord, Tally, told
 from loadplan.running.tested import warn_if_untested
 
@@ -341,6 +345,33 @@ class Calls:
             explained, columns=None, edges=(), sql=(count.explained(call),), statements=1, formula=formula
         )
 
+    def learn_indexes(self, given: Sequence[LoadPlan[Any] | type[Any]], options: Options) -> tuple[LearnedIndex, ...]:
+        """See :meth:`loadplan.Loader.learn_indexes`."""
+        check_options(options)
+        wanted = dict.fromkeys(pair for each in given for pair in _tables_of(each))
+
+        def work(session: Opened) -> dict[Dialect, dict[Table, Sequence[DatabaseIndex]]]:
+            found: dict[Dialect, dict[Table, Sequence[DatabaseIndex]]] = {}
+            for mapper, table in wanted:
+                connection = session.connection(bind_arguments={"mapper": mapper})
+                of_tables = found.setdefault(connection.dialect, {})
+                if table not in of_tables:
+                    names = {**connection.get_execution_options(), **(options or {})}.get("schema_translate_map") or {}
+                    of_tables[table] = unmapped_indexes(connection, table, names.get(table.schema, table.schema))
+            return found
+
+        mappers = list(dict.fromkeys(mapper for mapper, _ in wanted))
+        found = self.private().run(work, mappers, statements=1, options=options) if wanted else {}
+        for dialect, of_tables in found.items():
+            remember(dialect, of_tables)
+        learned = [
+            LearnedIndex(table.fullname, each.name, each.columns)
+            for of_tables in found.values()
+            for table, indexes in of_tables.items()
+            for each in indexes
+        ]
+        return tuple(sorted(learned, key=str))
+
     def analyze(self, plan: LoadPlan[Any], given: object, params: Params, options: Options) -> Analysis:
         """See :meth:`loadplan.Loader.analyze`."""
         check_plan(plan)
@@ -418,6 +449,29 @@ class Calls:
         compiled = compile_resolved(plan, tree, dialect)
         compiled = compiled.across(private.databases(compiled.classes)).bringing(roots)
         return compiled if self.max_rows is None else compiled.countable
+
+
+def _tables_of(given: LoadPlan[Any] | type[Any]) -> Iterator[tuple[Mapper[Any], Table]]:
+    """Yield the tables of a plan, of a mapped class, or of all classes below a base; each with a class.
+
+    Raises:
+        LoaderError: LP408, it is nothing of these.
+        PlanError: the plan does not resolve.
+    """
+    what: Any = given
+    if issubclass(type(what), LoadPlan):
+        yield from tables_read(places_of_plan(what))
+        return
+    is_class = issubclass(type(what), type)
+    mapper = mapper_of(what) if is_class else None
+    mappers = [mapper] if mapper is not None else list(mappers_below(what)) if is_class else []
+    if not mappers:
+        raise LoaderError(problems.not_a_plan(what))
+    for each in mappers:
+        yield from ((each, table) for table in each.tables if isinstance(table, Table))
+        for prop in each.relationships:
+            if prop.secondary is not None:
+                yield from ((prop.mapper, table) for table in tables_in(prop.secondary) if isinstance(table, Table))
 
 
 def check_plans(plans: Sequence[LoadPlan[Any]]) -> None:

@@ -17,6 +17,7 @@ from loadplan.loaders.batching import Batcher
 from loadplan.loaders.calls import Call, ForUpdate, Options, Params, check_plans, locks, not_found
 from loadplan.loaders.counting import Total
 from loadplan.loaders.sharding import calls_on
+from loadplan.mapped.indexes import LearnedIndex
 from loadplan.plan import LoadPlan
 from loadplan.running.cursors import CursorKey
 from loadplan.running.paging import Page
@@ -433,6 +434,31 @@ class Loader:
             from end to end, with the index that is missing.
         """
         return await self._wait(lambda: self._calls.analyze(plan, id, params, execution_options))
+
+    async def learn_indexes(
+        self, *plans: LoadPlan[Any] | type[Any], execution_options: Options = None
+    ) -> tuple[LearnedIndex, ...]:
+        """Learn which indexes the database has and the mapping does not. For start-up, after the migrations.
+
+        loadplan chooses LATERAL, nested arrays and subqueries by the indexes in your metadata. After this call it
+        also knows those that only the database has. Plans that were compiled before are compiled again when you fetch
+        them next. It reads the catalogs of the database, not your rows.
+
+        What is learned belongs to the engine, so every loader on that engine knows it. It lasts as long as the engine
+        does, in this process. A second call replaces what is known of the same tables.
+
+        Args:
+            *plans: plans, whose tables are read; or mapped classes; or a declarative base for all of its classes.
+            execution_options: a ``schema_translate_map`` says which schemas to read.
+
+        Returns:
+            The indexes that were learned: none if mapping and database agree.
+
+        Raises:
+            LoaderError: LP408, one of ``plans`` is nothing of these.
+            PlanError: a plan does not resolve.
+        """
+        return await self._wait(lambda: self._calls.learn_indexes(plans, execution_options))
 
     def check(self, *plans: LoadPlan[Any]) -> None:
         """Resolve plans now, for start-up.

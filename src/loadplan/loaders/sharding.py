@@ -6,8 +6,8 @@ A root is in one shard, and so is all that hangs below it: no statement and no g
 from __future__ import annotations  # those of the functions in here would be evaluated with every call
 
 import contextlib
+import itertools
 from collections.abc import Callable, Generator, Sequence
-from itertools import pairwise
 from typing import Any, TypeVar
 
 import attrs
@@ -23,6 +23,7 @@ from loadplan.loaders.attaching import read_objects
 from loadplan.loaders.calls import Call, ForUpdate, Options, Params, Work, check_plan, plan_behind
 from loadplan.loaders.counting import Total, check_total
 from loadplan.loaders.merging import is_mergeable, merged, sort_key
+from loadplan.mapped.indexes import LearnedIndex
 from loadplan.mapped.ordering import Ordering
 from loadplan.plan import LoadPlan
 from loadplan.running import call_problems
@@ -148,6 +149,11 @@ class ShardedCalls(AllCalls):
                 break
         return self.first.analyze(plan, given, params, options) if found is None else found
 
+    def learn_indexes(self, given: Sequence[LoadPlan[Any] | type[Any]], options: Options) -> tuple[LearnedIndex, ...]:
+        """Learn the indexes of each shard."""
+        found = [self.on(shard).learn_indexes(given, options) for shard in all_shards(self.bind)]
+        return tuple(sorted(set(itertools.chain(*found)), key=str))
+
     def explain(
         self, plan: LoadPlan[Any] | type[Any], roots: int | None, call: Call, total: Total | None
     ) -> Explanation:
@@ -271,7 +277,7 @@ class ShardedCalls(AllCalls):
             dialect = self._dialect(plan)
             rows = merged(parts, page.order, dialect)[: size + 1]
             key = sort_key(page.order, dialect)
-            for (one, _), (other, _) in pairwise(rows):
+            for (one, _), (other, _) in itertools.pairwise(rows):
                 if key(one) == key(other):
                     raise PlanError([_same_key(plan)])
             found = page.page([root for _, root in rows[:size]], [tuple(values) for values, _ in rows])

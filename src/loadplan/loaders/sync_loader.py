@@ -12,6 +12,7 @@ from loadplan.explained.explanation import Explanation
 from loadplan.loaders.calls import Call, ForUpdate, Options, Params, check_plans
 from loadplan.loaders.counting import Total
 from loadplan.loaders.sharding import calls_on
+from loadplan.mapped.indexes import LearnedIndex
 from loadplan.plan import LoadPlan
 from loadplan.running.cursors import CursorKey
 from loadplan.running.paging import Page
@@ -248,6 +249,12 @@ class SyncLoader:
     ) -> Analysis:
         """Fetch a root, and have the database explain each statement. See :meth:`loadplan.Loader.analyze`."""
         return self._calls.analyze(plan, id, params, execution_options)
+
+    def learn_indexes(
+        self, *plans: LoadPlan[Any] | type[Any], execution_options: Options = None
+    ) -> tuple[LearnedIndex, ...]:
+        """Learn which indexes only the database has. See :meth:`loadplan.Loader.learn_indexes`."""
+        return self._calls.learn_indexes(plans, execution_options)
 
     def check(self, *plans: LoadPlan[Any]) -> None:
         """Resolve plans now, for start-up. See :meth:`loadplan.Loader.check`."""

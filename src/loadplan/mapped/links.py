@@ -9,6 +9,7 @@ from sqlalchemy import Column, ColumnElement, Index, PrimaryKeyConstraint, Table
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.sql.visitors import iterate
 
+from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.mapping import (
     attribute_of,
     column_attributes,
@@ -219,29 +220,59 @@ def back_reference(prop: RelationshipProperty[Any]) -> str | None:
     return reverse.key
 
 
-def index_serves(keys: Sequence[ColumnElement[Any]], order: Sequence[ColumnElement[Any]]) -> bool:
-    """Tell whether the metadata has an index that starts with these keys and goes on with this order.
+class Served(enum.Enum):
+    """Who knows of the index that finds the rows of one parent."""
 
-    The primary key at the end of the order may be missing: the database sorts what ties. An index that only the
-    database knows of is not seen.
+    BY_MAPPING = "an index"
+    BY_DATABASE = "an index that the database has and the mapping does not"
+
+
+def served_by(
+    keys: Sequence[ColumnElement[Any]], order: Sequence[ColumnElement[Any]], learned: LearnedIndexes
+) -> Served | None:
+    """Return who knows of an index that starts with these keys and goes on with this order; None if nobody does.
+
+    The primary key at the end of the order may be missing: the database sorts what ties.
+
+    Args:
+        keys: columns that hold the parents' keys.
+        order: of the rows of each parent.
+        learned: of the database that has the rows.
     """
     plain = [_table_column(column) for column in (*keys, *order)]
     first = plain[0]
     if first is None or any(column is None or column.table is not first.table for column in plain):
-        return False
+        return None
     table = first.table
     wanted = [column.name for column in plain if column is not None]
-    indexed = [[column.name for column in index.columns] for index in table.indexes if _is_whole_tree(index)]
-    unique = [each for each in table.constraints if isinstance(each, PrimaryKeyConstraint | UniqueConstraint)]
-    indexed += [[column.name for column in each.columns] for each in unique]
     while len(wanted) > len(keys) + 1 and wanted[-1] in table.primary_key.columns:
         wanted.pop()
-    return any(names[: len(wanted)] == wanted for names in indexed)
+    if any(names[: len(wanted)] == wanted for names in indexed_columns(table)):
+        return Served.BY_MAPPING
+    return Served.BY_DATABASE if learned.serve(table, wanted[: len(keys)], wanted[len(keys) :]) else None
+
+
+def indexed_columns(table: Table) -> list[list[str]]:
+    """Return the columns of each index of a table that the mapping knows of, with the indexes of keys."""
+    indexed = [[column.name for column in index.columns] for index in table.indexes if _is_whole_tree(index)]
+    unique = [each for each in table.constraints if isinstance(each, PrimaryKeyConstraint | UniqueConstraint)]
+    return indexed + [[column.name for column in each.columns] for each in unique]
+
+
+def index_serves(keys: Sequence[ColumnElement[Any]], order: Sequence[ColumnElement[Any]]) -> bool:
+    """Tell whether the mapping has an index that starts with these keys and goes on with this order."""
+    return served_by(keys, order, NOTHING_LEARNED) is not None
+
+
+#: Arguments of an index that change neither its rows nor their order.
+_HARMLESS = frozenset(
+    f"postgresql_{word}" for word in ("include", "concurrently", "with", "tablespace", "nulls_not_distinct")
+)
 
 
 def _is_whole_tree(index: Index) -> bool:
     """Tell whether an index is a B-tree over all rows; only that one can be walked in order."""
-    return len(index.columns) > 0 and set(index.dialect_kwargs) <= {"postgresql_include", "postgresql_concurrently"}
+    return len(index.columns) > 0 and set(index.dialect_kwargs) <= _HARMLESS
 
 
 def _table_column(column: Any) -> Column[Any] | None:

@@ -72,6 +72,14 @@ def tables_in(selectable: Any) -> set[Any]:
     return {selectable}
 
 
+def mappers_below(base: type[Any]) -> Iterator[Mapper[Any]]:
+    """Yield the mappers of the subclasses of a class: a declarative base, one that hides its registry, a mixin."""
+    for sub in base.__subclasses__():
+        if (mapper := mapper_of(sub)) is not None:
+            yield mapper
+        yield from mappers_below(sub)
+
+
 def mapped_again(mapper: Mapper[Any], key: str) -> Iterator[Mapper[Any]]:
     """Yield the nearest subclasses that map a relationship of a class again, to other rows or in another order."""
     prop = mapper.relationships[key]

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 import attrs
+from sqlalchemy import Table
 from sqlalchemy.orm import Mapper, RelationshipProperty
 from sqlalchemy.types import TypeEngine
 
 from loadplan.declared.spec import StrategyName
+from loadplan.mapped import mapping
 from loadplan.mapped.cardinality import Cardinality
 from loadplan.resolved.nodes import Node, Parameter, Shape
 from loadplan.view_classes.annotations import Container
@@ -279,6 +281,16 @@ def edges_below(place: Place) -> Iterator[Edge]:
         yield edge
         if edge.target is not place:
             yield from edges_below(edge.target)
+
+
+def tables_read(tree: ViewTree) -> Iterator[tuple[Mapper[Any], Table]]:
+    """Yield each table that a plan reads, association tables too, with a class that is in the same database."""
+    for mapper in (tree.root.mapper, *(edge.target.mapper for edge in edges_below(tree.root))):
+        yield from ((mapper, each) for each in mapper.tables if isinstance(each, Table))
+    for edge in edges_below(tree.root):
+        if edge.prop is not None and edge.prop.secondary is not None:
+            within = mapping.tables_in(edge.prop.secondary)
+            yield from ((edge.target.mapper, each) for each in within if isinstance(each, Table))
 
 
 def recipes_in(recipe: Recipe) -> Iterator[Recipe]:

@@ -15,7 +15,8 @@ from loadplan.mapped import links, mapping
 from loadplan.mapped.cardinality import Cardinality
 from loadplan.mapped.decoding import in_row
 from loadplan.mapped.drivers import driver_of
-from loadplan.mapped.links import LinkKind
+from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
+from loadplan.mapped.links import LinkKind, Served
 from loadplan.mapped.repeats import may_repeat
 from loadplan.resolved.nodes import Strategy
 from loadplan.resolved.places import UNKNOWN, Edge, Place, ViewTree
@@ -94,8 +95,13 @@ class Choice:
 #: Of classes that do not all live in one database: the number of each one's, and its dialect.
 Databases: TypeAlias = Mapping[Mapper[Any], tuple[int, Dialect]]
 
+#: The indexes that loaders learned of, by the dialect of the database that has them.
+Learned: TypeAlias = Mapping[Dialect, LearnedIndexes]
 
-def choose_ways(tree: ViewTree, roots: Roots, dialect: Dialect, databases: Databases) -> Mapping[Edge, Choice]:
+
+def choose_ways(
+    tree: ViewTree, roots: Roots, dialect: Dialect, databases: Databases, learned: Learned
+) -> Mapping[Edge, Choice]:
     """Return a way and its reason for every edge.
 
     Args:
@@ -103,9 +109,10 @@ def choose_ways(tree: ViewTree, roots: Roots, dialect: Dialect, databases: Datab
         roots: that a fetch may bring.
         dialect: of the database and its driver.
         databases: of classes that live in several; empty for one of all.
+        learned: indexes that the databases have and the mapping does not.
     """
     nests = dialect.driver not in tree.undecodable
-    chooser = _Chooser(roots, dialect, nests, databases, of_entities=tree.of_entities)
+    chooser = _Chooser(roots, dialect, nests, databases, learned, of_entities=tree.of_entities)
     chooser.place(tree.root, _Row(one_parent=roots is Roots.ONE, nested=False))
     return chooser.chosen
 
@@ -153,6 +160,7 @@ class _Chooser:
     dialect: Dialect
     nests: bool
     databases: Databases
+    learned: Learned
     of_entities: bool
     chosen: dict[Edge, Choice] = attrs.field(factory=dict)
 
@@ -186,8 +194,8 @@ class _Chooser:
         assert edge.aggregation is not None  # noqa: S101 - the caller asked
         if edge.aggregation.empty is UNKNOWN:
             return Choice(Way.SUBQUERY, "computed within the row: the database alone knows its value without rows")
-        if self._is_served(edge):
-            return Choice(Way.SUBQUERY, "computed within the row: an index finds the rows of each parent")
+        if (served := self._served(edge)) is not None:
+            return Choice(Way.SUBQUERY, f"computed within the row: {served.value} finds the rows of each parent")
         return Choice(Way.GROUPED, "no index finds the rows of one parent: one pass computes it for all")
 
     def rows(self, edge: Edge, row: _Row) -> Choice:
@@ -225,7 +233,10 @@ class _Chooser:
             if edge.asked == Strategy.JOINED.value:
                 return Choice(Way.NESTED, "the plan asks for it")
             few = "few rows" if edge.shape.limit is None else "the first rows of each parent"
-            return Choice(Way.NESTED, f"{few}: one statement for all")
+            why = f"{few}: one statement for all"
+            if not row.one_parent and self._served(edge) is Served.BY_DATABASE:
+                why += f"; {Served.BY_DATABASE.value} finds the rows of each parent"
+            return Choice(Way.NESTED, why)
         if edge.cardinality.to_one:
             return Choice(Way.KEYS, why_not or f"the plan asks for strategy={edge.asked!r}")
         return Choice(Way.KEYS, reason)
@@ -303,7 +314,7 @@ class _Chooser:
             return "an inner join below it leaves out rows that its limit counts"
         if link.repeats:
             return "the association may hold a pair twice, and no constraint keeps it from that"
-        if edge.asked is None and not row.one_parent and not self._is_served(edge):
+        if edge.asked is None and not row.one_parent and self._served(edge) is None:
             return "no index finds the rows of one parent"
         return self._why_not_within(edge.target, row.depth + 1)
 
@@ -326,10 +337,11 @@ class _Chooser:
                 return reason
         return None
 
-    def _is_served(self, edge: Edge) -> bool:
-        """Tell whether an index, known to the metadata, finds the rows of one parent."""
+    def _served(self, edge: Edge) -> Served | None:
+        """Return who knows of an index that finds the rows of one parent; None if nobody does."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
         link = links.link_in_database(edge.prop, edge.owner.mapper)
         if link.kind is LinkKind.PARENT:
-            return False
-        return links.index_serves(link.columns, ())
+            return None
+        _, dialect = self.databases.get(edge.target.mapper, (0, self.dialect))
+        return links.served_by(link.columns, (), self.learned.get(dialect, NOTHING_LEARNED))

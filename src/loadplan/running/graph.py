@@ -13,13 +13,14 @@ from loadplan.errors import MultipleFound, PlanError
 from loadplan.mapped import mapping
 from loadplan.mapped.decoding import Undecodable, is_undecodable, processor
 from loadplan.mapped.drivers import driver_of
+from loadplan.mapped.indexes import LearnedIndexes, learned_of
 from loadplan.mapped.repeats import row_key
 from loadplan.objects.building import Guards
 from loadplan.objects.instance_script import InstanceWriter
 from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
 from loadplan.objects.view_script import Blueprint, Hydrator, ViewWriter, make_hydrator
 from loadplan.resolved.places import Column, Edge, Place, ViewTree, edges_below
-from loadplan.resolved.strategy import Choice, Databases, Roots, choose_ways, roots_of
+from loadplan.resolved.strategy import Choice, Databases, Learned, Roots, choose_ways, roots_of
 from loadplan.running import call_problems
 from loadplan.running.binary import in_binary
 from loadplan.running.garbage import uncollected
@@ -62,6 +63,7 @@ class CompiledView(Generic[T]):
         above: by the number of a statement, the number of the one whose rows have its keys.
         builder: of the statements; those that repeat the statement of their parents are built anew with it.
         databases: of classes that do not all live in one: the number and the dialect of each one's.
+        learned: indexes that the databases had, when it was compiled, and the mapping has not.
         hydrators: the functions that build views, made when rows first come.
         variants: the same plan for other numbers of roots, or narrowed in ways that are used again.
         mappers: the mapper that each statement selects.
@@ -79,6 +81,7 @@ class CompiledView(Generic[T]):
     above: Mapping[int, int]
     builder: StatementBuilder
     databases: Databases = attrs.field(factory=dict)
+    learned: Learned = attrs.field(factory=dict)
     hydrators: dict[tuple[bool, Dialect, Hidden], Hydrator] = attrs.field(factory=dict)
     variants: dict[Any, Any] = attrs.field(factory=dict)
     mappers: tuple[Mapper[Any], ...] = attrs.field(init=False)
@@ -153,11 +156,12 @@ class CompiledView(Generic[T]):
         """
         if databases is None or len({number for number, _ in databases}) == 1:
             return self
-        key = ("across", tuple(databases))
+        learned = {dialect: learned_of(dialect) for _, dialect in databases}
+        key = ("across", tuple(databases), *learned.values())
         found: CompiledView[T] | None = self.variants.get(key)
         if found is None:
             given = dict(zip(self.classes, databases, strict=True))
-            found = self.variants[key] = _compile(self.tree, self.dialect, self.roots, given)
+            found = self.variants[key] = _compile(self.tree, self.dialect, self.roots, given, learned)
         return found
 
     def _variant(self, roots: Roots) -> "CompiledView[T]":
@@ -166,7 +170,7 @@ class CompiledView(Generic[T]):
         key = (roots, tuple(self.tree.undecodable))
         found: CompiledView[T] | None = self.variants.get(key)
         if found is None:
-            found = self.variants[key] = _compile(self.tree, self.dialect, roots, self.databases)
+            found = self.variants[key] = _compile(self.tree, self.dialect, roots, self.databases, self.learned)
         return found
 
     def hydrator(self, dialect: Dialect, *, raw: bool, hidden: Hidden = NOTHING_HIDDEN) -> Hydrator:
@@ -609,14 +613,19 @@ def _processed(values: Sequence[Any], kinds: Sequence[Any], dialect: Dialect) ->
     )
 
 
-def compile_view(tree: ViewTree, dialect: Dialect) -> CompiledView[Any]:
-    """Return a resolved plan of views, ready to run on ``dialect``. Pure."""
-    return _compile(tree, dialect, Roots.ONE, {})
+def compile_view(tree: ViewTree, dialect: Dialect, learned: LearnedIndexes) -> CompiledView[Any]:
+    """Return a resolved plan of views, ready to run on ``dialect``, with the indexes that are known of its database.
+
+    Pure.
+    """
+    return _compile(tree, dialect, Roots.ONE, {}, {dialect: learned})
 
 
-def _compile(tree: ViewTree, dialect: Dialect, roots: Roots, databases: Databases) -> CompiledView[Any]:
-    chosen = choose_ways(tree, roots, dialect, databases)
-    builder = StatementBuilder(tree.root, chosen, dialect, databases)
+def _compile(
+    tree: ViewTree, dialect: Dialect, roots: Roots, databases: Databases, learned: Learned
+) -> CompiledView[Any]:
+    chosen = choose_ways(tree, roots, dialect, databases, learned)
+    builder = StatementBuilder(tree.root, chosen, dialect, databases, learned)
     root = builder.root(tree.root)
     statements, above = [root], dict[int, int]()
     for edge in edges_below(tree.root):
@@ -637,4 +646,5 @@ def _compile(tree: ViewTree, dialect: Dialect, roots: Roots, databases: Database
         above,
         builder,
         databases,
+        learned,
     )

@@ -7,6 +7,7 @@ from sqlalchemy import Dialect
 from loadplan.declared.spec import Plan
 from loadplan.errors import PlanError
 from loadplan.mapped import readiness
+from loadplan.mapped.indexes import learned_of
 from loadplan.resolved.entities import resolve_graph
 from loadplan.resolved.entity_places import places_of
 from loadplan.resolved.form import form_problems
@@ -20,6 +21,9 @@ T = TypeVar("T")
 
 Compiled: TypeAlias = CompiledView[T]
 """A plan, ready to run on one dialect."""
+
+#: Databases with indexes that a loader learned of, for which a plan is kept compiled.
+MOST_LEARNED = 16
 
 
 def resolve_plan(plan: Plan[Any]) -> Tree | ViewTree:
@@ -61,10 +65,24 @@ def compile_plan(plan: Plan[T], dialect: Dialect) -> Compiled[T]:
 def compile_resolved(plan: Plan[T], tree: Tree | ViewTree, dialect: Dialect) -> Compiled[T]:
     """Return the same of a plan that was resolved just now."""
     name = f"{dialect.name}+{dialect.driver}"
-    compiled: Compiled[T] | None = plan._derived.get(name)
+    learned = learned_of(dialect)
+    kept: dict[Any, Compiled[T]] = plan._derived.setdefault("learned", {}) if learned else plan._derived
+    key: Any = (name, learned) if learned else name
+    compiled = kept.get(key)
     if compiled is None:
-        compiled = plan._derived[name] = compile_view(_places(plan, tree), dialect)
+        if learned and len(kept) >= MOST_LEARNED:
+            kept.clear()
+        compiled = kept[key] = compile_view(_places(plan, tree), dialect, learned)
     return compiled
+
+
+def places_of_plan(plan: Plan[Any]) -> ViewTree:
+    """Return the places of a plan of either kind.
+
+    Raises:
+        PlanError: the plan does not resolve.
+    """
+    return _places(plan, resolve_plan(plan))
 
 
 def _places(plan: Plan[Any], tree: Tree | ViewTree) -> ViewTree:

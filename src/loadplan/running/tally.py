@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ import attrs
 
 from loadplan.declared.spec import Plan
 from loadplan.errors import OverBudget, OverBudgetWarning, Problem, TooManyRows
+from loadplan.running.callers import warn_caller
 
 Rows = TypeVar("Rows", bound=Sequence[Any])
 
@@ -162,7 +162,7 @@ def _over_budget(plan: Plan[Any], over: Sequence[str]) -> None:
     )
     if plan.budget is not None and plan.budget.error:
         raise OverBudget(problem)
-    warnings.warn(problem.render(), OverBudgetWarning, stacklevel=4)
+    warn_caller(problem.render(), OverBudgetWarning)
 
 
 def _tell(record: FetchRecord, on_fetch: Callable[[FetchRecord], object] | None) -> None:

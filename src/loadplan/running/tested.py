@@ -1,8 +1,8 @@
 """The databases and drivers that loadplan's tests run on; of any other it says so, once."""
 
-import warnings
-
 from sqlalchemy import Dialect
+
+from loadplan.running.callers import warn_caller
 
 #: Drivers by database, as SQLAlchemy names them. docs/databases.md has the versions.
 TESTED = {
@@ -22,7 +22,7 @@ def warn_if_untested(dialect: Dialect) -> None:
         return
     _told.add((name, driver))
     known = ", ".join(f"{each}+{driver}" for each, drivers in TESTED.items() for driver in sorted(drivers))
-    warnings.warn(
+    warn_caller(
         f"no test of loadplan runs on {name}+{driver}; check your plans on it yourself. Tested are: {known}.",
-        stacklevel=2,
+        UserWarning,
     )

@@ -28,15 +28,24 @@ from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from loadplan.mapped import links, mapping
 from loadplan.mapped.decoding import in_row, read_whole
+from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.links import LinkKind
 from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
 from loadplan.mapped.repeats import may_repeat, other_keys, row_key, same_rows
 from loadplan.resolved.places import UNKNOWN, Column, Edge, Place, edges_below
-from loadplan.resolved.strategy import Choice, Databases, Way
+from loadplan.resolved.strategy import Choice, Databases, Learned, Way
 from loadplan.sqlalchemy_internals import left_as_is
 from loadplan.statements.driver_text import Texts
 from loadplan.statements.keys import Keys, among, keys_of
-from loadplan.statements.linked import WHY_LATERAL, AnySelect, Linked, collection_order, link_on, linked, why_no_lateral
+from loadplan.statements.linked import (
+    AnySelect,
+    Linked,
+    collection_order,
+    link_on,
+    linked,
+    why_lateral,
+    why_no_lateral,
+)
 from loadplan.statements.whole_tree import in_whole_tree
 
 #: What a slot of a row holds: a column of a place, or the array or the result at the end of an edge.
@@ -116,12 +125,16 @@ class StatementBuilder:
         chosen: the way of every edge.
         dialect: of the database and its driver.
         databases: of classes that live in several; empty for one of all.
+        learned: indexes that the databases have and the mapping does not.
     """
 
-    def __init__(self, root: Place, chosen: Mapping[Edge, Choice], dialect: Dialect, databases: Databases) -> None:
+    def __init__(
+        self, root: Place, chosen: Mapping[Edge, Choice], dialect: Dialect, databases: Databases, learned: Learned
+    ) -> None:
         self._chosen = chosen
         self._dialect = dialect
         self._databases = databases
+        self._learned = learned
         self._extra: dict[Place, list[Column]] = {}
         self._ties: dict[Edge, Linked] = {}
         self._rows_of_base: dict[Place, Place] = {}
@@ -258,6 +271,9 @@ class StatementBuilder:
         found = self._databases.get(edge.target.mapper)
         return self._dialect if found is None else found[1]
 
+    def _learned_of(self, edge: Edge) -> LearnedIndexes:
+        return self._learned.get(self._dialect_of(edge), NOTHING_LEARNED)
+
     # --- whole statements -----------------------------------------------------------------------------------------
 
     def root(self, place: Place) -> Statement:
@@ -337,9 +353,10 @@ class StatementBuilder:
     ) -> tuple[AnySelect, list[tuple[Slot, Any]], str]:
         """Return the statement of the first rows of each parent: walked to by LATERAL, or numbered."""
         ties, limit = self._ties[edge], _literal(_limit(edge))
+        learned = self._learned_of(edge)
         mapper = edge.target.mapper
         repeats = may_repeat(mapper)
-        reason = why_no_lateral(ties.link, keys, edge.shape.where, order, self._dialect_of(edge))
+        reason = why_no_lateral(ties.link, keys, edge.shape.where, order, self._dialect_of(edge), learned)
         if reason is None and repeats:
             reason = "one of its objects may come in several rows"
         if reason is None and self._asks_subquery(edge.target):
@@ -356,8 +373,9 @@ class StatementBuilder:
             first = statement.limit(limit).lateral("first_rows")
             in_order = [each.on(first.c[rank.name]) for each, rank in zip(order, ranks, strict=True)]
             values = [first.c[each.name] for each in labelled]
+            why = why_lateral(keys, order, learned)
             outer = select(*parents.c, *values).select_from(parents.join(first, true())).order_by(*in_order)
-            return outer, [(slot, each) for (slot, _), each in zip(items, values, strict=True)], WHY_LATERAL
+            return outer, [(slot, each) for (slot, _), each in zip(items, values, strict=True)], why
         held = _labelled(ties.columns, "parent")
         key = _labelled(row_key(ties.target), "target")
         number = func.row_number().over(partition_by=list(ties.columns), order_by=[each.clause for each in order])

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Mapper, RelationshipProperty, aliased
 from sqlalchemy.sql.visitors import iterate
 
 from loadplan.mapped import links, mapping
-from loadplan.mapped.links import Link, LinkKind
+from loadplan.mapped.indexes import LearnedIndexes
+from loadplan.mapped.links import Link, LinkKind, Served
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
 from loadplan.mapped.repeats import is_object
 from loadplan.resolved.nodes import Shape
@@ -101,7 +102,12 @@ def collection_order(prop: RelationshipProperty[Any], shape: Shape, target: Any)
 
 
 def why_no_lateral(
-    link: Link, keys: Keys, where: Sequence[Any], order: Sequence[Ordering], dialect: Dialect
+    link: Link,
+    keys: Keys,
+    where: Sequence[Any],
+    order: Sequence[Ordering],
+    dialect: Dialect,
+    learned: LearnedIndexes,
 ) -> str | None:
     """Return why the first rows of each parent are better numbered than walked to, or None.
 
@@ -115,6 +121,7 @@ def why_no_lateral(
         where: conditions on the targets.
         order: of the targets.
         dialect: PostgreSQL alone has LATERAL over arrays.
+        learned: indexes that the database has and the mapping does not.
     """
     if not keys.as_arrays:
         return f"{dialect.name} has no LATERAL over arrays"
@@ -123,10 +130,18 @@ def why_no_lateral(
         return "a condition asks a subquery"
     if link.kind is LinkKind.SECONDARY:
         return "key and order are in two tables, which no index spans"
-    if link.repeats or not links.index_serves(keys.columns, [each.expression for each in order]):
+    if link.repeats or _served(keys, order, learned) is None:
         return "no index on the key and the order"
     return None
 
 
-#: What explain says where there is none of those reasons.
-WHY_LATERAL = "LATERAL: an index on the key and the order stops after the first rows of each parent"
+def why_lateral(keys: Keys, order: Sequence[Ordering], learned: LearnedIndexes) -> str:
+    """Return what explain says where there is none of those reasons."""
+    why = "LATERAL: an index on the key and the order stops after the first rows of each parent"
+    if _served(keys, order, learned) is Served.BY_DATABASE:
+        why += f"; it is {Served.BY_DATABASE.value}"
+    return why
+
+
+def _served(keys: Keys, order: Sequence[Ordering], learned: LearnedIndexes) -> Served | None:
+    return links.served_by(keys.columns, [each.expression for each in order], learned)

@@ -18,13 +18,13 @@ from sqlalchemy.exc import DBAPIError
 
 from loadplan.errors import did_you_mean
 from loadplan.explained.dialects import dialect_of
+from loadplan.mapped.indexes import DatabaseIndex
 from loadplan.mapped.ordering import Ordering
 from loadplan.running.plans import Compiled
 from loadplan.tools.audit.findings import Severity
 from loadplan.tools.findings import CheckFinding, sorted_findings
 from loadplan.tools.needs import NeededIndex, needed_indexes, tables_of_plan
 from loadplan.tools.schema import (
-    DatabaseIndex,
     DatabaseTable,
     has_rows,
     mapped_indexes,
@@ -384,17 +384,19 @@ def _in_database_alone(
     table: Table, index: DatabaseIndex, edges: Sequence[tuple[FoundPlan, NeededIndex]]
 ) -> CheckFinding:
     columns = ", ".join(f'"{name}"' for name in index.columns)
-    effect = "loadplan does not know of it."
+    effect = "loadplan knows of it after learn_indexes()."
+    mends = [f"add Index(\"{index.name or 'ix_' + table.name}\", {columns}) to the mapping of '{table.fullname}'."]
     if edges:
         names = ", ".join(dict.fromkeys(need.edge for _, need in edges))
         effect = f"loadplan does not know of it, and numbers all rows of each parent for the limit of {names}."
+        mends.append("or call loader.learn_indexes(...) when the application starts.")
     return CheckFinding(
         Severity.COST if edges else Severity.NOTE,
         "differs",
         f"{table.fullname} ({', '.join(index.columns)})",
         "the database has this index, and the mapping does not",
         effect,
-        (f"add Index(\"{index.name or 'ix_' + table.name}\", {columns}) to the mapping of '{table.fullname}'.",),
+        tuple(mends),
         tuple(sorted({f"{plan.where} at {need.edge}" for plan, need in edges})),
     )
 

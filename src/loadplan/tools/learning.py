@@ -1,12 +1,13 @@
 """Plans learned from code: it runs, what it touches is loaded on the way, and the plan that covers it is printed.
 
 For development alone: each attribute that is missing is fetched by a second connection, in a thread, while the code
-stands still.
+stands still. For an engine that is not asynchronous it takes no thread.
 """
 
 import asyncio
 import inspect
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,13 +16,14 @@ from typing import Any, TypeVar
 import attrs
 from sqlalchemy import Engine, SingletonThreadPool, StaticPool
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
-from sqlalchemy.orm import RelationshipProperty
+from sqlalchemy.orm import RelationshipProperty, sessionmaker
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.collections import collection_adapter
 
 from loadplan.declared.spec import load
 from loadplan.errors import LoaderError, NotLoaded, Problem
 from loadplan.loaders.loader import Loader
+from loadplan.loaders.sync_loader import SyncLoader
 from loadplan.mapped import mapping
 from loadplan.plan import LoadPlan
 from loadplan.running.tally import watchers
@@ -62,17 +64,71 @@ async def learn(
     Raises:
         LoaderError: LP408, the loader has a session or a connection, or its database is in memory.
     """
-    engine = _engine_of(loader)
-    before: LoadPlan[T] = start if isinstance(start, LoadPlan) else LoadPlan(start)
+    engine = _engine_of(loader, "learn", Loader)
+    before = _plan_before(start)
     root = await loader.fetch(before, id)
-    mapper = mapping.mapper_of(before.entity)
-    assert mapper is not None  # noqa: S101 - the plan resolved
-    learner = Learner(engine, Wanted(mapper), columns=columns)
-    learner.met(root, ())
+    learner = _learner(engine, before, root, columns=columns)
     with watching(learner.read):
         done = handler(root)
         if inspect.isawaitable(done):
             await done
+    return _learned(learner, start, columns=columns, name=name, quiet=quiet)
+
+
+def learn_sync(
+    loader: SyncLoader,
+    start: type[T] | LoadPlan[T],
+    id: object,  # noqa: A002 - as fetch has it
+    handler: Callable[[T], object],
+    *,
+    columns: bool = False,
+    name: str | None = None,
+    quiet: bool = False,
+) -> LoadPlan[T]:
+    """Run code on a graph that loads what the code touches, and print the plan that covers it. See :func:`learn`.
+
+    Args:
+        loader: on an engine or a sessionmaker.
+        start: the class that the graph starts at; or a plan.
+        id: of the root.
+        handler: the code, a function, called with the root.
+        columns: whether to name the columns that it touches, too.
+        name: of the plan.
+        quiet: whether to print nothing.
+
+    Raises:
+        LoaderError: LP408, the loader has a session or a connection, or its database is in memory; or the handler is
+            a coroutine function.
+    """
+    engine = _engine_of(loader, "learn_sync", SyncLoader)
+    before = _plan_before(start)
+    learner = _learner(engine, before, root := loader.fetch(before, id), columns=columns)
+    with watching(learner.read):
+        done = handler(root)
+    if inspect.iscoroutine(done):
+        done.close()
+        message = "learn_sync() cannot wait for a coroutine"
+        raise LoaderError(Problem("LP408", message, hint="use learn() with a Loader, or pass a plain function."))
+    return _learned(learner, start, columns=columns, name=name, quiet=quiet)
+
+
+def _plan_before(start: type[T] | LoadPlan[T]) -> LoadPlan[T]:
+    """Return the plan of the graph that the code gets at first."""
+    return start if isinstance(start, LoadPlan) else LoadPlan(start)
+
+
+def _learner(engine: Engine, before: LoadPlan[Any], root: object, *, columns: bool) -> "Learner":
+    mapper = mapping.mapper_of(before.entity)
+    assert mapper is not None  # noqa: S101 - the plan resolved
+    learner = Learner(engine, Wanted(mapper), columns=columns)
+    learner.met(root, ())
+    return learner
+
+
+def _learned(
+    learner: "Learner", start: type[T] | LoadPlan[T], *, columns: bool, name: str | None, quiet: bool
+) -> LoadPlan[T]:
+    """Return the plan of what the code has touched, and print it."""
     plan: LoadPlan[T]
     if isinstance(start, LoadPlan):
         plan = learner.wanted.added_to(start)
@@ -98,7 +154,7 @@ class Learner:
         columns: whether to note columns that are loaded, too.
     """
 
-    def __init__(self, engine: AsyncEngine, wanted: Wanted, *, columns: bool) -> None:
+    def __init__(self, engine: Engine, wanted: Wanted, *, columns: bool) -> None:
         self.wanted = wanted
         self._engine = engine
         self._columns = columns
@@ -150,8 +206,15 @@ def _children(prop: RelationshipProperty[Any], value: Any) -> list[Any]:
     return list(collection_adapter(value)) if prop.uselist else [value]
 
 
-def fetch_missing(engine: AsyncEngine, instance: Any, key: str) -> None:
-    """Fetch an attribute of an object by a second connection, in another thread, and set it there.
+#: The name of the plans that fetch what is missing. They are nobody's plans.
+FETCHED = "loadplan learn"
+
+
+def fetch_missing(engine: Engine, instance: Any, key: str) -> list[Any]:
+    """Fetch an attribute of an object by a second connection, and set it there.
+
+    Returns:
+        The objects that came, if the attribute is a relationship.
 
     Raises:
         NotFound: LP402, the object's row is not there, or is not committed yet.
@@ -161,25 +224,43 @@ def fetch_missing(engine: AsyncEngine, instance: Any, key: str) -> None:
     entity = mapper.class_
     is_relationship = key in mapper.relationships
     attribute = getattr(entity, key)
-    plan = LoadPlan(entity, load(attribute)) if is_relationship else LoadPlan(entity, only=[attribute])
+    loads = [load(attribute)] if is_relationship else []
+    plan = LoadPlan(entity, *loads, only=None if is_relationship else [attribute], name=FETCHED)
     identity: Any = mapping.identity_of(instance)
-    twin: Any = _in_thread(engine, plan, identity if len(identity) > 1 else identity[0])
+    fetch = _in_thread if engine.dialect.is_async else _at_once
+    twin: Any = fetch(engine, plan, identity if len(identity) > 1 else identity[0])
     value = twin.__dict__[key]
+    children = _children(mapper.relationships[key], value) if is_relationship else []
     if is_relationship:
         prop = mapper.relationships[key]
         reverse = mapping.reverse_of(prop)
-        for child in _children(prop, value):
+        for child in children:
             if reverse is not None and child.__dict__.get(reverse.key) is twin:
                 set_committed_value(child, reverse.key, instance)
-        value = _children(prop, value) if isinstance(value, list | set) else value
+        value = children if isinstance(value, list | set) else value
     set_committed_value(instance, key, value)
+    return children
 
 
-def _in_thread(engine: AsyncEngine, plan: LoadPlan[Any], identity: object) -> Any:
+def _second(engine: Engine) -> Engine:
+    """Return an engine on the same database with connections of its own, so that none is taken from the caller."""
+    return Engine(engine.pool.recreate(), engine.dialect, engine.url)
+
+
+def _at_once(engine: Engine, plan: LoadPlan[Any], identity: object) -> Any:
+    second = _second(engine)
+    try:
+        return SyncLoader(second).fetch(plan, identity)
+    finally:
+        second.dispose()
+
+
+def _in_thread(engine: Engine, plan: LoadPlan[Any], identity: object) -> Any:
+    """Fetch with an asynchronous driver: in another thread, with an event loop of its own."""
     found: list[Any] = []
 
     async def fetch() -> None:
-        second = AsyncEngine(Engine(engine.pool.recreate(), engine.dialect, engine.url))
+        second = AsyncEngine(_second(engine))
         try:
             found.append(await Loader(second).fetch(plan, identity))
         finally:
@@ -204,31 +285,41 @@ class _Raised:
     error: BaseException
 
 
-def _engine_of(loader: Loader) -> AsyncEngine:
+def _engine_of(loader: Loader | SyncLoader, call: str, kind: type[Loader | SyncLoader]) -> Engine:
     """Return the engine of a loader, to take a second connection of.
 
+    Args:
+        loader: of the caller.
+        call: the name of the function.
+        kind: of loader that the function takes.
+
     Raises:
-        LoaderError: LP408, there is none, or its database is of one connection.
+        LoaderError: LP408, there is none, or its database is of one connection; or the loader is of the other kind.
     """
+    if not isinstance(loader, kind):
+        other = "learn_sync" if kind is Loader else "learn"
+        message = f"{call}() needs a {kind.__name__}, but got a {type(loader).__name__}"
+        raise LoaderError(Problem("LP408", message, hint=f"use {other}()."))
     engine = engine_behind(loader._bind)
     if engine is None:
+        binds = "an AsyncEngine or async_sessionmaker" if kind is Loader else "an Engine or sessionmaker"
         raise LoaderError(
             Problem(
                 "LP408",
-                "learn() needs a second connection, and the loader cannot give it one",
+                f"{call}() needs a second connection, and the loader cannot give it one",
                 detail="it is on a session, a connection, or a database in memory.",
-                hint="make the Loader with an AsyncEngine or async_sessionmaker, and commit the rows first.",
+                hint=f"make the {kind.__name__} with {binds}, and commit the rows first.",
             )
         )
     return engine
 
 
-def engine_behind(bind: object) -> AsyncEngine | None:
-    """Return the engine that a second connection can be taken of, if there is one."""
-    engine = bind
-    if isinstance(bind, async_sessionmaker):
-        engine = bind.kw.get("bind")
-    if not isinstance(engine, AsyncEngine) or isinstance(engine.pool, StaticPool | SingletonThreadPool):
+def engine_behind(bind: object) -> Engine | None:
+    """Return the engine that a second connection can be taken of, if there is one: of an asynchronous one its core."""
+    engine = bind.kw.get("bind") if isinstance(bind, async_sessionmaker | sessionmaker) else bind
+    if isinstance(engine, AsyncEngine):
+        engine = engine.sync_engine
+    if not isinstance(engine, Engine) or isinstance(engine.pool, StaticPool | SingletonThreadPool):
         return None
     return engine
 
@@ -267,13 +358,15 @@ class Lessons:
     def __init__(self) -> None:
         self._plans: dict[str, tuple[LoadPlan[Any], object]] = {}
         self._lessons: dict[str, Lesson] = {}
+        self._ways: dict[int, tuple[weakref.ref[Any], str, tuple[str, ...]]] = {}
 
     def __iter__(self) -> Iterator[Lesson]:
         return iter(self._lessons.values())
 
     def fetched(self, plan: LoadPlan[Any], bind: object) -> None:
         """Note a plan that is fetched, and what it is fetched with."""
-        self._plans[plan.label] = (plan, bind)
+        if plan.label != FETCHED:
+            self._plans[plan.label] = (plan, bind)
 
     @property
     def seen(self) -> list[Missing]:
@@ -285,25 +378,33 @@ class Lessons:
         try:
             return read(attribute, instance)
         except NotLoaded as error:
-            bind = self._note(error)
+            _, label, path = self._ways.get(id(instance), (None, error.plan, error.path))
+            bind = self._note(error, label, path)
             engine = engine_behind(bind)
             if engine is None or not error.add:
                 raise
             try:
-                fetch_missing(engine, instance, error.attribute)
+                children = fetch_missing(engine, instance, error.attribute)
             except Exception:  # not committed, hidden, or the database is gone: the plan's own error tells more
                 raise error from None
+            for child in children:
+                self._met(child, label, (*path, f"{attribute.class_.__name__}.{error.attribute}"))
             return read(attribute, instance)
 
-    def _note(self, error: NotLoaded) -> object:
-        known = self._plans.get(error.plan)
+    def _met(self, instance: object, label: str, path: tuple[str, ...]) -> None:
+        """Note the plan that lacks an object, and the way to it, as long as the object lives."""
+        ways, key = self._ways, id(instance)
+        ways[key] = (weakref.ref(instance, lambda _: ways.pop(key, None)), label, path)
+
+    def _note(self, error: NotLoaded, label: str, path: tuple[str, ...]) -> object:
+        known = self._plans.get(label)
         if known is None or error.entity is None:
             return None
         plan, bind = known
         lesson = _lesson(self._lessons, plan)
         entity = f"{error.entity.__module__}:{error.entity.__qualname__}"
-        lesson.missing[Missing(plan.label, name_of(plan), error.path, entity, error.attribute, error.add or "")] += 1
-        note(lesson, error.path, error.entity, error.attribute, 1)
+        lesson.missing[Missing(plan.label, name_of(plan), path, entity, error.attribute, error.add or "")] += 1
+        note(lesson, path, error.entity, error.attribute, 1)
         return bind
 
 

@@ -11,7 +11,7 @@ from loadplan.mapped import links, mapping
 from loadplan.mapped.links import LinkKind
 from loadplan.mapped.ordering import Ordering
 from loadplan.resolved.nodes import Shape
-from loadplan.resolved.places import edges_below
+from loadplan.resolved.places import edges_below, tables_read
 from loadplan.running.plans import Compiled
 from loadplan.statements.linked import collection_order
 
@@ -45,13 +45,7 @@ class NeededIndex:
 
 def tables_of_plan(compiled: Compiled[Any]) -> set[Table]:
     """Return the tables that a compiled plan reads, with association tables."""
-    found: set[Any] = set()
-    for mapper in _mappers(compiled):
-        found |= set(mapper.tables)
-    for _, prop, _, _ in _edges(compiled):
-        if prop.secondary is not None:
-            found.add(prop.secondary)
-    return {each for each in found if isinstance(each, Table)}
+    return {table for _, table in tables_read(compiled.tree)}
 
 
 def needed_indexes(compiled: Compiled[Any]) -> Iterator[NeededIndex]:
@@ -94,11 +88,6 @@ def _column_of(column: Any) -> Column[Any] | None:
     element = column.__clause_element__() if hasattr(column, "__clause_element__") else column
     table = getattr(element, "table", None)
     return table.c.get(element.key) if isinstance(table, Table) else None
-
-
-def _mappers(compiled: Compiled[Any]) -> Iterator[Mapper[Any]]:
-    yield compiled.tree.root.mapper
-    yield from (edge.target.mapper for edge in edges_below(compiled.tree.root))
 
 
 def _edges(compiled: Compiled[Any]) -> Iterator[tuple[str, RelationshipProperty[Any], Mapper[Any], Shape]]:

@@ -19,6 +19,7 @@ from loadplan.running.plans import resolve_plan
 from loadplan.running.tally import watchers
 from loadplan.tools.audit.findings import is_named
 from loadplan.tools.dict_reads import DictWatch, ViewWatch, is_a_use
+from loadplan.tools.learning import FETCHED
 from loadplan.tools.printing import plan_code
 from loadplan.tools.together import PlanReads, Unread, merged_reads, name_of, reads_report
 from loadplan.tools.watching import Get, watching
@@ -44,6 +45,8 @@ class Reads:
 
     def fetched(self, plan: LoadPlan[Any], bind: object) -> None:
         """Note a fetch, and watch the classes of its plan."""
+        if plan.label == FETCHED:
+            return
         self._fetches[plan] += 1
         if self._fetches[plan] > 1:
             return

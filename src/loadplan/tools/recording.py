@@ -1,13 +1,9 @@
 """Recording the SQL of all engines, with the line of the caller's own code that each statement comes from."""
 
-import os
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from inspect import currentframe
 from itertools import pairwise
-from sysconfig import get_path
 from types import FrameType
 from typing import Any
 
@@ -15,10 +11,8 @@ import attrs
 from sqlalchemy import Engine, ExceptionContext, event
 from sqlalchemy.exc import MissingGreenlet
 
+from loadplan.running.callers import frame_of_caller
 from loadplan.tools.targets import relative_path
-
-#: Code that stands between the caller's and the database; the standard library does too.
-_LIBRARIES = frozenset({"sqlalchemy", "loadplan", "pytest_loadplan", "greenlet", "anyio", "trio", "uvloop"})
 
 #: Executed as statements, but nobody's queries: marks of a transaction.
 _MARKS = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT")
@@ -164,57 +158,13 @@ def record_statements() -> Iterator[Statements]:
 
 
 def nearest_line() -> str:
-    """Return the nearest line on the stack that is the caller's own, as ``"shop/orders.py:42 in total"``.
-
-    An installed package is a library, as far as there is a line outside of all of them: the application may be
-    installed itself.
-    """
-    installed = None
-    for frame in _frames():
-        code = frame.f_code
-        if code.co_filename.startswith("<") or _is_library(frame):
-            continue
-        if not _is_installed(code.co_filename):
-            return _line(frame)
-        installed = installed or frame
-    return "unknown" if installed is None else _line(installed)
+    """Return the nearest line on the stack that is the caller's own, as ``"shop/orders.py:42 in total"``."""
+    frame = frame_of_caller()
+    return "unknown" if frame is None else _line(frame)
 
 
 def _line(frame: FrameType) -> str:
     return f"{relative_path(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
-
-
-#: Where packages, and the commands that they bring, are installed.
-_INSTALLED = tuple({f"{get_path(name)}{os.sep}" for name in ("purelib", "platlib", "scripts")})
-
-
-def _is_installed(name: str) -> bool:
-    return name.startswith(_INSTALLED)
-
-
-def _frames() -> Iterator[FrameType]:
-    """Yield the frames of the stack, innermost first, across greenlets.
-
-    SQLAlchemy runs the synchronous part of ``await session.execute(...)`` in a greenlet, whose own stack ends where it
-    began. The coroutine that waits for it is in the frame where the parent greenlet stands still.
-    """
-    from greenlet import getcurrent
-
-    frame: FrameType | None = currentframe()
-    greenlet = getcurrent()
-    while True:
-        while frame is not None:
-            yield frame
-            frame = frame.f_back
-        if greenlet.parent is None:
-            return
-        greenlet = greenlet.parent
-        frame = greenlet.gr_frame
-
-
-def _is_library(frame: FrameType) -> bool:
-    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-    return package in _LIBRARIES or package in sys.stdlib_module_names
 
 
 def _reads(text: str) -> bool:

@@ -1,45 +1,15 @@
 """What a database has: the tables, columns, types and indexes that plans speak of, as it tells itself."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
 from sqlalchemy import Column, Connection, PrimaryKeyConstraint, Table, UniqueConstraint, inspect, text
 from sqlalchemy.exc import CompileError, SQLAlchemyError
 
+from loadplan.mapped.indexes import DatabaseIndex
+from loadplan.running.table_indexes import read_indexes
 from loadplan.tools.audit.keys import plain_start
-
-#: Kinds of PostgreSQL indexes that find rows by equality; a B-tree can be walked in order too.
-_BY_EQUALITY = frozenset({None, "btree", "hash"})
-
-
-@attrs.frozen
-class DatabaseIndex:
-    """An index, or a key that has one.
-
-    Attributes:
-        name: in the database; None where it has none.
-        columns: that it starts with, as far as they are plain columns.
-        whole: whether it finds all rows: those where its first column is NULL may be missing.
-        ordered: whether it can be walked in order.
-        unique: whether it keeps two rows from being equal.
-    """
-
-    name: str | None
-    columns: tuple[str, ...]
-    whole: bool = True
-    ordered: bool = True
-    unique: bool = False
-
-    def finds(self, keys: Sequence[str]) -> bool:
-        """Tell whether it finds the rows of a key."""
-        return self.whole and set(self.columns[: len(keys)]) == set(keys)
-
-    def walks(self, keys: Sequence[str], order: Sequence[str]) -> bool:
-        """Tell whether it hands out the rows of a key in an order."""
-        start = self.columns[: len(keys)]
-        rest = self.columns[len(keys) : len(keys) + len(order)]
-        return self.whole and self.ordered and set(start) == set(keys) and rest == tuple(order)
 
 
 @attrs.frozen
@@ -81,47 +51,7 @@ def read_table(connection: Connection, table: Table) -> DatabaseTable | None:
     if not inspector.has_table(table.name, schema=schema):
         return None
     columns = tuple(each["name"] for each in inspector.get_columns(table.name, schema=schema))
-    indexes: list[DatabaseIndex] = []
-    primary = inspector.get_pk_constraint(table.name, schema=schema)
-    if primary and primary["constrained_columns"]:
-        indexes.append(DatabaseIndex(primary.get("name"), tuple(primary["constrained_columns"]), unique=True))
-    indexes += [
-        DatabaseIndex(unique.get("name"), tuple(unique["column_names"]), unique=True)
-        for unique in inspector.get_unique_constraints(table.name, schema=schema)
-    ]
-    broken = _invalid_indexes(connection)
-    found = inspector.get_indexes(table.name, schema=schema)
-    indexes += [_index(dict(index)) for index in found if index.get("name") not in broken]
-    return DatabaseTable(table.fullname, columns, tuple(indexes))
-
-
-def _index(found: dict[str, Any]) -> DatabaseIndex:
-    names: list[str] = []
-    for name in found["column_names"]:
-        if name is None:  # an expression
-            break
-        names.append(name)
-    options = found.get("dialect_options") or {}
-    where = next((str(value) for key, value in options.items() if key.endswith("_where")), None)
-    kind = options.get("postgresql_using")
-    not_null = where is None or (
-        bool(names) and where.strip("()").replace('"', "").lower() == f"{names[0].lower()} is not null"
-    )
-    return DatabaseIndex(
-        found.get("name"),
-        tuple(names),
-        whole=not_null and kind in _BY_EQUALITY,
-        ordered=kind in {None, "btree"},
-        unique=bool(found.get("unique")) and where is None,
-    )
-
-
-def _invalid_indexes(connection: Connection) -> set[str]:
-    """Return the indexes that PostgreSQL has and does not use: a CREATE INDEX CONCURRENTLY that failed leaves one."""
-    if connection.dialect.name != "postgresql":
-        return set()
-    query = "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT i.indisvalid"
-    return set(connection.execute(text(query)).scalars())
+    return DatabaseTable(table.fullname, columns, read_indexes(connection, table, schema))
 
 
 def tables_there(connection: Connection, schema: str | None) -> list[str]:

@@ -1,6 +1,5 @@
 """What a mapping does under asyncio that its authors may not know: every relationship, key, late value and session."""
 
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -92,7 +91,7 @@ def _add(scope: _Scope, target: object) -> None:
     elif isinstance(own := getattr(found, "registry", found), registry):
         scope.mappers |= set(own.mappers)
         scope.tables |= set(own.metadata.tables.values())
-    elif isinstance(found, type) and (below := set(_mapped_below(found))):
+    elif isinstance(found, type) and (below := set(mapping.mappers_below(found))):
         scope.mappers |= below
         if isinstance(metadata := getattr(found, "metadata", None), MetaData):
             scope.tables |= set(metadata.tables.values())
@@ -101,14 +100,6 @@ def _add(scope: _Scope, target: object) -> None:
             f"'{_shown(target)}' has no mapping\n"
             "  hint: name a declarative base, a registry, a MetaData, a mapped class or a module of these."
         )
-
-
-def _mapped_below(entity: type[Any]) -> Iterator[Mapper[Any]]:
-    """Yield the mappers of the subclasses of a class, for bases that hide their registry, as SQLModel's, and mixins."""
-    for sub in entity.__subclasses__():
-        if (mapper := mapping.mapper_of(sub)) is not None:
-            yield mapper
-        yield from _mapped_below(sub)
 
 
 def _add_module(scope: _Scope, module: ModuleType) -> None:

@@ -1,0 +1,73 @@
+"""The line of the caller's own code that a fetch, a statement or a warning comes from."""
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from inspect import currentframe
+from sysconfig import get_path
+from types import FrameType
+
+#: Code that stands between the caller's and the database; the standard library does too.
+_LIBRARIES = frozenset({"sqlalchemy", "loadplan", "pytest_loadplan", "greenlet", "anyio", "trio", "uvloop"})
+
+#: Where packages, and the commands that they bring, are installed.
+_INSTALLED = tuple({f"{get_path(name)}{os.sep}" for name in ("purelib", "platlib", "scripts")})
+
+
+def frame_of_caller() -> FrameType | None:
+    """Return the nearest frame on the stack that is the caller's own, or None if there is none.
+
+    An installed package is a library, as far as there is a frame outside of all of them: the application may be
+    installed itself.
+    """
+    installed = None
+    for frame in _frames():
+        code = frame.f_code
+        if code.co_filename.startswith("<") or _is_library(frame):
+            continue
+        if not code.co_filename.startswith(_INSTALLED):
+            return frame
+        installed = installed or frame
+    return installed
+
+
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """Warn of something, with the line of the caller's own code."""
+    frame = frame_of_caller()
+    if frame is None:
+        warnings.warn(message, category, stacklevel=2)
+        return
+    warnings.warn_explicit(
+        message,
+        category,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        module=frame.f_globals.get("__name__"),
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+    )
+
+
+def _frames() -> Iterator[FrameType]:
+    """Yield the frames of the stack, innermost first, across greenlets.
+
+    SQLAlchemy runs the synchronous part of ``await session.execute(...)`` in a greenlet, whose own stack ends where it
+    began. The coroutine that waits for it is in the frame where the parent greenlet stands still.
+    """
+    from greenlet import getcurrent
+
+    frame: FrameType | None = currentframe()
+    greenlet = getcurrent()
+    while True:
+        while frame is not None:
+            yield frame
+            frame = frame.f_back
+        if greenlet.parent is None:
+            return
+        greenlet = greenlet.parent
+        frame = greenlet.gr_frame
+
+
+def _is_library(frame: FrameType) -> bool:
+    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return package in _LIBRARIES or package in sys.stdlib_module_names
