@@ -14,7 +14,7 @@ def criteria_name_columns() -> Iterator[None]:
     """Say it clearly where a listener's ``with_loader_criteria(Mixin, lambda cls: ...)`` finds no column on the mixin.
 
     SQLAlchemy calls the lambda with the mixin itself first. A field of a SQLModel class without ``table=True``
-    leaves no attribute on the class. Nor does an annotation without ``mapped_column()``.
+    leaves no attribute on the class. An annotation without ``mapped_column()`` leaves none either.
 
     Raises:
         LoaderError: LP408. Any other AttributeError passes unchanged.
