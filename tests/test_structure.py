@@ -90,6 +90,7 @@ STAGES = {
         "instance_script",
     ],
     "running": [
+        "call_problems",
         "answers",
         "binary",
         "callers",

@@ -23,7 +23,7 @@ class Title:
 
 
 TITLES = LoadPlan(Post, into=Title, name="titles")
-PLANS = pytest.mark.parametrize("plan", [POST_PAGE, TITLES], ids=["entities", "views"])
+PLANS = (POST_PAGE, TITLES)
 CALLS = [
     "fetch",
     "fetch_or_none",
@@ -39,13 +39,18 @@ CALLS = [
 ]
 
 
+def calls_of(loader: Loader) -> list[tuple[str, LoadPlan[Any]]]:
+    """Every call of a loader, with each plan; SyncLoader has no turns of an event loop to gather fetches of."""
+    return [
+        (name, plan) for name in CALLS if name != "batched" or isinstance(loader, loadplan.Loader) for plan in PLANS
+    ]
+
+
 async def call(loader: Loader, name: str, plan: LoadPlan[Any], options: Any) -> None:
     """Do one call of a loader, whatever its own arguments are."""
     if name == "stream":
         assert [each.id async for each in loader.stream(plan, batch_size=2, execution_options=options)]
     elif name == "batched":
-        if not isinstance(loader, loadplan.Loader):
-            pytest.skip("SyncLoader has no turns of an event loop to gather fetches of")
         await loader.batched().fetch(plan, 11, execution_options=options)
     else:
         arguments: dict[str, Any] = {"fetch_many": [[11, 12]], "fetch_one": [Post.id == 11]}
@@ -54,12 +59,8 @@ async def call(loader: Loader, name: str, plan: LoadPlan[Any], options: Any) -> 
         await getattr(loader, name)(plan, *arguments.get(name, []), execution_options=options, **more)
 
 
-@PLANS
-@pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("kind", ["sessionmaker", "session"])
-async def test_every_statement_of_every_call_has_them(
-    blog: AsyncEngine, kind: str, name: str, plan: LoadPlan[Any]
-) -> None:
+async def test_every_statement_of_every_call_has_them(blog: AsyncEngine, kind: str) -> None:
     seen: list[object] = []
 
     class Heard(Session):
@@ -68,17 +69,16 @@ async def test_every_statement_of_every_call_has_them(
     event.listen(Heard, "do_orm_execute", lambda state: seen.append(state.execution_options.get("mark")))
     maker = async_sessionmaker(blog, sync_session_class=Heard)
     async with maker() as session:
-        await call(Loader(maker if kind == "sessionmaker" else session), name, plan, {"mark": 5})
-    assert seen
-    assert set(seen) == {5}
+        loader = Loader(maker if kind == "sessionmaker" else session)
+        for name, plan in calls_of(loader):
+            seen.clear()
+            await call(loader, name, plan, {"mark": 5})
+            assert seen, (name, plan)
+            assert set(seen) == {5}, (name, plan)
 
 
-@PLANS
-@pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("kind", BINDS)
-async def test_they_reach_the_cursor_where_nobody_listens_to_the_session(
-    blog: AsyncEngine, kind: str, name: str, plan: LoadPlan[Any]
-) -> None:
+async def test_they_reach_the_cursor_where_nobody_listens_to_the_session(blog: AsyncEngine, kind: str) -> None:
     """Twice, for a statement that comes again may go to the driver as text."""
     seen: list[object] = []
 
@@ -87,13 +87,15 @@ async def test_they_reach_the_cursor_where_nobody_listens_to_the_session(
 
     async with bound(kind, blog) as bind:
         loader = Loader(bind)
-        for _ in range(3):
-            await call(loader, name, plan, None)
-        with listening(blog.sync_engine, "before_cursor_execute", look):
-            await call(loader, name, plan, {"mark": 5})
-    assert seen[0] == 5
-    if name != "analyze":  # the database's own account of a statement is asked for as text
-        assert set(seen) == {5}
+        for name, plan in calls_of(loader):
+            for _ in range(3):
+                await call(loader, name, plan, None)
+            seen.clear()
+            with listening(blog.sync_engine, "before_cursor_execute", look):
+                await call(loader, name, plan, {"mark": 5})
+            assert seen[0] == 5, (name, plan)
+            if name != "analyze":  # the database's own account of a statement is asked for as text
+                assert set(seen) == {5}, (name, plan)
 
 
 @pytest.fixture
@@ -151,7 +153,7 @@ async def test_a_statement_timeout_of_one_call(blog_postgres: AsyncEngine) -> No
         assert (await loader.fetch(plan, 11)).id == 11
 
 
-@PLANS
+@pytest.mark.parametrize("plan", PLANS, ids=["entities", "views"])
 async def test_a_filter_is_switched_off_by_name(blog: AsyncEngine, plan: LoadPlan[Any]) -> None:
     def only_first(state: ORMExecuteState) -> None:
         if not state.execution_options.get("all_posts"):
@@ -181,13 +183,13 @@ async def test_the_caller_s_session_keeps_its_own(blog: AsyncEngine) -> None:
     assert seen == [5, None, None]
 
 
-@pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("options", [{"isolation_level": "SERIALIZABLE"}, {"yield_per": 5}, [("a", 1)], {1: 2}])
-async def test_what_one_call_cannot_decide_is_refused_before_any_sql(
-    blog: AsyncEngine, name: str, options: Any
-) -> None:
-    with recording(blog) as statements, pytest.raises(LoaderError, match="execution_options="):
-        await call(Loader(blog), name, TITLES, options)
+async def test_what_one_call_cannot_decide_is_refused_before_any_sql(blog: AsyncEngine, options: Any) -> None:
+    loader = Loader(blog)
+    with recording(blog) as statements:
+        for name, plan in calls_of(loader):
+            with pytest.raises(LoaderError, match="execution_options="):
+                await call(loader, name, plan, options)
     assert statements == []
 
 

@@ -17,9 +17,9 @@ from loadplan.objects.seal import Seal
 from loadplan.objects.settling import GraphHome, Home, SessionHome
 from loadplan.objects.wider_seal import Stay
 from loadplan.plan import LoadPlan
-from loadplan.resolved import problems
 from loadplan.resolved.nodes import Node, Tree
 from loadplan.resolved.view_loads import key_of
+from loadplan.running import call_problems
 from loadplan.running.plans import Compiled, resolve_plan
 from loadplan.sqlalchemy_internals import installed_loaders
 
@@ -34,7 +34,7 @@ def session_of(bind: object, call: str) -> Session:
         return bind.sync_session
     if isinstance(bind, Session):
         return bind
-    raise LoaderError(problems.not_a_session(call, bind))
+    raise LoaderError(call_problems.not_a_session(call, bind))
 
 
 def check_attachable(plan: LoadPlan[Any], call: str) -> None:
@@ -44,7 +44,7 @@ def check_attachable(plan: LoadPlan[Any], call: str) -> None:
         PlanError: LP221, a relationship would hold a part of its rows; LP222, it is a plan of views.
     """
     if plan.into is not None:
-        raise PlanError([problems.view_in_session(plan.label, call)])
+        raise PlanError([call_problems.view_in_session(plan.label, call)])
     tree = resolve_plan(plan)
     assert isinstance(tree, Tree)  # noqa: S101 - a plan without views
     if found := list(_parts(tree.root, plan.label)):
@@ -54,7 +54,7 @@ def check_attachable(plan: LoadPlan[Any], call: str) -> None:
 def _parts(node: Node, label: str) -> Iterator[Problem]:
     for edge in node.edges:
         if edge.shape.partial:
-            yield problems.part_in_session(label, (*node.path, edge.name), edge.name)
+            yield call_problems.part_in_session(label, (*node.path, edge.name), edge.name)
         yield from _parts(edge.target, label)
     for branch in node.branches:
         yield from _parts(branch, label)

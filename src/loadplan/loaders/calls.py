@@ -24,6 +24,7 @@ from loadplan.plan import LoadPlan
 from loadplan.resolved import problems
 from loadplan.resolved.form import MOST
 from loadplan.resolved.places import tables_read
+from loadplan.running import call_problems
 from loadplan.running.cursors import CursorKey
 from loadplan.running.identity import Identity
 from loadplan.running.key_walk import KeyWalk, walks_by_keys
@@ -103,7 +104,7 @@ class Calls:
         check_bind(self.bind, loader)
         key = self.cursor_key
         if not (isinstance(key, bytes) or (hasattr(key, "encrypt") and hasattr(key, "decrypt"))):
-            raise LoaderError(problems.not_a_cursor_key(key))
+            raise LoaderError(call_problems.not_a_cursor_key(key))
         if self.max_rows is not None and not (is_count(self.max_rows, least=0) and self.max_rows <= MOST):
             message = f"max_rows={shown(self.max_rows)} must be a whole number of 0 or more"
             raise LoaderError(Problem("LP408", message, hint="remove max_rows= to allow any number of rows."))
@@ -128,7 +129,7 @@ class Calls:
 
         found = self.run(plan, prepare, options, roots=1, for_update=for_update)
         if len(found) > 1:
-            raise MultipleFound(problems.several_have_key(plan.label, plan.entity.__name__, given))
+            raise MultipleFound(call_problems.several_have_key(plan.label, plan.entity.__name__, given))
         return found[0] if found else None
 
     def fetch_many(
@@ -465,7 +466,7 @@ def _tables_of(given: LoadPlan[Any] | type[Any]) -> Iterator[tuple[Mapper[Any], 
     mapper = mapper_of(what) if is_class else None
     mappers = [mapper] if mapper is not None else list(mappers_below(what)) if is_class else []
     if not mappers:
-        raise LoaderError(problems.not_a_plan(what))
+        raise LoaderError(call_problems.not_a_plan(what))
     for each in mappers:
         yield from ((each, table) for table in each.tables if isinstance(table, Table))
         for prop in each.relationships:
@@ -533,7 +534,7 @@ def check_plan(plan: object) -> None:
         LoaderError: LP408, it is something else, a mapped class perhaps.
     """
     if not issubclass(type(plan), LoadPlan):  # isinstance would ask an object from outside for its class
-        raise LoaderError(problems.not_a_plan(plan))
+        raise LoaderError(call_problems.not_a_plan(plan))
 
 
 def plan_behind(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:

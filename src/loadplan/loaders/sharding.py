@@ -26,7 +26,7 @@ from loadplan.loaders.merging import is_mergeable, merged, sort_key
 from loadplan.mapped.indexes import LearnedIndex
 from loadplan.mapped.ordering import Ordering
 from loadplan.plan import LoadPlan
-from loadplan.resolved import problems
+from loadplan.running import call_problems
 from loadplan.running.cursors import CursorKey
 from loadplan.running.paging import Page, PageQuery, exact_value, page_of
 from loadplan.running.plans import Compiled, resolve_plan
@@ -264,7 +264,7 @@ class ShardedCalls(AllCalls):
                     page = page_of(query, size, after, before, self.cursor_key)
                     for number in page.kept:  # its row is in one shard, and the others cannot read its value there
                         kind = type(query.total_order[number].expression.type).__name__
-                        raise PlanError([problems.not_pageable(kind, (plan.label,))])
+                        raise PlanError([call_problems.not_pageable(kind, (plan.label,))])
                     self._mergeable(compiled, page.order, at_least=len(page.order))
                     pages.append(page)
                     bound = query.parameters(params)

@@ -19,9 +19,9 @@ from loadplan.objects.building import Guards
 from loadplan.objects.instance_script import InstanceWriter
 from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
 from loadplan.objects.view_script import Blueprint, Hydrator, ViewWriter, make_hydrator
-from loadplan.resolved import problems
 from loadplan.resolved.places import Column, Edge, Place, ViewTree, edges_below
 from loadplan.resolved.strategy import Choice, Databases, Learned, Roots, choose_ways, roots_of
+from loadplan.running import call_problems
 from loadplan.running.binary import in_binary
 from loadplan.running.garbage import uncollected
 from loadplan.running.own_connection import OwnConnection
@@ -333,7 +333,7 @@ class CompiledView(Generic[T]):
                 if count > 1:
                     given = identity if len(key) > 1 else identity[0]
                     name = self.mapper.class_.__name__
-                    raise MultipleFound(problems.several_have_key(self.tree.label, name, given))
+                    raise MultipleFound(call_problems.several_have_key(self.tree.label, name, given))
         return dict(zip(identities, views, strict=True))
 
     def batches(self, parameters: Parameters, size: int, tally: Tally) -> "ViewBatches[T]":
@@ -344,7 +344,7 @@ class CompiledView(Generic[T]):
         """
         joined = next(_joined_collections(self.tree.root), None) if self.tree.of_entities else None
         if joined is not None:
-            raise PlanError([problems.joined_in_stream(self.tree.label, joined)])
+            raise PlanError([call_problems.joined_in_stream(self.tree.label, joined)])
         return ViewBatches(self, parameters, size, tally)
 
 

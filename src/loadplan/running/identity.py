@@ -11,7 +11,7 @@ from loadplan.errors import IdentityError
 from loadplan.mapped import mapping
 from loadplan.mapped.repeats import may_be_null_in_key
 from loadplan.mapped.values import binds_by_itself, refusal
-from loadplan.resolved import problems
+from loadplan.running import call_problems
 from loadplan.running.answers import is_exact
 
 Identity = tuple[Any, ...]
@@ -90,7 +90,7 @@ class IdentityReader:
     def _error(self, given: object, detail: str) -> IdentityError:
         names = mapping.primary_key(self.mapper)
         columns = [(name, _type_name(column)) for name, column in zip(names, self.mapper.primary_key, strict=True)]
-        return IdentityError(problems.not_an_id(given, self.mapper.class_.__name__, detail, columns, self.label))
+        return IdentityError(call_problems.not_an_id(given, self.mapper.class_.__name__, detail, columns, self.label))
 
 
 def _type_name(column: Any) -> str:

@@ -30,6 +30,7 @@ from loadplan.mapped.repeats import row_key
 from loadplan.mapped.values import binds_by_itself, refusal, stored_type
 from loadplan.resolved import problems
 from loadplan.resolved.form import MOST
+from loadplan.running import call_problems
 from loadplan.running.cursors import CursorKey, decode_cursor, encode_cursor, refused_cursor, row_is_gone
 from loadplan.running.own_connection import Opened
 from loadplan.running.response import response_schema
@@ -158,7 +159,7 @@ class PageQuery:
             return encode_cursor(row, _order_text(self.total), self.key)
         except TypeError as error:
             label = self.query.compiled.tree.label
-            raise PlanError([problems.not_pageable(str(error), (label,))]) from None
+            raise PlanError([call_problems.not_pageable(str(error), (label,))]) from None
 
 
 def page_of(query: RootQuery, size: int, after: str | None, before: str | None, key: CursorKey) -> PageQuery:
@@ -181,7 +182,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     stored = [as_stored(each, dialect) for each in given]
     unfit = [each for each in stored if not _has_place_in_cursor(each)]
     if unfit:
-        raise PlanError([problems.not_pageable(type(each.expression.type).__name__, (label,)) for each in unfit])
+        raise PlanError([call_problems.not_pageable(type(each.expression.type).__name__, (label,)) for each in unfit])
     order = [_comparable(each, dialect) for each in stored]
     keys = [each.expression for each in orderings(row_key(query.compiled.mapper.class_))]
     of_key = [_is_one_of(keys, each) for each in given]

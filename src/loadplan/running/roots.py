@@ -19,6 +19,7 @@ from loadplan.resolved.entities import conditions_of, foreign_tables, parameters
 from loadplan.resolved.form import MOST, is_expression
 from loadplan.resolved.nodes import Parameter
 from loadplan.resolved.strategy import Way
+from loadplan.running import call_problems
 from loadplan.running.answers import asking
 from loadplan.running.graph import Kept
 from loadplan.running.identity import Identity, IdentityReader
@@ -321,7 +322,7 @@ def check_counts(compiled: Compiled[Any], limit: int | None, offset: int | None)
         if given is None:
             continue
         if not is_count(given, least=0):
-            raise PlanError([problems.bad_count(word, given, (compiled.tree.label,))])
+            raise PlanError([call_problems.bad_count(word, given, (compiled.tree.label,))])
         if given > MOST:
             raise PlanError([problems.too_large_count(word, given, (compiled.tree.label,))])
 

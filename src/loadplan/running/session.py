@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, a
 from sqlalchemy.orm import Mapper, Session, sessionmaker
 
 from loadplan.errors import LoaderError, LoadPlanError, Problem
-from loadplan.resolved import problems
+from loadplan.running import call_problems
 from loadplan.running.own_connection import GuestConnection, Opened, OwnConnection
 from loadplan.running.shards import in_shard, stay_on_shard
 from loadplan.running.snapshot import beginning
@@ -222,7 +222,7 @@ def check_bind(bind: object, loader: str) -> None:
     if isinstance(bind, ours):
         return
     raise LoaderError(
-        problems.not_a_bind(bind, loader, [each.__name__ for each in ours], of_other=isinstance(bind, others))
+        call_problems.not_a_bind(bind, loader, [each.__name__ for each in ours], of_other=isinstance(bind, others))
     )
 
 

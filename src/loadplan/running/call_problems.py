@@ -1,0 +1,133 @@
+"""The problems of a call: its plan, its bind, its ids, its cursor. Pure; each function returns a problem."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ClauseElement
+
+from loadplan.errors import Problem, shown
+from loadplan.resolved import meant
+from loadplan.resolved.problems import At, safely, safely_described
+
+
+def not_a_plan(given: object) -> Problem:
+    """``loader.fetch(User, 1)`` and the like."""
+    message = f"a fetch needs a LoadPlan, but got {safely_described(given)}"
+    return Problem("LP408", message, hint=safely(meant.instead_of_plan, given))
+
+
+def not_a_bind(given: object, loader: str, binds: Sequence[str], *, of_other: bool) -> Problem:
+    """``Loader("postgresql://...")`` and the like.
+
+    Args:
+        given: in place of a bind.
+        loader: ``"Loader"`` or ``"SyncLoader"``.
+        binds: classes that it takes.
+        of_other: whether the other loader takes it.
+    """
+    hint = safely(meant.instead_of_bind, given)
+    if of_other:
+        other = "SyncLoader" if loader == "Loader" else "Loader"
+        hint = f"use {other}, or give it an {', '.join(binds[:-1])} or {binds[-1]}."
+    elif hint is None or loader == "SyncLoader":
+        hint = f"pass an {', '.join(binds[:-1])} or {binds[-1]}."
+    return Problem("LP408", f"a {loader} cannot use {safely_described(given)}", hint=hint)
+
+
+def not_a_cursor_key(given: object) -> Problem:
+    """``Loader(engine, cursor_key="secret")``."""
+    hint = "encode the text: cursor_key=text.encode()." if isinstance(given, str) else "pass bytes, or a Fernet."
+    return Problem("LP408", f"cursor_key= needs bytes or a cipher, but got a {type(given).__name__}", hint=hint)
+
+
+def several_have_key(label: str, entity: str, given: object) -> Problem:
+    """One primary key of several objects: concrete classes may share it."""
+    return Problem(
+        "LP403",
+        f"more than one '{entity}' has the primary key {shown(given)}",
+        (label,),
+        detail="its subclasses are concrete, and their tables use the same key.",
+        hint="fetch a plan of the subclass that you mean, or use fetch_all(..., where=...).",
+    )
+
+
+def not_an_id(given: object, entity: str, detail: str, columns: Sequence[tuple[str, str]], label: str) -> Problem:
+    """A value that cannot be a primary key; ``columns`` are the key's names and types."""
+    listed = ", ".join(f"{name} ({kind})" for name, kind in columns)
+    shape = "one value" if len(columns) == 1 else f"a tuple of {len(columns)} values, or a mapping by name"
+    hint = None
+    with contextlib.suppress(Exception):
+        hint = meant.instead_of_id(given, entity)
+    return Problem(
+        "LP404",
+        f"{_id(given)} cannot be the primary key of '{entity}'",
+        (label,),
+        detail=f"{detail}.",
+        hint=hint or f"pass {shape}: {listed}.",
+    )
+
+
+def _id(given: object) -> str:
+    kind = type(given)  # isinstance would ask an object from outside for its class
+    has_own_words = issubclass(kind, ClauseElement | type) or kind.__repr__ is object.__repr__
+    return safely_described(given) if has_own_words else shown(given)
+
+
+def joined_in_stream(label: str, edge: Any) -> Problem:
+    """``stream`` of a plan that joins a collection to its root."""
+    return Problem(
+        "LP216",
+        f"stream() cannot join the collection '{edge.name}'",
+        (label, edge.key),
+        detail="a stream reads rows in batches, and a joined collection spreads one root over many rows.",
+        hint=f"remove strategy= from load({edge.name}).",
+    )
+
+
+def part_in_session(label: str, path: Sequence[str], name: str) -> Problem:
+    """``fetch_attached`` of a plan that loads some of a relationship's rows."""
+    return Problem(
+        "LP221",
+        f"'{name}' would hold only some of its rows in your session",
+        (label, *path),
+        detail="the plan gives it a where= or limit=. Other code that uses the session would take it for all rows.",
+        hint="use fetch(plan, id) for a detached graph, or a view (into=), or load it without where= and limit=.",
+    )
+
+
+def view_in_session(label: str, call: str) -> Problem:
+    """``fetch_attached`` of a view."""
+    return Problem(
+        "LP222",
+        f"{call}() loads mapped objects, but the plan has into=",
+        (label,),
+        detail="a view is not mapped, so a session cannot save it.",
+        hint="use fetch(plan, id) for the view, and a plan without into= to change rows.",
+    )
+
+
+def not_a_session(call: str, given: object) -> Problem:
+    """``Loader(engine).fetch_attached(...)``."""
+    return Problem(
+        "LP408",
+        f"{call}() needs a session of yours, but this loader was made with {type(given).__name__}",
+        detail="the objects stay in that session, and your commit saves their changes.",
+        hint=f"make the loader with the session: Loader(session).{call}(plan, id).",
+    )
+
+
+def not_pageable(type_name: str, at: At) -> Problem:
+    """A page is ordered by values that have no place in a cursor."""
+    return Problem(
+        "LP110",
+        f"fetch_page cannot order by values of type {type_name}",
+        at,
+        detail="a cursor cannot hold them.",
+        hint="order by numbers, text, dates, times, UUIDs, enums or bytes.",
+    )
+
+
+def bad_count(word: str, given: object, at: At) -> Problem:
+    """A ``limit=`` or ``offset=`` of a fetch that counts nothing."""
+    return Problem("LP107", f"{word}={shown(given)} must be a whole number of 0 or more", at)
