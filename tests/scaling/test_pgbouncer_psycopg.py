@@ -28,7 +28,9 @@ def psycopg_pooler(servers: Servers, pgbouncer_version: tuple[int, ...]) -> Iter
 @pytest.fixture
 async def psycopg_pooled(psycopg_pooler: URL, primary: AsyncEngine) -> AsyncIterator[AsyncEngine]:
     """An engine that never prepares."""
-    engine = create_async_engine(psycopg_pooler, pool_size=10, connect_args={"prepare_threshold": None})
+    engine = create_async_engine(
+        psycopg_pooler, pool_size=10, pool_timeout=120, connect_args={"prepare_threshold": None}
+    )
     yield engine
     await engine.dispose()
 

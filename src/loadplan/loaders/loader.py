@@ -444,7 +444,7 @@ class Loader:
         also knows those that only the database has. Plans that were compiled before are compiled again when you fetch
         them next. It reads the catalogs of the database, not your rows.
 
-        What is learned belongs to the engine, so every loader on that engine knows it. It lasts as long as the engine
+        The engine keeps this knowledge, so every loader on that engine has it. It lasts as long as the engine
         does, in this process. A second call replaces what is known of the same tables.
 
         Args:

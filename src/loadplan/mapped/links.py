@@ -221,7 +221,7 @@ def back_reference(prop: RelationshipProperty[Any]) -> str | None:
 
 
 class Served(enum.Enum):
-    """Where the index is known that finds the rows of one parent."""
+    """The place that knows of the index which finds the rows of one parent."""
 
     BY_MAPPING = "an index"
     BY_DATABASE = "an index that the database has and the mapping does not"
