@@ -30,7 +30,7 @@ FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = to_re
 
 
 def read_indexes(connection: Connection, table: Table, schema: str | None) -> tuple[DatabaseIndex, ...]:
-    """Return the indexes of a table as the database has them, with the indexes of its keys; none if there is no such table.
+    """Return the indexes that a table has in the database, those for its keys too; none if the table is not there.
 
     Args:
         connection: to the database. Only its catalogs are read.
