@@ -68,6 +68,35 @@ async def test_what_is_there_stays_unless_refreshed(studio: AsyncEngine) -> None
     assert (first.title, first.notes) == ("other", "mine")
 
 
+@pytest.mark.parametrize("part", ["limit", "where", "criteria"])
+async def test_a_part_of_a_collection_becomes_the_whole(studio: AsyncEngine, part: str) -> None:
+    """``extend`` names the collection without filter or limit; after that it is no part, and merge takes it."""
+    shapes: dict[str, Any] = {"limit": {"order_by": Work.title, "limit": 1}, "where": {"where": Work.title == "First"}}
+    plan = LoadPlan(Artist, load(Artist.works, **shapes.get(part, {})), name="part")
+    async with AsyncSession(studio) as session:
+        if part == "criteria":
+            event.listen(
+                session.sync_session,
+                "do_orm_execute",
+                lambda state: setattr(
+                    state, "statement", state.statement.options(with_loader_criteria(Work, Work.title == "First"))
+                ),
+            )
+        ada = await Loader(session).fetch(plan, 1)
+    first = ada.works[0]
+    assert [each.title for each in ada.works] == ["First"]
+    loader = Loader(studio)
+    await loader.extend(ada, load(Artist.works, load(Work.tags)))
+    assert [each.title for each in ada.works] == ["First", "Second"]
+    assert ada.works[0] is first
+    assert not inspect(ada).modified
+    async with AsyncSession(studio) as session:
+        await session.merge(ada)
+        await session.commit()
+    whole = await loader.fetch(LoadPlan(Artist, load(Artist.works)), 1)
+    assert [each.title for each in whole.works] == ["First", "Second"]
+
+
 async def test_one_row_stays_one_object(studio: AsyncEngine) -> None:
     loader = Loader(studio)
     ada = await loader.fetch(ARTIST_PAGE, 1)

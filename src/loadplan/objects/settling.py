@@ -257,10 +257,18 @@ def _takes(pair: _Pair, prop: RelationshipProperty[Any], items: list[Any], *, re
         return False
     if key not in pair.here.__dict__:
         return True
+    if _completes(pair, key):
+        return True
     if not refresh:
         return _is_stale(pair, prop, items)
     held = _items(pair.here, prop)
     return len(held) != len(items) or any(one is not other for one, other in zip(held, items, strict=True))
+
+
+def _completes(pair: _Pair, key: str) -> bool:
+    """Tell whether a relationship that held a part of its rows comes whole now: without filter, limit or criteria."""
+    before, now = installed_loaders(pair.state), installed_loaders(instance_state(pair.made))
+    return isinstance(before, Seal) and key in before.parts and not (isinstance(now, Seal) and key in now.parts)
 
 
 def _is_stale(pair: _Pair, prop: RelationshipProperty[Any], items: list[Any]) -> bool:
