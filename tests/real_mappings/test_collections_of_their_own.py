@@ -171,8 +171,6 @@ async def test_filling_an_ordering_list_changes_nothing(engine: AsyncEngine, nam
                 each.slide_id = 1
             session.add_all(bullets)
             await session.commit()
-        if name == "whole":  # positions without gaps: the counterpart that holds today
-            return
         found = await Loader(engine).fetch(plan, 1)
         assert [(each.id, each.position) for each in found.bullets] == [(n, 10 * n) for n in ids]
         assert not any(inspect(each).modified for each in found.bullets)
@@ -182,6 +180,33 @@ async def test_filling_an_ordering_list_changes_nothing(engine: AsyncEngine, nam
         async with AsyncSession(engine) as session:
             stored = (await session.execute(select(Bullet.id, Bullet.position).order_by(Bullet.id))).all()
             assert stored == [(1, 10), (2, 20), (3, 30)]
+
+
+@pytest.mark.parametrize("how", ["deepcopy", "twice"])
+@pytest.mark.parametrize("strategy", ["selectin", "joined"])
+async def test_a_deep_copy_of_an_ordering_list_is_one(engine: AsyncEngine, strategy: Any, how: str) -> None:
+    """It knows its list: items can be added, which numbers them, and the history is the copy's own."""
+    bullets = [Bullet(id=n, position=n, slide_id=1) for n in (0, 1)]
+    async with filled(engine, SlideBase.metadata, Slide(id=1)):
+        async with AsyncSession(engine) as session:
+            session.add_all(bullets)
+            await session.commit()
+        found = await Loader(engine).fetch(LoadPlan(Slide, load(Slide.bullets, strategy=strategy)), 1)
+        copied = copy.deepcopy(found) if how == "deepcopy" else copy.deepcopy(copy.deepcopy(found))
+        assert [each.id for each in copied.bullets] == [0, 1]
+        assert all(one is not other for one, other in zip(found.bullets, copied.bullets, strict=True))
+        assert not inspect(copied).attrs.bullets.history.added
+        added = Bullet(id=7)
+        copied.bullets.append(added)
+        assert added.position == 2
+        assert list(inspect(copied).attrs.bullets.history.added) == [added]
+        assert len(found.bullets) == 2
+        async with AsyncSession(engine) as session:
+            session.add(copied)
+            await session.commit()
+        async with AsyncSession(engine) as session:
+            stored = (await session.execute(select(Bullet.id, Bullet.position).order_by(Bullet.id))).all()
+            assert stored == [(0, 0), (1, 1), (7, 2)]
 
 
 class ListLike:

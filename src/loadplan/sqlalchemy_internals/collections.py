@@ -64,6 +64,8 @@ class _CopiesQuietly(CollectionAdapter):
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         data: Any = self.data
         copied: Any = memo.get(id(data))
+        if copied is None:
+            return self._copied_before(memo)
         # a list, a set or a dict is filled item by item; anything else is copied with what it holds
         built_in: Any = next((each for each in (list, set, dict) if isinstance(copied, each)), None)
         kind = _CopiesQuietly if built_in is None else _Rebuilding
@@ -74,6 +76,17 @@ class _CopiesQuietly(CollectionAdapter):
             target: Any = copied
             target._loadplan_to_come = built_in.__len__(data) - built_in.__len__(copied)
             adapter.count(0)
+        return adapter
+
+    def _copied_before(self, memo: dict[int, Any]) -> Any:
+        """Return the adapter of a copy that is not made yet: one that finds its collection when somebody asks.
+
+        ``OrderingList.__reduce__`` hands over what is in its dictionary, the adapter too, for the copy to be made of.
+        """
+        adapter: Any = memo.setdefault(id(self), _UnfinishedAdapter.__new__(_UnfinishedAdapter))
+        adapter._key = self._key
+        adapter.owner_state = deepcopy(self.owner_state, memo)
+        adapter._data = lambda: adapter.owner_state.dict.get(adapter._key)
         return adapter
 
 
