@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import attrs
 import pytest
 from sqlalchemy import URL, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -50,6 +51,8 @@ async def _has(engine: AsyncEngine, extension: str) -> bool:
 async def test_a_value_is_what_an_entity_has(engine: AsyncEngine, kind: Kind) -> None:
     if engine.dialect.name == "mariadb" and kind.name == "float":
         pytest.skip("a FLOAT of MariaDB has 32 bits")
+    if engine.dialect.name == "mariadb" and kind.name == "unicode":  # a VARCHAR there, which has a length
+        kind = attrs.evolve(kind, values=[each for each in kind.values if len(each) <= 190])
     await hold(engine, kind)
 
 

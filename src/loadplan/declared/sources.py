@@ -79,6 +79,11 @@ RootOrder: TypeAlias = OrderBy | Source | Sequence[OrderBy | Source]
 """One order expression of roots, or several; ``source(Order.customer, Customer.email).desc()`` orders by a to-one."""
 
 
+def is_path(given: object) -> bool:
+    """Tell whether something is a path, without asking anything of an object from outside."""
+    return issubclass(type(given), Source)
+
+
 @attrs.frozen(repr=False)
 class KeepDefault:
     """The field is none of the entity's: what :data:`keep_default` is."""

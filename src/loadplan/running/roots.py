@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, BindParameter, ColumnElement, SelectBase, bin
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
-from loadplan.declared.sources import Source
+from loadplan.declared.sources import is_path
 from loadplan.declared.spec import Plan, facts_of
 from loadplan.errors import PlanError
 from loadplan.mapped import mapping
@@ -157,8 +157,8 @@ class RootQuery:
         self.compiled = compiled
         mapper, at = compiled.mapper, (compiled.tree.label,)
         place = compiled.tree.root
-        where = [condition(each, place, at) if isinstance(each, Source) else each for each in where]
-        order_by = [ordered(each, place, at) if isinstance(each, Source) else each for each in order_by]
+        where = [condition(each, place, at) if is_path(each) else each for each in where]
+        order_by = [ordered(each, place, at) if is_path(each) else each for each in order_by]
         found = [
             problems.not_an_expression(word, each, (compiled.tree.label,))
             for word, given in (("where", where), ("order_by", order_by))
@@ -283,7 +283,7 @@ def _defaults(parameters: Sequence[BindParameter[Any]]) -> tuple[Any, ...] | Non
 
 def _shape(expression: Any) -> Any:
     """Return the shape of an expression; None where it is none, or asks a subquery, which is left as it is."""
-    if isinstance(expression, Source):
+    if is_path(expression):
         return (expression, ()) if is_plain(expression) else None
     element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
     if not is_expression("where", element) or any(isinstance(part, SelectBase) for part in iterate(element)):
@@ -310,14 +310,14 @@ def _root_shape(
 
     def with_names(expressions: Sequence[Any]) -> list[Any]:
         plain = (each.__clause_element__() if hasattr(each, "__clause_element__") else each for each in expressions)
-        return [each if isinstance(each, Source) else replacement_traverse(each, {}, renamed) for each in plain]
+        return [each if is_path(each) else replacement_traverse(each, {}, renamed) for each in plain]
 
     query = RootQuery(compiled, with_names(where), with_names(order_by))
     counts = [
         None if given_count is None else bindparam(name, type_=BigInteger())
         for name, given_count in (("loadplan_limit", limit), ("loadplan_offset", offset))
     ]
-    spoken = [each for each in (*where, *order_by) if not isinstance(each, Source)]
+    spoken = [each for each in (*where, *order_by) if not is_path(each)]
     declared = tuple(each for expression in spoken for each in parameters_in(expression))
     return RootShape(query.narrowed(counts[0], counts[1]), declared)
 
