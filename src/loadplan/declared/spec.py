@@ -330,7 +330,7 @@ def load(
 class Budget:
     """The most that one fetch of a plan may take. A fetch that takes more warns or raises; see :class:`LoadPlan`.
 
-    Args:
+    Attributes:
         rows: over all statements; rows within nested arrays are part of their parents'.
         statements: that are sent.
         error: raise :class:`loadplan.OverBudget` where a fetch takes more; by default it is a warning of that category.
