@@ -1,14 +1,15 @@
-"""Plans held against real databases: migrated, drifted, without indexes, on PostgreSQL and SQLite."""
+"""Plans held against real databases: migrated, drifted, without indexes, on PostgreSQL, SQLite and MariaDB."""
 
 import asyncio
 import json
+import re
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, create_engine
 from typer.testing import Result
 
 from support import execute
@@ -304,6 +305,28 @@ def test_sqlite_explains_too(command: Command, blog: None, tmp_path: Path) -> No
         ("risk", "statement", "posts.title"),
         ("cost", "differs", "posts (author_id, written)"),
     ]
+
+
+def test_mariadb_explains_too(command: Command, blog: None, mariadb_url: URL) -> None:
+    """Names and indexes, as MariaDB tells them."""
+    engine = create_engine(mariadb_url.set(drivername="mariadb+pymysql"))
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DROP TABLE IF EXISTS post_tag, posts, tags, users")
+            for each in TABLES:  # a reference names its column there, and text its length
+                connection.exec_driver_sql(re.sub(r" REFERENCES \w+", "", each.replace("varchar", "varchar(20)")))
+        options = ("check", "shop", "--database", mariadb_url.render_as_string(hide_password=False), "--json")
+        assert {subject for _, _, subject in found(command(*options))} == {
+            "post_tag (tag_id)",
+            "posts (author_id, written)",
+        }
+        with engine.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE posts RENAME COLUMN title TO titel")
+        assert ("risk", "statement", "posts.title") in found(command(*options))
+    finally:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DROP TABLE IF EXISTS post_tag, posts, tags, users")
+        engine.dispose()
 
 
 #: (URL, what is said); all of them return 2
