@@ -386,7 +386,7 @@ class Plan(Generic[T]):
     def label(self) -> str:
         """The name, or the name of the class."""
         named = self.entity if self.into is None else self.into
-        return self.name or source(named)
+        return self.name if self.name and isinstance(self.name, str) else source(named)
 
     def __repr__(self) -> str:
         words = ("only", "defer", "into", "name", "typed", "budget")

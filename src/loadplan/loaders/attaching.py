@@ -20,6 +20,7 @@ from loadplan.plan import LoadPlan
 from loadplan.resolved.nodes import Node, Tree
 from loadplan.resolved.view_loads import key_of
 from loadplan.running import call_problems
+from loadplan.running.binds import is_async
 from loadplan.running.plans import Compiled, resolve_plan
 from loadplan.sqlalchemy_internals import installed_loaders
 
@@ -161,7 +162,8 @@ def read_objects(given: object, bind: object, loads: Sequence[Any] = ()) -> Give
         states.append(state)
         name = f"a '{state.class_.__name__}'"
         if state.key is None:
-            raise _cannot(f"{name} has no row yet", "await session.flush() first.")
+            wait = "await " if is_async(bind) else ""
+            raise _cannot(f"{name} has no row yet", f"{wait}session.flush() first.")
         if state.deleted or state.was_deleted:
             raise gone([each])
     return Given(objects, is_one, _common(states, _branches(loads)), _session(states, bind))
@@ -212,7 +214,7 @@ def _session(states: Sequence[InstanceState[Any]], bind: object) -> Session | No
     if found is not None and found is not ours:
         raise _cannot(
             f"the '{states[0].class_.__name__}' is in a session that is not the one of this loader",
-            "make the loader with that session: Loader(session).extend(...).",
+            f"make the loader with that session: {'Loader' if is_async(bind) else 'SyncLoader'}(session).extend(...).",
         )
     return found
 

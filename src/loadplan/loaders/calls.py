@@ -16,7 +16,7 @@ from loadplan.declared.spec import tuple_or_none
 from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
 from loadplan.explained.analysis import Analysis, analyze
 from loadplan.explained.explanation import Explanation, explain_plan
-from loadplan.loaders.counting import Total, check_total, plan_of_class, root_count
+from loadplan.loaders.counting import Call, Total, check_explained, check_total, plan_of_class, root_count
 from loadplan.mapped.decoding import Undecodable
 from loadplan.mapped.indexes import DatabaseIndex, LearnedIndex, remember
 from loadplan.mapped.mapping import mapper_of, mappers_below, tables_in
@@ -26,14 +26,14 @@ from loadplan.resolved.form import MOST
 from loadplan.resolved.places import tables_read
 from loadplan.running import call_problems
 from loadplan.running.batches import batches_of
-from loadplan.running.binds import Bind, SyncBind, check_bind
+from loadplan.running.binds import Bind, SyncBind, check_bind, is_async
 from loadplan.running.call_options import check_options
 from loadplan.running.cursors import CursorKey
 from loadplan.running.graph import load_roots
 from loadplan.running.identity import Identity
 from loadplan.running.key_walk import KeyWalk, walks_by_keys
 from loadplan.running.own_connection import Opened
-from loadplan.running.paging import Page, page_of
+from loadplan.running.paging import Page, check_order, page_of
 from loadplan.running.plans import Compiled, compile_plan, compile_resolved, places_of_plan, resolve_plan
 from loadplan.running.private_session import private_session
 from loadplan.running.roots import RootQuery, by_id, by_ids, is_count, locking, narrowing, roots_by
@@ -53,9 +53,6 @@ Params: TypeAlias = Mapping[str, Any] | None
 
 Options: TypeAlias = Mapping[str, Any] | None
 """Execution options of every statement of one call, by name."""
-
-Call: TypeAlias = Literal["fetch", "count", "exists"]
-"""The calls that ``explain`` tells apart."""
 
 Work: TypeAlias = Callable[[Opened], R]
 
@@ -110,6 +107,10 @@ class Calls:
         key = self.cursor_key
         if not (isinstance(key, bytes) or (hasattr(key, "encrypt") and hasattr(key, "decrypt"))):
             raise LoaderError(call_problems.not_a_cursor_key(key))
+        on_fetch: object = self.on_fetch
+        if on_fetch is not None and not callable(on_fetch):
+            message = f"on_fetch={shown(on_fetch)} is not a function"
+            raise LoaderError(Problem("LP408", message, hint="pass a function that takes a FetchRecord."))
         if self.max_rows is not None and not (is_count(self.max_rows, least=0) and self.max_rows <= MOST):
             message = f"max_rows={shown(self.max_rows)} must be a whole number of 0 or more"
             raise LoaderError(Problem("LP408", message, hint="remove max_rows= to allow any number of rows."))
@@ -142,6 +143,8 @@ class Calls:
     ) -> list[T]:
         """See :meth:`loadplan.Loader.fetch_many`."""
         check_plan(plan)
+        if missing not in ("raise", "skip"):
+            raise LoaderError(call_problems.unknown_word("missing", missing, ("raise", "skip"), (plan.label,)))
         asked = _listed(plan, ids)
         found = self.find(plan, asked, params, options)
         absent = [each for each, root in zip(asked, found, strict=False) if root is None]
@@ -238,6 +241,7 @@ class Calls:
         """See :meth:`loadplan.Loader.fetch_page`."""
         check_plan(plan)
         check_total(plan, total)
+        check_order(plan.label, tuple_or_none(order_by) or ())
 
         def prepare(compiled: Compiled[T], tally: Tally) -> Work[Page[T]]:
             query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
@@ -334,7 +338,7 @@ class Calls:
     ) -> Explanation:
         """See :meth:`loadplan.Loader.explain`."""
         plan = plan_behind(plan)
-        check_total(plan, total)
+        check_explained(plan, roots, call, total)
         compiled = self.compiled(plan, self.private(), roots)
         explained = explain_plan(by_id(compiled).graph if roots == 1 and total is None else compiled)
         if call == "fetch" and total is None:
@@ -415,10 +419,12 @@ class Calls:
         """
         check_plan(plan)
         check_options(options)
+        if not call_problems.is_lock(for_update):
+            raise LoaderError(call_problems.not_a_lock(for_update, (plan.label,)))
         bare = not options
         private = self.private(bare=bare)
         if locks(for_update) and not private.in_transaction_of_caller:
-            raise _lock_without_transaction(plan)
+            raise LoaderError(call_problems.lock_without_transaction(is_async(self.bind), (plan.label,)))
         number = roots if is_count(roots, least=0) else None  # ``prepare`` says what is wrong with one that is none
         with self.told(plan) as tally:
             while True:
@@ -559,18 +565,6 @@ def plan_behind(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
 def locks(for_update: ForUpdate) -> bool:
     """Tell whether the fetch locks the root rows."""
     return isinstance(for_update, Mapping) or bool(for_update)
-
-
-def _lock_without_transaction(plan: LoadPlan[Any]) -> LoaderError:
-    return LoaderError(
-        Problem(
-            "LP408",
-            "for_update= needs a transaction of yours, but this Loader opens its own",
-            (plan.label,),
-            detail="the lock would end when the fetch returns.",
-            hint="make the Loader with the AsyncSession or AsyncConnection that changes the row afterwards.",
-        )
-    )
 
 
 def not_found(plan: LoadPlan[Any], missing: Sequence[object]) -> NotFound:

@@ -10,6 +10,7 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import event
+from sqlalchemy.ext.asyncio import async_session
 from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.attributes import instance_state
 
@@ -62,6 +63,7 @@ def _check(session: Session, state: InstanceState[Any], first: InstanceState[Any
     row = f"'{state.class_.__name__}' {shown(identity)}"
     seal: Any = installed_loaders(first)
     place = seal.origin[1]
+    loader = "SyncLoader" if async_session(session) is None else "Loader"
     added = "it" if state is first else f"the '{first.class_.__name__}' that you add leads to it, and it"
     raise RowInSessionError(
         Problem(
@@ -70,7 +72,7 @@ def _check(session: Session, state: InstanceState[Any], first: InstanceState[Any
             (place.plan, *place.path),
             detail=f"{added} cannot be there twice.",
             hint="use session.merge(obj), which copies your changes onto the session's objects, or load the graph with "
-            "Loader(session).fetch_attached(plan, id) before you change it.",
+            f"{loader}(session).fetch_attached(plan, id) before you change it.",
         )
     )
 

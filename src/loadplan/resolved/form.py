@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
 import attrs
-from sqlalchemy import ColumnElement, TextClause
+from sqlalchemy import BinaryExpression, Boolean, BooleanClauseList, ColumnElement, TextClause, UnaryExpression
 from sqlalchemy.orm import QueryableAttribute
 
-from loadplan.declared.spec import Below, Load, On, Plan, StrategyName
+from loadplan.declared.sources import Source
+from loadplan.declared.spec import Below, Budget, Load, On, Plan, StrategyName
 from loadplan.errors import Problem
 from loadplan.mapped import mapping
 from loadplan.resolved import meant, problems
@@ -23,10 +24,26 @@ MOST = (1 << 63) - 2
 def form_problems(plan: Plan[Any]) -> Iterator[Problem]:
     """Yield what is wrong with a plan whatever its mapping turns out to be: LP101 to LP108, LP111, and LP200."""
     if mapping.mapper_of(plan.entity) is None:
-        yield problems.not_mapped(plan.entity, () if plan.name is None else (plan.name,))
+        yield problems.not_mapped(plan.entity, (plan.name,) if isinstance(plan.name, str) else ())
+    given_name: object = plan.name
+    if given_name is not None and not isinstance(given_name, str):
+        yield problems.not_a_name(given_name, (plan.label,))
+    yield from _budget_problems(plan.budget, (plan.label,))
     yield from _part_problems(plan, (plan.label,))
     if plan.into is None:
         yield from _views_of(plan, (plan.label,))
+
+
+def _budget_problems(budget: object, at: tuple[str, ...]) -> Iterator[Problem]:
+    if budget is None:
+        return
+    if not isinstance(budget, Budget):
+        yield problems.not_a_budget(budget, at)
+        return
+    for word in ("rows", "statements"):
+        given: Any = getattr(budget, word)
+        if given is not None and not _counts(given, least=0):
+            yield problems.bad_budget(word, given, at)
 
 
 def _views_of(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
@@ -87,6 +104,18 @@ def is_expression(word: str, given: object) -> bool:
         return False
 
 
+def is_bare_condition(given: object) -> bool:
+    """Tell whether something is a condition, as ``Post.id > 3`` is, without a direction to order by."""
+    if isinstance(given, Source):
+        return not given.modifiers and bool(given.path) and is_bare_condition(given.path[-1])
+    if isinstance(given, UnaryExpression) and given.modifier is not None:
+        return False
+    return isinstance(given, ColumnElement) and isinstance(given, _CONDITIONS) and isinstance(given.type, Boolean)
+
+
+_CONDITIONS: tuple[type[Any], ...] = (BinaryExpression, BooleanClauseList, UnaryExpression)
+
+
 def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
     if item.strategy is not None and item.strategy not in get_args(StrategyName):
         yield problems.not_a_strategy(item.strategy, at)
@@ -104,8 +133,8 @@ def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem
         yield from condition_problems(word, getattr(item, word) or (), at)
 
 
-def _counts(given: Any) -> bool:
-    return isinstance(given, int) and not isinstance(given, bool) and given >= 1
+def _counts(given: Any, *, least: int = 1) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and given >= least
 
 
 def load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
-from sqlalchemy import ClauseElement, FromClause, Select, Table, TextClause
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
-from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
+from sqlalchemy import URL, ClauseElement, Connection, Engine, FromClause, Select, Table, TextClause
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
+from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty, Session, scoped_session
 from sqlalchemy.orm.util import AliasedClass
 
 from loadplan.declared.code import source
@@ -197,16 +197,28 @@ def instead_of_plan(given: object) -> str:
     return "make a plan, for example LoadPlan(User, load(User.posts))."
 
 
-def instead_of_bind(given: object) -> str:
-    """Return the hint for what a Loader was made with."""
-    if isinstance(given, type) and issubclass(given, AsyncSession | AsyncEngine | AsyncConnection):
-        made = {AsyncEngine: "create_async_engine(url)", AsyncConnection: "engine.connect()"}
+def instead_of_bind(given: object, loader: str) -> str | None:
+    """Return the hint for what a loader was made with; None if it is nothing that leads to a bind.
+
+    Args:
+        given: in place of a bind.
+        loader: ``"Loader"`` or ``"SyncLoader"``.
+    """
+    make = "create_async_engine" if loader == "Loader" else "create_engine"
+    if isinstance(given, type) and issubclass(given, (*_ENGINES, *_CONNECTIONS, AsyncSession, Session)):
+        made = {**dict.fromkeys(_ENGINES, f"{make}(url)"), **dict.fromkeys(_CONNECTIONS, "engine.connect()")}
         return f"pass an object, not the class, for example {made.get(given, f'{given.__name__}(engine)')}."
-    if isinstance(given, str):
-        return "make an engine of the URL: Loader(create_async_engine(url))."
-    if callable(given):
-        return "call it, and pass what it returns."
-    return "pass an AsyncEngine, async_sessionmaker, AsyncSession or AsyncConnection."
+    if isinstance(given, str | URL):
+        return f"make an engine of the URL: {loader}({make}(url))."
+    if isinstance(given, async_scoped_session):
+        return "call it, which returns the AsyncSession of this scope: Loader(scoped())."
+    if isinstance(given, scoped_session):
+        return "call it, which returns the Session of this scope: SyncLoader(scoped())."
+    return "call it, and pass what it returns." if callable(given) else None
+
+
+_ENGINES = (AsyncEngine, Engine)
+_CONNECTIONS = (AsyncConnection, Connection)
 
 
 def instead_of_id(given: object, entity: str) -> str | None:

@@ -120,6 +120,25 @@ def bad_number(word: str, given: object, at: At) -> Problem:
     return Problem("LP107", message, at, hint=_NUMBER_HINTS[word])
 
 
+def not_a_budget(given: object, at: At) -> Problem:
+    """``LoadPlan(User, budget=3)``, which would hold nothing."""
+    rows = given if isinstance(given, int) and not isinstance(given, bool) else 100
+    hint = f"write budget=Budget(rows={rows}), or budget=Budget(statements=3), or both."
+    return Problem("LP113", f"budget= needs a Budget, but got {safely_described(given)}", at, hint=hint)
+
+
+def not_a_name(given: object, at: At) -> Problem:
+    """``LoadPlan(User, name=User)``."""
+    message = f"name= needs a text, but got {safely_described(given)}"
+    return Problem("LP113", message, at, hint='write a text, for example name="user page".')
+
+
+def bad_budget(word: str, given: object, at: At) -> Problem:
+    """``Budget(rows=-1)``."""
+    message = f"{word}={shown(given)} of a budget must be a whole number of 0 or more"
+    return Problem("LP107", message, at, hint=f"remove {word}= to allow any number of {word}.")
+
+
 _NUMBER_HINTS = {
     "size": "size= is the number of roots on a page.",
     "batch_size": "batch_size= is the number of roots in a batch.",
@@ -153,7 +172,7 @@ def safely_described(given: object) -> str:
         return shown(given)
 
 
-def safely(hint: Callable[..., str], *given: object) -> str | None:
+def safely(hint: Callable[..., str | None], *given: object) -> str | None:
     """Return a hint; None if what was given makes the hint raise."""
     try:
         return hint(*given)

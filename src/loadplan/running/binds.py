@@ -34,5 +34,10 @@ def check_bind(bind: object, loader: str) -> None:
     )
 
 
+def is_async(bind: object) -> bool:
+    """Tell whether a bind is one of a ``Loader``; the others are for a ``SyncLoader``."""
+    return isinstance(bind, _ASYNC)
+
+
 _ASYNC = (AsyncEngine, async_sessionmaker, AsyncSession, AsyncConnection)
 _SYNC = (Engine, sessionmaker, Session, Connection)

@@ -1,10 +1,11 @@
 """The problems of a call: its plan, its bind, its ids, its cursor. Pure; each function returns a problem."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ClauseElement
+from sqlalchemy import ClauseElement, Connection, Engine, make_url
+from sqlalchemy.orm import sessionmaker
 
 from loadplan.errors import Problem, shown
 from loadplan.resolved import meant
@@ -26,13 +27,20 @@ def not_a_bind(given: object, loader: str, binds: Sequence[str], *, of_other: bo
         binds: classes that it takes.
         of_other: whether the other loader takes it.
     """
-    hint = safely(meant.instead_of_bind, given)
+    hint = safely(meant.instead_of_bind, given, loader)
     if of_other:
         other = "SyncLoader" if loader == "Loader" else "Loader"
         hint = f"use {other}, or give it an {', '.join(binds[:-1])} or {binds[-1]}."
-    elif hint is None or loader == "SyncLoader":
+    elif hint is None:
         hint = f"pass an {', '.join(binds[:-1])} or {binds[-1]}."
-    return Problem("LP408", f"a {loader} cannot use {safely_described(given)}", hint=hint)
+    what = _without_password(given) if isinstance(given, str) else safely_described(given)
+    return Problem("LP408", f"a {loader} cannot use {what}", hint=hint)
+
+
+def _without_password(given: str) -> str:
+    with contextlib.suppress(Exception):  # it may be any text
+        given = make_url(given).render_as_string(hide_password=True)
+    return shown(given)
 
 
 def not_a_cursor_key(given: object) -> Problem:
@@ -109,11 +117,62 @@ def view_in_session(label: str, call: str) -> Problem:
 
 def not_a_session(call: str, given: object) -> Problem:
     """``Loader(engine).fetch_attached(...)``."""
+    loader = "SyncLoader" if isinstance(given, Engine | Connection | sessionmaker) else "Loader"
     return Problem(
         "LP408",
         f"{call}() needs a session of yours, but this loader was made with {type(given).__name__}",
         detail="the objects stay in that session, and your commit saves their changes.",
-        hint=f"make the loader with the session: Loader(session).{call}(plan, id).",
+        hint=f"make the loader with the session: {loader}(session).{call}(plan, id).",
+    )
+
+
+def unknown_word(word: str, given: object, known: Sequence[str], at: At) -> Problem:
+    """``fetch_many(plan, ids, missing="ignore")`` and the like."""
+    said = [f'{word}="{each}"' for each in known]
+    message = f"{word}={shown(given)} is unknown"
+    return Problem("LP408", message, at, hint=f"use {', '.join(said[:-1])} or {said[-1]}, or leave it out.")
+
+
+def not_a_lock(given: object, at: At) -> Problem:
+    """``fetch(plan, id, for_update="nowait")``, which would lock and wait."""
+    if isinstance(given, str) and given in _LOCKS:
+        hint = f"write for_update={{{given!r}: True}}."
+    else:
+        hint = f"use for_update=True, or a mapping of {', '.join(_LOCKS)}, as for_update={{'nowait': True}}."
+    return Problem("LP408", f"for_update={shown(given)} is not a way to lock", at, hint=hint)
+
+
+#: Arguments of ``with_for_update``; ``of`` is the root, always.
+_LOCKS = ("nowait", "read", "skip_locked", "key_share")
+
+
+def is_lock(given: object) -> bool:
+    """Tell whether something can be ``for_update=``."""
+    if given is None or isinstance(given, bool):
+        return True
+    return isinstance(given, Mapping) and all(name in (*_LOCKS, "of") for name in given)
+
+
+def lock_without_transaction(is_async: bool, at: At) -> Problem:
+    """``Loader(engine).fetch(plan, id, for_update=True)``."""
+    loader, kind = ("Loader", "Async") if is_async else ("SyncLoader", "")
+    return Problem(
+        "LP408",
+        f"for_update= needs a transaction of yours, but this {loader} opens its own",
+        at,
+        detail="the lock would end when the fetch returns.",
+        hint=f"make the {loader} with the {kind}Session or {kind}Connection that changes the row afterwards.",
+    )
+
+
+def condition_as_order(given: object, at: At) -> Problem:
+    """``fetch_page(plan, User.email == "a@example.org")``, as ``fetch_all`` would take it."""
+    return Problem(
+        "LP108",
+        f"fetch_page would order by {safely_described(given)}, which is a condition",
+        at,
+        detail="its second argument is the order, and an order leaves out no rows.",
+        hint="to choose rows, write where=.... To order by the condition, add a direction: (...).desc().",
     )
 
 

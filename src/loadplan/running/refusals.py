@@ -71,7 +71,8 @@ def _another_loop() -> LoaderError:
             detail="its pool holds connections that belong to that loop; a second asyncio.run starts another one, and "
             "so does pytest-asyncio for each test.",
             hint="run everything in one event loop, or make the engine with poolclass=NullPool, which keeps no "
-            "connections.",
+            'connections. For pytest-asyncio, set asyncio_default_test_loop_scope = "session" and '
+            'asyncio_default_fixture_loop_scope = "session".',
         )
     )
 
@@ -82,11 +83,12 @@ _BUSY = ("another operation is in progress", "Session is already flushing")
 
 def closed_session(session: AsyncSession | Session) -> LoaderError:
     """Return the error for a loader on a session that the caller closed."""
+    loader, kind = ("Loader", "AsyncSession") if isinstance(session, AsyncSession) else ("SyncLoader", "Session")
     return LoaderError(
         Problem(
             "LP408",
-            f"the {'AsyncSession' if isinstance(session, AsyncSession) else 'Session'} of this loader is closed",
+            f"the {kind} of this loader is closed",
             detail="it would open again, and keep a connection of the pool that nobody gives back.",
-            hint="fetch before the session is closed, or make the Loader with the engine or the sessionmaker.",
+            hint=f"fetch before the session is closed, or make the {loader} with the engine or the sessionmaker.",
         )
     )
