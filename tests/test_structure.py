@@ -23,6 +23,7 @@ STAGES = {
     ],
     "declared": [
         "code",
+        "mistaken",
         "spec",
         "sources",
     ],

@@ -9,6 +9,7 @@ from sqlalchemy import Dialect, Engine, Select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.base import ExecutableOption
 
+from loadplan.declared.mistaken import check_no_more, with_hints
 from loadplan.declared.spec import Bare, Budget, Columns, Load, On, Plan, TableModel, tuple_or_none
 from loadplan.explained.dialects import explain_for
 from loadplan.explained.explanation import Explanation
@@ -24,6 +25,10 @@ U = TypeVar("U")
 V = TypeVar("V")
 
 
+_ARGUMENTS = ("only", "defer", "into", "name", "typed", "budget")
+
+
+@with_hints("LoadPlan")
 @attrs.frozen(repr=False, init=False)
 class LoadPlan(Plan[T]):
     """The object graph that a use case needs, declared once.
@@ -110,10 +115,12 @@ class LoadPlan(Plan[T]):
         name: str | None = None,
         typed: Any = None,
         budget: Budget | None = None,
+        **_unknown: Any,
     ) -> None:
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
             entity, loads, tuple_or_none(only), tuple_or_none(defer), into, name, typed, budget
         )
+        check_no_more("LoadPlan", _unknown, _ARGUMENTS, self.label)
         self.written()
 
     def written(self) -> None:

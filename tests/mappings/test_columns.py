@@ -148,7 +148,7 @@ async def test_deferred_columns_stay_out_and_say_so(engine: AsyncEngine, key: st
         getattr(item, key)
     assert str(caught.value) == (
         f"LP401: 'Item.{key}' is not part of plan 'items' (at its root)\n"
-        f"  hint: the mapping defers this column; name it in only=[...] of the plan"
+        f"  hint: the mapping defers this column; add LoadPlan(Item, only=[Item.{key}]) to the plan"
     )
     with pytest.raises(NotLoaded, match=rf"'Item\.{key}' is not part of plan 'Shop' \(at Shop\.items\)"):
         getattr(shop.items[0], key)

@@ -195,5 +195,5 @@ async def test_a_pickle_of_one_process_is_read_by_another(forum: AsyncEngine) ->
     assert ran.stdout == (
         "['one', 'two']\n"
         "LP401: 'Member.biography' is not part of plan 'forum' (at its root)\n"
-        "  hint: the mapping defers this column; name it in only=[...] of the plan\n"
+        "  hint: the mapping defers this column; add LoadPlan(Member, only=[Member.biography]) to the plan\n"
     )

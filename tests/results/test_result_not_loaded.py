@@ -50,7 +50,8 @@ async def test_relationships_and_columns_name_plan_place_and_remedy(
             )
             assert text_of(lambda: topic.author.biography) == (
                 "LP401: 'Member.biography' is not part of plan 'topic' (at Topic.author)\n"
-                "  hint: the mapping defers this column; name it in only=[...] of load(Topic.author)"
+                "  hint: the mapping defers this column; add load(Topic.author, only=[Member.biography]) "
+                "beside load(Topic.author)"
             )
             assert text_of(lambda: brief.badge) == (
                 "LP401: 'Moderator.badge' is not part of plan 'brief' (at its root)\n"

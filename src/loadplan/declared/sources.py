@@ -4,13 +4,16 @@
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 import attrs
 from sqlalchemy.orm import QueryableAttribute
 
 from loadplan.declared.code import call_source
+from loadplan.declared.code import source as code_of
+from loadplan.declared.mistaken import with_hints
 from loadplan.declared.spec import Condition, Conditions, OrderBy, comparable, tuple_or_none
+from loadplan.errors import PlanError, Problem
 
 
 @attrs.frozen(repr=False)
@@ -34,6 +37,7 @@ class Aggregate:
         return call_source(self.kind, positional, {"where": self.where or None})
 
 
+@with_hints("Source")
 @attrs.frozen(repr=False)
 class Source:
     """A path to a value: what :func:`source` returns.
@@ -48,6 +52,14 @@ class Source:
 
     def __repr__(self) -> str:
         return call_source("source", self.path, {}) + "".join(f".{each}()" for each in self.modifiers)
+
+    def __clause_element__(self) -> NoReturn:
+        """Be asked by SQLAlchemy for an expression, within ``or_()`` or ``desc()``.
+
+        Raises:
+            PlanError: LP112, always: a path becomes SQL only in ``where=`` and ``order_by=`` of a fetch.
+        """
+        raise PlanError([_within_expression(self)])
 
     def asc(self) -> "Source":
         """Return the path as an ascending order of roots."""
@@ -67,6 +79,20 @@ class Source:
 
     def _ordered(self, word: str) -> "Source":
         return attrs.evolve(self, modifiers=(*self.modifiers, word))
+
+
+def _within_expression(given: Source) -> Problem:
+    *steps, last = [code_of(each) for each in given.path] or ["..."]
+    asked = last
+    for step in reversed(steps):
+        asked = f"{step}.has({asked})"
+    return Problem(
+        "LP112",
+        f"{given} cannot be a part of a SQL expression",
+        detail="a path stands alone, in where= or order_by= of a fetch.",
+        hint=f"for a direction, write {attrs.evolve(given, modifiers=())}.desc(). For a condition among others, write "
+        f"{asked if steps else 'Post.author.has(...)'}.",
+    )
 
 
 RootCondition: TypeAlias = Condition | Source

@@ -24,6 +24,7 @@ from sqlalchemy import BindParameter, ClauseElement, SQLColumnExpression, TextCl
 from sqlalchemy.orm import Mapped, Mapper, QueryableAttribute
 
 from loadplan.declared.code import call_source, source
+from loadplan.declared.mistaken import check_no_more, with_hints
 from loadplan.sqlalchemy_internals import criteria_of, shape_of, subtype_of
 
 StrategyName: TypeAlias = Literal["joined", "inner", "selectin", "subquery"]
@@ -179,6 +180,7 @@ class TableOptions(TypedDict, total=False):
     into: Any
 
 
+@with_hints("Load")
 @attrs.frozen(repr=False)
 class Load(Generic[T_co]):
     """One relationship of a plan and what hangs below it: what :func:`load` returns.
@@ -286,6 +288,7 @@ def load(
     depth: Depth | None = None,
     strategy: StrategyName | None = None,
     into: Any = None,
+    **_unknown: Any,
 ) -> Load[Any]:
     """Name a relationship that a plan loads, and what to load of its target.
 
@@ -311,7 +314,12 @@ def load(
     Returns:
         An immutable value for a :class:`LoadPlan` or another ``load``. Nothing is checked here: the plan that it
         ends up in reports all its problems at once.
+
+    Raises:
+        PlanError: LP113, an argument that a load does not have.
     """
+    if _unknown:
+        check_no_more("load", _unknown, LoadOptions.__annotations__, source(relationship))
     return Load(
         relationship,
         loads,

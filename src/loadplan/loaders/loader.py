@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from loadplan.declared.mistaken import with_hints
 from loadplan.declared.sources import RootConditions, RootOrder
 from loadplan.declared.spec import Bare, Columns, Load, On
 from loadplan.explained.analysis import Analysis
@@ -29,6 +30,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+@with_hints("Loader")
 class Loader:
     """Fetches the graphs that plans declare.
 

@@ -5,6 +5,7 @@ from __future__ import annotations  # those of the functions in here would be ev
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Literal, TypeVar, overload
 
+from loadplan.declared.mistaken import with_hints
 from loadplan.declared.sources import RootConditions, RootOrder
 from loadplan.declared.spec import Bare, Columns, Load, On
 from loadplan.explained.analysis import Analysis
@@ -22,6 +23,7 @@ from loadplan.running.tally import FetchRecord
 T = TypeVar("T")
 
 
+@with_hints("Loader")
 class SyncLoader:
     """Fetches the graphs that plans declare, in synchronous code.
 

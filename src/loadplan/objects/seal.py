@@ -227,7 +227,10 @@ class SealedAttribute:
             return f"the mapping defers this column; replace defer=[...] of {here} by only=[...] that names it"
         if self.place.subset == "defer":
             return f"take {name} out of defer=[...] of {here}"
-        return f"the mapping defers this column; name it in only=[...] of {here}"
+        if self.place.path:
+            again = f"load({self.place.path[-1]}, only=[{name}])"
+            return f"the mapping defers this column; add {again} beside {here}"
+        return f"the mapping defers this column; add LoadPlan({self.entity.__name__}, only=[{name}]) to {here}"
 
 
 #: Methods that a dataclass writes, and the arguments of a field that leave it out of them.

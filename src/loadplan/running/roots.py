@@ -286,10 +286,14 @@ def _shape(expression: Any) -> Any:
     """Return the shape of an expression; None where it is none, or asks a subquery, which is left as it is."""
     if is_path(expression):
         return (expression, ()) if is_plain(expression) else None
-    element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    element = _element(expression)
     if not is_expression("where", element) or any(isinstance(part, SelectBase) for part in iterate(element)):
         return None
     return shape_of(element)
+
+
+def _element(expression: Any) -> Any:
+    return expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
 
 
 def _root_shape(
@@ -310,8 +314,7 @@ def _root_shape(
         return bindparam(name, type_=element.type, expanding=element.expanding, literal_execute=element.literal_execute)
 
     def with_names(expressions: Sequence[Any]) -> list[Any]:
-        plain = (each.__clause_element__() if hasattr(each, "__clause_element__") else each for each in expressions)
-        return [each if is_path(each) else replacement_traverse(each, {}, renamed) for each in plain]
+        return [each if is_path(each) else replacement_traverse(_element(each), {}, renamed) for each in expressions]
 
     query = RootQuery(compiled, with_names(where), with_names(order_by))
     counts = [

@@ -1,6 +1,6 @@
 """The attributes of a graph that code touched, as a tree of places, and the plan that covers them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
@@ -71,10 +71,14 @@ class Wanted:
         return found
 
     def only(self, *, columns: bool) -> list[Any] | None:
-        """Return the touched columns of the class at the place, if the plan names columns; its key at least."""
+        """Return the touched columns of the class at the place, if the plan names columns; its key at least.
+
+        A deferred column does not come by itself, so a plan that needs one names all columns.
+        """
+        keys = [key for entity, key in self.columns if self._has(entity)]
         if not columns:
-            return None
-        named = [getattr(self.mapper.class_, key) for entity, key in self.columns if self._has(entity)]
+            return _with_deferred(self.mapper, keys)
+        named = [getattr(self.mapper.class_, key) for key in keys]
         return named or [getattr(self.mapper.class_, key) for key in mapping.primary_key(self.mapper)]
 
     def _has(self, entity: type[Any]) -> bool:
@@ -120,17 +124,27 @@ def _columns(part: Load[Any] | LoadPlan[Any], wanted: Wanted) -> tuple[Sequence[
     """Return ``only`` and ``defer`` of a place with the columns that were touched there."""
     entity = wanted.mapper.class_
     keys = [key for owner, key in wanted.columns if issubclass(entity, owner)]
-    if part.defer is not None:
-        return None, tuple(each for each in part.defer if each.key not in keys) or None
-    known = part.only
-    if known is None:
-        loaded = mapping.default_columns(wanted.mapper)
-        if loaded.issuperset(keys):
-            return None, None
-        every = mapping.column_attributes(wanted.mapper)
-        known = tuple(getattr(entity, each.key) for each in every if each.key in loaded)
-    names = {each.key for each in known}
-    return (*known, *(getattr(entity, key) for key in keys if key not in names)), None
+    if part.only is not None:
+        names = {each.key for each in part.only}
+        return (*part.only, *(getattr(entity, key) for key in keys if key not in names)), None
+    deferred = [each for each in part.defer or () if each.key not in keys]
+    only = _with_deferred(wanted.mapper, keys, {each.key for each in deferred})
+    return only, None if only is not None else tuple(deferred) or None
+
+
+def _with_deferred(mapper: Mapper[Any], keys: Sequence[str], without: Collection[str] = ()) -> list[Any] | None:
+    """Return all columns that load by themselves, and the touched ones; None if nothing touched is deferred.
+
+    Args:
+        mapper: of the class.
+        keys: that were touched.
+        without: columns that the plan leaves out.
+    """
+    loaded = mapping.default_columns(mapper)
+    if loaded.issuperset(keys):
+        return None
+    names = [each.key for each in mapping.column_attributes(mapper) if each.key in loaded and each.key not in without]
+    return [getattr(mapper.class_, key) for key in (*names, *(key for key in keys if key not in loaded))]
 
 
 def step_named(mapper: Mapper[Any], name: str) -> Step:

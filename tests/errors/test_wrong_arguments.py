@@ -1,0 +1,289 @@
+"""Arguments that a call or a plan once took and did not understand: each is refused, with the one thing to write."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from errors_models import Customer, Line, Order
+from sqlalchemy import create_engine, desc, or_
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+
+from loadplan import Budget, Loader, LoaderError, LoadPlan, LoadPlanError, PlanError, SyncLoader, load, source
+
+ORDER = LoadPlan(Order, name="order")
+plan_of: Any = LoadPlan
+load_of: Any = load
+source_of: Any = source
+
+#: name: (what is written, what it says)
+CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "a condition in place of the order of a page": (
+        lambda loader: loader.fetch_page(ORDER, Order.total > 3, size=10),
+        "LP108: fetch_page would order by the SQL expression 'err_orders.total > :total_1', which is a condition\n"
+        "  at: order\n"
+        "  detail: its second argument is the order, and an order leaves out no rows.\n"
+        "  hint: to choose rows, write where=.... To order by the condition, add a direction: (...).desc().",
+    ),
+    "a condition on a to-one in place of the order of a page": (
+        lambda loader: loader.fetch_page(ORDER, source(Order.customer, Customer.name == "Ada")),
+        "LP108: fetch_page would order by source(Order.customer, Customer.name == 'Ada'), which is a condition\n"
+        "  at: order\n"
+        "  detail: its second argument is the order, and an order leaves out no rows.\n"
+        "  hint: to choose rows, write where=.... To order by the condition, add a direction: (...).desc().",
+    ),
+    "another word for missing rows": (
+        lambda loader: loader.fetch_many(ORDER, [1], missing="ignore"),
+        "LP408: missing='ignore' is unknown\n"
+        "  at: order\n"
+        '  hint: use missing="raise" or missing="skip", or leave it out.',
+    ),
+    "a lock by a word": (
+        lambda loader: loader.fetch(ORDER, 1, for_update="skip_locked"),
+        "LP408: for_update='skip_locked' is not a way to lock\n"
+        "  at: order\n"
+        "  hint: write for_update={'skip_locked': True}.",
+    ),
+    "a lock by a word that is none": (
+        lambda loader: loader.fetch_all(ORDER, for_update={"skip": True}),
+        "LP408: for_update={'skip': True} is not a way to lock\n"
+        "  at: order\n"
+        "  hint: use for_update=True, or a mapping of nowait, read, skip_locked, key_share, as "
+        "for_update={'nowait': True}.",
+    ),
+    "another call to explain": (
+        lambda loader: loader.explain(ORDER, call="fetch_page"),
+        "LP408: call='fetch_page' is unknown\n"
+        "  at: order\n"
+        '  hint: use call="fetch", call="count" or call="exists", or leave it out.',
+    ),
+    "all roots to explain": (
+        lambda loader: loader.explain(ORDER, roots="all"),
+        "LP107: roots='all' must be a whole number of 0 or more\n  at: order",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_call(sqlite: AsyncEngine, name: str) -> None:
+    """Before any SQL: the tables are not even there."""
+    call, expected = CALLS[name]
+    with pytest.raises(LoadPlanError) as caught:
+        await call(Loader(sqlite))
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        (Order.total > 3).desc(),
+        (Order.total > 3).asc(),
+        Order.total % 2,
+        source(Order.customer, Customer.name == "Ada").desc(),
+    ],
+)
+async def test_a_page_may_be_ordered_by_a_condition_with_a_direction(sqlite: AsyncEngine, order: Any) -> None:
+    async with sqlite.begin() as connection:
+        await connection.run_sync(Order.metadata.create_all)
+    async with AsyncSession(sqlite) as session, session.begin():
+        session.add(Customer(id=1, name="Ada", orders=[Order(id=1, total=2), Order(id=2, total=5)]))
+    page = await Loader(sqlite).fetch_page(ORDER, order)
+    assert sorted(each.id for each in page.items) == [1, 2]
+
+
+#: name: (what is written, what it says)
+PLANS: dict[str, tuple[Callable[[], object], str]] = {
+    "a number as budget": (
+        lambda: plan_of(Order, budget=3),
+        "LP113: budget= needs a Budget, but got 3\n"
+        "  at: Order\n"
+        "  hint: write budget=Budget(rows=3), or budget=Budget(statements=3), or both.",
+    ),
+    "a budget below zero": (
+        lambda: LoadPlan(Order, budget=Budget(rows=-1), name="order"),
+        "LP107: rows=-1 of a budget must be a whole number of 0 or more\n"
+        "  at: order\n"
+        "  hint: remove rows= to allow any number of rows.",
+    ),
+    "a class as name": (
+        lambda: plan_of(Order, name=Customer),
+        "LP113: name= needs a text, but got the class 'Customer'\n"
+        "  at: Order\n"
+        '  hint: write a text, for example name="user page".',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_plan_with_a_wrong_argument(name: str) -> None:
+    write, expected = PLANS[name]
+    with pytest.raises(PlanError) as caught:
+        write()
+    assert str(caught.value) == expected
+
+
+#: name: (what is written, what it says)
+UNKNOWN: dict[str, tuple[Callable[[], object], str]] = {
+    "a condition on the roots": (
+        lambda: plan_of(Customer, load(Customer.orders), where=Customer.id == 1, name="page"),
+        "LP113: LoadPlan() has no argument 'where'\n"
+        "  at: page\n"
+        "  hint: which roots to load is said with the fetch: fetch_all(plan, where=...). For related rows, write "
+        "where= into their load(...).",
+    ),
+    "loads by name": (
+        lambda: plan_of(Customer, options=[load(Customer.orders)]),
+        "LP113: LoadPlan() has no argument 'options'\n"
+        "  at: Customer\n"
+        "  hint: pass the loads one by one, without a name: LoadPlan(User, load(User.posts)).",
+    ),
+    "the word of another library": (
+        lambda: plan_of(Customer, columns=[Customer.name]),
+        "LP113: LoadPlan() has no argument 'columns'\n  at: Customer\n  hint: write only=.",
+    ),
+    "a slip": (
+        lambda: load_of(Customer.orders, limt=3),
+        "LP113: load() has no argument 'limt'\n"
+        "  at: Customer.orders\n"
+        "  hint: did you mean 'limit'? Arguments of load: defer, depth, into, limit, only, order_by, strategy, where.",
+    ),
+    "two words of other libraries": (
+        lambda: load_of("orders", filter=Order.total > 3, sort="total"),
+        "2 problems in one plan\n\n"
+        "LP113: load() has no argument 'filter'\n  at: 'orders'\n  hint: write where=.\n\n"
+        "LP113: load() has no argument 'sort'\n  at: 'orders'\n  hint: write order_by=.",
+    ),
+    "a page of related rows": (
+        lambda: load_of(Customer.orders, offset=3),
+        "LP113: load() has no argument 'offset'\n"
+        "  at: Customer.orders\n"
+        "  hint: remove it: a load has where=, order_by= and limit=. To page through related rows, make a plan of "
+        "them.",
+    ),
+    "a path within or_()": (
+        lambda: or_(Order.total > 3, source_of(Order.customer, Customer.name == "Ada")),
+        "LP112: source(Order.customer, Customer.name == 'Ada') cannot be a part of a SQL expression\n"
+        "  detail: a path stands alone, in where= or order_by= of a fetch.\n"
+        "  hint: for a direction, write source(Order.customer, Customer.name == 'Ada').desc(). For a condition among "
+        "others, write Order.customer.has(Customer.name == 'Ada').",
+    ),
+    "a path within desc()": (
+        lambda: desc(source_of(Line.order, Order.customer, Customer.name)),
+        "LP112: source(Line.order, Order.customer, Customer.name) cannot be a part of a SQL expression\n"
+        "  detail: a path stands alone, in where= or order_by= of a fetch.\n"
+        "  hint: for a direction, write source(Line.order, Order.customer, Customer.name).desc(). For a condition "
+        "among others, write Line.order.has(Order.customer.has(Customer.name)).",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_an_argument_that_is_not_there(name: str) -> None:
+    write, expected = UNKNOWN[name]
+    with pytest.raises(PlanError) as caught:
+        write()
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "hint"),
+    [
+        (load(Order.lines), "joinedload", "nest the loads: load(User.posts, load(Post.comments))."),
+        (load(Order.lines), "filter", "write where= into the load: load(User.posts, where=...)."),
+        (ORDER, "fetch", "a loader fetches: Loader(engine).fetch(plan, id)."),
+        (ORDER, "load", "write plan.also(load(...))."),
+        (
+            source(Order.customer, Customer.name),
+            "ilike",
+            "a condition stands within the path: source(Post.author, User.name.ilike(...)).",
+        ),
+        (
+            SyncLoader(create_engine("sqlite://")),
+            "first",
+            "write fetch_all(plan, where=..., order_by=..., limit=1), which returns a list of one or none.",
+        ),
+        (
+            SyncLoader(create_engine("sqlite://")),
+            "batched",
+            "only Loader has batches, because they combine tasks. For several ids, write fetch_many(plan, ids).",
+        ),
+    ],
+)
+def test_a_method_of_another_library(given: object, name: str, hint: str) -> None:
+    with pytest.raises(AttributeError) as caught:
+        getattr(given, name)
+    assert str(caught.value) == f"'{type(given).__name__}' object has no attribute '{name}'\n  hint: {hint}"
+
+
+def test_names_that_nobody_means_are_plain_attribute_errors() -> None:
+    assert not hasattr(ORDER, "__wrapped__")
+    with pytest.raises(AttributeError, match=r"^'Load' object has no attribute 'nonsense'$"):
+        load_of(Order.lines).nonsense  # noqa: B018
+    for each in (ORDER, load(Order.lines), source(Order.customer, Customer.name).desc()):
+        assert copy.copy(each) == each
+
+
+BINDS: dict[str, tuple[Callable[[], object], str]] = {
+    "SyncLoader and a URL": (
+        lambda: SyncLoader("postgresql://ada:secret@localhost/app"),  # type: ignore[arg-type]
+        "LP408: a SyncLoader cannot use 'postgresql://ada:***@localhost/app'\n"
+        "  hint: make an engine of the URL: SyncLoader(create_engine(url)).",
+    ),
+    "SyncLoader and a class": (
+        lambda: SyncLoader(Session),  # type: ignore[arg-type]
+        "LP408: a SyncLoader cannot use the class 'Session'\n"
+        "  hint: pass an object, not the class, for example Session(engine).",
+    ),
+    "SyncLoader and a session of a scope": (
+        lambda: SyncLoader(scoped_session(sessionmaker())),  # type: ignore[arg-type]
+        "LP408: a SyncLoader cannot use an object of 'scoped_session'\n"
+        "  hint: call it, which returns the Session of this scope: SyncLoader(scoped()).",
+    ),
+    "Loader and a session of a scope": (
+        lambda: Loader(async_scoped_session(async_sessionmaker(), scopefunc=int)),  # type: ignore[arg-type]
+        "LP408: a Loader cannot use an object of 'async_scoped_session'\n"
+        "  hint: call it, which returns the AsyncSession of this scope: Loader(scoped()).",
+    ),
+    "what is told of fetches": (
+        lambda: SyncLoader(create_engine("sqlite://"), on_fetch="log"),  # type: ignore[arg-type]
+        "LP408: on_fetch='log' is not a function\n  hint: pass a function that takes a FetchRecord.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BINDS)
+def test_a_loader_that_cannot_be_made(name: str) -> None:
+    make, expected = BINDS[name]
+    with pytest.raises(LoaderError) as caught:
+        make()
+    assert str(caught.value) == expected
+
+
+def test_the_synchronous_loader_speaks_of_synchronous_sessions() -> None:
+    """Also where the words came from the asynchronous one."""
+    engine = create_engine("sqlite://")
+    Order.metadata.create_all(engine)
+    with pytest.raises(LoaderError) as caught:
+        SyncLoader(engine).fetch(ORDER, 1, for_update=True)
+    assert str(caught.value) == (
+        "LP408: for_update= needs a transaction of yours, but this SyncLoader opens its own\n"
+        "  at: order\n"
+        "  detail: the lock would end when the fetch returns.\n"
+        "  hint: make the SyncLoader with the Session or Connection that changes the row afterwards."
+    )
+    with pytest.raises(LoaderError) as caught:
+        SyncLoader(engine).fetch_attached(ORDER, 1)
+    assert str(caught.value.hint) == ("make the loader with the session: SyncLoader(session).fetch_attached(plan, id).")
+    with Session(engine) as session:
+        with pytest.raises(LoaderError) as caught:
+            SyncLoader(session).extend(Order(id=1), load(Order.customer))
+        assert caught.value.hint == "session.flush() first."
+        customer = Customer(id=1, orders=[Order(id=1)])
+        session.add(customer)
+        session.flush()
+        fetched = SyncLoader(session).fetch(ORDER, 1)
+        with pytest.raises(LoadPlanError, match=r"SyncLoader\(session\)\.fetch_attached\(plan, id\)"):
+            session.add(fetched)
+        assert customer in session
+    engine.dispose()
