@@ -1,5 +1,6 @@
 """Declarations back to the code that would build them, for ``repr`` and for hints in errors."""
 
+import enum
 from collections.abc import Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -48,7 +49,13 @@ def source(value: Any) -> str:
         return _annotation(value)
     if isinstance(value, tuple):
         return f"[{', '.join(map(source, value))}]"
-    return _expression(value) if isinstance(value, ClauseElement) else repr(value)
+    return _expression(value) if isinstance(value, ClauseElement) else _literal(value)
+
+
+def _literal(value: Any) -> str:
+    """Return the code of a plain value; a member of an enum prints as ``<Status.NEW: 1>``, which is none."""
+    is_member = isinstance(value, enum.Enum) and value.name
+    return f"{type(value).__name__}.{value.name}" if is_member else repr(value)
 
 
 def _carried(attribute: QueryableAttribute[Any]) -> str:
@@ -73,7 +80,7 @@ def _expression(value: ClauseElement) -> str:
     if attribute is not None:
         return f"{attribute[0].__name__}.{attribute[1]}"
     if isinstance(value, BindParameter):
-        return repr(value.value) if value.unique else f"bindparam({value.key!r})"
+        return _literal(value.value) if value.unique else f"bindparam({value.key!r})"
     if isinstance(value, UnaryExpression) and value.modifier in _METHODS:
         return f"{_expression(value.element)}.{_METHODS[value.modifier]}()"
     if isinstance(value, UnaryExpression) and value.operator is operators.distinct_op:

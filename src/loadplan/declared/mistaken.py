@@ -151,7 +151,7 @@ def with_hints(kind: str) -> Callable[[type[C]], type[C]]:
         raise AttributeError(said, name=name, obj=self)
 
     def decorated(made: type[C]) -> type[C]:
-        made.__getattr__ = __getattr__  # type: ignore[attr-defined]
+        made.__getattr__ = __getattr__  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
         return made
 
     return decorated

@@ -278,7 +278,8 @@ class _Reader:
         if "eager_from_alias" in step.arguments:
             raise NotAdoptable(
                 f"contains_eager({name}) takes its rows from the statement's own join\n"
-                f"  hint: a plan filters them itself: load({name}, where=...)."
+                f"  hint: write load({name}), with where= if the join filters its rows. To choose or sort the roots by "
+                f"columns of it, pass where= or order_by=source({name}, ...) to the fetch."
             )
         way.named = True
         way.loads = lazy in _EAGER

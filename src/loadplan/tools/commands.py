@@ -42,7 +42,7 @@ from loadplan.tools.targets import (
 _DIALECT_HELP = "A database or its driver: postgresql, asyncpg, psycopg, sqlite, mysql, mariadb, ..."
 
 app = typer.Typer(
-    help="Tools for plans and mappings. No command opens a database, save check --database.",
+    help="Tools for plans and mappings. Only check --database opens a database.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

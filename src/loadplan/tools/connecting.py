@@ -37,9 +37,7 @@ def url_of(given: str) -> URL:
     try:
         url = make_url(given)
     except ArgumentError as error:
-        raise DatabaseError(
-            "this is not the URL of a database\n  hint: write postgresql://user:password@host/name, for example."
-        ) from error
+        raise DatabaseError(f"this is not the URL of a database\n  hint: {_instead_of_url(given)}") from error
     backend, _, driver = url.drivername.partition("+")
     backend = _NAMES.get(backend, backend)
     if driver or backend not in _DRIVERS:
@@ -49,6 +47,14 @@ def url_of(given: str) -> URL:
         names = " or ".join(_DRIVERS[backend])
         raise DatabaseError(f"no driver for {backend} is installed\n  hint: install {names}.")
     return url.set(drivername=f"{backend}+{installed[0]}")
+
+
+def _instead_of_url(given: str) -> str:
+    if not given:
+        return "it is empty: set the environment variable that you named."
+    if given.startswith("$"):
+        return f'your shell did not replace {given}: write "{given}", with double quotes.'
+    return "write postgresql://user:password@host/name, for example."
 
 
 def with_database(given: str, work: Callable[[Connection], R]) -> R:

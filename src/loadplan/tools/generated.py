@@ -67,7 +67,11 @@ def _class_name(name: str) -> str:
 
 def _article(mapper: Mapper[Any]) -> str:
     name = mapper.class_.__name__
-    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
+    return f"{'an' if name[0] in 'AEIOU' and not _SOUNDS_LIKE_YOU.match(name) else 'a'} {name}"
+
+
+#: A User, a Unit and a Url, but an Upload.
+_SOUNDS_LIKE_YOU = re.compile(r"U[nrst][aeiou]|Eu|UR|UUID|Uuid|Url|One")
 
 
 @attrs.define

@@ -56,7 +56,7 @@ def import_target(text: str) -> Any:
         TargetError: there is no such module or attribute, or the module itself cannot be imported.
     """
     name, _, path = text.partition(":")
-    target: Any = import_by_name(name)
+    target: Any = import_by_name(name, "package.module:NAME")
     at = f"module '{name}'"
     for part in path.split(".") if path else ():
         if not hasattr(target, part):
@@ -78,16 +78,18 @@ def _own_names(target: object) -> set[str]:
     }
 
 
-def import_by_name(name: str) -> ModuleType:
+def import_by_name(name: str, wanted: str = "package.module") -> ModuleType:
     """Return a module by its dotted name.
+
+    Args:
+        name: that was typed.
+        wanted: what should have been typed, for the error.
 
     Raises:
         TargetError: there is none, with the nearest names; or importing it raises.
     """
     if not all(part.isidentifier() for part in name.split(".")):
-        raise TargetError(
-            f"'{name}' is not the name of a module\n  hint: write package.module:NAME, without a slash or '.py'."
-        )
+        raise TargetError(f"'{name}' is not the name of a module\n  hint: {_instead_of_module(name, wanted)}")
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -96,6 +98,13 @@ def import_by_name(name: str) -> ModuleType:
         raise TargetError(_no_module(error.name)) from None
     except Exception as error:
         raise TargetError(not_imported(BrokenModule(name, error))) from error
+
+
+def _instead_of_module(name: str, wanted: str) -> str:
+    module, _, inside = name.partition(":")
+    if inside and all(part.isidentifier() for part in module.split(".")):
+        return f"write the module alone: {module}. For one plan, run loadplan explain {name}."
+    return f"write {wanted}, without a slash or '.py'."
 
 
 def modules_below(module: ModuleType) -> Iterator[ModuleType | BrokenModule]:
@@ -140,24 +149,29 @@ def plans_in(modules: list[ModuleType]) -> list[FoundPlan]:
 
 def _plans_of(module: ModuleType) -> Iterator[tuple[str, LoadPlan[Any]]]:
     for name, value in values_in(module):
-        for path, inner in _held(name, value):
-            if isinstance(inner, LoadPlan):
-                yield path, inner
+        yield from _held(name, value)
         if isinstance(value, type) and value.__module__ == module.__name__:
             for inner_name, inner in list(vars(value).items()):
-                if isinstance(inner, LoadPlan):
-                    yield f"{name}.{inner_name}", inner
+                yield from _held(f"{name}.{inner_name}", inner)
 
 
-def _held(name: str, value: object) -> Iterator[tuple[str, object]]:
-    if isinstance(value, list | tuple):
-        yield from ((f"{name}[{index}]", inner) for index, inner in enumerate(value))
-    elif isinstance(value, set | frozenset):
-        yield from ((name, inner) for inner in value)
-    elif isinstance(value, Mapping):
-        yield from ((f"{name}[{key!r}]", inner) for key, inner in list(value.items()))
-    else:
+#: Containers within containers that may hold plans.
+_DEEPEST = 4
+
+
+def _held(name: str, value: object, depth: int = _DEEPEST) -> Iterator[tuple[str, LoadPlan[Any]]]:
+    """Yield the plans that a value is or holds, each with the code that reads it."""
+    inside: list[tuple[str, object]] = []
+    if isinstance(value, LoadPlan):
         yield name, value
+    elif isinstance(value, list | tuple):
+        inside = [(f"{name}[{index}]", inner) for index, inner in enumerate(value)]
+    elif isinstance(value, set | frozenset):
+        inside = [(name, inner) for inner in value]
+    elif isinstance(value, Mapping):
+        inside = [(f"{name}[{key!r}]", inner) for key, inner in list(value.items())]
+    for path, inner in inside if depth else ():
+        yield from _held(path, inner, depth - 1)
 
 
 def _name(found: pkgutil.ModuleInfo) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapper, registry
 from loadplan.errors import PlanError
 from loadplan.mapped import mapping, readiness
 from loadplan.resolved import problems
-from loadplan.tools.audit.expiring import expiring_findings, session_findings
+from loadplan.tools.audit.expiring import expiring_findings, session_factories, session_findings
 from loadplan.tools.audit.findings import Audit, Finding, Severity, sorted_findings
 from loadplan.tools.audit.keys import key_findings
 from loadplan.tools.audit.pairs import pair_findings
@@ -112,7 +112,7 @@ def _add_module(scope: _Scope, module: ModuleType) -> None:
     registries = _registries_in(modules)
     mappers = {mapper for each in registries for mapper in each.mappers if mapper.class_.__module__ in names}
     tables = {value for each in modules for _, value in values_in(each) if isinstance(value, Table)}
-    if not mappers and not tables and not any(session_findings(modules)):
+    if not mappers and not tables and not any(session_factories(modules)):
         raise TargetError(
             f"module '{module.__name__}' defines no mapped class, no table and no session factory\n"
             "  hint: name the module that defines the mapped classes, or their base, as package.models:Base."

@@ -87,15 +87,20 @@ def _expression(subject: str, expire_on_flush: bool) -> Iterator[Finding]:
 
 def session_findings(modules: list[ModuleType]) -> Iterator[Finding]:
     """Yield a finding for every session factory among the names of modules that lets a commit expire its objects."""
+    for name, factory in session_factories(modules):
+        if factory.kw.get("expire_on_commit", True):
+            yield _expiring_session(name, factory)
+
+
+def session_factories(modules: list[ModuleType]) -> Iterator[tuple[str, Any]]:
+    """Yield the session factories among the names of modules, each once, with its first name."""
     seen: set[int] = set()
     for module in modules:
         for name, value in values_in(module):
             factory: Any = value.session_factory if isinstance(value, scoped_session | async_scoped_session) else value
-            if not isinstance(factory, sessionmaker | async_sessionmaker) or id(factory) in seen:
-                continue
-            seen.add(id(factory))
-            if factory.kw.get("expire_on_commit", True):
-                yield _expiring_session(f"{module.__name__}:{name}", factory)
+            if isinstance(factory, sessionmaker | async_sessionmaker) and id(factory) not in seen:
+                seen.add(id(factory))
+                yield f"{module.__name__}:{name}", factory
 
 
 def _expiring_session(subject: str, factory: "sessionmaker[Any] | async_sessionmaker[AsyncSession]") -> Finding:
