@@ -74,6 +74,7 @@ def synchronous_fetches(loader: SyncLoader) -> None:
     assert_type(loader.fetch_or_none(PLAN, 1), User | None)
     assert_type(loader.fetch_many(PLAN, [1]), list[User])
     assert_type(loader.fetch_one(PLAN, User.id == 1), User)
+    assert_type(loader.fetch_one_or_none(PLAN, User.id == 1), User | None)
     assert_type(loader.fetch_all(PLAN), list[User])
     assert_type(loader.fetch_page(PLAN, total="exact"), Page[User])
     assert_type(loader.count(User), int)
@@ -106,6 +107,7 @@ async def fetches(loader: Loader) -> None:
     assert_type(await loader.fetch_or_none(PLAN, 1), User | None)
     assert_type(await loader.fetch_many(PLAN, [1, 2]), list[User])
     assert_type(await loader.fetch_one(PLAN, User.name == "x"), User)
+    assert_type(await loader.fetch_one_or_none(PLAN, User.name == "x"), User | None)
     assert_type(await loader.fetch_all(PLAN, User.name == "x", order_by=User.name, limit=3), list[User])
 
 

@@ -369,7 +369,8 @@ FETCHES: dict[str, tuple[Callable[[AsyncEngine], Any], str]] = {
         "LP404: the SQL expression 'err_orders.id = :id_1' cannot be the primary key of 'Order'\n"
         "  at: Order\n"
         "  detail: it takes int, not BinaryExpression.\n"
-        "  hint: this is a condition. Use fetch_one(plan, ...) for one row, or fetch_all(plan, ...) for "
+        "  hint: this is a condition. Use fetch_one(plan, ...) or fetch_one_or_none(plan, ...) for one row, or "
+        "fetch_all(plan, ...) for "
         "many.",
     ),
     "a list as id": (

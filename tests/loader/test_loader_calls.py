@@ -98,6 +98,12 @@ async def test_fetch_one(blog: AsyncEngine, kind: str) -> None:
             await loader.fetch_one(POSTS, Author.name == "Zoe")
         with pytest.raises(MultipleFound):
             await loader.fetch_one(POSTS, Author.boss_id == 1)
+        found = await loader.fetch_one_or_none(POSTS, Author.name == "Ben")
+        assert found is not None
+        assert found.id == 2
+        assert await loader.fetch_one_or_none(POSTS, Author.name == "Zoe") is None
+        with pytest.raises(MultipleFound):
+            await loader.fetch_one_or_none(POSTS, Author.boss_id == 1)
 
 
 async def test_fetch_one_counts_roots_and_not_the_rows_of_a_forced_join(blog: AsyncEngine) -> None:

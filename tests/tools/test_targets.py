@@ -2,13 +2,16 @@
 
 import types
 
+import pytest
 import tools_models
 from sqlalchemy.ext.asyncio import async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 from loadplan import LoadPlan
+from loadplan.audit import audit
 from loadplan.tools.audit.expiring import session_findings
-from loadplan.tools.targets import plans_in
+from loadplan.tools.connecting import DatabaseError, url_of
+from loadplan.tools.targets import TargetError, import_by_name, plans_in
 
 
 class OutsideOfARequest:
@@ -55,6 +58,51 @@ def test_every_plan_is_found_once_and_by_its_first_name() -> None:
         ("made:SET", "5"),
         ("made:Repository.PLAN", "3"),
     ]
+
+
+def test_plans_within_containers_of_containers() -> None:
+    plans = [LoadPlan(tools_models.Tag, name=str(number)) for number in range(3)]
+
+    class Repository:
+        PLANS = {"page": [plans[1]]}
+
+    Repository.__module__ = "made"
+    loop: list[object] = [plans[2]]
+    loop.append(loop)
+    found = plans_in([module(BY_KIND={"a": [{"list": plans[0]}]}, Repository=Repository, LOOP=loop)])
+    assert [(each.where, each.plan.name) for each in found] == [
+        ("made:BY_KIND['a'][0]['list']", "0"),
+        ("made:Repository.PLANS['page'][0]", "1"),
+        ("made:LOOP[0]", "2"),
+    ]
+
+
+def test_a_module_of_a_session_factory_alone_can_be_audited() -> None:
+    """Also if there is nothing to say of the factory."""
+    assert audit(module(sessions=async_sessionmaker(expire_on_commit=False))).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("$DATABASE_URL", 'your shell did not replace $DATABASE_URL: write "$DATABASE_URL", with double quotes.'),
+        ("", "it is empty: set the environment variable that you named."),
+        ("localhost", "write postgresql://user:password@host/name, for example."),
+    ],
+)
+def test_what_is_not_the_url_of_a_database(given: str, hint: str) -> None:
+    with pytest.raises(DatabaseError) as caught:
+        url_of(given)
+    assert str(caught.value) == f"this is not the URL of a database\n  hint: {hint}"
+
+
+def test_a_module_is_asked_for_and_a_plan_is_named() -> None:
+    with pytest.raises(TargetError) as caught:
+        import_by_name("shop.plans:ORDER_PAGE")
+    assert str(caught.value) == (
+        "'shop.plans:ORDER_PAGE' is not the name of a module\n"
+        "  hint: write the module alone: shop.plans. For one plan, run loadplan explain shop.plans:ORDER_PAGE."
+    )
 
 
 def test_session_factories_behind_scoped_sessions() -> None:

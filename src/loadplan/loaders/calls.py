@@ -189,20 +189,27 @@ class Calls:
         self, plan: LoadPlan[T], where: RootConditions | None, params: Params, for_update: ForUpdate, options: Options
     ) -> T:
         """See :meth:`loadplan.Loader.fetch_one`."""
-        found = self.fetch_all(plan, where, None, 2, None, params, for_update, options)
-        entity = plan.entity.__name__
-        if not found:
+        found = self.fetch_one_or_none(plan, where, params, for_update, options)
+        if found is None:
+            entity = plan.entity.__name__
             raise NotFound(Problem("LP402", f"no '{entity}' matches the condition", (plan.label,)))
+        return found
+
+    def fetch_one_or_none(
+        self, plan: LoadPlan[T], where: RootConditions | None, params: Params, for_update: ForUpdate, options: Options
+    ) -> T | None:
+        """See :meth:`loadplan.Loader.fetch_one_or_none`."""
+        found = self.fetch_all(plan, where, None, 2, None, params, for_update, options)
         if len(found) > 1:
             raise MultipleFound(
                 Problem(
                     "LP403",
-                    f"more than one '{entity}' matches the condition",
+                    f"more than one '{plan.entity.__name__}' matches the condition",
                     (plan.label,),
                     hint="narrow the condition, or use fetch_all(..., limit=1) to take any one of them.",
                 )
             )
-        return found[0]
+        return found[0] if found else None
 
     def fetch_all(
         self,

@@ -154,6 +154,24 @@ class Loader:
         """
         return await self._wait(lambda: self._calls.fetch_one(plan, where, params, for_update, execution_options))
 
+    async def fetch_one_or_none(
+        self,
+        plan: LoadPlan[T],
+        where: RootConditions | None,
+        *,
+        params: Params = None,
+        for_update: ForUpdate = False,
+        execution_options: Options = None,
+    ) -> T | None:
+        """Return the graph of the one root that meets a condition, or None if no row meets it. See :meth:`fetch_one`.
+
+        Raises:
+            MultipleFound: LP403, more than one row meets it.
+        """
+        return await self._wait(
+            lambda: self._calls.fetch_one_or_none(plan, where, params, for_update, execution_options)
+        )
+
     async def fetch_all(
         self,
         plan: LoadPlan[T],

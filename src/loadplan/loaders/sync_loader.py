@@ -106,6 +106,18 @@ class SyncLoader:
         """Return the graph of the one root that meets a condition. See :meth:`loadplan.Loader.fetch_one`."""
         return self._calls.fetch_one(plan, where, params, for_update, execution_options)
 
+    def fetch_one_or_none(
+        self,
+        plan: LoadPlan[T],
+        where: RootConditions | None,
+        *,
+        params: Params = None,
+        for_update: ForUpdate = False,
+        execution_options: Options = None,
+    ) -> T | None:
+        """Return the root that meets a condition, or None. See :meth:`loadplan.Loader.fetch_one_or_none`."""
+        return self._calls.fetch_one_or_none(plan, where, params, for_update, execution_options)
+
     def fetch_all(
         self,
         plan: LoadPlan[T],

@@ -224,7 +224,10 @@ _CONNECTIONS = (AsyncConnection, Connection)
 def instead_of_id(given: object, entity: str) -> str | None:
     """Return the hint for what stands in place of an id; None where the id is only of a wrong type."""
     if isinstance(given, ClauseElement):
-        return "this is a condition. Use fetch_one(plan, ...) for one row, or fetch_all(plan, ...) for many."
+        return (
+            "this is a condition. Use fetch_one(plan, ...) or fetch_one_or_none(plan, ...) for one row, or "
+            "fetch_all(plan, ...) for many."
+        )
     if isinstance(given, list | set | frozenset):
         return "for many ids, use fetch_many(plan, ids)."
     if mapping.mapper_of(type(given)) is not None and type(given).__name__ == entity:
