@@ -48,6 +48,7 @@ STAGES = {
     ],
     "resolved": [
         "meant",
+        "meant_here",
         "nodes",
         "parts",
         "fitting",

@@ -165,15 +165,13 @@ UNKNOWN: dict[str, tuple[Callable[[], object], str]] = {
         lambda: or_(Order.total > 3, source_of(Order.customer, Customer.name == "Ada")),
         "LP112: source(Order.customer, Customer.name == 'Ada') cannot be a part of a SQL expression\n"
         "  detail: a path stands alone, in where= or order_by= of a fetch.\n"
-        "  hint: for a direction, write source(Order.customer, Customer.name == 'Ada').desc(). For a condition among "
-        "others, write Order.customer.has(Customer.name == 'Ada').",
+        "  hint: for a condition among others, write Order.customer.has(Customer.name == 'Ada').",
     ),
     "a path within desc()": (
         lambda: desc(source_of(Line.order, Order.customer, Customer.name)),
         "LP112: source(Line.order, Order.customer, Customer.name) cannot be a part of a SQL expression\n"
         "  detail: a path stands alone, in where= or order_by= of a fetch.\n"
-        "  hint: for a direction, write source(Line.order, Order.customer, Customer.name).desc(). For a condition "
-        "among others, write Line.order.has(Order.customer.has(Customer.name)).",
+        "  hint: for a direction, write source(Line.order, Order.customer, Customer.name).desc().",
     ),
 }
 

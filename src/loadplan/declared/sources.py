@@ -82,16 +82,17 @@ class Source:
 
 
 def _within_expression(given: Source) -> Problem:
-    *steps, last = [code_of(each) for each in given.path] or ["..."]
-    asked = last
-    for step in reversed(steps):
-        asked = f"{step}.has({asked})"
+    hint = f"for a direction, write {attrs.evolve(given, modifiers=())}.desc()."
+    if len(given.path) > 1 and not isinstance(given.path[-1], QueryableAttribute):
+        asked = code_of(given.path[-1])
+        for step in reversed(given.path[:-1]):
+            asked = f"{code_of(step)}.has({asked})"
+        hint = f"for a condition among others, write {asked}."
     return Problem(
         "LP112",
         f"{given} cannot be a part of a SQL expression",
         detail="a path stands alone, in where= or order_by= of a fetch.",
-        hint=f"for a direction, write {attrs.evolve(given, modifiers=())}.desc(). For a condition among others, write "
-        f"{asked if steps else 'Post.author.has(...)'}.",
+        hint=hint,
     )
 
 

@@ -61,7 +61,7 @@ def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
     for word in ("only", "defer"):
         for column in getattr(part, word) or ():
             if not isinstance(column, QueryableAttribute):
-                yield problems.not_a_column(word, column, at, _owner(part, column))
+                yield problems.not_a_column(word, column, at, _owner(part, column), _class_at(part))
     if isinstance(part, Load):
         yield from _argument_problems(part, at)
     items: tuple[object, ...] = part.loads
@@ -75,23 +75,31 @@ def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
         elif isinstance(item, Load):
             yield from load_problems(item, at)
         else:
-            yield problems.not_a_load(item, at)
+            yield problems.not_a_load(item, at, _class_at(part))
 
 
 def _owner(part: Below, column: object) -> str | None:
     """Return the name of the class that has an attribute which was named as text; None where nobody can tell."""
+    here = _class_at(part)
+    known = isinstance(column, str) and column.isidentifier() and hasattr(here, column)
+    return here.__name__ if known and here is not None else None
+
+
+def _class_at(part: Below) -> type[Any] | None:
+    """Return the class that a part of a plan is about; None if nobody can tell yet."""
     named: Any = part.relationship if isinstance(part, Load) else part.entity
     if meant.is_relationship(named) and named.parent.mapper.configured:
         named = named.property.mapper.class_
-    known = isinstance(named, type) and isinstance(column, str) and column.isidentifier() and hasattr(named, column)
-    return named.__name__ if known else None
+    return named if isinstance(named, type) else None
 
 
-def condition_problems(word: str, expressions: Iterable[object], at: tuple[str, ...]) -> Iterator[Problem]:
-    """Yield a problem for each condition or order that is not a SQL expression."""
+def condition_problems(
+    word: str, expressions: Iterable[object], at: tuple[str, ...], here: type[Any] | None = None
+) -> Iterator[Problem]:
+    """Yield a problem for each condition or order of a load that is not a SQL expression."""
     for expression in expressions:
         if not is_expression(word, expression):
-            yield problems.not_an_expression(word, expression, at)
+            yield problems.not_an_expression(word, expression, at, here, of_load=True)
 
 
 def is_expression(word: str, given: object) -> bool:
@@ -130,7 +138,7 @@ def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem
         elif word == "limit" and given > MOST:
             yield problems.too_large_count(word, given, at)
     for word in ("where", "order_by"):
-        yield from condition_problems(word, getattr(item, word) or (), at)
+        yield from condition_problems(word, getattr(item, word) or (), at, _class_at(item))
 
 
 def _counts(given: Any, *, least: int = 1) -> bool:

@@ -14,7 +14,7 @@ from loadplan.declared.code import argument_source, source
 from loadplan.declared.spec import Load, On, Plan, StrategyName
 from loadplan.errors import Problem, did_you_mean, one_of, shown
 from loadplan.mapped import mapping
-from loadplan.resolved import meant
+from loadplan.resolved import meant, meant_here
 from loadplan.resolved.nodes import Edge
 from loadplan.sqlalchemy_internals import attribute_behind
 
@@ -51,10 +51,10 @@ def type_of_alias(given: QueryableAttribute[Any], at: At) -> Problem:
     )
 
 
-def not_a_load(given: object, at: At) -> Problem:
-    """Something else stands among the loads."""
+def not_a_load(given: object, at: At, here: type[Any] | None = None) -> Problem:
+    """Something else stands among the loads; ``here`` is the class at that place, where it is known."""
     message = f"a plan needs load(...) here, but got {meant.described(given)}"
-    return Problem("LP102", message, at, hint=meant.instead_of_load(given))
+    return Problem("LP102", message, at, hint=meant_here.load_hint(given, here))
 
 
 def only_and_defer(at: At) -> Problem:
@@ -78,8 +78,12 @@ def view_below_entity(given: Load[Any] | On[Any] | Plan[Any], at: At) -> Problem
     )
 
 
-def not_a_column(word: str, given: object, at: At, owner: str | None = None) -> Problem:
-    """``only=["id"]`` and the like; ``owner`` is the name of the class that has this column."""
+def not_a_column(word: str, given: object, at: At, owner: str | None = None, here: Any = None) -> Problem:
+    """``only=["id"]`` and the like; ``owner`` is the name of the class that has this column, ``here`` the class."""
+    name = meant_here.property_name(given, here)
+    if name is not None:
+        message = f"{word}= needs mapped columns, but '{name}' is a Python property"
+        return Problem("LP104", message, at, hint="name the columns that it reads instead.")
     right = "Post.id, Post.title" if owner is None else f"{owner}.{given}"
     return Problem(
         "LP104",
@@ -158,10 +162,12 @@ def too_deep(given: int, most: int, at: At) -> Problem:
     return Problem("LP107", message, at, hint='write depth="all" to load the whole tree.')
 
 
-def not_an_expression(word: str, given: object, at: At) -> Problem:
-    """A ``where=`` or ``order_by=`` that is not a SQL expression."""
+def not_an_expression(
+    word: str, given: object, at: At, here: type[Any] | None = None, *, of_load: bool = False
+) -> Problem:
+    """A ``where=`` or ``order_by=`` that is not a SQL expression; ``here`` is the class that it is about."""
     message = f"{word}= needs a SQL expression, but got {safely_described(given)}"
-    return Problem("LP108", message, at, hint=safely(meant.instead_of_expression, word, given))
+    return Problem("LP108", message, at, hint=meant_here.expression_hint(word, given, here, of_load=of_load))
 
 
 def safely_described(given: object) -> str:
@@ -474,7 +480,11 @@ def speaks_of_others(
     hint = f"ask through a relationship: {_question(here, tables[0], target)}."
     if word == "order_by":
         path = None if of_load else _path_to(target, given)
-        hint = f"order by a subquery{_subquery_of(target, given)}." if path is None else f"write order_by={path}."
+        hint = (
+            f"order by a subquery{_subquery_of(target, given, tables[0])}."
+            if path is None
+            else f"write order_by={path}."
+        )
     if to_alias:
         hint = f"'{name}' leads to an alias of '{here}'. Use the attributes of that alias in {word}=."
     return Problem(
@@ -504,7 +514,7 @@ def _path_to(target: Mapper[Any], given: Sequence[Any]) -> str | None:
     return None
 
 
-def _subquery_of(target: Mapper[Any], given: Sequence[Any]) -> str:
+def _subquery_of(target: Mapper[Any], given: Sequence[Any], table: str) -> str:
     """Return the code of a subquery for a column of another class: the very one, where a to-one leads there."""
     for each in given:
         element: Any = each.element if isinstance(each, UnaryExpression) else each
@@ -513,14 +523,13 @@ def _subquery_of(target: Mapper[Any], given: Sequence[Any]) -> str:
         if column is None or target.class_ is column[0]:
             continue
         for prop in target.relationships:
-            pairs = prop.local_remote_pairs or ()
-            if prop.uselist or prop.secondary is not None or len(pairs) != 1 or prop.mapper.class_ is not column[0]:
-                continue
-            here, there = mapping.attribute_of(target, pairs[0][0]), mapping.attribute_of(prop.mapper, pairs[0][1])
-            if here is not None and there is not None:
-                other = _name(prop.mapper)
-                condition = f"{other}.{there} == {_name(target)}.{here}"
-                return f": select({other}.{column[1]}).where({condition}).scalar_subquery()"
+            met = meant_here.tied(prop)
+            if met is not None and not prop.uselist and prop.mapper.class_ is column[0]:
+                return f": select({_name(prop.mapper)}.{column[1]}).where({met}).scalar_subquery()"
+    for prop in target.relationships:
+        met = meant_here.tied(prop)
+        if met is not None and prop.uselist and table in {getattr(each, "name", None) for each in prop.mapper.tables}:
+            return f", for example order_by=select(func.count()).where({met}).scalar_subquery()"
     return ", for example order_by=select(User.name).where(User.id == Post.author_id).scalar_subquery()"
 
 

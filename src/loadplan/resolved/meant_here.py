@@ -1,0 +1,125 @@
+"""What somebody meant at a place of a plan: hints with the names of the class that is there. Pure, and never raises."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
+
+from loadplan.declared.code import source
+from loadplan.declared.sources import Aggregate, Source
+from loadplan.mapped import mapping
+from loadplan.resolved import meant
+from loadplan.sqlalchemy_internals import AbstractLoad, option_steps
+
+#: ``"-created_at"``, ``"created_at desc"`` and ``"created_at"``.
+_ORDER = re.compile(r"(?P<minus>-?)(?P<name>\w+)(?:\s+(?P<word>asc|desc))?", re.IGNORECASE)
+
+
+def load_hint(given: object, here: type[Any] | None) -> str:
+    """Return the hint for what stands where ``load(...)`` belongs, below a class; None if nobody knows the class."""
+    return _safely(_load_hint, given, _mapper(here)) or meant.instead_of_load(given)
+
+
+def _load_hint(given: Any, here: Mapper[Any] | None) -> str | None:
+    if isinstance(given, AbstractLoad):
+        names = _names_of_option(given)
+        return f"write {meant.nested(names, '')}. The plan chooses the loading strategy itself." if names else None
+    mapper = mapping.mapper_of(given) if isinstance(given, type) else None
+    if mapper is None or here is None:
+        return None
+    if mapper is not here and mapper.isa(here):
+        return f"write on({given.__name__})."
+    way = meant.route(here, mapper)
+    return f"write {meant.nested(way, '')}." if way else None
+
+
+def _names_of_option(given: Any) -> list[str]:
+    """Return the longest chain of relationships that a loader option of SQLAlchemy goes by."""
+    longest: list[str] = []
+    for step in option_steps([given]) or ():
+        relationships = [each for each in step.path if getattr(each, "is_property", False) and hasattr(each, "mapper")]
+        names = [f"{each.parent.class_.__name__}.{each.key}" for each in relationships]
+        longest = max(longest, names, key=len)
+    return longest
+
+
+def expression_hint(word: str, given: object, here: type[Any] | None, *, of_load: bool) -> str | None:
+    """Return the hint for what stands in ``where=`` or ``order_by=``.
+
+    Args:
+        word: of the argument.
+        given: that is not a SQL expression.
+        here: the class that the argument is about; None if nobody knows.
+        of_load: whether it belongs to a load, and not to a fetch.
+    """
+    return _safely(_expression_hint, word, given, here, of_load) or _safely(meant.instead_of_expression, word, given)
+
+
+def _expression_hint(word: str, given: Any, here: type[Any] | None, of_load: bool) -> str | None:
+    if isinstance(given, str) and word == "order_by" and here is not None:
+        found = _ORDER.fullmatch(given.strip())
+        if found is not None and isinstance(getattr(here, found["name"], None), QueryableAttribute):
+            down = bool(found["minus"]) or (found["word"] or "").lower() == "desc"
+            return f"write order_by={here.__name__}.{found['name']}{'.desc()' if down else ''}."
+    if isinstance(given, Source) and of_load:
+        return _instead_of_path(word, given)
+    if isinstance(given, Aggregate):
+        return _instead_of_aggregate(word, given)
+    return None
+
+
+def _instead_of_path(word: str, given: Source) -> str:
+    steps, last = list(given.path[:-1]), given.path[-1]
+    if word == "where":
+        asked = source(last)
+        for step in reversed(steps):
+            asked = f"{source(step)}.has({asked})"
+        return f"paths choose roots alone. Write {asked}."
+    met = tied(steps[0].property) if len(steps) == 1 else None
+    if met is None:
+        return "paths order roots alone. Order by a subquery: select(...).where(...).scalar_subquery()."
+    return f"paths order roots alone. Order by a subquery: select({source(last)}).where({met}).scalar_subquery()."
+
+
+def _instead_of_aggregate(word: str, given: Aggregate) -> str:
+    name = source(given.relationship)
+    if word == "where" and given.kind in {"count", "exists"} and not given.where:
+        asked = "any" if given.relationship.property.uselist else "has"
+        return f"write {name}.{asked}() to choose those that have rows there."
+    expression = "func.count()" if given.expression is None else source(given.expression)
+    met = tied(given.relationship.property)
+    asked = f"select({expression})" if met is None else f"select({expression}).where({met})"
+    return f"{given.kind}(...) is for fields of views. Use a subquery: {word}={asked}.scalar_subquery()."
+
+
+def tied(prop: RelationshipProperty[Any]) -> str | None:
+    """Return the condition that ties a relationship, as ``Post.author_id == User.id``; None if it is not so simple."""
+    pairs = prop.local_remote_pairs or ()
+    if prop.secondary is not None or len(pairs) != 1:
+        return None
+    here, there = mapping.attribute_of(prop.parent, pairs[0][0]), mapping.attribute_of(prop.mapper, pairs[0][1])
+    if here is None or there is None:
+        return None
+    return f"{prop.mapper.class_.__name__}.{there} == {prop.parent.class_.__name__}.{here}"
+
+
+def property_name(given: object, here: type[Any] | None) -> str | None:
+    """Return the name of a Python property of a class, as ``Line.total``; None if it is not one."""
+    if not isinstance(given, property) or here is None:
+        return None
+    found = (name for each in here.__mro__ for name, value in vars(each).items() if value is given)
+    name = next(found, None)
+    return None if name is None else f"{here.__name__}.{name}"
+
+
+def _mapper(here: type[Any] | None) -> Mapper[Any] | None:
+    mapper = mapping.mapper_of(here)
+    return mapper if mapper is not None and mapper.configured else None
+
+
+def _safely(hint: Callable[..., str | None], *given: object) -> str | None:
+    try:
+        return hint(*given)
+    except Exception:  # an object from outside may raise whatever it likes when it is looked at
+        return None
