@@ -97,7 +97,7 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Customer, unchecked(Customer.orders, order_by="-total")),
         "LP108: order_by= needs a SQL expression, but got '-total'\n"
         "  at: Customer > orders\n"
-        "  hint: order by attributes of the class, for example order_by=Post.created_at.desc().",
+        "  hint: write order_by=Order.total.desc().",
     ),
     "order as text()": (
         lambda: LoadPlan(Customer, unchecked(Customer.orders, order_by=text("total desc"))),
@@ -129,7 +129,7 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: plan_of(Order, Customer),
         "LP102: a plan needs load(...) here, but got the class 'Customer'\n"
         "  at: Order\n"
-        "  hint: name the relationship that leads to 'Customer', for example load(User.posts).",
+        "  hint: write load(Order.customer).",
     ),
     "a column as load": (
         lambda: plan_of(Order, Order.total),
@@ -280,8 +280,8 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         "LP215: order_by= of 'Customer.orders' uses 'err_lines', but only 'Order' is available here\n"
         "  at: Customer > orders\n"
         "  detail: without a join condition, every row would meet every row of the other table.\n"
-        "  hint: order by a subquery, for example order_by=select(User.name).where(User.id == "
-        "Post.author_id).scalar_subquery().",
+        "  hint: order by a subquery, for example order_by=select(func.count()).where(Line.order_id == "
+        "Order.id).scalar_subquery().",
     ),
     "into an entity": (
         lambda: plan_of(Order, into=Customer),

@@ -58,8 +58,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: plan_of(Order, selectinload(Order.lines)),
         "LP102: a plan needs load(...) here, but got a loader option of SQLAlchemy\n"
         "  at: Order\n"
-        "  hint: write load(User.posts) and nest what is below it. The plan chooses the loading strategy "
-        "itself.",
+        "  hint: write load(Order.lines). The plan chooses the loading strategy itself.",
     ),
     "LP103": (
         lambda: LoadPlan(Order, load(Order.customer, only=[Customer.name], defer=[Customer.kind])),

@@ -5,12 +5,24 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from errors_models import Customer, Line, Order
-from sqlalchemy import create_engine, desc, or_
+from errors_models import Company, Customer, Line, Order
+from sqlalchemy import create_engine, desc, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
-from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, selectinload, sessionmaker
 
-from loadplan import Budget, Loader, LoaderError, LoadPlan, LoadPlanError, PlanError, SyncLoader, load, source
+from loadplan import (
+    Budget,
+    Loader,
+    LoaderError,
+    LoadPlan,
+    LoadPlanError,
+    PlanError,
+    SyncLoader,
+    count,
+    exists,
+    load,
+    source,
+)
 
 ORDER = LoadPlan(Order, name="order")
 plan_of: Any = LoadPlan
@@ -220,6 +232,84 @@ def test_names_that_nobody_means_are_plain_attribute_errors() -> None:
         load_of(Order.lines).nonsense  # noqa: B018
     for each in (ORDER, load(Order.lines), source(Order.customer, Customer.name).desc()):
         assert copy.copy(each) == each
+
+
+#: name: (what is written, the hint that it gets)
+HINTS: dict[str, tuple[Callable[[], object], str]] = {
+    "options in a chain": (
+        lambda: plan_of(Customer, selectinload(Customer.orders).joinedload(Order.lines)),
+        "write load(Customer.orders, load(Order.lines)). The plan chooses the loading strategy itself.",
+    ),
+    "a subclass beside on(...)": (lambda: plan_of(Customer, Company), "write on(Company)."),
+    "a class two relationships away": (
+        lambda: plan_of(Customer, Line),
+        "write load(Customer.orders, load(Order.lines)).",
+    ),
+    "the name of a column as order": (lambda: load_in(order_by="total"), "write order_by=Order.total."),
+    "an order in words of SQL": (lambda: load_in(order_by="total DESC"), "write order_by=Order.total.desc()."),
+    "a name that the class does not have": (
+        lambda: load_in(order_by="totl"),
+        "order by attributes of the class, for example order_by=Post.created_at.desc().",
+    ),
+    "a path orders related rows": (
+        lambda: load_in(order_by=source(Order.customer, Customer.name)),
+        "paths order roots alone. Order by a subquery: "
+        "select(Customer.name).where(Customer.id == Order.customer_id).scalar_subquery().",
+    ),
+    "a path chooses related rows": (
+        lambda: load_in(where=source(Order.customer, Customer.name == "Ada")),
+        "paths choose roots alone. Write Order.customer.has(Customer.name == 'Ada').",
+    ),
+    "a count orders related rows": (
+        lambda: load_in(order_by=count(Order.lines)),
+        "count(...) is for fields of views. Use a subquery: "
+        "order_by=select(func.count()).where(Line.order_id == Order.id).scalar_subquery().",
+    ),
+    "an exists of loadplan as condition": (
+        lambda: load_in(where=exists(Order.lines)),
+        "write Order.lines.any() to choose those that have rows there.",
+    ),
+    "a Python property": (lambda: plan_of(Dated, only=[Dated.age]), "name the columns that it reads instead."),
+}
+
+
+def load_in(**words: Any) -> object:
+    return LoadPlan(Customer, load_of(Customer.orders, **words))
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Dated(Base):
+    __tablename__ = "err_dated"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+    @property
+    def age(self) -> int:
+        return 3
+
+
+@pytest.mark.parametrize("name", HINTS)
+def test_a_hint_speaks_of_the_classes_of_the_plan(name: str) -> None:
+    write, hint = HINTS[name]
+    with pytest.raises(PlanError) as caught:
+        write()
+    assert caught.value.hint == hint
+
+
+async def test_what_the_hints_say_can_be_written(sqlite: AsyncEngine) -> None:
+    async with sqlite.begin() as connection:
+        await connection.run_sync(Order.metadata.create_all)
+    async with AsyncSession(sqlite) as session, session.begin():
+        lines = [Line(position=1), Line(position=2)]
+        session.add(Customer(id=1, name="Ada", orders=[Order(id=1), Order(id=2, lines=lines)]))
+    number = select(func.count()).where(Line.order_id == Order.id).scalar_subquery()
+    name = select(Customer.name).where(Customer.id == Order.customer_id).scalar_subquery()
+    plan = LoadPlan(Customer, load(Customer.orders, where=Order.lines.any(), order_by=[name, number]))
+    assert [each.id for each in (await Loader(sqlite).fetch(plan, 1)).orders] == [2]
+    found = await Loader(sqlite).fetch_all(ORDER, order_by=number.desc())
+    assert [each.id for each in found] == [2, 1]
 
 
 BINDS: dict[str, tuple[Callable[[], object], str]] = {

@@ -4,6 +4,7 @@ Nothing is added to the declared plan. Its conditions, orders and limits stay: a
 whatever a stranger names.
 """
 
+import inspect
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar, cast
@@ -135,7 +136,17 @@ def _not_a_path(given: object, label: str) -> Problem:
     )
 
 
-def _not_allowed(name: str, known: Iterable[str], at: tuple[str, ...]) -> Problem:
+def _not_allowed(name: str, known: Iterable[str], at: tuple[str, ...], mapper: Mapper[Any] | None = None) -> Problem:
+    computed = None if mapper is None else _computed(mapper, name)
+    if computed is not None:
+        return Problem(
+            "LP120",
+            f"{shown(name)} is not allowed by plan '{at[0]}'",
+            at,
+            detail=f"it is {computed}, and a plan loads columns and relationships.",
+            hint="name what it reads instead. In GraphQL, say it once: selected_plan(info, plan, reads={'Type.field': "
+            "['first_name', 'last_name']}).",
+        )
     there = "at the root" if len(at) == 1 else f"at {'.'.join(at[1:])}"
     return Problem(
         "LP120",
@@ -143,6 +154,14 @@ def _not_allowed(name: str, known: Iterable[str], at: tuple[str, ...]) -> Proble
         at,
         hint=did_you_mean(name, known, f"Allowed {there}"),
     )
+
+
+def _computed(mapper: Mapper[Any], name: str) -> str | None:
+    """Return how a class computes an attribute in Python; None if it does not."""
+    if name in mapper.all_orm_descriptors and name not in mapper.attrs:
+        return mapping.describe_attribute(mapper, name)
+    found = inspect.getattr_static(mapper.class_, name, None)  # the name may come from outside: nothing of it runs
+    return "a Python property" if isinstance(found, property) else None
 
 
 def _allowed_for_another(entity: Any, allowed: Plan[Any]) -> Problem:
@@ -191,7 +210,7 @@ class _Entities:
                     sub, branch.parts, Wanted(frozenset(mine.items())), (*at, f"on({sub.class_.__name__})")
                 )
                 made.append(On(sub.class_, inner, None if only is None else tuple(only)))
-        self.found.extend(_not_allowed(name, known, at) for name in in_branches)
+        self.found.extend(_not_allowed(name, known, at, mapper) for name in in_branches)
         names = sorted(kept or columns)
         if not kept and columns == mapping.default_columns(mapper):
             return tuple(made), None

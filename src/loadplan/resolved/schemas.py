@@ -36,7 +36,7 @@ def loads_for_schema(
     if mapper is None:
         return [], None  # a plan of it says what is wrong with it
     configure_around(mapper, label)
-    reader = _Reader([])
+    reader = _Reader([], f"LoadPlan({entity.__name__}, into={annotation_source(schema)})")
     given = list(loads)
     need = reader.objects(mapper, [member for member, _ in members_with_branches(schema)], given, (label,), ())
     if reader.found:
@@ -106,9 +106,15 @@ def _shape(given: Load[Any] | None) -> dict[str, Any]:
 
 @attrs.frozen
 class _Reader:
-    """Walks response models against the mappers; what is wrong goes to ``found``."""
+    """Walks response models against the mappers; what is wrong goes to ``found``.
+
+    Attributes:
+        found: the problems.
+        as_view: the code of the plan that builds the model itself.
+    """
 
     found: list[Problem]
+    as_view: str
 
     def objects(
         self,
@@ -142,8 +148,8 @@ class _Reader:
         if isinstance(marker, Load) and key_of(marker) == field.paths[0][0]:
             given = [marker, *given]
         elif marker is not None and not _reads_its_own(marker, field.paths):
-            model = name.rpartition(".")[0]
-            self.found.append(view_problems.beyond_entity(name, need.mapper.class_.__name__, model, marker, at))
+            entity = need.mapper.class_.__name__
+            self.found.append(view_problems.beyond_entity(name, entity, self.as_view, marker, at))
             return
         for path in field.paths:
             for place in self.places(need, path[0]):

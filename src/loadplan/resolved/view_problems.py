@@ -262,14 +262,14 @@ def several_sources(field: str, markers: Iterable[object], at: At) -> Problem:
     )
 
 
-def beyond_entity(field: str, entity: str, model: str, given: object, at: At) -> Problem:
-    """``for_schema`` of a model with ``count(...)`` and the like."""
+def beyond_entity(field: str, entity: str, as_view: str, given: object, at: At) -> Problem:
+    """``for_schema`` of a model with ``count(...)`` and the like; ``as_view`` is the plan that builds the model."""
     return Problem(
         "LP303",
         f"no '{entity}' can give '{field}' its value",
         at,
         detail=f"{source(given)} is computed by SQL, and for_schema loads attributes of mapped objects.",
-        hint=f"build the model itself: LoadPlan({entity}, into={model}).",
+        hint=f"build the model itself: {as_view}.",
     )
 
 
