@@ -2,8 +2,9 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
+import attrs
 import pytest
 from errors_models import Company, Customer, Line, Order
 from sqlalchemy import create_engine, desc, func, or_, select
@@ -271,6 +272,36 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a Python property": (lambda: plan_of(Dated, only=[Dated.age]), "name the columns that it reads instead."),
 }
+
+
+_COMPUTED = (
+    "name what it reads instead. In GraphQL, say it once: selected_plan(info, plan, reads={'Type.field': "
+    "['first_name', 'last_name']})."
+)
+HINTS |= {
+    "a request for a hybrid": (lambda: LoadPlan(Customer).narrowed_to(["loud"]), _COMPUTED),
+    "a request for a property": (lambda: LoadPlan(Dated).narrowed_to(["age"]), _COMPUTED),
+    "a request for what is not there": (
+        lambda: LoadPlan(Customer, only=[Customer.name]).narrowed_to(["nam"]),
+        "did you mean 'name'? Allowed at the root: name.",
+    ),
+    "SQL deep in a response model": (
+        lambda: LoadPlan.for_schema(Customer, CustomerOut),
+        "build the model itself: LoadPlan(Customer, into=CustomerOut).",
+    ),
+}
+
+
+@attrs.frozen
+class OrderOut:
+    id: int
+    size: Annotated[int, count(Order.lines)]
+
+
+@attrs.frozen
+class CustomerOut:
+    name: str
+    orders: list[OrderOut]
 
 
 def load_in(**words: Any) -> object:

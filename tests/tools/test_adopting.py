@@ -261,3 +261,37 @@ def test_options_and_functions(command: Callable[..., Result], shop: Path) -> No
     )
     assert command("adopt", "shop.queries:OPTIONS").stdout == "PLAN = LoadPlan(Customer, load(Customer.orders))\n"
     assert command("adopt", "shop.queries:Customer").exit_code == 1
+
+
+def test_a_whole_module(command: Callable[..., Result], shop: Path) -> None:
+    """A plan for each statement, a comment for one that has none; functions and plain statements are left out."""
+    (shop / "shop" / "statements.py").write_text(
+        "from sqlalchemy import select\n"
+        "from sqlalchemy.orm import contains_eager, selectinload\n"
+        "from shop.models import Customer, Order\n"
+        "OPTIONS = [selectinload(Customer.orders)]\n"
+        "customers = select(Customer).where(Customer.id > 1).options(*OPTIONS)\n"
+        "joined = select(Order).join(Order.customer).options(contains_eager(Order.customer))\n"
+        "plain = select(Customer)\n"
+        "class Orders:\n"
+        "    base = select(Order).options(selectinload(Order.customer))\n"
+        "def function():\n"
+        "    raise AssertionError\n"
+    )
+    done = command("adopt", "shop.statements")
+    assert (done.exit_code, done.stdout) == (
+        1,
+        "OPTIONS = LoadPlan(Customer, load(Customer.orders))\n\n"
+        "CUSTOMERS = LoadPlan(Customer, load(Customer.orders))\n"
+        "# its WHERE chooses the roots: pass where= to fetch_all, or an id to fetch.\n\n"
+        "# joined: contains_eager(Order.customer) takes its rows from the statement's own join\n"
+        "#   hint: write load(Order.customer), with where= if the join filters its rows. To choose or sort the roots "
+        "by columns of it, pass where= or order_by=source(Order.customer, ...) to the fetch.\n\n"
+        "BASE = LoadPlan(Order, load(Order.customer))\n\n",
+    )
+    none = command("adopt", "shop.models")
+    assert none.exit_code == 2
+    assert none.stderr == (
+        "module 'shop.models' holds no statement with loader options\n"
+        "  hint: name a function that returns one, as shop.models:name.\n"
+    )

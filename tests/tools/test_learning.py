@@ -237,3 +237,18 @@ async def test_what_is_missing_below_what_was_missing(loader: Loader) -> None:
         LoadPlan(User, load(User.posts, load(Post.comments, load(Comment.author))), name="bare user")
     ]
     assert FETCHED not in reads.report()
+
+
+async def test_a_deferred_column_is_learned_with_the_others(loader: Loader) -> None:
+    """It does not come by itself, so the plan names all columns; also if the plan before left one out."""
+
+    def page(user: User) -> list[str]:
+        return [user.letter, user.name, *(post.author.letter for post in user.posts)]
+
+    plan = await learn(loader, User, 2, page, quiet=True)
+    assert plan.only is not None
+    assert {each.key for each in plan.only} == {"id", "name", "kind", "letter"}
+    assert len(page(await loader.fetch(plan, 2))) == 4
+    before = LoadPlan(User, defer=[User.kind])
+    after = await learn(loader, before, 2, lambda user: user.letter, quiet=True)
+    assert (await loader.fetch(after, 2)).letter == ""

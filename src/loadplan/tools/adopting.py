@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from types import ModuleType
 from typing import Any
 
 import attrs
@@ -12,8 +13,9 @@ from sqlalchemy.sql.base import ExecutableOption
 from loadplan.declared.spec import Load, On, StrategyName, load, on
 from loadplan.mapped import mapping
 from loadplan.plan import LoadPlan
-from loadplan.sqlalchemy_internals import OptionStep, option_steps, options_of
+from loadplan.sqlalchemy_internals import AbstractLoad, OptionStep, option_steps, options_of
 from loadplan.tools.printing import plan_code
+from loadplan.tools.targets import values_in
 
 #: Settings of ``lazy=`` that load with every query of the class.
 _EAGER = frozenset({"joined", False, "selectin", "subquery", "immediate"})
@@ -120,6 +122,35 @@ def plan_of_options(found: object, name: str | None = None) -> Adopted:
     if "<" in repr(plan):
         reader.remarks.append("write what stands in angle brackets as in your statement.")
     return Adopted(plan, tuple(dict.fromkeys(reader.remarks)))
+
+
+def adopted_of_module(module: ModuleType) -> list[tuple[str, Adopted | NotAdoptable]]:
+    """Return the plans for all statements and lists of options that a module or its classes hold, by name.
+
+    Functions are left alone, because only somebody who names one knows that it may be called. A statement without
+    options is left out, too.
+    """
+    found: dict[int, tuple[str, object]] = {}
+    for name, value in values_in(module):
+        found.setdefault(id(value), (name, value))
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            for inner_name, inner in list(vars(value).items()):
+                found.setdefault(id(inner), (f"{name}.{inner_name}", inner))
+    return [(name, _adopted_or_not(value)) for name, value in found.values() if _has_options(value)]
+
+
+def _has_options(value: object) -> bool:
+    if isinstance(value, Select):
+        return bool(options_of(value))
+    options = value if isinstance(value, list | tuple) else [value]
+    return bool(options) and all(isinstance(each, AbstractLoad) for each in options)
+
+
+def _adopted_or_not(value: object) -> Adopted | NotAdoptable:
+    try:
+        return plan_of_options(value)
+    except NotAdoptable as error:
+        return error
 
 
 def _called(found: object) -> object:
@@ -237,7 +268,7 @@ class _Reader:
             self.remarks.append('lazyload("*") is of no use to a plan: what it does not name raises NotLoaded.')
         else:
             raise NotAdoptable(
-                "an option for all attributes at once ('*') is none that a plan has\n"
+                "an option for all attributes at once ('*') has no place in a plan\n"
                 "  hint: name the attributes; raiseload('*') is what every plan does."
             )
 

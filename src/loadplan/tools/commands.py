@@ -21,12 +21,13 @@ from loadplan.explained.explanation import Explanation
 from loadplan.mapped.readiness import checks_early
 from loadplan.plan import LoadPlan
 from loadplan.running.plans import resolve_plan
-from loadplan.tools.adopting import NotAdoptable, plan_of_options
+from loadplan.tools.adopting import NotAdoptable, adopted_of_module, plan_of_options
 from loadplan.tools.audit import Audit, Severity, audit
 from loadplan.tools.baseline import read_baseline, write_baseline
 from loadplan.tools.checking import CheckOptions, run_check
 from loadplan.tools.findings import as_github, as_sarif, at_least
 from loadplan.tools.generated import KINDS, Kind, made_by, source_of_types
+from loadplan.tools.printing import plan_code
 from loadplan.tools.settings import read_settings, severity_of
 from loadplan.tools.targets import (
     BrokenModule,
@@ -271,13 +272,19 @@ def _stale_types(module: ModuleType) -> str | None:
 def adopt(
     target: Annotated[
         str,
-        typer.Argument(help="A statement with loader options, or a function that returns one, as package.module:name."),
+        typer.Argument(
+            help="A statement with loader options, or a function that returns one, as package.module:name. "
+            "A module stands for all statements and options that it holds."
+        ),
     ],
     name: Annotated[str | None, typer.Option(help="Name of the plan.")] = None,
 ) -> None:
     """Print the plan that loads what hand-written SQLAlchemy options load."""
     with _usage_errors():
         found = import_target(target)
+        if isinstance(found, ModuleType):
+            _adopt_module(found)
+            return
         try:
             adopted = plan_of_options(found, name)
         except NotAdoptable as error:
@@ -285,6 +292,25 @@ def adopt(
     typer.echo(adopted.code)
     for each in adopted.remarks:
         typer.echo(f"# {each}")
+
+
+def _adopt_module(module: ModuleType) -> None:
+    """Print a plan for each statement of a module, and as a comment why one has no plan."""
+    found = adopted_of_module(module)
+    if not found:
+        _stop(
+            f"module '{module.__name__}' holds no statement with loader options\n"
+            f"  hint: name a function that returns one, as {module.__name__}:name.",
+            Exit.USAGE,
+        )
+    for name, adopted in found:
+        if isinstance(adopted, NotAdoptable):
+            typer.echo("\n".join(f"# {line}" for line in f"{name}: {adopted}".splitlines()) + "\n")
+            continue
+        lines = [plan_code(adopted.plan, name.rpartition(".")[2].upper()), *(f"# {each}" for each in adopted.remarks)]
+        typer.echo("\n".join(lines) + "\n")
+    if any(isinstance(adopted, NotAdoptable) for _, adopted in found):
+        raise typer.Exit(Exit.PROBLEMS)
 
 
 def _refuse_update_without_file(file: Path | None, *, update: bool) -> None:
