@@ -14,6 +14,8 @@ from loadplan import (
     Loader,
     LoadPlan,
     Page,
+    RootCondition,
+    RootOrderBy,
     SyncLoader,
     aggregate,
     count,
@@ -100,6 +102,15 @@ async def batches_and_counts(loader: Loader) -> None:
     assert_type(await loader.count(User, User.id == 1), int)
     assert_type(await loader.exists(PLAN), bool)
     assert_type((await loader.fetch_page(PLAN, total="estimated")).total, int | None)
+
+
+ORDERS: dict[str, RootOrderBy] = {"name": User.name, "boss": source(Post.author, User.name)}
+
+
+async def lists_that_a_request_shapes(loader: Loader, order: str, conditions: list[RootCondition]) -> None:
+    conditions.append(User.name == "x")
+    conditions.append(source(Post.author, User.name == "x"))
+    assert_type(await loader.fetch_all(PLAN, conditions, order_by=ORDERS[order].desc()), list[User])
 
 
 async def fetches(loader: Loader) -> None:

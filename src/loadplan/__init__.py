@@ -1,6 +1,6 @@
 """Declare the object graph a use case needs; fetch it complete, detached and typed from async SQLAlchemy 2."""
 
-from loadplan.declared.sources import aggregate, count, exists, keep_default, source
+from loadplan.declared.sources import RootCondition, RootOrderBy, aggregate, count, exists, keep_default, source
 from loadplan.declared.spec import Budget, Depth, Load, On, StrategyName, load, on
 from loadplan.errors import (
     CursorError,
@@ -65,6 +65,8 @@ __all__ = [
     "PlanError",
     "Problem",
     "RelatedNotFound",
+    "RootCondition",
+    "RootOrderBy",
     "RowInSessionError",
     "SequentialScan",
     "StrategyName",

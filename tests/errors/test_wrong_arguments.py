@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import attrs
 import pytest
-from errors_models import Company, Customer, Line, Order
+from errors_models import ByColour, Colour, Company, Customer, Line, Order
 from sqlalchemy import create_engine, desc, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, selectinload, sessionmaker
@@ -270,6 +270,18 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: load_in(where=exists(Order.lines)),
         "write Order.lines.any() to choose those that have rows there.",
     ),
+    "a load of a deferred column": (
+        lambda: plan_of(Dated, load_of(Dated.text)),
+        "the mapping defers this column. To load it with the others, nest LoadPlan(Dated, only=[Dated.text]).",
+    ),
+    "a deferred column beside loads": (
+        lambda: plan_of(Dated, Dated.text),
+        "write LoadPlan(Dated, only=[Dated.text]).",
+    ),
+    "properties of a mapper": (
+        lambda: plan_of(Dated, only=[*Dated.__mapper__.column_attrs][:1]),
+        "name columns as attributes of the class, for example only=[Dated.id].",
+    ),
     "a Python property": (lambda: plan_of(Dated, only=[Dated.age]), "name the columns that it reads instead."),
 }
 
@@ -315,6 +327,7 @@ class Base(DeclarativeBase):
 class Dated(Base):
     __tablename__ = "err_dated"
     id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(deferred=True)
 
     @property
     def age(self) -> int:
@@ -327,6 +340,19 @@ def test_a_hint_speaks_of_the_classes_of_the_plan(name: str) -> None:
     with pytest.raises(PlanError) as caught:
         write()
     assert caught.value.hint == hint
+
+
+async def test_a_deferred_column_beside_the_others(sqlite: AsyncEngine) -> None:
+    async with sqlite.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    async with AsyncSession(sqlite) as session, session.begin():
+        session.add(Dated(id=1, text="long"))
+    found = await Loader(sqlite).fetch(LoadPlan(Dated, LoadPlan(Dated, only=[Dated.text])), 1)
+    assert (found.id, found.text) == (1, "long")
+
+
+def test_a_member_of_an_enum_prints_as_code() -> None:
+    assert repr(load("x", where=[ByColour.id == Colour.RED])) == "load('x', where=ByColour.id == Colour.RED)"
 
 
 async def test_what_the_hints_say_can_be_written(sqlite: AsyncEngine) -> None:

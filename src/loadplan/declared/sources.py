@@ -102,7 +102,10 @@ RootCondition: TypeAlias = Condition | Source
 RootConditions: TypeAlias = RootCondition | Sequence[RootCondition]
 """One condition on roots, or several that must all hold."""
 
-RootOrder: TypeAlias = OrderBy | Source | Sequence[OrderBy | Source]
+RootOrderBy: TypeAlias = OrderBy | Source
+"""One order expression of roots, as ``User.name`` or ``source(Order.customer, Customer.email).desc()``."""
+
+RootOrder: TypeAlias = RootOrderBy | Sequence[RootOrderBy]
 """One order expression of roots, or several; ``source(Order.customer, Customer.email).desc()`` orders by a to-one."""
 
 

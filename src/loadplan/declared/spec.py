@@ -141,8 +141,8 @@ Condition: TypeAlias = SQLColumnExpression[bool] | TextClause
 Conditions: TypeAlias = Condition | Sequence[Condition]
 """One condition, or several that must all hold."""
 
-OrderBy: TypeAlias = SQLColumnExpression[Any] | TextClause
-"""One order expression, as ``Post.created_at.desc()``."""
+OrderBy: TypeAlias = SQLColumnExpression[Any]
+"""One order expression, as ``Post.created_at.desc()``; a ``text()`` would hide its direction."""
 
 Order: TypeAlias = OrderBy | Sequence[OrderBy]
 """One order expression, or several, most significant first."""

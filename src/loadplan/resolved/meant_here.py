@@ -25,6 +25,9 @@ def _load_hint(given: Any, here: Mapper[Any] | None) -> str | None:
     if isinstance(given, AbstractLoad):
         names = _names_of_option(given)
         return f"write {meant.nested(names, '')}. The plan chooses the loading strategy itself." if names else None
+    if isinstance(given, QueryableAttribute) and here is not None and not meant.is_relationship(given):
+        deferred = given.key in {each.key for each in mapping.column_attributes(here) if each.deferred}
+        return f"write {plan_of_column(here.class_.__name__, given.key)}." if deferred else None
     mapper = mapping.mapper_of(given) if isinstance(given, type) else None
     if mapper is None or here is None:
         return None
@@ -32,6 +35,11 @@ def _load_hint(given: Any, here: Mapper[Any] | None) -> str | None:
         return f"write on({given.__name__})."
     way = meant.route(here, mapper)
     return f"write {meant.nested(way, '')}." if way else None
+
+
+def plan_of_column(entity: str, key: str) -> str:
+    """Return the code of a plan that adds a deferred column to the other columns of a class."""
+    return f"LoadPlan({entity}, only=[{entity}.{key}])"
 
 
 def _names_of_option(given: Any) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from sqlalchemy import ClauseElement, UnaryExpression
-from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
+from sqlalchemy.orm import Mapper, MapperProperty, QueryableAttribute, RelationshipProperty
 
 from loadplan.declared.code import argument_source, source
 from loadplan.declared.spec import Load, On, Plan, StrategyName
@@ -85,6 +85,8 @@ def not_a_column(word: str, given: object, at: At, owner: str | None = None, her
         message = f"{word}= needs mapped columns, but '{name}' is a Python property"
         return Problem("LP104", message, at, hint="name the columns that it reads instead.")
     right = "Post.id, Post.title" if owner is None else f"{owner}.{given}"
+    if isinstance(given, MapperProperty):
+        right = source(given.class_attribute)
     return Problem(
         "LP104",
         f"{word}= needs mapped columns, but got {meant.described(given)}",
@@ -267,6 +269,10 @@ def _instead_of_load_of(mapper: Mapper[Any], key: str, what: str) -> str:
     behind = getattr(proxy, "target_collection", None)
     if behind is not None and behind in mapper.relationships:
         return f"load the relationship that it reads: load({here}.{behind})."
+    if what == "a column" and key not in mapping.default_columns(mapper):
+        return (
+            f"the mapping defers this column. To load it with the others, nest {meant_here.plan_of_column(here, key)}."
+        )
     if what == "a column":
         return f"remove this load: columns load by themselves. To load only some of them, write only=[{here}.{key}]."
     return "remove this load. Load the relationships that the attribute reads."
