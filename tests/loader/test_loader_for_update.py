@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from both_loaders import AwaitedSyncLoader
 from loader_models import AUTHOR, POST_PAGE, Author, Comment, Post, Tag, bound
 from sqlalchemy import ForeignKey, Select, func, select
 from sqlalchemy.exc import DBAPIError
@@ -125,20 +126,22 @@ async def test_a_mapping_without_entries_locks_as_well(blog_postgres: AsyncEngin
 async def test_a_loader_that_owns_its_transaction_refuses(blog: AsyncEngine, kind: str, asked: Any) -> None:
     async with bound(kind, blog) as bind:
         loader = Loader(bind)
+        words = ("SyncLoader", "") if issubclass(Loader, AwaitedSyncLoader) else ("Loader", "Async")
         with recording(blog) as statements:
             for call in (
                 lambda: loader.fetch(POST_PAGE, 11, for_update=asked),
                 lambda: loader.fetch_or_none(POST_PAGE, 11, for_update=asked),
                 lambda: loader.fetch_one(POST_PAGE, Post.id == 11, for_update=asked),
+                lambda: loader.fetch_one_or_none(POST_PAGE, Post.id == 11, for_update=asked),
                 lambda: loader.fetch_all(POST_PAGE, for_update=asked),
             ):
                 with pytest.raises(LoaderError) as caught:
                     await call()  # type: ignore[no-untyped-call]
                 assert str(caught.value) == (
-                    "LP408: for_update= needs a transaction of yours, but this Loader opens its own\n"
+                    f"LP408: for_update= needs a transaction of yours, but this {words[0]} opens its own\n"
                     "  at: post page\n"
                     "  detail: the lock would end when the fetch returns.\n"
-                    "  hint: make the Loader with the AsyncSession or AsyncConnection that changes the "
+                    f"  hint: make the {words[0]} with the {words[1]}Session or {words[1]}Connection that changes the "
                     "row afterwards."
                 )
     assert statements == []
