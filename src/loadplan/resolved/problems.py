@@ -15,7 +15,7 @@ from loadplan.declared.spec import Load, On, Plan, StrategyName
 from loadplan.errors import Problem, did_you_mean, one_of, shown
 from loadplan.mapped import mapping
 from loadplan.resolved import meant
-from loadplan.resolved.nodes import Edge
+from loadplan.resolved.tree import Edge
 from loadplan.sqlalchemy_internals import attribute_behind
 
 At = tuple[str, ...]

@@ -13,11 +13,10 @@ from loadplan.mapped import mapping
 from loadplan.mapped.cardinality import Cardinality
 from loadplan.resolved import problems as plan_problems
 from loadplan.resolved import view_problems as problems
-from loadplan.resolved.entities import conditions_on, shape_problems
+from loadplan.resolved.conditions import conditions_on, shape_problems
 from loadplan.resolved.fitting import misfit, spelled, why_empty
 from loadplan.resolved.form import MOST_LEVELS
-from loadplan.resolved.nodes import Shape
-from loadplan.resolved.places import Edge, Many, One, Place, Recipe, Total
+from loadplan.resolved.tree import Edge, Many, One, Place, Recipe, Shape, Total
 from loadplan.resolved.view_loads import At, Loads, Spot, Trail, belongs, key_of
 from loadplan.resolved.view_values import ValueResolver
 from loadplan.sqlalchemy_internals import criteria_of, keyed_by, subtype_of

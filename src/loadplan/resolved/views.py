@@ -1,4 +1,4 @@
-"""View classes plus mapping -> view tree, with every problem found on the way."""
+"""View classes plus mapping -> tree, with every problem found on the way."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,15 +16,16 @@ from loadplan.errors import Problem
 from loadplan.mapped import mapping
 from loadplan.resolved import problems as plan_problems
 from loadplan.resolved import view_problems as problems
-from loadplan.resolved.entities import parameters_in, resolved
+from loadplan.resolved.conditions import parameters_in
 from loadplan.resolved.form import load_problems
-from loadplan.resolved.nodes import Parameter
-from loadplan.resolved.places import (
+from loadplan.resolved.resolving import resolve_once
+from loadplan.resolved.tree import (
     Choose,
     Make,
+    Parameter,
     Place,
     Recipe,
-    ViewTree,
+    Tree,
     edges_below,
 )
 from loadplan.resolved.view_loads import At, Loads, Spot, Trail, belongs, key_of
@@ -39,16 +40,16 @@ from loadplan.view_classes.classes import is_view_class, read_class
 from loadplan.view_classes.fields import Unreadable, ViewClass
 
 
-def resolve_view(plan: Plan[Any]) -> ViewTree:
+def resolve_view(plan: Plan[Any]) -> Tree:
     """Return what a plan with ``into=`` means against the mapping. Done once a plan, then remembered.
 
     Raises:
         PlanError: with every problem of the plan.
     """
-    return resolved(plan, _view)
+    return resolve_once(plan, _view)
 
 
-def _view(plan: Plan[Any], mapper: Mapper[Any], found: list[Problem]) -> ViewTree | None:
+def _view(plan: Plan[Any], mapper: Mapper[Any], found: list[Problem]) -> Tree | None:
     at = (plan.label,)
     given = (word for word in ("only", "defer") if getattr(plan, word) is not None)
     found.extend(problems.columns_of_view(word, plan.label, at) for word in given)
@@ -57,7 +58,7 @@ def _view(plan: Plan[Any], mapper: Mapper[Any], found: list[Problem]) -> ViewTre
     recipe = resolver.object(plan.into, root, Loads(plan.loads), annotation_source(plan.into), at, Trail())
     if recipe is None:
         return None
-    return ViewTree(plan.label, root, recipe, tuple(_parameters(root)))
+    return Tree(plan.label, root, recipe, tuple(_parameters(root)))
 
 
 @attrs.frozen

@@ -19,8 +19,8 @@ from loadplan.objects.building import Guards
 from loadplan.objects.instance_script import InstanceWriter
 from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
 from loadplan.objects.view_script import Blueprint, Hydrator, ViewWriter, make_hydrator
-from loadplan.resolved.places import Column, Edge, Place, ViewTree, edges_below
 from loadplan.resolved.strategy import Choice, Databases, Learned, Roots, choose_ways, roots_of
+from loadplan.resolved.tree import Column, Edge, Place, Tree, edges_below
 from loadplan.running import call_problems
 from loadplan.running.binary import in_binary
 from loadplan.running.garbage import uncollected
@@ -70,7 +70,7 @@ class CompiledView(Generic[T]):
         classes: the mapper of each place.
     """
 
-    tree: ViewTree
+    tree: Tree
     dialect: Dialect
     roots: Roots
     chosen: Mapping[Edge, Choice]
@@ -613,7 +613,7 @@ def _processed(values: Sequence[Any], kinds: Sequence[Any], dialect: Dialect) ->
     )
 
 
-def compile_view(tree: ViewTree, dialect: Dialect, learned: LearnedIndexes) -> CompiledView[Any]:
+def compile_view(tree: Tree, dialect: Dialect, learned: LearnedIndexes) -> CompiledView[Any]:
     """Return a resolved plan of views, ready to run on ``dialect``, with the indexes that are known of its database.
 
     Pure.
@@ -621,9 +621,7 @@ def compile_view(tree: ViewTree, dialect: Dialect, learned: LearnedIndexes) -> C
     return _compile(tree, dialect, Roots.ONE, {}, {dialect: learned})
 
 
-def _compile(
-    tree: ViewTree, dialect: Dialect, roots: Roots, databases: Databases, learned: Learned
-) -> CompiledView[Any]:
+def _compile(tree: Tree, dialect: Dialect, roots: Roots, databases: Databases, learned: Learned) -> CompiledView[Any]:
     chosen = choose_ways(tree, roots, dialect, databases, learned)
     builder = StatementBuilder(tree.root, chosen, dialect, databases, learned)
     root = builder.root(tree.root)

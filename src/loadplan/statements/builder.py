@@ -32,8 +32,8 @@ from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.links import LinkKind
 from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
 from loadplan.mapped.repeats import may_repeat, other_keys, row_key, same_rows
-from loadplan.resolved.places import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.resolved.strategy import Choice, Databases, Learned, Way
+from loadplan.resolved.tree import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.sqlalchemy_internals import left_as_is
 from loadplan.statements.driver_text import Texts
 from loadplan.statements.keys import Keys, among, keys_of

@@ -13,7 +13,7 @@ from loadplan.mapped.indexes import LearnedIndexes
 from loadplan.mapped.links import Link, LinkKind, Served
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
 from loadplan.mapped.repeats import is_object
-from loadplan.resolved.nodes import Shape
+from loadplan.resolved.tree import Shape
 from loadplan.statements.keys import Keys
 
 #: A select of any columns. SQLAlchemy 2.0 and 2.1 spell that type differently.
