@@ -13,11 +13,11 @@ from loadplan.resolved.form import form_problems
 from loadplan.resolved.protocols import check_typed
 from loadplan.resolved.tree import Tree
 from loadplan.resolved.views import resolve_view
-from loadplan.running.graph import CompiledView, compile_view
+from loadplan.running.compiled import CompiledPlan, compile_tree
 
 T = TypeVar("T")
 
-Compiled: TypeAlias = CompiledView[T]
+Compiled: TypeAlias = CompiledPlan[T]
 """A plan, ready to run on one dialect."""
 
 #: Databases with indexes that a loader learned of, for which a plan is kept compiled.
@@ -70,5 +70,5 @@ def compile_resolved(plan: Plan[T], tree: Tree, dialect: Dialect) -> Compiled[T]
     if compiled is None:
         if learned and len(kept) >= MOST_LEARNED:
             kept.clear()
-        compiled = kept[key] = compile_view(tree, dialect, learned)
+        compiled = kept[key] = compile_tree(tree, dialect, learned)
     return compiled
