@@ -298,6 +298,11 @@ class _Chooser:
             return reason
         if self.of_entities and edge.asked is not None:  # the plan takes what a join costs
             return None if edge.single else self._why_not_spread(edge, row)
+        return self._why_not_one_row(edge)
+
+    def _why_not_one_row(self, edge: Edge) -> str | None:
+        """Return why keys and constraints do not promise that a join of a to-one adds one row at most."""
+        assert edge.prop is not None  # noqa: S101 - the caller asked
         if not edge.single:
             return "no constraint holds it to one row"
         link = links.link_in_database(edge.prop, edge.owner.mapper)
@@ -368,7 +373,7 @@ class _Chooser:
 
 @attrs.frozen
 class _OptionsChooser(_Chooser):
-    """Chooses for SQLAlchemy's own loading: by the same rules, without arrays, and with what SQLAlchemy forces."""
+    """Chooses for SQLAlchemy's own loading: by the same rules, without arrays, and with what SQLAlchemy differs in."""
 
     def rows(self, edge: Edge, row: _Row) -> Choice:
         forced = self._why_sqlalchemy_cannot_join(edge, row)
@@ -389,7 +394,11 @@ class _OptionsChooser(_Chooser):
                 return f"a {owner.class_.__name__} stands at several places of the statement above"
         return None
 
+    def _why_not_one_row(self, edge: Edge) -> str | None:
+        """Return None: SQLAlchemy joins by any condition, and knows a parent that a join repeats."""
+
     def _why_not_nested(self, edge: Edge, row: _Row) -> str | None:
+        """Return why an edge that is not joined comes by keys: no loader option makes arrays."""
         if edge.asked == "selectin":
             return "the plan asks for strategy='selectin'"
         if edge.shape.depth == "all":
