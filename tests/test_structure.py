@@ -73,6 +73,10 @@ STAGES = {
         "options",
         "whole_tree",
         "driver_text",
+        "statement",
+        "selected",
+        "first_rows",
+        "aggregates",
         "builder",
     ],
     "objects": [

@@ -8,7 +8,7 @@ import attrs
 from loadplan.errors import LoadPlanError, Problem, RelatedNotFound, ViewError, shown
 from loadplan.mapped import mapping
 from loadplan.resolved.tree import Choose, Column, One
-from loadplan.statements.builder import Statement
+from loadplan.statements.statement import Statement
 
 Row = Any
 

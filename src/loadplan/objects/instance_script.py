@@ -34,7 +34,7 @@ from loadplan.objects.view_script import Blueprint, Scope, Writer, tuple_source
 from loadplan.resolved.strategy import Way
 from loadplan.resolved.tree import Column, Edge, Instance, Part, Place, Recipe, instance_at
 from loadplan.sqlalchemy_internals import UnfinishedState, install_state, name_shard, state_script
-from loadplan.statements.builder import Statement
+from loadplan.statements.statement import Statement
 
 
 class Site:

@@ -32,7 +32,7 @@ from loadplan.resolved.tree import (
     Total,
     recipes_in,
 )
-from loadplan.statements.builder import Slot, Statement
+from loadplan.statements.statement import Slot, Statement
 from loadplan.view_classes.annotations import Container
 
 _numbers = itertools.count(1)

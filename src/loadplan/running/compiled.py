@@ -16,8 +16,9 @@ from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
 from loadplan.objects.view_script import Blueprint, Hydrator, ViewWriter, make_hydrator
 from loadplan.resolved.strategy import Choice, Databases, Learned, Roots, choose_ways, roots_of
 from loadplan.resolved.tree import Column, Edge, Tree, edges_below
-from loadplan.statements.builder import Slot, Statement, StatementBuilder
+from loadplan.statements.builder import StatementBuilder
 from loadplan.statements.linked import Narrowing
+from loadplan.statements.statement import Slot, Statement
 
 T = TypeVar("T")
 

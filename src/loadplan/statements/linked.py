@@ -45,6 +45,11 @@ class Linked:
     columns: tuple[ColumnElement[Any], ...]
     statement: AnySelect
 
+    @property
+    def rows(self) -> AnySelect:
+        """The statement, from where the targets are even if no column of theirs is selected."""
+        return self.statement if self.link.kind is LinkKind.SECONDARY else self.statement.select_from(self.target)
+
 
 def link_on(prop: RelationshipProperty[Any], parent: Mapper[Any], dialect: Dialect) -> Link:
     """Return the shortest link that holds on a database."""
