@@ -70,6 +70,7 @@ STAGES = {
         "keys",
         "linked",
         "reached",
+        "option_problems",
         "options",
         "whole_tree",
         "driver_text",

@@ -32,7 +32,7 @@ from loadplan.resolved.strategy import Choice, Databases, Learned, Way
 from loadplan.resolved.tree import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.sqlalchemy_internals import left_as_is
 from loadplan.statements.aggregates import grouped
-from loadplan.statements.first_rows import numbered, walked_to
+from loadplan.statements.first_rows import numbered, walked_to, why_lateral, why_no_lateral
 from loadplan.statements.keys import Keys, among, keys_of
 from loadplan.statements.linked import (
     AnySelect,
@@ -40,8 +40,6 @@ from loadplan.statements.linked import (
     collection_order,
     link_on,
     linked,
-    why_lateral,
-    why_no_lateral,
 )
 from loadplan.statements.selected import labelled, named, plain_number, selecting, shortened, slot_name, slot_of
 from loadplan.statements.statement import Slot, Statement

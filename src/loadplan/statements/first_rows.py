@@ -3,14 +3,64 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select, true
+from sqlalchemy import Dialect, Select, func, select, true
+from sqlalchemy.sql.visitors import iterate
 
-from loadplan.mapped.links import LinkKind
+from loadplan.mapped import links
+from loadplan.mapped.indexes import LearnedIndexes
+from loadplan.mapped.links import Link, LinkKind, Served
 from loadplan.mapped.ordering import Ordering
 from loadplan.mapped.repeats import may_repeat, row_key, same_rows
 from loadplan.resolved.tree import Edge
+from loadplan.statements.keys import Keys
 from loadplan.statements.linked import AnySelect, Linked
 from loadplan.statements.selected import labelled, selecting
+
+
+def why_no_lateral(
+    link: Link,
+    keys: Keys,
+    where: Sequence[Any],
+    order: Sequence[Ordering],
+    dialect: Dialect,
+    learned: LearnedIndexes,
+) -> str | None:
+    """Return why the first rows of each parent are better numbered than walked to, or None.
+
+    LATERAL walks an index once a parent and stops after ``limit`` rows; that takes an index that starts with the
+    parent's key and goes on with the order. Without one each of those walks reads all rows of its parent, and one pass
+    that numbers them costs no more.
+
+    Args:
+        link: how targets and parents are tied.
+        keys: of the parents.
+        where: conditions on the targets.
+        order: of the targets.
+        dialect: PostgreSQL alone has LATERAL over arrays.
+        learned: indexes that the database has and the mapping does not.
+    """
+    if not keys.as_arrays:
+        return f"{dialect.name} has no LATERAL over arrays"
+    if any(isinstance(part, Select) for each in where for part in iterate(each)):
+        # SQLAlchemy warns of a cartesian product where an EXISTS stands inside of a LATERAL
+        return "a condition asks a subquery"
+    if link.kind is LinkKind.SECONDARY:
+        return "key and order are in two tables, which no index spans"
+    if link.repeats or _served(keys, order, learned) is None:
+        return "no index on the key and the order"
+    return None
+
+
+def why_lateral(keys: Keys, order: Sequence[Ordering], learned: LearnedIndexes) -> str:
+    """Return what explain says where there is none of those reasons."""
+    why = "LATERAL: an index on the key and the order stops after the first rows of each parent"
+    if _served(keys, order, learned) is Served.BY_DATABASE:
+        why += f"; it is {Served.BY_DATABASE.value}"
+    return why
+
+
+def _served(keys: Keys, order: Sequence[Ordering], learned: LearnedIndexes) -> Served | None:
+    return links.served_by(keys.columns, [each.expression for each in order], learned)
 
 
 def walked_to(

@@ -10,12 +10,12 @@ from sqlalchemy.sql.base import ExecutableOption
 from loadplan.declared.spec import Plan
 from loadplan.errors import PlanError, Problem
 from loadplan.mapped import mapping
-from loadplan.resolved import problems
 from loadplan.resolved.conditions import parameters_in
 from loadplan.resolved.entities import resolve_entities
 from loadplan.resolved.strategy import Choice, Way, choose_for_options
 from loadplan.resolved.tree import Edge, Instance, instance_at
 from loadplan.sqlalchemy_internals import AbstractLoad
+from loadplan.statements import option_problems as problems
 
 
 def _root_options(root: Instance, chosen: Mapping[Edge, Choice]) -> tuple[ExecutableOption, ...]:
