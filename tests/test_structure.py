@@ -52,6 +52,7 @@ STAGES = {
         "fitting",
         "problems",
         "view_problems",
+        "view_load_problems",
         "form",
         "conditions",
         "sharing",
