@@ -258,7 +258,7 @@ class Choose:
 
 @attrs.frozen(eq=False)
 class Part:
-    """What is loaded besides for those rows at a place that are of a subclass.
+    """The additional loads for those rows at a place that are of a subclass.
 
     Attributes:
         edge: the way to the subclass's own place, of the same row.
@@ -284,7 +284,7 @@ class Instance:
 
     Attributes:
         place: whose columns and edges become its attributes.
-        columns: attribute names of the columns that are loaded; a place selects some more that are no attributes.
+        columns: attribute names of the columns that are loaded. The place may select more, to tell classes and keys.
         subset: ``"only"`` or ``"defer"``, the word that the plan restricts the columns by.
         frontier: relationships that the place above has and that end here, with the depth that they end at.
         discriminator: the column that tells its class; None where there is one class.
@@ -380,7 +380,7 @@ def recipes_in(recipe: Recipe) -> Iterator[Recipe]:
 
 
 def _edges_of_row(place: Place) -> Iterator[Edge]:
-    """Yield the edges of a place, and those of what subclasses add to its row."""
+    """Yield the edges of a place, and the edges of the places of subclasses in the same row."""
     for edge in place.edges:
         yield edge
         if edge.prop is None:

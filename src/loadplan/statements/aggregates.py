@@ -1,4 +1,4 @@
-"""What is computed over the rows of each parent, instead of reading them."""
+"""Values that are computed over the rows of each parent, instead of reading the rows."""
 
 from collections.abc import Sequence
 from typing import Any, cast
