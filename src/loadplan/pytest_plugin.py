@@ -17,7 +17,7 @@ from loadplan.explained.dialects import dialect_of
 from loadplan.explained.explained import ExplainedEdge
 from loadplan.explained.explanation import Explanation
 from loadplan.plan import LoadPlan
-from loadplan.resolved.nodes import Strategy
+from loadplan.resolved.strategy import ASKED
 from loadplan.tools.costs import PlanCost, plan_cost
 from loadplan.tools.learning import learn, learn_sync, learning
 from loadplan.tools.reads import Reads, record_reads
@@ -89,12 +89,12 @@ def _differences(
     edges = list(_all_edges(explanation.edges))
     for relationship, strategy in strategies.items():
         name = relationship if isinstance(relationship, str) else f"{relationship.class_.__name__}.{relationship.key}"
-        if strategy not in {each.value for each in Strategy}:
-            raise ValueError(f"there is no strategy {strategy!r}: {one_of([each.value for each in Strategy])}")
+        if strategy not in ASKED:
+            raise ValueError(f"there is no strategy {strategy!r}: {one_of(list(ASKED))}")
         here = [edge for edge in edges if edge.name == name]
         if not here:
             yield f"it does not load '{name}': {did_you_mean(name, {edge.name for edge in edges}, 'It loads')}"
-        wanted = Strategy(strategy).title
+        wanted = ASKED[strategy].value
         for edge in here:
             if edge.strategy != wanted:
                 yield f"'{name}' by {edge.strategy} instead of {wanted}: {edge.reason}"

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from loadplan.mapped import links
 from loadplan.mapped.indexes import NOTHING_LEARNED
-from loadplan.resolved.places import edges_below
+from loadplan.resolved.tree import edges_below
 from loadplan.running.plans import Compiled
 from loadplan.running.tally import Tally
 

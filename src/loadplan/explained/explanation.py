@@ -10,8 +10,8 @@ from loadplan.explained.explained import Explained, ExplainedEdge, ExplainedStat
 from loadplan.explained.mermaid import to_mermaid
 from loadplan.explained.svg import to_svg
 from loadplan.mapped import mapping
-from loadplan.resolved.places import Edge, Place
 from loadplan.resolved.strategy import STEPS
+from loadplan.resolved.tree import Edge, Place
 from loadplan.running.compiled import CompiledPlan
 from loadplan.running.plans import Compiled
 from loadplan.statements.keys import CHUNK, Keys

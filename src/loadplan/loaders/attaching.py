@@ -17,7 +17,7 @@ from loadplan.objects.seal import Seal
 from loadplan.objects.settling import GraphHome, Home, SessionHome
 from loadplan.objects.wider_seal import Stay
 from loadplan.plan import LoadPlan
-from loadplan.resolved.nodes import Node, Tree
+from loadplan.resolved.tree import Tree, edges_below
 from loadplan.resolved.view_loads import key_of
 from loadplan.running import call_problems
 from loadplan.running.plans import Compiled, resolve_plan
@@ -45,19 +45,14 @@ def check_attachable(plan: LoadPlan[Any], call: str) -> None:
     """
     if plan.into is not None:
         raise PlanError([call_problems.view_in_session(plan.label, call)])
-    tree = resolve_plan(plan)
-    assert isinstance(tree, Tree)  # noqa: S101 - a plan without views
-    if found := list(_parts(tree.root, plan.label)):
+    if found := list(_parts(resolve_plan(plan))):
         raise PlanError(found)
 
 
-def _parts(node: Node, label: str) -> Iterator[Problem]:
-    for edge in node.edges:
+def _parts(tree: Tree) -> Iterator[Problem]:
+    for edge in edges_below(tree.root):
         if edge.shape.partial:
-            yield call_problems.part_in_session(label, (*node.path, edge.name), edge.name)
-        yield from _parts(edge.target, label)
-    for branch in node.branches:
-        yield from _parts(branch, label)
+            yield call_problems.part_in_session(tree.label, edge.target.path, edge.name)
 
 
 def stay_in(compiled: Compiled[Any]) -> Stay:
@@ -263,8 +258,7 @@ def in_fewer_statements(plan: LoadPlan[Any]) -> LoadPlan[Any] | None:
 
     A statement for each new relationship is enough then, and it still tells of objects whose rows are gone.
     """
-    tree: Any = resolve_plan(plan)
-    for edge in tree.root.edges:
+    for edge in resolve_plan(plan).root.relationships:
         shape = edge.shape
         if not edge.cardinality.to_one and edge.asked is None and shape.limit is None and shape.depth is None:
             return _remembered(On(plan.entity, plan.loads, plan.only), edge.key)

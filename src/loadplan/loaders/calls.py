@@ -23,7 +23,7 @@ from loadplan.mapped.mapping import mapper_of, mappers_below, tables_in
 from loadplan.plan import LoadPlan
 from loadplan.resolved import problems
 from loadplan.resolved.form import MOST
-from loadplan.resolved.places import tables_read
+from loadplan.resolved.tree import tables_read
 from loadplan.running import call_problems
 from loadplan.running.batches import batches_of
 from loadplan.running.binds import Bind, SyncBind, check_bind
@@ -34,7 +34,7 @@ from loadplan.running.identity import Identity
 from loadplan.running.key_walk import KeyWalk, walks_by_keys
 from loadplan.running.own_connection import Opened
 from loadplan.running.paging import Page, page_of
-from loadplan.running.plans import Compiled, compile_plan, compile_resolved, places_of_plan, resolve_plan
+from loadplan.running.plans import Compiled, compile_plan, compile_resolved, resolve_plan
 from loadplan.running.private_session import private_session
 from loadplan.running.roots import RootQuery, by_id, by_ids, is_count, locking, narrowing, roots_by
 from loadplan.running.session import PrivateSession
@@ -465,7 +465,7 @@ def _tables_of(given: LoadPlan[Any] | type[Any]) -> Iterator[tuple[Mapper[Any], 
     """
     what: Any = given
     if issubclass(type(what), LoadPlan):
-        yield from tables_read(places_of_plan(what))
+        yield from tables_read(resolve_plan(what))
         return
     is_class = issubclass(type(what), type)
     mapper = mapper_of(what) if is_class else None

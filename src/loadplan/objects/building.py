@@ -7,8 +7,8 @@ import attrs
 
 from loadplan.errors import LoadPlanError, Problem, RelatedNotFound, ViewError, shown
 from loadplan.mapped import mapping
-from loadplan.resolved.places import Choose, Column, One
-from loadplan.statements.builder import Statement
+from loadplan.resolved.tree import Choose, Column, One
+from loadplan.statements.statement import Statement
 
 Row = Any
 

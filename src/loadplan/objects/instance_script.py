@@ -31,10 +31,10 @@ from loadplan.objects.instances import (
 from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
 from loadplan.objects.seal import Sealer
 from loadplan.objects.view_script import Blueprint, Scope, Writer, tuple_source
-from loadplan.resolved.places import Column, Edge, Instance, Part, Place, Recipe
 from loadplan.resolved.strategy import Way
+from loadplan.resolved.tree import Column, Edge, Instance, Part, Place, Recipe, instance_at
 from loadplan.sqlalchemy_internals import UnfinishedState, install_state, name_shard, state_script
-from loadplan.statements.builder import Statement
+from loadplan.statements.statement import Statement
 
 
 class Site:
@@ -47,7 +47,7 @@ class Site:
         self.parts = tuple(part_list(instance.parts))
         self.key, self.partial_keys, self.by_class = row_keys(self.mapper)
         self.shared: int | None = None
-        self.kinds = Kinds(self.mapper, Sealer(label, instance.node, instance.whole, hidden), self.parts, self._key_of)
+        self.kinds = Kinds(self.mapper, Sealer(label, instance, hidden), self.parts, self._key_of)
         self.plain = is_plain(self.mapper)
 
     def _key_of(self, cls: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
@@ -170,7 +170,7 @@ class InstanceWriter(Writer):
         keys, own = statement.key_names(names)
         scope = Scope(names, nested=False)
         edge = statement.edge
-        instance = recipe if edge is None else edge.outputs[0]
+        instance = recipe if edge is None else instance_at(edge)
         assert isinstance(instance, Instance)  # noqa: S101 - of a plan of entities
         unpacked = ", ".join([*own, *names.values()]) + ("," if len(own) + len(names) == 1 else "")
         self._spread = []

@@ -12,7 +12,7 @@ from loadplan.errors import shown
 from loadplan.mapped import mapping
 from loadplan.objects.left_out import note_absent, written_fields
 from loadplan.objects.seal import Seal, Sealer
-from loadplan.resolved.places import Part
+from loadplan.resolved.tree import Part
 from loadplan.sqlalchemy_internals import (
     Origin,
     collection_of,

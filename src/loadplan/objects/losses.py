@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.orm.attributes import instance_state
 
 from loadplan.mapped import mapping
-from loadplan.resolved.nodes import Shape
+from loadplan.resolved.tree import Shape
 from loadplan.sqlalchemy_internals import Held, history_of
 
 

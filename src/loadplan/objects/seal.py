@@ -15,8 +15,8 @@ from loadplan.objects.guards import Guarded, guard_class
 from loadplan.objects.left_out import AbsentValue, written_fields
 from loadplan.objects.losses import NOTHING_HIDDEN, Hidden, Part, part_of
 from loadplan.resolved.meant import generated_reader
-from loadplan.resolved.nodes import Node
-from loadplan.resolved.places import Edge
+from loadplan.resolved.tree import Edge, Instance
+from loadplan.resolved.tree import Part as SubclassPart
 from loadplan.sqlalchemy_internals import (
     NO_RESULT,
     guard_dynamic,
@@ -265,42 +265,45 @@ def _surest_last(part: Part) -> tuple[bool, str]:
 
 
 class Sealer:
-    """Makes the seals of one node.
+    """Makes the seals of one place.
 
     The seal of a class is made when its first object is met: the rows decide which subclasses there are.
     """
 
-    def __init__(self, label: str, node: Node, tree_edge: Edge | None, hidden: Hidden = NOTHING_HIDDEN) -> None:
-        self._place = Place(label, node.path, node.entity, node.subset, tuple(node.frontier.items()))
-        self._node = node
-        self._tree_edge = tree_edge
+    def __init__(self, label: str, instance: Instance, hidden: Hidden = NOTHING_HIDDEN) -> None:
+        place = instance.place
+        frontier = tuple(instance.frontier.items())
+        self._place = Place(label, place.path, place.mapper.class_, instance.subset, frontier)
+        self._instance = instance
         self._hidden = hidden
 
     def _declared(self, kind: type[Any]) -> frozenset[str]:
-        """Return what the plan declares for objects of a class here, in branches for its base classes too."""
-        declared = set(self._node.columns) | {edge.key for edge in self._node.edges}
-        if self._tree_edge is not None:
-            declared.add(self._tree_edge.key)
-        waiting = list(self._node.branches)
-        while waiting:
-            branch = waiting.pop()
-            if issubclass(kind, branch.entity):
-                declared |= branch.columns | {edge.key for edge in branch.edges}
-                waiting += branch.branches
-        return frozenset(declared)
+        """Return what the plan declares for objects of a class here, in parts for its base classes too."""
+        columns = [self._instance.columns, *(part.columns for part in self._parts(kind))]
+        return frozenset[str]().union(*columns, (edge.key for edge in self._edges(kind)))
 
     def _partial(self, kind: type[Any]) -> frozenset[Part]:
         """Return the relationships here that may hold a part of their rows."""
         own = class_mapper(kind).relationships
-        edges: list[Any] = [*self._node.edges] if self._tree_edge is None else [*self._node.edges, self._tree_edge]
-        waiting = list(self._node.branches)
-        while waiting:
-            branch = waiting.pop()
-            if issubclass(kind, branch.entity):
-                edges += branch.edges
-                waiting += branch.branches
-        parts = (part_of(own[each.key], each.shape, self._hidden, single=each.single) for each in edges)
+        parts = (part_of(own[each.key], each.shape, self._hidden, single=each.single) for each in self._edges(kind))
         return frozenset(each for each in parts if each is not None)
+
+    def _edges(self, kind: type[Any]) -> Iterator[Edge]:
+        """Yield the relationships that are loaded of objects of a class."""
+        yield from self._instance.place.relationships
+        if self._instance.whole is not None:
+            yield self._instance.whole
+        for part in self._parts(kind):
+            yield from part.place.relationships
+
+    def _parts(self, kind: type[Any]) -> Iterator[SubclassPart]:
+        """Yield what is loaded besides of objects of a class."""
+        waiting = list(self._instance.parts)
+        while waiting:
+            part = waiting.pop()
+            if issubclass(kind, part.place.mapper.class_):
+                yield part
+                waiting += part.parts
 
     def seal_of(self, kind: Any) -> Seal:
         """Return the seal of instances of a class at this place."""

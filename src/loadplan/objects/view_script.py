@@ -15,7 +15,8 @@ from sqlalchemy import Dialect
 
 from loadplan.mapped.decoding import processor
 from loadplan.objects.building import Guards
-from loadplan.resolved.places import (
+from loadplan.resolved.strategy import Choice, Way
+from loadplan.resolved.tree import (
     Choose,
     Column,
     Compose,
@@ -31,8 +32,7 @@ from loadplan.resolved.places import (
     Total,
     recipes_in,
 )
-from loadplan.resolved.strategy import Choice, Way
-from loadplan.statements.builder import Slot, Statement
+from loadplan.statements.statement import Slot, Statement
 from loadplan.view_classes.annotations import Container
 
 _numbers = itertools.count(1)

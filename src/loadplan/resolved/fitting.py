@@ -10,7 +10,7 @@ from sqlalchemy.orm import RelationshipDirection, RelationshipProperty
 from sqlalchemy.sql.elements import Cast, FunctionFilter, Label, TypeCoerce
 from sqlalchemy.sql.functions import FunctionElement
 
-from loadplan.resolved.nodes import Shape
+from loadplan.resolved.tree import Shape
 from loadplan.view_classes.annotations import (
     Container,
     annotation_source,

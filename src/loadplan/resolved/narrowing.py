@@ -15,8 +15,8 @@ from loadplan.declared.code import source
 from loadplan.declared.spec import Below, Load, On, Plan
 from loadplan.errors import PlanError, Problem, did_you_mean, shown
 from loadplan.mapped import mapping
-from loadplan.resolved.entities import configure_around
 from loadplan.resolved.parts import DeclaredPlace
+from loadplan.resolved.resolving import configure_around
 from loadplan.resolved.view_loads import key_of
 from loadplan.sqlalchemy_internals import subtype_of
 from loadplan.view_classes.annotations import FieldType, members_with_branches

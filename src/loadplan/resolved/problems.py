@@ -15,7 +15,7 @@ from loadplan.declared.spec import Load, On, Plan, StrategyName
 from loadplan.errors import Problem, did_you_mean, one_of, shown
 from loadplan.mapped import mapping
 from loadplan.resolved import meant
-from loadplan.resolved.nodes import Edge
+from loadplan.resolved.tree import Edge
 from loadplan.sqlalchemy_internals import attribute_behind
 
 At = tuple[str, ...]
@@ -328,37 +328,6 @@ def not_a_path(word: str, given: object, detail: str, at: At) -> Problem:
         at,
         detail=f"{detail}.",
         hint=f"name relationships to one, then the value: {word}=source(Order.customer, {end}).",
-    )
-
-
-def view_beyond_options(label: str) -> Problem:
-    """``plan.select()`` or ``plan.options()`` of a plan of views."""
-    return Problem(
-        "LP206",
-        f"plan '{label}' builds views, and loader options cannot build views",
-        (label,),
-        hint="fetch the plan with a Loader. For a plan of entities, use LoadPlan.for_schema.",
-    )
-
-
-def beyond_options(label: str, edge: Edge, words: Sequence[str]) -> Problem:
-    """``plan.options()`` of something that SQLAlchemy's loader options do not have."""
-    given = " and ".join(f"{word}=" for word in words)
-    return Problem(
-        "LP206",
-        f"loader options cannot express {given} of '{edge.name}'",
-        (label, *edge.target.path),
-        hint=f"fetch the plan with a Loader, or remove {given}.",
-    )
-
-
-def branch_beyond_options(label: str, name: str) -> Problem:
-    """``plan.options()`` of a plan with ``on(...)``."""
-    return Problem(
-        "LP206",
-        f"loader options cannot express {name}",
-        (label,),
-        hint=f"fetch the plan with a Loader, or remove {name}.",
     )
 
 

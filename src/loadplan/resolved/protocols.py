@@ -9,8 +9,8 @@ from loadplan.declared.spec import Load, Plan
 from loadplan.errors import PlanError, Problem, did_you_mean
 from loadplan.mapped import mapping
 from loadplan.resolved.fitting import misfit, spelled, why_empty
-from loadplan.resolved.nodes import Shape
 from loadplan.resolved.parts import DeclaredPlace
+from loadplan.resolved.tree import Shape
 from loadplan.view_classes.annotations import FieldType, annotation_source, read_annotation
 
 At = tuple[str, ...]

@@ -14,8 +14,8 @@ from loadplan.declared.spec import Load, load, on
 from loadplan.errors import PlanError, Problem, did_you_mean
 from loadplan.mapped import mapping
 from loadplan.resolved import view_problems
-from loadplan.resolved.entities import configure_around
 from loadplan.resolved.form import spelled_out
+from loadplan.resolved.resolving import configure_around
 from loadplan.resolved.view_loads import key_of
 from loadplan.view_classes.annotations import FieldType, annotation_source, members_with_branches
 from loadplan.view_classes.classes import is_view_class, read_schema

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapper
 
 from loadplan.declared.spec import Load, On, Plan
 from loadplan.resolved.form import is_reference, spelled_out
-from loadplan.resolved.places import Edge
+from loadplan.resolved.tree import Edge
 from loadplan.view_classes.annotations import FieldType, literal_values
 from loadplan.view_classes.fields import Field
 

@@ -12,12 +12,12 @@ from loadplan.declared.spec import Load, comparable, load
 from loadplan.mapped import mapping
 from loadplan.mapped.cardinality import Cardinality
 from loadplan.resolved import problems as plan_problems
+from loadplan.resolved import view_load_problems
 from loadplan.resolved import view_problems as problems
-from loadplan.resolved.entities import conditions_on, shape_problems
+from loadplan.resolved.conditions import conditions_on, shape_problems
 from loadplan.resolved.fitting import misfit, spelled, why_empty
 from loadplan.resolved.form import MOST_LEVELS
-from loadplan.resolved.nodes import Shape
-from loadplan.resolved.places import Edge, Many, One, Place, Recipe, Total
+from loadplan.resolved.tree import Edge, Many, One, Place, Recipe, Shape, Total
 from loadplan.resolved.view_loads import At, Loads, Spot, Trail, belongs, key_of
 from loadplan.resolved.view_values import ValueResolver
 from loadplan.sqlalchemy_internals import criteria_of, keyed_by, subtype_of
@@ -346,9 +346,9 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         for each in named:
             for word in ("only", "defer"):
                 if getattr(each, word) is not None:
-                    self.found.append(problems.columns_of_view(word, annotation_source(spot.type.item), at))
+                    self.found.append(view_load_problems.columns_of_view(word, annotation_source(spot.type.item), at))
             if each.strategy == "subquery" or (each.strategy == "inner" and prop.uselist):
-                self.found.append(problems.strategy_of_view(each.strategy, name, at))
+                self.found.append(view_load_problems.strategy_of_view(each.strategy, name, at))
             if not belongs(each.relationship, place.mapper):
                 owner = None if isinstance(each.relationship, str) else each.relationship.parent.mapper
                 self.found.append(plan_problems.no_relationship(place.mapper, key_of(each), owner, at))
@@ -356,7 +356,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         if any(
             comparable(getattr(named[0], word)) != comparable(getattr(each, word)) for each in named for word in words
         ):
-            self.found.append(problems.disagreeing_loads(spot.name, at))
+            self.found.append(view_load_problems.disagreeing_loads(spot.name, at))
         below = [item for each in named for item in each.loads]
         if not named:
             return Shape(), None, below

@@ -15,11 +15,10 @@ from loadplan.errors import Problem
 from loadplan.mapped import links, mapping
 from loadplan.resolved import problems as plan_problems
 from loadplan.resolved import view_problems as problems
-from loadplan.resolved.entities import conditions_on, foreign_tables, shape_problems
+from loadplan.resolved.conditions import conditions_on, foreign_tables, shape_problems
 from loadplan.resolved.fitting import misfit, null_without_rows, python_type, spelled
 from loadplan.resolved.form import condition_problems
-from loadplan.resolved.nodes import Shape
-from loadplan.resolved.places import UNKNOWN, Aggregation, Column, Compose, Computed, Edge, Place, Read, Recipe
+from loadplan.resolved.tree import UNKNOWN, Aggregation, Column, Compose, Computed, Edge, Place, Read, Recipe, Shape
 from loadplan.resolved.view_loads import Spot, belongs
 from loadplan.sqlalchemy_internals import attribute_behind, criteria_of, subtype_of
 from loadplan.view_classes.annotations import annotation_source

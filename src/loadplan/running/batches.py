@@ -7,7 +7,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from loadplan.errors import PlanError
-from loadplan.resolved.places import Edge, Place
+from loadplan.resolved.tree import Edge, Place
 from loadplan.running import call_problems
 from loadplan.running.compiled import CompiledPlan
 from loadplan.running.execution import Execution, Rows, ask

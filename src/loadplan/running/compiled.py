@@ -14,10 +14,11 @@ from loadplan.objects.building import Guards
 from loadplan.objects.instance_script import InstanceWriter
 from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
 from loadplan.objects.view_script import Blueprint, Hydrator, ViewWriter, make_hydrator
-from loadplan.resolved.places import Column, Edge, ViewTree, edges_below
 from loadplan.resolved.strategy import Choice, Databases, Learned, Roots, choose_ways, roots_of
-from loadplan.statements.builder import Slot, Statement, StatementBuilder
+from loadplan.resolved.tree import Column, Edge, Tree, edges_below
+from loadplan.statements.builder import StatementBuilder
 from loadplan.statements.linked import Narrowing
+from loadplan.statements.statement import Slot, Statement
 
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ class CompiledPlan(Generic[T]):
         classes: the mapper of each place.
     """
 
-    tree: ViewTree
+    tree: Tree
     dialect: Dialect
     roots: Roots
     chosen: Mapping[Edge, Choice]
@@ -208,7 +209,7 @@ class CompiledPlan(Generic[T]):
         return statement
 
 
-def compile_tree(tree: ViewTree, dialect: Dialect, learned: LearnedIndexes) -> CompiledPlan[Any]:
+def compile_tree(tree: Tree, dialect: Dialect, learned: LearnedIndexes) -> CompiledPlan[Any]:
     """Return a resolved plan, ready to run on ``dialect``, with the indexes that are known of its database.
 
     Pure.
@@ -216,9 +217,7 @@ def compile_tree(tree: ViewTree, dialect: Dialect, learned: LearnedIndexes) -> C
     return _compile(tree, dialect, Roots.ONE, {}, {dialect: learned})
 
 
-def _compile(
-    tree: ViewTree, dialect: Dialect, roots: Roots, databases: Databases, learned: Learned
-) -> CompiledPlan[Any]:
+def _compile(tree: Tree, dialect: Dialect, roots: Roots, databases: Databases, learned: Learned) -> CompiledPlan[Any]:
     chosen = choose_ways(tree, roots, dialect, databases, learned)
     builder = StatementBuilder(tree.root, chosen, dialect, databases, learned)
     root = builder.root(tree.root)

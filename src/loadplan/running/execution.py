@@ -25,8 +25,8 @@ from loadplan.sqlalchemy_internals import (
     rows_of_text,
     takes_text,
 )
-from loadplan.statements.builder import Statement
 from loadplan.statements.linked import AnySelect, Parameters
+from loadplan.statements.statement import Statement
 
 T = TypeVar("T")
 

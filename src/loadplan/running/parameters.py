@@ -7,7 +7,7 @@ from sqlalchemy import Dialect
 
 from loadplan.errors import ParameterError, Problem, did_you_mean, shown
 from loadplan.mapped.values import refusal
-from loadplan.resolved.nodes import Parameter
+from loadplan.resolved.tree import Parameter
 
 
 def read_parameters(

@@ -8,12 +8,10 @@ from loadplan.declared.spec import Plan
 from loadplan.errors import PlanError
 from loadplan.mapped import readiness
 from loadplan.mapped.indexes import learned_of
-from loadplan.resolved.entities import resolve_graph
-from loadplan.resolved.entity_places import places_of
+from loadplan.resolved.entities import resolve_entities
 from loadplan.resolved.form import form_problems
-from loadplan.resolved.nodes import Tree
-from loadplan.resolved.places import ViewTree
 from loadplan.resolved.protocols import check_typed
+from loadplan.resolved.tree import Tree
 from loadplan.resolved.views import resolve_view
 from loadplan.running.compiled import CompiledPlan, compile_tree
 
@@ -26,13 +24,13 @@ Compiled: TypeAlias = CompiledPlan[T]
 MOST_LEARNED = 16
 
 
-def resolve_plan(plan: Plan[Any]) -> Tree | ViewTree:
+def resolve_plan(plan: Plan[Any]) -> Tree:
     """Return what a plan means against the mapping.
 
     Raises:
         PlanError: with every problem of the plan.
     """
-    tree = resolve_graph(plan) if plan.into is None else resolve_view(plan)
+    tree = resolve_entities(plan) if plan.into is None else resolve_view(plan)
     if "typed" not in plan._derived:
         check_typed(plan)
         plan._derived["typed"] = True
@@ -62,7 +60,7 @@ def compile_plan(plan: Plan[T], dialect: Dialect) -> Compiled[T]:
     return compile_resolved(plan, resolve_plan(plan), dialect)
 
 
-def compile_resolved(plan: Plan[T], tree: Tree | ViewTree, dialect: Dialect) -> Compiled[T]:
+def compile_resolved(plan: Plan[T], tree: Tree, dialect: Dialect) -> Compiled[T]:
     """Return the same of a plan that was resolved just now."""
     name = f"{dialect.name}+{dialect.driver}"
     learned = learned_of(dialect)
@@ -72,24 +70,5 @@ def compile_resolved(plan: Plan[T], tree: Tree | ViewTree, dialect: Dialect) -> 
     if compiled is None:
         if learned and len(kept) >= MOST_LEARNED:
             kept.clear()
-        compiled = kept[key] = compile_tree(_places(plan, tree), dialect, learned)
+        compiled = kept[key] = compile_tree(tree, dialect, learned)
     return compiled
-
-
-def places_of_plan(plan: Plan[Any]) -> ViewTree:
-    """Return the places of a plan of either kind.
-
-    Raises:
-        PlanError: the plan does not resolve.
-    """
-    return _places(plan, resolve_plan(plan))
-
-
-def _places(plan: Plan[Any], tree: Tree | ViewTree) -> ViewTree:
-    """Return the places of a plan of either kind; places of entities are made once, and then remembered."""
-    if isinstance(tree, ViewTree):
-        return tree
-    places: ViewTree | None = plan._derived.get("places")
-    if places is None:
-        places = plan._derived["places"] = places_of(tree)
-    return places

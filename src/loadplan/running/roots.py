@@ -15,10 +15,10 @@ from loadplan.mapped import mapping
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
 from loadplan.mapped.repeats import is_never_null, is_object, may_be_null_in_key, row_key, same_rows
 from loadplan.resolved import problems
-from loadplan.resolved.entities import conditions_of, foreign_tables, parameters_in
+from loadplan.resolved.conditions import conditions_of, foreign_tables, parameters_in
 from loadplan.resolved.form import MOST, is_expression
-from loadplan.resolved.nodes import Parameter
 from loadplan.resolved.strategy import Way
+from loadplan.resolved.tree import Parameter
 from loadplan.running import call_problems
 from loadplan.running.answers import asking
 from loadplan.running.execution import Kept

@@ -1,20 +1,17 @@
 """The rows at the end of a relationship, each with the key of its parent: what every statement by keys starts from."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
 
 import attrs
-from sqlalchemy import ColumnElement, Dialect, Select, select
+from sqlalchemy import ColumnElement, Dialect, select
 from sqlalchemy.orm import Mapper, RelationshipProperty, aliased
-from sqlalchemy.sql.visitors import iterate
 
 from loadplan.mapped import links, mapping
-from loadplan.mapped.indexes import LearnedIndexes
-from loadplan.mapped.links import Link, LinkKind, Served
+from loadplan.mapped.links import Link, LinkKind
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
 from loadplan.mapped.repeats import is_object
-from loadplan.resolved.nodes import Shape
-from loadplan.statements.keys import Keys
+from loadplan.resolved.tree import Shape
 
 #: A select of any columns. SQLAlchemy 2.0 and 2.1 spell that type differently.
 AnySelect: TypeAlias = Any
@@ -44,6 +41,11 @@ class Linked:
     target: Any
     columns: tuple[ColumnElement[Any], ...]
     statement: AnySelect
+
+    @property
+    def rows(self) -> AnySelect:
+        """The statement, from where the targets are even if no column of theirs is selected."""
+        return self.statement if self.link.kind is LinkKind.SECONDARY else self.statement.select_from(self.target)
 
 
 def link_on(prop: RelationshipProperty[Any], parent: Mapper[Any], dialect: Dialect) -> Link:
@@ -99,49 +101,3 @@ def collection_order(prop: RelationshipProperty[Any], shape: Shape, target: Any)
     """Return the order of a collection, made total: the declared one, or the mapping's; none stays none."""
     given = shape.order_by if shape.order_by is not None else (prop.order_by or ())
     return with_tie_breaker(given, target)
-
-
-def why_no_lateral(
-    link: Link,
-    keys: Keys,
-    where: Sequence[Any],
-    order: Sequence[Ordering],
-    dialect: Dialect,
-    learned: LearnedIndexes,
-) -> str | None:
-    """Return why the first rows of each parent are better numbered than walked to, or None.
-
-    LATERAL walks an index once a parent and stops after ``limit`` rows; that takes an index that starts with the
-    parent's key and goes on with the order. Without one each of those walks reads all rows of its parent, and one pass
-    that numbers them costs no more.
-
-    Args:
-        link: how targets and parents are tied.
-        keys: of the parents.
-        where: conditions on the targets.
-        order: of the targets.
-        dialect: PostgreSQL alone has LATERAL over arrays.
-        learned: indexes that the database has and the mapping does not.
-    """
-    if not keys.as_arrays:
-        return f"{dialect.name} has no LATERAL over arrays"
-    if any(isinstance(part, Select) for each in where for part in iterate(each)):
-        # SQLAlchemy warns of a cartesian product where an EXISTS stands inside of a LATERAL
-        return "a condition asks a subquery"
-    if link.kind is LinkKind.SECONDARY:
-        return "key and order are in two tables, which no index spans"
-    if link.repeats or _served(keys, order, learned) is None:
-        return "no index on the key and the order"
-    return None
-
-
-def why_lateral(keys: Keys, order: Sequence[Ordering], learned: LearnedIndexes) -> str:
-    """Return what explain says where there is none of those reasons."""
-    why = "LATERAL: an index on the key and the order stops after the first rows of each parent"
-    if _served(keys, order, learned) is Served.BY_DATABASE:
-        why += f"; it is {Served.BY_DATABASE.value}"
-    return why
-
-
-def _served(keys: Keys, order: Sequence[Ordering], learned: LearnedIndexes) -> Served | None:
-    return links.served_by(keys.columns, [each.expression for each in order], learned)

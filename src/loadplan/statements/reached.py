@@ -17,9 +17,8 @@ from loadplan.mapped import links, mapping
 from loadplan.mapped.ordering import with_tie_breaker
 from loadplan.mapped.repeats import row_key
 from loadplan.resolved import problems
-from loadplan.resolved.entities import conditions_of, conditions_on, foreign_tables
-from loadplan.resolved.nodes import Shape
-from loadplan.resolved.places import Place
+from loadplan.resolved.conditions import conditions_of, conditions_on, foreign_tables
+from loadplan.resolved.tree import Place, Shape
 from loadplan.sqlalchemy_internals import criteria_of, subtype_of
 from loadplan.statements.linked import collection_order, linked
 

@@ -12,8 +12,8 @@ from sqlalchemy.orm import ColumnProperty, Mapper, RelationshipProperty
 from loadplan.mapped import mapping
 from loadplan.plan import LoadPlan
 from loadplan.resolved.fitting import python_type, why_empty
-from loadplan.resolved.nodes import Shape
 from loadplan.resolved.parts import DeclaredPlace
+from loadplan.resolved.tree import Shape
 
 Kind: TypeAlias = Literal["protocol", "attrs", "dataclass", "pydantic", "msgspec"]
 """The classes to write: Protocols, or view classes of a library."""

@@ -10,8 +10,7 @@ from sqlalchemy.orm import Mapper, RelationshipProperty
 from loadplan.mapped import links, mapping
 from loadplan.mapped.links import LinkKind
 from loadplan.mapped.ordering import Ordering
-from loadplan.resolved.nodes import Shape
-from loadplan.resolved.places import edges_below, tables_read
+from loadplan.resolved.tree import Shape, edges_below, tables_read
 from loadplan.running.plans import Compiled
 from loadplan.statements.linked import collection_order
 
