@@ -56,6 +56,7 @@ def hold(where: str) -> None:
         return
     chance = random.Random(where)  # noqa: S311
     report: dict[str, Any] = {"where": where, "mappers": len(mappers), "plans": 0, "relationships": 0, "refused": []}
+    report |= {"compared": {}, "not walked": 0}
     try:
         report["differences"] = asyncio.run(asyncio.wait_for(compare(content, mappers, chance, report), 120))
     except Exception as error:
@@ -127,6 +128,8 @@ async def compare(
             comparison = Comparison(engine, plan)
             await comparison.all(order)
             report["plans"] += 1
+            report["compared"] = Counter(report["compared"]) + comparison.compared
+            report["not walked"] += not comparison.walked
             report["relationships"] += size_of(plan)
             report["refused"] += comparison.refused
             found += [{"line": each.line, "plan": each.plan} for each in comparison.differences]
