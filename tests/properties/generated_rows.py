@@ -50,7 +50,8 @@ def _bare_rows(draw: st.DrawFn, schema: Schema) -> list[Row]:
     """Draw rows without references; those that must refer to something have something to refer to."""
     rows: list[Row] = []
     for root in (each for each in schema.entities if each.parent is None):
-        classes = [each.name for each in schema.entities if schema.root(each.name) == root.name]
+        family = [each for each in schema.entities if schema.root(each.name) == root.name]
+        classes = [each.name for each in family if not each.abstract]
         one_key = st.tuples(*(st.sampled_from(KINDS[kind].values) for kind in root.key))
         least = draw(st.sampled_from((3, 4, 2, 0)))
         for key in draw(st.lists(one_key, unique=True, min_size=least, max_size=6)):
@@ -64,7 +65,7 @@ def _bare_rows(draw: st.DrawFn, schema: Schema) -> list[Row]:
 @st.composite
 def _values(draw: st.DrawFn, schema: Schema, name: str) -> dict[str, Any]:
     values: dict[str, Any] = {"kind": name} if schema.entity(name).inheritance else {}
-    if "version" in schema.entity(schema.root(name)).arguments:
+    if {"version", "own_version"} & {*schema.entity(schema.root(name)).arguments}:
         values["version"] = 1
     for each in schema.lineage(name):
         for column in schema.entity(each).columns:
@@ -125,7 +126,9 @@ def _referring(draw: st.DrawFn, schema: Schema, row: Row, reference: Reference, 
     nothing = (None,) * len(reference.columns)
     target = draw(st.sampled_from([*keys, nothing] if reference.nullable else keys))
     used.add(target)
-    named = dict(zip(reference.columns, target, strict=True))
+    key = schema.entity(reference.target).key
+    values = [KINDS[one].value_in(kind, value) for one, kind, value in zip(key, reference.kinds, target, strict=True)]
+    named = dict(zip(reference.columns, values, strict=True))
     return {name: named[name] for name in reference.own_columns}
 
 
