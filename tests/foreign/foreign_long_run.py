@@ -104,7 +104,7 @@ def python_of(line: str) -> tuple[tuple[str, ...], str]:
     raise FileNotFoundError(f"no Python with SQLAlchemy {line}: install uv")
 
 
-def parts_of(line: str, examples: int) -> list[Part]:
+def parts_of(line: str, plans: int, examples: int) -> list[Part]:
     """Return the parts of one line of SQLAlchemy."""
     python, version = python_of(line)
     long = {"LOADPLAN_FOREIGN": "long"}
@@ -114,7 +114,8 @@ def parts_of(line: str, examples: int) -> list[Part]:
         for database in DATABASES:
             words = (f"test_random_plans_on_{database}[{name}]", f"test_histories_on_{database}[{name}]")
             nodes = tuple(f"{tests}/test_foreign_applications.py::{word}" for word in words)
-            parts.append(Part(f"{line}/applications/{name}/{database}", python, nodes, long))
+            many = long | {"LOADPLAN_FOREIGN_PLANS": str(plans)}
+            parts.append(Part(f"{line}/applications/{name}/{database}", python, nodes, many))
     for file in files_with_tests(fetched(version)):
         own = long | {"LOADPLAN_FOREIGN_FILES": file}
         parts.append(Part(f"{line}/sqlalchemy/{file}", python, (f"{tests}/test_foreign_sqlalchemy.py",), own))
@@ -171,12 +172,13 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="print the parts, and whether they passed")
     parser.add_argument("--anew", action="store_true", help="run parts that have passed, too")
     parser.add_argument("--line", action="append", choices=LINES, help="a line of SQLAlchemy; both if none is given")
+    parser.add_argument("--plans", type=int, default=40, help="random plans of an application, for each of 3 fillings")
     parser.add_argument("--examples", type=int, default=500, help="random examples of each property test")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no part after so many minutes")
     given = parser.parse_args()
 
     KEPT.mkdir(exist_ok=True)
-    everything = [part for line in given.line or LINES for part in parts_of(line, given.examples)]
+    everything = [part for line in given.line or LINES for part in parts_of(line, given.plans, given.examples)]
     chosen = [part for part in everything if fits(part.name, given.patterns)]
     if given.list:
         for part in chosen:
