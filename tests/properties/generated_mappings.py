@@ -89,7 +89,7 @@ def mapped(schema: Schema) -> Iterator[tuple[Mapping, Mapping]]:
     The first of the two owns the tables. Afterwards no mapper is left.
     """
     prefix = f"properties_{next(_numbers)}"
-    real, plain = _Builder(schema, prefix, plain=False), _Builder(schema, prefix, plain=True)
+    real, plain = Builder(schema, prefix, plain=False), Builder(schema, prefix, plain=True)
     module = sys.modules[__name__]
     try:
         with warnings.catch_warnings():
@@ -117,7 +117,7 @@ def _base(*, dataclasses: bool) -> type[DeclarativeBase]:
 
 
 @attrs.frozen
-class _Builder:
+class Builder:
     schema: Schema
     prefix: str
     plain: bool
@@ -360,7 +360,8 @@ class _Builder:
     def keyed(self, end: End, word: str) -> Any:
         """Return a class of dictionaries by primary key."""
         if word == "keyed_by_column":
-            return column_keyed_dict(self.classes[self.schema.root(end.target)].__table__.c.id)
+            root = self.schema.root(end.target)  # whose class may be mapped later
+            return lambda: column_keyed_dict(self.classes[root].__table__.c.id)()
         return attribute_keyed_dict("id") if word == "keyed" else keyfunc_mapping(attrgetter("id"))  # which pickles
 
     def sides(self, end: End, reference: Reference, *, forward: bool) -> dict[str, Any]:
