@@ -29,7 +29,7 @@ from loadplan import PlanError
 REPORT = Path(os.environ.get("LOADPLAN_FOREIGN_REPORT", os.devnull))
 PLANS = int(os.environ.get("LOADPLAN_FOREIGN_PLANS", "2"))
 #: How often the same mappings over the same rows are worth new plans: many tests share a fixture.
-SAME = 2
+SAME = int(os.environ.get("LOADPLAN_FOREIGN_SAME", "2"))
 seen: Counter[Any] = Counter()
 
 
