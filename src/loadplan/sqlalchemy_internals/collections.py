@@ -8,10 +8,11 @@ from weakref import ref
 from sqlalchemy.ext.orderinglist import OrderingList
 from sqlalchemy.orm import (
     InstanceState,
+    LoaderCallableStatus,
     Mapper,
     RelationshipProperty,
 )
-from sqlalchemy.orm.attributes import LoaderCallableStatus, instance_state, set_committed_value
+from sqlalchemy.orm.attributes import instance_state, set_committed_value
 from sqlalchemy.orm.collections import (
     CollectionAdapter,
     InstrumentedDict,
