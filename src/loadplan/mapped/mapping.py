@@ -42,7 +42,7 @@ def mapper_of(entity: object) -> Mapper[Any] | None:
 
 
 def owner_of(attribute: object) -> Mapper[Any] | None:
-    """Return the mapper of the class that an attribute was written of, or None for what is no mapped attribute.
+    """Return the mapper of the class that an attribute was written of. Anything else has none.
 
     The class may have been mapped again since then: it is the mapper that the class has now.
     """
