@@ -29,7 +29,7 @@ def may_repeat(mapper: Mapper[Any]) -> bool:
     A table holds each object once if its own keys lie within the key of the mapping. The same holds for tables of
     classes above, joined by their keys, and for a union of tables of concrete classes. A join, a query, a table whose
     mapping chose a narrower key, and any other union may hold an object several times. So may the table of a subclass
-    that is joined by other columns than a key of its own.
+    that is joined by columns that are not its key.
     """
     chain: list[Mapper[Any]] = []
     for each in mapper.iterate_to_root():
