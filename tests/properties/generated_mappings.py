@@ -420,8 +420,11 @@ class Builder:
     def association_table(self, association: Association, metadata: MetaData) -> Table:
         columns = [
             Column(f"{side}_{name}", KINDS[kind].make(), nullable=False)
-            for side, entity in (("source", association.source), ("target", association.target))
-            for name, kind in zip(self.schema.entity(entity).key_names, self.schema.entity(entity).key, strict=True)
+            for side, entity, kinds in (
+                ("source", association.source, association.source_kinds),
+                ("target", association.target, association.target_kinds),
+            )
+            for name, kind in zip(self.schema.entity(entity).key_names, kinds, strict=True)
         ]
         more = Column("note", String, nullable=True)
         table = Table(f"{self.prefix}_{association.name}", metadata, *columns, more)

@@ -126,10 +126,14 @@ def _referring(draw: st.DrawFn, schema: Schema, row: Row, reference: Reference, 
     nothing = (None,) * len(reference.columns)
     target = draw(st.sampled_from([*keys, nothing] if reference.nullable else keys))
     used.add(target)
-    key = schema.entity(reference.target).key
-    values = [KINDS[one].value_in(kind, value) for one, kind, value in zip(key, reference.kinds, target, strict=True)]
+    values = held_as(schema.entity(reference.target), reference.kinds, target)
     named = dict(zip(reference.columns, values, strict=True))
     return {name: named[name] for name in reference.own_columns}
+
+
+def held_as(entity: Entity, kinds: tuple[str, ...], key: Key) -> Key:
+    """Return the key of an entity as columns of some kinds hold it."""
+    return tuple(KINDS[own].value_in(kind, value) for own, kind, value in zip(entity.key, kinds, key, strict=True))
 
 
 async def insert_rows(connection: AsyncConnection, mapping: Mapping, rows: Rows) -> None:
@@ -144,10 +148,12 @@ async def insert_rows(connection: AsyncConnection, mapping: Mapping, rows: Rows)
                 key = dict(zip(entity.key_names, row.key, strict=True))
                 values = {name: value for name, value in row.values.items() if name in table.c}
                 await connection.execute(insert(table).values(**key, **values))
-    for name, pairs in rows.pairs.items():
-        table = mapping.secondary[name]
-        for number, (one, other) in enumerate(pairs):
-            await connection.execute(insert(table).values((*one, *other, (None, "x")[number % 2])))
+    for association in schema.associations:
+        table = mapping.secondary[association.name]
+        for number, (one, other) in enumerate(rows.pairs[association.name]):
+            near = held_as(schema.entity(association.source), association.source_kinds, one)
+            far = held_as(schema.entity(association.target), association.target_kinds, other)
+            await connection.execute(insert(table).values((*near, *far, (None, "x")[number % 2])))
 
 
 @contextlib.asynccontextmanager

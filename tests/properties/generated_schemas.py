@@ -204,13 +204,20 @@ class Reference:
 
 @attrs.frozen
 class Association:
-    """A table of pairs between ``source`` and ``target``; the same pair may stand in it twice unless ``unique``."""
+    """A table of pairs between ``source`` and ``target``; the same pair may stand in it twice unless ``unique``.
+
+    Its columns are of ``source_kinds`` and ``target_kinds``. It is ``apart`` if some of them equal the keys in the
+    database alone.
+    """
 
     name: str
     source: str
     target: str
+    source_kinds: tuple[KeyKind, ...]
+    target_kinds: tuple[KeyKind, ...]
     unique: bool
     constrained: bool
+    apart: bool
     forward: End
     backward: End | None
 
@@ -262,7 +269,8 @@ class Schema:
 
     def compares_apart(self, end: End) -> bool:
         """Tell whether only the database can tell which rows a relationship leads to."""
-        return end.kind != "many-to-many" and self.reference_of(end).apart
+        ways = (*self.references, *self.associations)
+        return next(each for each in ways if end in (each.forward, each.backward)).apart
 
     def is_made(self, end: End) -> bool:
         """Tell whether a ``backref`` makes an end: of two that would make each other, the way there makes the other."""
@@ -387,6 +395,16 @@ def _two_ends(
 
 
 @st.composite
+def _kinds_that_refer_to(draw: st.DrawFn, target: Entity) -> list[KeyKind]:
+    """Draw kinds of columns that may hold the key of an entity."""
+    return [draw(_often(kind, *KEY_KINDS[kind].alike, *KEY_KINDS[kind].elsewhere)) for kind in target.key]
+
+
+def _are_apart(kinds: list[KeyKind], target: Entity) -> bool:
+    return any(kind in KEY_KINDS[key].elsewhere for kind, key in zip(kinds, target.key, strict=True))
+
+
+@st.composite
 def _reference(draw: st.DrawFn, name: str, entities: list[Entity]) -> Reference:
     source, target = draw(st.sampled_from(entities)), draw(st.sampled_from(entities))
     unique = draw(_often(False, True))
@@ -395,10 +413,10 @@ def _reference(draw: st.DrawFn, name: str, entities: list[Entity]) -> Reference:
     columns = [f"{name}_{key}" for key in target.key_names]
     if shared:
         columns[0] = source.key_names[0]
-    kinds = [draw(_often(kind, *KEY_KINDS[kind].alike, *KEY_KINDS[kind].elsewhere)) for kind in target.key]
+    kinds = draw(_kinds_that_refer_to(target))
     if shared:
         kinds[0] = source.key[0]
-    apart = any(kind in KEY_KINDS[key].elsewhere for kind, key in zip(kinds, target.key, strict=True))
+    apart = _are_apart(kinds, target)
     constrained = not apart and draw(_often(True, False))
     back: EndKind = "one-to-one" if unique else "one-to-many"
     forward, backward = draw(_two_ends(name, source, target, ("many-to-one", back)))
@@ -425,7 +443,19 @@ def _reference(draw: st.DrawFn, name: str, entities: list[Entity]) -> Reference:
 def _association(draw: st.DrawFn, name: str, entities: list[Entity]) -> Association:
     source, target = draw(st.sampled_from(entities)), draw(st.sampled_from(entities))
     forward, backward = draw(_two_ends(name, source, target, ("many-to-many", "many-to-many")))
-    return Association(name, source.name, target.name, draw(st.booleans()), draw(st.booleans()), forward, backward)
+    kinds = draw(_kinds_that_refer_to(source)), draw(_kinds_that_refer_to(target))
+    apart = _are_apart(kinds[0], source) or _are_apart(kinds[1], target)
+    return Association(
+        name,
+        source.name,
+        target.name,
+        *map(tuple, kinds),
+        unique=draw(st.booleans()),
+        constrained=not apart and draw(st.booleans()),
+        apart=apart,
+        forward=forward,
+        backward=backward,
+    )
 
 
 @st.composite

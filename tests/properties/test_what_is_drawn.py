@@ -67,7 +67,18 @@ def schema_with(words: tuple[str, ...], *, dataclasses: bool = False, **changes:
         "apart": False,
     }
     reference = Reference("r", "A", "B", ("r_id",), ("integer",), **flags, forward=there, backward=back)
-    association = Association("m", "A", "B", True, False, pairs, None)
+    association = Association(
+        "m",
+        "A",
+        "B",
+        ("integer",),
+        ("integer",),
+        unique=True,
+        constrained=False,
+        apart=False,
+        forward=pairs,
+        backward=None,
+    )
     return Schema(ENTITIES, (reference,), (association,), dataclasses)
 
 
