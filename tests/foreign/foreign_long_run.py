@@ -1,7 +1,7 @@
 """The long run: everything that loadplan is held against, part by part.
 
-A part is an application on a database, a file of SQLAlchemy's own tests, or a property test; each on both lines of
-SQLAlchemy. What a part found is kept, so a run that was stopped goes on where it was.
+A part is an application on a database, a file of SQLAlchemy's own tests, or a test that draws random cases; each on both
+lines of SQLAlchemy. What a part found is kept, so a run that was stopped goes on where it was.
 """
 
 import argparse
@@ -29,7 +29,6 @@ KEPT = ROOT / ".foreign"
 LINES = {"2.1": "sqlalchemy>=2.1,<2.2", "2.0": "sqlalchemy>=2.0.40,<2.1"}
 
 DATABASES = ("sqlite", "postgresql")
-PROPERTIES = ROOT / "tests" / "properties"
 
 
 @attrs.frozen
@@ -119,12 +118,18 @@ def parts_of(line: str, plans: int, examples: int) -> list[Part]:
     for file in files_with_tests(fetched(version)):
         own = long | {"LOADPLAN_FOREIGN_FILES": file}
         parts.append(Part(f"{line}/sqlalchemy/{file}", python, (f"{tests}/test_foreign_sqlalchemy.py",), own))
-    for path in sorted(PROPERTIES.glob("test_random_*.py")):
+    for path in files_with_random_cases():
         for test in re.findall(r"^async def (test_\w+)", path.read_text(), re.MULTILINE):
             node = f"{path.relative_to(ROOT).as_posix()}::{test}"
             many = {"LOADPLAN_PROPERTY_EXAMPLES": str(examples)}
-            parts.append(Part(f"{line}/properties/{path.stem}/{test}", python, (node,), many))
+            parts.append(Part(f"{line}/random/{path.stem}/{test}", python, (node,), many))
     return parts
+
+
+def files_with_random_cases() -> list[Path]:
+    """Return the tests that draw as many cases as somebody asks for, without those of this folder."""
+    others = (each for each in (ROOT / "tests").glob("*/test_*.py") if each.parent != HERE)
+    return sorted(each for each in others if "random_cases" in each.read_text())
 
 
 def told(number: int, of: int, found: dict[str, Any]) -> str:
@@ -173,7 +178,7 @@ def main() -> int:
     parser.add_argument("--anew", action="store_true", help="run parts that have passed, too")
     parser.add_argument("--line", action="append", choices=LINES, help="a line of SQLAlchemy; both if none is given")
     parser.add_argument("--plans", type=int, default=40, help="random plans of an application, for each of 3 fillings")
-    parser.add_argument("--examples", type=int, default=500, help="random examples of each property test")
+    parser.add_argument("--examples", type=int, default=500, help="random cases of each test that draws them")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no part after so many minutes")
     given = parser.parse_args()
 

@@ -121,7 +121,7 @@ class Walk:
             rank = f"{end.target.lower()}_rank" if self.schema.entity(end.target).parent else "rank"
             keys = (getattr(target, name) for name in self.schema.entity(end.target).key_names)
             statement = statement.order_by(getattr(target, rank).desc(), *keys)
-        found = self.session.scalars(statement).all()
+        found = self.session.scalars(statement).unique().all()
         return next(iter(found), None) if end.to_one else found
 
 
