@@ -1,7 +1,7 @@
 """The long run: everything that loadplan is held against, part by part.
 
-A part is an application on a database, a file of SQLAlchemy's own tests, or a test that draws random cases; each on both
-lines of SQLAlchemy. What a part found is kept, so a run that was stopped goes on where it was.
+A part is an application on a database, a file of SQLAlchemy's own tests, or a file of tests that draws random cases;
+each on both lines of SQLAlchemy. What a part found is kept, so a run that was stopped goes on where it was.
 """
 
 import argparse
@@ -118,11 +118,9 @@ def parts_of(line: str, plans: int, examples: int) -> list[Part]:
     for file in files_with_tests(fetched(version)):
         own = long | {"LOADPLAN_FOREIGN_FILES": file}
         parts.append(Part(f"{line}/sqlalchemy/{file}", python, (f"{tests}/test_foreign_sqlalchemy.py",), own))
+    many = {"LOADPLAN_PROPERTY_EXAMPLES": str(examples)}
     for path in files_with_random_cases():
-        for test in re.findall(r"^async def (test_\w+)", path.read_text(), re.MULTILINE):
-            node = f"{path.relative_to(ROOT).as_posix()}::{test}"
-            many = {"LOADPLAN_PROPERTY_EXAMPLES": str(examples)}
-            parts.append(Part(f"{line}/random/{path.stem}/{test}", python, (node,), many))
+        parts.append(Part(f"{line}/random/{path.stem}", python, (path.relative_to(ROOT).as_posix(),), many))  # noqa: PERF401
     return parts
 
 
