@@ -50,9 +50,10 @@ def _is_joined_loosely(mapper: Mapper[Any]) -> bool:
     """Tell whether the table of a subclass may hold several rows for one row of the class above."""
     if mapper.inherits is None or mapper.concrete or mapper.local_table is mapper.inherits.local_table:
         return False
-    compared = visitors.iterate(mapper.inherit_condition) if mapper.inherit_condition is not None else ()
-    table = mapper.local_table
-    columns = {each for each in compared if isinstance(each, Column) and each.table is table}
+    table, condition = mapper.local_table, mapper.inherit_condition
+    parts = () if condition is None else visitors.iterate(condition)
+    compared = [each for each in parts if isinstance(each, Column)]
+    columns = {own for own in table.columns if any(own.shares_lineage(each) for each in compared)}
     return isinstance(table, Table) and not has_unique_key(table, columns)
 
 
