@@ -209,6 +209,94 @@ async def test_a_deep_copy_of_an_ordering_list_is_one(engine: AsyncEngine, strat
             assert stored == [(0, 0), (1, 1), (7, 2)]
 
 
+@pytest.mark.parametrize("strategy", ["selectin", "joined"])
+async def test_a_pickled_ordering_list_is_one(engine: AsyncEngine, strategy: Any) -> None:
+    """It numbers what is added. SQLAlchemy's own loses the name of the position's column when it is pickled."""
+    bullets = [Bullet(id=n, position=10 * n, slide_id=1) for n in (0, 1)]
+    async with filled(engine, SlideBase.metadata, Slide(id=1)):
+        async with AsyncSession(engine) as session:
+            session.add_all(bullets)
+            await session.commit()
+        found = await Loader(engine).fetch(LoadPlan(Slide, load(Slide.bullets, strategy=strategy)), 1)
+        for travelled in (pickle.loads(pickle.dumps(found)), pickle.loads(pickle.dumps(copy.deepcopy(found)))):
+            again = pickle.loads(pickle.dumps(travelled))
+            assert [each.position for each in again.bullets] == [0, 10]
+            assert not any(inspect(each).modified for each in (again, *again.bullets))
+            again.bullets.append(added := Bullet(id=7))
+            assert [each.position for each in again.bullets] == [0, 10, 2]
+            assert list(inspect(again).attrs.bullets.history.added) == [added]
+
+
+class Numbering(list[Any]):
+    """Numbers its items as they come, and knows its last one."""
+
+    @collection.appender
+    def append(self, item: Any) -> None:
+        item.place = len(self)
+        item.is_last = True
+        list.append(self, item)
+
+
+class DeckBase(DeclarativeBase):
+    pass
+
+
+class Deck(DeckBase):
+    __tablename__ = "own_decks"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    cards: Mapped[list["Card"]] = relationship(order_by="Card.id", collection_class=Numbering)
+
+
+class Card(DeckBase):
+    __tablename__ = "own_cards"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    place: Mapped[int | None]
+    deck_id: Mapped[int] = mapped_column(ForeignKey(Deck.id))
+
+
+CARDS = ["INSERT INTO own_decks VALUES (1)", "INSERT INTO own_cards VALUES (1, 10, 1), (2, NULL, 1)"]
+DECK_PLANS = {
+    "selectin": LoadPlan(Deck, load(Deck.cards)),
+    "joined": LoadPlan(Deck, load(Deck.cards, strategy="joined")),
+    "without the column": LoadPlan(Deck, load(Deck.cards, only=[])),
+}
+
+
+@pytest.mark.parametrize("name", DECK_PLANS)
+@pytest.mark.parametrize("how", ["detached", "attached"])
+async def test_a_collection_that_changes_its_items_changes_nothing(engine: AsyncEngine, how: str, name: str) -> None:
+    """The items keep what the database has. What is not mapped may be set."""
+    async with filled(engine, DeckBase.metadata, *CARDS) as loader, AsyncSession(engine) as session:
+        deck = await (
+            loader.fetch(DECK_PLANS[name], 1)
+            if how == "detached"
+            else Loader(session).fetch_attached(DECK_PLANS[name], 1)
+        )
+        assert isinstance(deck.cards, Numbering)
+        for card, place in zip(deck.cards, (10, None), strict=True):
+            assert not inspect(card).modified
+            assert card.is_last
+            if name == "without the column":
+                with pytest.raises(NotLoaded):
+                    _ = card.place
+            else:
+                assert card.place == place
+        assert not session.dirty
+
+
+async def test_filling_keeps_a_change_that_waits_for_a_flush(engine: AsyncEngine) -> None:
+    """Of an item that was changed before its collection came, that change stays, and no other is made."""
+    async with filled(engine, DeckBase.metadata, *CARDS), AsyncSession(engine) as session:
+        session.autoflush = False
+        card = (await session.scalars(select(Card).where(Card.id == 2))).one()
+        card.id = 3
+        deck = await Loader(session).fetch_attached(DECK_PLANS["selectin"], 1)
+        assert card in deck.cards
+        assert inspect(card).modified
+        assert (card.id, card.place) == (3, None)
+        assert inspect(card).attrs.id.history.added == [3]
+
+
 class ListLike:
     """What SQLAlchemy's documentation asks of a custom collection, and no more."""
 

@@ -41,6 +41,15 @@ def mapper_of(entity: object) -> Mapper[Any] | None:
     return inspected if isinstance(inspected, Mapper) else None
 
 
+def owner_of(attribute: object) -> Mapper[Any] | None:
+    """Return the mapper of the class that an attribute was written of. Anything else has none.
+
+    The class may have been mapped again since then: it is the mapper that the class has now.
+    """
+    then = getattr(getattr(attribute, "parent", None), "mapper", None)
+    return None if then is None else mapper_of(then.class_) or then
+
+
 def relationship(mapper: Mapper[Any], key: str) -> RelationshipProperty[Any] | None:
     """Return the relationship of that name, also through a synonym, or None."""
     synonym = mapper.synonyms.get(key)

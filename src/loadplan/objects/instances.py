@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper
-from sqlalchemy.orm.attributes import instance_state, set_committed_value
+from sqlalchemy.orm.attributes import instance_state
 
 from loadplan.errors import shown
 from loadplan.mapped import mapping
@@ -17,7 +17,7 @@ from loadplan.sqlalchemy_internals import (
     Origin,
     collection_of,
     copy_quietly,
-    extend_silently,
+    fill_silently,
     has_load_listeners,
     installed_loaders,
     is_plain_list,
@@ -173,9 +173,7 @@ def list_maker(mapper: Mapper[Any], key: str) -> Callable[[Any, Iterable[Any]], 
 def fill_late(grown: Grown) -> None:
     """Fill the collections whose items are asked for something as they come: keys, order, hashes."""
     for owner, key, items in reversed(grown.late.values()):
-        filled = extend_silently(owner, key, items)
-        if not filled:
-            set_committed_value(owner, key, items)
+        fill_silently(owner, key, items)
         copy_quietly(owner.__dict__[key])
 
 

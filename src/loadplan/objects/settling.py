@@ -20,7 +20,7 @@ from loadplan.objects.wider_seal import Stay, widened_by
 from loadplan.sqlalchemy_internals import (
     attach_as_loaded,
     copy_quietly,
-    extend_silently,
+    fill_silently,
     has_load_listeners,
     has_waiting_changes,
     installed_loaders,
@@ -295,8 +295,10 @@ def _fill(pair: _Pair, key: str, items: list[Any]) -> None:
     old = pair.here.__dict__.get(key)
     if old is not None and not pair.is_new:
         invalidate_collection(old)
-    if has_waiting_changes(pair.state, key) or not extend_silently(pair.here, key, items):
+    if has_waiting_changes(pair.state, key):
         set_committed_value(pair.here, key, items)
+    else:
+        fill_silently(pair.here, key, items)
     copy_quietly(pair.here.__dict__[key])
 
 

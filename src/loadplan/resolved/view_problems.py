@@ -348,7 +348,7 @@ def wrong_step(field: str, step: object, mapper: Mapper[Any], at: At, word: str 
     if not isinstance(step, QueryableAttribute) or not hasattr(step.parent, "mapper"):
         message = f"'{field}' cannot be read from '{here}' through {source(step)}"
         return Problem("LP307", message, at, hint=listed)
-    owner: Mapper[Any] = step.parent.mapper
+    owner = mapping.owner_of(step) or step.parent.mapper
     if mapper.isa(owner):
         what = mapping.describe_attribute(mapper, step.key)
         message = f"{word}() of '{field}' needs a relationship, but '{source(step)}' is {what}"

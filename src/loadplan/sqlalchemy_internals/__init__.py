@@ -21,7 +21,7 @@ from loadplan.sqlalchemy_internals.attached import (
 from loadplan.sqlalchemy_internals.collections import (
     collection_of,
     copy_quietly,
-    extend_silently,
+    fill_silently,
     invalidate_collection,
     is_plain_list,
     items_of,
@@ -106,7 +106,7 @@ __all__ = [
     "criteria_of",
     "declared_arguments",
     "driver_rows",
-    "extend_silently",
+    "fill_silently",
     "guard_dynamic",
     "guard_expired",
     "guard_merge",

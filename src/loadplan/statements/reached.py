@@ -78,7 +78,7 @@ def _value(given: Source, mapper: Mapper[Any], path: list[Any], place: Place | N
     if not rest:
         return _end(given, mapper, step, at)
     prop = mapping.relationship(mapper, step.key) if isinstance(step, QueryableAttribute) else None
-    owner = getattr(getattr(step, "parent", None), "mapper", None)
+    owner = mapping.owner_of(step)
     if prop is None or owner is None or not mapper.isa(owner):
         detail = f"'{code_of(step)}' is no relationship of '{mapper.class_.__name__}'"
         raise PlanError([problems.not_a_path("order_by", given, detail, at)])
@@ -121,7 +121,7 @@ def _of_row(sub: Mapper[Any], key: Sequence[Any], value: Any, base: Mapper[Any])
 def _end(given: Source, mapper: Mapper[Any], step: Any, at: At) -> Any:
     name = mapper.class_.__name__
     if isinstance(step, QueryableAttribute):
-        owner = getattr(step.parent, "mapper", None)
+        owner = mapping.owner_of(step)
         is_ours = owner is not None and mapper.isa(owner)
         if not is_ours or step.key in mapper.relationships:
             raise PlanError([problems.not_a_path("order_by", given, f"'{code_of(step)}' is no column of '{name}'", at)])
