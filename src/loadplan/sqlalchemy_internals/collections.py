@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy
+from functools import partial
 from typing import Any
 from weakref import ref
 
 from sqlalchemy.ext.orderinglist import OrderingList
 from sqlalchemy.orm import (
     InstanceState,
+    KeyFuncDict,
     Mapper,
     RelationshipProperty,
 )
@@ -89,6 +91,10 @@ class _CopiesQuietly(CollectionAdapter):
         adapter._data = lambda: adapter.owner_state.dict.get(adapter._key)
         return adapter
 
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        _copy_as_keyed(self.data)
+
 
 class _UnfinishedAdapter(_CopiesQuietly):
     """The adapter of a list that nobody has changed yet: it knows the list, its owner, and by which name."""
@@ -139,6 +145,27 @@ def copy_quietly(collection: Any) -> None:
     adapter announces: the copy has changes to flush, and a many-to-many with both sides loaded holds items twice.
     """
     collection_adapter(collection).__class__ = _CopiesQuietly
+    _copy_as_keyed(collection)
+
+
+def _copy_as_keyed(collection: Any) -> None:
+    """Have a dictionary that is keyed by its items copied as one: ``KeyFuncDict.__reduce__`` loses the adapter."""
+    if isinstance(collection, KeyFuncDict):
+        collection.__deepcopy__ = partial(_keyed_copy, ref(collection))  # type: ignore[attr-defined]
+
+
+def _keyed_copy(original: "ref[KeyFuncDict[Any, Any]]", memo: dict[int, Any]) -> Any:
+    """Return the deep copy of a dictionary that is keyed by its items, with an adapter and without events."""
+    data: Any = original()
+    adapter: Any = collection_adapter(data)
+    copied = memo[id(data)] = adapter.attr.collection_factory()
+    own = {key: value for key, value in vars(data).items() if key not in {"__deepcopy__", "_sa_adapter", "keyfunc"}}
+    vars(copied).update(deepcopy(own, memo))
+    CollectionAdapter(adapter.attr, deepcopy(adapter.owner_state, memo), copied)
+    copy_quietly(copied)
+    for key, item in data.items():
+        dict.__setitem__(copied, deepcopy(key, memo), deepcopy(item, memo))
+    return copied
 
 
 def invalidate_collection(collection: Any) -> None:
