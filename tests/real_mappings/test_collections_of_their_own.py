@@ -364,9 +364,7 @@ COPIES_OF_COPIES: dict[str, Any] = {
 
 @pytest.mark.parametrize("how", COPIES_OF_COPIES)
 @pytest.mark.parametrize("back", ["add", "merge"])
-async def test_a_copied_dictionary_goes_back_and_flushes_what_changed(
-    engine: AsyncEngine, how: str, back: str
-) -> None:
+async def test_a_copied_dictionary_goes_back_and_flushes_what_changed(engine: AsyncEngine, how: str, back: str) -> None:
     """``KeyFuncDict.__reduce__`` makes a deep copy that lacks its adapter; SQLAlchemy's own copies fail in merge."""
     rows = ["INSERT INTO own_shelves VALUES (1)", "INSERT INTO own_books VALUES (1, 'a', 1), (2, 'b', 1)"]
     async with filled(engine, KeyedBase.metadata, *rows) as loader:

@@ -27,7 +27,7 @@ from loadplan.errors import CursorError, PlanError, Problem
 from loadplan.mapped import mapping
 from loadplan.mapped.ordering import Ordering, as_stored, orderings
 from loadplan.mapped.repeats import row_key
-from loadplan.mapped.values import binds_by_itself, refusal, stored_type
+from loadplan.mapped.values import binds_by_itself, refusal, stored_type, type_on
 from loadplan.resolved import problems
 from loadplan.resolved.form import MOST
 from loadplan.running import call_problems
@@ -180,7 +180,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     dialect = query.compiled.dialect
     given = query.total_order
     stored = [as_stored(each, dialect) for each in given]
-    unfit = [each for each in stored if not _has_place_in_cursor(each)]
+    unfit = [each for each in stored if not _has_place_in_cursor(type_on(each.expression.type, dialect))]
     if unfit:
         raise PlanError([call_problems.not_pageable(type(each.expression.type).__name__, (label,)) for each in unfit])
     order = [_comparable(each, dialect) for each in stored]
@@ -196,7 +196,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     read = [_reversed(each, each.puts_nulls_first(dialect)) for each in order] if backwards else order
     if cursor is None:
         return PageQuery(query, read, None, size, None, backwards, key, order, (), kept)
-    enums = [getattr(each.expression.type, "enum_class", None) for each in order]
+    enums = [getattr(type_on(each.expression.type, dialect), "enum_class", None) for each in order]
     inclusive = False
     try:
         values = decode_cursor(cursor, _order_text(order), key, label, enums)
@@ -270,7 +270,7 @@ def _comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
 
     If nobody knows which way a database sorts NULLs by itself, the statement says it.
     """
-    kind = ordering.expression.type
+    kind = type_on(ordering.expression.type, dialect)
     if dialect.name in _SHOW_OTHERWISE and isinstance(kind, Enum) and kind.native_enum:
         number = type_coerce(ordering.expression, Integer) + literal_column("0", Integer)
         ordering = attrs.evolve(ordering, expression=number)
@@ -281,14 +281,14 @@ def _comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
 
 def exact_value(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
     """Return an expression whose value compares equal to itself when it comes back in a cursor."""
-    if dialect.name in _SHOW_OTHERWISE and isinstance(expression.type, Float):
+    if dialect.name in _SHOW_OTHERWISE and isinstance(type_on(expression.type, dialect), Float):
         return type_coerce(expression + literal_column("0e0", Double), expression.type)
     return expression
 
 
-def _has_place_in_cursor(ordering: Ordering) -> bool:
+def _has_place_in_cursor(kind: types.TypeEngine[Any]) -> bool:
     """Tell whether a cursor can hold the values: JSON has two kinds of null, and composed values have no one order."""
-    return not isinstance(ordering.expression.type, types.JSON | types.ARRAY | types.PickleType | types.TupleType)
+    return not isinstance(kind, types.JSON | types.ARRAY | types.PickleType | types.TupleType)
 
 
 def _is_one_of(keys: Sequence[ColumnElement[Any]], ordering: Ordering) -> bool:
@@ -300,7 +300,9 @@ def stays_in_database(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
 
     Your type may hide what it stores, and nobody knows how well.
     """
-    return binds_by_itself(kind) and isinstance(stored_type(kind, dialect), types.String | types.LargeBinary)
+    return binds_by_itself(type_on(kind, dialect)) and isinstance(
+        stored_type(kind, dialect), types.String | types.LargeBinary
+    )
 
 
 def _reversed(ordering: Ordering, nulls_first: bool) -> Ordering:
