@@ -461,6 +461,19 @@ def uncovered(field: str, missing: Sequence[str], mapper: Mapper[Any], at: At) -
     )
 
 
+def mapped_again(field: str, mapper: Mapper[Any], key: str, subs: Sequence[Mapper[Any]], at: At) -> Problem:
+    """A relationship that a subclass maps in another way: no one statement reads it of all rows."""
+    here, names = _name(mapper), [_name(sub) for sub in subs]
+    members = " | ".join(f"Annotated[..., on({name})]" for name in [here, *names])
+    return Problem(
+        "LP309",
+        f"'{field}' reads '{here}.{key}', but {', '.join(map(repr, names))} maps '{key}' again",
+        at,
+        detail="such a row has other rows behind the relationship than a row of the base class.",
+        hint=f"make other views of these rows: {members}.",
+    )
+
+
 def not_polymorphic(field: str, mapper: Mapper[Any], at: At) -> Problem:
     """A union of views for a class without subclasses."""
     return Problem(
