@@ -52,6 +52,7 @@ STAGES = {
         "fitting",
         "places",
         "problems",
+        "paths",
         "view_problems",
         "entity_places",
         "form",

@@ -10,13 +10,16 @@ from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.sql.visitors import iterate
 
+from loadplan.declared.sources import Source, is_path
 from loadplan.declared.spec import Below, Load, On, Plan, StrategyName, comparable
 from loadplan.errors import PlanError, Problem
 from loadplan.mapped import links, mapping, readiness
 from loadplan.resolved import problems
 from loadplan.resolved.form import MOST_LEVELS, form_problems, is_expression, is_reference, spelled_out
 from loadplan.resolved.nodes import Edge, Node, Parameter, Shape, Tree
+from loadplan.resolved.paths import end_of, path_problem
 from loadplan.resolved.sharing import made_of_equal, share
+from loadplan.sqlalchemy_internals import criteria_of
 
 R = TypeVar("R")
 
@@ -451,6 +454,9 @@ def shape_problems(
         if prop.secondary is not None and strategy not in {"joined", "inner"}:
             known |= {prop.secondary}
         given = getattr(shape, word) or ()
+        for path in filter(is_path, given):
+            yield from _path_problems(prop, path, at)
+        given = tuple(each for each in given if not is_path(each))
         if not prop.entity.is_aliased_class:
             of_order = word == "order_by"
             given = tuple(mapping.as_seen_from(prop.mapper, each, subclasses=of_order) for each in given)
@@ -458,7 +464,20 @@ def shape_problems(
         if tables:
             name = f"{prop.parent.class_.__name__}.{prop.key}"
             to_alias = prop.entity.is_aliased_class
-            yield problems.speaks_of_others(name, prop.mapper, word, tables, given, at, to_alias=to_alias, of_load=True)
+            yield problems.speaks_of_others(name, prop.mapper, word, tables, given, at, to_alias=to_alias)
+
+
+def _path_problems(prop: RelationshipProperty[Any], path: Source, at: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield what is wrong with ``order_by=source(...)`` of a collection: LP112, LP215."""
+    if prop.entity.is_aliased_class:
+        detail = f"'{prop.parent.class_.__name__}.{prop.key}' leads to an alias"
+        yield problems.not_a_path("order_by", path, detail, at)
+    elif (wrong := path_problem(path, prop.mapper, at)) is not None:
+        yield wrong
+    else:
+        end, value = end_of(path, prop.mapper)
+        if tables := foreign_tables(mapping.tables_of(end), conditions_of(end, [value])):
+            yield problems.speaks_of_others(end.class_.__name__, end, "order_by", tables, [value], at)
 
 
 #: What a strategy cannot do: a join has one order, that of its parent, and no way to count rows a parent.
@@ -545,6 +564,12 @@ def _parameters(root: Node) -> Iterator[Parameter]:
 
 def parameters_in(expression: Any) -> Iterator[Parameter]:
     """Yield the parameters of an expression that were named by whoever wrote it; literals are not among them."""
+    if is_path(expression):
+        for step in expression.path:
+            carried = criteria_of(step) if isinstance(step, QueryableAttribute) else (step,)
+            for each in carried:
+                yield from parameters_in(each)
+        return
     element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
     for each in iterate(element):
         if isinstance(each, BindParameter) and not each.unique:
