@@ -101,6 +101,7 @@ STAGES = {
         "parameters",
         "response",
         "shards",
+        "shown",
         "snapshot",
         "tally",
         "table_indexes",
