@@ -23,12 +23,13 @@ from loadplan.objects.going_back import watch_sessions
 from loadplan.objects.settling import SessionHome, settle
 from loadplan.plan import LoadPlan
 from loadplan.running import call_problems
-from loadplan.running.graph import Kept
+from loadplan.running.call_options import check_options
+from loadplan.running.execution import Kept
+from loadplan.running.graph import load_roots
 from loadplan.running.identity import Identity
 from loadplan.running.own_connection import Opened
 from loadplan.running.plans import Compiled
 from loadplan.running.roots import by_id, by_ids, locking
-from loadplan.running.session import check_options
 from loadplan.running.tally import Tally
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class AllCalls(Calls):
 
             def work(private: Opened) -> T | None:
                 kept: Kept = []
-                roots = graph.run(private, [bound], tally, kept=kept)
+                roots = load_roots(graph, private, [bound], tally, kept=kept)
                 if len(roots) > 1:
                     raise MultipleFound(call_problems.several_have_key(plan.label, plan.entity.__name__, given))
                 home = SessionHome(session, stay_in(compiled), {})
