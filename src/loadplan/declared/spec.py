@@ -148,7 +148,7 @@ Order: TypeAlias = OrderBy | Sequence[OrderBy]
 
 
 class OrderPath(Protocol):
-    """What a type checker can know of ``source(Post.author, User.name)`` as an order."""
+    """A path as an order, as a type checker sees it: ``source(Post.author, User.name)``."""
 
     @property
     def path(self) -> tuple[Any, ...]:

@@ -394,7 +394,7 @@ def _not_shown(plan: LoadPlan[Any], ordering: Ordering) -> Problem:
         "LP217",
         f"the page is ordered by '{ordering.expression}', which it does not show",
         (plan.label,),
-        detail="no cursor holds such a value, and one shard cannot read it in the row of another.",
+        detail="no cursor holds this value, and one shard cannot read it in the row of another.",
         hint="load the column in the plan, or pass a cipher as cursor_key=.",
     )
 

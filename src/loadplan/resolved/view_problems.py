@@ -469,7 +469,7 @@ def mapped_again(field: str, mapper: Mapper[Any], key: str, subs: Sequence[Mappe
         "LP309",
         f"'{field}' reads '{here}.{key}', but {', '.join(map(repr, names))} maps '{key}' again",
         at,
-        detail="such a row has other rows behind the relationship than a row of the base class.",
+        detail="a row of the subclass has other rows behind the relationship than a row of the base class.",
         hint=f"make other views of these rows: {members}.",
     )
 

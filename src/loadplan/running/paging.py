@@ -259,7 +259,7 @@ class KeptValue:
 
     @property
     def mark(self) -> object:
-        """What stands for the value in a cursor."""
+        """The mark that stands for the value in a cursor."""
         return True if self.is_of_own_type else KEPT
 
     def _at(self, values: Sequence[Any], column: Any) -> Any:

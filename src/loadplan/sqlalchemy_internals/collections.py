@@ -151,7 +151,7 @@ def copy_quietly(collection: Any) -> None:
 def _copy_as_keyed(collection: Any) -> None:
     """Have a dictionary that is keyed by its items copied as one: ``KeyFuncDict.__reduce__`` loses the adapter."""
     if isinstance(collection, KeyFuncDict):
-        collection.__deepcopy__ = partial(_keyed_copy, ref(collection))  # type: ignore[attr-defined]
+        vars(collection)["__deepcopy__"] = partial(_keyed_copy, ref(collection))
 
 
 def _keyed_copy(original: "ref[KeyFuncDict[Any, Any]]", memo: dict[int, Any]) -> Any:
