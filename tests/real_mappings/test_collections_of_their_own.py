@@ -419,3 +419,56 @@ async def test_a_stream_takes_a_joined_collection_below_a_statement_of_its_own(e
     rows = ["INSERT INTO own_buyers VALUES (1), (2)", "INSERT INTO own_deals VALUES (1, 1), (2, 1)"]
     async with filled(engine, StreamBase.metadata, *rows) as loader:
         assert [each.id async for each in loader.stream(plan, order_by=Buyer.id, batch_size=1)] == [1, 2]
+
+
+class KeyedBase(DeclarativeBase):
+    pass
+
+
+class Shelf(KeyedBase):
+    __tablename__ = "own_shelves"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    books: Mapped[dict[str, "Book"]] = relationship(
+        collection_class=attribute_keyed_dict("title"), cascade="all, delete-orphan", back_populates="shelf"
+    )
+
+
+class Book(KeyedBase):
+    __tablename__ = "own_books"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    shelf_id: Mapped[int] = mapped_column(ForeignKey(Shelf.id))
+    shelf: Mapped[Shelf] = relationship(back_populates="books")
+
+
+COPIES_OF_COPIES: dict[str, Any] = {
+    "a deep copy": copy.deepcopy,
+    "a pickle": COPIES["pickle"],
+    "a deep copy of a pickle": lambda each: copy.deepcopy(COPIES["pickle"](each)),  # type: ignore[no-untyped-call]
+    "a pickle of a deep copy": lambda each: COPIES["pickle"](copy.deepcopy(each)),  # type: ignore[no-untyped-call]
+    "a deep copy of a deep copy": lambda each: copy.deepcopy(copy.deepcopy(each)),
+}
+
+
+@pytest.mark.parametrize("how", COPIES_OF_COPIES)
+@pytest.mark.parametrize("back", ["add", "merge"])
+async def test_a_copied_dictionary_goes_back_and_flushes_what_changed(engine: AsyncEngine, how: str, back: str) -> None:
+    """``KeyFuncDict.__reduce__`` makes a deep copy that lacks its adapter; SQLAlchemy's own copies fail in merge."""
+    rows = ["INSERT INTO own_shelves VALUES (1)", "INSERT INTO own_books VALUES (1, 'a', 1), (2, 'b', 1)"]
+    async with filled(engine, KeyedBase.metadata, *rows) as loader:
+        original = await loader.fetch(LoadPlan(Shelf, load(Shelf.books)), 1)
+        shelf = COPIES_OF_COPIES[how](original)
+        assert list(shelf.books) == ["a", "b"]
+        assert not inspect(shelf).modified
+        assert shelf.books["a"].shelf is shelf
+        async with AsyncSession(engine) as session:
+            if back == "add":
+                session.add(shelf)
+            else:
+                shelf = await session.merge(shelf)
+            del shelf.books["a"]
+            shelf.books["c"] = Book(id=3, title="c")
+            await session.commit()
+        again = await loader.fetch(LoadPlan(Shelf, load(Shelf.books)), 1)
+        assert sorted(again.books) == ["b", "c"]
+        assert sorted(original.books) == ["a", "b"]

@@ -6,7 +6,7 @@ import attrs
 import pytest
 from real import filled, lazily
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, func, outerjoin, select, union_all
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.ext.declarative import ConcreteBase
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -287,6 +287,10 @@ async def test_concrete_classes_that_share_a_key(engine: AsyncEngine) -> None:
                 "  detail: its subclasses are concrete, and their tables use the same key.\n"
                 "  hint: fetch a plan of the subclass that you mean, or use fetch_all(..., where=...)."
             )
+        async with AsyncSession(engine) as session:
+            with pytest.raises(MultipleFound):
+                await Loader(session).fetch_attached(plan, 2)
+            assert (await Loader(session).fetch_attached(plan, 3)).name == "d"
 
 
 # --- keys that are NULL in part -------------------------------------------------------------------------------------

@@ -146,6 +146,21 @@ OrderBy: TypeAlias = SQLColumnExpression[Any] | TextClause
 Order: TypeAlias = OrderBy | Sequence[OrderBy]
 """One order expression, or several, most significant first."""
 
+
+class OrderPath(Protocol):
+    """A path as an order, as a type checker sees it: ``source(Post.author, User.name)``."""
+
+    @property
+    def path(self) -> tuple[Any, ...]:
+        """The relationships, and the value at the end."""
+        ...
+
+    @property
+    def modifiers(self) -> tuple[str, ...]:
+        """The directions."""
+        ...
+
+
 Bare: TypeAlias = list[Any] | tuple[Any, ...]
 """Columns of a SQLModel class, as ``[Hero.name]``, which is a ``list[str]`` to a type checker."""
 
@@ -159,7 +174,7 @@ class LoadOptions(TypedDict, total=False):
     only: Columns | None
     defer: Columns | None
     where: Conditions | None
-    order_by: Order | None
+    order_by: Order | OrderPath | Sequence[OrderBy | OrderPath] | None
     limit: int | None
     depth: Depth | None
     strategy: StrategyName | None
@@ -301,6 +316,7 @@ def load(
         where: which related rows: conditions on the target. They may hold ``bindparam("since")``, whose value comes
             with the fetch as ``params={"since": ...}``. On a to-one a row that fails them leaves None.
         order_by: order of a collection; without it the order of the mapping holds. Ties go by the primary key.
+            ``source(Post.author, User.name).desc()`` orders by a column of a to-one of the target.
         limit: the first so many rows of each parent; needs an order, given or mapped.
         depth: of a relationship of a class with itself: that many levels, or ``"all"``.
         strategy: override of the automatic choice: ``"joined"`` (LEFT OUTER JOIN), ``"inner"`` (INNER JOIN: parents

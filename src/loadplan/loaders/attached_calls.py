@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from loadplan.errors import MultipleFound
 from loadplan.loaders.attaching import (
     Given,
     check_attachable,
@@ -21,6 +22,7 @@ from loadplan.loaders.calls import Calls, ForUpdate, Options, Params, Work, chec
 from loadplan.objects.going_back import watch_sessions
 from loadplan.objects.settling import SessionHome, settle
 from loadplan.plan import LoadPlan
+from loadplan.running import call_problems
 from loadplan.running.call_options import check_options
 from loadplan.running.execution import Kept
 from loadplan.running.graph import load_roots
@@ -62,6 +64,8 @@ class AllCalls(Calls):
             def work(private: Opened) -> T | None:
                 kept: Kept = []
                 roots = load_roots(graph, private, [bound], tally, kept=kept)
+                if len(roots) > 1:
+                    raise MultipleFound(call_problems.several_have_key(plan.label, plan.entity.__name__, given))
                 home = SessionHome(session, stay_in(compiled), {})
                 settled = [settle(made, home, refresh=refresh) for made in kept]
                 return settled[0][id(roots[0])] if roots else None

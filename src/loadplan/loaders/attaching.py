@@ -260,7 +260,8 @@ def in_fewer_statements(plan: LoadPlan[Any]) -> LoadPlan[Any] | None:
     """
     for edge in resolve_plan(plan).root.relationships:
         shape = edge.shape
-        if not edge.cardinality.to_one and edge.asked is None and shape.limit is None and shape.depth is None:
+        is_plain = shape.order_by is None and shape.limit is None and shape.depth is None
+        if not edge.cardinality.to_one and edge.asked is None and is_plain:
             return _remembered(On(plan.entity, plan.loads, plan.only), edge.key)
     return None
 

@@ -266,7 +266,9 @@ class ShardedCalls(AllCalls):
                     page = page_of(query, size, after, before, self.cursor_key)
                     for number in page.kept:  # its row is in one shard, and the others cannot read its value there
                         kind = type(query.total_order[number].expression.type).__name__
-                        raise PlanError([call_problems.not_pageable(kind, (plan.label,))])
+                        if page.kept[number].is_of_own_type:
+                            raise PlanError([call_problems.not_pageable(kind, (plan.label,))])
+                        raise PlanError([_not_shown(plan, query.total_order[number])])
                     self._mergeable(compiled, page.order, at_least=len(page.order))
                     pages.append(page)
                     bound = query.parameters(params)
@@ -384,6 +386,16 @@ def _ordered_stream(plan: LoadPlan[Any], shards: Sequence[str]) -> Problem:
         (plan.label,),
         detail="each shard would keep a cursor and a transaction open until the end.",
         hint="leave order_by= out, use fetch_page, or give a condition that one shard answers.",
+    )
+
+
+def _not_shown(plan: LoadPlan[Any], ordering: Ordering) -> Problem:
+    return Problem(
+        "LP217",
+        f"the page is ordered by '{ordering.expression}', which it does not show",
+        (plan.label,),
+        detail="no cursor holds this value, and one shard cannot read it in the row of another.",
+        hint="load the column in the plan, or pass a cipher as cursor_key=.",
     )
 
 

@@ -89,12 +89,18 @@ def mappers_below(base: type[Any]) -> Iterator[Mapper[Any]]:
         yield from mappers_below(sub)
 
 
-def mapped_again(mapper: Mapper[Any], key: str) -> Iterator[Mapper[Any]]:
-    """Yield the nearest subclasses that map a relationship of a class again, to other rows or in another order."""
+def mapped_again(mapper: Mapper[Any], key: str, *, ordered: bool = True) -> Iterator[Mapper[Any]]:
+    """Yield the nearest subclasses that map a relationship of a class again, to other rows or in another order.
+
+    Args:
+        mapper: of the class.
+        key: of its relationship.
+        ordered: whether the order matters.
+    """
     prop = mapper.relationships[key]
     for sub in mapper.self_and_descendants:
         own = sub.relationships.get(key)
-        if own is None or own.parent is not sub or sub is mapper or _is_alike(own, prop):
+        if own is None or own.parent is not sub or sub is mapper or _is_alike(own, prop, ordered=ordered):
             continue
         between = [
             each for each in sub.iterate_to_root() if each is not sub and each.isa(mapper) and each is not mapper
@@ -103,9 +109,11 @@ def mapped_again(mapper: Mapper[Any], key: str) -> Iterator[Mapper[Any]]:
             yield sub
 
 
-def _is_alike(one: RelationshipProperty[Any], other: RelationshipProperty[Any]) -> bool:
-    """Tell whether two relationships lead to the same rows, in the same order."""
-    ours, theirs = ([each.primaryjoin, each.secondaryjoin, *(each.order_by or ())] for each in (one, other))
+def _is_alike(one: RelationshipProperty[Any], other: RelationshipProperty[Any], *, ordered: bool) -> bool:
+    """Tell whether two relationships lead to the same rows, in the same order if that matters."""
+    ours, theirs = (
+        [each.primaryjoin, each.secondaryjoin, *((each.order_by or ()) if ordered else ())] for each in (one, other)
+    )
     return (
         one.mapper is other.mapper
         and one.entity is other.entity

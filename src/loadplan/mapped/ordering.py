@@ -11,7 +11,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from loadplan.mapped import mapping
 from loadplan.mapped.repeats import row_key
-from loadplan.mapped.values import stored_type
+from loadplan.mapped.values import stored_type, type_on
 
 _NULLS_ARE_LARGEST = frozenset({"postgresql", "oracle"})
 _NULLS_ARE_SMALLEST = frozenset({"sqlite", "mysql", "mariadb", "mssql"})
@@ -103,7 +103,7 @@ def as_stored(ordering: Ordering, dialect: Dialect) -> Ordering:
     A type that binds one value differently each time, as an encrypting one does, can be compared in no other way.
     """
     kind = stored_type(ordering.expression.type, dialect)
-    if kind is ordering.expression.type:
+    if kind is type_on(ordering.expression.type, dialect):
         return ordering
     return attrs.evolve(ordering, expression=type_coerce(ordering.expression, kind))
 

@@ -12,6 +12,8 @@ from typing import Any
 from sqlalchemy import Dialect, types
 from sqlalchemy.dialects import postgresql
 
+from loadplan.sqlalchemy_internals import variants_of
+
 #: Bits of PostgreSQL's integer types. SQLite stores 64 whatever the column is called.
 _INTEGER_BITS: tuple[tuple[type[types.Integer], int], ...] = (
     (types.SmallInteger, 16),
@@ -46,7 +48,7 @@ def refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | 
         A clause for a sentence, as ``"it takes int, not str"``.
     """
     try:
-        return _refusal(value, kind, dialect)
+        return _refusal(value, type_on(kind, dialect), dialect)
     except Exception as error:  # a value from outside may raise whatever it likes when it is looked at
         return f"looking at it raises {type(error).__name__}"
 
@@ -67,8 +69,14 @@ def binds_by_itself(kind: types.TypeEngine[Any]) -> bool:
     return not code.__module__.startswith("sqlalchemy.")
 
 
+def type_on(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngine[Any]:
+    """Return a type as a database has it: the one that ``with_variant`` names for it, if it names one."""
+    return variants_of(kind).get(dialect.name, kind)
+
+
 def stored_type(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngine[Any]:
     """Return the type of what a column holds in the database: a decorated type without its decorators."""
+    kind = type_on(kind, dialect)
     while isinstance(kind, types.TypeDecorator) and binds_by_itself(kind):
         kind = kind.load_dialect_impl(dialect)
     return kind

@@ -7,6 +7,7 @@ import attrs
 from sqlalchemy import ColumnElement, TextClause
 from sqlalchemy.orm import QueryableAttribute
 
+from loadplan.declared.sources import is_path
 from loadplan.declared.spec import Below, Load, On, Plan, StrategyName
 from loadplan.errors import Problem
 from loadplan.mapped import mapping
@@ -101,7 +102,10 @@ def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem
         elif word == "limit" and given > MOST:
             yield problems.too_large_count(word, given, at)
     for word in ("where", "order_by"):
-        yield from condition_problems(word, getattr(item, word) or (), at)
+        given = getattr(item, word) or ()
+        if word == "order_by":
+            given = [each for each in given if not is_path(each)]
+        yield from condition_problems(word, given, at)
 
 
 def _counts(given: Any) -> bool:

@@ -138,6 +138,8 @@ def instead_of_expression(word: str, given: object) -> str:
     if isinstance(given, str):
         raw = " For raw SQL, use sqlalchemy.text(...)." if word == "where" else ""
         return f"{_EXAMPLES[word]}{raw}"
+    if isinstance(given, Source) and word == "where":
+        return f"ask through the relationship: where={_asked(given.path)}."
     if isinstance(given, TextClause):
         return f"text(...) hides the direction from loadplan. {_capital(_EXAMPLES[word])}"
     if isinstance(given, dict):
@@ -147,6 +149,14 @@ def instead_of_expression(word: str, given: object) -> str:
     if isinstance(given, Callable):  # type: ignore[arg-type]
         return f"pass the expression itself, not a function or a class. {_capital(_EXAMPLES[word])}"
     return _EXAMPLES[word]
+
+
+def _asked(path: Sequence[Any]) -> str:
+    """Return the code of a path as a condition: ``Post.author.has(User.name == "x")``."""
+    if len(path) < 2:
+        return "Post.author.has(...)" if not path else source(path[0])
+    word = "any" if getattr(getattr(path[0], "property", None), "uselist", False) else "has"
+    return f"{source(path[0])}.{word}({_asked(path[1:])})"
 
 
 def _capital(sentence: str) -> str:

@@ -417,13 +417,12 @@ def speaks_of_others(
     at: At,
     *,
     to_alias: bool = False,
-    of_load: bool = False,
 ) -> Problem:
     """A condition or order whose columns are not the target's: it would join every row with every other."""
     here = _name(target)
     hint = f"ask through a relationship: {_question(here, tables[0], target)}."
     if word == "order_by":
-        path = None if of_load else _path_to(target, given)
+        path = None if to_alias else _path_to(target, given)
         hint = f"order by a subquery{_subquery_of(target, given)}." if path is None else f"write order_by={path}."
     if to_alias:
         hint = f"'{name}' leads to an alias of '{here}'. Use the attributes of that alias in {word}=."

@@ -13,6 +13,7 @@ import attrs
 from sqlalchemy import ClauseElement
 from sqlalchemy.orm import Mapper, QueryableAttribute
 
+from loadplan.declared.sources import Source
 from loadplan.declared.spec import Budget, Load, On, Plan, facts_of
 from loadplan.sqlalchemy_internals import criteria_of, notes_of, shape_of, subtype_of
 
@@ -105,6 +106,8 @@ def _of(value: Any) -> Fingerprint:
         if any(each.callable is not None for each in shape[1]):
             raise Unlike
         return (kind, shape[0], *(part for each in shape[1] for part in facts_of(each)))
+    if kind is Source:
+        return (kind, _of(value.path), value.modifiers)
     if kind in (list, tuple):
         return (kind, *map(_of, value))
     if get_origin(value) in (Union, UnionType):

@@ -300,6 +300,8 @@ def _stray(given: Any) -> tuple[str, str]:
     if isinstance(given, ClauseElement) or hasattr(given, "__clause_element__"):
         inside = code if code.startswith("func.") else "..."
         return "a SQL expression", f"make it a source: Annotated[..., source({inside})]."
+    if isinstance(given, list | tuple | set | frozenset | dict):
+        return f"a {type(given).__name__}", "write what is in it beside the type: Annotated[..., source(...)]."
     if isinstance(given, type | FunctionType):
         name = str(getattr(given, "__name__", given))
         of_ours = str(given.__module__).startswith("loadplan") and name in {
@@ -309,7 +311,8 @@ def _stray(given: Any) -> tuple[str, str]:
             "source",
             "load",
         }
-        return f"the function '{name}'", f"call it, for example {name}(Post.comments)." if of_ours else _SAY_FROM_WHERE
+        what = "class" if isinstance(given, type) and not of_ours else "function"
+        return f"the {what} '{name}'", f"call it, for example {name}(Post.comments)." if of_ours else _SAY_FROM_WHERE
     return f"a {type(given).__name__}", _SAY_FROM_WHERE
 
 
@@ -455,6 +458,19 @@ def uncovered(field: str, missing: Sequence[str], mapper: Mapper[Any], at: At) -
         f"'{field}' has no member for {', '.join(map(repr, missing))}",
         at,
         hint=f"add a member for it, or one for '{_name(mapper)}' itself, which takes all other rows.",
+    )
+
+
+def mapped_again(field: str, mapper: Mapper[Any], key: str, subs: Sequence[Mapper[Any]], at: At) -> Problem:
+    """A relationship that a subclass maps in another way: no one statement reads it of all rows."""
+    here, names = _name(mapper), [_name(sub) for sub in subs]
+    members = " | ".join(f"Annotated[..., on({name})]" for name in [here, *names])
+    return Problem(
+        "LP309",
+        f"'{field}' reads '{here}.{key}', but {', '.join(map(repr, names))} maps '{key}' again",
+        at,
+        detail="a row of the subclass has other rows behind the relationship than a row of the base class.",
+        hint=f"make other views of these rows: {members}.",
     )
 
 

@@ -90,6 +90,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         """Resolve what is read of rows that are of a subclass: its own columns are a joined part of the row."""
         name = str(sub.class_.__name__)
         target = Place(sub, sub.class_, (*place.path, name))
+        self.apart[target] = self.apart.get(place, frozenset()) - {sub}
         recipe = resolve_end(target)
         if recipe is None:
             return None

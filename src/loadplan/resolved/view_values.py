@@ -26,9 +26,15 @@ from loadplan.view_classes.annotations import annotation_source
 
 @attrs.frozen
 class ValueResolver:
-    """Resolves fields that hold one value; what is wrong goes to ``found``."""
+    """Resolves fields that hold one value; what is wrong goes to ``found``.
+
+    Attributes:
+        found: the problems.
+        apart: by place, the subclasses whose rows become other views than those that are resolved there.
+    """
 
     found: list[Problem]
+    apart: dict[Place, frozenset[Mapper[Any]]] = attrs.field(factory=dict)
 
     def value(self, step: Any, spot: Spot, place: Place) -> Recipe | None:
         """Resolve a field that reads one value of the class at a place: column, composite, hybrid, expression."""
@@ -151,7 +157,7 @@ class ValueResolver:
                 self.found.append(problems.required_but_nullable(spot.name, what, reason, shown, spot.at))
         column = Column(spot.field.name, given.expression, kind.type)
         self.fits(column, spot, given)
-        edge = self.edge(place, prop, target, spot, shape)
+        edge = self.edge(place, prop, target, spot, shape, ordered=False)
         edge.aggregation = kind
         place.edges.append(edge)
         return Computed(edge)
@@ -196,10 +202,18 @@ class ValueResolver:
         spot: Spot,
         shape: Shape,
         load: Load[Any] | None = None,
+        *,
+        ordered: bool = True,
     ) -> Edge:
-        """Return a new edge."""
+        """Return a new edge; ``ordered`` says whether the order of the rows matters."""
         if links.asks_parent_further(prop):
             self.found.append(plan_problems.asks_parent_further(place.mapper, prop, spot.at))
+        apart = self.apart.get(place, frozenset())
+        ordered = ordered and bool(prop.uselist) and shape.order_by is None
+        found = mapping.mapped_again(place.mapper, prop.key, ordered=ordered)
+        again = [sub for sub in found if not any(map(sub.isa, apart))]
+        if again:
+            self.found.append(problems.mapped_again(spot.name, place.mapper, prop.key, again, spot.at))
         return Edge(
             name=f"{place.mapper.class_.__name__}.{prop.key}",
             field=spot.name,

@@ -166,6 +166,7 @@ class _Resolver(RelationshipResolver):
         is_attribute = any(each.key == name for each in mapping.column_attributes(mapper))  # ConcreteBase's is none
         column = self.column(place, name or "") if is_attribute else expression_column(place, "type", discriminator)
         recipes = []
+        self.apart[place] = self.apart.get(place, frozenset()) | (chosen.keys() - {mapper})
         for sub, member in chosen.items():
             recipe = self.member(member, sub, place, loads, (*at, annotation_source(member)), trail)
             if recipe is not None:

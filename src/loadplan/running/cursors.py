@@ -9,7 +9,7 @@ import hmac
 import json
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from loadplan.errors import CursorError, Problem
 
@@ -36,6 +36,9 @@ CursorKey: TypeAlias = bytes | CursorCipher
 
 #: An encrypted cursor is filled up to a multiple of so many bytes, so that its length tells little about the values.
 _FILL = 64
+
+#: Stands for a value that no cursor holds: the database reads it at the row of the cursor.
+KEPT: Final = object()
 
 _ENCODERS: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
     (bool, "bool", bool),
@@ -124,6 +127,8 @@ def _as_text(raw: bytes) -> str:
 def _encoded(value: Any) -> Any:
     if value is None:
         return None
+    if value is KEPT:
+        return ["kept", None]
     if isinstance(value, enum.Enum):
         return ["enum", value.name]
     for kind, tag, encode in _ENCODERS:
@@ -136,6 +141,8 @@ def _decoded(value: Any, enum_class: Any) -> Any:
     if value is None:
         return None
     tag, encoded = value
+    if tag == "kept":
+        return KEPT
     return enum_class[encoded] if tag == "enum" else _DECODERS[tag](encoded)
 
 
@@ -158,14 +165,19 @@ def refused_cursor(label: str) -> CursorError:
     )
 
 
-def row_is_gone(label: str) -> CursorError:
+def row_is_gone(label: str, *, is_of_own_type: bool) -> CursorError:
     """Return the error of a cursor whose row was deleted, where the place of the page was read from it."""
+    if is_of_own_type:
+        detail, hint = "the listing is ordered by a column with a type of your own, whose values no cursor holds.", ""
+    else:
+        detail = "the listing is ordered by a value that the page does not show, so no cursor holds it."
+        hint = " If readers may see the value, load it in the plan; or pass a cipher as cursor_key=."
     return CursorError(
         Problem(
             "LP407",
             "the row that the cursor was made at is gone",
             (label,),
-            detail="the listing is ordered by a column with a type of your own, whose values no cursor holds.",
-            hint="start at page one.",
+            detail=detail,
+            hint=f"start at page one.{hint}",
         )
     )

@@ -27,11 +27,11 @@ from loadplan.errors import CursorError, PlanError, Problem
 from loadplan.mapped import mapping
 from loadplan.mapped.ordering import Ordering, as_stored, orderings
 from loadplan.mapped.repeats import row_key
-from loadplan.mapped.values import binds_by_itself, refusal, stored_type
+from loadplan.mapped.values import binds_by_itself, refusal, stored_type, type_on
 from loadplan.resolved import problems
 from loadplan.resolved.form import MOST
 from loadplan.running import call_problems
-from loadplan.running.cursors import CursorKey, decode_cursor, encode_cursor, refused_cursor, row_is_gone
+from loadplan.running.cursors import KEPT, CursorKey, decode_cursor, encode_cursor, refused_cursor, row_is_gone
 from loadplan.running.graph import load_roots_beside
 from loadplan.running.own_connection import Opened
 from loadplan.running.response import response_schema
@@ -80,6 +80,7 @@ class PageQuery:
         values: that it was made of.
         kept: by the place of an order in ``total``: what reads its value at the cursor's row, where that value stays in
             the database.
+        read_there: the same of the cursor that the page starts at.
         backwards: whether it goes towards the beginning.
         key: that cursors are signed or encrypted with.
     """
@@ -94,6 +95,7 @@ class PageQuery:
     total: Sequence[Ordering]
     values: Sequence[Any] = ()
     kept: "Mapping[int, KeptValue]" = attrs.field(factory=dict)
+    read_there: "Mapping[int, KeptValue]" = attrs.field(factory=dict)
 
     def run(self, session: Opened, parameters: Mapping[str, Any], tally: Tally) -> Page[Any]:
         """Load the page and, to know whether there is another one, the key of one root more."""
@@ -147,15 +149,17 @@ class PageQuery:
             CursorError: LP407, it is gone, and nobody knows where its page was.
         """
         label = self.query.compiled.tree.label
-        for index, kept in self.kept.items():
-            if self.values and self.values[index] is not None:
-                tally.sent(label)
-                opened = session if isinstance(session, Session) else session.connection({})
-                if opened.execute(kept.there(self.values), parameters).first() is None:
-                    raise row_is_gone(label)
+        for kept in self.read_there.values():
+            tally.sent(label)
+            opened = session if isinstance(session, Session) else session.connection({})
+            if opened.execute(kept.there(self.values), parameters).first() is None:
+                raise row_is_gone(label, is_of_own_type=kept.is_of_own_type)
 
     def _cursor_of(self, row: Sequence[Any]) -> str:
-        row = [(True if value else None) if index in self.kept else value for index, value in enumerate(row)]
+        row = [
+            (self.kept[index].mark if value else None) if index in self.kept else value
+            for index, value in enumerate(row)
+        ]
         try:
             return encode_cursor(row, _order_text(self.total), self.key)
         except TypeError as error:
@@ -181,23 +185,24 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     dialect = query.compiled.dialect
     given = query.total_order
     stored = [as_stored(each, dialect) for each in given]
-    unfit = [each for each in stored if not _has_place_in_cursor(each)]
+    unfit = [each for each in stored if not _has_place_in_cursor(type_on(each.expression.type, dialect))]
     if unfit:
         raise PlanError([call_problems.not_pageable(type(each.expression.type).__name__, (label,)) for each in unfit])
     order = [_comparable(each, dialect) for each in stored]
     keys = [each.expression for each in orderings(row_key(query.compiled.mapper.class_))]
     of_key = [_is_one_of(keys, each) for each in given]
     kept = {
-        index: KeptValue(query, index, order, of_key)
+        index: KeptValue(query, index, order, of_key, is_of_own_type)
         for index, each in enumerate(given)
-        if not of_key[index] and stays_in_database(each.expression.type, dialect)
+        for is_of_own_type in (stays_in_database(each.expression.type, dialect),)
+        if not of_key[index] and (is_of_own_type or (isinstance(key, bytes) and not query.shows(index)))
     }
     backwards = before is not None
     cursor = before if backwards else after
     read = [_reversed(each, each.puts_nulls_first(dialect)) for each in order] if backwards else order
     if cursor is None:
         return PageQuery(query, read, None, size, None, backwards, key, order, (), kept)
-    enums = [getattr(each.expression.type, "enum_class", None) for each in order]
+    enums = [getattr(type_on(each.expression.type, dialect), "enum_class", None) for each in order]
     inclusive = False
     try:
         values = decode_cursor(cursor, _order_text(order), key, label, enums)
@@ -205,40 +210,57 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
         inclusive = True
         values = decode_cursor(cursor, _order_text(order) + _INCLUSIVE, key, label, enums)
     for index, (each, value) in enumerate(zip(order, values, strict=True)):
-        wrong: Any = each.never_null
-        if value is not None:
-            wrong = value is not True if index in kept else refusal(value, each.expression.type, dialect)
+        wrong: Any = each.never_null and value is None
+        if index in kept and value is kept[index].mark:
+            values[index] = KEPT
+        elif value is KEPT:  # of a page that did not show it, and this one does
+            wrong = of_key[index]
+        elif value is not None:
+            wrong = index in kept or refusal(value, each.expression.type, dialect)
         if wrong:
             raise refused_cursor(label)
-    edge = [
-        value if value is None or index not in kept else kept[index].read(values) for index, value in enumerate(values)
-    ]
+    read_there = {
+        index: kept.get(index) or KeptValue(query, index, order, of_key, is_of_own_type=False)
+        for index, value in enumerate(values)
+        if value is KEPT
+    }
+    edge = [read_there[index].read(values) if index in read_there else value for index, value in enumerate(values)]
     nulls_first = [each.puts_nulls_first(dialect) for each in read]
 
     def beyond(on: Sequence[Ordering]) -> ColumnElement[bool]:
         past = _beyond(on, nulls_first, edge)
-        if not inclusive:
-            return past
-        return or_(past, and_(*(_equals(each, value) for each, value in zip(on, edge, strict=True))))
+        if inclusive:
+            past = or_(past, and_(*(_equals(each, value) for each, value in zip(on, edge, strict=True))))
+        # without the row of the cursor, the page is empty, and not what comes after NULL
+        return and_(past, *(edge[index].is_not(None) for index in read_there))
 
-    return PageQuery(query, read, beyond, size, cursor, backwards, key, order, values, kept)
+    return PageQuery(query, read, beyond, size, cursor, backwards, key, order, values, kept, read_there)
 
 
 @attrs.frozen(eq=False)
 class KeptValue:
     """A value of an order that no cursor holds: the cursor names its row, and the database reads the value there.
 
+    It is a value that the page does not show, where cursors are not encrypted, or one of a type that may hide it.
+
     Attributes:
         query: the roots that are paged through.
         index: of the order.
         order: that cursors are made for.
         of_key: which of its parts are the key of the row.
+        is_of_own_type: whether its type may hide it; otherwise the page does not show it.
     """
 
     query: RootQuery
     index: int
     order: Sequence[Ordering]
     of_key: Sequence[bool]
+    is_of_own_type: bool
+
+    @property
+    def mark(self) -> object:
+        """The mark that stands for the value in a cursor."""
+        return True if self.is_of_own_type else KEPT
 
     def _at(self, values: Sequence[Any], column: Any) -> Any:
         key = [
@@ -271,7 +293,7 @@ def _comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
 
     If nobody knows which way a database sorts NULLs by itself, the statement says it.
     """
-    kind = ordering.expression.type
+    kind = type_on(ordering.expression.type, dialect)
     if dialect.name in _SHOW_OTHERWISE and isinstance(kind, Enum) and kind.native_enum:
         number = type_coerce(ordering.expression, Integer) + literal_column("0", Integer)
         ordering = attrs.evolve(ordering, expression=number)
@@ -282,14 +304,14 @@ def _comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
 
 def exact_value(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
     """Return an expression whose value compares equal to itself when it comes back in a cursor."""
-    if dialect.name in _SHOW_OTHERWISE and isinstance(expression.type, Float):
+    if dialect.name in _SHOW_OTHERWISE and isinstance(type_on(expression.type, dialect), Float):
         return type_coerce(expression + literal_column("0e0", Double), expression.type)
     return expression
 
 
-def _has_place_in_cursor(ordering: Ordering) -> bool:
+def _has_place_in_cursor(kind: types.TypeEngine[Any]) -> bool:
     """Tell whether a cursor can hold the values: JSON has two kinds of null, and composed values have no one order."""
-    return not isinstance(ordering.expression.type, types.JSON | types.ARRAY | types.PickleType | types.TupleType)
+    return not isinstance(kind, types.JSON | types.ARRAY | types.PickleType | types.TupleType)
 
 
 def _is_one_of(keys: Sequence[ColumnElement[Any]], ordering: Ordering) -> bool:
@@ -301,7 +323,9 @@ def stays_in_database(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
 
     Your type may hide what it stores, and nobody knows how well.
     """
-    return binds_by_itself(kind) and isinstance(stored_type(kind, dialect), types.String | types.LargeBinary)
+    return binds_by_itself(type_on(kind, dialect)) and isinstance(
+        stored_type(kind, dialect), types.String | types.LargeBinary
+    )
 
 
 def _reversed(ordering: Ordering, nulls_first: bool) -> Ordering:

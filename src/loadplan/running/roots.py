@@ -27,6 +27,7 @@ from loadplan.running.identity import Identity, IdentityReader
 from loadplan.running.own_connection import Opened
 from loadplan.running.parameters import read_parameters
 from loadplan.running.plans import Compiled
+from loadplan.running.shown import is_shown
 from loadplan.running.tally import Tally
 from loadplan.sqlalchemy_internals import shape_of
 from loadplan.statements.keys import CHUNK, Keys, among, keys_of
@@ -158,6 +159,7 @@ class RootQuery:
         self.compiled = compiled
         mapper, at = compiled.mapper, (compiled.tree.label,)
         place = compiled.tree.root
+        self._shown = [is_shown(each, place) if is_path(each) else None for each in order_by]
         where = [condition(each, place, at) if is_path(each) else each for each in where]
         order_by = [ordered(each, place, at) if is_path(each) else each for each in order_by]
         found = [
@@ -186,6 +188,11 @@ class RootQuery:
         mapper = self.compiled.mapper
         found = self.order or with_tie_breaker(root_key(mapper), mapper.class_)
         return [attrs.evolve(each, never_null=is_never_null(mapper, each.expression)) for each in found]
+
+    def shows(self, number: int) -> bool:
+        """Tell whether the roots show the value that they are ordered by at a place of the total order."""
+        shown = self._shown[number] if number < len(self._given_order) else None
+        return is_shown(self.total_order[number].expression, self.compiled.tree.root) if shown is None else shown
 
     def parameters(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the caller's parameters, checked.

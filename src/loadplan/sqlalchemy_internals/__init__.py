@@ -46,6 +46,7 @@ from loadplan.sqlalchemy_internals.expressions import (
     options_of,
     shape_of,
     subtype_of,
+    variants_of,
 )
 from loadplan.sqlalchemy_internals.instances import (
     Origin,
@@ -151,5 +152,6 @@ __all__ = [
     "tell_of_persistence",
     "tell_of_refresh",
     "value_to_merge_into",
+    "variants_of",
     "waits_for_configuration",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any
 from weakref import ref
 
@@ -131,6 +132,10 @@ class _CopiesQuietly(CollectionAdapter):
         adapter: Any = memo.setdefault(id(self), _UnfinishedAdapter.__new__(_UnfinishedAdapter))
         return _adapter_to_come(deepcopy(self.owner_state, memo), self._key, adapter)
 
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        _copy_as_keyed(self.data)
+
 
 class _UnfinishedAdapter(_CopiesQuietly):
     """The adapter of a list that nobody has changed yet: it knows the list, its owner, and by which name."""
@@ -190,6 +195,27 @@ def copy_quietly(collection: Any) -> None:
     adapter announces: the copy has changes to flush, and a many-to-many with both sides loaded holds items twice.
     """
     collection_adapter(collection).__class__ = _CopiesQuietly
+    _copy_as_keyed(collection)
+
+
+def _copy_as_keyed(collection: Any) -> None:
+    """Have a dictionary that is keyed by its items copied as one: ``KeyFuncDict.__reduce__`` loses the adapter."""
+    if isinstance(collection, KeyFuncDict):
+        vars(collection)["__deepcopy__"] = partial(_keyed_copy, ref(collection))
+
+
+def _keyed_copy(original: "ref[KeyFuncDict[Any, Any]]", memo: dict[int, Any]) -> Any:
+    """Return the deep copy of a dictionary that is keyed by its items, with an adapter and without events."""
+    data: Any = original()
+    adapter: Any = collection_adapter(data)
+    copied = memo[id(data)] = adapter.attr.collection_factory()
+    own = {key: value for key, value in vars(data).items() if key not in {"__deepcopy__", "_sa_adapter", "keyfunc"}}
+    vars(copied).update(deepcopy(own, memo))
+    CollectionAdapter(adapter.attr, deepcopy(adapter.owner_state, memo), copied)
+    copy_quietly(copied)
+    for key, item in data.items():
+        dict.__setitem__(copied, deepcopy(key, memo), deepcopy(item, memo))
+    return copied
 
 
 def invalidate_collection(collection: Any) -> None:

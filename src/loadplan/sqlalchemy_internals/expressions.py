@@ -9,6 +9,7 @@ from sqlalchemy.orm import (
     QueryableAttribute,
 )
 from sqlalchemy.orm.strategy_options import _AbstractLoad
+from sqlalchemy.types import TypeEngine
 
 #: What joinedload, load_only and the like return; its ``options()`` nests. Only the concrete ``Load`` is public.
 AbstractLoad: TypeAlias = _AbstractLoad
@@ -44,6 +45,15 @@ def subtype_of(attribute: QueryableAttribute[Any]) -> Any:
 def criteria_of(attribute: QueryableAttribute[Any]) -> tuple[Any, ...]:
     """Return the conditions of ``User.posts.and_(Post.published)``, or nothing; only a private name keeps them."""
     return tuple(getattr(attribute, "_extra_criteria", ()))
+
+
+def variants_of(kind: TypeEngine[Any]) -> Mapping[str, TypeEngine[Any]]:
+    """Return the types that ``with_variant`` gave a type, by the names of their dialects.
+
+    ``dialect_impl`` gives the driver's own class, which no longer tells what the mapping says of its values.
+    """
+    found: Mapping[str, TypeEngine[Any]] = kind._variant_mapping
+    return found
 
 
 def shape_of(expression: ClauseElement) -> tuple[Any, Sequence[BindParameter[Any]]] | None:

@@ -7,6 +7,7 @@ columns of the subquery. So ``with_loader_criteria``, which passes aliases by, h
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import attrs
 from sqlalchemy import (
     Dialect,
     Integer,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import ColumnProperty
 
+from loadplan.declared.sources import is_path
 from loadplan.mapped import links, mapping
 from loadplan.mapped.decoding import in_row, read_whole
 from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
@@ -41,6 +43,7 @@ from loadplan.statements.linked import (
     link_on,
     linked,
 )
+from loadplan.statements.reached import ordered
 from loadplan.statements.selected import labelled, named, plain_number, selecting, shortened, slot_name, slot_of
 from loadplan.statements.statement import Slot, Statement
 from loadplan.statements.whole_tree import in_whole_tree
@@ -192,7 +195,11 @@ class StatementBuilder:
         """Return the order of the rows at the end of an edge; of one row at most the order means nothing."""
         if edge.prop is None or (edge.cardinality.to_one and edge.single):
             return []
-        return collection_order(edge.prop, edge.shape, self._ties[edge].target)
+        shape, at = edge.shape, (*edge.owner.path, edge.name)
+        if shape.order_by is not None:
+            by = (ordered(each, edge.target, at) if is_path(each) else each for each in shape.order_by)
+            shape = attrs.evolve(shape, order_by=tuple(by))
+        return collection_order(edge.prop, shape, self._ties[edge].target)
 
     def _dialect_of(self, edge: Edge) -> Dialect:
         """Return the dialect of the database that holds the rows at the end of an edge."""

@@ -46,6 +46,9 @@ _MARKERS = (Aggregate, KeepDefault, Source, Load)
 #: Whose objects and classes say nothing there, if they are no markers: those of SQLAlchemy, those of loadplan itself.
 _LIBRARIES = frozenset({"sqlalchemy", "loadplan"})
 
+#: Modules whose classes hold a value each, and are no views.
+_NO_VIEWS = frozenset({"builtins", "datetime", "decimal", "uuid", "typing"})
+
 
 @attrs.frozen(eq=False)
 class FieldType:
@@ -116,6 +119,10 @@ def _is_stray(metadata: Any) -> bool:
     """Tell whether something in ``Annotated[...]`` is of SQLAlchemy or of loadplan and says nothing there."""
     if isinstance(metadata, _MARKERS):
         return False
+    if isinstance(metadata, list | tuple | set | frozenset):
+        return any(isinstance(each, _MARKERS) or _is_stray(each) for each in metadata)
+    if isinstance(metadata, dict):
+        return _is_stray([*metadata, *metadata.values()])
     kind = metadata if isinstance(metadata, type) else type(metadata)
     if isinstance(metadata, FunctionType):
         return _library_of(metadata) in _LIBRARIES
@@ -131,14 +138,16 @@ def _library_of(given: Any) -> str:
 def _strays_in_parts(annotation: Any) -> Iterator[Any]:
     """Yield what says nothing within the members of a union and the items of a collection.
 
-    The source of a field stands around the whole annotation. Only ``on(...)`` is said of a member.
+    The source of a field stands around the whole annotation. Only ``on(...)`` is said of a member, which must be a
+    class of yours.
     """
     if not union_members(annotation) and get_origin(annotation) not in _CONTAINERS:
         return
     for part in get_args(annotation):
         bare, metadata = without_annotated(part)
         for each in metadata:
-            if not isinstance(each, On) and (isinstance(each, _MARKERS) or _is_stray(each)):
+            is_branch = isinstance(each, On) and getattr(bare, "__module__", None) not in _NO_VIEWS
+            if not is_branch and (isinstance(each, _MARKERS) or _is_stray(each)):
                 yield each
         yield from _strays_in_parts(bare)
 
