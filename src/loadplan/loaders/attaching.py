@@ -221,6 +221,10 @@ def _cannot(what: str, hint: str, detail: str | None = None) -> LoaderError:
     return LoaderError(Problem("LP416", f"extend() cannot use what it was given: {what}", detail=detail, hint=hint))
 
 
+def _nothing() -> LoaderError:
+    return _cannot("nothing to load", "name what is missing: extend(objects, load(User.posts)).")
+
+
 def gone(objects: Sequence[Any]) -> NotFound:
     """Return the error of objects whose rows are not there any more."""
     keys = [mapping.identity_of(each) for each in objects]
@@ -252,10 +256,26 @@ def extension(objects: Given, loads: Sequence[Any], only: Any) -> LoadPlan[Any]:
     given = tuple_or_none(only) or ()
     mapper, expired, below = objects.mapper, objects.expired, objects.expired_below
     if not (loads or given or expired or below):
-        raise _cannot("nothing to load", "name what is missing: extend(objects, load(User.posts)).")
+        raise _nothing()
     entity = mapper.class_
     columns = [getattr(entity, name) for name in (*mapping.primary_key(mapper), *expired)]
     return _remembered(On(entity, (*loads, *below), (*columns, *given)), None)
+
+
+def extension_by(plan: LoadPlan[Any]) -> LoadPlan[Any]:
+    """Return the plan of ``extend(objects, *plan.loads, only=plan.only)``, for objects of which nothing has expired.
+
+    Raises:
+        LoaderError: LP416, the plan has what ``extend`` does not take, or loads nothing.
+    """
+    if plan.into is not None or plan.defer is not None:
+        word = "defer" if plan.into is None else "into"
+        raise _cannot(f"the plan has {word}=", f"leave out {word}=. extend() takes loads and only=.")
+    if not (plan.loads or plan.only):
+        raise _nothing()
+    mapper = resolve_plan(plan).root.mapper
+    columns = [getattr(plan.entity, name) for name in mapping.primary_key(mapper)]
+    return _remembered(On(plan.entity, plan.loads, (*columns, *(plan.only or ()))), None)
 
 
 def in_fewer_statements(plan: LoadPlan[Any]) -> LoadPlan[Any] | None:

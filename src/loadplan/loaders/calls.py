@@ -49,7 +49,7 @@ Params: TypeAlias = Mapping[str, Any] | None
 Options: TypeAlias = Mapping[str, Any] | None
 """Execution options of every statement of one call, by name."""
 
-Call: TypeAlias = Literal["fetch", "count", "exists"]
+Call: TypeAlias = Literal["fetch", "count", "exists", "extend"]
 """The calls that ``explain`` tells apart."""
 
 Work: TypeAlias = Callable[[Opened], R]

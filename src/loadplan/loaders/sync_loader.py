@@ -162,7 +162,7 @@ class SyncLoader:
         id: object,  # noqa: A002 - as fetch has it
         *,
         params: Params = None,
-        refresh: bool = False,
+        refresh: bool | None = None,
         for_update: ForUpdate | None = None,
         execution_options: Options = None,
     ) -> T:
