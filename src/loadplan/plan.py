@@ -57,8 +57,19 @@ class LoadPlan(Plan[T]):
         entity: type[Any],
         *loads: "Load[object] | On[object] | Plan[Any]",
         typed: type[V] | None,  # for type[V] alone mypy wants a class that is no Protocol
-        only: Columns | Bare | None = None,
-        defer: Columns | Bare | None = None,
+        only: Columns | None = None,
+        defer: Columns | None = None,
+        name: str | None = None,
+        budget: Budget | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "LoadPlan[V]",
+        entity: type[M],
+        *loads: "Load[object] | On[object] | Plan[Any]",
+        typed: type[V] | None,
+        only: Bare | None = None,
+        defer: Bare | None = None,
         name: str | None = None,
         budget: Budget | None = None,
     ) -> None: ...

@@ -341,9 +341,8 @@ class Calls:
             formula = f"{explained.formula}, and 1 for the total"
             return attrs.evolve(explained, sql=sql, statements=len(sql), formula=formula)
         formula = "1, however many rows"
-        return attrs.evolve(
-            explained, columns=None, edges=(), sql=(count.explained(call),), statements=1, formula=formula
-        )
+        sql = (count.explained("exists" if call == "exists" else "count"),)
+        return attrs.evolve(explained, columns=None, edges=(), sql=sql, statements=1, formula=formula)
 
     def learn_indexes(self, given: Sequence[LoadPlan[Any] | type[Any]], options: Options) -> tuple[LearnedIndex, ...]:
         """See :meth:`loadplan.Loader.learn_indexes`."""

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, overload
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from loadplan.declared.sources import RootConditions, RootOrder
-from loadplan.declared.spec import Bare, Columns, Load, On
+from loadplan.declared.spec import Bare, Columns, Load, M, On
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
 from loadplan.loaders.attached_calls import AllCalls
@@ -298,7 +298,7 @@ class Loader:
         self,
         objects: Iterable[T],
         *loads: Load[object] | On[object] | LoadPlan[T],
-        only: Columns | Bare | None = None,
+        only: Columns | None = None,
         refresh: bool = False,
         params: Params = None,
         execution_options: Options = None,
@@ -306,13 +306,33 @@ class Loader:
     @overload
     async def extend(
         self,
+        objects: Iterable[M],
+        *loads: Load[object] | On[object] | LoadPlan[M],
+        only: Bare | None = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> list[M]: ...
+    @overload
+    async def extend(
+        self,
         objects: T,
         *loads: Load[object] | On[object] | LoadPlan[T],
-        only: Columns | Bare | None = None,
+        only: Columns | None = None,
         refresh: bool = False,
         params: Params = None,
         execution_options: Options = None,
     ) -> T: ...
+    @overload
+    async def extend(
+        self,
+        objects: M,
+        *loads: Load[object] | On[object] | LoadPlan[M],
+        only: Bare | None = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> M: ...
     async def extend(
         self,
         objects: Any,
