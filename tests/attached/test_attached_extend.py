@@ -77,8 +77,11 @@ async def test_explain_foretells_the_statements(studio: AsyncEngine, loads: tupl
 async def test_explain_says_why_an_extension_joins(studio: AsyncEngine) -> None:
     loader = Loader(studio)
     (works,) = loader.explain(LoadPlan(Artist, load(Artist.works), only=[]), call="extend", roots=50).edges
-    assert works.strategy == "left join"
-    assert works.reason == "joins the rows of the objects, which saves a statement"
+    if studio.dialect.name == "postgresql":
+        assert works.strategy == "nested array"
+    else:
+        assert works.strategy == "left join"
+        assert works.reason == "joins the rows of the objects, which saves a statement"
     assert loader.explain(LoadPlan(Artist, only=[Artist.biography]), call="extend").columns == (
         "biography",
         "id",
