@@ -188,6 +188,8 @@ class _Resolver:
         for part in parts:  # grows while nested plans for the same place are met
             nested = [item for item in part.loads if isinstance(item, Plan)]
             parts.extend(_root_part(item) for item in nested if self.fits(mapper, item, at))
+        if (column := mapping.unhashable_key(mapper)) is not None:
+            self.found.append(problems.key_without_hash(mapper, column, at))
         edges: list[Edge] = []
         again: list[_Again] = []
         for key, items in self.by_relationship(mapper, parts, at).items():

@@ -306,6 +306,18 @@ def unloadable(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> 
     )
 
 
+def key_without_hash(mapper: Mapper[Any], column: Any, at: At) -> Problem:
+    """A primary key of dictionaries or lists."""
+    return Problem(
+        "LP223",
+        f"the primary key of '{_name(mapper)}' has values without a hash",
+        at,
+        detail=f"'{column.name}' is of type {type(column.type).__name__}. An object is found by its key, also in a "
+        "SQLAlchemy session.",
+        hint="read the rows as a view, with into=; or map a primary key of another type.",
+    )
+
+
 def asks_parent_further(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> Problem:
     """A ``secondaryjoin`` with columns of the parent."""
     return Problem(
