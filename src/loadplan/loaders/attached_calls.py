@@ -30,7 +30,7 @@ from loadplan.loaders.calls import (
     check_plan,
     locks,
     not_found,
-    plan_behind,
+    plan_itself,
 )
 from loadplan.loaders.counting import Total
 from loadplan.objects.going_back import watch_sessions
@@ -127,7 +127,7 @@ class AllCalls(Calls):
         """See :meth:`loadplan.Loader.explain`."""
         if call != "extend":
             return super().explain(plan, roots, call, total)
-        asked = extension_by(plan_behind(plan))
+        asked = extension_by(plan_itself(plan))
         many = by_ids(self.compiled(asked, self.private(), roots))
         explained = explain_plan(many.graph)
         if (plan := self._in_fewest(asked, roots)) is not asked:

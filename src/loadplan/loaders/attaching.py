@@ -1,6 +1,6 @@
 """Graphs in the caller's own session, and objects that are extended: what is checked, and the plan of an extension."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from loadplan.objects.settling import GraphHome, Home, SessionHome
 from loadplan.objects.wider_seal import Stay
 from loadplan.plan import LoadPlan
 from loadplan.resolved.nodes import Node, Tree
+from loadplan.resolved.problems import safely_described
 from loadplan.resolved.view_loads import key_of
 from loadplan.running import call_problems
 from loadplan.running.plans import Compiled, resolve_plan
@@ -157,7 +158,9 @@ def read_objects(given: object, bind: object, loads: Sequence[Any] = ()) -> Give
     for each in objects:
         state = inspect(each, raiseerr=False)
         if not isinstance(state, InstanceState):
-            raise _cannot(f"{shown(each)} is not a mapped object", "pass objects that a fetch returned.")
+            listed = isinstance(given, Collection | Iterator)  # a model of pydantic can be iterated over, too
+            what = safely_described(each if listed else given)
+            raise _cannot(f"{what} is not a mapped object", "pass objects that a fetch returned.")
         states.append(state)
         name = f"a '{state.class_.__name__}'"
         if state.key is None:
@@ -173,7 +176,9 @@ def _listed(given: Any) -> list[Any]:
     try:
         return list(given)
     except Exception as error:
-        raise _cannot(f"{shown(given)} is not a mapped object", "pass one object, or a list of them.") from error
+        raise _cannot(
+            f"{safely_described(given)} is not a mapped object", "pass one object, or a list of them."
+        ) from error
 
 
 def _branches(loads: Sequence[Any]) -> list[Mapper[Any]]:

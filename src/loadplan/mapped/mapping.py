@@ -170,7 +170,7 @@ def primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
     return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
 
 
-def unhashable_key(mapper: Mapper[Any]) -> Column[Any] | None:
+def unhashable_key(mapper: Mapper[Any]) -> ColumnElement[Any] | None:
     """Return a column of the primary key whose values have no hash, as dictionaries and lists, or None."""
     return next((column for column in mapper.primary_key if not column.type.hashable), None)
 
