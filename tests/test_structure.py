@@ -23,6 +23,7 @@ STAGES = {
     ],
     "declared": [
         "code",
+        "unknown",
         "spec",
         "sources",
     ],

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.base import ExecutableOption
 
 from loadplan.declared.spec import Bare, Budget, Columns, Load, On, Plan, TableModel, tuple_or_none
+from loadplan.declared.unknown import check_settings, refuse_of_plan
 from loadplan.explained.dialects import explain_for
 from loadplan.explained.explanation import Explanation
 from loadplan.resolved.narrowing import narrowed_plan, plan_for_paths, wanted_of
@@ -47,6 +48,7 @@ class LoadPlan(Plan[T]):
         budget: the rows and statements that a fetch may take; more is a warning, or an error.
 
     Raises:
+        TypeError: an argument that there is not, or a name or budget that is none.
         PlanError: with every problem of the plan. Raised here where the mappers can be configured already, which is
             nearly always; else at the first use, or by :meth:`loadplan.Loader.check`.
     """
@@ -57,8 +59,19 @@ class LoadPlan(Plan[T]):
         entity: type[Any],
         *loads: "Load[object] | On[object] | Plan[Any]",
         typed: type[V] | None,  # for type[V] alone mypy wants a class that is no Protocol
-        only: Columns | Bare | None = None,
-        defer: Columns | Bare | None = None,
+        only: Columns | None = None,
+        defer: Columns | None = None,
+        name: str | None = None,
+        budget: Budget | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "LoadPlan[V]",
+        entity: type[M],
+        *loads: "Load[object] | On[object] | Plan[Any]",
+        typed: type[V] | None,
+        only: Bare | None = None,
+        defer: Bare | None = None,
         name: str | None = None,
         budget: Budget | None = None,
     ) -> None: ...
@@ -110,7 +123,10 @@ class LoadPlan(Plan[T]):
         name: str | None = None,
         typed: Any = None,
         budget: Budget | None = None,
+        **unknown: Any,
     ) -> None:
+        refuse_of_plan(unknown, ("only", "defer", "into", "name", "typed", "budget"))
+        check_settings(name, budget)
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
             entity, loads, tuple_or_none(only), tuple_or_none(defer), into, name, typed, budget
         )

@@ -352,7 +352,7 @@ def test_the_other_option_of_pytest(pytester: pytest.Pytester) -> None:
     done.stdout.fnmatch_lines(
         [
             "*loadplan: what plans lack*",
-            "shelf: 1 times something was missing. With all of it:",
+            "shelf: 1 time something was missing. With all of it:",
             "LoadPlan(Shelf, load(Shelf.books, load(Book.chapters)), name='shelf')",
         ]
     )
@@ -391,7 +391,7 @@ def test_a_run_that_is_spread_over_processes(pytester: pytest.Pytester) -> None:
     )
     read.stdout.fnmatch_lines(
         [
-            "shelf: 1 times something was missing. With all of it:",
+            "shelf: 1 time something was missing. With all of it:",
             "LoadPlan(Shelf, load(Shelf.books, load(Book.chapters)), name='shelf')",
         ]
     )

@@ -24,6 +24,7 @@ from sqlalchemy import BindParameter, ClauseElement, SQLColumnExpression, TextCl
 from sqlalchemy.orm import Mapped, Mapper, QueryableAttribute
 
 from loadplan.declared.code import call_source, source
+from loadplan.declared.unknown import refuse_of_load
 from loadplan.sqlalchemy_internals import criteria_of, shape_of, subtype_of
 
 StrategyName: TypeAlias = Literal["joined", "inner", "selectin", "subquery"]
@@ -301,6 +302,7 @@ def load(
     depth: Depth | None = None,
     strategy: StrategyName | None = None,
     into: Any = None,
+    **unknown: Any,
 ) -> Load[Any]:
     """Name a relationship that a plan loads, and what to load of its target.
 
@@ -323,11 +325,16 @@ def load(
             without a row vanish), ``"selectin"`` (a statement by keys), ``"subquery"`` (a statement by subquery).
         into: below a plan with ``into=``: the class of the items. It is needed where the field's annotation leaves
             that open, and where several fields read one relationship: the load is for the one with that class.
+        **unknown: none; an error says what was meant.
 
     Returns:
         An immutable value for a :class:`LoadPlan` or another ``load``. Nothing is checked here: the plan that it
         ends up in reports all its problems at once.
+
+    Raises:
+        TypeError: an argument that there is not.
     """
+    refuse_of_load(unknown, LoadOptions.__annotations__)
     return Load(
         relationship,
         loads,
@@ -355,6 +362,12 @@ class Budget:
     rows: int | None = None
     statements: int | None = None
     error: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        for word in ("rows", "statements"):
+            given: object = getattr(self, word)
+            if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 0):
+                raise TypeError(f"Budget({word}=) takes a whole number of 0 or more, not {given!r}.")
 
     def __repr__(self) -> str:
         words = {"rows": self.rows, "statements": self.statements, "error": self.error or None}

@@ -1,6 +1,6 @@
 """Graphs in the caller's own session, and objects that are extended: what is checked, and the plan of an extension."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from loadplan.objects.seal import Seal
 from loadplan.objects.settling import GraphHome, Home, SessionHome
 from loadplan.objects.wider_seal import Stay
 from loadplan.plan import LoadPlan
+from loadplan.resolved.problems import safely_described
 from loadplan.resolved.tree import Tree, edges_below
 from loadplan.resolved.view_loads import key_of
 from loadplan.running import call_problems
@@ -152,7 +153,9 @@ def read_objects(given: object, bind: object, loads: Sequence[Any] = ()) -> Give
     for each in objects:
         state = inspect(each, raiseerr=False)
         if not isinstance(state, InstanceState):
-            raise _cannot(f"{shown(each)} is not a mapped object", "pass objects that a fetch returned.")
+            listed = isinstance(given, Collection | Iterator)  # a model of pydantic can be iterated over, too
+            what = safely_described(each if listed else given)
+            raise _cannot(f"{what} is not a mapped object", "pass objects that a fetch returned.")
         states.append(state)
         name = f"a '{state.class_.__name__}'"
         if state.key is None:
@@ -168,7 +171,9 @@ def _listed(given: Any) -> list[Any]:
     try:
         return list(given)
     except Exception as error:
-        raise _cannot(f"{shown(given)} is not a mapped object", "pass one object, or a list of them.") from error
+        raise _cannot(
+            f"{safely_described(given)} is not a mapped object", "pass one object, or a list of them."
+        ) from error
 
 
 def _branches(loads: Sequence[Any]) -> list[Mapper[Any]]:
@@ -216,6 +221,10 @@ def _cannot(what: str, hint: str, detail: str | None = None) -> LoaderError:
     return LoaderError(Problem("LP416", f"extend() cannot use what it was given: {what}", detail=detail, hint=hint))
 
 
+def _nothing() -> LoaderError:
+    return _cannot("nothing to load", "name what is missing: extend(objects, load(User.posts)).")
+
+
 def gone(objects: Sequence[Any]) -> NotFound:
     """Return the error of objects whose rows are not there any more."""
     keys = [mapping.identity_of(each) for each in objects]
@@ -247,10 +256,26 @@ def extension(objects: Given, loads: Sequence[Any], only: Any) -> LoadPlan[Any]:
     given = tuple_or_none(only) or ()
     mapper, expired, below = objects.mapper, objects.expired, objects.expired_below
     if not (loads or given or expired or below):
-        raise _cannot("nothing to load", "name what is missing: extend(objects, load(User.posts)).")
+        raise _nothing()
     entity = mapper.class_
     columns = [getattr(entity, name) for name in (*mapping.primary_key(mapper), *expired)]
     return _remembered(On(entity, (*loads, *below), (*columns, *given)), None)
+
+
+def extension_by(plan: LoadPlan[Any]) -> LoadPlan[Any]:
+    """Return the plan of ``extend(objects, *plan.loads, only=plan.only)``, for objects of which nothing has expired.
+
+    Raises:
+        LoaderError: LP416, the plan has what ``extend`` does not take, or loads nothing.
+    """
+    if plan.into is not None or plan.defer is not None:
+        word = "defer" if plan.into is None else "into"
+        raise _cannot(f"the plan has {word}=", f"leave out {word}=. extend() takes loads and only=.")
+    if not (plan.loads or plan.only):
+        raise _nothing()
+    mapper = resolve_plan(plan).root.mapper
+    columns = [getattr(plan.entity, name) for name in mapping.primary_key(mapper)]
+    return _remembered(On(plan.entity, plan.loads, (*columns, *(plan.only or ()))), None)
 
 
 def in_fewer_statements(plan: LoadPlan[Any]) -> LoadPlan[Any] | None:

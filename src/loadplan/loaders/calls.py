@@ -4,7 +4,7 @@ from __future__ import annotations  # those of the functions in here would be ev
 
 import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 import attrs
 from sqlalchemy import Dialect, Table
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapper, Session
 
 from loadplan.declared.sources import RootConditions, RootOrder
 from loadplan.declared.spec import tuple_or_none
-from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
+from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, one_of, shown
 from loadplan.explained.analysis import Analysis, analyze
 from loadplan.explained.explanation import Explanation, explain_plan
 from loadplan.loaders.counting import Total, check_total, plan_of_class, root_count
@@ -54,7 +54,7 @@ Params: TypeAlias = Mapping[str, Any] | None
 Options: TypeAlias = Mapping[str, Any] | None
 """Execution options of every statement of one call, by name."""
 
-Call: TypeAlias = Literal["fetch", "count", "exists"]
+Call: TypeAlias = Literal["fetch", "count", "exists", "extend"]
 """The calls that ``explain`` tells apart."""
 
 Work: TypeAlias = Callable[[Opened], R]
@@ -142,6 +142,9 @@ class Calls:
     ) -> list[T]:
         """See :meth:`loadplan.Loader.fetch_many`."""
         check_plan(plan)
+        if missing not in {"raise", "skip"}:
+            message = f"missing={shown(missing)} is not a way to answer for ids without a row"
+            raise LoaderError(Problem("LP408", message, (plan.label,), hint='use missing="raise" or missing="skip".'))
         asked = _listed(plan, ids)
         found = self.find(plan, asked, params, options)
         absent = [each for each, root in zip(asked, found, strict=False) if root is None]
@@ -333,7 +336,10 @@ class Calls:
         self, plan: LoadPlan[Any] | type[Any], roots: int | None, call: Call, total: Total | None
     ) -> Explanation:
         """See :meth:`loadplan.Loader.explain`."""
-        plan = plan_behind(plan)
+        if call not in get_args(Call):
+            hint = f"use {one_of(get_args(Call))}."
+            raise LoaderError(Problem("LP408", f"call={shown(call)} is not a call to explain", hint=hint))
+        plan = plan_behind(plan) if call in {"count", "exists"} else plan_itself(plan)
         check_total(plan, total)
         compiled = self.compiled(plan, self.private(), roots)
         explained = explain_plan(by_id(compiled).graph if roots == 1 and total is None else compiled)
@@ -346,9 +352,8 @@ class Calls:
             formula = f"{explained.formula}, and 1 for the total"
             return attrs.evolve(explained, sql=sql, statements=len(sql), formula=formula)
         formula = "1, however many rows"
-        return attrs.evolve(
-            explained, columns=None, edges=(), sql=(count.explained(call),), statements=1, formula=formula
-        )
+        sql = (count.explained("exists" if call == "exists" else "count"),)
+        return attrs.evolve(explained, columns=None, edges=(), sql=sql, statements=1, formula=formula)
 
     def learn_indexes(self, given: Sequence[LoadPlan[Any] | type[Any]], options: Options) -> tuple[LearnedIndex, ...]:
         """See :meth:`loadplan.Loader.learn_indexes`."""
@@ -540,6 +545,17 @@ def check_plan(plan: object) -> None:
     """
     if not issubclass(type(plan), LoadPlan):  # isinstance would ask an object from outside for its class
         raise LoaderError(call_problems.not_a_plan(plan))
+
+
+def plan_itself(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
+    """Return a plan as it is.
+
+    Raises:
+        LoaderError: LP408, it is something else, a mapped class perhaps.
+    """
+    check_plan(given)
+    plan: Any = given
+    return plan  # type: ignore[no-any-return]
 
 
 def plan_behind(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, overload
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from loadplan.declared.sources import RootConditions, RootOrder
-from loadplan.declared.spec import Bare, Columns, Load, On
+from loadplan.declared.spec import Bare, Columns, Load, M, On
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
 from loadplan.loaders.attached_calls import AllCalls
@@ -262,14 +262,15 @@ class Loader:
         id: object,  # noqa: A002 - as fetch has it
         *,
         params: Params = None,
-        refresh: bool = False,
+        refresh: bool | None = None,
         for_update: ForUpdate | None = None,
         execution_options: Options = None,
     ) -> T:
         """Return the graph of one root in the session that this loader was made with: to load, change and commit.
 
-        An object that the session has for a row is used. Its loaded values stay, and so do changes that are not
-        flushed yet. Everything else that the plan names is loaded. Changes are saved as for any object of a session.
+        An object that the session has for a row is used. Its loaded values stay (see ``refresh``), and so do changes
+        that are not flushed yet. Everything else that the plan names is loaded. Changes are saved as for any object of
+        a session.
 
         An attribute that the plan does not name, and one that a commit or a flush has expired, raises ``NotLoaded``
         where SQLAlchemy would raise MissingGreenlet. ``awaitable_attrs``, ``session.refresh`` and ``run_sync`` load
@@ -279,8 +280,9 @@ class Loader:
             plan: what to load: mapped objects, and relationships with all of their rows.
             id: as for :meth:`fetch`.
             params: values of the plan's bindparams.
-            refresh: replace what is loaded by what the database has now, except changes that are not flushed.
-            for_update: lock the root row, and no other. Use it with ``refresh=True`` if the session may have the row.
+            refresh: replace what is loaded by what the database has now, except changes that are not flushed. By
+                default a fetch that locks does so, and any other does not.
+            for_update: lock the root row, and no other.
             execution_options: see :meth:`fetch`.
 
         Raises:
@@ -297,7 +299,7 @@ class Loader:
         self,
         objects: Iterable[T],
         *loads: Load[object] | On[object] | LoadPlan[T],
-        only: Columns | Bare | None = None,
+        only: Columns | None = None,
         refresh: bool = False,
         params: Params = None,
         execution_options: Options = None,
@@ -305,13 +307,33 @@ class Loader:
     @overload
     async def extend(
         self,
+        objects: Iterable[M],
+        *loads: Load[object] | On[object] | LoadPlan[M],
+        only: Bare | None = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> list[M]: ...
+    @overload
+    async def extend(
+        self,
         objects: T,
         *loads: Load[object] | On[object] | LoadPlan[T],
-        only: Columns | Bare | None = None,
+        only: Columns | None = None,
         refresh: bool = False,
         params: Params = None,
         execution_options: Options = None,
     ) -> T: ...
+    @overload
+    async def extend(
+        self,
+        objects: M,
+        *loads: Load[object] | On[object] | LoadPlan[M],
+        only: Bare | None = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> M: ...
     async def extend(
         self,
         objects: Any,
@@ -406,7 +428,8 @@ class Loader:
         Args:
             plan: to explain; for ``call="count"`` and ``call="exists"`` a mapped class will do.
             roots: how many the fetch would bring, None for any number. The statements of a plan depend on it.
-            call: ``"count"`` or ``"exists"`` for the statement of that call alone.
+            call: ``"count"`` or ``"exists"`` for the statement of that call alone. ``"extend"`` for the statements of
+                ``extend(objects, *plan.loads, only=plan.only)``, where ``roots`` is the number of objects.
             total: adds the statement of a page's total.
         """
         return self._calls.explain(plan, roots, call, total)

@@ -106,7 +106,7 @@ class ShardedCalls(AllCalls):
         plan: LoadPlan[T],
         given: object,
         params: Params,
-        refresh: bool,
+        refresh: bool | None,
         for_update: ForUpdate | None,
         options: Options,
     ) -> T:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any, Literal, TypeVar, overload
 
 from loadplan.declared.sources import RootConditions, RootOrder
-from loadplan.declared.spec import Bare, Columns, Load, On
+from loadplan.declared.spec import Bare, Columns, Load, M, On
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
 from loadplan.loaders.calls import Call, ForUpdate, Options, Params, check_plans
@@ -162,7 +162,7 @@ class SyncLoader:
         id: object,  # noqa: A002 - as fetch has it
         *,
         params: Params = None,
-        refresh: bool = False,
+        refresh: bool | None = None,
         for_update: ForUpdate | None = None,
         execution_options: Options = None,
     ) -> T:
@@ -179,7 +179,7 @@ class SyncLoader:
         self,
         objects: Iterable[T],
         *loads: Load[object] | On[object] | LoadPlan[T],
-        only: Columns | Bare | None = None,
+        only: Columns | None = None,
         refresh: bool = False,
         params: Params = None,
         execution_options: Options = None,
@@ -187,13 +187,33 @@ class SyncLoader:
     @overload
     def extend(
         self,
+        objects: Iterable[M],
+        *loads: Load[object] | On[object] | LoadPlan[M],
+        only: Bare | None = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> list[M]: ...
+    @overload
+    def extend(
+        self,
         objects: T,
         *loads: Load[object] | On[object] | LoadPlan[T],
-        only: Columns | Bare | None = None,
+        only: Columns | None = None,
         refresh: bool = False,
         params: Params = None,
         execution_options: Options = None,
     ) -> T: ...
+    @overload
+    def extend(
+        self,
+        objects: M,
+        *loads: Load[object] | On[object] | LoadPlan[M],
+        only: Bare | None = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> M: ...
     def extend(
         self,
         objects: Any,

@@ -187,6 +187,11 @@ def primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
     return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
 
 
+def unhashable_key(mapper: Mapper[Any]) -> ColumnElement[Any] | None:
+    """Return a column of the primary key whose values have no hash, as dictionaries and lists, or None."""
+    return next((column for column in mapper.primary_key if not column.type.hashable), None)
+
+
 def free_prefix(mapper: Mapper[Any]) -> str:
     """Return a prefix for labels that no column of a class begins with."""
     prefix = "loadplan_"

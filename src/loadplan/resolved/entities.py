@@ -148,6 +148,8 @@ class _Resolver:
         for each in said:  # grows while nested plans for the same place are met
             nested = [item for item in each.loads if isinstance(item, Plan)]
             said.extend(_said_of_root(item) for item in nested if self.fits(mapper, item, at))
+        if (column := mapping.unhashable_key(mapper)) is not None:
+            self.found.append(problems.key_without_hash(mapper, column, at))
         again: list[_Again] = []
         for key, items in self.by_relationship(mapper, said, at).items():
             prop = mapper.relationships[key]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
 import attrs
-from sqlalchemy import ColumnElement, TextClause
+from sqlalchemy import BinaryExpression, Boolean, BooleanClauseList, ColumnElement, TextClause, UnaryExpression
 from sqlalchemy.orm import QueryableAttribute
 
 from loadplan.declared.sources import is_path
@@ -81,11 +81,18 @@ def condition_problems(word: str, expressions: Iterable[object], at: tuple[str, 
 def is_expression(word: str, given: object) -> bool:
     """Tell whether something can be a condition, or an order: that one has a direction, which a ``text()`` hides."""
     try:
+        if isinstance(given, UnaryExpression) and meant.is_named_order(given):
+            return False
         return isinstance(given, QueryableAttribute | ColumnElement) or (
             word == "where" and isinstance(given, TextClause)
         )
     except Exception:  # an object may raise whatever it likes when it is asked for its class
         return False
+
+
+def is_condition(given: object) -> bool:
+    """Tell whether an order is a comparison without a direction: nearly always a condition at the wrong place."""
+    return isinstance(given, BinaryExpression | BooleanClauseList) and isinstance(given.type, Boolean)
 
 
 def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
-from sqlalchemy import ClauseElement, FromClause, Select, Table, TextClause
+from sqlalchemy import Boolean, ClauseElement, FromClause, Select, Table, TextClause, UnaryExpression
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from sqlalchemy.orm.util import AliasedClass
@@ -19,6 +19,9 @@ from loadplan.sqlalchemy_internals import AbstractLoad
 
 #: Relationships in a row that a hint spells out.
 _LONGEST_ROUTE = 3
+
+#: Digits of a number that a hint shows.
+_LONGEST_NUMBER = 20
 
 
 def described(given: object) -> str:
@@ -35,6 +38,8 @@ def described(given: object) -> str:
         return "a select()" if isinstance(given, Select) else "a table of SQLAlchemy"
     if isinstance(given, TextClause):
         return f"text({given.text!r})"
+    if isinstance(given, UnaryExpression) and is_named_order(given):
+        return "an order by the text of a name"
     if isinstance(given, ClauseElement):
         return f"the SQL expression '{' '.join(str(given).split())}'"
     if isinstance(given, type):
@@ -48,6 +53,14 @@ def described(given: object) -> str:
     if type(given).__repr__ is object.__repr__:
         return f"an object of '{type(given).__name__}'"
     return shown(given)
+
+
+def is_named_order(given: UnaryExpression[Any]) -> bool:
+    """Tell whether an order names its column as text: ``desc("title")``."""
+    element: Any = given
+    while isinstance(element, UnaryExpression):
+        element = element.element
+    return getattr(element, "__visit_name__", "") == "textual_label_reference"
 
 
 def _class_behind(given: Any) -> str:
@@ -104,7 +117,8 @@ def instead_of_load(given: object) -> str:
     if is_relationship(given):
         return f"write load({source(given)})."
     if isinstance(given, QueryableAttribute):
-        return f"columns load by themselves. To load only some of them, write only=[{source(given)}]."
+        condition = f" As a condition, write where={source(given)}." if isinstance(given.type, Boolean) else ""
+        return f"columns load by themselves. To load only some of them, write only=[{source(given)}].{condition}"
     if isinstance(given, str):
         or_load = f", or load({given!r}) to load a relationship" if given.isidentifier() else ""
         return f"write name={given!r} to name the plan{or_load}."
@@ -204,6 +218,8 @@ def instead_of_plan(given: object) -> str:
         return "declare what to load in a LoadPlan. Conditions go into the fetch: fetch_all(plan, where=...)."
     if isinstance(given, Load):
         return "put the load into a plan: LoadPlan(User, load(User.posts))."
+    if isinstance(given, list | tuple | set | frozenset) and any(isinstance(each, Plan) for each in given):
+        return "pass one plan, without brackets. loader.check takes several: check(*plans)."
     return "make a plan, for example LoadPlan(User, load(User.posts))."
 
 
@@ -219,12 +235,14 @@ def instead_of_bind(given: object) -> str:
     return "pass an AsyncEngine, async_sessionmaker, AsyncSession or AsyncConnection."
 
 
-def instead_of_id(given: object, entity: str) -> str | None:
+def instead_of_id(given: object, entity: str, kinds: Sequence[str]) -> str | None:
     """Return the hint for what stands in place of an id; None where the id is only of a wrong type."""
     if isinstance(given, ClauseElement):
         return "this is a condition. Use fetch_one(plan, ...) for one row, or fetch_all(plan, ...) for many."
     if isinstance(given, list | set | frozenset):
         return "for many ids, use fetch_many(plan, ids)."
+    if isinstance(given, str) and list(kinds) == ["int"] and given.isdecimal() and len(given) < _LONGEST_NUMBER:
+        return f"convert the text first: int({given!r})."
     if mapping.mapper_of(type(given)) is not None and type(given).__name__ == entity:
         return "pass the id of the object, not the object."
     return None

@@ -15,6 +15,7 @@ from loadplan.declared.code import source
 from loadplan.declared.spec import Below, Load, On, Plan
 from loadplan.errors import PlanError, Problem, did_you_mean, shown
 from loadplan.mapped import mapping
+from loadplan.resolved import meant
 from loadplan.resolved.parts import DeclaredPlace
 from loadplan.resolved.resolving import configure_around
 from loadplan.resolved.view_loads import key_of
@@ -85,6 +86,10 @@ def _frozen(tree: dict[str, Any]) -> Wanted:
 
 def plan_for_paths(entity: type[Any], paths: Iterable[str], allowed: P) -> P:
     """Return the part of a plan that names ask for; see :meth:`loadplan.LoadPlan.for_paths`."""
+    given: object = allowed
+    if not isinstance(given, Plan):
+        message = f"allowed= needs a LoadPlan, but got {meant.described(given)}"
+        raise PlanError([Problem("LP120", message, hint=meant.instead_of_plan(given))])
     if entity is not allowed.entity:
         raise PlanError([_allowed_for_another(entity, allowed)])
     return narrowed_plan(allowed, wanted_of(paths, allowed.label))

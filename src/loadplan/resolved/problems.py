@@ -93,7 +93,7 @@ def not_a_strategy(given: object, at: At) -> Problem:
     """An unknown ``strategy=``."""
     return Problem(
         "LP105",
-        f"strategy={shown(given)} is unknown",
+        f"strategy={shown(given) if isinstance(given, str) else f'({safely_described(given)})'} is unknown",
         at,
         hint=f"use {one_of(get_args(StrategyName))}, or remove strategy= and let the plan choose.",
     )
@@ -143,6 +143,17 @@ def not_an_expression(word: str, given: object, at: At) -> Problem:
     """A ``where=`` or ``order_by=`` that is not a SQL expression."""
     message = f"{word}= needs a SQL expression, but got {safely_described(given)}"
     return Problem("LP108", message, at, hint=safely(meant.instead_of_expression, word, given))
+
+
+def condition_as_order(given: object, at: At) -> Problem:
+    """``fetch_all(plan, Post.id > 3, Post.author_id == 1)``."""
+    return Problem(
+        "LP108",
+        f"order_by= got a condition, {safely_described(given)}",
+        at,
+        hint="put all conditions into one list: where=[Post.id > 3, Post.published]. To order by a condition, add "
+        ".desc() or .asc().",
+    )
 
 
 def safely_described(given: object) -> str:
@@ -303,6 +314,18 @@ def unloadable(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> 
         (*at, prop.key),
         detail=f'it is mapped lazy="{prop.lazy}", which does not support object population.',
         hint='map it lazy="raise", or leave it out of the plan.',
+    )
+
+
+def key_without_hash(mapper: Mapper[Any], column: Any, at: At) -> Problem:
+    """A primary key of dictionaries or lists."""
+    return Problem(
+        "LP223",
+        f"the primary key of '{_name(mapper)}' has values without a hash",
+        at,
+        detail=f"'{column.name}' is of type {type(column.type).__name__}. An object is found by its key, also in a "
+        "SQLAlchemy session.",
+        hint="read the rows as a view, with into=; or map a primary key of another type.",
     )
 
 

@@ -62,6 +62,16 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
             detail="a default cannot tell loadplan where a value comes from.",
             hint=f"move it into the annotation: {field.name}: Annotated[{annotation}, {source(default)}].",
         )
+    if isinstance(field.type.given, Aggregate | Source):
+        kinds = {"count": "int", "exists": "bool"}
+        type_name = kinds.get(annotation.partition("(")[0], "...")
+        return Problem(
+            "LP303",
+            f"'{name}' is annotated with {annotation} alone",
+            at,
+            detail="an annotation names the type first.",
+            hint=f"write {field.name}: Annotated[{type_name}, {annotation}].",
+        )
     kind = getattr(mapper.class_, field.name, None)
     if kind is not None:
         what = "a method" if inspect.isroutine(kind) else "not a mapped attribute"
@@ -382,7 +392,9 @@ def not_a_value(field: str, step: object, at: At) -> Problem:
         "LP307",
         f"the source of '{field}' ends with {source(step)}, which is not a column or a SQL expression",
         at,
-        hint="end the path with a column, a hybrid, a SQL expression, or a count(...).",
+        hint="name attributes of the classes, not text: source(Post.author, User.name)."
+        if isinstance(step, str)
+        else "end the path with a column, a hybrid, a SQL expression, or a count(...).",
     )
 
 

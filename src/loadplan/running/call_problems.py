@@ -58,7 +58,7 @@ def not_an_id(given: object, entity: str, detail: str, columns: Sequence[tuple[s
     shape = "one value" if len(columns) == 1 else f"a tuple of {len(columns)} values, or a mapping by name"
     hint = None
     with contextlib.suppress(Exception):
-        hint = meant.instead_of_id(given, entity)
+        hint = meant.instead_of_id(given, entity, [kind for _, kind in columns])
     return Problem(
         "LP404",
         f"{_id(given)} cannot be the primary key of '{entity}'",

@@ -16,7 +16,7 @@ from loadplan.mapped.ordering import Ordering, with_tie_breaker
 from loadplan.mapped.repeats import is_never_null, is_object, may_be_null_in_key, row_key, same_rows
 from loadplan.resolved import problems
 from loadplan.resolved.conditions import conditions_of, foreign_tables, parameters_in
-from loadplan.resolved.form import MOST, is_expression
+from loadplan.resolved.form import MOST, is_condition, is_expression
 from loadplan.resolved.strategy import Way
 from loadplan.resolved.tree import Parameter
 from loadplan.running import call_problems
@@ -168,6 +168,7 @@ class RootQuery:
             for each in given
             if not is_expression(word, each)
         ]
+        found += [problems.condition_as_order(each, at) for each in order_by if not found and is_condition(each)]
         if not found:
             self.where = conditions_of(mapper, where)
             order_by = [mapping.as_seen_from(mapper, each, subclasses=True) for each in order_by]

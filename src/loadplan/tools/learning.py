@@ -29,7 +29,7 @@ from loadplan.plan import LoadPlan
 from loadplan.running.tally import watchers
 from loadplan.tools.printing import plan_code
 from loadplan.tools.targets import import_target
-from loadplan.tools.together import Missing, lines_to_add, name_of, plan_at
+from loadplan.tools.together import Missing, counted_times, lines_to_add, name_of, plan_at
 from loadplan.tools.wanted import Step, Wanted, step_named
 from loadplan.tools.watching import Get, watching
 
@@ -344,7 +344,8 @@ class Lesson:
     missing: Counter[Missing] = attrs.field(factory=Counter)
 
     def __str__(self) -> str:
-        return f"{self.plan.label}: {self.times} times something was missing. With all of it:\n" + plan_code(
+        times = counted_times(self.times)
+        return f"{self.plan.label}: {times} something was missing. With all of it:\n" + plan_code(
             self.wanted.added_to(self.plan)
         )
 

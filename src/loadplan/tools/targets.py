@@ -170,7 +170,7 @@ def _name(found: pkgutil.ModuleInfo) -> str:
 _ASKED = re.compile(r"""(?:getenv|environ\.get|environ|environ\.pop)[\[(]\s*["'](\w+)["']""")
 
 #: Folders of code that is not the project's own.
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).parents[1]
 _OTHERS = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 

@@ -139,9 +139,14 @@ def plan_at(where: str) -> LoadPlan[Any] | None:
     return found if isinstance(found, LoadPlan) else None
 
 
+def counted_times(number: int) -> str:
+    """Return a number for a sentence: ``"1 time"``, ``"4 times"``."""
+    return f"{number} time{'s' * (number != 1)}"
+
+
 def lines_to_add(missing: Sequence[Missing]) -> str:
     """Return what one plan lacks line by line, for a plan that is at hand in no module."""
     times = sum(each.times for each in missing)
     places = dict.fromkeys((" > ".join(each.path) or "its root", each.add) for each in missing)
-    lines = [f"{missing[0].plan}: {times} times something was missing. Add to the plan:"]
+    lines = [f"{missing[0].plan}: {counted_times(times)} something was missing. Add to the plan:"]
     return "\n".join([*lines, *(f"at {at}: {add}" for at, add in places)])

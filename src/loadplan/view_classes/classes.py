@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Final, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, Generic, TypeVar, get_args, get_origin, get_type_hints, is_typeddict
 
 import attrs
 
@@ -79,7 +79,7 @@ def _no_view(annotation: Any) -> Unreadable:
         )
     if not isinstance(kind, type):
         return Unreadable(f"'{name}' is not a class", "pass the class itself, for example into=PostCard.")
-    if kind.__module__ != "builtins" and annotations_of(kind):
+    if kind.__module__ != "builtins" and annotations_of(kind) and not is_typeddict(kind):
         return Unreadable(
             f"'{name}' has annotations, but no constructor that takes them",
             "decorate it with @attrs.frozen or @dataclass, or derive it from BaseModel, Struct or NamedTuple.",

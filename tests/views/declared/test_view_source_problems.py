@@ -74,7 +74,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         "LP307: the source of 'Card.n' ends with 'author.name', which is not a column or a SQL "
         "expression\n"
         "  at: Card\n"
-        "  hint: end the path with a column, a hybrid, a SQL expression, or a count(...).",
+        "  hint: name attributes of the classes, not text: source(Post.author, User.name).",
     ),
     "LP307 source expr other": (
         lambda: LoadPlan(Post, into=view(n=Annotated[str, source(func.lower(User.name))])),
