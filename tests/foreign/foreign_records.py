@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,6 +44,12 @@ class Record:
         parts += [f"{sum(self.refused.values())} refused"] if self.refused else []
         parts += [f"{self.not_walked} not walked"] if self.not_walked else []
         return ", ".join(parts)
+
+
+def code_in(reason: str) -> str:
+    """Return the code of an error of loadplan's. An error of several problems has none in its first line."""
+    found = re.search(r"LP\d+", reason)
+    return "several" if found is None else found.group()
 
 
 def keep(record: Record) -> None:

@@ -20,7 +20,7 @@ from foreign_drawing import Drawer, size_of
 from foreign_filling import Filler, Values, insert_all
 from foreign_histories import History, differences
 from foreign_known import judged
-from foreign_records import Record, keep
+from foreign_records import Record, code_in, keep
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from loadplan import PlanError
@@ -92,12 +92,12 @@ async def compared(engine: AsyncEngine, application: Application, chance: random
     try:
         plan = drawer.plan(mapper)
     except PlanError as error:
-        record.refused[str(error)[:5]] += 1
+        record.refused[code_in(str(error).splitlines()[0])] += 1
         return None
     comparison = Comparison(engine, plan)
     column = chance.choice(drawer.comparable(mapper.class_))
     await comparison.all([column.desc() if chance.random() < 0.5 else column])
-    refused = Counter(each.partition(": ")[2][:5] for each in comparison.refused)
+    refused = Counter(map(code_in, comparison.refused))
     differences = [(application.name, each.line) for each in comparison.differences]
     walked = not comparison.walked
     record.add(Record(1, size_of(plan), comparison.compared, refused, walked, differences))

@@ -6,7 +6,6 @@ missing.
 
 import json
 import os
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy
 from foreign_known import judged
-from foreign_records import Record, keep
+from foreign_records import Record, code_in, keep
 from foreign_source import cached, run_tests
 
 #: The files of a part of the long run.
@@ -54,9 +53,3 @@ def test_plans_over_the_mappings_of_sqlalchemys_own_tests(tmp_path: Path) -> Non
     assert len(broken) <= len(entries) // 100, broken
     assert " passed" in said or " skipped" in said, said
     assert FILES or record.plans >= 5, said
-
-
-def code_in(reason: str) -> str:
-    """Return the code of an error of loadplan's."""
-    found = re.search(r"LP\d+", reason)
-    return reason if found is None else found.group()
