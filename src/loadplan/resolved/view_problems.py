@@ -473,6 +473,18 @@ def uncovered(field: str, missing: Sequence[str], mapper: Mapper[Any], at: At) -
     )
 
 
+def aggregate_of_first(field: str, given: Aggregate, prop: RelationshipProperty[Any], at: At) -> Problem:
+    """``count(...)`` of a to-one that is really the first of many: it would count all of them."""
+    name = f"{_name(prop.parent)}.{prop.key}"
+    return Problem(
+        "LP306",
+        f"'{field}' is {source(given)}, but '{name}' leads to the first of many rows",
+        at,
+        detail="no unique key holds it to one row, so the database would take all of them.",
+        hint=f"use exists({name}), or name a relationship that is mapped as a collection.",
+    )
+
+
 def mapped_again(field: str, mapper: Mapper[Any], key: str, subs: Sequence[Mapper[Any]], at: At) -> Problem:
     """A relationship that a subclass maps in another way: no one statement reads it of all rows."""
     here, names = _name(mapper), [_name(sub) for sub in subs]

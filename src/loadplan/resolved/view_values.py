@@ -4,7 +4,7 @@ from typing import Any, get_origin
 
 import attrs
 from sqlalchemy import Boolean, ClauseElement, Integer
-from sqlalchemy.orm import CompositeProperty, Mapper, QueryableAttribute, RelationshipProperty
+from sqlalchemy.orm import CompositeProperty, Mapper, QueryableAttribute, RelationshipDirection, RelationshipProperty
 from sqlalchemy.sql import functions
 from sqlalchemy.types import NullType
 
@@ -134,6 +134,10 @@ class ValueResolver:
             return None
         carried = self.carried(given.relationship, prop, spot)
         if carried is None:
+            return None
+        is_first = not prop.uselist and prop.direction is not RelationshipDirection.MANYTOONE
+        if given.kind != "exists" and is_first and not links.is_single(prop):
+            self.found.append(problems.aggregate_of_first(spot.name, given, prop, spot.at))
             return None
         shape = Shape(where=(*carried, *conditions_on(prop, given.where)))
         self.found.extend(shape_problems(place.mapper, prop, shape, None, (*spot.at, prop.key)))
