@@ -150,7 +150,9 @@ async def analyzed(loader: Any, plan: LoadPlan[Any]) -> Any:
 
 
 async def learned(loader: Any, plan: LoadPlan[Any]) -> Any:
-    return await loader.learn_indexes(plan)
+    """MariaDB makes an index for each foreign key, which the mapping does not name."""
+    found = await loader.learn_indexes(plan)
+    return {column for each in found for column in each.columns} <= {"author_id", "boss_id", "post_id", "tag_id"}
 
 
 CALLS: dict[str, Line] = {
@@ -185,7 +187,7 @@ CALLS: dict[str, Line] = {
     "extend": Line(extend, lambda there: list(there.values()), tells=("titles", "extend(Post)"), of_entities=True),
     "explain": Line(explain, lambda _: True, tells=(), brings=False),
     "analyze": Line(analyzed, lambda there: int(12 in there), tells=(), brings=False),
-    "learn_indexes": Line(learned, lambda _: (), tells=(), brings=False),
+    "learn_indexes": Line(learned, lambda _: True, tells=(), brings=False),
     "check": Line(check, lambda _: None, tells=(), brings=False),
 }
 
