@@ -75,7 +75,7 @@ def assert_plan(
     if found:
         tree = str(explanation).partition("\n\n-- ")[0]
         raise AssertionError(
-            "\n".join([f"plan '{plan.label}' is loaded otherwise:", *(f"  {each}" for each in found), "", tree])
+            "\n".join([f"plan '{plan.label}' is not loaded as expected:", *(f"  {each}" for each in found), "", tree])
         )
 
 

@@ -211,7 +211,7 @@ def test_what_the_statement_says_besides() -> None:
         "its WHERE chooses the roots: pass where= to fetch_all, or an id to fetch.",
         "its ORDER BY orders the roots: pass order_by= to fetch_all.",
         "its LIMIT counts rows of the roots: pass limit= to fetch_all.",
-        "lazyload(User.posts) loads when it is touched; add load(User.posts) where code reads it.",
+        "lazyload(User.posts) loads when it is read; add load(User.posts) if your code reads it.",
     )
 
 

@@ -364,7 +364,7 @@ def _unmergeable(compiled: Compiled[Any], ordering: Ordering) -> Problem:
     hint = (
         'order by collate(column, "C"), or by a number or a date.'
         if isinstance(kind, types.String) and not isinstance(kind, types.Enum)
-        else "order by a number, a date or a UUID, or give a condition that one shard answers."
+        else "order by a number, a date or a UUID, or add a condition that selects one shard."
     )
     return Problem(
         "LP217",
@@ -381,7 +381,7 @@ def _ordered_stream(plan: LoadPlan[Any], shards: Sequence[str]) -> Problem:
         f"stream() cannot merge the rows of {len(shards)} shards in an order",
         (plan.label,),
         detail="each shard would keep a cursor and a transaction open until the end.",
-        hint="leave order_by= out, use fetch_page, or give a condition that one shard answers.",
+        hint="leave order_by= out, use fetch_page, or add a condition that selects one shard.",
     )
 
 

@@ -327,7 +327,7 @@ def not_a_path(word: str, given: object, detail: str, at: At) -> Problem:
         f"{word}= cannot use {source(given)}",
         at,
         detail=f"{detail}.",
-        hint=f"name relationships to one, then the value: {word}=source(Order.customer, {end}).",
+        hint=f"name relationships that lead to one row, then the value: {word}=source(Order.customer, {end}).",
     )
 
 
@@ -402,7 +402,7 @@ def limit_without_order(prop: RelationshipProperty[Any], at: At) -> Problem:
         "LP211",
         f"limit= of '{_name(prop.parent)}.{prop.key}' needs an order",
         at,
-        detail="without an order, the database may choose other rows each time.",
+        detail="without an order, the database may return different rows each time.",
         hint=f"add an order, for example order_by={_name(prop.mapper)}.{mapping.primary_key(prop.mapper)[0]}.",
     )
 
@@ -462,7 +462,7 @@ def speaks_of_others(
         "LP215",
         f"{word}= of '{name}' uses {one_of(tables)}, but only '{here}' is available here",
         at,
-        detail="without a join condition, every row would meet every row of the other table.",
+        detail="without a join condition, every row would be paired with every row of the other table.",
         hint=hint,
     )
 

@@ -399,7 +399,7 @@ def speaks_of_others(field: str, step: object, mapper: Mapper[Any], tables: Sequ
         "LP307",
         f"the source of '{field}' uses '{tables[0]}', but only '{entity}' is available here",
         at,
-        detail="without a join condition, every row would meet every row of the other table.",
+        detail="without a join condition, every row would be paired with every row of the other table.",
         hint=f"go there through a relationship: source({entity}.{way}, {source(step)}).",
     )
 

@@ -1,4 +1,4 @@
-"""Plans held against a database: does every statement fit its tables, and is there an index for every edge?
+"""Plans checked against a database: does every statement fit its tables, and is there an index for every edge?
 
 The database may be empty, as after the migrations of a test run. No statement of a plan is executed: PostgreSQL
 prepares it and shows its generic plan, MariaDB and SQLite explain it.
@@ -45,7 +45,7 @@ class Held:
 
     Attributes:
         database: its kind and version.
-        plans: how many plans were held against it.
+        plans: how many plans were checked against it.
         statements: how many statements were explained.
         small: tables that were left out of what is said about indexes.
         findings: the worst first.
@@ -233,7 +233,7 @@ class _Holder:
             subject,
             found,
             "every fetch of the plan fails.",
-            ("migrate the database, or mend the mapping.", hint),
+            ("migrate the database, or correct the mapping.", hint),
             plans,
         )
 
@@ -251,8 +251,8 @@ class _Holder:
                     f"it is {each.actual} in the database and {each.mapped} in the mapping",
                     "values may be rounded, cut or padded."
                     if each.fits
-                    else "comparing it fails, or its values come back as something else than the mapping says.",
-                    ("migrate the column, or mend the mapping.",),
+                    else "comparing it fails, or its values have another type than the mapping says.",
+                    ("migrate the column, or correct the mapping.",),
                     self._plans_with(table),
                 )
 
@@ -374,7 +374,7 @@ class _Holder:
                     "differs",
                     f"{name} ({', '.join(index.columns)})",
                     "the mapping has this index, and the database does not",
-                    "loadplan takes it for granted when it chooses how to load the first rows of each parent.",
+                    "loadplan counts on it when it chooses how to load the first rows of each parent.",
                     ("make it in a migration, or take it out of the mapping.",),
                     (),
                 )
@@ -384,7 +384,7 @@ def _in_database_alone(
     table: Table, index: DatabaseIndex, edges: Sequence[tuple[FoundPlan, NeededIndex]]
 ) -> CheckFinding:
     columns = ", ".join(f'"{name}"' for name in index.columns)
-    effect = "loadplan knows of it after learn_indexes()."
+    effect = "loadplan uses it after learn_indexes()."
     mends = [f"add Index(\"{index.name or 'ix_' + table.name}\", {columns}) to the mapping of '{table.fullname}'."]
     if edges:
         names = ", ".join(dict.fromkeys(need.edge for _, need in edges))
@@ -457,15 +457,15 @@ def _words(error: DBAPIError) -> str:
 
 
 _MENDS = {
-    "42883": "the types of the two sides do not fit: migrate the column, or mend the mapping.",
-    "42804": "the types of the two sides do not fit: migrate the column, or mend the mapping.",
+    "42883": "the types of the two sides do not fit: migrate the column, or correct the mapping.",
+    "42804": "the types of the two sides do not fit: migrate the column, or correct the mapping.",
     "42704": "the database lacks a type that the mapping names: migrate the database.",
     "42501": "grant SELECT to this role, or check with the role of the application.",
 }
 
 
 def _mend_of(state: str | None) -> str:
-    return _MENDS.get(state or "", "migrate the database, or mend the mapping.")
+    return _MENDS.get(state or "", "migrate the database, or correct the mapping.")
 
 
 def _read_whole(node: dict[str, Any]) -> Iterator[str]:

@@ -344,9 +344,9 @@ class Lesson:
     missing: Counter[Missing] = attrs.field(factory=Counter)
 
     def __str__(self) -> str:
-        return f"{self.plan.label}: {self.times} times something was missing. With all of it:\n" + plan_code(
-            self.wanted.added_to(self.plan)
-        )
+        times = f"{self.times} time{'s' * (self.times != 1)}"
+        code = plan_code(self.wanted.added_to(self.plan))
+        return f"{self.plan.label}: something was missing {times}. The plan with all of it:\n{code}"
 
 
 class Lessons:

@@ -39,7 +39,7 @@ def _without_index(table: Table, key: ForeignKeyConstraint, columns: list[str], 
         "index",
         subject,
         found,
-        "loading by it, and deleting a row that it refers to, reads the whole table. (MySQL makes it itself.)",
+        "loading by it, and deleting a row that it refers to, reads the whole table. (MySQL makes this index itself.)",
         "index=True on the column, or an Index that starts with the key.",
     )
 
