@@ -131,7 +131,7 @@ def protocol(**members: Any) -> Any:
             protocol(frist_name=str),
             "LP121: 'User' has no 'frist_name' for 'Page.frist_name'\n  at: User\n  hint: did you mean 'first_name'?",
         ),
-        (LoadPlan(User), protocol(id=str), "LP122: 'Page.id' is a 'str', and an Integer holds int\n  at: User"),
+        (LoadPlan(User), protocol(id=str), "LP122: 'Page.id' is a 'str', but an Integer holds int\n  at: User"),
         (
             LoadPlan(TOPICS.entity),
             protocol(parent_id=int),
