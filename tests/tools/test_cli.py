@@ -240,7 +240,7 @@ def test_types_of_plans(command: Command, shop: Path) -> None:
         "",
         "",
         "class OrderPageCustomer(Protocol):",
-        '    ""X""',
+        '    """The attributes of a Customer that the plan loads at Order.customer."""',
         "",
         "    @property",
         "    def id(self) -> int: ...",

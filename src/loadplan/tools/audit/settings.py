@@ -168,15 +168,16 @@ def dataclass_findings(mapper: Mapper[Any]) -> Iterator[Finding]:
         ]
         if words:
             reads = " and ".join({"repr": "repr()", "compare": "=="}[word] for word in words)
+            verb = "reads" if len(words) == 1 else "read"
             missing = ", ".join(f"{word}=False" for word in words)
             yield Finding(
                 Severity.RISK,
                 "dataclass",
                 f"{entity.__name__}.{prop.key}",
                 f"MappedAsDataclass, a relationship without {missing}",
-                f"{reads} of an object reads it. If it is not loaded, that raises an error, also in logs and tests. If "
+                f"{reads} of an object {verb} it. If it is not loaded, that raises an error, also in logs and tests. If "
                 "two objects refer to each other, it does not end.",
-                f"say {missing} in its relationship(...).",
+                f"write {missing} in its relationship(...).",
             )
 
 
