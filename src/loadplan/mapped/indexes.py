@@ -43,9 +43,9 @@ class LearnedIndex:
     """An index that the database has and the mapping does not; ``learn_indexes`` returns it.
 
     Attributes:
-        table: with its schema, as ``Table.fullname`` has it.
-        name: of the index.
-        columns: that it starts with.
+        table: the name of the table, with its schema.
+        name: the name of the index.
+        columns: the columns that it starts with.
     """
 
     table: str

@@ -1,4 +1,4 @@
-"""Keyset pages: roots found by the values of their order, not by counting rows."""
+"""Pages by key: a cursor holds the values of the order at the edge of a page, not the number of a row."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
@@ -45,13 +45,13 @@ _INCLUSIVE = " (inclusive)"
 
 @attrs.frozen
 class Page(Generic[T]):
-    """One page of a listing.
+    """One page of a list.
 
     Attributes:
         items: the roots, in order.
-        next: cursor for ``after=``; None at the end.
-        previous: cursor for ``before=``; None at the beginning.
-        total: number of the roots of all pages; None unless ``fetch_page`` was asked for it.
+        next: the cursor for ``after=``; None on the last page.
+        previous: the cursor for ``before=``; None on the first page.
+        total: the number of roots of all pages; None if you did not pass ``total=``.
     """
 
     items: list[T]

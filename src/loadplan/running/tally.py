@@ -19,15 +19,16 @@ _log = logging.getLogger("loadplan")
 
 @attrs.frozen
 class FetchRecord:
-    """One fetch, as ``on_fetch=`` is told of it.
+    """The record of one fetch, for ``on_fetch=``.
 
     Attributes:
         plan: name of the plan.
-        statements: how many were sent.
-        rows: how many they brought, over all of them; rows within nested arrays are part of their parents'.
-        seconds: from the call to its end, waiting for a connection included.
-        error: what it raised, or None.
-        over: what the plan's budget does not allow, as ``("120 rows instead of 100",)``.
+        statements: number of statements that were sent.
+        rows: number of rows of all statements. Rows that come nested in the row of their parent count as one row with
+            it.
+        seconds: time from the call to its end, with the wait for a connection.
+        error: the error that it raised, or None.
+        over: what exceeded the budget of the plan: ``("120 rows instead of 100",)``.
     """
 
     plan: str

@@ -1,7 +1,7 @@
-"""Plans learned from code: it runs, what it touches is loaded on the way, and the plan that covers it is printed.
+"""Plans learned from code: loadplan runs the code, fetches what it reads, and prints the plan that loads it.
 
-For development alone: each attribute that is missing is fetched by a second connection, in a thread, while the code
-stands still. For an engine that is not asynchronous it takes no thread.
+Only for development: if an attribute is missing, a second connection fetches it, and the code waits. With an
+asynchronous engine, this happens in another thread.
 """
 
 import asyncio
@@ -46,20 +46,21 @@ async def learn(
     name: str | None = None,
     quiet: bool = False,
 ) -> LoadPlan[T]:
-    """Run code on a graph that loads what the code touches, and print the plan that covers it. For development.
+    """Run your code, see which attributes it reads, and print the plan that loads them. For development.
 
     Args:
-        loader: on an engine or a sessionmaker: what is missing comes by a second connection, which sees committed rows.
-        start: the class that the graph starts at; or a plan, as one that an earlier run returned: what that loads
-            stays in the plan.
-        id: of the root, as for :meth:`loadplan.Loader.fetch`.
-        handler: the code, a function or a coroutine function, called with the root.
-        columns: whether to name the columns that it touches, too; by default all of them are loaded.
-        name: of the plan.
-        quiet: whether to return the plan alone, and print nothing.
+        loader: a loader on an engine or a sessionmaker. Missing attributes come through a second connection, which sees
+            only committed rows.
+        start: the class that the graph starts at; or a plan, for example from an earlier run. The new plan then loads
+            what this plan loads, too.
+        id: the id of the root, as for :meth:`loadplan.Loader.fetch`.
+        handler: your code: a function or a coroutine function, which gets the root.
+        columns: name the columns that your code reads, too. By default, the plan loads all columns.
+        name: the name of the plan.
+        quiet: print nothing.
 
     Returns:
-        The plan. Give it to the next run to merge what several runs touch.
+        The plan. To cover several runs, pass it to the next run.
 
     Raises:
         LoaderError: LP408, the loader has a session or a connection, or its database is in memory.
@@ -85,16 +86,16 @@ def learn_sync(
     name: str | None = None,
     quiet: bool = False,
 ) -> LoadPlan[T]:
-    """Run code on a graph that loads what the code touches, and print the plan that covers it. See :func:`learn`.
+    """Run your code, see which attributes it reads, and print the plan that loads them. See :func:`learn`.
 
     Args:
-        loader: on an engine or a sessionmaker.
+        loader: a loader on an engine or a sessionmaker.
         start: the class that the graph starts at; or a plan.
-        id: of the root.
-        handler: the code, a function, called with the root.
-        columns: whether to name the columns that it touches, too.
-        name: of the plan.
-        quiet: whether to print nothing.
+        id: the id of the root.
+        handler: your code: a function, which gets the root.
+        columns: name the columns that your code reads, too.
+        name: the name of the plan.
+        quiet: print nothing.
 
     Raises:
         LoaderError: LP408, the loader has a session or a connection, or its database is in memory; or the handler is

@@ -1,4 +1,4 @@
-"""What of the loaded graphs no code ever reads, over a whole run: relationships, columns, fields of views."""
+"""Finds what plans load and your code never reads, over a whole run: relationships, columns, fields of views."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +28,8 @@ from loadplan.tools.watching import Get, watching
 class Reads:
     """The attributes that were fetched, and those that were read.
 
-    An object belongs to the place of the plan that it was found at; code that gets it another way reads it there.
+    If code reads an object, this counts for the place of the plan at which the object was found, even if the code came
+    to it by another path.
     """
 
     def __init__(self, ignore: Iterable[str] = ()) -> None:
@@ -117,16 +118,16 @@ class Reads:
 
     @property
     def unread(self) -> list[Unread]:
-        """What no code read, by plan."""
+        """What your code did not read, by plan."""
         return [each for seen in self.seen for each in seen.found]
 
     @property
     def unwatched(self) -> list[str]:
-        """View classes whose fields cannot be watched: named tuples, and classes that let nobody change them."""
+        """View classes whose fields cannot be watched: named tuples, and classes that cannot be changed."""
         return [each.__name__ for each in self._unwatched]
 
     def report(self) -> str:
-        """Return what was not read, each plan with its code as it would be without it."""
+        """Return what was not read, and the code of each plan without it."""
         plans = {name_of(plan): plan for plan in reversed(self._fetches)}
         return reads_report(self.seen, self.unwatched, lambda where, paths: code_without(plans[where], paths))
 
@@ -242,14 +243,14 @@ def _kept_columns(
 
 @contextmanager
 def record_reads(ignore: Iterable[str] = ()) -> Iterator[Reads]:
-    """Record what code reads of the graphs that are fetched while the block runs, in all threads and tasks.
+    """Record what your code reads of the graphs that are fetched while the block runs, in all threads and tasks.
 
     Args:
-        ignore: names to leave out: of attributes, as ``"Post.text"``, or of plans, as ``"shop.plans:USER_PAGE"``;
+        ignore: names to leave out: attributes such as ``"Post.text"``, or plans such as ``"shop.plans:USER_PAGE"``.
             ``*`` stands for anything.
 
     Yields:
-        The record. Ask it for ``unread`` or ``report()`` at the end, after the block too.
+        The record. Read its ``unread`` or ``report()`` at the end, also after the block.
     """
     reads = Reads(ignore)
     watchers.append(reads.fetched)

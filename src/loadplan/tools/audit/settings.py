@@ -175,7 +175,7 @@ def dataclass_findings(mapper: Mapper[Any]) -> Iterator[Finding]:
                 "dataclass",
                 f"{entity.__name__}.{prop.key}",
                 f"MappedAsDataclass, a relationship without {missing}",
-                f"{reads} of an object {verb} it. If it is not loaded, that raises an error, also in logs and tests. If "
+                f"{reads} of an object {verb} it. If it is not loaded, reading it raises an error, even in a log. If "
                 "two objects refer to each other, it does not end.",
                 f"write {missing} in its relationship(...).",
             )
