@@ -91,7 +91,8 @@ async def test_a_task_that_is_cancelled_at_its_nth_wait(
 
     await ready()
     waits = await cancelled_at((), call, engine, plan)
-    assert waits >= (1 if warm else 3 if engine.dialect.driver == "psycopg" else 5)
+    at_once = warm or engine.dialect.driver == "psycopg"  # psycopg does not wait for what has come already
+    assert waits >= (1 if at_once else 5)
     for at in range(1, waits + 1):
         await ready()
         await cancelled_at((at, *(at + each for each in more)), call, engine, plan)

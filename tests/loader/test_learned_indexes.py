@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
-import loadplan.running.graph as compiling
+import loadplan.running.compiled as compiling
 from loadplan import LearnedIndex, Loader, LoaderError, LoadPlan, SyncLoader, count, load
 from support import recording, tables
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from loadplan import Loader, LoadPlan, load
 from loadplan.running.own_connection import GuestConnection, OwnConnection
-from loadplan.running.session import private_session
+from loadplan.running.private_session import private_session
 
 pytestmark = pytest.mark.asynchronous
 

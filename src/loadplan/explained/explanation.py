@@ -12,7 +12,7 @@ from loadplan.explained.svg import to_svg
 from loadplan.mapped import mapping
 from loadplan.resolved.places import Edge, Place
 from loadplan.resolved.strategy import STEPS
-from loadplan.running.graph import CompiledView
+from loadplan.running.compiled import CompiledPlan
 from loadplan.running.plans import Compiled
 from loadplan.statements.keys import CHUNK, Keys
 
@@ -55,7 +55,7 @@ def named_statements(compiled: Compiled[Any]) -> list[tuple[str, Select[Any]]]:
     return [(root, compiled.root.select), *later]
 
 
-def explain_plan(view: CompiledView[object]) -> Explanation:
+def explain_plan(view: CompiledPlan[object]) -> Explanation:
     """Return the explanation of a compiled plan, for the number of roots that it was compiled for. Pure."""
     statements = (view.root, *view.later)
     numbers = {each.edge: number for number, each in enumerate(statements, start=1)}
@@ -70,7 +70,7 @@ def explain_plan(view: CompiledView[object]) -> Explanation:
     )
 
 
-def _read_columns(view: CompiledView[object], place: Place) -> tuple[str, ...] | None:
+def _read_columns(view: CompiledPlan[object], place: Place) -> tuple[str, ...] | None:
     """Return the columns that are loaded at a place; None for all columns of an entity that its mapping loads."""
     names = tuple(dict.fromkeys(column.name for column in place.columns))
     is_whole = view.tree.of_entities and mapping.default_columns(place.mapper) == set(names)
@@ -78,7 +78,7 @@ def _read_columns(view: CompiledView[object], place: Place) -> tuple[str, ...] |
 
 
 def _view_edges(
-    view: CompiledView[object], place: Place, statement: int, numbers: Mapping[Edge | None, int]
+    view: CompiledPlan[object], place: Place, statement: int, numbers: Mapping[Edge | None, int]
 ) -> Iterator[ExplainedEdge]:
     for edge in place.edges:
         choice = view.chosen[edge]
@@ -108,7 +108,7 @@ def _view_cardinality(edge: Edge) -> str:
     return "subclass" if edge.prop is None else edge.cardinality.value
 
 
-def _view_formula(view: CompiledView[object]) -> str:
+def _view_formula(view: CompiledPlan[object]) -> str:
     """Return the number of statements as it depends on how many roots there are."""
     words_for = {1: "one root", None: "more"}
     steps = [(words_for.get(roots) or f"up to {roots} roots", roots) for roots in STEPS]
@@ -122,7 +122,7 @@ def _view_formula(view: CompiledView[object]) -> str:
     return ", ".join(f"{count} for {words}" for count, words in counts.items())
 
 
-def _view_count(view: CompiledView[object]) -> str:
+def _view_count(view: CompiledPlan[object]) -> str:
     once, terms = 1, list[str]()
     for each in view.later:
         assert each.edge is not None  # noqa: S101 - only the roots have no edge

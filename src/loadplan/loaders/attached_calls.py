@@ -21,12 +21,13 @@ from loadplan.loaders.calls import Calls, ForUpdate, Options, Params, Work, chec
 from loadplan.objects.going_back import watch_sessions
 from loadplan.objects.settling import SessionHome, settle
 from loadplan.plan import LoadPlan
-from loadplan.running.graph import Kept
+from loadplan.running.call_options import check_options
+from loadplan.running.execution import Kept
+from loadplan.running.graph import load_roots
 from loadplan.running.identity import Identity
 from loadplan.running.own_connection import Opened
 from loadplan.running.plans import Compiled
 from loadplan.running.roots import by_id, by_ids, locking
-from loadplan.running.session import check_options
 from loadplan.running.tally import Tally
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ class AllCalls(Calls):
 
             def work(private: Opened) -> T | None:
                 kept: Kept = []
-                roots = graph.run(private, [bound], tally, kept=kept)
+                roots = load_roots(graph, private, [bound], tally, kept=kept)
                 home = SessionHome(session, stay_in(compiled), {})
                 settled = [settle(made, home, refresh=refresh) for made in kept]
                 return settled[0][id(roots[0])] if roots else None

@@ -25,14 +25,19 @@ from loadplan.resolved import problems
 from loadplan.resolved.form import MOST
 from loadplan.resolved.places import tables_read
 from loadplan.running import call_problems
+from loadplan.running.batches import batches_of
+from loadplan.running.binds import Bind, SyncBind, check_bind
+from loadplan.running.call_options import check_options
 from loadplan.running.cursors import CursorKey
+from loadplan.running.graph import load_roots
 from loadplan.running.identity import Identity
 from loadplan.running.key_walk import KeyWalk, walks_by_keys
 from loadplan.running.own_connection import Opened
 from loadplan.running.paging import Page, page_of
 from loadplan.running.plans import Compiled, compile_plan, compile_resolved, places_of_plan, resolve_plan
+from loadplan.running.private_session import private_session
 from loadplan.running.roots import RootQuery, by_id, by_ids, is_count, locking, narrowing, roots_by
-from loadplan.running.session import Bind, PrivateSession, SyncBind, check_bind, check_options, private_session
+from loadplan.running.session import PrivateSession
 from loadplan.running.table_indexes import unmapped_indexes
 from loadplan.running.tally import FetchRecord, Tally, told
 from loadplan.running.tested import warn_if_untested
@@ -125,7 +130,7 @@ class Calls:
             one = by_id(compiled)
             bound = {**one.parameters(params), **one.bind(given)}
             graph = one.graph.narrowed(locking(plan, for_update)) if locks(for_update) else one.graph
-            return lambda session: graph.run(session, [bound], tally)
+            return lambda session: load_roots(graph, session, [bound], tally)
 
         found = self.run(plan, prepare, options, roots=1, for_update=for_update)
         if len(found) > 1:
@@ -214,7 +219,7 @@ class Calls:
             graph, bound = roots_by(compiled, conditions, order, limit, offset, params)
             if locks(for_update):
                 graph = graph.narrowed(locking(plan, for_update))
-            return lambda session: graph.run(session, [bound], tally, limit)
+            return lambda session: load_roots(graph, session, [bound], tally, limit)
 
         return self.run(plan, prepare, options, roots=limit, for_update=for_update)
 
@@ -382,7 +387,7 @@ class Calls:
         bound = {**one.parameters(params), **one.bind(given)}
 
         def work(session: Session) -> Analysis:
-            return analyze(session, compiled, lambda session, tally: one.graph.run(session, [bound], tally))
+            return analyze(session, compiled, lambda session, tally: load_roots(one.graph, session, [bound], tally))
 
         return private.run(work, compiled.mappers, statements=2, options=options)
 
@@ -498,7 +503,7 @@ def _batches(compiled: Compiled[T], query: RootQuery, parameters: dict[str, Any]
         PlanError: LP216, a collection is joined to the root.
     """
     graph = query.graph(None, None, in_order=compiled.repeats_roots or bool(compiled.root.identity))
-    by_cursor: _Batches = graph.batches(parameters, size, tally)
+    by_cursor: _Batches = batches_of(graph, parameters, size, tally)
     return KeyWalk(compiled, query, parameters, size, tally) if walks_by_keys(compiled.dialect) else by_cursor
 
 

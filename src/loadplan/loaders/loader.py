@@ -19,9 +19,10 @@ from loadplan.loaders.counting import Total
 from loadplan.loaders.sharding import calls_on
 from loadplan.mapped.indexes import LearnedIndex
 from loadplan.plan import LoadPlan
+from loadplan.running.binds import Bind
 from loadplan.running.cursors import CursorKey
 from loadplan.running.paging import Page
-from loadplan.running.session import Bind, enter
+from loadplan.running.session import enter
 from loadplan.running.tally import FetchRecord
 
 T = TypeVar("T")

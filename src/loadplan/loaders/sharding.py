@@ -27,11 +27,13 @@ from loadplan.mapped.indexes import LearnedIndex
 from loadplan.mapped.ordering import Ordering
 from loadplan.plan import LoadPlan
 from loadplan.running import call_problems
+from loadplan.running.binds import Bind, SyncBind
+from loadplan.running.call_options import check_options
 from loadplan.running.cursors import CursorKey
+from loadplan.running.graph import load_roots_beside
 from loadplan.running.paging import Page, PageQuery, exact_value, page_of
 from loadplan.running.plans import Compiled, resolve_plan
 from loadplan.running.roots import RootQuery, by_id, check_counts
-from loadplan.running.session import Bind, SyncBind, check_options
 from loadplan.running.shards import all_shards, is_sharded, shards_of_key, shards_of_statement
 from loadplan.running.tally import FetchRecord, Tally
 
@@ -230,7 +232,7 @@ class ShardedCalls(AllCalls):
                     exact_value(each.expression, compiled.dialect).label(f"loadplan_order_{number}")
                     for number, each in enumerate(order)
                 ]
-                return lambda session: graph.run_beside(session, [bound], values, tally)
+                return lambda session: load_roots_beside(graph, session, [bound], values, tally)
 
             roots, values = self.on(shard, tally).run(plan, prepare, options, roots=most, for_update=for_update)
             parts.append(list(zip(values, roots, strict=True)))

@@ -14,9 +14,9 @@ from loadplan.loaders.counting import Total
 from loadplan.loaders.sharding import calls_on
 from loadplan.mapped.indexes import LearnedIndex
 from loadplan.plan import LoadPlan
+from loadplan.running.binds import SyncBind
 from loadplan.running.cursors import CursorKey
 from loadplan.running.paging import Page
-from loadplan.running.session import SyncBind
 from loadplan.running.tally import FetchRecord
 
 T = TypeVar("T")

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Dialect, select
 
+from loadplan.running.graph import load_roots
 from loadplan.running.own_connection import Opened
 from loadplan.running.plans import Compiled
 from loadplan.running.roots import RootQuery, narrowing, root_key
@@ -62,7 +63,7 @@ class KeyWalk(Generic[T]):
         while part := list(islice(self._rest, self._size)):
             self._tally.start_over()
             executions = [{**self._parameters, **bound} for bound in self._keys.bind(part)]
-            roots: list[T] = self._graph.run(session, executions, self._tally)
+            roots: list[T] = load_roots(self._graph, session, executions, self._tally)
             session.expunge_all()
             if roots:  # in a transaction without a snapshot, all of a batch may be gone by now
                 return roots

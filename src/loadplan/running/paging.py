@@ -32,6 +32,7 @@ from loadplan.resolved import problems
 from loadplan.resolved.form import MOST
 from loadplan.running import call_problems
 from loadplan.running.cursors import CursorKey, decode_cursor, encode_cursor, refused_cursor, row_is_gone
+from loadplan.running.graph import load_roots_beside
 from loadplan.running.own_connection import Opened
 from loadplan.running.response import response_schema
 from loadplan.running.roots import Beyond, RootQuery, is_count, narrowing
@@ -116,7 +117,7 @@ class PageQuery:
             ).label(f"{prefix}order_{index}")
             for index, each in enumerate(self.order)
         ]
-        roots, found = graph.run_beside(session, [parameters], values, tally, keep=self.size)
+        roots, found = load_roots_beside(graph, session, [parameters], values, tally, keep=self.size)
         if not roots:
             self._check_kept(session, parameters, tally)
         return roots, found

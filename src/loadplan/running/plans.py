@@ -15,11 +15,11 @@ from loadplan.resolved.nodes import Tree
 from loadplan.resolved.places import ViewTree
 from loadplan.resolved.protocols import check_typed
 from loadplan.resolved.views import resolve_view
-from loadplan.running.graph import CompiledView, compile_view
+from loadplan.running.compiled import CompiledPlan, compile_tree
 
 T = TypeVar("T")
 
-Compiled: TypeAlias = CompiledView[T]
+Compiled: TypeAlias = CompiledPlan[T]
 """A plan, ready to run on one dialect."""
 
 #: Databases with indexes that a loader learned of, for which a plan is kept compiled.
@@ -72,7 +72,7 @@ def compile_resolved(plan: Plan[T], tree: Tree | ViewTree, dialect: Dialect) -> 
     if compiled is None:
         if learned and len(kept) >= MOST_LEARNED:
             kept.clear()
-        compiled = kept[key] = compile_view(_places(plan, tree), dialect, learned)
+        compiled = kept[key] = compile_tree(_places(plan, tree), dialect, learned)
     return compiled
 
 

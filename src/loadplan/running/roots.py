@@ -21,7 +21,8 @@ from loadplan.resolved.nodes import Parameter
 from loadplan.resolved.strategy import Way
 from loadplan.running import call_problems
 from loadplan.running.answers import asking
-from loadplan.running.graph import Kept
+from loadplan.running.execution import Kept
+from loadplan.running.graph import load_by_identity, load_roots
 from loadplan.running.identity import Identity, IdentityReader
 from loadplan.running.own_connection import Opened
 from loadplan.running.parameters import read_parameters
@@ -85,12 +86,12 @@ class ByIds:
         whole = [identity for identity in identities if None not in identity]
         keys = [identity[0] for identity in whole] if self.keys.width == 1 else whole
         executions = [{**parameters, **bound} for bound in (self.keys.bind(keys) if keys else ())]
-        found: dict[Identity, Any] = self.graph.by_identity(session, executions, tally, kept)
+        found: dict[Identity, Any] = load_by_identity(self.graph, session, executions, tally, kept)
         one = by_id(self.compiled)
         for identity in identities:
             if None in identity:  # equal to nothing in a list of keys
                 bound = {f"loadplan_id_{index}": value for index, value in enumerate(identity)}
-                for root in one.graph.run(session, [{**parameters, **bound}], tally):
+                for root in load_roots(one.graph, session, [{**parameters, **bound}], tally):
                     found[identity] = root
         missing = [each for each in whole if each not in found]
         if found and missing and not self.reader.exact:

@@ -1,0 +1,38 @@
+"""Binds: what a loader may be made with."""
+
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
+
+from loadplan.errors import LoaderError
+from loadplan.running import call_problems
+
+Bind: TypeAlias = AsyncEngine | async_sessionmaker[Any] | AsyncSession | AsyncConnection
+"""The binds of a Loader."""
+
+SyncBind: TypeAlias = Engine | sessionmaker[Any] | Session | Connection
+"""The binds of a SyncLoader."""
+
+
+def check_bind(bind: object, loader: str) -> None:
+    """Check that a loader can use a bind.
+
+    Args:
+        bind: as it was given.
+        loader: ``"Loader"`` or ``"SyncLoader"``.
+
+    Raises:
+        LoaderError: LP408, it cannot.
+    """
+    ours, others = (_ASYNC, _SYNC) if loader == "Loader" else (_SYNC, _ASYNC)
+    if isinstance(bind, ours):
+        return
+    raise LoaderError(
+        call_problems.not_a_bind(bind, loader, [each.__name__ for each in ours], of_other=isinstance(bind, others))
+    )
+
+
+_ASYNC = (AsyncEngine, async_sessionmaker, AsyncSession, AsyncConnection)
+_SYNC = (Engine, sessionmaker, Session, Connection)

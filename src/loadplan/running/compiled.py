@@ -1,0 +1,245 @@
+"""A compiled plan: its statements, the way of each edge, and the functions that make objects, for one dialect."""
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, Generic, TypeVar
+
+import attrs
+from sqlalchemy import Dialect
+from sqlalchemy.orm import Mapper
+
+from loadplan.mapped import mapping
+from loadplan.mapped.indexes import LearnedIndexes, learned_of
+from loadplan.objects.building import Guards
+from loadplan.objects.instance_script import InstanceWriter
+from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
+from loadplan.objects.view_script import Blueprint, Hydrator, ViewWriter, make_hydrator
+from loadplan.resolved.places import Column, Edge, ViewTree, edges_below
+from loadplan.resolved.strategy import Choice, Databases, Learned, Roots, choose_ways, roots_of
+from loadplan.statements.builder import Slot, Statement, StatementBuilder
+from loadplan.statements.linked import Narrowing
+
+T = TypeVar("T")
+
+#: Engines, twice, that a plan remembers its functions for.
+_HYDRATORS = 128
+
+
+@attrs.frozen(eq=False)
+class CompiledPlan(Generic[T]):
+    """A plan, ready to run on one dialect for some number of roots. Immutable; shared by all tasks.
+
+    Attributes:
+        tree: the resolved plan.
+        dialect: that the statements are for.
+        roots: how many a fetch may bring, as far as the choice of statements depends on it.
+        chosen: the way of every edge.
+        root: the statement that the graph starts with.
+        later: the other statements, in the order they run.
+        present: the column that tells whether a joined row is there.
+        arrays: what the rows of each nested array hold.
+        above: by the number of a statement, the number of the one whose rows have its keys.
+        builder: of the statements; those that repeat the statement of their parents are built anew with it.
+        databases: of classes that do not all live in one: the number and the dialect of each one's.
+        learned: indexes that the databases had, when it was compiled, and the mapping has not.
+        hydrators: the functions that build views, made when rows first come.
+        variants: the same plan for other numbers of roots, or narrowed in ways that are used again.
+        mappers: the mapper that each statement selects.
+        classes: the mapper of each place.
+    """
+
+    tree: ViewTree
+    dialect: Dialect
+    roots: Roots
+    chosen: Mapping[Edge, Choice]
+    root: Statement
+    later: tuple[Statement, ...]
+    present: Mapping[Edge, Column]
+    arrays: Mapping[Edge, Sequence[Slot]]
+    above: Mapping[int, int]
+    builder: StatementBuilder
+    databases: Databases = attrs.field(factory=dict)
+    learned: Learned = attrs.field(factory=dict)
+    hydrators: dict[tuple[bool, Dialect, Hidden], Hydrator] = attrs.field(factory=dict)
+    variants: dict[Any, Any] = attrs.field(factory=dict)
+    mappers: tuple[Mapper[Any], ...] = attrs.field(init=False)
+    classes: tuple[Mapper[Any], ...] = attrs.field(init=False)
+
+    @mappers.default  # pyright: ignore[reportAttributeAccessIssue] - attrs makes it a field afterwards
+    def _mappers(self) -> tuple[Mapper[Any], ...]:
+        return tuple(each.place.mapper for each in (self.root, *self.later))
+
+    @classes.default  # pyright: ignore[reportAttributeAccessIssue]
+    def _classes(self) -> tuple[Mapper[Any], ...]:
+        return (self.mapper, *(edge.target.mapper for edge in edges_below(self.tree.root)))
+
+    @property
+    def mapper(self) -> Mapper[Any]:
+        """Of the entity that the graph starts at."""
+        return self.tree.root.mapper
+
+    @property
+    def repeats_roots(self) -> bool:
+        """Whether a join may bring several rows for one root: a collection of entities that the plan has joined."""
+        return any(not edge.single and self.chosen[edge].way.joins for edge in edges_below(self.tree.root))
+
+    @property
+    def nests(self) -> bool:
+        """Whether a statement packs rows into rows."""
+        return bool(self.arrays)
+
+    def narrowed(self, narrow: Narrowing) -> "CompiledPlan[T]":
+        """Return the graph for the roots that ``narrow`` leaves: conditions, order and limits of the root."""
+        select = narrow(self.root.select)
+        if self.builder.root_ranks:  # the order of a joined collection comes after that of its parents
+            select = select.order_by(*self.builder.root_ranks)
+        root = attrs.evolve(self.root, select=select)
+        return attrs.evolve(self, root=root, later=self._later_below(root), variants={})
+
+    def _later_below(self, root: Statement) -> tuple[Statement, ...]:
+        """Return the other statements below one for the roots: some repeat it within them."""
+        if all(each.above is None for each in self.later):
+            return self.later
+        statements = [root]
+        for number, each in enumerate(self.later, start=1):
+            above = statements[self.above[number]]
+            is_same = each.above is None or above is each.above
+            statements.append(each if is_same or each.edge is None else self.builder.follow_up(each.edge, above))
+        return tuple(statements[1:])
+
+    def bringing(self, roots: int | None) -> "CompiledPlan[T]":
+        """Return the plan as it is run for that many roots at most; None for any number."""
+        return self._variant(roots_of(roots))
+
+    @property
+    def countable(self) -> "CompiledPlan[T]":
+        """The same plan for a bound on rows, and for streams: each row is one of a statement, and none in an array."""
+        return self._variant(Roots.COUNTED)
+
+    @property
+    def lockable(self) -> "CompiledPlan[T]":
+        """The same plan for ``for_update=``: what is joined is in a subquery, which is not locked."""
+        return self
+
+    @property
+    def streamable(self) -> "CompiledPlan[T]":
+        """The same plan for a walk over any number of roots."""
+        return self.countable
+
+    def across(self, databases: Sequence[tuple[int, Dialect]] | None) -> "CompiledPlan[T]":
+        """Return the plan for classes that live in several databases: no statement speaks of two.
+
+        Args:
+            databases: the number and the dialect of the database of each of ``classes``; None for one of all.
+        """
+        if databases is None or len({number for number, _ in databases}) == 1:
+            return self
+        learned = {dialect: learned_of(dialect) for _, dialect in databases}
+        key = ("across", tuple(databases), *learned.values())
+        found: CompiledPlan[T] | None = self.variants.get(key)
+        if found is None:
+            given = dict(zip(self.classes, databases, strict=True))
+            found = self.variants[key] = _compile(self.tree, self.dialect, self.roots, given, learned)
+        return found
+
+    def _variant(self, roots: Roots) -> "CompiledPlan[T]":
+        if roots is self.roots and not self.tree.undecodable:
+            return self
+        key = (roots, tuple(self.tree.undecodable))
+        found: CompiledPlan[T] | None = self.variants.get(key)
+        if found is None:
+            found = self.variants[key] = _compile(self.tree, self.dialect, roots, self.databases, self.learned)
+        return found
+
+    def hydrator(self, dialect: Dialect, *, raw: bool, hidden: Hidden = NOTHING_HIDDEN) -> Hydrator:
+        """Return the functions that build views from rows, made at first use.
+
+        Args:
+            dialect: of the engine at hand: two engines may read JSON by different functions.
+            raw: whether rows are as the driver made them.
+            hidden: whose rows the session may have hidden, which the seals of entities have to say.
+        """
+        found = self.hydrators.get((raw, dialect, hidden))
+        if found is None:
+            if len(self.hydrators) >= _HYDRATORS:
+                self.hydrators.clear()
+            blueprint = Blueprint(
+                self.tree.recipe,
+                (self.root, *self.later),
+                self.chosen,
+                self.present,
+                self.arrays,
+                dialect,
+                Guards(self.tree.label),
+                self.builder.all_columns,
+            )
+            writer = (
+                InstanceWriter(blueprint, raw=raw, hidden=hidden)
+                if self.tree.of_entities
+                else ViewWriter(blueprint, raw=raw)
+            )
+            found = self.hydrators[raw, dialect, hidden] = make_hydrator(writer, blueprint)
+        return found
+
+    def without_nesting(self) -> None:
+        """Have rows never nested again: the driver met a type that it cannot read within a row."""
+        if self.dialect.driver not in self.tree.undecodable:
+            self.tree.undecodable.append(self.dialect.driver)
+
+    @property
+    def root_key(self) -> Callable[[Any], Any]:
+        """Return what reads the key of a root from its row."""
+        if self.root.identity:
+            return itemgetter(*map(self.root.slots.index, self.root.identity))
+        names = {*mapping.primary_key(self.mapper)}
+        told: Column | None = getattr(self.tree.recipe, "discriminator", None)
+        own = [*self.builder.columns(self.tree.root)]
+        others = getattr(self.tree.recipe, "keys", ())
+        wanted = [column for column in own if column.name in names or column is told or column in others]
+        return itemgetter(*(self.root.slots.index(column) for column in wanted))
+
+    def root_with(self, columns: Sequence[Any]) -> Statement:
+        """Return the statement of the roots with more columns beside, the same one for the same columns."""
+        key = ("beside", *map(id, columns))
+        if key not in self.variants:  # kept with the columns, so that no others have their ids
+            select = self.root.select.add_columns(*columns)
+            self.variants[key] = columns, attrs.evolve(self.root, select=select)
+        statement: Statement = self.variants[key][1]
+        return statement
+
+
+def compile_tree(tree: ViewTree, dialect: Dialect, learned: LearnedIndexes) -> CompiledPlan[Any]:
+    """Return a resolved plan, ready to run on ``dialect``, with the indexes that are known of its database.
+
+    Pure.
+    """
+    return _compile(tree, dialect, Roots.ONE, {}, {dialect: learned})
+
+
+def _compile(
+    tree: ViewTree, dialect: Dialect, roots: Roots, databases: Databases, learned: Learned
+) -> CompiledPlan[Any]:
+    chosen = choose_ways(tree, roots, dialect, databases, learned)
+    builder = StatementBuilder(tree.root, chosen, dialect, databases, learned)
+    root = builder.root(tree.root)
+    statements, above = [root], dict[int, int]()
+    for edge in edges_below(tree.root):
+        if chosen[edge].way.own_statement:
+            parents = set(builder.parents(edge))
+            number = next(at for at, each in enumerate(statements) if parents <= set(each.slots))
+            above[len(statements)] = number
+            statements.append(builder.follow_up(edge, statements[number]))
+    return CompiledPlan(
+        tree,
+        dialect,
+        roots,
+        chosen,
+        root,
+        tuple(statements[1:]),
+        builder.present,
+        builder.arrays,
+        above,
+        builder,
+        databases,
+        learned,
+    )

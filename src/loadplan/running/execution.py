@@ -1,0 +1,224 @@
+"""One execution of a compiled plan: rows of each statement, keys for the next, then the objects."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import attrs
+from sqlalchemy import CursorResult, Dialect, event
+from sqlalchemy.orm import ORMExecuteState, Session
+
+from loadplan.mapped.decoding import Undecodable, is_undecodable
+from loadplan.mapped.drivers import driver_of
+from loadplan.objects.losses import NOTHING_HIDDEN
+from loadplan.objects.view_script import Hydrator
+from loadplan.running.binary import in_binary
+from loadplan.running.compiled import CompiledPlan
+from loadplan.running.garbage import uncollected
+from loadplan.running.own_connection import OwnConnection
+from loadplan.running.tally import Tally
+from loadplan.running.watching import Watch, note, watch_of
+from loadplan.sqlalchemy_internals import (
+    BY_POSITION,
+    changes_statements,
+    driver_rows,
+    is_silent,
+    rows_of_text,
+    takes_text,
+)
+from loadplan.statements.builder import Statement
+from loadplan.statements.linked import AnySelect, Parameters
+
+T = TypeVar("T")
+
+#: The instances that each execution made, each list with no instance twice.
+Kept: TypeAlias = list[list[Any]]
+
+
+@attrs.frozen(eq=False)
+class Rows:
+    """Rows of a statement.
+
+    Attributes:
+        rows: one after the other.
+        raw: whether they are as the driver made them.
+        dialect: of the engine that they came from.
+    """
+
+    rows: Sequence[Any]
+    raw: bool
+    dialect: Dialect
+
+
+def rows_of(result: Any, dialect: Dialect) -> Rows:
+    """Return the rows of a result, as the driver made them if loadplan knows what that one makes."""
+    if isinstance(result, CursorResult):
+        dialect = result.dialect  # a listener may have chosen another database
+        if driver_of(dialect).raw:
+            return Rows(driver_rows(result), True, dialect)
+    return Rows(result.all(), False, dialect)
+
+
+class Execution(Generic[T]):
+    """One execution of a compiled plan: its statements from the root down, then its objects."""
+
+    def __init__(
+        self,
+        session: Session | OwnConnection,
+        view: CompiledPlan[T],
+        parameters: Parameters,
+        tally: Tally,
+        kept: Kept | None = None,
+    ) -> None:
+        self._session = session
+        self._view = view
+        self._parameters = parameters
+        self._tally = tally
+        self._kept = kept
+        self.dialect: Dialect = session.get_bind(mapper=view.mapper).dialect
+        self._executions: dict[int, list[Parameters]] = {0: [parameters]}
+        self._asked: Session | None = None
+        self._bare = session if isinstance(session, OwnConnection) else None
+        self._watch: Watch | None = None
+        if not isinstance(session, OwnConnection) and changes_statements(session):
+            self._asked = session
+            if view.tree.of_entities:
+                self._watch = watch_of(session)
+            event.listen(session, "do_orm_execute", _without_entities)
+
+    def rows(self, statement: Statement, parameters: Parameters, *, is_bounded: bool = False) -> Rows:
+        """Execute a statement and return its rows.
+
+        Raises:
+            TooManyRows: LP406.
+        """
+        select = statement.select if is_bounded else self._tally.bounded(statement.select)
+        self._tally.sent(statement.name)
+        try:
+            rows = self._fetch(statement, select, parameters)
+        except Exception as error:
+            if is_undecodable(error):
+                raise Undecodable from error
+            raise
+        return self.counted(rows, statement)
+
+    def _fetch(self, statement: Statement, select: AnySelect, parameters: Parameters) -> Rows:
+        """Execute a statement of columns without SQLAlchemy's ORM between its rows and ours.
+
+        By way of the session where anything there may have a say in it; else on the session's connection, as text if
+        it is asked for again.
+        """
+        arguments: dict[str, Any] = {"mapper": statement.place.mapper, "clause": select}
+        if not (statement.nests and driver_of(self.dialect).in_binary):
+            return self._sent(statement, select, parameters, arguments)
+        with in_binary(self._session.connection(bind_arguments=arguments)):
+            return self._sent(statement, select, parameters, arguments)
+
+    def _sent(self, statement: Statement, select: AnySelect, parameters: Parameters, arguments: dict[str, Any]) -> Rows:
+        if self._asked is not None:
+            return rows_of(ask(self._asked, self._watch, select, parameters), self.dialect)
+        connection = self._session.connection(bind_arguments=arguments)
+        text = statement.texts.on(connection.dialect) if select is statement.select else None
+        if text is not None and self._bare is not None and is_silent(connection) and self._bare.sends_at_once:
+            return Rows(rows_of_text(connection, text.sql, text.bind(parameters)), True, connection.dialect)
+        if text is not None and takes_text(connection):
+            rows = driver_rows(connection.exec_driver_sql(text.sql, text.bind(parameters)))
+            return Rows(rows, True, connection.dialect)
+        return rows_of(connection.execute(select, parameters, execution_options=BY_POSITION), self.dialect)
+
+    def counted(self, rows: Rows, statement: Statement) -> Rows:
+        """Return rows that arrived, if they are not too many."""
+        self._tally.counted(rows.rows, statement.name)
+        return rows
+
+    def build(self, roots: Rows) -> list[T]:
+        """Load what hangs below rows of roots, and build the views of it all, from the leaves up."""
+        if not roots.rows:
+            return []
+        arrived = {0: roots}
+        for number, statement in enumerate(self._view.later, start=1):
+            above = arrived[self._view.above[number]]
+            keys = self._hydrator(above).keys[number](above.rows)
+            arrived[number] = self._rows_below(number, statement, keys)
+        with uncollected():
+            if self._view.tree.of_entities:
+                return self._grow(arrived)
+            found: dict[int, Any] = {}
+            for number in range(len(self._view.later), 0, -1):
+                rows = arrived.pop(number)
+                found[number] = self._hydrator(rows).build[number](rows.rows, found)
+            views: list[T] = self._hydrator(roots).build[0](roots.rows, found)
+            return views
+
+    def _grow(self, arrived: dict[int, Rows]) -> list[T]:
+        """Make the instances of all rows, from the roots down, and complete them."""
+        first = self._hydrator(arrived[0])
+        grown = first.start(len(self._view.later) + 1)
+        roots: list[T] = []
+        for number in range(len(self._view.later) + 1):
+            rows = arrived.pop(number)
+            made = self._hydrator(rows).build[number](rows.rows, grown)
+            if number == 0:
+                roots = made
+        if self._kept is None:
+            first.complete(grown, self._session)
+        else:
+            self._kept.append(first.made(grown, self._session))
+        return roots
+
+    def _hydrator(self, rows: Rows) -> Hydrator:
+        hidden = NOTHING_HIDDEN if self._watch is None else self._watch.hidden
+        return self._view.hydrator(rows.dialect, raw=rows.raw, hidden=hidden)
+
+    def _rows_below(self, number: int, statement: Statement, keys: list[Any]) -> Rows:
+        """Return the rows of a statement for these keys, of all levels of a tree that goes level by level."""
+        rows: list[Any] = []
+        raw, dialect, asked = True, self.dialect, set(keys)
+        executions = self._executions[number] = list[Parameters]()
+        while keys:
+            fresh: list[Any] = []
+            for parameters in self._bound(number, statement, keys):
+                executions.append(parameters)
+                part = self.rows(statement, parameters)
+                raw, dialect = part.raw, part.dialect
+                rows += part.rows
+                if statement.level_by_level:
+                    fresh += self._hydrator(part).onward[number](part.rows)
+            keys = [key for key in dict.fromkeys(fresh) if key not in asked]
+            asked.update(keys)
+        return Rows(rows, raw, dialect)
+
+    def _bound(self, number: int, statement: Statement, keys: list[Any]) -> Iterator[Parameters]:
+        """Yield the parameters of each execution: the keys of parents, or what the parents' statement had."""
+        if statement.keys is None:
+            yield from self._executions[self._view.above[number]]
+            return
+        for bound in statement.keys.bind(keys):
+            yield {**self._parameters, **bound}
+
+
+def ask(
+    session: Session,
+    watch: Watch | None,
+    select: AnySelect,
+    parameters: Parameters,
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    """Execute a statement by way of a session, under the eyes of a watch if the rows become entities."""
+    if watch is None:
+        return session.execute(select, parameters, execution_options=options or {})
+    given: Any = parameters
+    return watch.over(select, given, lambda: session.execute(select, given, execution_options=options or {}))
+
+
+def _without_entities(state: ORMExecuteState) -> Any:
+    """Execute a statement of columns without SQLAlchemy's ORM between its rows and ours.
+
+    The last listener of the session: all others, and the criteria that they add, were asked before it.
+    """
+    if not state.is_select:
+        return None
+    note(state)
+    connection = state.session.connection(bind_arguments=state.bind_arguments)
+    # what a listener sets with ``update_execution_options``, a schema_translate_map for one, is in the local ones alone
+    options = {**state.execution_options, **state.local_execution_options}
+    return connection.execute(state.statement, state.parameters or {}, execution_options=options)

@@ -1,0 +1,151 @@
+"""A session or connection for a fetch inside the caller's transaction, under all that holds in the caller's own."""
+
+from __future__ import annotations  # those of the functions in here would be evaluated with every call
+
+import contextlib
+from functools import lru_cache
+from typing import Any
+
+import attrs
+from sqlalchemy import Connection, Dialect, Engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import Mapper, Session
+
+from loadplan.running.own_connection import GuestConnection, Opened
+from loadplan.running.refusals import closed_session, one_task_at_a_time
+from loadplan.running.session import Mappers, PrivateSession, databases_of
+from loadplan.running.shards import in_shard, stay_on_shard
+from loadplan.sqlalchemy_internals import copy_listeners, is_closed
+
+
+@attrs.frozen(eq=False)
+class GuestOfConnection(PrivateSession):
+    """A session on the caller's connection; the connection alone, where nobody listens to sessions."""
+
+    connection: AsyncConnection | Connection
+    bare: bool = False
+
+    @property
+    def in_transaction_of_caller(self) -> bool:
+        """Whether it runs inside a transaction that the caller began."""
+        return self.connection.in_transaction()
+
+    def dialect(self, mapper: Mapper[Any]) -> Dialect:
+        """Return the dialect of the database that holds a class."""
+        return self.connection.dialect
+
+    def _refusals(self) -> contextlib.AbstractContextManager[None]:
+        return one_task_at_a_time(type(self.connection).__name__)
+
+    def _start(self, mappers: Mappers, statements: int) -> Opened:
+        given = self.connection
+        connection = given.sync_connection if isinstance(given, AsyncConnection) else given
+        if self.bare and connection is not None:
+            return GuestConnection(connection)
+        return Session(
+            connection,
+            autoflush=False,
+            expire_on_commit=False,
+            join_transaction_mode="rollback_only",
+        )
+
+
+@attrs.frozen(eq=False)
+class GuestOfSession(PrivateSession):
+    """A session on the connections that the caller's session has, or would take, inside its transaction."""
+
+    given: AsyncSession | Session
+    shard: str | None = None
+
+    @property
+    def session(self) -> Session:
+        """The caller's session, as a synchronous one."""
+        return self.given.sync_session if isinstance(self.given, AsyncSession) else self.given
+
+    def dialect(self, mapper: Mapper[Any]) -> Dialect:
+        """Return the dialect of the database that holds a class."""
+        return self.session.get_bind(mapper=mapper, **in_shard(self.shard)).dialect
+
+    def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
+        """Return the number and the dialect of the database of each class; None where one holds them all."""
+        return None if self.shard is not None else databases_of(self.session, mappers)
+
+    def _refusals(self) -> contextlib.AbstractContextManager[None]:
+        return one_task_at_a_time("AsyncSession" if isinstance(self.given, AsyncSession) else "Session")
+
+    def _start(self, mappers: Mappers, statements: int) -> Opened:
+        caller = self._flushed()
+        kind: Any = type(caller)
+        guest = _guest_class(kind)
+        joined = _join(guest.__new__(guest), caller, self.shard)
+        if self.shard is not None:
+            stay_on_shard(joined, self.shard)
+        return joined
+
+    def _flushed(self) -> Session:
+        """Return the caller's session, its changes sent.
+
+        Raises:
+            LoaderError: LP408, it is closed.
+        """
+        caller = self.session
+        if is_closed(caller):
+            raise closed_session(self.given)
+        if caller.autoflush:
+            caller.flush()
+        return caller
+
+
+class BareGuest(GuestOfSession):
+    """The connection that the caller's session has, or would take, where nobody listens to the session."""
+
+    def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
+        """Return the number and the dialect of the database of each class; None where one holds them all."""
+        return None
+
+    def _start(self, mappers: Mappers, statements: int) -> Opened:
+        return GuestConnection(self._flushed().connection())
+
+
+@lru_cache(maxsize=256)
+def _guest_class(session_class: Any) -> type[Session]:
+    """Return a subclass of the caller's session class that lives on the caller's connections.
+
+    A subclass, so that listeners on the class hold and ``isinstance`` in them still says yes. Whatever routing the
+    class does (``binds``, an overridden ``get_bind``) is left to the caller's session, which answers with the
+    connection that it has in its transaction.
+    """
+
+    def get_bind(self: Any, mapper: Any = None, *, clause: Any = None, bind: Any = None, **kw: Any) -> Any:
+        if bind is not None:  # chosen by a listener; an engine's connection is the caller's, too
+            return self._loadplan_caller.connection({"bind": bind}) if isinstance(bind, Engine) else bind
+        return self._loadplan_caller.connection({"mapper": mapper, "clause": clause, **kw, **self._loadplan_in_shard})
+
+    def connection(self: Any, bind_arguments: Any = None, execution_options: Any = None) -> Any:
+        given = dict(bind_arguments or {})
+        if isinstance(given.get("bind"), Engine):
+            given["bind"] = get_bind(self, bind=given["bind"])
+        return Session.connection(self, given, execution_options)
+
+    names = {"get_bind": get_bind, "connection": connection, "__module__": __name__}
+    return type(session_class.__name__, (session_class,), names)
+
+
+def _join(session: Session, caller: Session, shard: str | None) -> Session:
+    """Make ``session`` a guest of ``caller``: it gets its connections, listeners, ``info`` and attributes.
+
+    ``__init__`` of a subclass is passed by: it may want arguments that only the application knows, and what it set is
+    on the caller already.
+    """
+    Session.__init__(session, autoflush=False, expire_on_commit=False, join_transaction_mode="rollback_only")
+    ours = vars(session)
+    ours["_loadplan_caller"] = caller
+    ours["_loadplan_in_shard"] = in_shard(shard)
+    ours["info"] = caller.info
+    if hasattr(caller, "execution_options"):  # since SQLAlchemy 2.1
+        ours["execution_options"] = caller.execution_options
+    for name, value in vars(caller).items():
+        if not hasattr(Session, name):
+            ours.setdefault(name, value)
+    copy_listeners(caller, session)
+    return session

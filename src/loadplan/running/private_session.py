@@ -1,0 +1,84 @@
+"""Which private session a bind gives: a separate one, a guest of the caller's, or only a connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
+
+from loadplan.running.binds import Bind, SyncBind
+from loadplan.running.guest_session import BareGuest, GuestOfConnection, GuestOfSession
+from loadplan.running.own_session import NoSession, OwnSession
+from loadplan.running.session import PrivateSession
+from loadplan.running.shards import stay_on_shard
+from loadplan.sqlalchemy_internals import (
+    adds_nothing,
+    changes_statements,
+    has_binds,
+    is_closed,
+    is_session_class_heard,
+    is_session_heard,
+)
+
+
+def private_session(
+    bind: Bind | SyncBind, *, snapshot: bool, bare: bool = False, shard: str | None = None
+) -> PrivateSession:
+    """Return a private session on ``bind``. Nothing is opened before it runs.
+
+    Args:
+        bind: of the loader.
+        snapshot: whether several statements of a separate transaction see one state.
+        bare: whether a connection will do, where a session would add nothing to it.
+        shard: of a sharded session, where all of the work is done.
+    """
+    if isinstance(bind, AsyncEngine | Engine):
+        engine = bind.sync_engine if isinstance(bind, AsyncEngine) else bind
+        if bare and not is_session_heard():
+            return NoSession(engine, snapshot)
+        return OwnSession(Session(engine, autoflush=False, expire_on_commit=False), snapshot)
+    if isinstance(bind, async_sessionmaker | sessionmaker):
+        engine_alone = _engine_of(bind) if bare else None
+        if engine_alone is not None:
+            return NoSession(engine_alone, snapshot)
+        # on a connection, whatever way of joining its transaction the application chose must not end it
+        given = bind(autoflush=False, join_transaction_mode="rollback_only")
+        if shard is not None:
+            stay_on_shard(given.sync_session if isinstance(given, AsyncSession) else given, shard)
+        return OwnSession(given, snapshot)
+    if isinstance(bind, AsyncSession | Session):
+        session = bind.sync_session if isinstance(bind, AsyncSession) else bind
+        is_closed(session)  # from now on its end is noted
+        return BareGuest(bind) if bare and shard is None and _is_plain(session) else GuestOfSession(bind, shard)
+    return GuestOfConnection(bind, bare and not is_session_heard())
+
+
+#: Arguments of a sessionmaker that make no difference to statements and rows.
+_HARMLESS = {"bind", "autoflush", "autobegin", "expire_on_commit", "info", "join_transaction_mode", "close_resets_only"}
+
+
+def _engine_of(maker: async_sessionmaker[Any] | sessionmaker[Any]) -> Engine | None:
+    """Return the engine of a sessionmaker whose sessions would add nothing to it; None where they may."""
+    bind = maker.kw.get("bind")
+    engine = bind.sync_engine if isinstance(bind, AsyncEngine) else bind
+    if not isinstance(engine, Engine) or not maker.kw.keys() <= _HARMLESS:
+        return None
+    kind: type[Any] = maker.class_
+    if isinstance(maker, async_sessionmaker):
+        is_plain = adds_nothing(kind, AsyncSession) and kind.sync_session_class is Session and not is_session_heard()
+    else:
+        is_plain = adds_nothing(kind, Session) and not is_session_class_heard(kind)
+    return engine if is_plain else None
+
+
+def _is_plain(session: Session) -> bool:
+    """Tell whether a session of the caller's adds nothing to its connection."""
+    return bool(
+        session.bind is not None
+        and adds_nothing(type(session), Session)
+        and not is_session_heard(session)
+        and not has_binds(session)
+        and not changes_statements(session)
+    )

@@ -1,0 +1,92 @@
+"""Clear errors for mistakes that only SQLAlchemy or the driver notices: other tasks, other loops, closed sessions."""
+
+import contextlib
+from collections.abc import Iterator
+
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from loadplan.errors import LoaderError, Problem
+
+
+@contextlib.contextmanager
+def one_task_at_a_time(kind: str) -> Iterator[None]:
+    """Say it clearly where SQLAlchemy or the driver refuses a second task on the caller's session or connection.
+
+    Raises:
+        LoaderError: LP408. The work of the other task goes on.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not _is_of_another_loop(error):
+            raise
+        raise _another_loop() from error
+    except (InvalidRequestError, DBAPIError) as error:
+        words = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+        if error.code != "isce" and not any(each in words for each in _BUSY):
+            raise
+        raise LoaderError(
+            Problem(
+                "LP408",
+                f"two tasks use the {kind} of this Loader at the same time",
+                detail="another task was running a statement or taking a connection.",
+                hint="give each task its own session, or make the Loader with the engine or the sessionmaker.",
+            )
+        ) from error
+
+
+@contextlib.contextmanager
+def one_event_loop() -> Iterator[None]:
+    """Say it clearly where a connection of the pool belongs to another event loop.
+
+    asyncpg leaves a connection that another loop failed on in the midst of a statement. No other task can be the
+    reason: each fetch has its own connection.
+
+    Raises:
+        LoaderError: LP408.
+    """
+    try:
+        yield
+    except (RuntimeError, DBAPIError) as error:
+        if not _is_of_another_loop(error) and not (isinstance(error, DBAPIError) and _BUSY[0] in str(error.orig)):
+            raise
+        raise _another_loop() from error
+
+
+def _is_of_another_loop(error: Exception) -> bool:
+    return isinstance(error, RuntimeError) and any(each in str(error) for each in _OTHER_LOOP)
+
+
+#: What asyncio says where a future, a lock or a transport is used in another event loop than its own.
+_OTHER_LOOP = ("attached to a different loop", "bound to a different event loop", "Event loop is closed")
+
+
+def _another_loop() -> LoaderError:
+    return LoaderError(
+        Problem(
+            "LP408",
+            "the engine of this loader was used in another event loop before",
+            detail="its pool holds connections that belong to that loop; a second asyncio.run starts another one, and "
+            "so does pytest-asyncio for each test.",
+            hint="run everything in one event loop, or make the engine with poolclass=NullPool, which keeps no "
+            "connections.",
+        )
+    )
+
+
+#: What asyncpg, and a session that flushes, say of a second task. SQLAlchemy's other words for it have a code, "isce".
+_BUSY = ("another operation is in progress", "Session is already flushing")
+
+
+def closed_session(session: AsyncSession | Session) -> LoaderError:
+    """Return the error for a loader on a session that the caller closed."""
+    return LoaderError(
+        Problem(
+            "LP408",
+            f"the {'AsyncSession' if isinstance(session, AsyncSession) else 'Session'} of this loader is closed",
+            detail="it would open again, and keep a connection of the pool that nobody gives back.",
+            hint="fetch before the session is closed, or make the Loader with the engine or the sessionmaker.",
+        )
+    )
