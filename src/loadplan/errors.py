@@ -86,8 +86,8 @@ class PlanError(LoadPlanError):
     """A plan is wrong: in itself (LP1xx), for the mapping (LP2xx), or in its view classes (LP3xx).
 
     Attributes:
-        problems: everything that is wrong with the plan. ``code``, ``message`` and so on are those of the first
-            problem.
+        problems: everything that is wrong with the plan. ``code``, ``message``, ``path``, ``detail`` and ``hint``
+            describe the first problem.
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:

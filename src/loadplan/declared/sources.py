@@ -143,8 +143,9 @@ def source(*path: Any) -> Source:
     ``where=source(Order.customer, Customer.country == "NZ")``. There, each relationship must lead to one row.
 
     Args:
-        *path: relationships, each of the class that the one before leads to, and then a value: a column, a hybrid, a
-            SQL expression over that class, or a :func:`count` or another aggregate. If the field is a collection, one
+        *path: relationships, each of the class that the one before leads to. The last item is the value: a column, a
+            hybrid, a SQL expression over that class, or a :func:`count` or another aggregate. If the field is a
+            collection, one
             relationship may lead to many rows: ``Annotated[list[str], source(Post.tags, Tag.name)]``. If a field has
             another name than its relationship, end the path with the relationship.
     """

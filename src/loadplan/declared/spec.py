@@ -204,7 +204,7 @@ class Load(Generic[T_co]):
 
 @attrs.frozen(repr=False)
 class On(Generic[T_co]):
-    """What a plan loads for the objects of a subclass. :func:`on` returns it."""
+    """The part of a plan for the objects of a subclass. :func:`on` returns it."""
 
     entity: type[T_co]
     loads: "tuple[Below, ...]" = ()

@@ -251,7 +251,7 @@ class Loader:
 
         Raises:
             PlanError: LP107, ``batch_size`` is not a number of 1 or more; LP216, the plan joins a collection to its
-                root, so that a batch could end in the middle of a root.
+                root. A batch could end in the middle of a root.
         """
         batches = self._calls.batches(plan, where, order_by, batch_size, params, execution_options)
         try:

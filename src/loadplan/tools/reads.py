@@ -118,7 +118,7 @@ class Reads:
 
     @property
     def unread(self) -> list[Unread]:
-        """What your code did not read, by plan."""
+        """The loads and columns that your code did not read, by plan."""
         return [each for seen in self.seen for each in seen.found]
 
     @property

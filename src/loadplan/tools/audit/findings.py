@@ -14,10 +14,10 @@ class Severity(enum.Enum):
     """How bad a finding is. ``loadplan audit`` returns 1 if there is a risk."""
 
     RISK = "risk"
-    """It raises, lies or writes what nobody meant."""
+    """It raises an error, gives a wrong value, or writes something by mistake."""
 
     COST = "cost"
-    """It works, and takes time or memory that nobody asked for."""
+    """It works, but takes time or memory in queries that do not need it."""
 
     NOTE = "note"
     """It is fine; worth knowing."""
