@@ -8,7 +8,7 @@ import attrs
 
 _E = TypeVar("_E", bound="LoadPlanError")
 
-#: Letters up to which a name is compared with those that there are: it may come from outside, and takes time squared.
+#: Longer names are not compared with the known names: a name may come from outside, and the time grows with its square.
 _LONG_NAME = 200
 
 
@@ -231,5 +231,5 @@ def shown(given: object) -> str:
     try:
         text = repr(given)
         return text if len(text) <= 80 else f"{text[:77]}..."
-    except Exception:  # an int of more than 4,300 digits refuses to be printed, and so may anything from outside
+    except Exception:  # ints of more than 4,300 digits and values from outside may raise errors
         return f"<{type(given).__name__}>"

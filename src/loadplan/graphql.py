@@ -30,7 +30,7 @@ T = TypeVar("T")
 #: Fields of a connection, as Relay names them, that lead to its rows.
 _WAYS = frozenset({"edges", "node", "nodes"})
 
-#: Arguments of a connection that a plan cannot serve: where each parent's page begins is not a plan's to say.
+#: Arguments of a connection that a plan does not support: it cannot begin in the middle of a collection.
 _BEGINNINGS = ("after", "before", "last", "offset")
 
 
@@ -66,7 +66,7 @@ def selected_plan(
     Raises:
         PlanError: LP120, the query selects something that the plan does not allow, or passes ``after`` to a connection.
     """
-    given: GraphQLResolveInfo[Any] = getattr(info, "_raw_info", info)  # Strawberry wraps graphql-core's
+    given: GraphQLResolveInfo[Any] = getattr(info, "_raw_info", info)  # Strawberry wraps the info of graphql-core
     walk = _Walk(given, {key: list(paths) for key, paths in (reads or {}).items()}, name_of, allowed.label)
     kind = get_named_type(given.return_type)
     sets = [node.selection_set for node in given.field_nodes if node.selection_set is not None]

@@ -56,7 +56,7 @@ class LoadPlan(Plan[T]):
         self: "LoadPlan[V]",
         entity: type[Any],
         *loads: "Load[object] | On[object] | Plan[Any]",
-        typed: type[V] | None,  # for type[V] alone mypy wants a class that is no Protocol
+        typed: type[V] | None,  # with only type[V], mypy does not accept a Protocol
         only: Columns | Bare | None = None,
         defer: Columns | Bare | None = None,
         name: str | None = None,
@@ -96,7 +96,7 @@ class LoadPlan(Plan[T]):
         self: "LoadPlan[Any]",
         entity: type[Any],
         *loads: "Load[object] | On[object] | Plan[Any]",
-        into: UnionType | type[Any],  # mypy takes ``A | B`` for either
+        into: UnionType | type[Any],  # mypy reads ``A | B`` as one of these two
         name: str | None = None,
         budget: Budget | None = None,
     ) -> None: ...

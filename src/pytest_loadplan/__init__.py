@@ -36,9 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class _Watch:
-    """Watches a run, and tells what it saw at its end. Of a run that is spread over processes it watches one.
+    """Watches one process of a run, and reports at its end.
 
-    A process of pytest-xdist hands what it saw to the one that started it, which puts all of it together.
+    With pytest-xdist, each process passes what it saw to the process that started it, which combines everything.
     """
 
     def __init__(self, config: pytest.Config) -> None:

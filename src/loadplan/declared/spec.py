@@ -90,7 +90,7 @@ class _SameExpression:
         if not isinstance(other, _SameExpression):
             return False
         ours, theirs = shape_of(self.expression), shape_of(other.expression)
-        if ours is None or theirs is None:  # what SQLAlchemy does not cache has no shape
+        if ours is None or theirs is None:  # an expression that SQLAlchemy does not cache has no shape
             return self.expression is other.expression
         return bool(ours[0] == theirs[0]) and all(
             facts_of(one) == facts_of(another) for one, another in zip(ours[1], theirs[1], strict=True)
@@ -127,7 +127,7 @@ def tuple_or_none(given: Any) -> tuple[Any, ...] | None:
         return None
     try:
         return tuple(given) if isinstance(given, list | tuple | set | frozenset) else (given,)
-    except Exception:  # a container of somebody's own that cannot be read is no expression, and is told so
+    except Exception:  # a container that cannot be read is not an expression: the plan reports it
         return (given,)
 
 
@@ -261,7 +261,7 @@ def load(
 ) -> Load[E]: ...
 @overload
 def load(
-    relationship: QueryableAttribute[bool],  # what a type checker takes User.posts.and_(...) for
+    relationship: QueryableAttribute[bool],  # the type of User.posts.and_(...) for a type checker
     *loads: "Load[object] | On[object] | Plan[Any]",
     **options: Unpack[LoadOptions],
 ) -> Load[Any]: ...

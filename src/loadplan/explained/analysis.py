@@ -16,7 +16,7 @@ from loadplan.resolved.places import edges_below
 from loadplan.running.plans import Compiled
 from loadplan.running.tally import Tally
 
-#: Rows from which on reading a whole table for a few of them is worth a word.
+#: Smaller tables are not reported when they are read from end to end.
 LARGE_TABLE = 10_000
 
 
@@ -160,7 +160,7 @@ def _analyzed(sent: _Sent, indexes: Sequence[tuple[str, str]]) -> AnalyzedStatem
         top = plan["Plan"]
         volume = plan.get("Serialization", {}).get("Output Volume")
         estimate = int(top["Actual Rows"] * top["Plan Width"])
-        size = estimate if volume is None or volume <= 1 else int(volume * 1024)  # it counts whole kilobytes
+        size = estimate if volume is None or volume <= 1 else int(volume * 1024)  # MariaDB reports whole kilobytes
         rows = int(top["Actual Rows"])
         return AnalyzedStatement(sent.edge, sent.sql, rows, size, milliseconds, plan, tuple(_scans(top, indexes)))
     rows = len(sent.connection.exec_driver_sql(sent.sql, sent.parameters).all())

@@ -112,7 +112,7 @@ def _view_formula(view: CompiledPlan[object]) -> str:
     """Return the number of statements as it depends on how many roots there are."""
     words_for = {1: "one root", None: "more"}
     steps = [(words_for.get(roots) or f"up to {roots} roots", roots) for roots in STEPS]
-    counts: dict[str, str] = {}  # of each count the widest step that has it
+    counts: dict[str, str] = {}  # the widest step for each count
     for words, roots in steps:
         counts.pop(count := _view_count(view.bringing(roots)), None)
         counts[count] = words

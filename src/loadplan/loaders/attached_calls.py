@@ -1,6 +1,6 @@
 """The calls whose result is in the caller's session, or on objects that were there before."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 from collections.abc import Sequence
 from typing import Any, TypeVar

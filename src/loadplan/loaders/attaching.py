@@ -191,7 +191,7 @@ def _common(states: Sequence[InstanceState[Any]], branches: Sequence[Mapper[Any]
     for candidate in common:
         if all(each is not candidate and each.isa(candidate) for each in branches):
             return candidate
-    if common:  # the plan says what is wrong with the branches
+    if common:  # the plan reports wrong branches
         return common[0]
     names = sorted({state.class_.__name__ for state in states})
     raise _cannot(f"the objects are of different classes: {', '.join(names)}", "call extend() once for each class.")
@@ -274,7 +274,7 @@ def in_fewer_statements(plan: LoadPlan[Any]) -> LoadPlan[Any] | None:
 def _remembered(declared: On[Any], joined: str | None) -> LoadPlan[Any]:
     try:
         return _plan_of(declared, joined)
-    except TypeError:  # something that has no hash: the plan says what is wrong with it
+    except TypeError:  # it cannot be hashed: the plan reports it
         return _plan_of.__wrapped__(declared, joined)
 
 

@@ -1,6 +1,6 @@
 """Fetches by key of one turn of the event loop, as one: each caller waits for its own root."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 import asyncio
 import contextlib
@@ -140,7 +140,7 @@ class Batcher:
         if all(waiter.done() for waiter in batch.waiters):
             return
         batch.task = batch.loop.create_task(self._answer(batch), context=batch.context)
-        self._tasks.add(batch.task)  # the loop itself holds tasks weakly
+        self._tasks.add(batch.task)  # the loop has only weak references to tasks
         batch.task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, batch: _Batch) -> None:
@@ -157,7 +157,7 @@ class Batcher:
                     waiter.set_result(result)
         finally:
             for waiter in batch.waiters:
-                waiter.cancel()  # does nothing to one that was answered
+                waiter.cancel()  # has no effect on callers that have their result
 
     async def _results(self, batch: _Batch, ids: list[object]) -> list[Any]:
         """Return for each id its root, None, or the error that it raises."""
@@ -184,7 +184,7 @@ class Batcher:
         """Tell whether an error is of the connection, the transaction or the bind, and not of one id."""
         if isinstance(error, DBAPIError):
             lost = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-            return self._in_turn or lost  # in the caller's transaction nothing runs after an error
+            return self._in_turn or lost  # after an error, no statement works in the caller's transaction
         return isinstance(error, LoaderError | PoolTimeoutError | OSError)
 
 

@@ -1,6 +1,6 @@
 """The calls of a loader, written once and synchronous: ``Loader`` and ``SyncLoader`` differ in how they enter them."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -59,7 +59,7 @@ Call: TypeAlias = Literal["fetch", "count", "exists"]
 
 Work: TypeAlias = Callable[[Opened], R]
 
-#: Rows that PostgreSQL's FETCH can be asked for at once.
+#: The most rows that a FETCH of PostgreSQL can return at once.
 _MOST_OF_A_CURSOR = 2**31 - 1
 
 
@@ -249,7 +249,7 @@ class Calls:
                 found = page.run(session, bound, tally)
                 if total is None:
                     return found
-                if found.next is None and found.previous is None:  # it is the only page
+                if found.next is None and found.previous is None:  # this is the only page
                     return attrs.evolve(found, total=len(found.items))
                 return attrs.evolve(found, total=root_count(counted).total(total, session, bound, tally))
 
@@ -325,7 +325,7 @@ class Calls:
                     while batch := opened(batches.next_batch):
                         yield batch
                 except (Exception, GeneratorExit):
-                    with contextlib.suppress(DBAPIError, LoaderError):  # no closing on a lost connection
+                    with contextlib.suppress(DBAPIError, LoaderError):  # the connection is lost: close nothing
                         opened(batches.close)
                     raise
 
@@ -419,7 +419,7 @@ class Calls:
         private = self.private(bare=bare)
         if locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
-        number = roots if is_count(roots, least=0) else None  # ``prepare`` says what is wrong with one that is none
+        number = roots if is_count(roots, least=0) else None  # ``prepare`` reports a wrong one
         with self.told(plan) as tally:
             while True:
                 compiled = self.compiled(plan, private, number)
@@ -431,7 +431,7 @@ class Calls:
                     return private.run(work, compiled.mappers, statements=statements, options=options)
                 except Undecodable as signal:
                     if not compiled.nests and signal.__cause__ is not None:
-                        raise signal.__cause__ from None  # by level it is the same: a column itself is a row
+                        raise signal.__cause__ from None  # also with a statement for each level
                     compiled.without_nesting()
                 tally.start_over()
                 private = self.private(bare=bare)
@@ -520,7 +520,7 @@ def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
         )
     try:
         return list(ids)
-    except Exception as error:  # what stands there may come from outside
+    except Exception as error:  # its items may come from outside
         raise IdentityError(
             Problem(
                 "LP404",

@@ -91,11 +91,11 @@ def root_count(graph: Compiled[Any]) -> RootCount:
 def _root_count(graph: Compiled[Any]) -> RootCount:
     statement: Any = graph.root.select
     key = root_key(graph.mapper)
-    solid = is_object(graph.mapper)  # a row whose whole key is NULL is no root
+    solid = is_object(graph.mapper)  # a row whose whole key is NULL is not a root
     conditions = () if solid is None else (solid,)
     if statement.whereclause is not None:
         conditions = (statement.whereclause,)
-    if any(choice.way is Way.INNER for choice in graph.chosen.values()):  # other joins would cost for nothing
+    if any(choice.way is Way.INNER for choice in graph.chosen.values()):  # other joins do not change the number
         inside = statement.with_only_columns(*key, maintain_column_froms=True).order_by(None).correlate(None)
         conditions = (row_of(key).in_(inside),)
     return RootCount(

@@ -1,6 +1,6 @@
 """The loader takes a plan and an id, and returns a graph. ``calls`` has the steps of each call. This module waits."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextvars import ContextVar

@@ -23,14 +23,14 @@ _ALIKE = (
     types.LargeBinary,
 )
 
-#: Collations that go by code points, as Python does; None is what a database takes where none is named.
+#: Collations that compare code points, as Python does. None stands for the default collation of a database.
 _BY_CODE_POINT: dict[str, frozenset[str | None]] = {
     "postgresql": frozenset({"C", "POSIX", "ucs_basic"}),
     "sqlite": frozenset({None, "BINARY"}),
     "mariadb": frozenset({"utf8mb4_nopad_bin"}),
 }
 
-#: Databases that store UUIDs in the order of their letters. MariaDB turns some of their parts around.
+#: Databases that sort UUIDs as text. MariaDB compares some parts in another order.
 _PLAIN_UUIDS = frozenset({"postgresql", "sqlite"})
 
 
@@ -74,7 +74,7 @@ def sort_key(order: Sequence[Ordering], dialect: Dialect) -> Callable[[Sequence[
 
 
 def _compared(left: Any, right: Any) -> int:
-    ends = left != left, right != right  # NaN alone differs from itself
+    ends = left != left, right != right  # only NaN differs from itself
     if any(ends):
         return bool(ends[0]) - bool(ends[1])
     return bool(left > right) - bool(left < right)

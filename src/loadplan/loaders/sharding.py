@@ -3,7 +3,7 @@
 A root is in one shard, and so is all that hangs below it: no statement and no graph spans two.
 """
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 import contextlib
 import itertools
@@ -39,7 +39,7 @@ from loadplan.running.tally import FetchRecord, Tally
 
 T = TypeVar("T")
 
-#: Where SQLAlchemy itself looks for a shard among a statement's execution options.
+#: SQLAlchemy's own execution option for the shard of a statement.
 _SHARD_OPTION = "_sa_shard_id"
 
 
@@ -264,7 +264,7 @@ class ShardedCalls(AllCalls):
                 def prepare(compiled: Compiled[T], tally: Tally) -> Work[tuple[list[T], list[tuple[Any, ...]]]]:
                     query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
                     page = page_of(query, size, after, before, self.cursor_key)
-                    for number in page.kept:  # its row is in one shard, and the others cannot read its value there
+                    for number in page.kept:  # its row is in one shard, so the other shards cannot read its value
                         kind = type(query.total_order[number].expression.type).__name__
                         raise PlanError([call_problems.not_pageable(kind, (plan.label,))])
                     self._mergeable(compiled, page.order, at_least=len(page.order))

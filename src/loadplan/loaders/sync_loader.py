@@ -1,6 +1,6 @@
 """The synchronous loader: the calls of ``Loader`` without ``await``."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Literal, TypeVar, overload

@@ -17,7 +17,7 @@ from loadplan.errors import Problem, RowInSessionError, shown
 from loadplan.objects.seal import Seal
 from loadplan.sqlalchemy_internals import installed_loaders
 
-#: By session, objects of a graph that was looked at, and that have not come yet.
+#: For each session, the objects of a checked graph that were not added yet.
 _expected: WeakKeyDictionary[Session, WeakSet[InstanceState[Any]]] = WeakKeyDictionary()
 
 

@@ -137,7 +137,7 @@ def _held(entity: object) -> Held:
 
 
 def _forget_refreshed(state: InstanceState[Any], context: Any, names: Any) -> None:
-    """Note that a query with ``populate_existing`` sets relationships anew."""
+    """Note that a query with ``populate_existing`` sets relationships again."""
     if getattr(context, "populate_existing", False):
         _forget_parts(state, names)
 
@@ -240,7 +240,7 @@ def _keeps_foreign_keys(connection: Connection) -> bool:
 
 # --- words ------------------------------------------------------------------------------------------------------------
 
-#: What each of them would do to rows that the object does not show, and to one.
+#: For each operation, its effect on rows that the object does not hold, and on one row.
 _HARM = {
     "merge": ("merge would delete or orphan the others", "merge would write NULL over it"),
     "delete": ("delete would leave the others behind", "delete would leave its row behind"),

@@ -156,7 +156,7 @@ class InstanceWriter(Writer):
             return value
         site, number = found
         assert site.instance.discriminator is not None  # noqa: S101 - subclasses are told apart by one
-        if site.instance.discriminator not in scope.names:  # the part's own rows alone are here
+        if site.instance.discriminator not in scope.names:  # only the rows of this part are here
             return value
         has = self._given_as("has", site.kinds.has(number), key=(site.number, number))
         absent = "None" if len(statement.parents) == 1 else tuple_source(["None"] * len(statement.parents))
@@ -215,7 +215,7 @@ class InstanceWriter(Writer):
             return
         self._line(3, "group = groups.get(key)")
         self._line(3, "if group is None:")
-        if statement.identity:  # one row may come several times for an owner
+        if statement.identity:  # a row may come several times for one owner
             self._line(4, f"groups[key] = {{id({made}): {made}}}")
             self._line(3, "else:")
             self._line(4, f"group[id({made})] = {made}")
@@ -270,7 +270,7 @@ class InstanceWriter(Writer):
         """Return the condition that the columns of a place hold a row and not the NULLs of a join without one."""
         columns = [self._name(site, name, scope) for name in site.key]
         columns += [scope.names[each] for each in site.instance.keys]
-        if site.instance.keys:  # each class of a union has a key of its own, and NULL in the others'
+        if site.instance.keys:  # each class of a union has its own key, and NULL in the keys of the others
             return f"not ({' and '.join(f'{each} is None' for each in columns)})"
         if len(columns) == 1 or not site.partial_keys:
             return " and ".join(f"{each} is not None" for each in columns)
@@ -432,7 +432,7 @@ class InstanceWriter(Writer):
             if edge.prop is None or self._is_spread(edge) or self._has_spread(edge):
                 continue
             depth = at
-            if again := self._mapped_again(edge, flags):  # by a subclass that the row is of
+            if again := self._mapped_again(edge, flags):  # through the subclass of the row
                 self._line(at, f"if not ({' or '.join(again)}):")
                 depth = at + 1
             way = self._chosen[edge].way

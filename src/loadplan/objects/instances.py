@@ -26,8 +26,8 @@ from loadplan.sqlalchemy_internals import (
     tell_of_persistence,
 )
 
-#: What generated code makes an instance with: ``__new__``, the class, its part of the identity, the seal, what all such
-#: instances have in common, and for each part of the place whether the class has it.
+#: Values that generated code needs to make an instance: ``__new__``, the class, its part of the identity, and the seal.
+#: Then the value that all these instances share, and for each part of the place whether the class has it.
 Kind = tuple[Any, ...]
 
 

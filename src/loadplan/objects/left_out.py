@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 from sqlalchemy import event
 
-#: Whose code looks for attributes that have a value: the first name of its modules.
+#: Packages whose code looks for attributes that have a value.
 _LOOK_FOR_VALUES = frozenset({"loadplan", "sqlalchemy"})
 
 

@@ -55,10 +55,10 @@ class Hidden:
         )
 
 
-#: Nobody had a say in the statements.
+#: No listener has changed the statements.
 NOTHING_HIDDEN = Hidden()
 
-#: Somebody may have hidden any row.
+#: A listener may have hidden any row.
 EVERYTHING_HIDDEN = Hidden(everything=True)
 
 

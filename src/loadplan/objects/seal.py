@@ -80,7 +80,7 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
             if prop.lazy == "dynamic"
         }
         written = written_fields(entity)
-        #: What pydantic must not pass over when it writes such an object.
+        #: Attributes that pydantic must not leave out silently when it writes the object.
         self.absent = {key: AbsentValue(each) for key, each in self.items() if each.is_column and key in written}
         for key in self.dynamic:
             guard_dynamic(mapper, key, _refuse_dynamic)
@@ -230,7 +230,7 @@ class SealedAttribute:
         return f"the mapping defers this column; name it in only=[...] of {here}"
 
 
-#: Methods that a dataclass writes, and the arguments of a field that leave it out of them.
+#: Methods that ``dataclasses`` generates, and the arguments of a field that leave it out of them.
 _WORDS = {
     "__repr__": ("repr",),
     "__hash__": ("hash", "compare"),

@@ -162,13 +162,13 @@ class _Pair:
 
     @property
     def state(self) -> InstanceState[Any]:
-        """Of the object that stays."""
+        """The state of the object that stays."""
         state: InstanceState[Any] = instance_state(self.here)
         return state
 
     @property
     def mapper(self) -> Mapper[Any]:
-        """Of the object that stays."""
+        """The mapper of the object that stays."""
         return self.state.mapper
 
 

@@ -37,7 +37,7 @@ from loadplan.view_classes.annotations import Container
 
 _numbers = itertools.count(1)
 
-#: What a container is made with, from an iterable of its items.
+#: Code that makes a container from an iterable of its items.
 _CONTAINERS: Mapping[Container, Any] = {
     Container.TUPLE: tuple,
     Container.SET: set,
@@ -135,7 +135,7 @@ def make_hydrator(writer: "Writer", blueprint: Blueprint) -> Hydrator:
     hydrator = Hydrator(
         source, functions("build"), functions("keys"), functions("onward"), writer.start, writer.complete, writer.made
     )
-    # a plan that an application makes for one request takes its source with it when it goes
+    # if the plan is freed, its source is freed, too
     weakref.finalize(hydrator, linecache.cache.pop, name, None).atexit = False
     return hydrator
 
@@ -296,7 +296,7 @@ class ViewWriter(Writer):
         self._line(2, "for row in rows:")
         self._line(3, f"{unpacked} = row")
         if edge is None:
-            if statement.identity:  # one root may come in several rows
+            if statement.identity:  # a root may come in several rows
                 self._once([], statement, scope)
             self._line(3, f"add({item})")
         else:

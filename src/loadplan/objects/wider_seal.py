@@ -90,7 +90,7 @@ class WiderSeal(Seal):
         if stay is not Stay.DETACHED:
             guard_expired(mapper, _refuse_expired)
             written = written_fields(entity)
-            #: What pydantic must not pass over when a commit has expired it.
+            #: Attributes that pydantic must not leave out silently after a commit has expired them.
             self.expiring = {key: AbsentValue(self[key]) for key in columns if key in written}
             if self.expiring and not event.contains(entity, "expire", _note_expired):
                 event.listen(entity, "expire", _note_expired)
@@ -218,7 +218,7 @@ class WiderAttribute(SealedAttribute):
             except InvalidRequestError:  # mapped lazy="raise"
                 found = NO_RESULT
             if found is not NO_RESULT and found is not LoaderCallableStatus.ATTR_EMPTY:
-                return found  # of a many-to-one whose target the session has
+                return found  # the session has the target of this many-to-one
         return self.refuse(generated_by_dataclass(state.class_, self.key))
 
     def _may_load(self, state: InstanceState[Any]) -> bool:
@@ -269,7 +269,7 @@ class WiderAttribute(SealedAttribute):
 
 def _note_expired(entity: Any, _: object) -> None:
     """Have a model of pydantic say which of its columns have expired: it is written out of ``__dict__``."""
-    if entity is None:  # nobody holds it any more
+    if entity is None:  # it was freed
         return
     loaders = installed_loaders(instance_state(entity))
     if isinstance(loaders, WiderSeal) and loaders.stay is not Stay.DETACHED:

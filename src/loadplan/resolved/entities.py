@@ -49,7 +49,7 @@ def resolved(plan: Plan[Any], resolve: Callable[[Plan[Any], Mapper[Any], list[Pr
         if shared is None or not _holds(shared):
             shared = _made(plan, mapper, resolve)
         derived = shared
-        object.__setattr__(plan, "_derived", derived)  # a plan is frozen, and this is no part of what it says
+        object.__setattr__(plan, "_derived", derived)  # a plan is frozen, but this is not a part of its value
     tree: R = derived["tree"]
     return tree
 
@@ -461,7 +461,7 @@ def shape_problems(
             yield problems.speaks_of_others(name, prop.mapper, word, tables, given, at, to_alias=to_alias, of_load=True)
 
 
-#: What a strategy cannot do: a join has one order, that of its parent, and no way to count rows a parent.
+#: Arguments that a strategy does not support: a join has only the order of its parent, and cannot count rows a parent.
 _NEEDS_OWN_STATEMENT = {
     "joined": ("order_by", "limit", "depth"),
     "inner": ("order_by", "limit", "depth"),

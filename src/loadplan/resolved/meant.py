@@ -17,7 +17,7 @@ from loadplan.errors import shown
 from loadplan.mapped import mapping
 from loadplan.sqlalchemy_internals import AbstractLoad
 
-#: Relationships in a row that a hint spells out.
+#: The longest row of relationships that a hint writes out.
 _LONGEST_ROUTE = 3
 
 
@@ -225,7 +225,7 @@ _GENERATED = {"__repr__": "repr", "__hash__": "hash"} | dict.fromkeys(
     ("__eq__", "__lt__", "__le__", "__gt__", "__ge__"), "compare"
 )
 
-#: Calls between a generated method and an attribute that it reads; SQLAlchemy makes a handful.
+#: The most calls between a generated method and an attribute that it reads. SQLAlchemy makes a few.
 _CALLS = 20
 
 

@@ -25,13 +25,14 @@ from loadplan.view_classes.narrowed import narrowed_class, with_members
 
 P = TypeVar("P", bound=Plan[Any])
 
-#: Narrowed plans that are remembered, over all declared ones. A stranger who names every combination fills no memory.
+#: The number of narrowed plans that are remembered, so that a client that asks for every combination cannot fill
+#: memory.
 MOST_PLANS = 512
 
-#: Names in one path. A path that leads around a cycle could be of any length.
+#: The most names in one path. A path around a cycle could have any length.
 MOST_NAMES = 32
 
-#: Wrong names that one error lists.
+#: The most wrong names that one error lists.
 _MOST_PROBLEMS = 20
 
 
@@ -252,7 +253,7 @@ class _Views:
                 if below is not None:
                     fields[field.name] = self.field(field.type, below, (*at, field.name))
             if len(views) > 1 and not fields:
-                made[member] = member  # a member of which nothing is named stays as it is: a row of its needs a class
+                made[member] = member  # no field of it is named: it stays as it is, as its rows need a class
             elif fields:
                 made[member] = narrowed_class(member, tuple(fields.items()))
         return with_members(annotation, made)

@@ -149,7 +149,7 @@ def safely_described(given: object) -> str:
     """Return a description of whatever was given; its class, if it cannot be described."""
     try:
         return meant.described(given)
-    except Exception:  # an object from outside may raise whatever it likes when it is looked at
+    except Exception:  # an object from outside may raise any error
         return shown(given)
 
 

@@ -108,7 +108,7 @@ def _not_loaded(member: str, mapper: Any, name: str, hint: str, at: At) -> Probl
 
 def _column(member: str, kind: FieldType, prop: Any, place: DeclaredPlace, name: str, at: At) -> Iterator[Problem]:
     if name not in place.mapper.attrs or not isinstance(prop, ColumnProperty) or prop.key != name:
-        return  # a composite or a synonym: a value that the mapping makes
+        return  # a composite or a synonym, whose value the mapping makes
     optional = mapping.may_be_null(place.mapper, name)
     wrong = misfit(prop.columns[0].type, kind.given, lenient=False)
     if wrong is not None:

@@ -34,7 +34,7 @@ def loads_for_schema(
     """
     mapper = mapping.mapper_of(entity)
     if mapper is None:
-        return [], None  # a plan of it says what is wrong with it
+        return [], None  # a plan of it reports what is wrong
     configure_around(mapper, label)
     reader = _Reader([])
     given = list(loads)

@@ -16,10 +16,10 @@ from sqlalchemy.orm import Mapper, QueryableAttribute
 from loadplan.declared.spec import Budget, Load, On, Plan, facts_of
 from loadplan.sqlalchemy_internals import criteria_of, notes_of, shape_of, subtype_of
 
-#: Plans of one class that are remembered: those that were asked for last.
+#: The number of plans of one class that are remembered: the last ones that were used.
 MOST_PLANS = 64
 
-#: The name that they are noted by.
+#: The name under which the plans are kept.
 NOTE = "loadplan_plans"
 
 Fingerprint: TypeAlias = tuple[Any, ...]
@@ -86,7 +86,7 @@ def fingerprint(plan: Plan[Any]) -> Fingerprint | None:
     try:
         found = _of(plan)
         hash(found)
-    except Exception:  # what stands in a plan may come from outside, and raise whatever it likes
+    except Exception:  # values in a plan may come from outside, and raise any error
         return None
     return found
 

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import ARRAY, and_, bindparam, case, func, or_, select, types
 
-#: Ids in one statement where the database has no arrays: each takes a column of its own.
+#: The most ids in one statement, if the database has no arrays: each id takes its own column.
 PARTS = 200
 
 Reader: TypeAlias = Callable[[Iterable[Any]], Iterator[tuple[Any, ...]]]

@@ -15,14 +15,15 @@ from sqlalchemy import Connection
 
 from loadplan.mapped.decoding import NOT_IN_BINARY, Undecodable
 
-#: Types that an application may have taught psycopg to read in another way, as text alone: its own word holds then.
+#: Types that the application may have taught psycopg to read in its own way, which is only for text. Then loadplan uses
+#: it.
 _READ_IN_BINARY = (
     *("bool", "bytea", "bpchar", "cidr", "date", "daterange", "float4", "float8", "inet", "int2", "int4", "int4range"),
     *("int8", "int8range", "interval", "json", "jsonb", "numeric", "numrange", "text", "time", "timestamp"),
     *("timestamptz", "timetz", "tsrange", "tstzrange", "uuid", "varchar"),
 )
 
-#: Where a connection notes the answer, in the dictionary that SQLAlchemy keeps for each of the driver's connections.
+#: The key of the answer in the dictionary that SQLAlchemy keeps for each connection of the driver.
 _NOTE = "loadplan_reads_in_binary"
 
 
@@ -84,7 +85,7 @@ def _binary(factory: Any) -> Any:
         def __init__(self, *args: Any, **kw: Any) -> None:
             super().__init__(*args, **kw)
             self.format = Format.BINARY
-            self.adapters.register_loader(0, Refusing)  # what psycopg takes for all types that it does not know
+            self.adapters.register_loader(0, Refusing)  # psycopg uses this one for all types that it does not know
             if self.adapters.get_loader(float4, Format.BINARY) is plain:
                 self.adapters.register_loader(float4, Short)
 

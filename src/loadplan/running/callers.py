@@ -8,10 +8,10 @@ from inspect import currentframe
 from sysconfig import get_path
 from types import FrameType
 
-#: Code that stands between the caller's and the database; the standard library does too.
+#: Packages between the caller's code and the database, besides the standard library.
 _LIBRARIES = frozenset({"sqlalchemy", "loadplan", "pytest_loadplan", "greenlet", "anyio", "trio", "uvloop"})
 
-#: Where packages, and the commands that they bring, are installed.
+#: Folders in which packages and their commands are installed.
 _INSTALLED = tuple({f"{get_path(name)}{os.sep}" for name in ("purelib", "platlib", "scripts")})
 
 

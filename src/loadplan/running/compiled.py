@@ -21,7 +21,7 @@ from loadplan.statements.linked import Narrowing
 
 T = TypeVar("T")
 
-#: Engines, twice, that a plan remembers its functions for.
+#: The number of engines for which a plan keeps its functions, times two.
 _HYDRATORS = 128
 
 
@@ -39,7 +39,7 @@ class CompiledPlan(Generic[T]):
         present: the column that tells whether a joined row is there.
         arrays: what the rows of each nested array hold.
         above: by the number of a statement, the number of the one whose rows have its keys.
-        builder: of the statements; those that repeat the statement of their parents are built anew with it.
+        builder: it built the statements, and builds those again that repeat the statement of their parents.
         databases: of classes that do not all live in one: the number and the dialect of each one's.
         learned: indexes that the databases had, when it was compiled, and the mapping has not.
         hydrators: the functions that build views, made when rows first come.
@@ -75,7 +75,7 @@ class CompiledPlan(Generic[T]):
 
     @property
     def mapper(self) -> Mapper[Any]:
-        """Of the entity that the graph starts at."""
+        """The mapper of the entity that the graph starts at."""
         return self.tree.root.mapper
 
     @property
@@ -91,7 +91,7 @@ class CompiledPlan(Generic[T]):
     def narrowed(self, narrow: Narrowing) -> "CompiledPlan[T]":
         """Return the graph for the roots that ``narrow`` leaves: conditions, order and limits of the root."""
         select = narrow(self.root.select)
-        if self.builder.root_ranks:  # the order of a joined collection comes after that of its parents
+        if self.builder.root_ranks:  # the order of a joined collection comes after the order of its parents
             select = select.order_by(*self.builder.root_ranks)
         root = attrs.evolve(self.root, select=select)
         return attrs.evolve(self, root=root, later=self._later_below(root), variants={})
@@ -201,7 +201,7 @@ class CompiledPlan(Generic[T]):
     def root_with(self, columns: Sequence[Any]) -> Statement:
         """Return the statement of the roots with more columns beside, the same one for the same columns."""
         key = ("beside", *map(id, columns))
-        if key not in self.variants:  # kept with the columns, so that no others have their ids
+        if key not in self.variants:  # keep the columns alive, so that no other objects get their ids
             select = self.root.select.add_columns(*columns)
             self.variants[key] = columns, attrs.evolve(self.root, select=select)
         statement: Statement = self.variants[key][1]

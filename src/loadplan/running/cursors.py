@@ -34,7 +34,7 @@ class CursorCipher(Protocol):
 CursorKey: TypeAlias = bytes | CursorCipher
 """The key of cursors: a secret that signs them, or a cipher that encrypts them."""
 
-#: An encrypted cursor is filled up to a multiple of so many bytes, so that its length tells little about the values.
+#: An encrypted cursor is padded to a multiple of so many bytes, so that its length says little about the values.
 _FILL = 64
 
 _ENCODERS: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
@@ -113,7 +113,7 @@ def decode_cursor(cursor: object, order: str, key: CursorKey, label: str, enums:
             raise refused_cursor(label)
         values = json.loads(payload.decode("utf-8", "surrogatepass"))
         return [_decoded(value, kind) for value, kind in zip(values, enums, strict=True)]
-    except Exception:  # whatever a text from outside, or what it decodes to, makes of the decoders
+    except Exception:  # a text from outside may make the decoders raise any error
         raise refused_cursor(label) from None
 
 

@@ -219,6 +219,6 @@ def _without_entities(state: ORMExecuteState) -> Any:
         return None
     note(state)
     connection = state.session.connection(bind_arguments=state.bind_arguments)
-    # what a listener sets with ``update_execution_options``, a schema_translate_map for one, is in the local ones alone
+    # only the local options have what a listener sets with ``update_execution_options``, such as a schema_translate_map
     options = {**state.execution_options, **state.local_execution_options}
     return connection.execute(state.statement, state.parameters or {}, execution_options=options)

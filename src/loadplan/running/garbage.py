@@ -25,7 +25,7 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         each, times, _ = gc.get_threshold()
-        is_late = 0 < each * times < gc.get_count()[0]  # asked here, for the first tuple made later starts a look
+        is_late = 0 < each * times < gc.get_count()[0]  # check this first: the next new tuple may start the collector
         gc.enable()
         if is_late:
             gc.collect(1)

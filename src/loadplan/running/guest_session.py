@@ -1,6 +1,6 @@
 """A session or connection for a fetch inside the caller's transaction, under all that holds in the caller's own."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 import contextlib
 from functools import lru_cache

@@ -21,7 +21,8 @@ from loadplan.statements.keys import keys_of
 
 T = TypeVar("T")
 
-#: Databases whose drivers keep a server-side cursor open while other statements run. All others are walked by keys.
+#: Databases whose drivers keep a server-side cursor open while other statements run. For all others, a stream goes by
+#: keys.
 _KEEPS_CURSORS = frozenset({"postgresql", "sqlite"})
 
 
@@ -50,7 +51,7 @@ class KeyWalk(Generic[T]):
         self._tally = tally
         self._name = compiled.mapper.class_.__name__
         self._keys = keys_of(root_key(compiled.mapper), compiled.dialect)
-        # the conditions again, for a transaction of the caller's that has no snapshot
+        # check the conditions again: the caller's transaction may have no snapshot
         where = (*query.where, self._keys.condition)
         self._graph = compiled.narrowed(narrowing(compiled, where, query.total_order, None, None))
         self._rest: Iterator[Any] | None = None

@@ -1,6 +1,6 @@
 """A separate session or connection for a fetch, with its own transaction: from an engine or a sessionmaker."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 import contextlib
 from typing import Any

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from typing import Any
 
-#: Values that nobody can change, so sharing them surprises nobody.
+#: Types whose values cannot be changed, so they can be shared.
 _PLAIN = (
     type(None),
     bool,
@@ -40,7 +40,7 @@ def own_graphs(found: Iterable[Any]) -> Iterator[Any]:
     Args:
         found: roots, None, or errors, which go through as they are.
     """
-    given: dict[int, Any] = {}  # with the objects, so that no other one gets their ids
+    given: dict[int, Any] = {}  # keep the objects alive, so that no other objects get their ids
     for result in found:
         if result is None or isinstance(result, Exception):
             yield result
@@ -80,7 +80,7 @@ def _parts(each: Any) -> Iterator[Any]:
         yield from each
     else:
         for name, value in getattr(each, "__dict__", {}).items():
-            if not name.startswith("_sa_"):  # SQLAlchemy's own: an entity's state, a collection's adapter
+            if not name.startswith("_sa_"):  # SQLAlchemy's: the state of an entity, the adapter of a collection
                 yield value
         for name in _slots(type(each)):
             yield getattr(each, name, None)

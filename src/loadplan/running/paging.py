@@ -40,7 +40,7 @@ from loadplan.running.tally import Tally
 
 T = TypeVar("T")
 
-#: Marks the order of a cursor whose own row belongs to the page: it leads back from a page that was empty.
+#: Marks a cursor whose own row belongs to the page: it leads back from an empty page.
 _INCLUSIVE = " (inclusive)"
 
 
@@ -247,7 +247,7 @@ class KeptValue:
             if is_key
         ]
         statement = select(column).where(*key)
-        if self.query.compiled.root.identity:  # of the rows of one root, the one that the page counted
+        if self.query.compiled.root.identity:  # the one row of a root that the page counted
             statement = statement.where(*self.query.where).order_by(*(each.clause for each in self.order))
         return statement.limit(1).correlate(None)
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 Compiled: TypeAlias = CompiledPlan[T]
 """A plan, ready to run on one dialect."""
 
-#: Databases with indexes that a loader learned of, for which a plan is kept compiled.
+#: The number of databases with learned indexes for which a compiled plan is kept.
 MOST_LEARNED = 16
 
 

@@ -59,7 +59,7 @@ def _is_of_another_loop(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(each in str(error) for each in _OTHER_LOOP)
 
 
-#: What asyncio says where a future, a lock or a transport is used in another event loop than its own.
+#: Messages of asyncio when a future, a lock or a transport is used in the wrong event loop.
 _OTHER_LOOP = ("attached to a different loop", "bound to a different event loop", "Event loop is closed")
 
 
@@ -76,7 +76,8 @@ def _another_loop() -> LoaderError:
     )
 
 
-#: What asyncpg, and a session that flushes, say of a second task. SQLAlchemy's other words for it have a code, "isce".
+#: Messages of asyncpg, and of a session that flushes, about a second task. SQLAlchemy's other messages have the code
+#: "isce".
 _BUSY = ("another operation is in progress", "Session is already flushing")
 
 

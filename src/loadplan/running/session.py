@@ -1,6 +1,6 @@
 """A private session: what every kind of bind gives a fetch to run on."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 import abc
 import contextlib

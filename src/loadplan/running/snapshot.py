@@ -59,7 +59,7 @@ def _on_postgresql(engine: Engine, statements: int, *, snapshot: bool, hooks: bo
         return _AS_IT_COMES if hooks else Beginning({"isolation_level": "AUTOCOMMIT"})
     if not snapshot:
         return _AS_IT_COMES
-    if chosen_isolation(engine) == "SERIALIZABLE":  # a snapshot, and more
+    if chosen_isolation(engine) == "SERIALIZABLE":  # this level includes a snapshot
         return Beginning({"postgresql_readonly": True})
     return Beginning({"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
 
@@ -71,7 +71,7 @@ def _on_mariadb(engine: Engine, *, hooks: bool) -> Beginning:
     SQLAlchemy began. So if anybody listens, the first statement takes the snapshot instead.
     """
     isolation = chosen_isolation(engine)
-    if isolation == "SERIALIZABLE":  # each read locks its rows: nobody changes them
+    if isolation == "SERIALIZABLE":  # each read locks its rows, so they do not change
         return _AS_IT_COMES
     return Beginning(
         None if isolation == "REPEATABLE READ" else {"isolation_level": "REPEATABLE READ"},

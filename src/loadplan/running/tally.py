@@ -39,7 +39,7 @@ class FetchRecord:
     over: tuple[str, ...] = ()
 
 
-#: Tools that are told of every fetch while they watch: its ``LoadPlan``, and what the loader was made with.
+#: Tools that see every fetch while they watch: its ``LoadPlan``, and the bind of the loader.
 watchers: list[Callable[[Any, object], object]] = []
 
 

@@ -34,7 +34,7 @@ class Watch:
         """
         self._sent, self._parameters, self._is_heard = statement, parameters, False
         result = execute()
-        if not self._is_heard:  # somebody answered in its place, or sent something else
+        if not self._is_heard:  # a listener returned a result itself, or sent another statement
             self.hidden = EVERYTHING_HIDDEN
         return result
 

@@ -48,10 +48,10 @@ from loadplan.statements.linked import (
 )
 from loadplan.statements.whole_tree import in_whole_tree
 
-#: What a slot of a row holds: a column of a place, or the array or the result at the end of an edge.
+#: The content of a slot of a row: a column of a place, or the array or the result at the end of an edge.
 Slot: TypeAlias = Column | Edge
 
-#: Letters of a label. PostgreSQL takes 63 bytes of a name.
+#: The most letters of a label. PostgreSQL cuts names at 63 bytes.
 _LABEL_LETTERS = 40
 
 
@@ -150,10 +150,10 @@ class StatementBuilder:
         self.repeats_roots = may_repeat(root.mapper)
         if self.repeats_roots:
             self._identity(root)
-        if not self.columns(root):  # the first column says whose statement it is
+        if not self.columns(root):  # the first column gives the mapped class of the statement
             self._key(root)
         for edge in edges_below(root):
-            if self._chosen[edge].way is Way.NESTED and not self.columns(edge.target):  # a row of nothing is no row
+            if self._chosen[edge].way is Way.NESTED and not self.columns(edge.target):  # ROW() needs a column
                 self._key(edge.target)
 
     # --- columns that nobody reads into a field -------------------------------------------------------------------
@@ -380,9 +380,7 @@ class StatementBuilder:
         key = _labelled(row_key(ties.target), "target")
         number = func.row_number().over(partition_by=list(ties.columns), order_by=[each.clause for each in order])
         counted = rows.where(keys.condition)
-        if (
-            ties.link.repeats or repeats
-        ):  # a target that is tied to a parent twice counts once, where its first tie stands
+        if ties.link.repeats or repeats:  # a target that is related to a parent twice counts once, at its first place
             ranks = _labelled([each.expression for each in order], "order")
             copy = func.row_number().over(
                 partition_by=[*ties.columns, *row_key(ties.target)], order_by=[each.clause for each in order]
@@ -400,7 +398,7 @@ class StatementBuilder:
         met = same_rows(row_key(ties.target), [numbered.c[each.name] for each in key], mapper)
         start = select(ties.target).join_from(ties.target, numbered, met).where(numbered.c.number <= limit)
         in_order = [numbered.c.number]
-        if repeats:  # of the rows of one object, those that meet the conditions
+        if repeats:  # only the rows of an object that meet the conditions
             start = start.where(*edge.shape.where)
             in_order += [each.clause for each in order] if ties.link.kind is LinkKind.TARGET else []
         statement, items = self._row(edge.target, start)
@@ -455,7 +453,7 @@ class StatementBuilder:
         before = len(self._ranks)
         below, items, keys = self._subquery(edge, order)
         met = and_(*(below.c[key] == column for key, column in zip(keys, self._parent_key(edge), strict=True)))
-        # before the orders of what is joined further down
+        # before the orders of collections that are joined further down
         self._ranks[before:before] = [each.on(below.c[f"order_{index}"]) for index, each in enumerate(order)]
         join = statement.join_from if inner else statement.outerjoin_from
         return join(self._base(edge.owner).entity, below, met), items
@@ -493,7 +491,7 @@ class StatementBuilder:
     def _alias(self, edge: Edge) -> str:
         """Return a name for the subquery of an edge that no table and no other subquery has."""
         stem, number = _letters(edge.key), 1
-        if stem in self._tables and self._has_aliases:  # SQLAlchemy itself calls an alias of that table so
+        if stem in self._tables and self._has_aliases:  # SQLAlchemy itself uses this name for an alias of the table
             stem = f"{stem}_rows"
         while (name := f"{stem}_{number}") in self._aliases:
             number += 1
@@ -570,7 +568,7 @@ class StatementBuilder:
             return exists(select(literal_column("1")).select_from(below).where(*met))
         found = select(below.c.value).select_from(below).where(*met).scalar_subquery()
         empty = edge.aggregation.empty
-        if empty is UNKNOWN:  # a parent without rows has no group to ask
+        if empty is UNKNOWN:  # a parent without rows has no group
             without = select(edge.aggregation.expression).select_from(self._ties[edge].target).where(false())
             has_rows = exists(select(literal_column("1")).select_from(below).where(*met))
             return case((has_rows, found), else_=without.correlate(None).scalar_subquery())
@@ -583,7 +581,7 @@ class StatementBuilder:
         rows, columns = _rows_of(ties).where(*edge.shape.where), ties.columns
         kind = edge.aggregation.kind
         value: Any = edge.aggregation.expression if kind == "aggregate" else func.count()
-        if ties.link.repeats or may_repeat(edge.target.mapper):  # what is tied to a parent twice counts once
+        if ties.link.repeats or may_repeat(edge.target.mapper):  # a row that is related to a parent twice counts once
             held, key = _labelled(columns, "key"), _labelled(row_key(ties.target), "target")
             tables = mapping.tables_at(ties.target)
             read = list(dict.fromkeys(each for each in iterate(value) if getattr(each, "table", None) in tables))
@@ -648,7 +646,7 @@ def _limit(edge: Edge) -> int | None:
 
 
 def _literal(number: int | None) -> Any:
-    """Return a number as SQL text: with a parameter PostgreSQL would plan anew for each execution."""
+    """Return a number as SQL text. With a parameter, PostgreSQL would plan again in each execution."""
     return literal_column(str(number), Integer)
 
 

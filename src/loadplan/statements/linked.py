@@ -19,13 +19,13 @@ from loadplan.statements.keys import Keys
 #: A select of any columns. SQLAlchemy 2.0 and 2.1 spell that type differently.
 AnySelect: TypeAlias = Any
 
-#: What a statement binds.
+#: The values that a statement binds.
 Parameters: TypeAlias = Mapping[str, Any]
 
-#: Adds conditions, order and limits to a statement of roots, with options or bare.
+#: Adds conditions, order and limits to a statement of roots.
 Narrowing: TypeAlias = Callable[[AnySelect], AnySelect]
 
-#: Databases whose text comparison is exact, so that Python may tie text keys to each other.
+#: Databases that compare text exactly, so that Python can match text keys.
 _EXACT_TEXT = frozenset({"postgresql", "sqlite"})
 
 
@@ -75,7 +75,7 @@ def _linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) ->
     if link.kind is LinkKind.SECONDARY:
         secondary: Any = prop.secondary
         statement = select(target, *link.columns).select_from(secondary)
-        if prop.mapper.local_table in mapping.tables_in(secondary):  # a join that holds the target's own table
+        if prop.mapper.local_table in mapping.tables_in(secondary):  # a join that contains the target's own table
             statement = statement.where(cast("ColumnElement[bool]", prop.secondaryjoin))
         else:
             statement = statement.join(target, prop.secondaryjoin)
@@ -85,7 +85,7 @@ def _linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) ->
     through = getattr(alias, prop.key)
     if prop.entity.is_aliased_class:
         through = through.of_type(target)
-    # the condition as a WHERE: a primaryjoin may speak of a third table, which a JOIN would not bring along
+    # write the condition as a WHERE: a primaryjoin may use a third table, which a JOIN would not include
     return Linked(link, target, columns, select(target, *columns).where(through.__clause_element__()))
 
 
@@ -126,7 +126,7 @@ def why_no_lateral(
     if not keys.as_arrays:
         return f"{dialect.name} has no LATERAL over arrays"
     if any(isinstance(part, Select) for each in where for part in iterate(each)):
-        # SQLAlchemy warns of a cartesian product where an EXISTS stands inside of a LATERAL
+        # SQLAlchemy warns of a cartesian product if an EXISTS is inside of a LATERAL
         return "a condition asks a subquery"
     if link.kind is LinkKind.SECONDARY:
         return "key and order are in two tables, which no index spans"

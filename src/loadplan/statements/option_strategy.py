@@ -69,10 +69,10 @@ def _choice(edge: Edge, node: Node, joins: _Joins) -> tuple[Strategy, str]:
     if edge.why_not_joined is not None:
         return _own_statement(edge), edge.why_not_joined
     if edge.to_alias and edge.asked != "subquery" and any(map(_would_join, edge.target.edges)):
-        # SQLAlchemy drops what is joined below a join to an alias
+        # SQLAlchemy drops joins below a join to an alias
         return Strategy.SELECTIN, "it leads to an alias, and joins go on from there only in a statement of its own"
     if edge.asked in {"joined", "inner"} and not edge.cardinality.to_one and joins.places[node.mapper.base_mapper] > 1:
-        # SQLAlchemy loses the list of a row that stands elsewhere in the same statement, without that list
+        # SQLAlchemy loses the list of a row if the same statement has the row in another place without the list
         return Strategy.SELECTIN, f"a {node.entity.__name__} stands at several places of the statement above"
     if edge.asked is not None:
         return Strategy(edge.asked), f"the plan asks for strategy={edge.asked!r}"

@@ -51,7 +51,7 @@ def _edge_load(edge: Edge, entity: Any) -> AbstractLoad:
     if edge.shape.where:
         attribute = attribute.and_(*edge.shape.where)
     if edge.strategy is Strategy.INNER:
-        # below a LEFT JOIN it stays one: of two aliases of a table SQLAlchemy nests an inner join in the wrong one
+        # below a LEFT JOIN it stays a LEFT JOIN: SQLAlchemy nests an inner join in the wrong one of two aliases
         return joinedload(attribute, innerjoin="unnested")
     if edge.strategy is Strategy.JOINED:
         return joinedload(attribute, innerjoin=False)  # LEFT OUTER, whatever the mapping says
@@ -78,7 +78,7 @@ def _beyond_options(node: Node, label: str) -> Iterator[Problem]:
         shape = edge.shape
         words = [word for word in ("order_by", "limit", "depth") if getattr(shape, word) is not None]
         if not edge.strategy.joins and any(any(parameters_in(each)) for each in shape.where):
-            words.insert(0, "where")  # SQLAlchemy does not hand parameters on to the statements that follow
+            words.insert(0, "where")  # SQLAlchemy does not pass parameters to the statements that follow
         if words:
             yield problems.beyond_options(label, edge, words)
         yield from _beyond_options(edge.target, label)

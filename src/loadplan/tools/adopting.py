@@ -15,7 +15,7 @@ from loadplan.plan import LoadPlan
 from loadplan.sqlalchemy_internals import OptionStep, option_steps, options_of
 from loadplan.tools.printing import plan_code
 
-#: Settings of ``lazy=`` that load with every query of the class.
+#: Settings of ``lazy=`` that load the relationship with every query of the class.
 _EAGER = frozenset({"joined", False, "selectin", "subquery", "immediate"})
 
 
@@ -287,7 +287,7 @@ class _Reader:
         way.inner = bool(step.arguments.get("innerjoin")) and lazy == "joined" and not way.prop.uselist
         depth = step.arguments.get("recursion_depth")
         if depth is not None:
-            way.depth = "all" if depth < 0 else depth + 1  # SQLAlchemy loads a level more than it is told
+            way.depth = "all" if depth < 0 else depth + 1  # SQLAlchemy loads one level more than its number says
         if lazy in {"select", True}:
             self.remarks.append(f"lazyload({name}) loads when it is read; add load({name}) if your code reads it.")
         elif lazy == "noload":

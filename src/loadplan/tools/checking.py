@@ -46,7 +46,7 @@ class CheckOptions:
         dialect: that the costs are for.
         ignore: names of findings to leave out.
         baseline: file with what is known.
-        update: whether to write that file anew.
+        update: whether to update that file.
     """
 
     database: str | None = None

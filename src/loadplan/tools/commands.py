@@ -175,7 +175,7 @@ def types_command(
         _stop(f"--as {kind} is not known\n  hint: {did_you_mean(kind, KINDS, 'Kinds')}", Exit.USAGE)
     if is_check and out is None:
         _stop("--check compares a file: name it with --out", Exit.USAGE)
-    token = checks_early.set(False)  # a plan that its Protocol no longer fits is what this command mends
+    token = checks_early.set(False)  # this command repairs plans that their Protocol no longer fits
     try:
         with _usage_errors():
             found = plans_in([import_by_name(module)])
@@ -190,7 +190,7 @@ def types_command(
     ]
     try:
         for _, plan in named:
-            if plan.into is None:  # what stands in the old file must not keep the new one from being written
+            if plan.into is None:  # an error in the old file must not prevent writing the new one
                 resolve_plan(LoadPlan(plan.entity, *plan.loads, only=plan.only, defer=plan.defer, name=plan.name))
     except PlanError as error:
         _stop(str(error), Exit.PROBLEMS)

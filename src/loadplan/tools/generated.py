@@ -30,7 +30,7 @@ _CLASSES: dict[str, tuple[tuple[str, ...], str, str]] = {
 }
 
 
-#: The head of a written module: which plans it is of, and which kind of classes it has.
+#: The docstring of a written module: it names the plans and the kind of classes.
 _MADE_BY = re.compile(r"What the plans load\. Made by ``(loadplan types (\S+)(?: --as (\w+))?(?: --out \S+)?)``")
 
 

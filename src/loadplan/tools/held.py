@@ -35,7 +35,7 @@ from loadplan.tools.schema import (
 from loadplan.tools.statements import PlanStatement, compiled_uses, plan_statements
 from loadplan.tools.targets import FoundPlan
 
-#: PostgreSQL that can be told to plan a prepared statement without its values.
+#: The first PostgreSQL that can plan a prepared statement without its values.
 _GENERIC_PLANS = 12
 
 
@@ -141,7 +141,7 @@ class _Holder:
     # --- explaining ---
 
     def _explain(self, statement: PlanStatement) -> frozenset[str] | _Failure:
-        """Have the database explain a statement; return the tables that it reads whole for want of an index."""
+        """Have the database explain a statement; return the tables that it reads whole, without an index."""
         savepoint = self.connection.begin_nested()
         try:
             if self.connection.dialect.name == "postgresql":
@@ -272,7 +272,7 @@ class _Holder:
             keys = tuple(column.name for column in need.keys)
             order = tuple(column.name for column in need.order_columns)
             if not {*keys, *order} <= set(there.columns):
-                continue  # the statement cannot run at all, and that is told
+                continue  # the statement cannot run at all, which another finding reports
             served = (
                 any(each.walks(keys, order) for each in there.indexes)
                 if order
@@ -364,7 +364,7 @@ class _Holder:
                     if need.table is table and need.order and not need.known and _walks(index, need)
                 ]
                 if not edges and self.connection.dialect.name in {"mysql", "mariadb"} and index.columns in own_keys:
-                    continue  # the database makes these by itself
+                    continue  # the database makes these indexes itself
                 yield _in_database_alone(table, index, edges)
             for index in _only_in(ours, there.indexes):
                 if (name, index.columns) in self.lacking or not set(index.columns) <= set(there.columns):

@@ -160,7 +160,7 @@ class Learner:
         self._engine = engine
         self._columns = columns
         self._paths: dict[int, tuple[Step, ...]] = {}
-        self._alive: list[object] = []  # an id is an object's as long as the object lives
+        self._alive: list[object] = []  # keep the object alive, so that no other object gets its id
 
     def met(self, instance: object, path: tuple[Step, ...]) -> None:
         """Note the way that the code took to an object: the last one counts."""
@@ -190,7 +190,7 @@ class Learner:
             return value
         children = _children(prop, value)
         if len(children) == 1 and not prop.uselist and self._is_above(children[0], path):
-            return value  # it points back to where the code came from
+            return value  # it leads back to the object that the code came from
         self.wanted.at(path).edge(step)
         for child in children:
             self.met(child, (*path, step))
@@ -207,7 +207,7 @@ def _children(prop: RelationshipProperty[Any], value: Any) -> list[Any]:
     return list(collection_adapter(value)) if prop.uselist else [value]
 
 
-#: The name of the plans that fetch what is missing. They are nobody's plans.
+#: The name of the plans that fetch missing attributes. They are not plans of the application.
 FETCHED = "loadplan learn"
 
 
@@ -270,7 +270,7 @@ def _in_thread(engine: Engine, plan: LoadPlan[Any], identity: object) -> Any:
     def run() -> None:
         try:
             asyncio.run(fetch())
-        except BaseException as error:  # told to whoever waits for the thread
+        except BaseException as error:  # raised in the code that waits for the thread
             found.append(_Raised(error))
 
     thread = threading.Thread(target=run, name="loadplan-learn")
@@ -386,7 +386,7 @@ class Lessons:
                 raise
             try:
                 children = fetch_missing(engine, instance, error.attribute)
-            except Exception:  # not committed, hidden, or the database is gone: the plan's own error tells more
+            except Exception:  # not committed, hidden, or the database is gone: the error of the plan says more
                 raise error from None
             for child in children:
                 self._met(child, label, (*path, f"{attribute.class_.__name__}.{error.attribute}"))
@@ -445,7 +445,8 @@ def note(lesson: Lesson, path: Sequence[str], entity: type[Any], attribute: str,
 def lessons_report(seen: Iterable[Missing]) -> str:
     """Return what plans lack, as several processes of one run saw it.
 
-    A plan that a module holds is printed with all that it lacks. Of any other the lines to add are printed.
+    If a module holds the plan, it is printed with everything that it lacks. Otherwise, only the lines to add are
+    printed.
     """
     by_plan: dict[str, list[Missing]] = {}
     for each in seen:

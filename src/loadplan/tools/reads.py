@@ -161,7 +161,7 @@ class Reads:
     ) -> Iterator[tuple[str, tuple[str, ...], str, bool]]:
         """Yield what is loaded below a node: its code, its place, its name, and whether it was read."""
         if (label, place) not in self._met:
-            return  # no code came here: what leads here is unread, or there were no rows
+            return  # no code came here: it did not read the relationship, or there were no rows
         for edge in node.edges:
             is_read = self._is_read(label, place, edge.key, edge.name)
             yield f"load({edge.name})", place, edge.name, is_read

@@ -14,10 +14,10 @@ from sqlalchemy.exc import MissingGreenlet
 from loadplan.running.callers import frame_of_caller
 from loadplan.tools.targets import relative_path
 
-#: Executed as statements, but nobody's queries: marks of a transaction.
+#: Statements that only mark a transaction. They do not count.
 _MARKS = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT")
 
-#: Parameters from which on a statement that repeats is a list of keys in chunks.
+#: With so many parameters, a repeated statement is a list of keys in chunks.
 _CHUNK = 100
 
 

@@ -166,7 +166,7 @@ def _name(found: pkgutil.ModuleInfo) -> str:
 
 # --- modules that cannot be imported ------------------------------------------------------------------------------
 
-#: A name of an environment variable, where code asks for it.
+#: The name of an environment variable in code that reads it.
 _ASKED = re.compile(r"""(?:getenv|environ\.get|environ|environ\.pop)[\[(]\s*["'](\w+)["']""")
 
 #: Folders of code that is not the project's own.

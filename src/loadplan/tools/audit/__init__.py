@@ -80,7 +80,7 @@ def _add(scope: _Scope, target: object) -> None:
     if isinstance(found, ModuleType):
         _add_module(scope, found)
         return
-    scope.modules += beside  # session factories stand beside the models, where this audit can see them
+    scope.modules += beside  # session factories are in the same modules as the models, so this audit sees them
     if isinstance(found, MetaData):
         scope.tables |= set(found.tables.values())
         for each in _registries_in(beside):

@@ -27,7 +27,7 @@ def _sides(one: Prop, other: Prop) -> Iterator[Finding]:
     if len(named) == 2 or one.viewonly or other.viewonly:
         return
     for prop, far in ((one, other), (other, one)):
-        if prop.back_populates not in {None, far.key}:  # it is tied to another one, over the same keys
+        if prop.back_populates not in {None, far.key}:  # it is paired with another one, over the same keys
             return
     if named:
         far = other if named[0] is one else one

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapper
 
 from loadplan.tools.audit.findings import Finding
 
-#: What an advice says, and how SQLModel says it.
+#: Parts of an advice, and the same in the words of SQLModel.
 _WORDS = (
     ('map it lazy="raise"', 'say Relationship(sa_relationship_kwargs={"lazy": "raise"})'),
     ('map it lazy="write_only"', 'say Relationship(sa_relationship_kwargs={"lazy": "write_only"})'),
