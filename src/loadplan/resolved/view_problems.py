@@ -1,6 +1,6 @@
 """Every way a view can be wrong, as a function from the facts to a :class:`~loadplan.errors.Problem`: LP3xx.
 
-The words live here, and nowhere else; ``resolve`` finds the problems.
+All texts are here. The modules that resolve a plan find the problems.
 """
 
 import inspect
@@ -49,7 +49,7 @@ def wrong_type(field: str, annotation: str, what: str, reason: str, right: str |
 
 
 def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) -> Problem:
-    """A field that the entity has nothing of that name for."""
+    """A field for which the entity has no attribute."""
     entity = _name(mapper)
     name = f"{view.name}.{field.name}"
     annotation = annotation_source(field.type.given)
@@ -95,7 +95,7 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
 
 
 def _default(given: Any, name: str) -> Any:
-    """Return the default of a field where its class tells."""
+    """Return the default of a field, if it can be found."""
     kind: Any = get_origin(given) or given
     if attrs.has(kind):
         return attrs.fields_dict(kind)[name].default
@@ -129,7 +129,7 @@ def _is_hybrid_method(descriptor: Any) -> bool:
 
 
 def method_of_entity(field: str, entity: str, key: str, at: At) -> Problem:
-    """A field of the name of a hybrid method."""
+    """A field with the name of a hybrid method."""
     return Problem(
         "LP303",
         f"'{field}' cannot be read from '{entity}'",
@@ -140,7 +140,7 @@ def method_of_entity(field: str, entity: str, key: str, at: At) -> Problem:
 
 
 def not_readable(field: str, what: str, at: At) -> Problem:
-    """A field whose attribute has no value that a statement could select by itself."""
+    """A field whose attribute a statement cannot select."""
     return Problem(
         "LP303",
         f"'{field}' cannot be read by a view",
@@ -161,7 +161,7 @@ def unreadable_class(error: Unreadable, at: At) -> Problem:
 
 
 def mapped_class(name: str, at: At) -> Problem:
-    """An entity where a view belongs."""
+    """A mapped class as a view."""
     return Problem(
         "LP304",
         f"'{name}' is a mapped class, not a view class",
@@ -171,7 +171,7 @@ def mapped_class(name: str, at: At) -> Problem:
 
 
 def not_an_item(field: str, annotation: str, prop: RelationshipProperty[Any], column: str | None, at: At) -> Problem:
-    """A relationship read into something that is not a view class; ``column`` of the target would fit it."""
+    """A relationship whose field is not a view class. ``column`` of the target would fit the field."""
     target = _name(prop.mapper)
     name = f"{_name(prop.parent)}.{prop.key}"
     hint = f"annotate it with a view class of '{target}'"
@@ -181,7 +181,7 @@ def not_an_item(field: str, annotation: str, prop: RelationshipProperty[Any], co
 
 
 def unsaid_items(field: str, prop: RelationshipProperty[Any], at: At) -> Problem:
-    """A relationship read into nobody knows what."""
+    """A relationship whose field does not name a class."""
     name = f"{_name(prop.parent)}.{prop.key}"
     what = "the class of its items" if prop.uselist else "its class"
     return Problem(
@@ -194,7 +194,7 @@ def unsaid_items(field: str, prop: RelationshipProperty[Any], at: At) -> Problem
 
 
 def no_dictionary_key(field: str, item: str, prop: RelationshipProperty[Any], at: At) -> Problem:
-    """A dictionary of a collection that the mapping does not key."""
+    """A dictionary for a collection that the mapping does not key."""
     return Problem(
         "LP305",
         f"'{field}' is a dictionary, but its keys are unknown",
@@ -205,7 +205,7 @@ def no_dictionary_key(field: str, item: str, prop: RelationshipProperty[Any], at
 
 
 def wrong_key(field: str, given: str, what: str, reason: str, right: str, at: At) -> Problem:
-    """A dictionary whose keys are of another type than the column that the mapping keys it by."""
+    """A dictionary whose keys do not have the type of the column that keys the collection."""
     return Problem(
         "LP302",
         f"the keys of '{field}' are '{given}', but {what} is not",
@@ -216,7 +216,7 @@ def wrong_key(field: str, given: str, what: str, reason: str, right: str, at: At
 
 
 def unhashable(field: str, item: str, container: str, at: At) -> Problem:
-    """A set of what cannot be in one."""
+    """A set of items that cannot be hashed."""
     return Problem(
         "LP305",
         f"'{field}' is a {container}, but '{item}' cannot be hashed",
@@ -263,7 +263,7 @@ def several_sources(field: str, markers: Iterable[object], at: At) -> Problem:
 
 
 def beyond_entity(field: str, entity: str, model: str, given: object, at: At) -> Problem:
-    """``for_schema`` of a model with ``count(...)`` and the like."""
+    """``for_schema`` of a model with ``count(...)`` or another SQL value."""
     return Problem(
         "LP303",
         f"no '{entity}' can give '{field}' its value",
@@ -274,13 +274,13 @@ def beyond_entity(field: str, entity: str, model: str, given: object, at: At) ->
 
 
 def stray_annotation(field: str, given: Any, at: At) -> Problem:
-    """Something of SQLAlchemy or of loadplan that stands bare where a source belongs, or not around the whole."""
+    """A value of SQLAlchemy or loadplan in an annotation that is not a source, or not around the whole annotation."""
     shown, hint = _stray(given)
     return Problem("LP307", f"'{field}' is annotated with {shown}, which is not a source", at, hint=hint)
 
 
 def _stray(given: Any) -> tuple[str, str]:
-    """Return what a stray is, and what to write in its place."""
+    """Return a description of the value, and what to write instead."""
     code = source(given)
     if isinstance(given, Aggregate | Source | Load | KeepDefault):
         return f"{code} within", "put it around the whole annotation: Annotated[list[...], ...]."
@@ -317,7 +317,7 @@ _SAY_FROM_WHERE = "say where the value comes from: Annotated[..., source(...)]."
 
 
 def type_of_step(field: str, step: QueryableAttribute[Any], at: At) -> Problem:
-    """``.of_type()`` of something that no row of the relationship can be told to be."""
+    """``.of_type()`` of a class that the rows of the relationship cannot have."""
     return Problem(
         "LP307",
         f"the source of '{field}' cannot go by {source(step)}",
@@ -328,7 +328,7 @@ def type_of_step(field: str, step: QueryableAttribute[Any], at: At) -> Problem:
 
 
 def wrong_step(field: str, step: object, mapper: Mapper[Any], at: At, word: str = "source") -> Problem:
-    """A path that goes on from another class than the one it has come to, or by something that leads nowhere.
+    """A path with a step of the wrong class, or with a step that is not a relationship.
 
     Args:
         field: name to print.
@@ -374,7 +374,7 @@ def not_an_aggregate(field: str, given: object, at: At) -> Problem:
 
 
 def not_a_value(field: str, step: object, at: At) -> Problem:
-    """A path that ends in something that is not a value of SQL."""
+    """A path that does not end with a SQL value."""
     return Problem(
         "LP307",
         f"the source of '{field}' ends with {source(step)}, which is not a column or a SQL expression",
@@ -391,7 +391,7 @@ def empty_source(field: str, at: At) -> Problem:
 
 
 def speaks_of_others(field: str, step: object, mapper: Mapper[Any], tables: Sequence[str], at: At) -> Problem:
-    """An expression about tables that are not there."""
+    """An expression with columns of another table."""
     entity = _name(mapper)
     routes = [each.key for each in mapper.relationships if tables[0] in {table.name for table in each.mapper.tables}]
     way = routes[0] if routes else "<relationship>"
@@ -405,7 +405,7 @@ def speaks_of_others(field: str, step: object, mapper: Mapper[Any], tables: Sequ
 
 
 def collection_in_path(field: str, name: str, annotation: str, at: At) -> Problem:
-    """A path to one value that meets many."""
+    """A path to one value that goes through a collection."""
     return Problem(
         "LP307",
         f"the source of '{field}' leads through the collection '{name}', but the field holds one value",
@@ -417,7 +417,7 @@ def collection_in_path(field: str, name: str, annotation: str, at: At) -> Proble
 def contains_itself(
     field: str, view: str, prop: RelationshipProperty[Any], at: At, *, several: bool = False
 ) -> Problem:
-    """A class that contains itself, with nothing to say where it ends; ``several`` fields of it may do so."""
+    """A class that contains itself without a depth. ``several``: more than one of its fields does."""
     name = f"{_name(prop.parent)}.{prop.key}"
     if not several and (prop.mapper.isa(prop.parent) or prop.parent.isa(prop.mapper)):
         hint = f'set the depth: load({name}, depth=3), or depth="all".'
@@ -427,7 +427,7 @@ def contains_itself(
 
 
 def no_default_at_depth(field: str, depth: int, at: At) -> Problem:
-    """The innermost level of a tree needs something to hold."""
+    """A field of a tree has no default for the last level."""
     return Problem(
         "LP308",
         f"'{field}' needs a default: loadplan loads nothing below level {depth}",
@@ -437,7 +437,7 @@ def no_default_at_depth(field: str, depth: int, at: At) -> Problem:
 
 
 def no_branch(field: str, member: str, mapper: Mapper[Any], at: At) -> Problem:
-    """A member of a union that nothing ties to a subclass."""
+    """A member of a union without a subclass."""
     subs = ", ".join(_name(each) for each in mapper.self_and_descendants)
     return Problem(
         "LP309",
@@ -449,7 +449,7 @@ def no_branch(field: str, member: str, mapper: Mapper[Any], at: At) -> Problem:
 
 
 def uncovered(field: str, missing: Sequence[str], mapper: Mapper[Any], at: At) -> Problem:
-    """Subclasses whose rows would become nothing."""
+    """Subclasses without a member in the union."""
     return Problem(
         "LP309",
         f"'{field}' has no member for {', '.join(map(repr, missing))}",
@@ -469,7 +469,7 @@ def not_polymorphic(field: str, mapper: Mapper[Any], at: At) -> Problem:
 
 
 def unread_load(view: str, key: str, known: Iterable[str], at: At) -> Problem:
-    """A load beside a view that no field of it reads."""
+    """A load that no field of the view reads."""
     return Problem(
         "LP310",
         f"no field of '{view}' reads '{key}'",
@@ -480,7 +480,7 @@ def unread_load(view: str, key: str, known: Iterable[str], at: At) -> Problem:
 
 
 def unread_into(view: str, key: str, into: str, items: Iterable[str], at: At) -> Problem:
-    """A load with ``into=`` beside a view that reads the relationship into another class."""
+    """A load with ``into=`` for a field of another class."""
     return Problem(
         "LP310",
         f"no field of '{view}' reads '{key}' into '{into}'",
@@ -490,7 +490,7 @@ def unread_into(view: str, key: str, into: str, items: Iterable[str], at: At) ->
 
 
 def nested_into(plan: str, into: str, item: str, at: At) -> Problem:
-    """A nested plan that makes another class of the rows than the field holds."""
+    """A nested plan that builds another class than the field holds."""
     return Problem(
         "LP310",
         f"plan '{plan}' builds '{into}', but the field holds '{item}'",
@@ -500,7 +500,7 @@ def nested_into(plan: str, into: str, item: str, at: At) -> Problem:
 
 
 def unread_branch(view: str, entity: str, at: At) -> Problem:
-    """An ``on(...)`` beside a view that is not a union."""
+    """An ``on(...)`` for a view that is not a union."""
     return Problem(
         "LP310",
         f"on({entity}) has no effect: every row here becomes '{view}'",
@@ -510,7 +510,7 @@ def unread_branch(view: str, entity: str, at: At) -> Problem:
 
 
 def columns_of_view(word: str, view: str, at: At) -> Problem:
-    """``only=`` or ``defer=`` beside ``into=``."""
+    """``only=`` or ``defer=`` together with ``into=``."""
     return Problem(
         "LP310",
         f"{word}= has no effect on the view '{view}'",
@@ -521,7 +521,7 @@ def columns_of_view(word: str, view: str, at: At) -> Problem:
 
 
 def strategy_of_view(strategy: str, name: str, at: At) -> Problem:
-    """A strategy that views do not have."""
+    """A strategy that views do not support."""
     hint = "use 'joined' or 'selectin', or remove strategy= and let the plan choose."
     return Problem("LP310", f"views do not support strategy={strategy!r} of '{name}'", at, hint=hint)
 
