@@ -1,4 +1,4 @@
-"""The calls whose result is in the caller's session, or on objects that were there before."""
+"""The calls whose result is in the caller's session, or on objects that the caller already has."""
 
 from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
@@ -106,7 +106,7 @@ class AllCalls(Calls):
         return objects.objects[0] if objects.is_one else list(objects.objects)
 
     def _in_fewest(self, plan: LoadPlan[Any], roots: int) -> LoadPlan[Any]:
-        """Return an extension in the form that takes the fewest statements."""
+        """Return the form of an extension that takes the fewest statements."""
         private = self.private()
         compiled = self.compiled(plan, private, roots)
         if not any(each.edge is not None and each.edge.owner is compiled.tree.root for each in compiled.later):
@@ -118,10 +118,10 @@ class AllCalls(Calls):
 
 
 def _put(objects: Given, roots: Sequence[Any], kept: Kept, compiled: Compiled[Any], *, refresh: bool) -> None:
-    """Put what was loaded onto the objects.
+    """Put the loaded values onto the objects.
 
     Raises:
-        NotFound: LP402, the row of one is gone. Nothing has changed then.
+        NotFound: LP402, the row of an object was deleted. In this case, no object changes.
     """
     missing = [each for each, root in zip(objects.objects, roots, strict=True) if root is None]
     if missing:

@@ -1,4 +1,4 @@
-"""Rows of several shards in one order: compared in Python, where it compares values as each database does."""
+"""Merges the rows of several shards in one order, for values that Python compares as the databases do."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cmp_to_key
@@ -56,7 +56,7 @@ def _collation(expression: Any, kind: Any) -> str | None:
 
 
 def sort_key(order: Sequence[Ordering], dialect: Dialect) -> Callable[[Sequence[Any]], Any]:
-    """Return what sorts rows of the values of an order as the database does: NULLs in their place, NaN the largest."""
+    """Return a function that sorts values as the database does: NULLs in their place, NaN as the largest."""
     ways = [(each.descending, each.puts_nulls_first(dialect)) for each in order]
 
     def compare(one: Sequence[Any], other: Sequence[Any]) -> int:
@@ -83,12 +83,12 @@ def _compared(left: Any, right: Any) -> int:
 def merged(
     parts: Iterable[Iterable[tuple[Sequence[Any], T]]], order: Sequence[Ordering], dialect: Dialect
 ) -> list[tuple[Sequence[Any], T]]:
-    """Return the rows of sorted parts in one order. Rows that tie stay in the order of the parts.
+    """Return the rows of sorted parts in one order. Rows that are equal in the order stay in the order of the parts.
 
     Args:
-        parts: each of (values of the order, what goes with them).
-        order: of all parts; further values of a row are not looked at.
-        dialect: of the databases.
+        parts: each part has pairs of (values of the order, the row).
+        order: the order of all parts. Further values are ignored.
+        dialect: the dialect of the databases.
     """
     key = sort_key(order, dialect)
     return list(merge(*parts, key=lambda row: key(row[0])))

@@ -39,7 +39,7 @@ from loadplan.sqlalchemy_internals import (
 
 
 class Guarded:
-    """What the guards need to know from the seal of an object.
+    """The facts that the guards need from the seal of an object.
 
     Attributes:
         parts: relationships that may hold only some of their rows, by name.

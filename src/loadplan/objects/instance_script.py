@@ -244,7 +244,7 @@ class InstanceWriter(Writer):
         self._collection(depth + 1, edge, "owner", "found", "items")
 
     def _collection(self, depth: int, edge: Edge, owner: str, found: str, items: str) -> None:
-        """Write the code that sets a collection, unless it is set, and lets its items refer back."""
+        """Write the code that sets a collection, unless it is set, and the back-references of its items."""
         key = repr(edge.key)
         maker = list_maker(edge.owner.mapper, edge.key)
         if maker is None:

@@ -49,8 +49,7 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
     """The sealed attributes of one class at one place of a plan; one value shared by all objects there.
 
     When SQLAlchemy refreshes or expires an object, it removes entries and adds its own. This must not change the other
-    objects, so the seal ignores such changes. They are not needed: SQLAlchemy never looks up an attribute with a value
-    here.
+    objects, so the seal ignores it. SQLAlchemy never looks up an attribute with a value here.
     """
 
     def __init__(self, entity: type[Any], place: Place, declared: frozenset[str], partial: frozenset[Part]) -> None:

@@ -1,4 +1,4 @@
-"""A connection where a session would add nothing: nobody listens."""
+"""Uses a connection without a session, if no listener needs the session."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
