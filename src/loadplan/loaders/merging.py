@@ -1,4 +1,4 @@
-"""Merges rows of several shards in one order, for values that Python compares as the databases do.
+"""Merges rows of several shards in one order, for values that Python compares as the databases do."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cmp_to_key
