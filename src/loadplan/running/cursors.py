@@ -1,4 +1,4 @@
-"""Page cursors: the values of an order at one row, as a text that shows if it was changed, encrypted if you like."""
+"""Page cursors: the values of an order at one row, as text that is signed, or encrypted."""
 
 import base64
 import datetime
@@ -23,11 +23,11 @@ class CursorCipher(Protocol):
     """
 
     def encrypt(self, data: bytes, /) -> bytes:
-        """Return the data encrypted."""
+        """Return the encrypted data."""
         ...
 
     def decrypt(self, token: bytes, /) -> bytes:
-        """Return what was encrypted."""
+        """Return the decrypted data."""
         ...
 
 
@@ -69,12 +69,12 @@ def encode_cursor(values: Sequence[Any], order: str, key: CursorKey) -> str:
     """Return the cursor of a row.
 
     Args:
-        values: of the order's expressions at that row.
-        order: text of the order, which is signed but not sent: a cursor of another order does not fit.
+        values: the values of the order's expressions in this row.
+        order: the text of the order. It is signed but not sent, so that a cursor of another order does not fit.
         key: secret to sign with, or cipher to encrypt with.
 
     Raises:
-        TypeError: a value of a type that has no place in a cursor.
+        TypeError: a cursor cannot hold a value of this type.
     """
     payload = json.dumps([_encoded(value) for value in values], separators=(",", ":"), ensure_ascii=False).encode(
         "utf-8", "surrogatepass"
@@ -159,7 +159,7 @@ def refused_cursor(label: str) -> CursorError:
 
 
 def row_is_gone(label: str) -> CursorError:
-    """Return the error of a cursor whose row was deleted, where the place of the page was read from it."""
+    """Return the error for a cursor whose row was deleted, if the page must read values from this row."""
     return CursorError(
         Problem(
             "LP407",
