@@ -61,7 +61,7 @@ def _reads_alike(driver: Any) -> bool:
 
 @lru_cache(maxsize=64)
 def _binary(factory: Any) -> Any:
-    """Return a class of cursors that read in binary, and raise an error for a type without a reader."""
+    """Return a class of cursors that read in binary, and refuse types without a reader."""
     import psycopg
     from psycopg.adapt import Loader
     from psycopg.pq import Format

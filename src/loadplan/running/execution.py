@@ -170,7 +170,7 @@ class Execution(Generic[T]):
         return self._view.hydrator(rows.dialect, raw=rows.raw, hidden=hidden)
 
     def _rows_below(self, number: int, statement: Statement, keys: list[Any]) -> Rows:
-        """Return the rows of a statement for these keys; without recursive SQL, all levels of a tree."""
+        """Return the rows for these keys; without recursive SQL, of all levels of a tree."""
         rows: list[Any] = []
         raw, dialect, asked = True, self.dialect, set(keys)
         executions = self._executions[number] = list[Parameters]()
