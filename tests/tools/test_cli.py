@@ -73,7 +73,7 @@ USAGE = [
     (("explain", "shop/plans.py"), "'shop/plans.py' is not the name of a module\n  hint: write package.module:NAME, "),
     (
         ("explain", "shop.plans.ORDER_PAGE"),
-        "there is no module 'shop.plans.ORDER_PAGE': 'shop.plans' is a module and no ",
+        "there is no module 'shop.plans.ORDER_PAGE': 'shop.plans' is a module, not a ",
     ),
     (("explain", "shop.plans:ORDER_PAGE", "--dialect", "postgre"), "SQLAlchemy knows no dialect 'postgre'; write "),
     (("explain", "shop.plans:ORDER_PAGE", "--json", "--mermaid"), "--mermaid, --svg and --json exclude each other\n"),
