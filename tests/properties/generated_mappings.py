@@ -266,7 +266,8 @@ class _Builder:
     def sides(self, end: End, reference: Reference, *, forward: bool) -> dict[str, Any]:
         """Return ``foreign_keys`` and ``remote_side``, where they say it in place of annotations."""
         same_tables = self.schema.root(reference.source) == self.schema.root(reference.target)
-        if "sides_by_argument" not in end.arguments or same_tables:
+        # SQLAlchemy refuses the arguments beside an annotation, which a constant has
+        if "sides_by_argument" not in end.arguments or "constant" in end.arguments or same_tables:
             return {}
 
         def holders() -> list[Any]:

@@ -291,7 +291,9 @@ def _hierarchy(draw: st.DrawFn, name: str) -> list[Entity]:
         return [*found, Entity(f"{name}1", key, draw(_columns("")), concrete_of=name, arguments=own)]
     found = [Entity(name, key, draw(_columns("")), inheritance, arguments=arguments)]
     for number in range(draw(st.integers(1, 2)) if inheritance else 0):
-        parent = draw(st.sampled_from(found)).name
+        # SQLAlchemy cannot tell classes below a joined subclass apart if an expression of the base's table does it
+        parents = found[:1] if inheritance == "joined" and "expression" in arguments else found
+        parent = draw(st.sampled_from(parents)).name
         sub = f"{name}{number + 1}"
         loads = draw(_often((), *((each,) for each in SUBCLASS_ARGUMENTS)))
         found.append(Entity(sub, key, draw(_columns(f"{sub.lower()}_")), inheritance, parent, arguments=loads))

@@ -1,6 +1,6 @@
 """Which way each edge of a view takes, and why. Pure: a tree, a number of roots and a dialect in, choices out.
 
-The rules are published in docs/views.md; a reason is a sentence of theirs.
+The rules are published in docs/strategies.md; a reason is a sentence of theirs.
 """
 
 import enum

@@ -363,6 +363,9 @@ class StatementBuilder:
             reason = "a field below it asks a subquery"
         if reason is None and any(self._chosen[each].way is Way.INNER for each in edge.target.edges):
             reason = "an inner join below it leaves out rows that its limit counts"
+        if reason is None and self._spreads(edge.target):
+            reason = "a joined collection below it repeats rows that its limit counts"
+        self._ranks = []
         if reason is None:
             parents = keys.rows()
             met = and_(*(left == right for left, right in zip(keys.columns, parents.c, strict=True)))
@@ -403,8 +406,13 @@ class StatementBuilder:
             in_order += [each.clause for each in order] if ties.link.kind is LinkKind.TARGET else []
         statement, items = self._row(edge.target, start)
         parents_of = [numbered.c[each.name] for each in held]
-        statement = _selecting(statement, [*parents_of, *(each for _, each in items)]).order_by(*in_order)
-        return statement, items, f"window function: {reason}"
+        statement = _selecting(statement, [*parents_of, *(each for _, each in items)])
+        return statement.order_by(*in_order, *self._ranks), items, f"window function: {reason}"
+
+    def _spreads(self, place: Place) -> bool:
+        """Tell whether a join brings several rows for one object of a place."""
+        joined = [each for each in place.edges if self._chosen[each].way.joins]
+        return any(not each.single or self._spreads(each.target) for each in joined)
 
     def _asks_subquery(self, place: Place) -> bool:
         """Tell whether a row holds subqueries; SQLAlchemy warns of a cartesian product where those are in a LATERAL."""
