@@ -225,7 +225,7 @@ REFUSED: list[tuple[object, str]] = [
         "contains_eager(User.posts) takes its rows from the statement's",
     ),
     (select(User).options(with_loader_criteria(User, User.id > 1)), "LoaderCriteriaOption is not a loader option"),
-    (select(User).options(selectinload("*")), "an option for all attributes at once"),
+    (select(User).options(selectinload("*")), "a plan has no option for all attributes at once"),
     (select(User.id), "the statement does not select one mapped class"),
     (select(User, Post), "the statement does not select one mapped class"),
     (User, "a DeclarativeAttributeIntercept is not a statement"),
