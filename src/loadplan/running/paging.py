@@ -62,7 +62,7 @@ class Page(Generic[T]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """Tell pydantic, which calls this and nobody else, how a page is read, written and described."""
+        """Tell pydantic how a page is read, written and described. Only pydantic calls this."""
         return response_schema(source, handler)
 
 
@@ -72,16 +72,16 @@ class PageQuery:
 
     Attributes:
         query: the roots that are paged through.
-        order: total, in the direction that rows are read: backwards for ``before=``.
-        total: the same order forwards, which cursors are signed with.
-        beyond: makes the condition that keeps the rows beyond the cursor; None without one.
+        order: the order with the primary key, in the direction in which rows are read: backwards for ``before=``.
+        total: the same order forwards. Cursors are signed with it.
+        beyond: makes the condition for the rows beyond the cursor; None without a cursor.
         size: roots a page.
-        cursor: that the page starts at, as it was given.
-        values: that it was made of.
+        cursor: the cursor at which the page starts.
+        values: the values in the cursor.
         kept: by the place of an order in ``total``: what reads its value at the cursor's row, where that value stays in
             the database.
         backwards: whether it goes towards the beginning.
-        key: that cursors are signed or encrypted with.
+        key: signs or encrypts cursors.
     """
 
     query: RootQuery
@@ -96,13 +96,13 @@ class PageQuery:
     kept: "Mapping[int, KeptValue]" = attrs.field(factory=dict)
 
     def run(self, session: Opened, parameters: Mapping[str, Any], tally: Tally) -> Page[Any]:
-        """Load the page and, to know whether there is another one, the key of one root more."""
+        """Load the page, and the key of one more root to know whether there is another page."""
         return self.page(*self.read(session, parameters, tally))
 
     def read(
         self, session: Opened, parameters: Mapping[str, Any], tally: Tally
     ) -> tuple[list[Any], list[tuple[Any, ...]]]:
-        """Return the roots of the page, and the values of their order, for one root more."""
+        """Return the roots of the page, and the values of their order, also for one more root."""
         compiled = self.query.compiled
         most = tally.max_rows
         rows_wanted = self.size + 1 if most is None else min(self.size, most) + 1
@@ -123,7 +123,7 @@ class PageQuery:
         return roots, found
 
     def page(self, roots: list[Any], found: list[tuple[Any, ...]]) -> Page[Any]:
-        """Return the page of what was read."""
+        """Return the page for the rows that were read."""
         more = len(found) > self.size
         found = found[: self.size]
         cursors = [self._cursor_of(row) for row in (found[:1] + found[-1:])]
@@ -141,10 +141,10 @@ class PageQuery:
         return Page(roots, last if more else None, first if self.cursor is not None else None)
 
     def _check_kept(self, session: Opened, parameters: Mapping[str, Any], tally: Tally) -> None:
-        """Check that the row of the cursor is there, where its values are read from it.
+        """Check that the row of the cursor exists, if values are read from it.
 
         Raises:
-            CursorError: LP407, it is gone, and nobody knows where its page was.
+            CursorError: LP407, it was deleted, so the start of the page is unknown.
         """
         label = self.query.compiled.tree.label
         for index, kept in self.kept.items():
@@ -167,7 +167,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     """Return a page, ready to run. Pure.
 
     Raises:
-        PlanError: LP107, a size that counts nothing; LP110, an order whose values have no place in a cursor.
+        PlanError: LP107, a size that is not a number of 1 or more; LP110, an order whose values a cursor cannot hold.
         CursorError: LP407.
     """
     label = query.compiled.tree.label
@@ -226,7 +226,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
 
 @attrs.frozen(eq=False)
 class KeptValue:
-    """A value of an order that no cursor holds: the cursor names its row, and the database reads the value there.
+    """A value of an order that is not in the cursor. The cursor names its row, and the database reads the value there.
 
     Attributes:
         query: the roots that are paged through.
@@ -257,7 +257,7 @@ class KeptValue:
         return type_coerce(self._at(values, column).scalar_subquery(), column.type)
 
     def there(self, values: Sequence[Any]) -> Any:
-        """Return what selects something if the row of a cursor is there, and has a value."""
+        """Return a statement that selects a row if the row of a cursor exists and has a value."""
         column = self.order[self.index].expression
         return self._at(values, literal_column("1")).where(column.is_not(None))
 
@@ -267,9 +267,9 @@ _SHOW_OTHERWISE = frozenset({"mysql", "mariadb"})
 
 
 def _comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
-    """Return an order whose expression may be compared as it is sorted, and whose NULLs are where the page wants them.
+    """Return an order whose expression compares as it sorts, and whose NULLs are in the place that the page needs.
 
-    If nobody knows which way a database sorts NULLs by itself, the statement says it.
+    If the default place of NULLs in a database is not known, the statement names the place.
     """
     kind = ordering.expression.type
     if dialect.name in _SHOW_OTHERWISE and isinstance(kind, Enum) and kind.native_enum:
@@ -281,7 +281,7 @@ def _comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
 
 
 def exact_value(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
-    """Return an expression whose value compares equal to itself when it comes back in a cursor."""
+    """Return an expression whose value is equal to itself when it comes back in a cursor."""
     if dialect.name in _SHOW_OTHERWISE and isinstance(expression.type, Float):
         return type_coerce(expression + literal_column("0e0", Double), expression.type)
     return expression
@@ -297,15 +297,15 @@ def _is_one_of(keys: Sequence[ColumnElement[Any]], ordering: Ordering) -> bool:
 
 
 def stays_in_database(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
-    """Tell whether the values of a type stay out of cursors: values of your own types that are stored as text or bytes.
+    """Tell whether cursors must not contain the values of a type: custom types that store text or bytes.
 
-    Your type may hide what it stores, and nobody knows how well.
+    A custom type may hide what it stores, for example by encrypting it.
     """
     return binds_by_itself(kind) and isinstance(stored_type(kind, dialect), types.String | types.LargeBinary)
 
 
 def _reversed(ordering: Ordering, nulls_first: bool) -> Ordering:
-    """Return the opposite order; NULLs are placed by name, as the other direction may default them elsewhere."""
+    """Return the opposite order. It names the place of NULLs, as the default may differ."""
     placed = None if ordering.nulls_first is None else not nulls_first
     return attrs.evolve(ordering, descending=not ordering.descending, nulls_first=placed)
 
@@ -339,7 +339,7 @@ def _equals(ordering: Ordering, value: Any) -> ColumnElement[bool]:
 
 
 def _past(ordering: Ordering, nulls_first: bool, value: Any) -> ColumnElement[bool]:
-    """Return the condition that an expression comes after a value, wherever NULLs go."""
+    """Return the condition that an expression comes after a value, for any place of NULLs."""
     expression = ordering.expression
     if value is None:
         return expression.is_not(None) if nulls_first else false()

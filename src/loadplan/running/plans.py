@@ -27,7 +27,7 @@ MOST_LEARNED = 16
 
 
 def resolve_plan(plan: Plan[Any]) -> Tree | ViewTree:
-    """Return what a plan means against the mapping.
+    """Return the resolved form of a plan.
 
     Raises:
         PlanError: with every problem of the plan.
@@ -40,7 +40,7 @@ def resolve_plan(plan: Plan[Any]) -> Tree | ViewTree:
 
 
 def check_early(plan: Plan[Any]) -> None:
-    """Check a plan where it is written: wholly if the mappers can be configured by now, else its form alone.
+    """Check a new plan: completely if the mappers can be configured by now, otherwise only its form.
 
     Raises:
         PlanError: with every problem that can be known.
@@ -54,7 +54,7 @@ def check_early(plan: Plan[Any]) -> None:
 
 
 def compile_plan(plan: Plan[T], dialect: Dialect) -> Compiled[T]:
-    """Return a plan ready to run on a dialect. Done once for each, then remembered in the plan while its mapping stays.
+    """Return a plan ready to run on a dialect. The plan keeps it until the mapping changes.
 
     Raises:
         PlanError: the plan does not resolve.
@@ -63,7 +63,7 @@ def compile_plan(plan: Plan[T], dialect: Dialect) -> Compiled[T]:
 
 
 def compile_resolved(plan: Plan[T], tree: Tree | ViewTree, dialect: Dialect) -> Compiled[T]:
-    """Return the same of a plan that was resolved just now."""
+    """Return the same for a plan that is already resolved."""
     name = f"{dialect.name}+{dialect.driver}"
     learned = learned_of(dialect)
     kept: dict[Any, Compiled[T]] = plan._derived.setdefault("learned", {}) if learned else plan._derived

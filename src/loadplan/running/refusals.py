@@ -12,7 +12,7 @@ from loadplan.errors import LoaderError, Problem
 
 @contextlib.contextmanager
 def one_task_at_a_time(kind: str) -> Iterator[None]:
-    """Say it clearly where SQLAlchemy or the driver refuses a second task on the caller's session or connection.
+    """Raise a clear error if SQLAlchemy or the driver refuses a second task on the caller's session or connection.
 
     Raises:
         LoaderError: LP408. The work of the other task goes on.
@@ -39,10 +39,10 @@ def one_task_at_a_time(kind: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_event_loop() -> Iterator[None]:
-    """Say it clearly where a connection of the pool belongs to another event loop.
+    """Raise a clear error if a connection of the pool belongs to another event loop.
 
-    asyncpg leaves a connection that another loop failed on in the midst of a statement. No other task can be the
-    reason: each fetch has its own connection.
+    If another loop failed on a connection, asyncpg leaves it in the middle of a statement. No other task can be the
+    reason, because each fetch has its own connection.
 
     Raises:
         LoaderError: LP408.
