@@ -1,4 +1,4 @@
-"""Do the values of a SQL type fit an annotation? Told from types alone; what cannot be told fits."""
+"""Do the values of a SQL type fit an annotation? This looks only at types. If it cannot tell, they fit."""
 
 import datetime
 import decimal
@@ -65,7 +65,7 @@ _LENIENT = frozenset(
 
 
 def python_type(kind: types.TypeEngine[Any]) -> type | None:
-    """Return the class of a SQL type's values, or None where that cannot be told."""
+    """Return the class of a SQL type's values, or None if it is not known."""
     if isinstance(kind, types.TypeDecorator):
         own = type(kind)
         tells = own.python_type is not types.TypeDecorator.python_type
@@ -162,7 +162,7 @@ def _accepts_array(annotation: Any, kind: ARRAY[Any], *, lenient: bool) -> bool:
 
 
 def null_without_rows(expression: Any) -> bool:
-    """Tell whether an aggregate is NULL where there is no row to aggregate."""
+    """Tell whether an aggregate is NULL if there are no rows."""
     element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
     while isinstance(element, Label | Cast | TypeCoerce | FunctionFilter):
         element = (
@@ -178,7 +178,7 @@ def spelled(annotation: Any, *, optional: bool) -> str:
 
 
 def why_empty(prop: RelationshipProperty[Any], shape: Shape) -> str | None:
-    """Return why a to-one may lead nowhere by the mapping, or None if it must lead to a row."""
+    """Return why a to-one may have no row, by the mapping; None if it must have one."""
     if shape.where:
         return "a where= may leave out its row"
     if shape.depth is not None:

@@ -1,7 +1,7 @@
-"""Names from outside -> a plan within one that was declared: what a request asks for and the plan allows.
+"""Turns names from a request into a part of a declared plan.
 
-Nothing is added to the declared plan. Its conditions, orders and limits stay: a tenant's filter in ``where=`` holds for
-whatever a stranger names.
+Nothing is added to the declared plan. Its conditions, orders and limits stay, so a tenant's filter in ``where=`` always
+applies.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,7 +38,7 @@ _MOST_PROBLEMS = 20
 
 @attrs.frozen
 class Wanted:
-    """What is named below one place. Equal for equal names in any order.
+    """The names below one place. Equal names in any order give equal values.
 
     Attributes:
         names: of columns, relationships or fields there, each with what is named below it.
@@ -55,7 +55,7 @@ class Wanted:
 
 
 def merged(one: Wanted, other: Wanted) -> Wanted:
-    """Return what both ask for together. The limit of both holds, if it is one."""
+    """Return the names of both. A limit stays only if it is the same in both."""
     names = one.below
     for name, below in other.names:
         names[name] = merged(names[name], below) if name in names else below

@@ -1,7 +1,7 @@
-"""View tree and choices -> statements: what each selects, column by column, and where a hydrator finds it.
+"""Turns a tree and its choices into statements: the columns of each statement, and the slots in which they are found.
 
-Every class is selected as itself, in the statement or in a separate subquery. The SQL around a subquery uses the
-columns of the subquery. So ``with_loader_criteria``, which passes aliases by, holds for each of them.
+Every class is selected directly, in the statement or in a separate subquery. The SQL around a subquery uses the columns
+of the subquery. ``with_loader_criteria`` ignores aliases, so in this way it applies to each class.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,19 +60,19 @@ class Statement:
     """One statement.
 
     Attributes:
-        place: that it selects.
+        place: the place that it selects.
         select: the statement itself.
-        slots: what its columns hold, in their order, after the parents' keys.
-        edge: that it loads; None for the roots.
+        slots: the contents of its columns in order, after the keys of the parents.
+        edge: the edge that it loads; None for the roots.
         keys: how parents' keys are bound; None for the roots.
         parents: the columns, in the statement above, that hold those keys there.
-        identity: the columns that tell rows apart, where one may come twice for a parent.
-        above: the statement whose parents it repeats as a subquery; None where keys are bound, and of the roots.
+        identity: the columns that tell rows apart, if a row may come twice for a parent.
+        above: the statement of the parents that it contains as a subquery; None if keys are bound, and for the roots.
         values: the expressions of ``slots``.
-        shared: for each of ``parents`` the slot that holds the same column; None where the key has a separate column.
-        onward: of a whole tree: the columns that are a parent's key, one level down.
+        shared: for each of ``parents``, the slot with the same column; None if the key has a separate column.
+        onward: for a whole tree, the columns that are the key of a parent, one level down.
         level_by_level: whether a whole tree takes the statement again for each of its levels.
-        how: what the statement does beyond keys, for explain; empty if nothing.
+        how: a description for explain of what the statement does besides keys; empty if nothing.
         texts: the statement as text for the driver.
     """
 
@@ -93,17 +93,17 @@ class Statement:
 
     @property
     def name(self) -> str:
-        """The edge that it loads, or the class of the roots."""
+        """The name of the edge that it loads, or of the class of the roots."""
         return str(self.place.mapper.class_.__name__) if self.edge is None else self.edge.name
 
     @property
     def nests(self) -> bool:
-        """Whether rows are packed into its rows."""
+        """Whether its rows have nested rows."""
         return any(isinstance(slot, Edge) and slot.aggregation is None for slot in self.slots)
 
     @property
     def width(self) -> int:
-        """Columns that hold a part of a parent's key and nothing else; they stand before ``slots``."""
+        """The number of columns that only hold a part of a parent's key. They come before ``slots``."""
         return len(self.parents) - sum(slot is not None for slot in self.shared)
 
     def key_names(self, names: Mapping[Slot, str]) -> tuple[list[str], list[str]]:
@@ -159,7 +159,7 @@ class StatementBuilder:
     # --- columns that nobody reads into a field -------------------------------------------------------------------
 
     def _prepare(self, edge: Edge) -> None:
-        """Have the columns selected that an edge needs at either end."""
+        """Select the columns that an edge needs at both ends."""
         way = self._chosen[edge].way
         if way is Way.SAME_ROW:
             self._rows_of_base[edge.target] = self._base(edge.owner)
@@ -183,9 +183,9 @@ class StatementBuilder:
             self.present[edge] = next(plain, None) or self._key(edge.target)[0]
 
     def _repeats(self, edge: Edge) -> bool:
-        """Tell whether the statement of an edge may bring one target several times for a parent.
+        """Tell whether the statement of an edge may return one target several times for a parent.
 
-        If parents come by a subquery, chunks of their keys may bring a target several times, too.
+        If parents come from a subquery, chunks of their keys may also return a target several times.
         """
         return (
             self._ties[edge].link.repeats
@@ -196,7 +196,7 @@ class StatementBuilder:
         )
 
     def _repeats_rows(self, place: Place) -> bool:
-        """Tell whether a join below a place may bring several rows for one row of the place."""
+        """Tell whether a join below a place may return several rows for one row of the place."""
         return any(
             (way.joins and not edge.single) or ((way.joins or way is Way.SAME_ROW) and self._repeats_rows(edge.target))
             for edge in place.edges
@@ -204,7 +204,7 @@ class StatementBuilder:
         )
 
     def attribute(self, place: Place, name: str) -> Column:
-        """Return the column of a place that holds an attribute, having it selected if it is not yet."""
+        """Return the column of a place for an attribute. Select it if it is not selected yet."""
         for each in self.columns(place):
             if each.name == name and _is_attribute(each):
                 return each
@@ -214,11 +214,11 @@ class StatementBuilder:
         return column
 
     def _base(self, place: Place) -> Place:
-        """Return the place whose rows a place reads: of a subclass in the same table, the place of its base."""
+        """Return the place whose rows a place reads: for a subclass in the same table, its base."""
         return self._rows_of_base.get(place, place)
 
     def _expression(self, place: Place, name: str) -> Any:
-        """Return an attribute of a place, as its statement can speak of it."""
+        """Return an attribute of a place as an expression for its statement."""
         base = self._rows_of_base.get(place)
         if base is None:
             return getattr(place.entity, name)
@@ -230,7 +230,7 @@ class StatementBuilder:
         return [self.attribute(place, name) for name in mapping.primary_key(place.mapper)]
 
     def _identity(self, place: Place) -> tuple[Column, ...]:
-        """Return the columns of a place that tell its objects apart, having them selected if they are not yet."""
+        """Return the columns of a place that tell its objects apart. Select them if they are not selected yet."""
         found, mapper = self._key(place), place.mapper
         further: dict[str, Any] = {} if place.entity is not mapper.class_ else other_keys(mapper)
         if len(row_key(place.entity)) > len(found) + len(further):
@@ -261,7 +261,7 @@ class StatementBuilder:
         return tuple(self.attribute(edge.target, name) for name in self._ties[edge].link.attributes)
 
     def _order(self, edge: Edge) -> list[Ordering]:
-        """Return the order of the rows at the end of an edge; of one row at most the order means nothing."""
+        """Return the order of the rows at the end of an edge; none if there is at most one row."""
         if edge.prop is None or (edge.cardinality.to_one and edge.single):
             return []
         return collection_order(edge.prop, edge.shape, self._ties[edge].target)
@@ -277,7 +277,7 @@ class StatementBuilder:
     # --- whole statements -----------------------------------------------------------------------------------------
 
     def root(self, place: Place) -> Statement:
-        """Return the statement that the roots come in, without a condition yet."""
+        """Return the statement of the roots, without a condition."""
         self._ranks = []
         statement, items = self._row(place, select(place.entity).select_from(place.entity))
         self.root_ranks = tuple(self._ranks)
@@ -291,7 +291,7 @@ class StatementBuilder:
         )
 
     def follow_up(self, edge: Edge, above: Statement) -> Statement:
-        """Return the statement of an edge by the keys of its parents, or by the statement that brings those."""
+        """Return the statement of an edge, by the keys of its parents or by their statement as a subquery."""
         grouped = self._chosen[edge].way is Way.GROUPED
         return self._grouped_statement(edge) if grouped else self._rows_statement(edge, above)
 
@@ -341,7 +341,7 @@ class StatementBuilder:
         )
 
     def _among_parents(self, edge: Edge, above: Statement) -> Any:
-        """Return the condition that rows are of the parents that a statement brings, with that statement inside."""
+        """Return the condition that rows belong to the parents of a statement, with that statement as a subquery."""
         columns = [above.values[above.slots.index(slot)] for slot in self.parents(edge)]
         inner = above.select.with_only_columns(*columns).correlate(None)
         if mapping.is_read_elsewhere(edge.target.mapper):
@@ -351,7 +351,7 @@ class StatementBuilder:
     def _first_rows(
         self, edge: Edge, rows: AnySelect, keys: Keys, order: Sequence[Ordering]
     ) -> tuple[AnySelect, list[tuple[Slot, Any]], str]:
-        """Return the statement of the first rows of each parent: walked to by LATERAL, or numbered."""
+        """Return the statement for the first rows of each parent, with LATERAL or with numbered rows."""
         ties, limit = self._ties[edge], _literal(_limit(edge))
         learned = self._learned_of(edge)
         mapper = edge.target.mapper
@@ -410,7 +410,7 @@ class StatementBuilder:
         return statement.order_by(*in_order, *self._ranks), items, f"window function: {reason}"
 
     def _spreads(self, place: Place) -> bool:
-        """Tell whether a join brings several rows for one object of a place."""
+        """Tell whether a join returns several rows for one object of a place."""
         joined = [each for each in place.edges if self._chosen[each].way.joins]
         return any(not each.single or self._spreads(each.target) for each in joined)
 
@@ -437,7 +437,7 @@ class StatementBuilder:
     # --- rows: what stands in one statement -----------------------------------------------------------------------
 
     def _row(self, place: Place, statement: AnySelect) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
-        """Return a statement joined to all that its rows hold of a place, and what that is, slot by slot."""
+        """Return a statement with the joins of a place, and its slots."""
         items: list[tuple[Slot, Any]] = [(column, column.expression) for column in self.columns(place)]
         for edge in place.edges:
             way = self._chosen[edge].way
@@ -454,7 +454,7 @@ class StatementBuilder:
         return statement, items
 
     def _joined(self, edge: Edge, statement: AnySelect, *, inner: bool) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
-        """Join the one row at the end of an edge, read in a separate subquery."""
+        """Join the one row at the end of an edge, from a separate subquery."""
         order: Sequence[Ordering] = ()
         if edge.prop is not None and not (edge.cardinality.to_one and edge.single):
             order = self._order(edge)
@@ -490,8 +490,8 @@ class StatementBuilder:
     def _within(self, edge: Edge, statement: AnySelect) -> Any:
         """Return a statement as the subquery of an edge.
 
-        If a class is read through a union or a join, SQLAlchemy replaces its tables in everything that a statement
-        selects. The rows at the end of an edge are not those.
+        If a class is mapped to a union or a join, SQLAlchemy replaces its tables in everything that a statement
+        selects. This must not change the rows at the end of an edge.
         """
         below = statement.subquery(self._alias(edge))
         return left_as_is(below) if mapping.is_read_elsewhere(self._base(edge.owner).mapper) else below
@@ -508,14 +508,14 @@ class StatementBuilder:
 
     @property
     def _has_aliases(self) -> bool:
-        """Whether a statement may hold aliases that SQLAlchemy names: of parents, or of what the mapping relates to."""
+        """Whether SQLAlchemy may name aliases in a statement: of parents, or of targets."""
         return any(
             ties.link.kind is LinkKind.PARENT or (edge.prop is not None and edge.prop.entity.is_aliased_class)
             for edge, ties in self._ties.items()
         )
 
     def _parent_key(self, edge: Edge) -> Iterator[Any]:
-        """Yield what the key columns of an edge's rows must equal, in the statement around them."""
+        """Yield the expressions of the outer statement that the key columns of an edge's rows must equal."""
         names = self._row_key(edge) if edge.prop is None else self._ties[edge].link.attributes
         for name in names:
             yield self._expression(edge.owner, name)
@@ -541,7 +541,7 @@ class StatementBuilder:
         return func.array(rows.scalar_subquery(), type_=types.NullType())
 
     def _in_row(self, slot: Slot, expression: Any) -> Any:
-        """Return a value as the driver can read it within a row."""
+        """Return a value in a form that the driver can read in a nested row."""
         if isinstance(slot, Column):
             return in_row(expression, slot.type, self._dialect, origin=slot.expression)
         computed = slot.aggregation
@@ -550,7 +550,7 @@ class StatementBuilder:
         return in_row(expression, computed.type, self._dialect, origin=computed.expression)
 
     def _read_whole(self, items: Sequence[tuple[Slot, Any]]) -> list[Any]:
-        """Return the columns of a statement as its driver can read them beside rows within rows, if there are any."""
+        """Return the columns of a statement in a form that the driver can read next to nested rows."""
         if not any(isinstance(slot, Edge) and slot.aggregation is None for slot, _ in items):
             return [each for _, each in items]
         return [
@@ -560,7 +560,7 @@ class StatementBuilder:
     # --- aggregates -----------------------------------------------------------------------------------------------
 
     def _value(self, edge: Edge) -> Any:
-        """Return what is computed over the rows at the end of an edge, as a value within the row of their parent."""
+        """Return the aggregates over the rows at the end of an edge, as values in the row of the parent."""
         assert edge.aggregation is not None  # noqa: S101 - the caller chose it for that
         columns, value, statement = self._grouped(edge)
         kind = edge.aggregation.kind
@@ -583,7 +583,7 @@ class StatementBuilder:
         return found if empty is None else func.coalesce(found, literal_column(str(empty), Integer))
 
     def _grouped(self, edge: Edge) -> tuple[Sequence[Any], Any, AnySelect]:
-        """Return the parents' keys, what is computed for each, and a statement grouped by them."""
+        """Return the keys of the parents, the aggregates for each, and a statement that is grouped by the keys."""
         assert edge.aggregation is not None  # noqa: S101 - the callers ask for aggregates
         ties = self._ties[edge]
         rows, columns = _rows_of(ties).where(*edge.shape.where), ties.columns
@@ -609,16 +609,16 @@ class StatementBuilder:
 
 
 def _selecting(statement: AnySelect, columns: Sequence[Any]) -> AnySelect:
-    """Return a statement that selects these columns from where it selected others; it names where that is.
+    """Return a statement that selects other columns from the same FROM, and names this FROM.
 
-    ``maintain_column_froms`` would name a joined table again beside the join, and a further join could not tell which
-    of the two it goes on from.
+    ``maintain_column_froms`` would add a joined table a second time, next to the join. A further join could not know
+    which of the two to use.
     """
     return statement.with_only_columns(*columns)
 
 
 def _rows_of(ties: Linked) -> AnySelect:
-    """Return the targets with their parents' keys, from where they are even if no column of theirs is selected."""
+    """Return the targets with the keys of their parents, even if no column of the targets is selected."""
     return ties.statement if ties.link.kind is LinkKind.SECONDARY else ties.statement.select_from(ties.target)
 
 
@@ -627,7 +627,7 @@ def _labelled(columns: Sequence[Any], name: str) -> list[Any]:
 
 
 def _named(items: Sequence[tuple[str, Any]], taken: set[str]) -> list[Any]:
-    """Return expressions labelled by names that a reader of the SQL knows, each name once."""
+    """Return expressions with readable labels. Each label is used once."""
     found: list[Any] = []
     for name, expression in items:
         label, number = _letters(name), 2
@@ -647,7 +647,7 @@ def _letters(name: str) -> str:
 
 
 def _limit(edge: Edge) -> int | None:
-    """Return how many rows a parent gets at most, where the rows themselves may be more."""
+    """Return the most rows that each parent gets; None for all."""
     if edge.cardinality.to_one and not edge.single and edge.shape.depth is None:
         return 1
     return edge.shape.limit
@@ -664,7 +664,7 @@ def _is_attribute(column: Column) -> bool:
 
 
 def _slot_of(column: Any, items: Sequence[tuple[Slot, Any]]) -> Slot | None:
-    """Return the slot that holds an attribute of the class that is selected, so that it need not come twice."""
+    """Return the slot of an attribute of the selected class, so that it is not selected twice."""
     if not isinstance(column, QueryableAttribute):
         return None
     return next(
@@ -678,7 +678,7 @@ def _slot_of(column: Any, items: Sequence[tuple[Slot, Any]]) -> Slot | None:
 
 
 def _is_stored(column: Column) -> bool:
-    """Tell whether a value is the value of a table's column as it stands there, so that NOT NULL of it holds."""
+    """Tell whether a value is the unchanged value of a table's column, so that NOT NULL of the column applies."""
     prop = getattr(column.expression, "property", None)
     stored = isinstance(prop, ColumnProperty) and all(isinstance(each, schema.Column) for each in prop.columns)
     return stored and not isinstance(column.type, types.TypeDecorator)

@@ -1,4 +1,4 @@
-"""The rows at the end of a relationship, each with the key of its parent: what every statement by keys starts from."""
+"""The rows at the end of a relationship, each with the key of its parent. Every statement by keys starts from them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
@@ -34,10 +34,10 @@ class Linked:
     """Targets and their parents' keys.
 
     Attributes:
-        link: how the two are tied.
-        target: what is selected: the class, or the alias that the mapping relates to.
-        columns: that hold the parents' keys.
-        statement: of target and columns, for all parents.
+        link: the columns that connect targets and parents.
+        target: the class that is selected, or the alias in the mapping.
+        columns: the columns with the keys of the parents.
+        statement: the statement for target and columns, for all parents.
     """
 
     link: Link
@@ -57,8 +57,8 @@ def link_on(prop: RelationshipProperty[Any], parent: Mapper[Any], dialect: Diale
 def linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) -> Linked:
     """Return the statement of the targets of parents of a class, with the parents' keys.
 
-    A row whose whole key is NULL is not a target. The target is selected as itself, never through an alias:
-    ``with_loader_criteria`` passes aliases by.
+    A row whose whole key is NULL is not a target. The target is selected directly, never through an alias, because
+    ``with_loader_criteria`` ignores aliases.
     """
     found = _linked(prop, parent, link)
     solid = is_object(prop.mapper)
@@ -96,7 +96,7 @@ def _mapped(mapper: Any, column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def collection_order(prop: RelationshipProperty[Any], shape: Shape, target: Any) -> list[Ordering]:
-    """Return the order of a collection, made total: the declared one, or the mapping's; none stays none."""
+    """Return the declared or mapped order of a collection, with its primary key; none if it has no order."""
     given = shape.order_by if shape.order_by is not None else (prop.order_by or ())
     return with_tie_breaker(given, target)
 
@@ -109,18 +109,17 @@ def why_no_lateral(
     dialect: Dialect,
     learned: LearnedIndexes,
 ) -> str | None:
-    """Return why the first rows of each parent are better numbered than walked to, or None.
+    """Return why numbering is better than LATERAL for the first rows of each parent, or None.
 
-    LATERAL walks an index once a parent and stops after ``limit`` rows; that takes an index that starts with the
-    parent's key and goes on with the order. Without one each of those walks reads all rows of its parent, and one pass
-    that numbers them costs no more.
+    LATERAL reads an index once for each parent and stops after ``limit`` rows. It needs an index that has the parent's
+    key and then the order. Without one, it reads all rows of each parent, and numbering them costs no more.
 
     Args:
-        link: how targets and parents are tied.
-        keys: of the parents.
+        link: the columns that connect targets and parents.
+        keys: the keys of the parents.
         where: conditions on the targets.
-        order: of the targets.
-        dialect: PostgreSQL alone has LATERAL over arrays.
+        order: the order of the targets.
+        dialect: only PostgreSQL has LATERAL over arrays.
         learned: indexes that the database has and the mapping does not.
     """
     if not keys.as_arrays:
@@ -136,7 +135,7 @@ def why_no_lateral(
 
 
 def why_lateral(keys: Keys, order: Sequence[Ordering], learned: LearnedIndexes) -> str:
-    """Return what explain says where there is none of those reasons."""
+    """Return the text of explain if there is no such reason."""
     why = "LATERAL: an index on the key and the order stops after the first rows of each parent"
     if _served(keys, order, learned) is Served.BY_DATABASE:
         why += f"; it is {Served.BY_DATABASE.value}"
