@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 _NESTED = "load(...) inside: load(User.posts, load(Post.tags))"
 
-#: What people call an argument of ``load``, and its name.
+#: Names that other libraries use for an argument of ``load``, and its name here.
 _OF_LOAD = {
     **dict.fromkeys(("filter", "filters", "filter_by", "condition", "conditions", "criteria", "when"), "where="),
     **dict.fromkeys(("columns", "fields", "load_only", "include"), "only="),
@@ -22,7 +22,7 @@ _OF_PLAN = {word: meant for word, meant in _OF_LOAD.items() if meant in {"only="
     ("loads", "nested", "children", "options", "load"), "load(...) after the class: LoadPlan(User, load(User.posts))"
 )
 
-#: Arguments of a fetch that are no part of a plan.
+#: Arguments of a fetch, which a plan does not take.
 _OF_FETCH = frozenset({"where", "order_by", "limit", "offset", "params", "for_update", "size"}) | {
     word for word, meant in _OF_LOAD.items() if meant in {"where=", "order_by=", "limit= with order_by="}
 }

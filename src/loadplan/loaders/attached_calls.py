@@ -1,6 +1,6 @@
-"""The calls whose result is in the caller's session, or on objects that were there before."""
+"""The calls whose result is in the caller's session, or on objects that the caller already has."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -145,7 +145,7 @@ class AllCalls(Calls):
         return attrs.evolve(explained, formula=f"{explained.formula}; 1 more for each further {CHUNK} objects")
 
     def _in_fewest(self, plan: LoadPlan[Any], roots: int | None) -> LoadPlan[Any]:
-        """Return an extension in the form that takes the fewest statements."""
+        """Return the form of an extension that takes the fewest statements."""
         private = self.private()
         compiled = self.compiled(plan, private, roots)
         if not any(each.edge is not None and each.edge.owner is compiled.tree.root for each in compiled.later):
@@ -164,10 +164,10 @@ def _with_reason(edge: ExplainedEdge, by_itself: ExplainedEdge) -> ExplainedEdge
 
 
 def _put(objects: Given, roots: Sequence[Any], kept: Kept, compiled: Compiled[Any], *, refresh: bool) -> None:
-    """Put what was loaded onto the objects.
+    """Put the loaded values onto the objects.
 
     Raises:
-        NotFound: LP402, the row of one is gone. Nothing has changed then.
+        NotFound: LP402, the row of an object was deleted. In this case, no object changes.
     """
     missing = [each for each, root in zip(objects.objects, roots, strict=True) if root is None]
     if missing:

@@ -123,7 +123,7 @@ def _equated_pairs(
     prop: RelationshipProperty[Any],
 ) -> list[tuple[ColumnElement[Any], ColumnElement[Any]]] | None:
     """Return (parent's column, far column) pairs if ``primaryjoin`` says nothing but that they are equal."""
-    spoken = _columns_in(prop.primaryjoin)  # pairs of a many-to-many include those of its secondaryjoin
+    spoken = _columns_in(prop.primaryjoin)  # the pairs of a many-to-many include the pairs of its secondaryjoin
     pairs = [(local, remote) for local, remote in _pairs(prop) if local in spoken and remote in spoken]
     if not pairs or not prop.primaryjoin.compare(and_(*(local == remote for local, remote in pairs))):
         return None
@@ -147,7 +147,7 @@ def _columns_in(expression: ColumnElement[Any]) -> set[ColumnElement[Any]]:
     }
 
 
-#: Types whose values are equal in SQL exactly where they are equal in Python, collations aside.
+#: Types whose values are equal in SQL if and only if they are equal in Python, apart from collations.
 EXACT_TYPES = (
     types.Integer,
     types.String,
@@ -193,7 +193,7 @@ def _exactness(kind: Any) -> tuple[Any, ...] | None:
         return types.Enum, kind.enum_class, tuple(kind.enums)
     if isinstance(kind, types.CHAR):
         return types.CHAR, kind.length
-    if isinstance(kind, types.Numeric):  # of which Float is one
+    if isinstance(kind, types.Numeric):  # Float is a Numeric
         return types.Numeric, isinstance(kind, types.Float), kind.asdecimal
     words = ("as_uuid", "timezone")
     return (family, *(getattr(kind, word, None) for word in words))

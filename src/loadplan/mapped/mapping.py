@@ -23,10 +23,10 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from loadplan.mapped.cardinality import Cardinality
 from loadplan.sqlalchemy_internals import attribute_behind
 
-#: ``lazy=`` settings whose attribute is a handle to query with, never a loaded value.
+#: ``lazy=`` settings whose attribute is a query, never a loaded value.
 UNLOADABLE_LAZY = frozenset({"dynamic", "write_only"})
 
-#: ``lazy=`` settings that load by themselves whenever the parent is loaded.
+#: ``lazy=`` settings that load the relationship with every query of the parent.
 EAGER_LAZY = frozenset({"joined", "subquery", "selectin", "immediate", False, "joined_inner"})
 
 
@@ -298,7 +298,7 @@ def as_seen_from(mapper: Mapper[Any], expression: Any, *, subclasses: bool = Fal
     plain = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
 
     def own(element: Any, **_: Any) -> Any:
-        if isinstance(element, SelectBase):  # it speaks of its own rows
+        if isinstance(element, SelectBase):  # it has its own rows
             return element
         behind, name = attribute_behind(element), None
         if behind is not None and (sub := joined.get(behind[0])) is not None:

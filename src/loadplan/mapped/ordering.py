@@ -127,6 +127,6 @@ def with_tie_breaker(given: Sequence[Any], entity: Any) -> list[Ordering]:
         element = column.__clause_element__()
         if not any(element.compare(each) for each in named):
             found.append(Ordering(column))
-    if entity is mapper.class_:  # concrete classes have keys of their own, each in its own table
+    if entity is mapper.class_:  # each concrete class has its keys in its own table
         found += map(Ordering, row_key(entity)[len(mapping.primary_key(mapper)) :])
     return found

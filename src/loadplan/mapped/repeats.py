@@ -139,7 +139,7 @@ def is_never_null(mapper: Mapper[Any], expression: Any) -> bool:
         column = column.clause
     if getattr(column, "nullable", True):
         return False
-    if not isinstance(mapper.selectable, Table | Join):  # a union, whose columns stand for those of its parts
+    if not isinstance(mapper.selectable, Table | Join):  # a union: its columns stand for the columns of its parts
         return False
     table = getattr(column, "table", None)
     return any(table in _solid_tables(each.local_table) for each in mapper.iterate_to_root())

@@ -70,7 +70,7 @@ def _path_problems(prop: RelationshipProperty[Any], path: Source, at: tuple[str,
             yield problems.speaks_of_others(end.class_.__name__, end, "order_by", tables, [value], at)
 
 
-#: What a strategy cannot do: a join has one order, that of its parent, and no way to count rows a parent.
+#: Arguments that a strategy does not support: a join has only the order of its parent, and cannot count rows a parent.
 _NEEDS_OWN_STATEMENT = {
     "joined": ("order_by", "limit", "depth"),
     "inner": ("order_by", "limit", "depth"),

@@ -14,10 +14,10 @@ from loadplan.mapped import mapping
 from loadplan.resolved import meant, problems
 from loadplan.sqlalchemy_internals import criteria_of, subtype_of
 
-#: Levels that a number may ask for: each is an edge of its own, within the ones above it.
+#: The largest ``depth=``: each level is a separate edge inside the level above it.
 MOST_LEVELS = 20
 
-#: Rows that a database can count, less the one more that tells whether there are others.
+#: The largest number of rows that a database can count, minus one row that tells whether there are more.
 MOST = (1 << 63) - 2
 
 
@@ -86,7 +86,7 @@ def is_expression(word: str, given: object) -> bool:
         return isinstance(given, QueryableAttribute | ColumnElement) or (
             word == "where" and isinstance(given, TextClause)
         )
-    except Exception:  # an object may raise whatever it likes when it is asked for its class
+    except Exception:  # an object may raise any error when it is asked for its class
         return False
 
 

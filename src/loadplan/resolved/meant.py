@@ -1,4 +1,4 @@
-"""What somebody meant who wrote something else: the hints for values of the wrong kind. Pure, and never raises."""
+"""Hints for values of the wrong kind: what the author probably meant. Pure, and never raises."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from loadplan.errors import shown
 from loadplan.mapped import mapping
 from loadplan.sqlalchemy_internals import AbstractLoad
 
-#: Relationships in a row that a hint spells out.
+#: The longest row of relationships that a hint writes out.
 _LONGEST_ROUTE = 3
 
 #: Digits of a number that a hint shows.
@@ -25,7 +25,7 @@ _LONGEST_NUMBER = 20
 
 
 def described(given: object) -> str:
-    """Return what something is, in the words of the one who wrote it."""
+    """Return a description of a value, in the terms of its author."""
     if isinstance(given, AbstractLoad):
         return "a loader option of SQLAlchemy"
     if isinstance(given, QueryableAttribute):
@@ -68,7 +68,7 @@ def _class_behind(given: Any) -> str:
 
 
 def is_relationship(given: object) -> bool:
-    """Tell whether an attribute is a relationship; asked without configuring any mapper."""
+    """Tell whether an attribute is a relationship, without configuring any mapper."""
     return isinstance(given, QueryableAttribute) and isinstance(given.comparator, RelationshipProperty.Comparator)
 
 
@@ -88,14 +88,14 @@ def route(mapper: Mapper[Any], to: Mapper[Any]) -> list[str]:
 
 
 def nested(names: Sequence[str], inside: str) -> str:
-    """Return loads one within the other: ``load(User.posts, load(Post.comments))``."""
+    """Return nested loads: ``load(User.posts, load(Post.comments))``."""
     for name in reversed(names):
         inside = f"load({name}, {inside})" if inside else f"load({name})"
     return inside
 
 
 def instead_of_relationship(given: object) -> str:
-    """Return the hint for what stands in ``load(...)``."""
+    """Return the hint for a wrong value in ``load(...)``."""
     if isinstance(given, AbstractLoad):
         return _OPTION
     if isinstance(given, list | tuple | set | frozenset):
@@ -111,7 +111,7 @@ def instead_of_relationship(given: object) -> str:
 
 
 def instead_of_load(given: object) -> str:
-    """Return the hint for what stands where ``load(...)`` belongs."""
+    """Return the hint for a wrong value in place of ``load(...)``."""
     if isinstance(given, AbstractLoad):
         return _OPTION
     if is_relationship(given):
@@ -141,7 +141,7 @@ _OPTION = "write load(User.posts) and nest what is below it. The plan chooses th
 
 
 def instead_of_expression(word: str, given: object) -> str:
-    """Return the hint for what stands in ``where=`` or ``order_by=``."""
+    """Return the hint for a wrong value in ``where=`` or ``order_by=``."""
     if isinstance(given, bool) and word == "where":
         return (
             "Python evaluated this, so the database never sees it. Write Post.x.is_(None) for 'is None', "
@@ -184,7 +184,7 @@ _EXAMPLES = {
 
 
 def instead_of_class(given: object) -> str:
-    """Return the hint for what stands where a mapped class belongs."""
+    """Return the hint for a wrong value in place of a mapped class."""
     if isinstance(given, QueryableAttribute):
         owner = given.class_.__name__
         inside = f"load({source(given)})" if is_relationship(given) else f"only=[{source(given)}]"
@@ -211,7 +211,7 @@ def instead_of_class(given: object) -> str:
 
 
 def instead_of_plan(given: object) -> str:
-    """Return the hint for what a fetch was given as its plan."""
+    """Return the hint for a wrong value in place of a plan."""
     if isinstance(given, type) and mapping.mapper_of(given) is not None:
         return f"make a plan of the class: LoadPlan({given.__name__})."
     if isinstance(given, Select):
@@ -224,7 +224,7 @@ def instead_of_plan(given: object) -> str:
 
 
 def instead_of_bind(given: object) -> str:
-    """Return the hint for what a Loader was made with."""
+    """Return the hint for a wrong value in place of a bind."""
     if isinstance(given, type) and issubclass(given, AsyncSession | AsyncEngine | AsyncConnection):
         made = {AsyncEngine: "create_async_engine(url)", AsyncConnection: "engine.connect()"}
         return f"pass an object, not the class, for example {made.get(given, f'{given.__name__}(engine)')}."
@@ -236,7 +236,7 @@ def instead_of_bind(given: object) -> str:
 
 
 def instead_of_id(given: object, entity: str, kinds: Sequence[str]) -> str | None:
-    """Return the hint for what stands in place of an id; None where the id is only of a wrong type."""
+    """Return the hint for a wrong value in place of an id; None if only its type is wrong."""
     if isinstance(given, ClauseElement):
         return "this is a condition. Use fetch_one(plan, ...) for one row, or fetch_all(plan, ...) for many."
     if isinstance(given, list | set | frozenset):
@@ -253,14 +253,14 @@ _GENERATED = {"__repr__": "repr", "__hash__": "hash"} | dict.fromkeys(
     ("__eq__", "__lt__", "__le__", "__gt__", "__ge__"), "compare"
 )
 
-#: Calls between a generated method and an attribute that it reads; SQLAlchemy makes a handful.
+#: The most calls between a generated method and an attribute that it reads. SQLAlchemy makes a few.
 _CALLS = 20
 
 
 def generated_reader() -> tuple[str, str] | None:
     """Return the generated method of a dataclass that is reading an attribute now, and the argument that prevents it.
 
-    Looks at the calls that led here, so it is for errors alone.
+    It looks at the stack, so use it only for errors.
     """
     frame = inspect.currentframe()
     for _ in range(_CALLS):

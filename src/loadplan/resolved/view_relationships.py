@@ -145,7 +145,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
             shown = annotation_source(spot.type.item)
             self.found.append(problems.no_dictionary_key(spot.name, shown, prop, spot.at))
             return None
-        column = self.column(edge.target, columns[0])  # of a synonym, what it is a synonym of
+        column = self.column(edge.target, columns[0])  # for a synonym, the attribute that it names
         self.fits_key(column, spot, f"'{prop.mapper.class_.__name__}.{columns[0]}'")
         return Many(edge, container, column)
 
@@ -182,7 +182,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         named = [level] if level is not None else []
         given = [each for each in loads.loads if key_of(each) == prop.key and each.into is not None]
         items = [each.into for each in given] if open_item else members
-        # the field's own load(...) says how its tree begins; a level within goes on with the depth that is left
+        # the load(...) of the field gives the depth of its tree; each level inside has the rest of the depth
         named += (loads if used is None or level is None else used).of(prop.key, items, shared=shared)
         if used is not None:
             used.of(prop.key, items, shared=shared)
@@ -367,7 +367,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         return shape, first, below
 
 
-#: What one value is made of many counts, or of many existences, with.
+#: The function that combines many counts, or many existences, into one value.
 _TOTALS: Mapping[str, Any] = {"count": sum, "exists": any}
 
 

@@ -50,7 +50,7 @@ class IdentityReader:
             return self._values(given)
         except IdentityError:
             raise
-        except Exception as error:  # an object from outside may raise whatever it likes when it is looked at
+        except Exception as error:  # an object from outside may raise any error
             raise self._error(given, f"reading it raises {type(error).__name__}") from error
 
     def read_hashable(self, given: object) -> Identity:

@@ -90,7 +90,7 @@ class ByIds:
         found: dict[Identity, Any] = load_by_identity(self.graph, session, executions, tally, kept)
         one = by_id(self.compiled)
         for identity in identities:
-            if None in identity:  # equal to nothing in a list of keys
+            if None in identity:  # this equals no key of a list
                 bound = {f"loadplan_id_{index}": value for index, value in enumerate(identity)}
                 for root in load_roots(one.graph, session, [{**parameters, **bound}], tally):
                     found[identity] = root
@@ -231,7 +231,7 @@ class RootShape:
     declared: tuple[Parameter, ...]
 
 
-#: Shapes of conditions that a compiled plan remembers. An application has a handful for each plan.
+#: The number of shapes of conditions that a compiled plan remembers. An application has a few for each plan.
 _SHAPES = 64
 
 
@@ -308,7 +308,7 @@ def _root_shape(
     offset: int | None,
     literals: Sequence[Any],
 ) -> RootShape:
-    RootQuery(compiled, where, order_by)  # refuses a wrong one in the words of who wrote it
+    RootQuery(compiled, where, order_by)  # refuses a wrong one with the right message
     names = {id(value): index for index, value in enumerate(literals)}
 
     def renamed(element: Any, **_: Any) -> Any:
@@ -335,7 +335,7 @@ def is_count(given: object, *, least: int) -> bool:
     """Tell whether something is a number of rows, at least ``least``; whatever it is, it may come from outside."""
     try:
         return isinstance(given, int) and not isinstance(given, bool) and bool(given >= least)
-    except Exception:  # a number of somebody's own may raise whatever it likes
+    except Exception:  # a custom number may raise any error
         return False
 
 
@@ -354,7 +354,7 @@ def check_counts(compiled: Compiled[Any], limit: int | None, offset: int | None)
             raise PlanError([problems.too_large_count(word, given, (compiled.tree.label,))])
 
 
-#: Makes the condition that keeps the rows beyond a cursor, on the columns that the roots are ordered by.
+#: Makes the condition for the rows beyond a cursor, from the columns of the order.
 Beyond: TypeAlias = Callable[[Sequence[Ordering]], ColumnElement[bool]]
 
 

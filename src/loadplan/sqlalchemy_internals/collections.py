@@ -112,13 +112,13 @@ class _CopiesQuietly(CollectionAdapter):
         copied: Any = memo.get(id(data))
         if copied is None:
             return self._copied_before(memo)
-        # a list, a set or a dict is filled item by item; anything else is copied with what it holds
+        # a list, a set or a dict is filled item by item; anything else is copied with its items
         built_in: Any = next((each for each in (list, set, dict) if isinstance(copied, each)), None)
         kind = _CopiesQuietly if built_in is None else _Rebuilding
         adapter: Any = memo.setdefault(id(self), kind.__new__(kind))
         state: Any = self.__getstate__()  # type: ignore[no-untyped-call]
         adapter.__setstate__(deepcopy(state, memo))
-        if built_in is not None:  # a dict by key is made whole, and asks for its adapter while that happens
+        if built_in is not None:  # a dict by key is made at once, and needs its adapter for that
             target: Any = copied
             target._loadplan_to_come = built_in.__len__(data) - built_in.__len__(copied)
             adapter.count(0)
@@ -155,7 +155,7 @@ def _finish_adapter(adapter: Any) -> None:
     """Make of an adapter what ``CollectionAdapter.__init__`` makes."""
     state, data = adapter.owner_state, adapter._data()
     adapter.__class__ = _CopiesQuietly
-    # an adapter whose list is gone gets another, which goes as well
+    # if the list of an adapter was freed, it gets another one, which is freed as well
     items: Any = InstrumentedList() if data is None else data
     CollectionAdapter.__init__(adapter, state.manager[adapter._key].impl, state, items)
 

@@ -11,7 +11,8 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.strategy_options import _AbstractLoad
 from sqlalchemy.types import TypeEngine
 
-#: What joinedload, load_only and the like return; its ``options()`` nests. Only the concrete ``Load`` is public.
+#: The type of the options that joinedload and load_only return, with ``options()`` for nested ones. Only the concrete
+#: ``Load`` is public.
 AbstractLoad: TypeAlias = _AbstractLoad
 
 
@@ -69,7 +70,7 @@ def shape_of(expression: ClauseElement) -> tuple[Any, Sequence[BindParameter[Any
     return None if found is None else (found.key, found.bindparams)
 
 
-#: What a statement may be given without bringing fewer rows: comments and hints for the database, and loader options.
+#: Parts of a statement that do not change its rows: comments and hints for the database, and loader options.
 _WORDS_OF_A_STATEMENT = frozenset(
     {"_with_options", "_execution_options", "_prefixes", "_suffixes", "_hints", "_statement_hints"}
 )

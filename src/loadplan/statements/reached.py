@@ -121,6 +121,6 @@ def _of_row(sub: Mapper[Any], key: Sequence[Any], value: Any, base: Mapper[Any])
 def _as_planned(place: Place | None, prop: RelationshipProperty[Any]) -> tuple[tuple[Any, ...], Place | None]:
     """Return the conditions by which a plan loads a to-one at a place, and the place that it leads to."""
     edges = [] if place is None else [each for each in place.edges if each.prop is prop and each.aggregation is None]
-    if len(edges) != 1:  # the plan does not load it, or in several ways
+    if len(edges) != 1:  # the plan does not load it, or loads it in several ways
         return (), None
     return edges[0].shape.where, edges[0].target

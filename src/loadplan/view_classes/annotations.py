@@ -40,13 +40,13 @@ _CONTAINERS: Mapping[Any, Container] = {
     collections.abc.MutableMapping: Container.DICT,
 }
 
-#: What may stand in ``Annotated[...]`` and says where a field's value comes from.
+#: Values in ``Annotated[...]`` that say where the value of a field comes from.
 _MARKERS = (Aggregate, KeepDefault, Source, Load)
 
-#: Whose objects and classes say nothing there, if they are no markers: those of SQLAlchemy, those of loadplan itself.
+#: Packages whose objects and classes do not belong there, unless they are markers: SQLAlchemy and loadplan itself.
 _LIBRARIES = frozenset({"sqlalchemy", "loadplan"})
 
-#: Modules whose classes hold a value each, and are no views.
+#: Modules whose classes are values, not views.
 _NO_VIEWS = frozenset({"builtins", "datetime", "decimal", "uuid", "typing"})
 
 
@@ -227,7 +227,7 @@ def substitute(annotation: Any, arguments: Mapping[Any, Any]) -> Any:
     if union_members(annotation):
         return Union[replaced]  # noqa: UP007
     try:
-        return annotation.copy_with(replaced)  # what the typing module's own aliases have
+        return annotation.copy_with(replaced)  # aliases of the typing module have it
     except AttributeError:
         origin: Any = get_origin(annotation)
         return origin[replaced]
