@@ -134,6 +134,13 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         "  at: Row\n"
         "  hint: name attributes of the classes, not text: source(Post.author, User.name).",
     ),
+    "numbers of a collection": (
+        lambda: plan_of(Customer, into=row(id=int, orders=list[int])),
+        "LP304: 'Row.orders' is 'list[int]', but 'Customer.orders' leads to 'Order'\n"
+        "  at: Row\n"
+        "  hint: annotate it with a view class of 'Order', or read one column: Annotated[list[int], "
+        "source(Customer.orders, Order.total)].",
+    ),
     "a schema and its class swapped": (
         lambda: LoadPlan.for_schema(Model, Order),
         "LP200: 'Model' is not a mapped class\n"

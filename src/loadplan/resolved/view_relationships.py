@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_origin
 
 import attrs
+from sqlalchemy import Boolean
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
 from loadplan.declared.sources import Aggregate
@@ -389,9 +390,10 @@ def _is_same_way(edge: Edge, prop: RelationshipProperty[Any], shape: Shape, aske
 
 
 def _column_that_fits(mapper: Mapper[Any], wanted: Any) -> str | None:
-    """Return a column whose values are of a type, keys last."""
+    """Return a column whose values are of a type, keys last. To Python a boolean is an integer; nobody means that."""
     keys = {column for column in mapper.columns if column.primary_key or column.foreign_keys}
     props = sorted(mapping.column_attributes(mapper), key=lambda each: each.columns[0] in keys)
+    props = [each for each in props if wanted is bool or not isinstance(each.columns[0].type, Boolean)]
     fitting = (each.key for each in props if misfit(each.columns[0].type, wanted, lenient=False) is None)
     return next(fitting, None)
 
