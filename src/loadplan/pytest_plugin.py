@@ -1,4 +1,4 @@
-"""For tests: what a plan costs, without a database; and the SQL that ran, with the lines that it came from.
+"""For tests: the cost of a plan, without a database, and the SQL that ran, with the lines of code that it came from.
 
 pytest finds the fixture ``statements`` by itself; it is in ``pytest_loadplan``, which imports nothing of loadplan until
 a test uses it.
@@ -17,7 +17,7 @@ from loadplan.explained.dialects import dialect_of
 from loadplan.explained.explained import ExplainedEdge
 from loadplan.explained.explanation import Explanation
 from loadplan.plan import LoadPlan
-from loadplan.resolved.nodes import Strategy
+from loadplan.resolved.strategy import ASKED
 from loadplan.tools.costs import PlanCost, plan_cost
 from loadplan.tools.learning import learn, learn_sync, learning
 from loadplan.tools.reads import Reads, record_reads
@@ -54,16 +54,17 @@ def assert_plan(
     """Fail unless a plan resolves and is loaded as expected. Needs no database and no driver.
 
     Args:
-        plan: to look at.
-        statements: that a fetch by primary key takes, for up to 500 parents an edge; None for any number.
-        dialect: the kind of database.
-        strategies: the strategy of relationships, as ``{Post.tags: "selectin"}`` or ``{"Post.tags": "selectin"}``; of
-            all places where the plan loads the relationship.
-        columns: that all statements select together; a nested array counts as one.
-        joins: in all statements together.
+        plan: the plan.
+        statements: number of statements that a fetch by primary key takes, for up to 500 parents of each relationship;
+            None for any number.
+        dialect: the name of the database.
+        strategies: the strategies of relationships: ``{Post.tags: "selectin"}`` or ``{"Post.tags": "selectin"}``. If
+            the plan loads a relationship in several places, all of them must have this strategy.
+        columns: number of columns that all statements select together; a nested array counts as one.
+        joins: number of joins of all statements together.
 
     Raises:
-        AssertionError: it is not; the message ends with the explained plan.
+        AssertionError: the plan is loaded differently. The message ends with the explained plan.
         PlanError: the plan does not resolve.
         ValueError: a strategy or a dialect of that name does not exist.
     """
@@ -75,7 +76,7 @@ def assert_plan(
     if found:
         tree = str(explanation).partition("\n\n-- ")[0]
         raise AssertionError(
-            "\n".join([f"plan '{plan.label}' is loaded otherwise:", *(f"  {each}" for each in found), "", tree])
+            "\n".join([f"plan '{plan.label}' is not loaded as expected:", *(f"  {each}" for each in found), "", tree])
         )
 
 
@@ -89,12 +90,12 @@ def _differences(
     edges = list(_all_edges(explanation.edges))
     for relationship, strategy in strategies.items():
         name = relationship if isinstance(relationship, str) else f"{relationship.class_.__name__}.{relationship.key}"
-        if strategy not in {each.value for each in Strategy}:
-            raise ValueError(f"there is no strategy {strategy!r}: {one_of([each.value for each in Strategy])}")
+        if strategy not in ASKED:
+            raise ValueError(f"there is no strategy {strategy!r}: {one_of(list(ASKED))}")
         here = [edge for edge in edges if edge.name == name]
         if not here:
             yield f"it does not load '{name}': {did_you_mean(name, {edge.name for edge in edges}, 'It loads')}"
-        wanted = Strategy(strategy).title
+        wanted = ASKED[strategy].value
         for edge in here:
             if edge.strategy != wanted:
                 yield f"'{name}' by {edge.strategy} instead of {wanted}: {edge.reason}"

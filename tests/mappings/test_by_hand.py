@@ -10,6 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from loadplan import LoadPlan, load
+from loadplan.explained.dialects import dialect_of
+from loadplan.resolved.strategy import Roots, choose_for_options, choose_ways
+from loadplan.running.plans import resolve_plan
 from support import recording, tables
 
 
@@ -158,6 +161,17 @@ async def test_what_is_not_declared_raises_at_every_level(engine: AsyncEngine) -
             ):
                 with pytest.raises(InvalidRequestError, match=r"raise_on_sql|lazy='raise'"):
                     touch()
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+def test_the_options_go_the_ways_of_a_fetch(name: str) -> None:
+    """One chooser for both: many roots, on a driver that reads no rows within rows."""
+    tree = resolve_plan(BRANCHES[name][0])
+    by_hand = choose_for_options(tree)
+    fetched = choose_ways(tree, Roots.MANY, dialect_of("sqlite"), {}, {})
+    assert {edge: choice.way for edge, choice in by_hand.items()} == {
+        edge: choice.way for edge, choice in fetched.items()
+    }
 
 
 def test_the_statement_is_an_ordinary_select() -> None:

@@ -1,129 +1,49 @@
-"""Plan plus mapping -> tree, with every problem found on the way."""
+"""Plan of entities plus mapping -> tree, with every problem found on the way: an entity is a view of its class."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import attrs
-from sqlalchemy import Select, and_, exists, literal_column, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
-from sqlalchemy.sql.elements import BindParameter
-from sqlalchemy.sql.visitors import iterate
 
-from loadplan.declared.spec import Below, Load, On, Plan, StrategyName, comparable
-from loadplan.errors import PlanError, Problem
-from loadplan.mapped import links, mapping, readiness
+from loadplan.declared.spec import Below, Load, On, Plan, comparable
+from loadplan.errors import Problem
+from loadplan.mapped import links, mapping
+from loadplan.mapped.cardinality import Cardinality
+from loadplan.mapped.repeats import other_keys
 from loadplan.resolved import problems
-from loadplan.resolved.form import MOST_LEVELS, form_problems, is_expression, is_reference, spelled_out
-from loadplan.resolved.nodes import Edge, Node, Parameter, Shape, Tree
-from loadplan.resolved.sharing import made_of_equal, share
-
-R = TypeVar("R")
-
-
-def resolve_graph(plan: Plan[Any]) -> Tree:
-    """Return what a plan of entities means against the mapping, strategies chosen. Done once a plan, then remembered.
-
-    Raises:
-        PlanError: with every problem of the plan.
-    """
-    return resolved(plan, _graph)
+from loadplan.resolved.conditions import conditions_on, parameters_in, shape_problems
+from loadplan.resolved.form import MOST_LEVELS, is_reference, spelled_out
+from loadplan.resolved.resolving import resolve_once
+from loadplan.resolved.tree import Column, Edge, Instance, Parameter, Part, Place, Shape, Tree, edges_below
 
 
-def resolved(plan: Plan[Any], resolve: Callable[[Plan[Any], Mapper[Any], list[Problem]], R | None]) -> R:
-    """Return what ``resolve`` makes of a plan, having checked its form and configured the mappers.
-
-    Done once a plan, and again where the mapping has changed since.
-
-    Args:
-        plan: to resolve.
-        resolve: takes the plan, the mapper of its entity, and a list for the problems that it finds.
+def resolve_entities(plan: Plan[Any]) -> Tree:
+    """Return what a plan of entities means against the mapping. Done once a plan, then remembered.
 
     Raises:
         PlanError: with every problem of the plan.
     """
-    derived = plan._derived
-    if not _holds(derived):
-        mapper = mapping.mapper_of(plan.entity)
-        shared = None if mapper is None else made_of_equal(plan, mapper)
-        if shared is None or not _holds(shared):
-            shared = _made(plan, mapper, resolve)
-        derived = shared
-        object.__setattr__(plan, "_derived", derived)  # a plan is frozen, and this is no part of what it says
-    tree: R = derived["tree"]
-    return tree
+    return resolve_once(plan, _entities)
 
 
-def _holds(made: Mapping[str, Any]) -> bool:
-    """Tell whether a plan was resolved, and the mapping is still as it was then."""
-    return "tree" in made and readiness.is_mapped_still(made["mapped"])
-
-
-def _made(
-    plan: Plan[Any],
-    mapper: Mapper[Any] | None,
-    resolve: Callable[[Plan[Any], Mapper[Any], list[Problem]], R | None],
-) -> dict[str, Any]:
-    """Return what is made of a plan from now on: by this one and by all that equal it.
-
-    Raises:
-        PlanError: with every problem of the plan.
-    """
-    found = list(form_problems(plan))
-    tree: R | None = None
-    if mapper is not None:
-        configure_around(mapper, plan.label)
-        tree = resolve(plan, mapper, found)
-    if mapper is None or found or tree is None:
-        raise PlanError(found)
-    made = {"mapped": readiness.as_mapped(_mappers(tree)), "tree": tree}
-    share(plan, mapper, made)
-    return made
-
-
-def _mappers(tree: Any) -> Iterator[Mapper[Any]]:
-    """Yield the mapper of every place of a tree, of entities or of views; some more than once."""
-    waiting, seen = [tree.root], set[int]()
-    while waiting:
-        place = waiting.pop()
-        if id(place) not in seen:
-            seen.add(id(place))
-            yield place.mapper
-            waiting += [edge.target for edge in place.edges]
-            waiting += getattr(place, "branches", ())
-
-
-def _graph(plan: Plan[Any], mapper: Mapper[Any], found: list[Problem]) -> Tree | None:
-    root = _Resolver(plan.label, found).node(mapper, [_root_part(plan)], path=(), at=(plan.label,))
+def _entities(plan: Plan[Any], mapper: Mapper[Any], found: list[Problem]) -> Tree | None:
+    root = Place(mapper, mapper.class_, ())
+    recipe = _Resolver(found).instance(root, [_said_of_root(plan)], (plan.label,))
     if not found:
         found.extend(_conflicts(root, plan.label))
     if found:
         return None
-    root = _without_filtered_back_references(root, _filtered_to_ones(root))
-    return Tree(plan.label, root, tuple(_parameters(root)))
+    _drop_filtered_back_references(root)
+    return Tree(plan.label, root, recipe, tuple(_parameters(root)))
 
 
-def configure_around(mapper: Mapper[Any], label: str) -> None:
-    """Configure the mappers around a class, if that has not happened yet.
-
-    Raises:
-        PlanError: LP208, they cannot be.
-    """
-    if missing := readiness.missing_targets(mapper):
-        # trying would leave mappers that never work again
-        raise PlanError([problems.mapping_incomplete(mapper, missing, (label,))])
-    try:
-        mapper.registry.configure(cascade=True)
-    except SQLAlchemyError as error:
-        raise PlanError([problems.mapping_broken(mapper, error, (label,))]) from error
-
-
-# --- meaning: against the mapping -----------------------------------------------------------------------------------
+# --- what is declared about a place ---------------------------------------------------------------------------------
 
 
 @attrs.frozen
-class _Part:
-    """One declaration's say about a node: nothing about its columns, all of them, or a subset."""
+class _Said:
+    """One declaration's say about a place: nothing about its columns, all of them, or a subset."""
 
     loads: tuple[Below, ...]
     only: tuple[QueryableAttribute[Any], ...] | None
@@ -144,114 +64,168 @@ class _Again:
     loads: tuple[Load[Any], ...]
 
 
-def _root_part(plan: Plan[Any]) -> _Part:
-    return _Part(plan.loads, plan.only, plan.defer, says_columns=True)
+def _said_of_root(plan: Plan[Any]) -> _Said:
+    return _Said(plan.loads, plan.only, plan.defer, says_columns=True)
 
 
-def _load_part(item: Load[Any]) -> _Part:
+def _said_of_load(item: Load[Any]) -> _Said:
     """``load(Post.author, AUTHOR_PLAN)`` leaves the columns to the plan; any other load means all of them."""
     nests_plan = any(isinstance(below, Plan) for below in item.loads)
     says = item.only is not None or item.defer is not None or not nests_plan
-    return _Part(item.loads, item.only, item.defer, says)
+    return _Said(item.loads, item.only, item.defer, says)
 
 
-def _branch_part(item: On[Any]) -> _Part:
-    return _Part(item.loads, item.only, item.defer, says_columns=True)
+def _said_of_branch(item: On[Any]) -> _Said:
+    return _Said(item.loads, item.only, item.defer, says_columns=True)
+
+
+# --- what it means against the mapping ------------------------------------------------------------------------------
 
 
 @attrs.frozen
 class _Resolver:
     """Walks a plan against the mappers; what is wrong goes to ``found``, and the walk goes on."""
 
-    label: str
     found: list[Problem]
 
-    def node(
+    # --- places ---------------------------------------------------------------------------------------------------
+
+    def instance(
         self,
-        mapper: Mapper[Any],
-        parts: list[_Part],
-        path: tuple[str, ...],
+        place: Place,
+        said: list[_Said],
         at: tuple[str, ...],
-        branch_of: Node | None = None,
+        *,
         keys: frozenset[str] = frozenset(),
-    ) -> Node:
-        """Resolve one place of the graph from all that is declared about it.
+        ends: Mapping[str, int] | None = None,
+        whole: Edge | None = None,
+    ) -> Instance:
+        """Fill a place with all that is declared about it, and return what is made of its rows.
 
         Args:
-            mapper: of the class there.
-            parts: what is declared about the place.
-            path: the edges that lead there, for the tree.
+            place: empty.
+            said: what is declared about it.
             at: the names that lead there, for errors.
-            branch_of: the place that this one branches off; a branch loads what its subclass adds to it.
+            keys: columns that loading goes by, whatever is declared.
+            ends: relationships that end here, with their depth.
+            whole: the relationship that leads here and on through a whole tree, if one does.
+        """
+        columns, again = self.declared(place, said, at, mapping.default_columns(place.mapper), keys)
+        _select(place, columns)
+        subset = next((each.subset for each in said if each.subset), None)
+        parts = [*self.parts(place, said, again, at)]
+        if subset is None:
+            parts += self.parts_by_mapping(place, {part.place.mapper for part in parts}, at)
+        return Instance(
+            place=place,
+            columns=columns,
+            subset=subset,
+            frontier=ends or {},
+            discriminator=_discriminator(place),
+            parts=tuple(parts),
+            whole=whole,
+            keys=_union_keys(place),
+        )
+
+    def declared(
+        self,
+        place: Place,
+        said: list[_Said],
+        at: tuple[str, ...],
+        default: frozenset[str],
+        keys: frozenset[str] = frozenset(),
+    ) -> tuple[frozenset[str], list[_Again]]:
+        """Add the relationships of a place that are declared; return the columns, and what subclasses map again.
+
+        Args:
+            place: without relationships.
+            said: what is declared about it; grows by what nested plans for the same place say.
+            at: the names that lead there, for errors.
+            default: columns that are loaded where nothing is said about them.
             keys: columns that loading goes by, whatever is declared.
         """
-        for part in parts:  # grows while nested plans for the same place are met
-            nested = [item for item in part.loads if isinstance(item, Plan)]
-            parts.extend(_root_part(item) for item in nested if self.fits(mapper, item, at))
-        edges: list[Edge] = []
+        mapper = place.mapper
+        for each in said:  # grows while nested plans for the same place are met
+            nested = [item for item in each.loads if isinstance(item, Plan)]
+            said.extend(_said_of_root(item) for item in nested if self.fits(mapper, item, at))
+        if (column := mapping.unhashable_key(mapper)) is not None:
+            self.found.append(problems.key_without_hash(mapper, column, at))
         again: list[_Again] = []
-        for key, items in self.by_relationship(mapper, parts, at).items():
+        for key, items in self.by_relationship(mapper, said, at).items():
             prop = mapper.relationships[key]
             again += (_Again(sub, tuple(items)) for sub in mapping.mapped_again(mapper, key))
             keys |= links.key_columns(prop, mapper)
-            edges.append(self.edge(mapper, prop, items, path, (*at, key)))
-        default = mapping.default_columns(mapper)
-        if branch_of is not None:
-            default -= {prop.key for prop in mapping.column_attributes(branch_of.mapper)}
-        columns = self.columns(mapper, parts, default, at) | mapping.required_columns(mapper) | keys
-        loadable = {prop.key for prop in mapping.column_attributes(mapper)}
-        columns &= loadable
-        node = Node(
-            mapper=mapper,
-            path=path,
-            columns=columns,
-            restricted=not columns == loadable == mapping.default_columns(mapper),
-            subset=next((part.subset for part in parts if part.subset), None),
-            edges=tuple(edges),
-        )
-        branches = [*self.branches(node, parts, again, at)]
-        if branch_of is None and node.subset is None:
-            branches += self.branches_by_mapping(node, {branch.mapper for branch in branches}, at)
-        return attrs.evolve(node, branches=tuple(branches))
+            place.edges.append(self.edge(place, prop, items, (*at, key)))
+        columns = self.columns(mapper, said, default, at) | mapping.required_columns(mapper) | keys
+        return columns & {prop.key for prop in mapping.column_attributes(mapper)}, again
 
-    def branches_by_mapping(self, node: Node, declared: set[Mapper[Any]], at: tuple[str, ...]) -> Iterator[Node]:
-        """Yield a branch for each subclass that the mapping loads with its base, and the plan does not speak of."""
-        for sub in mapping.polymorphic_loads(node.mapper):
+    # --- subclasses -----------------------------------------------------------------------------------------------
+
+    def parts_by_mapping(self, place: Place, declared: set[Mapper[Any]], at: tuple[str, ...]) -> Iterator[Part]:
+        """Yield a part for each subclass that the mapping loads with its base, and the plan does not speak of."""
+        for sub in mapping.polymorphic_loads(place.mapper):
             if sub not in declared:
-                name = f"on({sub.class_.__name__})"
-                parts = [_Part((), None, None, says_columns=False)]
-                branch = self.node(sub, parts, (*node.path, name), (*at, name), branch_of=node)
-                yield attrs.evolve(branch, by_mapping=True)
+                yield self.part(place, sub, [_Said((), None, None, says_columns=False)], at, by_mapping=True)
 
-    def branches(
-        self, node: Node, parts: Sequence[_Part], again: Sequence[_Again], at: tuple[str, ...]
-    ) -> Iterator[Node]:
+    def parts(
+        self, place: Place, said: Sequence[_Said], again: Sequence[_Again], at: tuple[str, ...]
+    ) -> Iterator[Part]:
         """Resolve what is declared for subclasses at a place, each subclass once.
 
         Args:
-            node: the place.
-            parts: what is declared about it.
+            place: of the base.
+            said: what is declared about it.
             again: relationships that subclasses map in another way.
             at: the names that lead there.
         """
-        groups: dict[Mapper[Any], list[_Part]] = {}
-        for part in parts:
-            for item in part.loads:
+        groups: dict[Mapper[Any], list[_Said]] = {}
+        for about in said:
+            for item in about.loads:
                 if isinstance(item, On):
                     sub = mapping.mapper_of(item.entity)
-                    if sub is not None and sub is not node.mapper and sub.isa(node.mapper):
-                        groups.setdefault(sub, []).append(_branch_part(item))
+                    if sub is not None and sub is not place.mapper and sub.isa(place.mapper):
+                        groups.setdefault(sub, []).append(_said_of_branch(item))
                     elif sub is not None:
-                        self.found.append(problems.not_a_subclass(node.mapper, sub, at))
+                        self.found.append(problems.not_a_subclass(place.mapper, sub, at))
         for each in again:
             own = groups.setdefault(each.mapper, [])
             key = each.loads[0].relationship
             key = key if isinstance(key, str) else key.key
             if key not in self.by_relationship(each.mapper, own, at):
-                own.append(_Part(each.loads, (), None, says_columns=True))
-        for sub, branch_parts in groups.items():
-            name = f"on({sub.class_.__name__})"
-            yield self.node(sub, branch_parts, (*node.path, name), (*at, name), branch_of=node)
+                own.append(_Said(each.loads, (), None, says_columns=True))
+        for sub, own in groups.items():
+            yield self.part(place, sub, own, at)
+
+    def part(
+        self,
+        place: Place,
+        sub: Mapper[Any],
+        said: list[_Said],
+        at: tuple[str, ...],
+        *,
+        by_mapping: bool = False,
+    ) -> Part:
+        """Resolve what a subclass adds to the rows of a place."""
+        name = f"on({sub.class_.__name__})"
+        at = (*at, name)
+        target = Place(sub, sub.class_, (*place.path, name))
+        inherited = {prop.key for prop in mapping.column_attributes(place.mapper)}
+        columns, again = self.declared(target, said, at, mapping.default_columns(sub) - inherited)
+        in_row = _select_of_subclass(target, place, columns)
+        way = Edge(
+            name=name,
+            field=name,
+            owner=place,
+            prop=None,
+            cardinality=Cardinality.ONE_TO_ONE,
+            target=target,
+            single=True,
+            in_row=in_row,
+        )
+        place.edges.append(way)
+        return Part(way, columns, tuple(self.parts(target, said, again, at)), by_mapping)
+
+    # --- relationships --------------------------------------------------------------------------------------------
 
     def fits(self, mapper: Mapper[Any], plan: Plan[Any], at: tuple[str, ...]) -> bool:
         """Tell whether a nested plan speaks of the class at this place."""
@@ -262,12 +236,12 @@ class _Resolver:
         return False
 
     def by_relationship(
-        self, mapper: Mapper[Any], parts: Sequence[_Part], at: tuple[str, ...]
+        self, mapper: Mapper[Any], said: Sequence[_Said], at: tuple[str, ...]
     ) -> dict[str, list[Load[Any]]]:
         """Group what is declared below a place by relationship, in the order of first mention."""
         groups: dict[str, list[Load[Any]]] = {}
-        for part in parts:
-            for item in part.loads:
+        for each in said:
+            for item in each.loads:
                 if isinstance(item, Load) and is_reference(item):
                     prop = self.relationship(mapper, item.relationship, at)
                     if prop is not None:
@@ -280,7 +254,7 @@ class _Resolver:
         """Find the relationship that a load names on the class at this place."""
         key = named if isinstance(named, str) else named.key
         prop = mapping.relationship(mapper, key)
-        owner = None if isinstance(named, str) else named.parent.mapper
+        owner = mapping.owner_of(named)
         if prop is not None and (owner is None or mapper.isa(owner)):
             if prop.lazy in mapping.UNLOADABLE_LAZY:
                 self.found.append(problems.unloadable(mapper, prop, at))
@@ -292,67 +266,62 @@ class _Resolver:
         self.found.append(problems.no_relationship(mapper, key, owner, at))
         return None
 
-    def edge(
-        self,
-        mapper: Mapper[Any],
-        prop: RelationshipProperty[Any],
-        items: list[Load[Any]],
-        path: tuple[str, ...],
-        at: tuple[str, ...],
-    ) -> Edge:
-        """Resolve one relationship from every load that names it."""
+    def edge(self, place: Place, prop: RelationshipProperty[Any], items: list[Load[Any]], at: tuple[str, ...]) -> Edge:
+        """Resolve one relationship from every load that names it, and all that hangs below it."""
+        mapper = place.mapper
         name = f"{mapper.class_.__name__}.{prop.key}"
-        parts = [_load_part(item) for item in items]
+        said = [_said_of_load(item) for item in items]
         disagreed = [word for word in ("strategy", "where", "order_by", "limit", "depth") if not _agree(items, word)]
         self.found.extend(problems.loads_disagree(name, word, items, at) for word in disagreed)
         first = items[0]
         where = conditions_on(prop, first.where or ())
         shape = Shape(where, first.order_by, first.limit, first.depth)
         self.found.extend(shape_problems(mapper, prop, shape, first.strategy, at))
-        target_path = (*path, name)
         depth = first.depth if isinstance(first.depth, int) and "depth" not in disagreed else 1
         if 1 < depth <= MOST_LEVELS and prop.mapper.isa(prop.parent):
             below = tuple(attrs.evolve(item, depth=depth - 1) for item in items)
-            parts.append(_Part(below, None, None, says_columns=False))
+            said.append(_Said(below, None, None, says_columns=False))
         keys = links.collection_key_columns(prop) | links.far_key_columns(prop)
-        if first.depth == "all":
+        is_whole = first.depth == "all"
+        if is_whole:
             keys |= links.key_columns(prop, prop.mapper)
-        target = self.node(prop.mapper, parts, target_path, at, keys=keys)
-        if first.depth == 1:
-            target = attrs.evolve(target, frontier={prop.key: _run_length(target_path)})
-        return Edge(
-            key=prop.key,
-            owner=mapper.class_,
+        target = Place(prop.mapper, mapping.target_entity(mapper, prop.key), (*place.path, name))
+        way = Edge(
+            name=name,
+            field=name,
+            owner=place,
+            prop=prop,
             cardinality=mapping.cardinality(prop),
             target=target,
+            shape=attrs.evolve(shape, depth="all" if is_whole else None),
             single=links.is_single(prop),
-            to_alias=prop.entity.is_aliased_class,
-            why_not_joined=mapping.why_not_joined(mapper),
-            back_reference=links.back_reference(prop),
-            shape=attrs.evolve(shape, depth="all" if shape.depth == "all" else None),
             asked=next((item.strategy for item in items if item.strategy is not None), None),
+            back=links.back_reference(prop),
         )
+        ends = {prop.key: _run_length(target.path)} if first.depth == 1 else None
+        way.outputs.append(self.instance(target, said, at, keys=keys, ends=ends, whole=way if is_whole else None))
+        return way
 
     def columns(
-        self, mapper: Mapper[Any], parts: Iterable[_Part], default: frozenset[str], at: tuple[str, ...]
+        self, mapper: Mapper[Any], said: Iterable[_Said], default: frozenset[str], at: tuple[str, ...]
     ) -> frozenset[str]:
         """Return the columns that all declarations about a place ask for together."""
         asked: frozenset[str] = frozenset()
-        said = False
-        for part in parts:
-            only = self.column_keys(mapper, part.only, at)
-            defer = self.column_keys(mapper, part.defer, at)
-            if part.says_columns:
-                said = True
-                asked |= (only if part.only is not None else default) - defer
-        return asked if said else default
+        any_says = False
+        for each in said:
+            only = self.column_keys(mapper, each.only, at)
+            defer = self.column_keys(mapper, each.defer, at)
+            if each.says_columns:
+                any_says = True
+                asked |= (only if each.only is not None else default) - defer
+        return asked if any_says else default
 
     def column_keys(self, mapper: Mapper[Any], columns: Iterable[object] | None, at: tuple[str, ...]) -> frozenset[str]:
         """Return the names of the column attributes that ``only=`` or ``defer=`` speaks of."""
         found: set[str] = set()
         for column in columns or ():
             if isinstance(column, QueryableAttribute):
-                owner = getattr(column.parent, "mapper", None)
+                owner = mapping.owner_of(column)
                 belongs = owner is not None and mapper.isa(owner)
                 keys = mapping.columns_behind(mapper, column.key) if belongs else None
                 if keys is None:
@@ -381,41 +350,69 @@ def _run_length(path: tuple[str, ...]) -> int:
     return count
 
 
-def _conflicts(root: Node, label: str) -> Iterator[Problem]:
+# --- what is selected -----------------------------------------------------------------------------------------------
+
+
+def _select(place: Place, names: frozenset[str]) -> None:
+    """Have columns selected at a place, and what its class loads in any case."""
+    own = {column.name for column in place.columns}
+    for prop in mapping.column_attributes(place.mapper):
+        if prop.key in names and prop.key not in own:
+            attribute = getattr(place.entity, prop.key)
+            place.columns.append(Column(prop.key, attribute, attribute.expression.type))
+    for prop in mapping.default_expressions(place.mapper):
+        place.columns.append(Column(prop.key, getattr(place.entity, prop.key), prop.columns[0].type))
+
+
+def _select_of_subclass(target: Place, base: Place, names: frozenset[str]) -> bool:
+    """Have columns of a subclass selected at its own place; tell whether they stand in the row of its base."""
+    columns = mapping.columns_in_row(target.mapper, base.mapper, names)
+    in_row = columns is not None and base.entity is base.mapper.class_
+    if columns is not None and in_row:  # not as attributes of the subclass, which would hide the other rows
+        for key, column in columns.items():
+            target.columns.append(Column(key, column, column.type, is_attribute=True))
+    _select(target, names)
+    return in_row
+
+
+def _discriminator(place: Place) -> Column | None:
+    """Return the column of a place that tells the class of a row, having it selected if it is not yet."""
+    mapper = place.mapper
+    if mapper.polymorphic_on is None or not mapper.polymorphic_map:
+        return None
+    name = mapping.attribute_of(mapper, mapper.polymorphic_on)
+    for column in place.columns:
+        if column.name == name:
+            return column
+    column = Column("loadplan_type", mapper.polymorphic_on, mapper.polymorphic_on.type)
+    place.columns.append(column)
+    return column
+
+
+def _union_keys(place: Place) -> tuple[Column, ...]:
+    """Return the columns of a union that are the keys of parts whose keys have other names, selected at a place."""
+    found = tuple(Column(name, each, each.type) for name, each in other_keys(place.mapper).items())
+    place.columns += found
+    return found
+
+
+# --- the tree as a whole --------------------------------------------------------------------------------------------
+
+
+def _relationships_below(root: Place) -> Iterator[tuple[RelationshipProperty[Any], Edge]]:
+    """Yield every relationship that is loaded, with its edge; one may be loaded at several places."""
+    for edge in edges_below(root):
+        if edge.prop is not None:
+            yield edge.prop, edge
+
+
+def _conflicts(root: Place, label: str) -> Iterator[Problem]:
     """Yield a problem for each collection that two paths want different rows of: an object has one value for it."""
     seen: dict[RelationshipProperty[Any], Edge] = {}
-    for edge in all_edges(root):
-        prop = mapping.property_of(edge.owner, edge.key)
+    for prop, edge in _relationships_below(root):
         other = seen.setdefault(prop, edge)
         if not _same_rows(edge.shape, other.shape):
             yield problems.paths_disagree(label, other, edge)
-
-
-def _filtered_to_ones(root: Node) -> set[Any]:
-    """Return the to-one relationships that the plan loads with a condition."""
-    return {
-        mapping.property_of(edge.owner, edge.key)
-        for edge in all_edges(root)
-        if edge.cardinality.to_one and edge.shape.where
-    }
-
-
-def _without_filtered_back_references(node: Node, filtered: set[Any]) -> Node:
-    """Return the node without back references that a condition elsewhere in the plan may contradict."""
-    if not filtered:
-        return node
-
-    def settled(edge: Edge) -> Edge:
-        back = edge.back_reference
-        if back is not None and edge.target.mapper.relationships[back] in filtered:
-            back = None
-        return attrs.evolve(edge, back_reference=back, target=_without_filtered_back_references(edge.target, filtered))
-
-    return attrs.evolve(
-        node,
-        edges=tuple(map(settled, node.edges)),
-        branches=tuple(_without_filtered_back_references(branch, filtered) for branch in node.branches),
-    )
 
 
 def _same_rows(one: Shape, other: Shape) -> bool:
@@ -423,129 +420,19 @@ def _same_rows(one: Shape, other: Shape) -> bool:
     return all(comparable(getattr(one, word)) == comparable(getattr(other, word)) for word in words)
 
 
-# --- shape: which rows ----------------------------------------------------------------------------------------------
+def _drop_filtered_back_references(root: Place) -> None:
+    """Leave out back references that a condition elsewhere in the plan may contradict."""
+    filtered = {prop for prop, edge in _relationships_below(root) if edge.cardinality.to_one and edge.shape.where}
+    for _, edge in _relationships_below(root):
+        if edge.back is not None and edge.target.mapper.relationships[edge.back] in filtered:
+            edge.back = None
 
 
-def shape_problems(
-    mapper: Mapper[Any],
-    prop: RelationshipProperty[Any],
-    shape: Shape,
-    strategy: StrategyName | None,
-    at: tuple[str, ...],
-) -> Iterator[Problem]:
-    """Yield what is wrong with the rows that a declaration takes of a relationship: LP211 to LP215."""
-    if not prop.uselist:
-        for word in ("order_by", "limit"):
-            if getattr(shape, word) is not None:
-                yield problems.to_one_in_order(prop, word, at)
-    elif shape.limit is not None and shape.order_by is None and not prop.order_by:
-        yield problems.limit_without_order(prop, at)
-    if shape.depth is not None and not (prop.mapper.isa(prop.parent) and mapper.isa(prop.parent)):
-        yield problems.not_a_tree(prop, at)
-    for word in _NEEDS_OWN_STATEMENT.get(strategy or "", ()):
-        given = getattr(shape, word)
-        if given is not None and not (word == "depth" and given != "all"):
-            yield problems.strategy_cannot(prop, str(strategy), word, at)
-    for word in ("where", "order_by"):
-        known = mapping.tables_at(prop.entity.entity)
-        if prop.secondary is not None and strategy not in {"joined", "inner"}:
-            known |= {prop.secondary}
-        given = getattr(shape, word) or ()
-        if not prop.entity.is_aliased_class:
-            of_order = word == "order_by"
-            given = tuple(mapping.as_seen_from(prop.mapper, each, subclasses=of_order) for each in given)
-        tables = foreign_tables(known, given)
-        if tables:
-            name = f"{prop.parent.class_.__name__}.{prop.key}"
-            to_alias = prop.entity.is_aliased_class
-            yield problems.speaks_of_others(name, prop.mapper, word, tables, given, at, to_alias=to_alias, of_load=True)
-
-
-#: What a strategy cannot do: a join has one order, that of its parent, and no way to count rows a parent.
-_NEEDS_OWN_STATEMENT = {
-    "joined": ("order_by", "limit", "depth"),
-    "inner": ("order_by", "limit", "depth"),
-    "subquery": ("limit", "depth"),
-}
-
-
-def foreign_tables(known: set[Any], expressions: Sequence[Any]) -> list[str]:
-    """Return the names of tables that expressions speak of outside of subqueries and that are not ``known``."""
-    return sorted(map(_table_name, _foreign(known, expressions)))
-
-
-def _foreign(known: set[Any], expressions: Sequence[Any]) -> set[Any]:
-    usable: list[Any] = [each for each in expressions if is_expression("where", each)]
-    froms = select(*usable).get_final_froms() if usable else []
-    return {table for each in froms for table in (mapping.tables_in(each) if each not in known else ())} - known
-
-
-def conditions_on(prop: RelationshipProperty[Any], conditions: Sequence[Any]) -> tuple[Any, ...]:
-    """Return conditions on the rows of a relationship, those on columns of joined subclasses as subqueries.
-
-    A row has the subclass's columns if it is of that class, and NULL in their place if it is not. A LEFT OUTER JOIN
-    of the subclass's table gives the same. The subquery makes that join, so that no statement has to.
-    """
-    return tuple(conditions) if prop.entity.is_aliased_class else conditions_of(prop.mapper, conditions)
-
-
-def conditions_of(mapper: Mapper[Any], conditions: Sequence[Any]) -> tuple[Any, ...]:
-    """Return conditions on the rows of a class, those on columns of its base classes and joined subclasses too."""
-    found = tuple(mapping.as_seen_from(mapper, each) for each in conditions)
-    if all(each.local_table is mapper.local_table for each in mapper.self_and_descendants):
-        return found
-    return tuple(_on_subclasses(mapper, each) for each in found)
-
-
-def _on_subclasses(mapper: Mapper[Any], condition: Any) -> Any:
-    tables = {
-        each.local_table: each
-        for each in mapper.self_and_descendants
-        if not each.concrete and each.local_table is not mapper.local_table
-    }
-    foreign = _foreign(mapping.tables_at(mapper.class_), [condition])
-    key = [getattr(mapper.class_, name) for name in mapping.primary_key(mapper)]
-    if not foreign or foreign - tables.keys() or any(len(each.primary_key) != len(key) for each in foreign):
-        return condition
-    one = select(literal_column("1").label("one")).subquery()
-    rows: Any = one
-    for table in sorted(foreign, key=str):
-        met = and_(*(theirs == ours for theirs, ours in zip(table.primary_key, key, strict=True)))
-        rows = rows.outerjoin(table, met)
-    found: Select[Any] = select(literal_column("1")).select_from(rows).where(condition)
-    return exists(found.correlate_except(one, *foreign))
-
-
-def _table_name(table: Any) -> str:
-    """Return what a table, an alias or a subquery is called; SQLAlchemy names some when it writes the statement."""
-    name = str(getattr(table, "name", "another query"))
-    if "%(" not in name:
-        return name
-    return f"an alias of {_table_name(table.element)}" if hasattr(table.element, "name") else "another query"
-
-
-def all_edges(node: Node) -> Iterator[Edge]:
-    """Yield every edge below a node and below its branches."""
-    for edge in node.edges:
-        yield edge
-        yield from all_edges(edge.target)
-    for branch in node.branches:
-        yield from all_edges(branch)
-
-
-def _parameters(root: Node) -> Iterator[Parameter]:
+def _parameters(root: Place) -> Iterator[Parameter]:
     seen: set[str] = set()
-    for edge in all_edges(root):
+    for edge in edges_below(root):
         for expression in (*edge.shape.where, *(edge.shape.order_by or ())):
             for parameter in parameters_in(expression):
                 if parameter.name not in seen:
                     seen.add(parameter.name)
                     yield parameter
-
-
-def parameters_in(expression: Any) -> Iterator[Parameter]:
-    """Yield the parameters of an expression that were named by whoever wrote it; literals are not among them."""
-    element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
-    for each in iterate(element):
-        if isinstance(each, BindParameter) and not each.unique:
-            yield Parameter(each.key, each.type, each.required, each.expanding)

@@ -14,8 +14,8 @@ from loadplan.declared.spec import Load, load, on
 from loadplan.errors import PlanError, Problem, did_you_mean
 from loadplan.mapped import mapping
 from loadplan.resolved import view_problems
-from loadplan.resolved.entities import configure_around
 from loadplan.resolved.form import spelled_out
+from loadplan.resolved.resolving import configure_around
 from loadplan.resolved.view_loads import key_of
 from loadplan.view_classes.annotations import FieldType, annotation_source, members_with_branches
 from loadplan.view_classes.classes import is_view_class, read_schema
@@ -33,8 +33,11 @@ def loads_for_schema(
         PlanError: with every field that the entity cannot fill.
     """
     mapper = mapping.mapper_of(entity)
+    if mapper is None and mapping.mapper_of(schema) is not None:
+        hint = f"the mapped class comes first: LoadPlan.for_schema({schema.__name__}, {annotation_source(entity)})."
+        raise PlanError([Problem("LP200", f"'{annotation_source(entity)}' is not a mapped class", (label,), hint=hint)])
     if mapper is None:
-        return [], None  # a plan of it says what is wrong with it
+        return [], None  # a plan of it reports what is wrong
     configure_around(mapper, label)
     reader = _Reader([], f"LoadPlan({entity.__name__}, into={annotation_source(schema)})")
     given = list(loads)

@@ -1,16 +1,19 @@
-"""Which way each edge of a view takes, and why. Pure: a tree, a number of roots and a dialect in, choices out.
+"""Which way each edge takes, and why. Pure: a tree, a number of roots and a dialect in, choices out.
 
 The rules are published in docs/strategies.md; a reason is a sentence of theirs.
 """
 
 import enum
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import attrs
 from sqlalchemy import Dialect, null, types
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Mapper
 
+from loadplan.declared.spec import StrategyName
 from loadplan.mapped import links, mapping
 from loadplan.mapped.cardinality import Cardinality
 from loadplan.mapped.decoding import in_row
@@ -18,23 +21,22 @@ from loadplan.mapped.drivers import driver_of
 from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.links import LinkKind, Served
 from loadplan.mapped.repeats import may_repeat
-from loadplan.resolved.nodes import Strategy
-from loadplan.resolved.places import UNKNOWN, Edge, Place, ViewTree
+from loadplan.resolved.tree import UNKNOWN, Edge, Place, Tree
 
-#: Roots up to which the whole graph comes in one statement. Beyond, the server takes longer to look up rows parent by
-#: parent than a round trip a level takes; save for the first rows of each parent, which are looked up so in any case.
+#: Up to so many roots, the whole graph comes in one statement. For more roots, a statement for each level is faster
+#: than looking up rows parent by parent. The first rows of each parent are always looked up parent by parent.
 FEW_ROOTS = 20
 
-#: Roots up to which a collection does that has no other one below it: a page of a list.
+#: The same limit for a collection with no other collection below it: a page of a list.
 PAGE_ROOTS = 100
 
-#: Types whose values may be of any size. ``String`` without a length is none: names and titles are mapped so.
+#: Types whose values may have any size. ``String`` without a length is left out: names and titles are mapped so.
 UNBOUNDED = (types.Text, types.JSON, types.LargeBinary)
 
-#: Columns of such types from which on a row counts as wide.
+#: A row with so many columns of these types counts as wide.
 WIDE = 2
 
-#: Joins that one statement takes at most. SQLite refuses more than 64 tables.
+#: The most joins of one statement. SQLite refuses more than 64 tables.
 MAX_JOINS = 50
 
 
@@ -84,6 +86,15 @@ class Way(enum.Enum):
         return self in {Way.KEYS, Way.GROUPED, Way.PARENTS}
 
 
+#: What ``strategy=`` asks for.
+ASKED: Mapping[StrategyName, Way] = {
+    "joined": Way.JOIN,
+    "inner": Way.INNER,
+    "selectin": Way.KEYS,
+    "subquery": Way.PARENTS,
+}
+
+
 @attrs.frozen(eq=False)
 class Choice:
     """The way of an edge, and why."""
@@ -92,15 +103,15 @@ class Choice:
     reason: str
 
 
-#: Of classes that do not all live in one database: the number of each one's, and its dialect.
+#: If classes live in several databases: for each class, the number of its database and its dialect.
 Databases: TypeAlias = Mapping[Mapper[Any], tuple[int, Dialect]]
 
-#: The indexes that loaders learned of, by the dialect of the database that has them.
+#: The indexes that loaders have learned, by the dialect of their database.
 Learned: TypeAlias = Mapping[Dialect, LearnedIndexes]
 
 
 def choose_ways(
-    tree: ViewTree, roots: Roots, dialect: Dialect, databases: Databases, learned: Learned
+    tree: Tree, roots: Roots, dialect: Dialect, databases: Databases, learned: Learned
 ) -> Mapping[Edge, Choice]:
     """Return a way and its reason for every edge.
 
@@ -113,14 +124,21 @@ def choose_ways(
     """
     nests = dialect.driver not in tree.undecodable
     chooser = _Chooser(roots, dialect, nests, databases, learned, of_entities=tree.of_entities)
-    chooser.place(tree.root, _Row(one_parent=roots is Roots.ONE, nested=False))
+    chooser.place(tree.root, _Row(tree.root, one_parent=roots is Roots.ONE, nested=False))
     return chooser.chosen
 
 
-#: Why an edge takes a statement of its own where its ends are in two databases.
+def choose_for_options(tree: Tree) -> Mapping[Edge, Choice]:
+    """Return the ways of a plan of entities for ``plan.options()``: by any number of roots, on any database."""
+    chooser = _OptionsChooser(Roots.MANY, DefaultDialect(), False, {}, {}, of_entities=True)
+    chooser.place(tree.root, _Row(tree.root, one_parent=False, nested=False))
+    return chooser.chosen
+
+
+#: The reason for a separate statement if the two ends of an edge are in two databases.
 _ELSEWHERE = "its rows are in another database"
 
-#: Arrays and joins that stand within each other at most: Python takes 20 loops and 100 indents in each other.
+#: The most arrays and joins inside each other: Python allows 20 nested loops and 100 levels of indentation.
 MAX_DEPTH = 12
 
 
@@ -138,6 +156,7 @@ class _Row:
     """The rows that a place stands in.
 
     Attributes:
+        start: the place that the statement starts at.
         one_parent: whether the statement brings one of them, so that a subquery runs once.
         nested: whether they are packed into an array of a row around.
         joined: the joins of the statement so far.
@@ -146,6 +165,7 @@ class _Row:
         of_roots: whether they are rows of the roots, and of what is joined to the roots.
     """
 
+    start: Place
     one_parent: bool
     nested: bool
     of_subclass: bool = False
@@ -175,15 +195,15 @@ class _Chooser:
             return
         choice = self.chosen[edge] = self.rows(edge, row)
         if choice.way.own_statement:
-            row = _Row(one_parent=False, nested=False, of_roots=False)
+            row = _Row(edge.target, one_parent=False, nested=False, of_roots=False)
         elif choice.way is Way.NESTED:
-            row = _Row(one_parent=False, nested=True, depth=row.depth + 1)
+            row = _Row(row.start, one_parent=False, nested=True, depth=row.depth + 1)
         elif choice.way.joins:
             row.joined.append(edge)
             one_parent = row.one_parent and edge.cardinality.to_one
-            row = _Row(one_parent, row.nested, edge.prop is None, row.depth + 1, row.of_roots, row.joined)
+            row = _Row(row.start, one_parent, row.nested, edge.prop is None, row.depth + 1, row.of_roots, row.joined)
         elif choice.way is Way.SAME_ROW:
-            row = _Row(row.one_parent, row.nested, True, row.depth, row.of_roots, row.joined)
+            row = attrs.evolve(row, of_subclass=True)
         self.place(edge.target, row)
 
     def aggregate(self, edge: Edge, row: _Row) -> Choice:
@@ -205,12 +225,11 @@ class _Chooser:
             return Choice(Way.JOIN, "what the subclass adds to the row")
         if self._is_elsewhere(edge):
             return Choice(Way.KEYS, _ELSEWHERE)
-        if edge.asked == Strategy.SUBQUERY.value and self.of_entities and self.roots is not Roots.COUNTED:
+        if edge.asked == "subquery" and self.of_entities and self.roots is not Roots.COUNTED:
             return Choice(Way.PARENTS, "the plan asks for strategy='subquery'")
-        by_itself = {Strategy.SELECTIN.value, Strategy.SUBQUERY.value}
         why_not = self._why_not_joined(edge, row)
-        if edge.cardinality.to_one and why_not is None and edge.asked not in by_itself:
-            if edge.asked == Strategy.INNER.value:
+        if edge.cardinality.to_one and why_not is None and edge.asked not in {"selectin", "subquery"}:
+            if edge.asked == "inner":
                 return Choice(Way.INNER, "the plan asks for strategy='inner'")
             if edge.asked is None and row.depth >= MAX_DEPTH:
                 return Choice(Way.KEYS, f"it stands {MAX_DEPTH} joins deep in the statement above")
@@ -219,18 +238,18 @@ class _Chooser:
             if self._is_wide_and_shared(edge, row):
                 return Choice(Way.KEYS, "many roots may share few wide rows: by key, each of those comes once")
             return Choice(Way.JOIN, "one row at most; LEFT OUTER, so a missing or hidden one never drops its parent")
-        if edge.asked == Strategy.INNER.value and self.of_entities:
+        if edge.asked == "inner" and self.of_entities:
             reason = self._why_not_spread(edge, row)
             if reason is None:
                 return Choice(Way.INNER, "the plan asks for strategy='inner'")
             return Choice(Way.KEYS, reason)
         reason = self._why_not_nested(edge, row)
-        if reason is not None and edge.asked == Strategy.JOINED.value and self.of_entities:
+        if reason is not None and edge.asked == "joined" and self.of_entities:
             reason = self._why_not_spread(edge, row)
             if reason is None:
                 return Choice(Way.JOIN, "the plan asks for strategy='joined'")
         if reason is None:
-            if edge.asked == Strategy.JOINED.value:
+            if edge.asked == "joined":
                 return Choice(Way.NESTED, "the plan asks for it")
             few = "few rows" if edge.shape.limit is None else "the first rows of each parent"
             why = f"{few}: one statement for all"
@@ -277,8 +296,13 @@ class _Chooser:
             return "a whole tree: as deep as the rows go"
         if self.of_entities and (reason := mapping.why_not_joined(edge.owner.mapper)) is not None:
             return reason
-        if self.of_entities and edge.asked is not None:  # the plan takes what a join costs
+        if self.of_entities and edge.asked is not None:  # the plan accepts the cost of a join
             return None if edge.single else self._why_not_spread(edge, row)
+        return self._why_not_one_row(edge)
+
+    def _why_not_one_row(self, edge: Edge) -> str | None:
+        """Return why keys and constraints do not promise that a join of a to-one adds one row at most."""
+        assert edge.prop is not None  # noqa: S101 - the caller asked
         if not edge.single:
             return "no constraint holds it to one row"
         link = links.link_in_database(edge.prop, edge.owner.mapper)
@@ -294,7 +318,7 @@ class _Chooser:
             return f"a column is of a type, unknown to the mapping, that {driver} cannot read within a row"
         if self.roots is Roots.COUNTED:
             return "rows are counted as they come, which those within an array cannot be"
-        if edge.asked == Strategy.SELECTIN.value:
+        if edge.asked == "selectin":
             return "the plan asks for strategy='selectin'"
         if edge.shape.depth == "all":
             return "a whole tree: as deep as the rows go"
@@ -310,7 +334,7 @@ class _Chooser:
             return "its condition is more than equal keys"
         if may_repeat(edge.target.mapper):
             return "one of its objects may come in several rows"
-        if edge.shape.limit is not None and any(each.asked == Strategy.INNER.value for each in edge.target.edges):
+        if edge.shape.limit is not None and any(each.asked == "inner" for each in edge.target.edges):
             return "an inner join below it leaves out rows that its limit counts"
         if link.repeats:
             return "the association may hold a pair twice, and no constraint keeps it from that"
@@ -330,7 +354,7 @@ class _Chooser:
                 if in_row(null(), computed.type, self.dialect, origin=computed.expression) is None:
                     return f"{self.dialect.driver} has no decoder for '{edge.field}' within a row"
                 continue
-            choice = self.rows(edge, _Row(one_parent=False, nested=True, depth=depth))
+            choice = self.rows(edge, _Row(place, one_parent=False, nested=True, depth=depth))
             if choice.way.own_statement:
                 return f"'{edge.name}' below it takes a statement of its own: {choice.reason}"
             if choice.way.joins and (reason := self._why_not_within(edge.target, depth + 1)) is not None:
@@ -345,3 +369,51 @@ class _Chooser:
             return None
         _, dialect = self.databases.get(edge.target.mapper, (0, self.dialect))
         return links.served_by(link.columns, (), self.learned.get(dialect, NOTHING_LEARNED))
+
+
+@attrs.frozen
+class _OptionsChooser(_Chooser):
+    """Chooses for SQLAlchemy's own loading: by the same rules, without arrays, and with what SQLAlchemy differs in."""
+
+    def rows(self, edge: Edge, row: _Row) -> Choice:
+        forced = self._why_sqlalchemy_cannot_join(edge, row)
+        return super().rows(edge, row) if forced is None else Choice(Way.KEYS, forced)
+
+    @staticmethod
+    def _why_sqlalchemy_cannot_join(edge: Edge, row: _Row) -> str | None:
+        """Return what SQLAlchemy would lose by a join, or None if it would not."""
+        if edge.prop is None or edge.asked == "subquery":
+            return None
+        if edge.prop.entity.is_aliased_class and any(map(_would_join, edge.target.relationships)):
+            # it drops what is joined below a join to an alias
+            return "it leads to an alias, and joins go on from there only in a statement of its own"
+        if edge.asked in {"joined", "inner"} and not edge.cardinality.to_one:
+            # it loses the list of a row that stands elsewhere in the same statement, without that list
+            owner = edge.owner.mapper
+            if _classes_joined(row.start)[owner.base_mapper] > 1:
+                return f"a {owner.class_.__name__} stands at several places of the statement above"
+        return None
+
+    def _why_not_one_row(self, edge: Edge) -> str | None:
+        """Return None: SQLAlchemy joins by any condition, and knows a parent that a join repeats."""
+
+    def _why_not_nested(self, edge: Edge, row: _Row) -> str | None:
+        """Return why an edge that is not joined comes by keys: no loader option makes arrays."""
+        if edge.asked == "selectin":
+            return "the plan asks for strategy='selectin'"
+        if edge.shape.depth == "all":
+            return "a whole tree: as deep as the rows go"
+        return "a collection: a statement of its own never multiplies the parent's rows"
+
+
+def _classes_joined(place: Place) -> Counter[Mapper[Any]]:
+    """Count the places of each class in the statement that starts at a place, as far as joins may go."""
+    found = Counter([place.mapper.base_mapper])
+    for edge in place.relationships:
+        if _would_join(edge):
+            found += _classes_joined(edge.target)
+    return found
+
+
+def _would_join(edge: Edge) -> bool:
+    return edge.asked in {"joined", "inner"} or (edge.asked is None and edge.cardinality.to_one)

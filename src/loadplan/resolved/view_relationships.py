@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_origin
 
 import attrs
+from sqlalchemy import Boolean
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
 from loadplan.declared.sources import Aggregate
@@ -12,12 +13,12 @@ from loadplan.declared.spec import Load, comparable, load
 from loadplan.mapped import mapping
 from loadplan.mapped.cardinality import Cardinality
 from loadplan.resolved import problems as plan_problems
+from loadplan.resolved import view_load_problems
 from loadplan.resolved import view_problems as problems
-from loadplan.resolved.entities import conditions_on, shape_problems
+from loadplan.resolved.conditions import conditions_on, shape_problems
 from loadplan.resolved.fitting import misfit, spelled, why_empty
 from loadplan.resolved.form import MOST_LEVELS
-from loadplan.resolved.nodes import Shape
-from loadplan.resolved.places import Edge, Many, One, Place, Recipe, Total
+from loadplan.resolved.tree import Edge, Many, One, Place, Recipe, Shape, Total
 from loadplan.resolved.view_loads import At, Loads, Spot, Trail, belongs, key_of
 from loadplan.resolved.view_values import ValueResolver
 from loadplan.sqlalchemy_internals import criteria_of, keyed_by, subtype_of
@@ -90,6 +91,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         """Resolve what is read of rows that are of a subclass: its own columns are a joined part of the row."""
         name = str(sub.class_.__name__)
         target = Place(sub, sub.class_, (*place.path, name))
+        self.apart[target] = self.apart.get(place, frozenset()) - {sub}
         recipe = resolve_end(target)
         if recipe is None:
             return None
@@ -144,7 +146,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
             shown = annotation_source(spot.type.item)
             self.found.append(problems.no_dictionary_key(spot.name, shown, prop, spot.at))
             return None
-        column = self.column(edge.target, columns[0])  # of a synonym, what it is a synonym of
+        column = self.column(edge.target, columns[0])  # for a synonym, the attribute that it names
         self.fits_key(column, spot, f"'{prop.mapper.class_.__name__}.{columns[0]}'")
         return Many(edge, container, column)
 
@@ -181,7 +183,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         named = [level] if level is not None else []
         given = [each for each in loads.loads if key_of(each) == prop.key and each.into is not None]
         items = [each.into for each in given] if open_item else members
-        # the field's own load(...) says how its tree begins; a level within goes on with the depth that is left
+        # the load(...) of the field gives the depth of its tree; each level inside has the rest of the depth
         named += (loads if used is None or level is None else used).of(prop.key, items, shared=shared)
         if used is not None:
             used.of(prop.key, items, shared=shared)
@@ -346,9 +348,9 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         for each in named:
             for word in ("only", "defer"):
                 if getattr(each, word) is not None:
-                    self.found.append(problems.columns_of_view(word, annotation_source(spot.type.item), at))
+                    self.found.append(view_load_problems.columns_of_view(word, annotation_source(spot.type.item), at))
             if each.strategy == "subquery" or (each.strategy == "inner" and prop.uselist):
-                self.found.append(problems.strategy_of_view(each.strategy, name, at))
+                self.found.append(view_load_problems.strategy_of_view(each.strategy, name, at))
             if not belongs(each.relationship, place.mapper):
                 owner = None if isinstance(each.relationship, str) else each.relationship.parent.mapper
                 self.found.append(plan_problems.no_relationship(place.mapper, key_of(each), owner, at))
@@ -356,7 +358,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         if any(
             comparable(getattr(named[0], word)) != comparable(getattr(each, word)) for each in named for word in words
         ):
-            self.found.append(problems.disagreeing_loads(spot.name, at))
+            self.found.append(view_load_problems.disagreeing_loads(spot.name, at))
         below = [item for each in named for item in each.loads]
         if not named:
             return Shape(), None, below
@@ -366,7 +368,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         return shape, first, below
 
 
-#: What one value is made of many counts, or of many existences, with.
+#: The function that combines many counts, or many existences, into one value.
 _TOTALS: Mapping[str, Any] = {"count": sum, "exists": any}
 
 
@@ -388,9 +390,10 @@ def _is_same_way(edge: Edge, prop: RelationshipProperty[Any], shape: Shape, aske
 
 
 def _column_that_fits(mapper: Mapper[Any], wanted: Any) -> str | None:
-    """Return a column whose values are of a type, keys last."""
+    """Return a column whose values are of a type, keys last. To Python a boolean is an integer; nobody means that."""
     keys = {column for column in mapper.columns if column.primary_key or column.foreign_keys}
     props = sorted(mapping.column_attributes(mapper), key=lambda each: each.columns[0] in keys)
+    props = [each for each in props if wanted is bool or not isinstance(each.columns[0].type, Boolean)]
     fitting = (each.key for each in props if misfit(each.columns[0].type, wanted, lenient=False) is None)
     return next(fitting, None)
 

@@ -1,4 +1,4 @@
-"""View classes plus mapping -> view tree, with every problem found on the way."""
+"""View classes plus mapping -> tree, with every problem found on the way."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,16 +15,18 @@ from loadplan.declared.spec import Load, On, Plan
 from loadplan.errors import Problem
 from loadplan.mapped import mapping
 from loadplan.resolved import problems as plan_problems
+from loadplan.resolved import view_load_problems as load_problems
 from loadplan.resolved import view_problems as problems
-from loadplan.resolved.entities import parameters_in, resolved
-from loadplan.resolved.form import load_problems
-from loadplan.resolved.nodes import Parameter
-from loadplan.resolved.places import (
+from loadplan.resolved.conditions import parameters_in
+from loadplan.resolved.form import load_problems as form_problems_of
+from loadplan.resolved.resolving import resolve_once
+from loadplan.resolved.tree import (
     Choose,
     Make,
+    Parameter,
     Place,
     Recipe,
-    ViewTree,
+    Tree,
     edges_below,
 )
 from loadplan.resolved.view_loads import At, Loads, Spot, Trail, belongs, key_of
@@ -39,25 +41,25 @@ from loadplan.view_classes.classes import is_view_class, read_class
 from loadplan.view_classes.fields import Unreadable, ViewClass
 
 
-def resolve_view(plan: Plan[Any]) -> ViewTree:
+def resolve_view(plan: Plan[Any]) -> Tree:
     """Return what a plan with ``into=`` means against the mapping. Done once a plan, then remembered.
 
     Raises:
         PlanError: with every problem of the plan.
     """
-    return resolved(plan, _view)
+    return resolve_once(plan, _view)
 
 
-def _view(plan: Plan[Any], mapper: Mapper[Any], found: list[Problem]) -> ViewTree | None:
+def _view(plan: Plan[Any], mapper: Mapper[Any], found: list[Problem]) -> Tree | None:
     at = (plan.label,)
     given = (word for word in ("only", "defer") if getattr(plan, word) is not None)
-    found.extend(problems.columns_of_view(word, plan.label, at) for word in given)
+    found.extend(load_problems.columns_of_view(word, plan.label, at) for word in given)
     root = Place(mapper, plan.entity, ())
     resolver = _Resolver(found)
     recipe = resolver.object(plan.into, root, Loads(plan.loads), annotation_source(plan.into), at, Trail())
     if recipe is None:
         return None
-    return ViewTree(plan.label, root, recipe, tuple(_parameters(root)))
+    return Tree(plan.label, root, recipe, tuple(_parameters(root)))
 
 
 @attrs.frozen
@@ -97,7 +99,7 @@ class _Resolver(RelationshipResolver):
         known = {key for key in readers if key is not None}
         for item in loads.unread():
             if isinstance(item, On):
-                self.found.append(problems.unread_branch(view.name, item.entity.__name__, at))
+                self.found.append(load_problems.unread_branch(view.name, item.entity.__name__, at))
             elif mapping.relationship(place.mapper, key_of(item)) is None:
                 owner = None if isinstance(item.relationship, str) else item.relationship.parent.mapper
                 self.found.append(plan_problems.no_relationship(place.mapper, key_of(item), owner, at))
@@ -108,9 +110,9 @@ class _Resolver(RelationshipResolver):
                     if key == key_of(item)
                 ]
                 into = annotation_source(item.into)
-                self.found.append(problems.unread_into(view.name, key_of(item), into, items, at))
+                self.found.append(load_problems.unread_into(view.name, key_of(item), into, items, at))
             else:
-                self.found.append(problems.unread_load(view.name, key_of(item), known, at))
+                self.found.append(load_problems.unread_load(view.name, key_of(item), known, at))
         return Make(view, place, tuple(fields))
 
     def check_plans(self, loads: Loads, annotation: Any, place: Place, at: At) -> None:
@@ -121,9 +123,9 @@ class _Resolver(RelationshipResolver):
                 self.found.append(plan_problems.wrong_plan(place.mapper, plan, at))
             elif plan.into is not None and plan.into != annotation:
                 item = annotation_source(annotation)
-                self.found.append(problems.nested_into(plan.label, annotation_source(plan.into), item, at))
+                self.found.append(load_problems.nested_into(plan.label, annotation_source(plan.into), item, at))
             given = (word for word in ("only", "defer") if getattr(plan, word) is not None)
-            self.found.extend(problems.columns_of_view(word, annotation_source(annotation), at) for word in given)
+            self.found.extend(load_problems.columns_of_view(word, annotation_source(annotation), at) for word in given)
 
     def choose(
         self,
@@ -161,9 +163,10 @@ class _Resolver(RelationshipResolver):
             self.found.append(problems.uncovered(field, sorted(missing), mapper, at))
         discriminator = mapper.polymorphic_on
         name = mapping.attribute_of(mapper, discriminator)
-        is_attribute = any(each.key == name for each in mapping.column_attributes(mapper))  # ConcreteBase's is none
+        is_attribute = any(each.key == name for each in mapping.column_attributes(mapper))  # not one of ConcreteBase
         column = self.column(place, name or "") if is_attribute else expression_column(place, "type", discriminator)
         recipes = []
+        self.apart[place] = self.apart.get(place, frozenset()) | (chosen.keys() - {mapper})
         for sub, member in chosen.items():
             recipe = self.member(member, sub, place, loads, (*at, annotation_source(member)), trail)
             if recipe is not None:
@@ -234,7 +237,7 @@ class _Resolver(RelationshipResolver):
         if isinstance(marker, Source):
             return self.path(list(marker.path), spot, place, loads, trail, shared=shared)
         if isinstance(marker, Load):
-            wrong = list(load_problems(marker, spot.at))
+            wrong = list(form_problems_of(marker, spot.at))
             if wrong:
                 self.found.extend(wrong)
                 return None

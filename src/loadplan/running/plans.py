@@ -8,12 +8,10 @@ from loadplan.declared.spec import Plan
 from loadplan.errors import PlanError
 from loadplan.mapped import readiness
 from loadplan.mapped.indexes import learned_of
-from loadplan.resolved.entities import resolve_graph
-from loadplan.resolved.entity_places import places_of
+from loadplan.resolved.entities import resolve_entities
 from loadplan.resolved.form import form_problems
-from loadplan.resolved.nodes import Tree
-from loadplan.resolved.places import ViewTree
 from loadplan.resolved.protocols import check_typed
+from loadplan.resolved.tree import Tree
 from loadplan.resolved.views import resolve_view
 from loadplan.running.compiled import CompiledPlan, compile_tree
 
@@ -22,17 +20,17 @@ T = TypeVar("T")
 Compiled: TypeAlias = CompiledPlan[T]
 """A plan, ready to run on one dialect."""
 
-#: Databases with indexes that a loader learned of, for which a plan is kept compiled.
+#: The number of databases with learned indexes for which a compiled plan is kept.
 MOST_LEARNED = 16
 
 
-def resolve_plan(plan: Plan[Any]) -> Tree | ViewTree:
-    """Return what a plan means against the mapping.
+def resolve_plan(plan: Plan[Any]) -> Tree:
+    """Return the resolved form of a plan.
 
     Raises:
         PlanError: with every problem of the plan.
     """
-    tree = resolve_graph(plan) if plan.into is None else resolve_view(plan)
+    tree = resolve_entities(plan) if plan.into is None else resolve_view(plan)
     if "typed" not in plan._derived:
         check_typed(plan)
         plan._derived["typed"] = True
@@ -40,7 +38,7 @@ def resolve_plan(plan: Plan[Any]) -> Tree | ViewTree:
 
 
 def check_early(plan: Plan[Any]) -> None:
-    """Check a plan where it is written: wholly if the mappers can be configured by now, else its form alone.
+    """Check a new plan: completely if the mappers can be configured by now, otherwise only its form.
 
     Raises:
         PlanError: with every problem that can be known.
@@ -54,7 +52,7 @@ def check_early(plan: Plan[Any]) -> None:
 
 
 def compile_plan(plan: Plan[T], dialect: Dialect) -> Compiled[T]:
-    """Return a plan ready to run on a dialect. Done once for each, then remembered in the plan while its mapping stays.
+    """Return a plan ready to run on a dialect. The plan keeps it until the mapping changes.
 
     Raises:
         PlanError: the plan does not resolve.
@@ -62,8 +60,8 @@ def compile_plan(plan: Plan[T], dialect: Dialect) -> Compiled[T]:
     return compile_resolved(plan, resolve_plan(plan), dialect)
 
 
-def compile_resolved(plan: Plan[T], tree: Tree | ViewTree, dialect: Dialect) -> Compiled[T]:
-    """Return the same of a plan that was resolved just now."""
+def compile_resolved(plan: Plan[T], tree: Tree, dialect: Dialect) -> Compiled[T]:
+    """Return the same for a plan that is already resolved."""
     name = f"{dialect.name}+{dialect.driver}"
     learned = learned_of(dialect)
     kept: dict[Any, Compiled[T]] = plan._derived.setdefault("learned", {}) if learned else plan._derived
@@ -72,24 +70,5 @@ def compile_resolved(plan: Plan[T], tree: Tree | ViewTree, dialect: Dialect) -> 
     if compiled is None:
         if learned and len(kept) >= MOST_LEARNED:
             kept.clear()
-        compiled = kept[key] = compile_tree(_places(plan, tree), dialect, learned)
+        compiled = kept[key] = compile_tree(tree, dialect, learned)
     return compiled
-
-
-def places_of_plan(plan: Plan[Any]) -> ViewTree:
-    """Return the places of a plan of either kind.
-
-    Raises:
-        PlanError: the plan does not resolve.
-    """
-    return _places(plan, resolve_plan(plan))
-
-
-def _places(plan: Plan[Any], tree: Tree | ViewTree) -> ViewTree:
-    """Return the places of a plan of either kind; places of entities are made once, and then remembered."""
-    if isinstance(tree, ViewTree):
-        return tree
-    places: ViewTree | None = plan._derived.get("places")
-    if places is None:
-        places = plan._derived["places"] = places_of(tree)
-    return places

@@ -1,15 +1,14 @@
-"""View tree and choices -> statements: what each selects, column by column, and where a hydrator finds it.
+"""Turns a tree and its choices into statements: the columns of each statement, and the slots in which they are found.
 
-Every class is selected as itself, in the statement or in a separate subquery. The SQL around a subquery uses the
-columns of the subquery. So ``with_loader_criteria``, which passes aliases by, holds for each of them.
+Every class is selected directly, in the statement or in a separate subquery. The SQL around a subquery uses the columns
+of the subquery. ``with_loader_criteria`` ignores aliases, so in this way it applies to each class.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any
 
 import attrs
 from sqlalchemy import (
-    ColumnElement,
     Dialect,
     Integer,
     and_,
@@ -20,22 +19,22 @@ from sqlalchemy import (
     literal_column,
     schema,
     select,
-    true,
     types,
 )
-from sqlalchemy.orm import ColumnProperty, QueryableAttribute
-from sqlalchemy.sql.visitors import iterate, replacement_traverse
+from sqlalchemy.orm import ColumnProperty
 
+from loadplan.declared.sources import is_path
 from loadplan.mapped import links, mapping
 from loadplan.mapped.decoding import in_row, read_whole
 from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.links import LinkKind
 from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
-from loadplan.mapped.repeats import may_repeat, other_keys, row_key, same_rows
-from loadplan.resolved.places import UNKNOWN, Column, Edge, Place, edges_below
+from loadplan.mapped.repeats import may_repeat, other_keys, row_key
 from loadplan.resolved.strategy import Choice, Databases, Learned, Way
+from loadplan.resolved.tree import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.sqlalchemy_internals import left_as_is
-from loadplan.statements.driver_text import Texts
+from loadplan.statements.aggregates import grouped
+from loadplan.statements.first_rows import numbered, walked_to, why_lateral, why_no_lateral
 from loadplan.statements.keys import Keys, among, keys_of
 from loadplan.statements.linked import (
     AnySelect,
@@ -43,79 +42,11 @@ from loadplan.statements.linked import (
     collection_order,
     link_on,
     linked,
-    why_lateral,
-    why_no_lateral,
 )
+from loadplan.statements.reached import ordered
+from loadplan.statements.selected import labelled, named, plain_number, selecting, shortened, slot_name, slot_of
+from loadplan.statements.statement import Slot, Statement
 from loadplan.statements.whole_tree import in_whole_tree
-
-#: What a slot of a row holds: a column of a place, or the array or the result at the end of an edge.
-Slot: TypeAlias = Column | Edge
-
-#: Letters of a label. PostgreSQL takes 63 bytes of a name.
-_LABEL_LETTERS = 40
-
-
-@attrs.frozen(eq=False)
-class Statement:
-    """One statement.
-
-    Attributes:
-        place: that it selects.
-        select: the statement itself.
-        slots: what its columns hold, in their order, after the parents' keys.
-        edge: that it loads; None for the roots.
-        keys: how parents' keys are bound; None for the roots.
-        parents: the columns, in the statement above, that hold those keys there.
-        identity: the columns that tell rows apart, where one may come twice for a parent.
-        above: the statement whose parents it repeats as a subquery; None where keys are bound, and of the roots.
-        values: the expressions of ``slots``.
-        shared: for each of ``parents`` the slot that holds the same column; None where the key has a separate column.
-        onward: of a whole tree: the columns that are a parent's key, one level down.
-        level_by_level: whether a whole tree takes the statement again for each of its levels.
-        how: what the statement does beyond keys, for explain; empty if nothing.
-        texts: the statement as text for the driver.
-    """
-
-    place: Place
-    select: AnySelect
-    slots: tuple[Slot, ...]
-    edge: Edge | None = None
-    keys: Keys | None = None
-    parents: tuple[Column, ...] = ()
-    identity: tuple[Column, ...] = ()
-    onward: tuple[Column, ...] = ()
-    level_by_level: bool = False
-    how: str = ""
-    above: "Statement | None" = None
-    values: tuple[Any, ...] = ()
-    shared: tuple[Slot | None, ...] = ()
-    texts: Texts = attrs.field(init=False, default=attrs.Factory(lambda self: Texts(self.select), takes_self=True))
-
-    @property
-    def name(self) -> str:
-        """The edge that it loads, or the class of the roots."""
-        return str(self.place.mapper.class_.__name__) if self.edge is None else self.edge.name
-
-    @property
-    def nests(self) -> bool:
-        """Whether rows are packed into its rows."""
-        return any(isinstance(slot, Edge) and slot.aggregation is None for slot in self.slots)
-
-    @property
-    def width(self) -> int:
-        """Columns that hold a part of a parent's key and nothing else; they stand before ``slots``."""
-        return len(self.parents) - sum(slot is not None for slot in self.shared)
-
-    def key_names(self, names: Mapping[Slot, str]) -> tuple[list[str], list[str]]:
-        """Return names for the parts of a parent's key, and for the parts that have separate columns.
-
-        Args:
-            names: of the slots.
-        """
-        own = [f"k{at}" for at in range(self.width)]
-        fresh = iter(own)
-        shared = self.shared or (None,) * len(self.parents)
-        return [next(fresh) if slot is None else names[slot] for slot in shared], own
 
 
 class StatementBuilder:
@@ -150,16 +81,16 @@ class StatementBuilder:
         self.repeats_roots = may_repeat(root.mapper)
         if self.repeats_roots:
             self._identity(root)
-        if not self.columns(root):  # the first column says whose statement it is
+        if not self.columns(root):  # the first column gives the mapped class of the statement
             self._key(root)
         for edge in edges_below(root):
-            if self._chosen[edge].way is Way.NESTED and not self.columns(edge.target):  # a row of nothing is no row
+            if self._chosen[edge].way is Way.NESTED and not self.columns(edge.target):  # ROW() needs a column
                 self._key(edge.target)
 
     # --- columns that nobody reads into a field -------------------------------------------------------------------
 
     def _prepare(self, edge: Edge) -> None:
-        """Have the columns selected that an edge needs at either end."""
+        """Select the columns that an edge needs at both ends."""
         way = self._chosen[edge].way
         if way is Way.SAME_ROW:
             self._rows_of_base[edge.target] = self._base(edge.owner)
@@ -183,9 +114,9 @@ class StatementBuilder:
             self.present[edge] = next(plain, None) or self._key(edge.target)[0]
 
     def _repeats(self, edge: Edge) -> bool:
-        """Tell whether the statement of an edge may bring one target several times for a parent.
+        """Tell whether the statement of an edge may return one target several times for a parent.
 
-        If parents come by a subquery, chunks of their keys may bring a target several times, too.
+        If parents come from a subquery, chunks of their keys may also return a target several times.
         """
         return (
             self._ties[edge].link.repeats
@@ -196,7 +127,7 @@ class StatementBuilder:
         )
 
     def _repeats_rows(self, place: Place) -> bool:
-        """Tell whether a join below a place may bring several rows for one row of the place."""
+        """Tell whether a join below a place may return several rows for one row of the place."""
         return any(
             (way.joins and not edge.single) or ((way.joins or way is Way.SAME_ROW) and self._repeats_rows(edge.target))
             for edge in place.edges
@@ -204,7 +135,7 @@ class StatementBuilder:
         )
 
     def attribute(self, place: Place, name: str) -> Column:
-        """Return the column of a place that holds an attribute, having it selected if it is not yet."""
+        """Return the column of a place for an attribute. Select it if it is not selected yet."""
         for each in self.columns(place):
             if each.name == name and _is_attribute(each):
                 return each
@@ -214,11 +145,11 @@ class StatementBuilder:
         return column
 
     def _base(self, place: Place) -> Place:
-        """Return the place whose rows a place reads: of a subclass in the same table, the place of its base."""
+        """Return the place whose rows a place reads: for a subclass in the same table, its base."""
         return self._rows_of_base.get(place, place)
 
     def _expression(self, place: Place, name: str) -> Any:
-        """Return an attribute of a place, as its statement can speak of it."""
+        """Return an attribute of a place as an expression for its statement."""
         base = self._rows_of_base.get(place)
         if base is None:
             return getattr(place.entity, name)
@@ -230,7 +161,7 @@ class StatementBuilder:
         return [self.attribute(place, name) for name in mapping.primary_key(place.mapper)]
 
     def _identity(self, place: Place) -> tuple[Column, ...]:
-        """Return the columns of a place that tell its objects apart, having them selected if they are not yet."""
+        """Return the columns of a place that tell its objects apart. Select them if they are not selected yet."""
         found, mapper = self._key(place), place.mapper
         further: dict[str, Any] = {} if place.entity is not mapper.class_ else other_keys(mapper)
         if len(row_key(place.entity)) > len(found) + len(further):
@@ -261,10 +192,14 @@ class StatementBuilder:
         return tuple(self.attribute(edge.target, name) for name in self._ties[edge].link.attributes)
 
     def _order(self, edge: Edge) -> list[Ordering]:
-        """Return the order of the rows at the end of an edge; of one row at most the order means nothing."""
+        """Return the order of the rows at the end of an edge; none if there is at most one row."""
         if edge.prop is None or (edge.cardinality.to_one and edge.single):
             return []
-        return collection_order(edge.prop, edge.shape, self._ties[edge].target)
+        shape, at = edge.shape, (*edge.owner.path, edge.name)
+        if shape.order_by is not None:
+            by = (ordered(each, edge.target, at) if is_path(each) else each for each in shape.order_by)
+            shape = attrs.evolve(shape, order_by=tuple(by))
+        return collection_order(edge.prop, shape, self._ties[edge].target)
 
     def _dialect_of(self, edge: Edge) -> Dialect:
         """Return the dialect of the database that holds the rows at the end of an edge."""
@@ -277,21 +212,21 @@ class StatementBuilder:
     # --- whole statements -----------------------------------------------------------------------------------------
 
     def root(self, place: Place) -> Statement:
-        """Return the statement that the roots come in, without a condition yet."""
+        """Return the statement of the roots, without a condition."""
         self._ranks = []
         statement, items = self._row(place, select(place.entity).select_from(place.entity))
         self.root_ranks = tuple(self._ranks)
         columns = self._read_whole(items)
         return Statement(
             place,
-            _selecting(statement, columns),
+            selecting(statement, columns),
             tuple(slot for slot, _ in items),
             identity=self._identity(place) if self.repeats_roots else (),
             values=tuple(columns),
         )
 
     def follow_up(self, edge: Edge, above: Statement) -> Statement:
-        """Return the statement of an edge by the keys of its parents, or by the statement that brings those."""
+        """Return the statement of an edge, by the keys of its parents or by their statement as a subquery."""
         grouped = self._chosen[edge].way is Way.GROUPED
         return self._grouped_statement(edge) if grouped else self._rows_statement(edge, above)
 
@@ -301,7 +236,7 @@ class StatementBuilder:
         repeats_parents = self._chosen[edge].way is Way.PARENTS
         keys = None if repeats_parents else keys_of(ties.columns, self._dialect_of(edge))
         order = self._order(edge)
-        rows = _rows_of(ties).where(*edge.shape.where)
+        rows = ties.rows.where(*edge.shape.where)
         how, level_by_level = "", False
         shared: tuple[Slot | None, ...] = ()
         if keys is not None and _limit(edge) is not None:
@@ -317,9 +252,9 @@ class StatementBuilder:
                     how = "one recursive statement for the whole tree"
             self._ranks = []
             joined, items = self._row(place, rows.where(among))
-            shared = tuple(_slot_of(column, items) for column in ties.columns)
+            shared = tuple(slot_of(column, items) for column in ties.columns)
             own = [column for column, slot in zip(ties.columns, shared, strict=True) if slot is None]
-            statement = _selecting(joined, [*own, *self._read_whole(items)])
+            statement = selecting(joined, [*own, *self._read_whole(items)])
             statement = statement.order_by(*(each.clause for each in order), *self._ranks)
         if level_by_level:
             how = "; ".join(filter(None, [how, "the statement again for each level of the tree"]))
@@ -341,7 +276,7 @@ class StatementBuilder:
         )
 
     def _among_parents(self, edge: Edge, above: Statement) -> Any:
-        """Return the condition that rows are of the parents that a statement brings, with that statement inside."""
+        """Return the condition that rows belong to the parents of a statement, with that statement as a subquery."""
         columns = [above.values[above.slots.index(slot)] for slot in self.parents(edge)]
         inner = above.select.with_only_columns(*columns).correlate(None)
         if mapping.is_read_elsewhere(edge.target.mapper):
@@ -352,12 +287,10 @@ class StatementBuilder:
         self, edge: Edge, rows: AnySelect, keys: Keys, order: Sequence[Ordering]
     ) -> tuple[AnySelect, list[tuple[Slot, Any]], str]:
         """Return the statement of the first rows of each parent: walked to by LATERAL, or numbered."""
-        ties, limit = self._ties[edge], _literal(_limit(edge))
+        ties, limit = self._ties[edge], plain_number(_limit(edge))
         learned = self._learned_of(edge)
-        mapper = edge.target.mapper
-        repeats = may_repeat(mapper)
         reason = why_no_lateral(ties.link, keys, edge.shape.where, order, self._dialect_of(edge), learned)
-        if reason is None and repeats:
+        if reason is None and may_repeat(edge.target.mapper):
             reason = "one of its objects may come in several rows"
         if reason is None and self._asks_subquery(edge.target):
             reason = "a field below it asks a subquery"
@@ -370,49 +303,16 @@ class StatementBuilder:
             parents = keys.rows()
             met = and_(*(left == right for left, right in zip(keys.columns, parents.c, strict=True)))
             statement, items = self._row(edge.target, rows.where(met))
-            labelled = _labelled([each for _, each in items], "value")
-            ranks = _labelled([each.expression for each in order], "order")
-            statement = _selecting(statement, [*labelled, *ranks]).order_by(*(each.clause for each in order))
-            first = statement.limit(limit).lateral("first_rows")
-            in_order = [each.on(first.c[rank.name]) for each, rank in zip(order, ranks, strict=True)]
-            values = [first.c[each.name] for each in labelled]
-            why = why_lateral(keys, order, learned)
-            outer = select(*parents.c, *values).select_from(parents.join(first, true())).order_by(*in_order)
-            return outer, [(slot, each) for (slot, _), each in zip(items, values, strict=True)], why
-        held = _labelled(ties.columns, "parent")
-        key = _labelled(row_key(ties.target), "target")
-        number = func.row_number().over(partition_by=list(ties.columns), order_by=[each.clause for each in order])
-        counted = rows.where(keys.condition)
-        if (
-            ties.link.repeats or repeats
-        ):  # a target that is tied to a parent twice counts once, where its first tie stands
-            ranks = _labelled([each.expression for each in order], "order")
-            copy = func.row_number().over(
-                partition_by=[*ties.columns, *row_key(ties.target)], order_by=[each.clause for each in order]
-            )
-            copies = _selecting(counted, [*held, *key, *ranks, copy.label("copy")]).subquery("copies")
-            number = func.row_number().over(
-                partition_by=[copies.c[each.name] for each in held],
-                order_by=[each.on(copies.c[rank.name]) for each, rank in zip(order, ranks, strict=True)],
-            )
-            inner = select(*(copies.c[each.name] for each in (*held, *key)), number.label("number"))
-            inner = inner.where(copies.c.copy == 1)
-        else:
-            inner = _selecting(counted, [*held, *key, number.label("number")])
-        numbered = inner.subquery("numbered")
-        met = same_rows(row_key(ties.target), [numbered.c[each.name] for each in key], mapper)
-        start = select(ties.target).join_from(ties.target, numbered, met).where(numbered.c.number <= limit)
-        in_order = [numbered.c.number]
-        if repeats:  # of the rows of one object, those that meet the conditions
-            start = start.where(*edge.shape.where)
-            in_order += [each.clause for each in order] if ties.link.kind is LinkKind.TARGET else []
+            statement, values = walked_to(parents, statement, [each for _, each in items], order, limit)
+            slots = [(slot, each) for (slot, _), each in zip(items, values, strict=True)]
+            return statement, slots, why_lateral(keys, order, learned)
+        start, parents_of, in_order = numbered(edge, ties, rows.where(keys.condition), order, limit)
         statement, items = self._row(edge.target, start)
-        parents_of = [numbered.c[each.name] for each in held]
-        statement = _selecting(statement, [*parents_of, *(each for _, each in items)])
+        statement = selecting(statement, [*parents_of, *(each for _, each in items)])
         return statement.order_by(*in_order, *self._ranks), items, f"window function: {reason}"
 
     def _spreads(self, place: Place) -> bool:
-        """Tell whether a join brings several rows for one object of a place."""
+        """Tell whether a join returns several rows for one object of a place."""
         joined = [each for each in place.edges if self._chosen[each].way.joins]
         return any(not each.single or self._spreads(each.target) for each in joined)
 
@@ -425,11 +325,11 @@ class StatementBuilder:
         )
 
     def _grouped_statement(self, edge: Edge) -> Statement:
-        columns, value, statement = self._grouped(edge)
+        columns, value, statement = grouped(edge, self._ties[edge])
         keys = keys_of(columns, self._dialect_of(edge))
         return Statement(
             edge.target,
-            _selecting(statement.where(keys.condition), [*columns, value]),
+            selecting(statement.where(keys.condition), [*columns, value]),
             (edge,),
             edge,
             keys,
@@ -439,7 +339,7 @@ class StatementBuilder:
     # --- rows: what stands in one statement -----------------------------------------------------------------------
 
     def _row(self, place: Place, statement: AnySelect) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
-        """Return a statement joined to all that its rows hold of a place, and what that is, slot by slot."""
+        """Return a statement with the joins of a place, and its slots."""
         items: list[tuple[Slot, Any]] = [(column, column.expression) for column in self.columns(place)]
         for edge in place.edges:
             way = self._chosen[edge].way
@@ -456,14 +356,14 @@ class StatementBuilder:
         return statement, items
 
     def _joined(self, edge: Edge, statement: AnySelect, *, inner: bool) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
-        """Join the one row at the end of an edge, read in a separate subquery."""
+        """Join the one row at the end of an edge, from a separate subquery."""
         order: Sequence[Ordering] = ()
         if edge.prop is not None and not (edge.cardinality.to_one and edge.single):
             order = self._order(edge)
         before = len(self._ranks)
         below, items, keys = self._subquery(edge, order)
         met = and_(*(below.c[key] == column for key, column in zip(keys, self._parent_key(edge), strict=True)))
-        # before the orders of what is joined further down
+        # before the orders of collections that are joined further down
         self._ranks[before:before] = [each.on(below.c[f"order_{index}"]) for index, each in enumerate(order)]
         join = statement.join_from if inner else statement.outerjoin_from
         return join(self._base(edge.owner).entity, below, met), items
@@ -475,16 +375,16 @@ class StatementBuilder:
             columns: Sequence[Any] = [getattr(edge.target.entity, name) for name in self._row_key(edge)]
         else:
             ties = self._ties[edge]
-            start, columns = _rows_of(ties).where(*edge.shape.where), ties.columns
+            start, columns = ties.rows.where(*edge.shape.where), ties.columns
         outer, self._ranks = self._ranks, []
         statement, items = self._row(edge.target, start)
         within, self._ranks = orderings(self._ranks), outer
-        keys = _labelled(columns, "key")
-        ranks = _labelled([each.expression for each in order], "order")
-        further = _labelled([each.expression for each in within], "rank")
+        keys = labelled(columns, "key")
+        ranks = labelled([each.expression for each in order], "order")
+        further = labelled([each.expression for each in within], "rank")
         taken = {each.name for each in (*keys, *ranks, *further)}
-        values = _named([(_slot_name(slot), each) for slot, each in items], taken)
-        below = self._within(edge, _selecting(statement, [*keys, *ranks, *further, *values]))
+        values = named([(slot_name(slot), each) for slot, each in items], taken)
+        below = self._within(edge, selecting(statement, [*keys, *ranks, *further, *values]))
         self._ranks += [each.on(below.c[f"rank_{index}"]) for index, each in enumerate(within)]
         slots = [(slot, below.c[value.name]) for (slot, _), value in zip(items, values, strict=True)]
         return below, slots, [each.name for each in keys]
@@ -492,16 +392,16 @@ class StatementBuilder:
     def _within(self, edge: Edge, statement: AnySelect) -> Any:
         """Return a statement as the subquery of an edge.
 
-        If a class is read through a union or a join, SQLAlchemy replaces its tables in everything that a statement
-        selects. The rows at the end of an edge are not those.
+        If a class is mapped to a union or a join, SQLAlchemy replaces its tables in everything that a statement
+        selects. This must not change the rows at the end of an edge.
         """
         below = statement.subquery(self._alias(edge))
         return left_as_is(below) if mapping.is_read_elsewhere(self._base(edge.owner).mapper) else below
 
     def _alias(self, edge: Edge) -> str:
         """Return a name for the subquery of an edge that no table and no other subquery has."""
-        stem, number = _letters(edge.key), 1
-        if stem in self._tables and self._has_aliases:  # SQLAlchemy itself calls an alias of that table so
+        stem, number = shortened(edge.key), 1
+        if stem in self._tables and self._has_aliases:  # SQLAlchemy itself uses this name for an alias of the table
             stem = f"{stem}_rows"
         while (name := f"{stem}_{number}") in self._aliases:
             number += 1
@@ -510,14 +410,14 @@ class StatementBuilder:
 
     @property
     def _has_aliases(self) -> bool:
-        """Whether a statement may hold aliases that SQLAlchemy names: of parents, or of what the mapping relates to."""
+        """Whether SQLAlchemy may name aliases in a statement: of parents, or of targets."""
         return any(
             ties.link.kind is LinkKind.PARENT or (edge.prop is not None and edge.prop.entity.is_aliased_class)
             for edge, ties in self._ties.items()
         )
 
     def _parent_key(self, edge: Edge) -> Iterator[Any]:
-        """Yield what the key columns of an edge's rows must equal, in the statement around them."""
+        """Yield the expressions of the outer statement that the key columns of an edge's rows must equal."""
         names = self._row_key(edge) if edge.prop is None else self._ties[edge].link.attributes
         for name in names:
             yield self._expression(edge.owner, name)
@@ -539,11 +439,11 @@ class StatementBuilder:
         rows = select(func.row(*values)).select_from(below).where(*met).order_by(*in_order)
         limit = 1 if edge.cardinality.to_one else edge.shape.limit
         if limit is not None:
-            rows = rows.limit(_literal(limit))
+            rows = rows.limit(plain_number(limit))
         return func.array(rows.scalar_subquery(), type_=types.NullType())
 
     def _in_row(self, slot: Slot, expression: Any) -> Any:
-        """Return a value as the driver can read it within a row."""
+        """Return a value in a form that the driver can read in a nested row."""
         if isinstance(slot, Column):
             return in_row(expression, slot.type, self._dialect, origin=slot.expression)
         computed = slot.aggregation
@@ -552,7 +452,7 @@ class StatementBuilder:
         return in_row(expression, computed.type, self._dialect, origin=computed.expression)
 
     def _read_whole(self, items: Sequence[tuple[Slot, Any]]) -> list[Any]:
-        """Return the columns of a statement as its driver can read them beside rows within rows, if there are any."""
+        """Return the columns of a statement in a form that the driver can read next to nested rows."""
         if not any(isinstance(slot, Edge) and slot.aggregation is None for slot, _ in items):
             return [each for _, each in items]
         return [
@@ -562,102 +462,34 @@ class StatementBuilder:
     # --- aggregates -----------------------------------------------------------------------------------------------
 
     def _value(self, edge: Edge) -> Any:
-        """Return what is computed over the rows at the end of an edge, as a value within the row of their parent."""
+        """Return the aggregates over the rows at the end of an edge, as values in the row of the parent."""
         assert edge.aggregation is not None  # noqa: S101 - the caller chose it for that
-        columns, value, statement = self._grouped(edge)
+        columns, value, statement = grouped(edge, self._ties[edge])
         kind = edge.aggregation.kind
-        held = _labelled(columns, "key")
+        held = labelled(columns, "key")
         if kind == "exists":
             ties = self._ties[edge]
-            held = _labelled(ties.columns, "key")
-            below = self._within(edge, _selecting(_rows_of(ties).where(*edge.shape.where), held))
+            held = labelled(ties.columns, "key")
+            below = self._within(edge, selecting(ties.rows.where(*edge.shape.where), held))
         else:
-            below = self._within(edge, _selecting(statement, [*held, value.label("value")]))
+            below = self._within(edge, selecting(statement, [*held, value.label("value")]))
         met = [below.c[key.name] == each for key, each in zip(held, self._parent_key(edge), strict=True)]
         if kind == "exists":
             return exists(select(literal_column("1")).select_from(below).where(*met))
         found = select(below.c.value).select_from(below).where(*met).scalar_subquery()
         empty = edge.aggregation.empty
-        if empty is UNKNOWN:  # a parent without rows has no group to ask
+        if empty is UNKNOWN:  # a parent without rows has no group
             without = select(edge.aggregation.expression).select_from(self._ties[edge].target).where(false())
             has_rows = exists(select(literal_column("1")).select_from(below).where(*met))
             return case((has_rows, found), else_=without.correlate(None).scalar_subquery())
         return found if empty is None else func.coalesce(found, literal_column(str(empty), Integer))
 
-    def _grouped(self, edge: Edge) -> tuple[Sequence[Any], Any, AnySelect]:
-        """Return the parents' keys, what is computed for each, and a statement grouped by them."""
-        assert edge.aggregation is not None  # noqa: S101 - the callers ask for aggregates
-        ties = self._ties[edge]
-        rows, columns = _rows_of(ties).where(*edge.shape.where), ties.columns
-        kind = edge.aggregation.kind
-        value: Any = edge.aggregation.expression if kind == "aggregate" else func.count()
-        if ties.link.repeats or may_repeat(edge.target.mapper):  # what is tied to a parent twice counts once
-            held, key = _labelled(columns, "key"), _labelled(row_key(ties.target), "target")
-            tables = mapping.tables_at(ties.target)
-            read = list(dict.fromkeys(each for each in iterate(value) if getattr(each, "table", None) in tables))
-            named = _labelled(read, "value")
-            pairs = _selecting(rows, [*held, *key, *named]).distinct().subquery("pairs")
-            stands_for: dict[Any, Any] = {each: pairs.c[label.name] for each, label in zip(read, named, strict=True)}
-
-            def of_pairs(element: Any, **_: Any) -> Any:
-                return stands_for.get(element)
-
-            value = replacement_traverse(cast("ColumnElement[Any]", value), {}, of_pairs)
-            rows = select(*pairs.c)
-            columns = tuple(pairs.c[each.name] for each in held)
-        if kind == "exists":
-            value = func.count() > 0
-        return columns, value, rows.group_by(*columns)
-
-
-def _selecting(statement: AnySelect, columns: Sequence[Any]) -> AnySelect:
-    """Return a statement that selects these columns from where it selected others; it names where that is.
-
-    ``maintain_column_froms`` would name a joined table again beside the join, and a further join could not tell which
-    of the two it goes on from.
-    """
-    return statement.with_only_columns(*columns)
-
-
-def _rows_of(ties: Linked) -> AnySelect:
-    """Return the targets with their parents' keys, from where they are even if no column of theirs is selected."""
-    return ties.statement if ties.link.kind is LinkKind.SECONDARY else ties.statement.select_from(ties.target)
-
-
-def _labelled(columns: Sequence[Any], name: str) -> list[Any]:
-    return [column.label(f"{name}_{index}") for index, column in enumerate(columns)]
-
-
-def _named(items: Sequence[tuple[str, Any]], taken: set[str]) -> list[Any]:
-    """Return expressions labelled by names that a reader of the SQL knows, each name once."""
-    found: list[Any] = []
-    for name, expression in items:
-        label, number = _letters(name), 2
-        while label in taken:
-            label, number = f"{_letters(name)}_{number}", number + 1
-        taken.add(label)
-        found.append(expression.label(label))
-    return found
-
-
-def _slot_name(slot: Slot) -> str:
-    return slot.name if isinstance(slot, Column) else slot.key
-
-
-def _letters(name: str) -> str:
-    return name[:_LABEL_LETTERS] or "rows"
-
 
 def _limit(edge: Edge) -> int | None:
-    """Return how many rows a parent gets at most, where the rows themselves may be more."""
+    """Return the most rows that each parent gets; None for all."""
     if edge.cardinality.to_one and not edge.single and edge.shape.depth is None:
         return 1
     return edge.shape.limit
-
-
-def _literal(number: int | None) -> Any:
-    """Return a number as SQL text: with a parameter PostgreSQL would plan anew for each execution."""
-    return literal_column(str(number), Integer)
 
 
 def _is_attribute(column: Column) -> bool:
@@ -665,22 +497,8 @@ def _is_attribute(column: Column) -> bool:
     return column.is_attribute or named
 
 
-def _slot_of(column: Any, items: Sequence[tuple[Slot, Any]]) -> Slot | None:
-    """Return the slot that holds an attribute of the class that is selected, so that it need not come twice."""
-    if not isinstance(column, QueryableAttribute):
-        return None
-    return next(
-        (
-            slot
-            for slot, value in items
-            if isinstance(value, QueryableAttribute) and value.key == column.key and value.parent is column.parent
-        ),
-        None,
-    )
-
-
 def _is_stored(column: Column) -> bool:
-    """Tell whether a value is the value of a table's column as it stands there, so that NOT NULL of it holds."""
+    """Tell whether a value is the unchanged value of a table's column, so that NOT NULL of the column applies."""
     prop = getattr(column.expression, "property", None)
     stored = isinstance(prop, ColumnProperty) and all(isinstance(each, schema.Column) for each in prop.columns)
     return stored and not isinstance(column.type, types.TypeDecorator)

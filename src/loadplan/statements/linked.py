@@ -1,31 +1,28 @@
-"""The rows at the end of a relationship, each with the key of its parent: what every statement by keys starts from."""
+"""The rows at the end of a relationship, each with the key of its parent. Every statement by keys starts from them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
 
 import attrs
-from sqlalchemy import ColumnElement, Dialect, Select, select
+from sqlalchemy import ColumnElement, Dialect, select
 from sqlalchemy.orm import Mapper, RelationshipProperty, aliased
-from sqlalchemy.sql.visitors import iterate
 
 from loadplan.mapped import links, mapping
-from loadplan.mapped.indexes import LearnedIndexes
-from loadplan.mapped.links import Link, LinkKind, Served
+from loadplan.mapped.links import Link, LinkKind
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
 from loadplan.mapped.repeats import is_object
-from loadplan.resolved.nodes import Shape
-from loadplan.statements.keys import Keys
+from loadplan.resolved.tree import Shape
 
 #: A select of any columns. SQLAlchemy 2.0 and 2.1 spell that type differently.
 AnySelect: TypeAlias = Any
 
-#: What a statement binds.
+#: The values that a statement binds.
 Parameters: TypeAlias = Mapping[str, Any]
 
-#: Adds conditions, order and limits to a statement of roots, with options or bare.
+#: Adds conditions, order and limits to a statement of roots.
 Narrowing: TypeAlias = Callable[[AnySelect], AnySelect]
 
-#: Databases whose text comparison is exact, so that Python may tie text keys to each other.
+#: Databases that compare text exactly, so that Python can match text keys.
 _EXACT_TEXT = frozenset({"postgresql", "sqlite"})
 
 
@@ -34,16 +31,21 @@ class Linked:
     """Targets and their parents' keys.
 
     Attributes:
-        link: how the two are tied.
-        target: what is selected: the class, or the alias that the mapping relates to.
-        columns: that hold the parents' keys.
-        statement: of target and columns, for all parents.
+        link: the columns that connect targets and parents.
+        target: the class that is selected, or the alias in the mapping.
+        columns: the columns with the keys of the parents.
+        statement: the statement for target and columns, for all parents.
     """
 
     link: Link
     target: Any
     columns: tuple[ColumnElement[Any], ...]
     statement: AnySelect
+
+    @property
+    def rows(self) -> AnySelect:
+        """The statement, from where the targets are even if no column of theirs is selected."""
+        return self.statement if self.link.kind is LinkKind.SECONDARY else self.statement.select_from(self.target)
 
 
 def link_on(prop: RelationshipProperty[Any], parent: Mapper[Any], dialect: Dialect) -> Link:
@@ -57,8 +59,8 @@ def link_on(prop: RelationshipProperty[Any], parent: Mapper[Any], dialect: Diale
 def linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) -> Linked:
     """Return the statement of the targets of parents of a class, with the parents' keys.
 
-    A row whose whole key is NULL is not a target. The target is selected as itself, never through an alias:
-    ``with_loader_criteria`` passes aliases by.
+    A row whose whole key is NULL is not a target. The target is selected directly, never through an alias, because
+    ``with_loader_criteria`` ignores aliases.
     """
     found = _linked(prop, parent, link)
     solid = is_object(prop.mapper)
@@ -75,7 +77,7 @@ def _linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) ->
     if link.kind is LinkKind.SECONDARY:
         secondary: Any = prop.secondary
         statement = select(target, *link.columns).select_from(secondary)
-        if prop.mapper.local_table in mapping.tables_in(secondary):  # a join that holds the target's own table
+        if prop.mapper.local_table in mapping.tables_in(secondary):  # a join that contains the target's own table
             statement = statement.where(cast("ColumnElement[bool]", prop.secondaryjoin))
         else:
             statement = statement.join(target, prop.secondaryjoin)
@@ -85,7 +87,7 @@ def _linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) ->
     through = getattr(alias, prop.key)
     if prop.entity.is_aliased_class:
         through = through.of_type(target)
-    # the condition as a WHERE: a primaryjoin may speak of a third table, which a JOIN would not bring along
+    # write the condition as a WHERE: a primaryjoin may use a third table, which a JOIN would not include
     return Linked(link, target, columns, select(target, *columns).where(through.__clause_element__()))
 
 
@@ -96,52 +98,6 @@ def _mapped(mapper: Any, column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def collection_order(prop: RelationshipProperty[Any], shape: Shape, target: Any) -> list[Ordering]:
-    """Return the order of a collection, made total: the declared one, or the mapping's; none stays none."""
+    """Return the declared or mapped order of a collection, with its primary key; none if it has no order."""
     given = shape.order_by if shape.order_by is not None else (prop.order_by or ())
     return with_tie_breaker(given, target)
-
-
-def why_no_lateral(
-    link: Link,
-    keys: Keys,
-    where: Sequence[Any],
-    order: Sequence[Ordering],
-    dialect: Dialect,
-    learned: LearnedIndexes,
-) -> str | None:
-    """Return why the first rows of each parent are better numbered than walked to, or None.
-
-    LATERAL walks an index once a parent and stops after ``limit`` rows; that takes an index that starts with the
-    parent's key and goes on with the order. Without one each of those walks reads all rows of its parent, and one pass
-    that numbers them costs no more.
-
-    Args:
-        link: how targets and parents are tied.
-        keys: of the parents.
-        where: conditions on the targets.
-        order: of the targets.
-        dialect: PostgreSQL alone has LATERAL over arrays.
-        learned: indexes that the database has and the mapping does not.
-    """
-    if not keys.as_arrays:
-        return f"{dialect.name} has no LATERAL over arrays"
-    if any(isinstance(part, Select) for each in where for part in iterate(each)):
-        # SQLAlchemy warns of a cartesian product where an EXISTS stands inside of a LATERAL
-        return "a condition asks a subquery"
-    if link.kind is LinkKind.SECONDARY:
-        return "key and order are in two tables, which no index spans"
-    if link.repeats or _served(keys, order, learned) is None:
-        return "no index on the key and the order"
-    return None
-
-
-def why_lateral(keys: Keys, order: Sequence[Ordering], learned: LearnedIndexes) -> str:
-    """Return what explain says where there is none of those reasons."""
-    why = "LATERAL: an index on the key and the order stops after the first rows of each parent"
-    if _served(keys, order, learned) is Served.BY_DATABASE:
-        why += f"; it is {Served.BY_DATABASE.value}"
-    return why
-
-
-def _served(keys: Keys, order: Sequence[Ordering], learned: LearnedIndexes) -> Served | None:
-    return links.served_by(keys.columns, [each.expression for each in order], learned)

@@ -1,4 +1,4 @@
-"""What of the loaded graphs no code ever reads, over a whole run: relationships, columns, fields of views."""
+"""Finds what plans load and your code never reads, over a whole run: relationships, columns, fields of views."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,15 +6,14 @@ from contextlib import contextmanager
 from typing import Any, get_origin
 
 import attrs
-from sqlalchemy.orm import RelationshipProperty
+from sqlalchemy.orm import Mapper, RelationshipProperty
 from sqlalchemy.orm.collections import collection_adapter
 
 from loadplan.declared.spec import Load, On
 from loadplan.mapped import mapping
 from loadplan.objects.seal import Place, place_of
 from loadplan.plan import LoadPlan
-from loadplan.resolved.nodes import Node, Tree
-from loadplan.resolved.places import Make, recipes_in
+from loadplan.resolved.tree import Instance, Make, Part, instance_at, recipes_in
 from loadplan.running.plans import resolve_plan
 from loadplan.running.tally import watchers
 from loadplan.tools.audit.findings import is_named
@@ -28,7 +27,8 @@ from loadplan.tools.watching import Get, watching
 class Reads:
     """The attributes that were fetched, and those that were read.
 
-    An object belongs to the place of the plan that it was found at; code that gets it another way reads it there.
+    If code reads an object, this counts for the place of the plan at which the object was found, even if the code came
+    to it by another path.
     """
 
     def __init__(self, ignore: Iterable[str] = ()) -> None:
@@ -50,15 +50,12 @@ class Reads:
         self._fetches[plan] += 1
         if self._fetches[plan] > 1:
             return
-        tree = resolve_plan(plan)
-        if isinstance(tree, Tree):
-            for node in _nodes(tree.root):
-                for mapper in node.mapper.self_and_descendants:
+        for recipe in recipes_in(resolve_plan(plan).recipe):
+            if isinstance(recipe, Instance):
+                for mapper in recipe.place.mapper.self_and_descendants:
                     if mapper.class_ not in self._watches:
                         self._watches[mapper.class_] = DictWatch(mapper.class_, self._used_whole)
-            return
-        for recipe in recipes_in(tree.recipe):
-            if isinstance(recipe, Make):
+            elif isinstance(recipe, Make):
                 self._watch_view(get_origin(recipe.view.given) or recipe.view.given)
 
     def _watch_view(self, view: Any) -> None:
@@ -117,24 +114,24 @@ class Reads:
 
     @property
     def unread(self) -> list[Unread]:
-        """What no code read, by plan."""
+        """The loads and columns that your code did not read, by plan."""
         return [each for seen in self.seen for each in seen.found]
 
     @property
     def unwatched(self) -> list[str]:
-        """View classes whose fields cannot be watched: named tuples, and classes that let nobody change them."""
+        """View classes whose fields cannot be watched: named tuples, and classes that cannot be changed."""
         return [each.__name__ for each in self._unwatched]
 
     def report(self) -> str:
-        """Return what was not read, each plan with its code as it would be without it."""
+        """Return what was not read, and the code of each plan without it."""
         plans = {name_of(plan): plan for plan in reversed(self._fetches)}
         return reads_report(self.seen, self.unwatched, lambda where, paths: code_without(plans[where], paths))
 
     def _seen_of(self, plan: LoadPlan[Any]) -> PlanReads:
         """Return what was read of a plan and what was not; each with its path: edges, and the attribute at the end."""
         where, tree = name_of(plan), resolve_plan(plan)
-        if isinstance(tree, Tree):
-            told = list(self._told_below(plan.label, tree.root, tree.root.path))
+        if isinstance(tree.recipe, Instance):
+            told = list(self._told_below(plan.label, tree.recipe, tree.root.path))
         else:
             views = [each.view for each in recipes_in(tree.recipe) if isinstance(each, Make)]
             told = [each for view in views for each in self._told_of_fields(view)]
@@ -156,37 +153,32 @@ class Reads:
             yield name, (), name, field.name in names or "__dict__" in names
 
     def _told_below(
-        self, label: str, node: Node, place: tuple[str, ...]
+        self, label: str, made: Instance | Part, place: tuple[str, ...]
     ) -> Iterator[tuple[str, tuple[str, ...], str, bool]]:
-        """Yield what is loaded below a node: its code, its place, its name, and whether it was read."""
+        """Yield what is loaded at a place and below: its code, its place, its name, and whether it was read."""
         if (label, place) not in self._met:
-            return  # no code came here: what leads here is unread, or there were no rows
-        for edge in node.edges:
+            return  # no code came here: it did not read the relationship, or there were no rows
+        for edge in made.place.relationships:
             is_read = self._is_read(label, place, edge.key, edge.name)
             yield f"load({edge.name})", place, edge.name, is_read
             if is_read:
-                yield from self._told_below(label, edge.target, edge.target.path)
-        for branch in node.branches:
-            yield from self._told_below(label, branch, place)
-        keys = {key for key in node.columns if _is_key(node, key)} | mapping.required_columns(node.mapper)
-        for key in sorted(node.columns - keys):
-            name = f"{node.entity.__name__}.{key}"
+                yield from self._told_below(label, instance_at(edge), edge.target.path)
+        for part in made.parts:
+            yield from self._told_below(label, part, place)
+        mapper = made.place.mapper
+        keys = {key for key in made.columns if _is_key(mapper, key)} | mapping.required_columns(mapper)
+        for key in sorted(made.columns - keys):
+            name = f"{mapper.class_.__name__}.{key}"
             yield name, place, name, self._is_read(label, place, key, name)
 
     def _is_read(self, label: str, place: tuple[str, ...], key: str, name: str) -> bool:
         return (label, place, key) in self._read or (label, name) in self._elsewhere
 
 
-def _is_key(node: Node, key: str) -> bool:
+def _is_key(mapper: Mapper[Any], key: str) -> bool:
     """Tell whether a column ties rows to others: it comes along whether or not code reads it."""
-    column: Any = node.mapper.attrs[key].columns[0]
+    column: Any = mapper.attrs[key].columns[0]
     return bool(getattr(column, "foreign_keys", None))
-
-
-def _nodes(node: Node) -> Iterator[Node]:
-    yield node
-    for below in (*(edge.target for edge in node.edges), *node.branches):
-        yield from _nodes(below)
 
 
 def code_without(plan: LoadPlan[Any] | None, paths: Sequence[tuple[str, ...]]) -> str | None:
@@ -242,14 +234,14 @@ def _kept_columns(
 
 @contextmanager
 def record_reads(ignore: Iterable[str] = ()) -> Iterator[Reads]:
-    """Record what code reads of the graphs that are fetched while the block runs, in all threads and tasks.
+    """Record what your code reads of the graphs that are fetched while the block runs, in all threads and tasks.
 
     Args:
-        ignore: names to leave out: of attributes, as ``"Post.text"``, or of plans, as ``"shop.plans:USER_PAGE"``;
+        ignore: names to leave out: attributes such as ``"Post.text"``, or plans such as ``"shop.plans:USER_PAGE"``.
             ``*`` stands for anything.
 
     Yields:
-        The record. Ask it for ``unread`` or ``report()`` at the end, after the block too.
+        The record. Read its ``unread`` or ``report()`` at the end, also after the block.
     """
     reads = Reads(ignore)
     watchers.append(reads.fetched)

@@ -1,6 +1,10 @@
-"""The resolved tree of a view: the places that columns are read at, and how an object is made of them. Data only."""
+"""The resolved tree of a plan, of entities or of views: what a plan means against the mapping. Data only.
 
-from collections.abc import Iterator
+Places are classes at spots of the graph, with the columns that are selected there. Edges are the ways between them.
+Recipes say what is made of the rows: mapped instances, or objects of the reader's classes.
+"""
+
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -8,10 +12,9 @@ from sqlalchemy import Table
 from sqlalchemy.orm import Mapper, RelationshipProperty
 from sqlalchemy.types import TypeEngine
 
-from loadplan.declared.spec import StrategyName
+from loadplan.declared.spec import Depth, StrategyName
 from loadplan.mapped import mapping
 from loadplan.mapped.cardinality import Cardinality
-from loadplan.resolved.nodes import Node, Parameter, Shape
 from loadplan.view_classes.annotations import Container
 from loadplan.view_classes.fields import ViewClass
 
@@ -35,6 +38,45 @@ class Column:
     is_attribute: bool = False
 
 
+@attrs.frozen(eq=False)
+class Shape:
+    """The rows of a relationship that a declaration takes; all of them, in the mapping's order, by default.
+
+    Attributes:
+        where: conditions on the target that must all hold.
+        order_by: order of a collection; None for the mapping's own.
+        limit: rows a parent gets at most.
+        depth: ``"all"`` for a whole tree; a number of levels is so many edges, one below the other.
+    """
+
+    where: tuple[Any, ...] = ()
+    order_by: tuple[Any, ...] | None = None
+    limit: int | None = None
+    depth: Depth | None = None
+
+    @property
+    def partial(self) -> bool:
+        """Whether some of a parent's rows may be left out."""
+        return bool(self.where) or self.limit is not None
+
+
+@attrs.frozen(eq=False)
+class Parameter:
+    """A ``bindparam`` of a plan.
+
+    Attributes:
+        name: that ``params=`` gives it by.
+        type: of the column that it is compared with.
+        required: whether it has no default value.
+        expanding: whether it stands for a list, as in ``Post.id.in_(bindparam("ids", expanding=True))``.
+    """
+
+    name: str
+    type: TypeEngine[Any]
+    required: bool
+    expanding: bool = False
+
+
 @attrs.define(eq=False)
 class Place:
     """A class at one spot of the graph, and what is selected there. Filled while a plan is resolved, then left alone.
@@ -52,6 +94,11 @@ class Place:
     path: tuple[str, ...]
     columns: list[Column] = attrs.field(factory=list)
     edges: "list[Edge]" = attrs.field(factory=list)
+
+    @property
+    def relationships(self) -> "list[Edge]":
+        """The edges that are relationships; the others lead to what a subclass adds to the row."""
+        return [edge for edge in self.edges if edge.prop is not None]
 
 
 #: The result of an aggregate over no rows that only the database can tell.
@@ -215,11 +262,15 @@ class Part:
 
     Attributes:
         edge: the way to the subclass's own place, of the same row.
+        columns: attribute names of the columns that are loaded.
         parts: of subclasses of the subclass.
+        by_mapping: whether the plan does not name the subclass: the mapping loads it with its base.
     """
 
     edge: Edge
+    columns: frozenset[str]
     parts: "tuple[Part, ...]" = ()
+    by_mapping: bool = False
 
     @property
     def place(self) -> Place:
@@ -233,7 +284,9 @@ class Instance:
 
     Attributes:
         place: whose columns and edges become its attributes.
-        node: what the plan declares there.
+        columns: attribute names of the columns that are loaded. The place may select more, to tell classes and keys.
+        subset: ``"only"`` or ``"defer"``, the word that the plan restricts the columns by.
+        frontier: relationships that the place above has and that end here, with the depth that they end at.
         discriminator: the column that tells its class; None where there is one class.
         parts: what is loaded of subclasses.
         whole: the relationship that runs through a whole tree of these instances, if one does.
@@ -241,7 +294,9 @@ class Instance:
     """
 
     place: Place
-    node: Node
+    columns: frozenset[str]
+    subset: str | None = None
+    frontier: Mapping[str, int] = attrs.field(factory=dict)
     discriminator: Column | None = None
     parts: tuple[Part, ...] = ()
     whole: Edge | None = None
@@ -252,11 +307,11 @@ Recipe: TypeAlias = Read | Compose | Make | One | Many | Total | Computed | Choo
 
 
 @attrs.frozen(eq=False)
-class ViewTree:
-    """A plan of views, resolved.
+class Tree:
+    """A plan, resolved.
 
     Attributes:
-        label: the plan's name.
+        label: the plan's name, for errors and explanations.
         root: where the graph starts.
         recipe: how a root is made.
         parameters: every ``bindparam`` whose value comes with the fetch.
@@ -283,7 +338,14 @@ def edges_below(place: Place) -> Iterator[Edge]:
             yield from edges_below(edge.target)
 
 
-def tables_read(tree: ViewTree) -> Iterator[tuple[Mapper[Any], Table]]:
+def instance_at(edge: Edge) -> Instance:
+    """Return what is made of the rows at the end of a relationship, in a plan of entities."""
+    made = edge.outputs[0]
+    assert isinstance(made, Instance)  # noqa: S101 - of a plan of entities
+    return made
+
+
+def tables_read(tree: Tree) -> Iterator[tuple[Mapper[Any], Table]]:
     """Yield each table that a plan reads, association tables too, with a class that is in the same database."""
     for mapper in (tree.root.mapper, *(edge.target.mapper for edge in edges_below(tree.root))):
         yield from ((mapper, each) for each in mapper.tables if isinstance(each, Table))
@@ -311,5 +373,15 @@ def recipes_in(recipe: Recipe) -> Iterator[Recipe]:
                 waiting += edge.outputs
             case Total(parts):
                 waiting.append(parts)
+            case Instance(place):
+                waiting += [below for edge in _edges_of_row(place) for below in edge.outputs]
             case _:
                 pass
+
+
+def _edges_of_row(place: Place) -> Iterator[Edge]:
+    """Yield the edges of a place, and the edges of the places of subclasses in the same row."""
+    for edge in place.edges:
+        yield edge
+        if edge.prop is None:
+            yield from _edges_of_row(edge.target)

@@ -1,0 +1,147 @@
+"""Which rows of a relationship a declaration takes: conditions, orders and their parameters, against the mapping."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Select, and_, exists, literal_column, select
+from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
+from sqlalchemy.sql.elements import BindParameter
+from sqlalchemy.sql.visitors import iterate
+
+from loadplan.declared.sources import Source, is_path
+from loadplan.declared.spec import StrategyName
+from loadplan.errors import Problem
+from loadplan.mapped import mapping
+from loadplan.resolved import problems
+from loadplan.resolved.form import is_expression
+from loadplan.resolved.paths import end_of, path_problem
+from loadplan.resolved.tree import Parameter, Shape
+from loadplan.sqlalchemy_internals import criteria_of
+
+
+def shape_problems(
+    mapper: Mapper[Any],
+    prop: RelationshipProperty[Any],
+    shape: Shape,
+    strategy: StrategyName | None,
+    at: tuple[str, ...],
+) -> Iterator[Problem]:
+    """Yield what is wrong with the rows that a declaration takes of a relationship: LP211 to LP215."""
+    if not prop.uselist:
+        for word in ("order_by", "limit"):
+            if getattr(shape, word) is not None:
+                yield problems.to_one_in_order(prop, word, at)
+    elif shape.limit is not None and shape.order_by is None and not prop.order_by:
+        yield problems.limit_without_order(prop, at)
+    if shape.depth is not None and not (prop.mapper.isa(prop.parent) and mapper.isa(prop.parent)):
+        yield problems.not_a_tree(prop, at)
+    for word in _NEEDS_OWN_STATEMENT.get(strategy or "", ()):
+        given = getattr(shape, word)
+        if given is not None and not (word == "depth" and given != "all"):
+            yield problems.strategy_cannot(prop, str(strategy), word, at)
+    for word in ("where", "order_by"):
+        known = mapping.tables_at(prop.entity.entity)
+        if prop.secondary is not None and strategy not in {"joined", "inner"}:
+            known |= {prop.secondary}
+        given = getattr(shape, word) or ()
+        for path in filter(is_path, given):
+            yield from _path_problems(prop, path, at)
+        given = tuple(each for each in given if not is_path(each))
+        if not prop.entity.is_aliased_class:
+            of_order = word == "order_by"
+            given = tuple(mapping.as_seen_from(prop.mapper, each, subclasses=of_order) for each in given)
+        tables = foreign_tables(known, given)
+        if tables:
+            name = f"{prop.parent.class_.__name__}.{prop.key}"
+            to_alias = prop.entity.is_aliased_class
+            yield problems.speaks_of_others(name, prop.mapper, word, tables, given, at, to_alias=to_alias)
+
+
+def _path_problems(prop: RelationshipProperty[Any], path: Source, at: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield what is wrong with ``order_by=source(...)`` of a collection: LP112, LP215."""
+    if prop.entity.is_aliased_class:
+        detail = f"'{prop.parent.class_.__name__}.{prop.key}' leads to an alias"
+        yield problems.not_a_path("order_by", path, detail, at)
+    elif (wrong := path_problem(path, prop.mapper, at)) is not None:
+        yield wrong
+    else:
+        end, value = end_of(path, prop.mapper)
+        if tables := foreign_tables(mapping.tables_of(end), conditions_of(end, [value])):
+            yield problems.speaks_of_others(end.class_.__name__, end, "order_by", tables, [value], at)
+
+
+#: Arguments that a strategy does not support: a join has only the order of its parent, and cannot count rows a parent.
+_NEEDS_OWN_STATEMENT = {
+    "joined": ("order_by", "limit", "depth"),
+    "inner": ("order_by", "limit", "depth"),
+    "subquery": ("limit", "depth"),
+}
+
+
+def foreign_tables(known: set[Any], expressions: Sequence[Any]) -> list[str]:
+    """Return the names of tables that expressions speak of outside of subqueries and that are not ``known``."""
+    return sorted(map(_table_name, _foreign(known, expressions)))
+
+
+def _foreign(known: set[Any], expressions: Sequence[Any]) -> set[Any]:
+    usable: list[Any] = [each for each in expressions if is_expression("where", each)]
+    froms = select(*usable).get_final_froms() if usable else []
+    return {table for each in froms for table in (mapping.tables_in(each) if each not in known else ())} - known
+
+
+def conditions_on(prop: RelationshipProperty[Any], conditions: Sequence[Any]) -> tuple[Any, ...]:
+    """Return conditions on the rows of a relationship, those on columns of joined subclasses as subqueries.
+
+    A row has the subclass's columns if it is of that class, and NULL in their place if it is not. A LEFT OUTER JOIN
+    of the subclass's table gives the same. The subquery makes that join, so that no statement has to.
+    """
+    return tuple(conditions) if prop.entity.is_aliased_class else conditions_of(prop.mapper, conditions)
+
+
+def conditions_of(mapper: Mapper[Any], conditions: Sequence[Any]) -> tuple[Any, ...]:
+    """Return conditions on the rows of a class, those on columns of its base classes and joined subclasses too."""
+    found = tuple(mapping.as_seen_from(mapper, each) for each in conditions)
+    if all(each.local_table is mapper.local_table for each in mapper.self_and_descendants):
+        return found
+    return tuple(_on_subclasses(mapper, each) for each in found)
+
+
+def _on_subclasses(mapper: Mapper[Any], condition: Any) -> Any:
+    tables = {
+        each.local_table: each
+        for each in mapper.self_and_descendants
+        if not each.concrete and each.local_table is not mapper.local_table
+    }
+    foreign = _foreign(mapping.tables_at(mapper.class_), [condition])
+    key = [getattr(mapper.class_, name) for name in mapping.primary_key(mapper)]
+    if not foreign or foreign - tables.keys() or any(len(each.primary_key) != len(key) for each in foreign):
+        return condition
+    one = select(literal_column("1").label("one")).subquery()
+    rows: Any = one
+    for table in sorted(foreign, key=str):
+        met = and_(*(theirs == ours for theirs, ours in zip(table.primary_key, key, strict=True)))
+        rows = rows.outerjoin(table, met)
+    found: Select[Any] = select(literal_column("1")).select_from(rows).where(condition)
+    return exists(found.correlate_except(one, *foreign))
+
+
+def _table_name(table: Any) -> str:
+    """Return what a table, an alias or a subquery is called; SQLAlchemy names some when it writes the statement."""
+    name = str(getattr(table, "name", "another query"))
+    if "%(" not in name:
+        return name
+    return f"an alias of {_table_name(table.element)}" if hasattr(table.element, "name") else "another query"
+
+
+def parameters_in(expression: Any) -> Iterator[Parameter]:
+    """Yield the parameters of an expression that were named by whoever wrote it; literals are not among them."""
+    if is_path(expression):
+        for step in expression.path:
+            carried = criteria_of(step) if isinstance(step, QueryableAttribute) else (step,)
+            for each in carried:
+                yield from parameters_in(each)
+        return
+    element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    for each in iterate(element):
+        if isinstance(each, BindParameter) and not each.unique:
+            yield Parameter(each.key, each.type, each.required, each.expanding)

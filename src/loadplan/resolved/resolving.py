@@ -1,0 +1,92 @@
+"""How any plan is resolved: its form is checked, the mappers are configured, and equal plans share the tree."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Mapper
+
+from loadplan.declared.spec import Plan
+from loadplan.errors import PlanError, Problem
+from loadplan.mapped import mapping, readiness
+from loadplan.resolved import problems
+from loadplan.resolved.form import form_problems
+from loadplan.resolved.sharing import made_of_equal, share
+from loadplan.resolved.tree import Tree
+
+
+def resolve_once(plan: Plan[Any], resolve: Callable[[Plan[Any], Mapper[Any], list[Problem]], Tree | None]) -> Tree:
+    """Return what ``resolve`` makes of a plan, having checked its form and configured the mappers.
+
+    Done once a plan, and again where the mapping has changed since.
+
+    Args:
+        plan: to resolve.
+        resolve: takes the plan, the mapper of its entity, and a list for the problems that it finds.
+
+    Raises:
+        PlanError: with every problem of the plan.
+    """
+    derived = plan._derived
+    if not _holds(derived):
+        mapper = mapping.mapper_of(plan.entity)
+        shared = None if mapper is None else made_of_equal(plan, mapper)
+        if shared is None or not _holds(shared):
+            shared = _made(plan, mapper, resolve)
+        derived = shared
+        object.__setattr__(plan, "_derived", derived)  # a plan is frozen, but this is not a part of its value
+    tree: Tree = derived["tree"]
+    return tree
+
+
+def _holds(made: Mapping[str, Any]) -> bool:
+    """Tell whether a plan was resolved, and the mapping is still as it was then."""
+    return "tree" in made and readiness.is_mapped_still(made["mapped"])
+
+
+def _made(
+    plan: Plan[Any],
+    mapper: Mapper[Any] | None,
+    resolve: Callable[[Plan[Any], Mapper[Any], list[Problem]], Tree | None],
+) -> dict[str, Any]:
+    """Return what is made of a plan from now on: by this one and by all that equal it.
+
+    Raises:
+        PlanError: with every problem of the plan.
+    """
+    found = list(form_problems(plan))
+    tree: Tree | None = None
+    if mapper is not None:
+        configure_around(mapper, plan.label)
+        tree = resolve(plan, mapper, found)
+    if mapper is None or found or tree is None:
+        raise PlanError(found)
+    made = {"mapped": readiness.as_mapped(_mappers(tree)), "tree": tree}
+    share(plan, mapper, made)
+    return made
+
+
+def _mappers(tree: Tree) -> Iterator[Mapper[Any]]:
+    """Yield the mapper of every place of a tree; some more than once."""
+    waiting, seen = [tree.root], set[int]()
+    while waiting:
+        place = waiting.pop()
+        if id(place) not in seen:
+            seen.add(id(place))
+            yield place.mapper
+            waiting += [edge.target for edge in place.edges]
+
+
+def configure_around(mapper: Mapper[Any], label: str) -> None:
+    """Configure the mappers around a class, if that has not happened yet.
+
+    Raises:
+        PlanError: LP208, they cannot be.
+    """
+    if missing := readiness.missing_targets(mapper):
+        # trying would leave mappers that never work again
+        raise PlanError([problems.mapping_incomplete(mapper, missing, (label,))])
+    try:
+        mapper.registry.configure(cascade=True)
+    except SQLAlchemyError as error:
+        raise PlanError([problems.mapping_broken(mapper, error, (label,))]) from error

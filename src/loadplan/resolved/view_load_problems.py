@@ -1,0 +1,75 @@
+"""Errors of loads and arguments next to ``into=`` that the fields of a view do not read: LP310."""
+
+from collections.abc import Iterable
+
+from loadplan.errors import Problem, did_you_mean
+
+At = tuple[str, ...]
+
+
+def unread_load(view: str, key: str, known: Iterable[str], at: At) -> Problem:
+    """A load that no field of the view reads."""
+    return Problem(
+        "LP310",
+        f"no field of '{view}' reads '{key}'",
+        at,
+        hint=f"{did_you_mean(key, known, f'Relationships that {view} reads')} "
+        f"Add a field for it to '{view}', or remove the load.",
+    )
+
+
+def unread_into(view: str, key: str, into: str, items: Iterable[str], at: At) -> Problem:
+    """A load with ``into=`` for a field of another class."""
+    return Problem(
+        "LP310",
+        f"no field of '{view}' reads '{key}' into '{into}'",
+        at,
+        hint=f"remove into=, or pass the class of the field: {', '.join(sorted(set(items)))}.",
+    )
+
+
+def nested_into(plan: str, into: str, item: str, at: At) -> Problem:
+    """A nested plan that builds another class than the field holds."""
+    return Problem(
+        "LP310",
+        f"plan '{plan}' builds '{into}', but the field holds '{item}'",
+        at,
+        hint=f"annotate the field with '{into}', or nest a plan with into={item}.",
+    )
+
+
+def unread_branch(view: str, entity: str, at: At) -> Problem:
+    """An ``on(...)`` for a view that is not a union."""
+    return Problem(
+        "LP310",
+        f"on({entity}) has no effect: every row here becomes '{view}'",
+        at,
+        hint="remove the branch, or annotate a union of views and give each an on(..., into=...).",
+    )
+
+
+def columns_of_view(word: str, view: str, at: At) -> Problem:
+    """``only=`` or ``defer=`` together with ``into=``."""
+    return Problem(
+        "LP310",
+        f"{word}= has no effect on the view '{view}'",
+        at,
+        detail="the fields of the class decide which columns are loaded.",
+        hint=f"remove {word}=.",
+    )
+
+
+def strategy_of_view(strategy: str, name: str, at: At) -> Problem:
+    """A strategy that views do not support."""
+    hint = "use 'joined' or 'selectin', or remove strategy= and let the plan choose."
+    return Problem("LP310", f"views do not support strategy={strategy!r} of '{name}'", at, hint=hint)
+
+
+def disagreeing_loads(name: str, at: At) -> Problem:
+    """Two loads for one field."""
+    return Problem(
+        "LP310",
+        f"'{name}' is loaded twice, with different conditions",
+        at,
+        hint="keep one load(...). If two fields read the relationship, give each load its into= class.",
+    )

@@ -1,0 +1,37 @@
+"""Errors of ``plan.options()`` and ``plan.select()``: LP206, what loader options cannot express."""
+
+from collections.abc import Sequence
+
+from loadplan.errors import Problem
+from loadplan.resolved.tree import Edge
+
+
+def view_beyond_options(label: str) -> Problem:
+    """``plan.select()`` or ``plan.options()`` of a plan of views."""
+    return Problem(
+        "LP206",
+        f"plan '{label}' builds views, and loader options cannot build views",
+        (label,),
+        hint="fetch the plan with a Loader. For a plan of entities, use LoadPlan.for_schema.",
+    )
+
+
+def beyond_options(label: str, edge: Edge, words: Sequence[str]) -> Problem:
+    """``plan.options()`` of a plan that SQLAlchemy's loader options cannot express."""
+    given = " and ".join(f"{word}=" for word in words)
+    return Problem(
+        "LP206",
+        f"loader options cannot express {given} of '{edge.name}'",
+        (label, *edge.target.path),
+        hint=f"fetch the plan with a Loader, or remove {given}.",
+    )
+
+
+def branch_beyond_options(label: str, name: str) -> Problem:
+    """``plan.options()`` of a plan with ``on(...)``."""
+    return Problem(
+        "LP206",
+        f"loader options cannot express {name}",
+        (label,),
+        hint=f"fetch the plan with a Loader, or remove {name}.",
+    )

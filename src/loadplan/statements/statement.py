@@ -1,0 +1,77 @@
+"""One statement of a plan: what it selects, and where a hydrator finds it. Data only."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import attrs
+
+from loadplan.resolved.tree import Column, Edge, Place
+from loadplan.statements.driver_text import Texts
+from loadplan.statements.keys import Keys
+from loadplan.statements.linked import AnySelect
+
+#: The content of a slot of a row: a column of a place, or the array or the result at the end of an edge.
+Slot: TypeAlias = Column | Edge
+
+
+@attrs.frozen(eq=False)
+class Statement:
+    """One statement.
+
+    Attributes:
+        place: the place that it selects.
+        select: the statement itself.
+        slots: the contents of its columns in order, after the keys of the parents.
+        edge: the edge that it loads; None for the roots.
+        keys: how parents' keys are bound; None for the roots.
+        parents: the columns, in the statement above, that hold those keys there.
+        identity: the columns that tell rows apart, if a row may come twice for a parent.
+        above: the statement of the parents that it contains as a subquery; None if keys are bound, and for the roots.
+        values: the expressions of ``slots``.
+        shared: for each of ``parents``, the slot with the same column; None if the key has a separate column.
+        onward: for a whole tree, the columns that are the key of a parent, one level down.
+        level_by_level: whether a whole tree takes the statement again for each of its levels.
+        how: a description for explain of what the statement does besides keys; empty if nothing.
+        texts: the statement as text for the driver.
+    """
+
+    place: Place
+    select: AnySelect
+    slots: tuple[Slot, ...]
+    edge: Edge | None = None
+    keys: Keys | None = None
+    parents: tuple[Column, ...] = ()
+    identity: tuple[Column, ...] = ()
+    onward: tuple[Column, ...] = ()
+    level_by_level: bool = False
+    how: str = ""
+    above: "Statement | None" = None
+    values: tuple[Any, ...] = ()
+    shared: tuple[Slot | None, ...] = ()
+    texts: Texts = attrs.field(init=False, default=attrs.Factory(lambda self: Texts(self.select), takes_self=True))
+
+    @property
+    def name(self) -> str:
+        """The name of the edge that it loads, or of the class of the roots."""
+        return str(self.place.mapper.class_.__name__) if self.edge is None else self.edge.name
+
+    @property
+    def nests(self) -> bool:
+        """Whether its rows have nested rows."""
+        return any(isinstance(slot, Edge) and slot.aggregation is None for slot in self.slots)
+
+    @property
+    def width(self) -> int:
+        """The number of columns that only hold a part of a parent's key. They come before ``slots``."""
+        return len(self.parents) - sum(slot is not None for slot in self.shared)
+
+    def key_names(self, names: Mapping[Slot, str]) -> tuple[list[str], list[str]]:
+        """Return names for the parts of a parent's key, and for the parts that have separate columns.
+
+        Args:
+            names: of the slots.
+        """
+        own = [f"k{at}" for at in range(self.width)]
+        fresh = iter(own)
+        shared = self.shared or (None,) * len(self.parents)
+        return [next(fresh) if slot is None else names[slot] for slot in shared], own
