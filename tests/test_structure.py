@@ -23,6 +23,7 @@ STAGES = {
     ],
     "declared": [
         "code",
+        "mistaken",
         "unknown",
         "spec",
         "sources",
@@ -48,6 +49,7 @@ STAGES = {
     ],
     "resolved": [
         "meant",
+        "meant_here",
         "tree",
         "parts",
         "fitting",

@@ -9,7 +9,7 @@ from sqlalchemy import Dialect, Engine, Select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.base import ExecutableOption
 
-from loadplan.declared.mistaken import check_no_more, with_hints
+from loadplan.declared.mistaken import with_hints
 from loadplan.declared.spec import Bare, Budget, Columns, Load, On, Plan, TableModel, tuple_or_none
 from loadplan.declared.unknown import check_settings, refuse_of_plan
 from loadplan.explained.dialects import explain_for
@@ -24,9 +24,6 @@ M = TypeVar("M", bound=TableModel)
 T = TypeVar("T")
 U = TypeVar("U")
 V = TypeVar("V")
-
-
-_ARGUMENTS = ("only", "defer", "into", "name", "typed", "budget")
 
 
 @with_hints("LoadPlan")
@@ -135,7 +132,6 @@ class LoadPlan(Plan[T]):
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
             entity, loads, tuple_or_none(only), tuple_or_none(defer), into, name, typed, budget
         )
-        check_no_more("LoadPlan", _unknown, _ARGUMENTS, self.label)
         self.written()
 
     def written(self) -> None:

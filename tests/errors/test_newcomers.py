@@ -280,8 +280,8 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         "LP215: order_by= of 'Customer.orders' uses 'err_lines', but only 'Order' is available here\n"
         "  at: Customer > orders\n"
         "  detail: without a join condition, every row would be paired with every row of the other table.\n"
-        "  hint: order by a subquery, for example order_by=select(User.name).where(User.id == "
-        "Post.author_id).scalar_subquery().",
+        "  hint: order by a subquery, for example order_by=select(func.count()).where(Line.order_id == "
+        "Order.id).scalar_subquery().",
     ),
     "into an entity": (
         lambda: plan_of(Order, into=Customer),

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_sessi
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, selectinload, sessionmaker
 
 from loadplan import (
-    Budget,
     Loader,
     LoaderError,
     LoadPlan,
@@ -32,26 +31,6 @@ source_of: Any = source
 
 #: name: (what is written, what it says)
 CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "a condition in place of the order of a page": (
-        lambda loader: loader.fetch_page(ORDER, Order.total > 3, size=10),
-        "LP108: fetch_page would order by the SQL expression 'err_orders.total > :total_1', which is a condition\n"
-        "  at: order\n"
-        "  detail: its second argument is the order, and an order leaves out no rows.\n"
-        "  hint: to choose rows, write where=.... To order by the condition, add a direction: (...).desc().",
-    ),
-    "a condition on a to-one in place of the order of a page": (
-        lambda loader: loader.fetch_page(ORDER, source(Order.customer, Customer.name == "Ada")),
-        "LP108: fetch_page would order by source(Order.customer, Customer.name == 'Ada'), which is a condition\n"
-        "  at: order\n"
-        "  detail: its second argument is the order, and an order leaves out no rows.\n"
-        "  hint: to choose rows, write where=.... To order by the condition, add a direction: (...).desc().",
-    ),
-    "another word for missing rows": (
-        lambda loader: loader.fetch_many(ORDER, [1], missing="ignore"),
-        "LP408: missing='ignore' is unknown\n"
-        "  at: order\n"
-        '  hint: use missing="raise" or missing="skip", or leave it out.',
-    ),
     "a lock by a word": (
         lambda loader: loader.fetch(ORDER, 1, for_update="skip_locked"),
         "LP408: for_update='skip_locked' is not a way to lock\n"
@@ -65,16 +44,6 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
         "  hint: use for_update=True, or a mapping of nowait, read, skip_locked, key_share, as "
         "for_update={'nowait': True}.",
     ),
-    "another call to explain": (
-        lambda loader: loader.explain(ORDER, call="fetch_page"),
-        "LP408: call='fetch_page' is unknown\n"
-        "  at: order\n"
-        '  hint: use call="fetch", call="count" or call="exists", or leave it out.',
-    ),
-    "all roots to explain": (
-        lambda loader: loader.explain(ORDER, roots="all"),
-        "LP107: roots='all' must be a whole number of 0 or more\n  at: order",
-    ),
 }
 
 
@@ -87,93 +56,8 @@ async def test_a_call(sqlite: AsyncEngine, name: str) -> None:
     assert str(caught.value) == expected
 
 
-@pytest.mark.parametrize(
-    "order",
-    [
-        (Order.total > 3).desc(),
-        (Order.total > 3).asc(),
-        Order.total % 2,
-        source(Order.customer, Customer.name == "Ada").desc(),
-    ],
-)
-async def test_a_page_may_be_ordered_by_a_condition_with_a_direction(sqlite: AsyncEngine, order: Any) -> None:
-    async with sqlite.begin() as connection:
-        await connection.run_sync(Order.metadata.create_all)
-    async with AsyncSession(sqlite) as session, session.begin():
-        session.add(Customer(id=1, name="Ada", orders=[Order(id=1, total=2), Order(id=2, total=5)]))
-    page = await Loader(sqlite).fetch_page(ORDER, order)
-    assert sorted(each.id for each in page.items) == [1, 2]
-
-
-#: name: (what is written, what it says)
-PLANS: dict[str, tuple[Callable[[], object], str]] = {
-    "a number as budget": (
-        lambda: plan_of(Order, budget=3),
-        "LP113: budget= needs a Budget, but got 3\n"
-        "  at: Order\n"
-        "  hint: write budget=Budget(rows=3), or budget=Budget(statements=3), or both.",
-    ),
-    "a budget below zero": (
-        lambda: LoadPlan(Order, budget=Budget(rows=-1), name="order"),
-        "LP107: rows=-1 of a budget must be a whole number of 0 or more\n"
-        "  at: order\n"
-        "  hint: remove rows= to allow any number of rows.",
-    ),
-    "a class as name": (
-        lambda: plan_of(Order, name=Customer),
-        "LP113: name= needs a text, but got the class 'Customer'\n"
-        "  at: Order\n"
-        '  hint: write a text, for example name="user page".',
-    ),
-}
-
-
-@pytest.mark.parametrize("name", PLANS)
-def test_a_plan_with_a_wrong_argument(name: str) -> None:
-    write, expected = PLANS[name]
-    with pytest.raises(PlanError) as caught:
-        write()
-    assert str(caught.value) == expected
-
-
 #: name: (what is written, what it says)
 UNKNOWN: dict[str, tuple[Callable[[], object], str]] = {
-    "a condition on the roots": (
-        lambda: plan_of(Customer, load(Customer.orders), where=Customer.id == 1, name="page"),
-        "LP113: LoadPlan() has no argument 'where'\n"
-        "  at: page\n"
-        "  hint: which roots to load is said with the fetch: fetch_all(plan, where=...). For related rows, write "
-        "where= into their load(...).",
-    ),
-    "loads by name": (
-        lambda: plan_of(Customer, options=[load(Customer.orders)]),
-        "LP113: LoadPlan() has no argument 'options'\n"
-        "  at: Customer\n"
-        "  hint: pass the loads one by one, without a name: LoadPlan(User, load(User.posts)).",
-    ),
-    "the word of another library": (
-        lambda: plan_of(Customer, columns=[Customer.name]),
-        "LP113: LoadPlan() has no argument 'columns'\n  at: Customer\n  hint: write only=.",
-    ),
-    "a slip": (
-        lambda: load_of(Customer.orders, limt=3),
-        "LP113: load() has no argument 'limt'\n"
-        "  at: Customer.orders\n"
-        "  hint: did you mean 'limit'? Arguments of load: defer, depth, into, limit, only, order_by, strategy, where.",
-    ),
-    "two words of other libraries": (
-        lambda: load_of("orders", filter=Order.total > 3, sort="total"),
-        "2 problems in one plan\n\n"
-        "LP113: load() has no argument 'filter'\n  at: 'orders'\n  hint: write where=.\n\n"
-        "LP113: load() has no argument 'sort'\n  at: 'orders'\n  hint: write order_by=.",
-    ),
-    "a page of related rows": (
-        lambda: load_of(Customer.orders, offset=3),
-        "LP113: load() has no argument 'offset'\n"
-        "  at: Customer.orders\n"
-        "  hint: remove it: a load has where=, order_by= and limit=. To page through related rows, make a plan of "
-        "them.",
-    ),
     "a path within or_()": (
         lambda: or_(Order.total > 3, source_of(Order.customer, Customer.name == "Ada")),
         "LP112: source(Order.customer, Customer.name == 'Ada') cannot be a part of a SQL expression\n"
@@ -251,11 +135,6 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
     "a name that the class does not have": (
         lambda: load_in(order_by="totl"),
         "order by attributes of the class, for example order_by=Post.created_at.desc().",
-    ),
-    "a path orders related rows": (
-        lambda: load_in(order_by=source(Order.customer, Customer.name)),
-        "paths order roots alone. Order by a subquery: "
-        "select(Customer.name).where(Customer.id == Order.customer_id).scalar_subquery().",
     ),
     "a path chooses related rows": (
         lambda: load_in(where=source(Order.customer, Customer.name == "Ada")),

@@ -10,8 +10,10 @@ from sqlalchemy.ext.asyncio import async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 from loadplan import LoadPlan, PlanError
+from loadplan.audit import audit
 from loadplan.tools.audit.expiring import session_findings
-from loadplan.tools.targets import plans_in, spot_of
+from loadplan.tools.connecting import DatabaseError, url_of
+from loadplan.tools.targets import TargetError, import_by_name, plans_in, spot_of
 
 
 class OutsideOfARequest:

@@ -1,79 +1,9 @@
-"""Arguments and names that declarations and loaders do not have, and what to write instead. Pure."""
+"""Names that declarations and loaders do not have, and what to write instead. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn, TypeVar
-
-from loadplan.errors import PlanError, Problem, did_you_mean
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
 
 C = TypeVar("C")
-
-_ROOTS = {
-    "where": "which roots to load is said with the fetch: fetch_all(plan, where=...). For related rows, write "
-    "where= into their load(...).",
-    "order_by": "the order of the roots is said with the fetch: fetch_all(plan, order_by=...). For related rows, write "
-    "order_by= into their load(...).",
-    "limit": "how many roots to load is said with the fetch: fetch_all(plan, limit=...). For related rows, write "
-    "limit= into their load(...).",
-    "offset": "it is an argument of the fetch: fetch_all(plan, offset=...).",
-    "depth": "write depth= into the load(...) of the tree: load(Folder.folders, depth=...).",
-    "strategy": "write strategy= into a load(...).",
-    "params": "values of parameters are given with the fetch: fetch(plan, id, params={...}).",
-    "loads": "pass the loads one by one, without a name: LoadPlan(User, load(User.posts)).",
-    "undefer": "nest a plan of the deferred column: LoadPlan(Post, LoadPlan(Post, only=[Post.text])).",
-}
-_RELATED = {
-    "name": "remove it: only a LoadPlan has a name.",
-    "offset": "remove it: a load has where=, order_by= and limit=. To page through related rows, make a plan of them.",
-    "params": "values of parameters are given with the fetch: fetch(plan, id, params={...}).",
-    "loads": "pass the loads one by one, without a name: load(User.posts, load(Post.comments)).",
-    "typed": "remove it: only a LoadPlan has typed=.",
-    "budget": "remove it: only a LoadPlan has a budget.",
-    "undefer": "load the relationship twice: load(User.posts), load(User.posts, only=[Post.text]).",
-}
-#: What other libraries call an argument.
-_WORDS = {
-    **dict.fromkeys(("filter", "filters", "filter_by", "condition", "conditions", "criteria"), "where"),
-    **dict.fromkeys(("order", "sort", "sort_by", "orderby"), "order_by"),
-    **dict.fromkeys(("first", "top", "size", "take"), "limit"),
-    **dict.fromkeys(("skip",), "offset"),
-    **dict.fromkeys(("columns", "fields", "load_only", "select"), "only"),
-    **dict.fromkeys(("exclude", "omit", "without"), "defer"),
-    **dict.fromkeys(("options", "load", "include", "relationships", "prefetch", "joins"), "loads"),
-    **dict.fromkeys(("recursion_depth", "max_depth", "levels", "recursive", "join_depth"), "depth"),
-    **dict.fromkeys(("loader", "lazy", "how"), "strategy"),
-    **dict.fromkeys(("schema", "view", "model", "as_", "dto", "response_model"), "into"),
-}
-
-
-def check_no_more(call: str, given: Mapping[str, Any], known: Iterable[str], at: str) -> None:
-    """Refuse arguments that a declaration does not have.
-
-    Args:
-        call: ``"LoadPlan"`` or ``"load"``.
-        given: the arguments, by name.
-        known: arguments that it has.
-        at: what it is about.
-
-    Raises:
-        PlanError: LP113, for each of them.
-    """
-    if given:
-        raise PlanError([_unknown_argument(call, word, tuple(known), at) for word in given])
-
-
-def _unknown_argument(call: str, word: str, known: tuple[str, ...], at: str) -> Problem:
-    hints = _ROOTS if call == "LoadPlan" else _RELATED
-    meant = _WORDS.get(word, word)
-    hint = hints.get(meant)
-    if hint is None and meant in known:
-        hint = f"write {meant}=."
-    return Problem(
-        "LP113",
-        f"{call}() has no argument '{word}'",
-        (at,),
-        hint=hint or did_you_mean(word, known, f"Arguments of {call}"),
-    )
-
 
 #: By class, then by name: what to write in place of a method that other libraries have.
 _METHODS: dict[str, dict[str, str]] = {

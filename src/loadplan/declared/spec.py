@@ -24,6 +24,7 @@ from sqlalchemy import BindParameter, ClauseElement, SQLColumnExpression, TextCl
 from sqlalchemy.orm import Mapped, Mapper, QueryableAttribute
 
 from loadplan.declared.code import call_source, source
+from loadplan.declared.mistaken import with_hints
 from loadplan.declared.unknown import refuse_of_load
 from loadplan.sqlalchemy_internals import criteria_of, shape_of, subtype_of
 
@@ -418,7 +419,7 @@ class Plan(Generic[T]):
     def label(self) -> str:
         """The name, or the name of the class."""
         named = self.entity if self.into is None else self.into
-        return self.name if self.name and isinstance(self.name, str) else source(named)
+        return self.name or source(named)
 
     def __repr__(self) -> str:
         words = ("only", "defer", "into", "name", "typed", "budget")

@@ -16,7 +16,7 @@ from loadplan.declared.spec import tuple_or_none
 from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, one_of, shown
 from loadplan.explained.analysis import Analysis, analyze
 from loadplan.explained.explanation import Explanation, explain_plan
-from loadplan.loaders.counting import Call, Total, check_explained, check_total, plan_of_class, root_count
+from loadplan.loaders.counting import Total, check_total, plan_of_class, root_count
 from loadplan.mapped.decoding import Undecodable
 from loadplan.mapped.indexes import DatabaseIndex, LearnedIndex, remember
 from loadplan.mapped.mapping import mapper_of, mappers_below, tables_in
@@ -252,7 +252,6 @@ class Calls:
         """See :meth:`loadplan.Loader.fetch_page`."""
         check_plan(plan)
         check_total(plan, total)
-        check_order(plan.label, tuple_or_none(order_by) or ())
 
         def prepare(compiled: Compiled[T], tally: Tally) -> Work[Page[T]]:
             query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
@@ -437,7 +436,7 @@ class Calls:
         bare = not options
         private = self.private(bare=bare)
         if locks(for_update) and not private.in_transaction_of_caller:
-            raise _lock_without_transaction(plan)
+            raise LoaderError(call_problems.lock_without_transaction(is_async(self.bind), (plan.label,)))
         number = roots if is_count(roots, least=0) else None  # ``prepare`` reports a wrong one
         with self.told(plan) as tally:
             while True:

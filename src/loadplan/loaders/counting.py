@@ -3,31 +3,27 @@
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 import attrs
 from sqlalchemy import Dialect, event, func, select, type_coerce
 from sqlalchemy.orm import Mapper
 from sqlalchemy.types import NullType
 
-from loadplan.errors import LoaderError, PlanError, Problem, shown
+from loadplan.errors import LoaderError, Problem, shown
 from loadplan.explained.explained import ExplainedStatement
 from loadplan.mapped.repeats import is_never_null, is_object, row_key
 from loadplan.plan import LoadPlan
 from loadplan.resolved.strategy import Way
-from loadplan.running import call_problems
 from loadplan.running.own_connection import Opened, OwnConnection
 from loadplan.running.plans import Compiled
-from loadplan.running.roots import is_count, root_key
+from loadplan.running.roots import root_key
 from loadplan.running.tally import Tally
 from loadplan.statements.keys import row_of
 from loadplan.statements.linked import AnySelect
 
 Total: TypeAlias = Literal["exact", "estimated"]
 """How ``fetch_page`` finds the number of all roots."""
-
-Call: TypeAlias = Literal["fetch", "count", "exists"]
-"""The calls that ``explain`` tells apart."""
 
 
 @attrs.frozen(eq=False)
@@ -194,17 +190,3 @@ def check_total(plan: LoadPlan[Any], total: object) -> None:
         message = f"total={shown(total)} is not a way to count"
         hint = 'use total="exact", total="estimated", or leave it out.'
         raise LoaderError(Problem("LP408", message, (plan.label,), hint=hint))
-
-
-def check_explained(plan: LoadPlan[Any], roots: int | None, call: Call, total: Total | None) -> None:
-    """Check what an ``explain`` is asked for.
-
-    Raises:
-        LoaderError: LP408, there is no such call, or no such total.
-        PlanError: LP107, a number of roots that counts nothing.
-    """
-    check_total(plan, total)
-    if call not in get_args(Call):
-        raise LoaderError(call_problems.unknown_word("call", call, get_args(Call), (plan.label,)))
-    if roots is not None and not is_count(roots, least=0):
-        raise PlanError([call_problems.bad_count("roots", roots, (plan.label,))])

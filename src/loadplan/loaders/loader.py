@@ -15,8 +15,8 @@ from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
 from loadplan.loaders.attached_calls import AllCalls
 from loadplan.loaders.batching import Batcher
-from loadplan.loaders.calls import ForUpdate, Options, Params, check_plans, locks, not_found
-from loadplan.loaders.counting import Call, Total
+from loadplan.loaders.calls import Call, ForUpdate, Options, Params, check_plans, locks, not_found
+from loadplan.loaders.counting import Total
 from loadplan.loaders.sharding import calls_on
 from loadplan.mapped.indexes import LearnedIndex
 from loadplan.plan import LoadPlan

@@ -20,8 +20,8 @@ from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
 from loadplan.loaders.attached_calls import AllCalls
 from loadplan.loaders.attaching import read_objects
-from loadplan.loaders.calls import ForUpdate, Options, Params, Work, check_plan, plan_behind
-from loadplan.loaders.counting import Call, Total, check_total
+from loadplan.loaders.calls import Call, ForUpdate, Options, Params, Work, check_plan, plan_behind
+from loadplan.loaders.counting import Total, check_total
 from loadplan.loaders.merging import is_mergeable, merged, sort_key
 from loadplan.mapped.indexes import LearnedIndex
 from loadplan.mapped.ordering import Ordering
@@ -31,7 +31,7 @@ from loadplan.running.binds import Bind, SyncBind
 from loadplan.running.call_options import check_options
 from loadplan.running.cursors import CursorKey
 from loadplan.running.graph import load_roots_beside
-from loadplan.running.paging import Page, PageQuery, check_order, exact_value, page_of
+from loadplan.running.paging import Page, PageQuery, exact_value, page_of
 from loadplan.running.plans import Compiled, resolve_plan
 from loadplan.running.roots import RootQuery, by_id, check_counts
 from loadplan.running.shards import all_shards, is_sharded, shards_of_key, shards_of_statement

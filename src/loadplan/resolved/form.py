@@ -24,26 +24,10 @@ MOST = (1 << 63) - 2
 def form_problems(plan: Plan[Any]) -> Iterator[Problem]:
     """Yield what is wrong with a plan whatever its mapping turns out to be: LP101 to LP108, LP111, and LP200."""
     if mapping.mapper_of(plan.entity) is None:
-        yield problems.not_mapped(plan.entity, (plan.name,) if isinstance(plan.name, str) else ())
-    given_name: object = plan.name
-    if given_name is not None and not isinstance(given_name, str):
-        yield problems.not_a_name(given_name, (plan.label,))
-    yield from _budget_problems(plan.budget, (plan.label,))
+        yield problems.not_mapped(plan.entity, () if plan.name is None else (plan.name,))
     yield from _part_problems(plan, (plan.label,))
     if plan.into is None:
         yield from _views_of(plan, (plan.label,))
-
-
-def _budget_problems(budget: object, at: tuple[str, ...]) -> Iterator[Problem]:
-    if budget is None:
-        return
-    if not isinstance(budget, Budget):
-        yield problems.not_a_budget(budget, at)
-        return
-    for word in ("rows", "statements"):
-        given: Any = getattr(budget, word)
-        if given is not None and not _counts(given, least=0):
-            yield problems.bad_budget(word, given, at)
 
 
 def _views_of(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
@@ -136,11 +120,11 @@ def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem
         given = getattr(item, word) or ()
         if word == "order_by":
             given = [each for each in given if not is_path(each)]
-        yield from condition_problems(word, given, at)
+        yield from condition_problems(word, given, at, _class_at(item))
 
 
-def _counts(given: Any, *, least: int = 1) -> bool:
-    return isinstance(given, int) and not isinstance(given, bool) and given >= least
+def _counts(given: Any) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and given >= 1
 
 
 def load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:

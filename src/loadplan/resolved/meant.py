@@ -5,9 +5,20 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
-from sqlalchemy import Boolean, ClauseElement, FromClause, Select, Table, TextClause, UnaryExpression
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
-from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
+from sqlalchemy import (
+    URL,
+    Boolean,
+    ClauseElement,
+    Connection,
+    Engine,
+    FromClause,
+    Select,
+    Table,
+    TextClause,
+    UnaryExpression,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
+from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty, Session, scoped_session
 from sqlalchemy.orm.util import AliasedClass
 
 from loadplan.declared.code import source
@@ -223,10 +234,16 @@ def instead_of_plan(given: object) -> str:
     return "make a plan, for example LoadPlan(User, load(User.posts))."
 
 
-def instead_of_bind(given: object) -> str:
-    """Return the hint for a wrong value in place of a bind."""
-    if isinstance(given, type) and issubclass(given, AsyncSession | AsyncEngine | AsyncConnection):
-        made = {AsyncEngine: "create_async_engine(url)", AsyncConnection: "engine.connect()"}
+def instead_of_bind(given: object, loader: str) -> str | None:
+    """Return the hint for what a loader was made with; None if it is nothing that leads to a bind.
+
+    Args:
+        given: in place of a bind.
+        loader: ``"Loader"`` or ``"SyncLoader"``.
+    """
+    make = "create_async_engine" if loader == "Loader" else "create_engine"
+    if isinstance(given, type) and issubclass(given, (*_ENGINES, *_CONNECTIONS, AsyncSession, Session)):
+        made = {**dict.fromkeys(_ENGINES, f"{make}(url)"), **dict.fromkeys(_CONNECTIONS, "engine.connect()")}
         return f"pass an object, not the class, for example {made.get(given, f'{given.__name__}(engine)')}."
     if isinstance(given, str | URL):
         return f"make an engine of the URL: {loader}({make}(url))."

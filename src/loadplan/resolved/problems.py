@@ -14,7 +14,7 @@ from loadplan.declared.code import argument_source, source
 from loadplan.declared.spec import Load, On, Plan, StrategyName
 from loadplan.errors import Problem, did_you_mean, one_of, shown
 from loadplan.mapped import mapping
-from loadplan.resolved import meant
+from loadplan.resolved import meant, meant_here
 from loadplan.resolved.tree import Edge
 from loadplan.sqlalchemy_internals import attribute_behind
 
@@ -51,7 +51,7 @@ def type_of_alias(given: QueryableAttribute[Any], at: At) -> Problem:
     )
 
 
-def not_a_load(given: object, at: At) -> Problem:
+def not_a_load(given: object, at: At, here: type[Any] | None = None) -> Problem:
     """Something else is among the loads."""
     message = f"a plan needs load(...) here, but got {meant.described(given)}"
     return Problem("LP102", message, at, hint=meant_here.load_hint(given, here))
@@ -126,25 +126,6 @@ def bad_number(word: str, given: object, at: At) -> Problem:
     return Problem("LP107", message, at, hint=_NUMBER_HINTS[word])
 
 
-def not_a_budget(given: object, at: At) -> Problem:
-    """``LoadPlan(User, budget=3)``, which would hold nothing."""
-    rows = given if isinstance(given, int) and not isinstance(given, bool) else 100
-    hint = f"write budget=Budget(rows={rows}), or budget=Budget(statements=3), or both."
-    return Problem("LP113", f"budget= needs a Budget, but got {safely_described(given)}", at, hint=hint)
-
-
-def not_a_name(given: object, at: At) -> Problem:
-    """``LoadPlan(User, name=User)``."""
-    message = f"name= needs a text, but got {safely_described(given)}"
-    return Problem("LP113", message, at, hint='write a text, for example name="user page".')
-
-
-def bad_budget(word: str, given: object, at: At) -> Problem:
-    """``Budget(rows=-1)``."""
-    message = f"{word}={shown(given)} of a budget must be a whole number of 0 or more"
-    return Problem("LP107", message, at, hint=f"remove {word}= to allow any number of {word}.")
-
-
 _NUMBER_HINTS = {
     "size": "size= is the number of roots on a page.",
     "batch_size": "batch_size= is the number of roots in a batch.",
@@ -191,7 +172,7 @@ def safely_described(given: object) -> str:
         return shown(given)
 
 
-def safely(hint: Callable[..., str], *given: object) -> str | None:
+def safely(hint: Callable[..., str | None], *given: object) -> str | None:
     """Return a hint; None if making it raises an error."""
     try:
         return hint(*given)
@@ -477,7 +458,8 @@ def speaks_of_others(
     hint = f"ask through a relationship: {_question(here, tables[0], target)}."
     if word == "order_by":
         path = None if to_alias else _path_to(target, given)
-        hint = f"order by a subquery{_subquery_of(target, given)}." if path is None else f"write order_by={path}."
+        subquery = _subquery_of(target, given, tables[0])
+        hint = f"order by a subquery{subquery}." if path is None else f"write order_by={path}."
     if to_alias:
         hint = f"'{name}' leads to an alias of '{here}'. Use the attributes of that alias in {word}=."
     return Problem(
@@ -507,7 +489,7 @@ def _path_to(target: Mapper[Any], given: Sequence[Any]) -> str | None:
     return None
 
 
-def _subquery_of(target: Mapper[Any], given: Sequence[Any]) -> str:
+def _subquery_of(target: Mapper[Any], given: Sequence[Any], table: str) -> str:
     """Return the code of a subquery for a column of another class: the exact one, if a to-one leads there."""
     for each in given:
         element: Any = each.element if isinstance(each, UnaryExpression) else each

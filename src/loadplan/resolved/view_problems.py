@@ -272,7 +272,7 @@ def several_sources(field: str, markers: Iterable[object], at: At) -> Problem:
     )
 
 
-def beyond_entity(field: str, entity: str, model: str, given: object, at: At) -> Problem:
+def beyond_entity(field: str, entity: str, as_view: str, given: object, at: At) -> Problem:
     """``for_schema`` of a model with ``count(...)`` or another SQL value."""
     return Problem(
         "LP303",

@@ -126,13 +126,6 @@ def not_a_session(call: str, given: object) -> Problem:
     )
 
 
-def unknown_word(word: str, given: object, known: Sequence[str], at: At) -> Problem:
-    """``fetch_many(plan, ids, missing="ignore")`` and the like."""
-    said = [f'{word}="{each}"' for each in known]
-    message = f"{word}={shown(given)} is unknown"
-    return Problem("LP408", message, at, hint=f"use {', '.join(said[:-1])} or {said[-1]}, or leave it out.")
-
-
 def not_a_lock(given: object, at: At) -> Problem:
     """``fetch(plan, id, for_update="nowait")``, which would lock and wait."""
     if isinstance(given, str) and given in _LOCKS:
@@ -162,17 +155,6 @@ def lock_without_transaction(is_async: bool, at: At) -> Problem:
         at,
         detail="the lock would end when the fetch returns.",
         hint=f"make the {loader} with the {kind}Session or {kind}Connection that changes the row afterwards.",
-    )
-
-
-def condition_as_order(given: object, at: At) -> Problem:
-    """``fetch_page(plan, User.email == "a@example.org")``, as ``fetch_all`` would take it."""
-    return Problem(
-        "LP108",
-        f"fetch_page would order by {safely_described(given)}, which is a condition",
-        at,
-        detail="its second argument is the order, and an order leaves out no rows.",
-        hint="to choose rows, write where=.... To order by the condition, add a direction: (...).desc().",
     )
 
 

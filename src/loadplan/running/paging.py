@@ -29,7 +29,7 @@ from loadplan.mapped.ordering import Ordering, as_stored, orderings
 from loadplan.mapped.repeats import row_key
 from loadplan.mapped.values import binds_by_itself, refusal, stored_type, type_on
 from loadplan.resolved import problems
-from loadplan.resolved.form import MOST, is_bare_condition
+from loadplan.resolved.form import MOST
 from loadplan.running import call_problems
 from loadplan.running.cursors import KEPT, CursorKey, decode_cursor, encode_cursor, refused_cursor, row_is_gone
 from loadplan.running.graph import load_roots_beside
@@ -165,17 +165,6 @@ class PageQuery:
         except TypeError as error:
             label = self.query.compiled.tree.label
             raise PlanError([call_problems.not_pageable(str(error), (label,))]) from None
-
-
-def check_order(label: str, given: Sequence[Any]) -> None:
-    """Check that nobody took the order of a page for its condition, which would bring all rows.
-
-    Raises:
-        PlanError: LP108, one of them is a condition without a direction.
-    """
-    found = [each for each in given if is_bare_condition(each)]
-    if found:
-        raise PlanError([call_problems.condition_as_order(each, (label,)) for each in found])
 
 
 def page_of(query: RootQuery, size: int, after: str | None, before: str | None, key: CursorKey) -> PageQuery:
