@@ -4,7 +4,6 @@ The oracle: the same history, with every attribute loaded lazily by SQLAlchemy i
 ``LOADPLAN_PROPERTY_EXAMPLES=n`` plays n / 4 histories on each database.
 """
 
-import os
 import random
 from typing import Any
 
@@ -15,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, load_only
 
 from loadplan import Loader, LoadPlan, load
+from random_cases import CASES
 
-HISTORIES = max(1, int(os.environ.get("LOADPLAN_PROPERTY_EXAMPLES", "80")) // 4)
+HISTORIES = max(1, CASES // 4)
 
 #: Each plan, with the attributes that its changes may touch.
 PLANS: list[tuple[LoadPlan[Any], set[str]]] = [

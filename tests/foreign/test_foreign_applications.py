@@ -23,12 +23,12 @@ from foreign_known import judged
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from loadplan import PlanError
+from random_cases import CASES
 
 LONG = os.environ.get("LOADPLAN_FOREIGN") == "long"
-EXAMPLES = int(os.environ.get("LOADPLAN_PROPERTY_EXAMPLES", "80"))
 SEEDS = range(1, 4) if LONG else range(1, 2)
-PLANS = 40 if LONG else max(3, min(6, EXAMPLES // 3))
-HISTORIES = 40 if LONG else max(3, min(6, EXAMPLES // 3))
+PLANS = 40 if LONG else max(3, min(6, CASES // 3))
+HISTORIES = 40 if LONG else max(3, min(6, CASES // 3))
 
 #: On PostgreSQL the short form looks at one application, whose columns are of most types.
 ON_POSTGRESQL = NAMES if LONG else ["fief"]

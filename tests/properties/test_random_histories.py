@@ -6,7 +6,6 @@ have changed. ``LOADPLAN_PROPERTY_EXAMPLES=n`` runs n histories on SQLite and n 
 
 import collections
 import copy
-import os
 import pickle
 import random
 from collections.abc import AsyncIterator
@@ -22,9 +21,8 @@ from sqlalchemy.orm import Session, with_loader_criteria
 from sqlalchemy.orm.exc import FlushError
 
 from loadplan import Loader, PartialCollectionError
+from random_cases import CASES
 from support import tables
-
-EXAMPLES = int(os.environ.get("LOADPLAN_PROPERTY_EXAMPLES", "80"))
 
 Stored = dict[str, list[tuple[Any, ...]]]
 
@@ -146,10 +144,10 @@ async def run(engine: AsyncEngine, seed: int) -> tuple[History, list[Step], str]
 async def test_no_history_loses_a_row(database: AsyncEngine) -> None:
     """All that a history does not change is as it was, and what it changes is as if all rows had been seen."""
     found: collections.Counter[tuple[str, str]] = collections.Counter()
-    for seed in range(EXAMPLES):
+    for seed in range(CASES):
         history, _, how = await run(database, seed)
         found[history.way, how] += 1
     done = sum(number for (_, how), number in found.items() if how == "done")
     refused = sum(number for (_, how), number in found.items() if how == "refused")
-    assert done > EXAMPLES / 3, found
-    assert refused > EXAMPLES / 20, found
+    assert done > CASES / 3, found
+    assert refused > CASES / 20, found

@@ -2,13 +2,11 @@
 
 Each example maps a schema of its own, fills it, and fetches a few plans. The oracle is :mod:`lazy_walk`.
 
-``LOADPLAN_PROPERTY_EXAMPLES=n`` runs n examples instead of the default, on PostgreSQL a quarter of that. With ``CI`` in
-the environment the examples are the same in every run.
+``LOADPLAN_PROPERTY_EXAMPLES=n`` runs n examples, on PostgreSQL a quarter of that; see :mod:`random_cases`.
 """
 
 import contextlib
 import copy
-import os
 import pickle
 from collections.abc import AsyncIterator
 from typing import Any
@@ -23,20 +21,19 @@ from sqlalchemy import and_
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from loadplan import Loader, LoadPlan, NotFound
+from random_cases import CASES, SAME_EACH_TIME
 from support import recording
-
-EXAMPLES = int(os.environ.get("LOADPLAN_PROPERTY_EXAMPLES", "80"))
 
 settings.register_profile(
     "loadplan",
-    max_examples=EXAMPLES,
+    max_examples=CASES,
     deadline=None,
-    derandomize="CI" in os.environ,
+    derandomize=SAME_EACH_TIME,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 thorough = settings.get_profile("loadplan")
-brief = settings(thorough, max_examples=max(1, EXAMPLES // 4))
+brief = settings(thorough, max_examples=max(1, CASES // 4))
 
 
 @thorough

@@ -2,7 +2,6 @@
 
 import datetime
 import math
-import os
 import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -16,14 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.operators import nulls_first_op, nulls_last_op
 
 from loadplan import Loader, LoadPlan, PlanError, load
+from random_cases import CASES, SAME_EACH_TIME
 from support import recording, tables
 
 PLAN = LoadPlan(Row, load(Row.marks, limit=2))
-EXAMPLES = int(os.environ.get("LOADPLAN_PROPERTY_EXAMPLES", "80"))
 CHECKED = settings(
-    max_examples=max(1, EXAMPLES // 2),
+    max_examples=max(1, CASES // 2),
     deadline=None,
-    derandomize="CI" in os.environ,
+    derandomize=SAME_EACH_TIME,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -3,7 +3,6 @@
 The oracle follows plain lazy relationships in a synchronous session and filters, sorts and slices in Python.
 """
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -17,13 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
 from loadplan import Load, Loader, LoadPlan, NotLoaded, PlanError, load
+from random_cases import CASES, SAME_EACH_TIME
 from support import recording, tables
 
-EXAMPLES = int(os.environ.get("LOADPLAN_PROPERTY_EXAMPLES", "80"))
 CHECKED = settings(
-    max_examples=EXAMPLES,
+    max_examples=CASES,
     deadline=None,
-    derandomize="CI" in os.environ,
+    derandomize=SAME_EACH_TIME,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )

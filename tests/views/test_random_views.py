@@ -6,7 +6,6 @@ PostgreSQL. With ``CI`` in the environment the examples are the same in every ru
 """
 
 import contextlib
-import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,18 +17,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from loadplan import Loader, LoadPlan
 from loadplan.running.plans import compile_plan
+from random_cases import CASES, SAME_EACH_TIME
 from support import recording
 
-EXAMPLES = int(os.environ.get("LOADPLAN_PROPERTY_EXAMPLES", "25"))
-
 thorough = settings(
-    max_examples=EXAMPLES,
+    max_examples=CASES,
     deadline=None,
-    derandomize="CI" in os.environ,
+    derandomize=SAME_EACH_TIME,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-brief = settings(thorough, max_examples=max(1, EXAMPLES // 2))
+brief = settings(thorough, max_examples=max(1, CASES // 2))
 
 
 @thorough

@@ -7,7 +7,6 @@ import dataclasses
 import datetime
 import decimal
 import json
-import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -23,9 +22,10 @@ from sqlalchemy.sql.elements import ColumnClause
 from values_by_type import PORTABLE, POSTGRESQL, Kind, same
 
 from loadplan import Loader, LoadPlan
+from random_cases import CASES, SAME_EACH_TIME
 from support import recording, tables
 
-EXAMPLES = max(4, int(os.environ.get("LOADPLAN_PROPERTY_EXAMPLES", "80")) // 4)
+EXAMPLES = max(4, CASES // 4)
 
 _TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=20)
 _JSONS = st.recursive(
@@ -116,7 +116,7 @@ ON_POSTGRESQL = _kinds([*PORTABLE, *POSTGRESQL])
 _settings = settings(
     max_examples=EXAMPLES,
     deadline=None,
-    derandomize="CI" in os.environ,
+    derandomize=SAME_EACH_TIME,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -15,9 +14,10 @@ from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 from tenant_models import PLANS, Base, Doc, Mark, Media, Note, Owned, Person, Photo, Sound, Tag, random_rows
 
 from loadplan import Loader, LoadPlan, RelatedNotFound
+from random_cases import CASES
 from support import tables
 
-SEEDS = range(1, 1 + max(1, int(os.environ.get("LOADPLAN_PROPERTY_EXAMPLES", "80")) // 80))
+SEEDS = range(1, 1 + max(1, CASES // 80))
 
 
 @pytest.fixture(params=SEEDS, ids=lambda seed: f"rows{seed}")

@@ -289,6 +289,9 @@ class StatementBuilder:
             reason = "a field below it asks a subquery"
         if reason is None and any(self._chosen[each].way is Way.INNER for each in edge.target.edges):
             reason = "an inner join below it leaves out rows that its limit counts"
+        if reason is None and self._repeats_rows(edge.target):
+            reason = "a joined collection below it repeats rows that its limit counts"
+        self._ranks = []
         if reason is None:
             parents = keys.rows()
             met = and_(*(left == right for left, right in zip(keys.columns, parents.c, strict=True)))
@@ -298,8 +301,8 @@ class StatementBuilder:
             return statement, slots, why_lateral(keys, order, learned)
         start, parents_of, in_order = numbered(edge, ties, rows.where(keys.condition), order, limit)
         statement, items = self._row(edge.target, start)
-        statement = selecting(statement, [*parents_of, *(each for _, each in items)]).order_by(*in_order)
-        return statement, items, f"window function: {reason}"
+        statement = selecting(statement, [*parents_of, *(each for _, each in items)])
+        return statement.order_by(*in_order, *self._ranks), items, f"window function: {reason}"
 
     def _asks_subquery(self, place: Place) -> bool:
         """Tell whether a row holds subqueries; SQLAlchemy warns of a cartesian product where those are in a LATERAL."""
