@@ -52,9 +52,13 @@ Smoke = Annotated[bool, typer.Option("--smoke", help="Everything tiny: to see th
 Results = Annotated[Path, typer.Option(help="Folder for results.")]
 Driver = Annotated[
     str | None,
-    typer.Option(help="; ".join(f"{name}: {', '.join(drivers)}" for name, drivers in DRIVERS.items()) + "."),
+    typer.Option(
+        help="; ".join(f"{name}: {', '.join(drivers)}" for name, drivers in DRIVERS.items()) + ". Cases only."
+    ),
 ]
-Database = Annotated[str | None, typer.Option(help=f"{' or '.join(DRIVERS)}; the driver tells it, too.")]
+Database = Annotated[
+    str | None, typer.Option(help=f"{' or '.join(DRIVERS)}; the driver tells it, too. Parts run on {DEFAULT.database}.")
+]
 
 PREPARING = 20.0
 """Seconds until the first case begins: servers start and rows are made."""

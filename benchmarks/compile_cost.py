@@ -30,8 +30,8 @@ from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import joinedload, selectinload
 
-from benchmarks.measure import database, environment
-from benchmarks.report import HERE, Result, Run, write_json
+from benchmarks.measure import add_driver, database, environment, result_file
+from benchmarks.report import Result, Run, write_json
 from benchmarks.shop import Line, Order, Product, fill
 from benchmarks.weights import HOLDERS, KINDS, bytes_each, weight_of
 from loadplan import Loader, LoadPlan, load
@@ -208,9 +208,9 @@ async def measure(engine: AsyncEngine, rounds: int, objects: int, orders: int) -
     return [*steps, *weights]
 
 
-async def main(rounds: int, objects: int, orders: int, path: Path) -> None:
+async def main(rounds: int, objects: int, orders: int, driver: str, path: Path) -> None:
     """Measure, print and write down."""
-    async with database("benchmarks") as engine:
+    async with database("benchmarks", driver) as engine:
         described = await environment(engine)
         print(described, end="\n\n")
         write_json(Run({"measured on": described}, await measure(engine, rounds, objects, orders)), path)
@@ -221,10 +221,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30, help="how often each step is taken anew (default: 30)")
     parser.add_argument("--objects", type=int, default=10_000, help="how many are held (default: 10,000)")
-    parser.add_argument("--to", type=Path, default=HERE / "compile_cost.json", help="file of the results")
+    parser.add_argument("--to", type=Path, help="file of the results")
+    add_driver(parser)
     parser.add_argument("--smoke", action="store_true", help="a few seconds, to see that everything runs")
     options = parser.parse_args()
+    to = options.to or result_file("compile_cost", options.driver)
     if options.smoke:
-        asyncio.run(main(2, 200, 1_000, options.to))
+        asyncio.run(main(2, 200, 1_000, options.driver, to))
     else:
-        asyncio.run(main(options.rounds, options.objects, ORDERS, options.to))
+        asyncio.run(main(options.rounds, options.objects, ORDERS, options.driver, to))

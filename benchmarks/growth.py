@@ -28,8 +28,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import joinedload, selectinload
 
 from benchmarks.cases.orders import CustomerRef, LineView, ProductRef
-from benchmarks.measure import Way, columns, database, environment, peak, recorded, time_rounds
-from benchmarks.report import HERE, Result, Run, write_json
+from benchmarks.measure import (
+    Way,
+    add_driver,
+    columns,
+    database,
+    environment,
+    peak,
+    recorded,
+    result_file,
+    time_rounds,
+)
+from benchmarks.report import Result, Run, write_json
 from benchmarks.shop import Line, Order, fill
 from loadplan import Loader, LoadPlan, load
 
@@ -219,9 +229,9 @@ def line(results: Sequence[Result]) -> str:
     return f"{results[0].size:>7,} roots: " + "; ".join(cells)
 
 
-async def main(roots: Sequence[int], orders: int, rounds: int, calls: int, path: Path) -> None:
+async def main(roots: Sequence[int], orders: int, rounds: int, calls: int, driver: str, path: Path) -> None:
     """Measure, print and write down."""
-    async with database("benchmarks") as engine:
+    async with database("benchmarks", driver) as engine:
         described = await environment(engine)
         print(described)
         print(f"{rounds} rounds of up to {calls} calls a way, in turn\n")
@@ -234,14 +244,16 @@ if __name__ == "__main__":
     parser.add_argument("--roots", type=int, nargs="+", default=ROOTS, help="numbers of roots")
     parser.add_argument("--rounds", type=int, default=5, help="how often to measure (default: 5)")
     parser.add_argument("--calls", type=int, default=50, help="calls of each way in a round, fewer where slow")
-    parser.add_argument("--to", type=Path, default=HERE / "growth.json", help="file of the results")
+    parser.add_argument("--to", type=Path, help="file of the results")
+    add_driver(parser)
     parser.add_argument("--smoke", action="store_true", help="a few seconds, to see that everything runs")
     for hidden in ("--memory", "--url"):  # of the processes that it starts
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    to = options.to or result_file("growth", options.driver)
     if options.memory:
         asyncio.run(measure_memory(options.url, options.memory, options.roots[0]))
     elif options.smoke:
-        asyncio.run(main((1, 100), 100, 1, 2, options.to))
+        asyncio.run(main((1, 100), 100, 1, 2, options.driver, to))
     else:
-        asyncio.run(main(options.roots, ORDERS, options.rounds, options.calls, options.to))
+        asyncio.run(main(options.roots, ORDERS, options.rounds, options.calls, options.driver, to))

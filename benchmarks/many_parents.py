@@ -20,6 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship,
 
 from benchmarks.measure import (
     Way,
+    add_driver,
     columns,
     database,
     ensure_filled,
@@ -162,9 +163,9 @@ async def run_case(case: Case, engine: AsyncEngine, count: int, rounds: int, cal
     )
 
 
-async def main(counts: Sequence[int], rounds: int, calls: int) -> None:
+async def main(counts: Sequence[int], rounds: int, calls: int, driver: str) -> None:
     """Print what is compared with what, then a line a case and number of parents."""
-    async with database("benchmarks") as engine:
+    async with database("benchmarks", driver) as engine:
         await fill(engine, max(counts))
         print(await environment(engine))
         print(f"{rounds} rounds of up to {calls} calls a way, in turn\n")
@@ -181,5 +182,6 @@ if __name__ == "__main__":
     parser.add_argument("--parents", type=int, nargs="+", default=[100, 501, 5_000, 100_000], help="how many")
     parser.add_argument("--rounds", type=int, default=5, help="how often to measure (default: 5)")
     parser.add_argument("--calls", type=int, default=20, help="calls of each way in a round, fewer where slow")
+    add_driver(parser)
     options = parser.parse_args()
-    asyncio.run(main(options.parents, options.rounds, options.calls))
+    asyncio.run(main(options.parents, options.rounds, options.calls, options.driver))

@@ -1,5 +1,6 @@
 """What the benchmarks share: a database, timing in turns, ratios with their spread, and what it all ran on."""
 
+import argparse
 import contextlib
 import fcntl
 import gc
@@ -19,6 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
+from benchmarks.report import HERE
+from benchmarks.targets import DEFAULT, DRIVERS, POSTGRESQL, Target
 from embedded_postgres import start
 from loadplan import __version__
 
@@ -30,18 +33,29 @@ Rounds: TypeAlias = Sequence[Sequence[float]]
 
 
 @contextlib.asynccontextmanager
-async def database(name: str) -> AsyncIterator[AsyncEngine]:
-    """Start the embedded PostgreSQL whose data folder is called ``name``, and connect.
+async def database(name: str, driver: str = DEFAULT.driver) -> AsyncIterator[AsyncEngine]:
+    """Start the embedded PostgreSQL whose data folder is called ``name``, and connect through a driver.
 
     One run at a time has it: two would fill each other's tables, and be in each other's figures. A second one waits.
     """
     url = start(name)
     with _alone(Path(str(url.query["host"])).with_suffix(".lock")):  # beside its data folder
-        engine = create_async_engine(url)
+        engine = create_async_engine(url.set(drivername=f"{POSTGRESQL}+{driver}"))
         try:
             yield engine
         finally:
             await engine.dispose()
+
+
+def add_driver(parser: argparse.ArgumentParser) -> None:
+    """Give a script the option ``--driver``: a driver of PostgreSQL, on which SQLAlchemy and loadplan run."""
+    what = f"of PostgreSQL, for SQLAlchemy and loadplan (default: {DEFAULT.driver}); SQL by hand stays on asyncpg"
+    parser.add_argument("--driver", choices=DRIVERS[POSTGRESQL], default=DEFAULT.driver, help=what)
+
+
+def result_file(name: str, driver: str) -> Path:
+    """Return the file of results of a script, which names a driver that is not the default."""
+    return HERE / f"{name}{Target(POSTGRESQL, driver).suffix}.json"
 
 
 @contextlib.contextmanager
@@ -158,7 +172,7 @@ async def environment(engine: AsyncEngine) -> str:
     """Return versions and machine in two lines."""
     async with engine.connect() as connection:
         server = await connection.scalar(text("SHOW server_version"))
-    packages = ", ".join(f"{name} {version(name)}" for name in ("sqlalchemy", "asyncpg"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("sqlalchemy", engine.dialect.driver))
     return (
         f"Python {platform.python_version()}, loadplan {__version__}, {packages}, PostgreSQL {server}, Unix socket\n"
         f"{processor()}"

@@ -18,8 +18,8 @@ from typing import Any
 import attrs
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from benchmarks.measure import Way, columns, database, environment, recorded, time_rounds
-from benchmarks.report import HERE, Result, Run, write_json
+from benchmarks.measure import Way, add_driver, columns, database, environment, recorded, result_file, time_rounds
+from benchmarks.report import Result, Run, write_json
 from benchmarks.shop import fill
 from benchmarks.strategy_cases import CASES, ENTITIES, StrategyCase
 from loadplan import Loader
@@ -162,9 +162,9 @@ async def measure(
     return results
 
 
-async def main(rounds: int, calls: int, orders: int, only: Sequence[str], path: Path) -> None:
+async def main(rounds: int, calls: int, orders: int, only: Sequence[str], driver: str, path: Path) -> None:
     """Measure, print and write down."""
-    async with database("benchmarks") as engine:
+    async with database("benchmarks", driver) as engine:
         described = await environment(engine)
         print(described)
         print(f"{rounds} rounds of up to {calls} calls a way, in turn\n")
@@ -179,9 +179,11 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=7, help="how often to measure (default: 7)")
     parser.add_argument("--calls", type=int, default=30, help="calls of each way in a round, fewer where slow")
     parser.add_argument("--only", nargs="+", default=(), help="cases whose name holds one of these words")
-    parser.add_argument("--to", type=Path, default=HERE / "strategy_costs.json", help="file of the results")
+    parser.add_argument("--to", type=Path, help="file of the results")
+    add_driver(parser)
     parser.add_argument("--smoke", action="store_true", help="a few seconds, to see that everything runs")
     options = parser.parse_args()
     if options.smoke:
         options.rounds, options.calls, options.orders = 1, 1, SMALL
-    asyncio.run(main(options.rounds, options.calls, options.orders, options.only, options.to))
+    to = options.to or result_file("strategy_costs", options.driver)
+    asyncio.run(main(options.rounds, options.calls, options.orders, options.only, options.driver, to))

@@ -20,7 +20,7 @@ from sqlalchemy import ForeignKey, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, joinedload, mapped_column, relationship, selectinload
 
-from benchmarks.measure import database, ensure_filled, environment, peak, recorded, spread
+from benchmarks.measure import add_driver, database, ensure_filled, environment, peak, recorded, spread
 from loadplan import Loader, LoadPlan, load
 
 LINES = 2  # of an order
@@ -132,9 +132,9 @@ async def in_process(engine: AsyncEngine, way: str, orders: int, batch: int) -> 
     return found
 
 
-async def main(sizes: list[int], batch: int, rounds: int) -> None:
+async def main(sizes: list[int], batch: int, rounds: int, driver: str) -> None:
     """Print what is compared with what, then a line a size and way."""
-    async with database("benchmarks") as engine:
+    async with database("benchmarks", driver) as engine:
         await fill(engine, max(sizes))
         graphs = []
         for way in WAYS:
@@ -163,10 +163,11 @@ if __name__ == "__main__":
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000], help="orders a walk")
     parser.add_argument("--batch", type=int, default=500, help="orders a batch (default: 500)")
     parser.add_argument("--rounds", type=int, default=3, help="walks a way up to 100,000 orders (default: 3)")
+    add_driver(parser)
     for hidden in ("--walk", "--url", "--orders"):  # of the processes that it starts
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.walk:
         asyncio.run(measure_walk(options.url, options.walk, int(options.orders), options.batch))
     else:
-        asyncio.run(main(options.sizes, options.batch, options.rounds))
+        asyncio.run(main(options.sizes, options.batch, options.rounds, options.driver))

@@ -1,4 +1,4 @@
-"""Check the English of the pages, the docstrings and the error messages: ``uv run python docs/plain_english.py``.
+"""Check the English of pages, docstrings, comments and error messages: ``uv run python docs/plain_english.py``.
 
 proselint brings general checks. HOUSE below adds the rules of this project that a machine can hold; CONTRIBUTING.md has
 the rest. Nothing is downloaded. Exits with 1 if a check finds something.
@@ -7,6 +7,7 @@ the rest. Nothing is downloaded. Exits with 1 if a check finds something.
 import ast
 import re
 import sys
+import tokenize
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -33,6 +34,9 @@ HOUSE = {
     "that of": (r"\b(?:that|those) of\b", "repeat the noun"),
     "to be": (r"\b(?:is|are|was|were) to be\b", "say who does it"),
     "else": (r"\b(?:and|or) else\b", "'otherwise'"),
+    "of": (r"^(?-i:Of)\b(?! course)", "begin with the subject"),
+    "person": (r"\b(?:somebody|nobody|whoever)'s\b", "name the person: 'your', 'the caller's'"),
+    "old": (r"\b(?:anew|save for|for want of|foretells?|foretold|lest)\b", "use an everyday word"),
 }
 
 #: Checks of proselint that do not fit a technical text: straight quotes are code, ``...`` is Python's, and two of them
@@ -49,11 +53,12 @@ _ITEM = re.compile(r"^\s*(?:[-*]|\d+\.)\s+")
 _SECTION = re.compile(r"^\s*[\w, *]+: ")
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\.\.\.)(?<!e\.g\.)(?<!i\.e\.)[*_)\"']*\s+")
 _ERROR_CODE = re.compile(r"LP\d{3}$")
+_FOR_TOOLS = re.compile(r"(?:noqa|type:|mypy:|pyright:|fmt:|pragma:|---|!)")
 
 
 @attrs.frozen
 class Passage:
-    """A paragraph, an item of a list, a cell of a table, a docstring's paragraph or a message.
+    """A paragraph, an item of a list, a cell of a table, a docstring's paragraph, a comment or a message.
 
     Attributes:
         path: the file.
@@ -79,7 +84,9 @@ def passages_of_page(path: Path) -> Iterator[Passage]:
 
 
 def passages_of_module(path: Path) -> Iterator[Passage]:
-    """Yield the docstrings of a module, and the texts of its errors."""
+    """Yield the docstrings of a module, its comments, and the texts of its errors."""
+    for line, comment in _comments(path):
+        yield from _passages(path, line, comment, lines_count=False)
     docstrings: set[int] = set()
     raised: set[int] = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -99,6 +106,36 @@ def passages_of_module(path: Path) -> Iterator[Passage]:
             for each in (*node.args, *(keyword.value for keyword in node.keywords)):
                 for message in _messages(each):
                     yield from _passages(path, each.lineno, message, lines_count=False)
+
+
+def _comments(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line and text of each comment. Comments in lines below each other are one text, a sentence at least.
+
+    Comments for tools, such as ``noqa``, are left out.
+    """
+    with path.open("rb") as file:
+        tokens = [each for each in tokenize.tokenize(file.readline) if each.type == tokenize.COMMENT]
+    begun, collected = 0, list[str]()
+    before: tuple[int, int] | None = None
+    for each in tokens:
+        text = re.split(r"\s+#\s*(?=noqa|type:)", each.string.removeprefix("#").removeprefix(":"))[0].strip()
+        if not text or _FOR_TOOLS.match(text):
+            continue
+        line, column = each.start
+        if before != (line - 1, column):
+            if collected:
+                yield begun, _as_sentence(" ".join(collected))
+            begun, collected = line, []
+        collected.append(text)
+        before = line, column
+    if collected:
+        yield begun, _as_sentence(" ".join(collected))
+
+
+def _as_sentence(text: str) -> str:
+    """Return a comment with a capital and a full stop, which the checks look for."""
+    end = "" if text.endswith((".", "?", "!", ":")) else "."
+    return f"{text[0].upper()}{text[1:]}{end}"
 
 
 def _is_code(node: ast.expr) -> bool:

@@ -23,6 +23,7 @@ STAGES = {
     ],
     "declared": [
         "code",
+        "unknown",
         "spec",
         "sources",
     ],
@@ -51,6 +52,7 @@ STAGES = {
         "parts",
         "fitting",
         "problems",
+        "paths",
         "view_problems",
         "view_load_problems",
         "form",
@@ -105,6 +107,7 @@ STAGES = {
         "parameters",
         "response",
         "shards",
+        "shown",
         "snapshot",
         "tally",
         "table_indexes",

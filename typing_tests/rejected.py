@@ -27,6 +27,7 @@ LoadPlan(User, only=[1])  # type: ignore  # pyright: ignore
 load(User.posts, only=["title"])  # type: ignore  # pyright: ignore
 load(User.posts, where=True)  # type: ignore  # pyright: ignore
 load(User.posts, order_by="title")  # type: ignore  # pyright: ignore
+LoadPlan(User, typed=UserPage, only=["name"])  # type: ignore  # pyright: ignore
 LoadPlan(User, typed="UserPage")  # type: ignore  # pyright: ignore
 LoadPlan(User, typed=UserPage, into=PostCard)  # type: ignore  # pyright: ignore
 POST_CARD.into = None  # type: ignore  # pyright: ignore
@@ -37,6 +38,9 @@ load(User.posts, int=PostCard)  # type: ignore  # pyright: ignore
 
 async def wrong(loader: Loader) -> None:
     await loader.extend(1, posts=True)  # type: ignore  # pyright: ignore
+    user = await loader.fetch(LoadPlan(User), 1)
+    await loader.extend(user, only=["name"])  # type: ignore  # pyright: ignore
+    await loader.extend([user], only=["name"])  # type: ignore  # pyright: ignore
     name: str = await loader.fetch(AUTHOR, 1)  # type: ignore  # pyright: ignore
     card: Post = await loader.fetch(POST_CARD, 1)  # type: ignore  # pyright: ignore
     await loader.fetch(User, 1)  # type: ignore  # pyright: ignore

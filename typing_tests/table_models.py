@@ -1,6 +1,6 @@
 """SQLModel classes: what a type checker must accept of them, and with which type. Checked, never run."""
 
-from typing import assert_type
+from typing import Protocol, assert_type
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -22,6 +22,11 @@ class Hero(SQLModel, table=True):
     team: Team | None = Relationship(back_populates="heroes")
 
 
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
 assert_type(load(Team.heroes), Load[Hero])
 assert_type(load(Hero.team), Load[Team])
 assert_type(load(col(Team.heroes)), Load[Hero])
@@ -31,6 +36,11 @@ assert_type(load(Team.heroes, only=[Hero.name, Hero.age], order_by=col(Hero.name
 assert_type(load(Team.heroes, where=Hero.name == "x", order_by=Hero.name), Load[Hero])
 assert_type(load(Team.heroes, where=col(Hero.age) > 3, order_by=[col(Hero.age), Hero.name]), Load[Hero])
 assert_type(load(Team.heroes, LoadPlan(Hero)), Load[Hero])
+assert_type(load(Hero.team, only=[col(Team.name)], strategy="selectin"), Load[Team])
+assert_type(load(col(Team.heroes), defer=[col(Hero.age)], order_by=[col(Hero.name), col(Hero.id).desc()]), Load[Hero])
+assert_type(
+    load(col(Hero.team), load(col(Team.heroes), limit=3, order_by=col(Hero.id)), only=[col(Team.name)]), Load[Team]
+)
 assert_type(LoadPlan(Team, load(Team.heroes, load(Hero.team)), only=[Team.name]), LoadPlan[Team])
 assert_type(LoadPlan(Hero, load(Hero.team, LoadPlan(Team)), defer=[col(Hero.age)], name="hero"), LoadPlan[Hero])
 
@@ -39,6 +49,12 @@ async def fetches(session: AsyncSession) -> None:
     loader = Loader(session)
     assert_type(await loader.fetch(LoadPlan(Team), 1), Team)
     assert_type(await loader.fetch_all(LoadPlan(Hero), col(Hero.age) > 3, order_by=col(Hero.name)), list[Hero])
+    hero, heroes = await loader.fetch(LoadPlan(Hero), 1), await loader.fetch_many(LoadPlan(Hero), [1])
+    assert_type(await loader.extend(hero, load(Hero.team), only=[Hero.age]), Hero)
+    assert_type(await loader.extend(heroes, only=[Hero.age, col(Hero.name)]), list[Hero])
+    assert_type(await loader.extend(heroes, LoadPlan(Hero, load(Hero.team))), list[Hero])
+    assert_type(await loader.fetch(LoadPlan(Hero, typed=Named, only=[Hero.name]), 1), Named)
+    assert_type(await loader.fetch(LoadPlan(Hero, typed=Named, only=[col(Hero.name)]), 1), Named)
 
 
 load(Hero.id)  # type: ignore  # pyright: ignore

@@ -8,20 +8,20 @@ import attrs
 
 _E = TypeVar("_E", bound="LoadPlanError")
 
-#: Letters up to which a name is compared with those that there are: it may come from outside, and takes time squared.
+#: Longer names are not compared with the known names: a name may come from outside, and the time grows with its square.
 _LONG_NAME = 200
 
 
 @attrs.frozen
 class Problem:
-    """One thing that is wrong, as facts.
+    """One problem, with its facts.
 
     Attributes:
         code: ``"LP201"``; every code has a paragraph in docs/errors.md.
-        message: one sentence with the names in quotes.
+        message: what is wrong, with names in quotes.
         path: where in the plan, outermost first; empty at its root or outside a plan.
-        detail: what was found, where the message alone does not say it.
-        hint: the one action that mends it.
+        detail: more about what was found, if the message does not say it.
+        hint: what to do.
     """
 
     code: str
@@ -31,7 +31,7 @@ class Problem:
     hint: str | None = None
 
     def render(self) -> str:
-        """Return the text a person reads: code and message, then ``at``, ``detail`` and ``hint`` where known."""
+        """Return the text of the error: code and message, then ``at``, ``detail`` and ``hint`` if there are any."""
         lines = [f"{self.code}: {self.message}"]
         if self.path:
             lines.append(f"  at: {' > '.join(self.path)}")
@@ -43,7 +43,7 @@ class Problem:
 
 
 class LoadPlanError(Exception):
-    """Base of everything loadplan raises itself.
+    """The base class of all errors of loadplan.
 
     Attributes:
         problem: the facts; ``code``, ``message``, ``path``, ``detail`` and ``hint`` are its fields.
@@ -60,7 +60,7 @@ class LoadPlanError(Exception):
 
     @property
     def message(self) -> str:
-        """The sentence behind the code."""
+        """What is wrong."""
         return self.problem.message
 
     @property
@@ -75,7 +75,7 @@ class LoadPlanError(Exception):
 
     @property
     def hint(self) -> str | None:
-        """The action that mends it."""
+        """What to do."""
         return self.problem.hint
 
     def __str__(self) -> str:
@@ -83,10 +83,11 @@ class LoadPlanError(Exception):
 
 
 class PlanError(LoadPlanError):
-    """A plan that cannot be: LP1xx its declaration, LP2xx against the mapping, LP3xx its view classes.
+    """A plan is wrong: in itself (LP1xx), for the mapping (LP2xx), or in its view classes (LP3xx).
 
     Attributes:
-        problems: everything that is wrong with the plan; the inherited facts belong to the first.
+        problems: everything that is wrong with the plan. ``code``, ``message``, ``path``, ``detail`` and ``hint``
+            describe the first problem.
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -103,16 +104,17 @@ class PlanError(LoadPlanError):
 
 
 class NotLoaded(LoadPlanError):  # noqa: N818 - the contract's name; it says what is the case
-    """An attribute that the plan does not name was touched (LP401).
+    """Your code read an attribute that the plan does not load (LP401).
 
-    It is not an :class:`AttributeError`: serializers take that for "absent" and would go on with a default.
+    It is not an :class:`AttributeError`. If it was, serializers would take the attribute for missing, and use a
+    default.
 
     Attributes:
         plan: name of the plan.
         entity: the class that has the attribute.
         attribute: its name.
-        add: the code to add: ``"load(Post.comments)"``, the column ``"Post.title"``, or a branch for a subclass; empty
-            where no plan can load it.
+        add: the code to add: ``"load(Post.comments)"``, the column ``"Post.title"``, or a branch for a subclass. It is
+            empty if no plan can load the attribute.
     """
 
     def __init__(
@@ -134,15 +136,15 @@ class NotLoaded(LoadPlanError):  # noqa: N818 - the contract's name; it says wha
 
     @property
     def path(self) -> tuple[str, ...]:
-        """The edges that lead to the object from the root, as ``("User.posts",)``; empty at the root."""
+        """The relationships that lead from the root to the object: ``("User.posts",)``; empty for the root."""
         return self._place or self.problem.path
 
 
 class NotFound(LoadPlanError):  # noqa: N818 - the name callers know from every repository layer
-    """No row has that id, or meets that condition (LP402).
+    """No row has this id, or meets this condition (LP402).
 
     Attributes:
-        missing: the ids that have no row, in the order they were asked for; empty for a condition.
+        missing: the ids without a row, in the order of your call; empty for a condition.
     """
 
     def __init__(self, problem: Problem, missing: tuple[Any, ...] = ()) -> None:
@@ -152,39 +154,39 @@ class NotFound(LoadPlanError):  # noqa: N818 - the name callers know from every 
 
 
 class MultipleFound(LoadPlanError):  # noqa: N818 - the pair of NotFound
-    """``fetch_one`` met more than one row (LP403)."""
+    """``fetch_one`` found more than one row (LP403)."""
 
 
 class IdentityError(LoadPlanError):
-    """A value that cannot be that entity's primary key (LP404). Raised before any SQL runs."""
+    """A value cannot be the primary key of the mapped class (LP404). Raised before any SQL runs."""
 
 
 class ParameterError(LoadPlanError):
-    """``params=`` does not fit the plan: one is missing, unknown, or of the wrong type (LP405). Before any SQL."""
+    """A parameter is missing, unknown, or has the wrong type (LP405). Raised before any SQL runs."""
 
 
 class TooManyRows(LoadPlanError):  # noqa: N818 - the contract's name
-    """A fetch would bring more rows than ``max_rows`` allows (LP406)."""
+    """A fetch returns more rows than ``max_rows`` allows (LP406)."""
 
 
 class OverBudget(LoadPlanError):  # noqa: N818 - the pair of TooManyRows
-    """A fetch took more than the budget of its plan, which says ``error=True`` (LP420). The graph was loaded."""
+    """A fetch took more than the budget of its plan allows, and the budget has ``error=True`` (LP420)."""
 
 
 class OverBudgetWarning(UserWarning):
-    """A fetch took more than the budget of its plan (LP420)."""
+    """A fetch took more than the budget of its plan allows (LP420)."""
 
 
 class CursorError(LoadPlanError):
-    """A page cursor that was not made by this listing: tampered with, cut short, or of another order (LP407)."""
+    """A cursor does not fit this list: it was changed, cut short, or made for another order (LP407)."""
 
 
 class LoaderError(LoadPlanError):
-    """The loader was asked for something that its bind cannot do (LP408)."""
+    """The loader cannot do this with its bind, or got something that it cannot use (LP408, LP416)."""
 
 
 class PartialCollectionError(LoadPlanError):
-    """A relationship that may show only a part of its rows would be taken for the whole (LP409)."""
+    """A relationship holds only some of its rows, and SQLAlchemy would take them for all (LP409)."""
 
 
 class RowInSessionError(LoadPlanError):
@@ -192,13 +194,14 @@ class RowInSessionError(LoadPlanError):
 
 
 class RelatedNotFound(LoadPlanError):  # noqa: N818 - the pair of NotFound, one level down
-    """A view needs a related row that is missing or hidden (LP410), or that no class of its is for."""
+    """A view requires a related row that is missing or hidden, or that no class of its union fits (LP410)."""
 
 
 class ViewError(LoadPlanError):
-    """A view could not be built of its row: the class refused (LP411), or the rows are a cycle (LP412).
+    """A view could not be built: its class refused the row (LP411), or the rows form a cycle (LP412).
 
-    ``__cause__`` is what the class raised: a validator's ``ValueError``, or pydantic's ``ValidationError``.
+    ``__cause__`` is the error of the class: for example a validator's ``ValueError``, or pydantic's
+        ``ValidationError``.
     """
 
 
@@ -228,5 +231,5 @@ def shown(given: object) -> str:
     try:
         text = repr(given)
         return text if len(text) <= 80 else f"{text[:77]}..."
-    except Exception:  # an int of more than 4,300 digits refuses to be printed, and so may anything from outside
+    except Exception:  # ints of more than 4,300 digits and values from outside may raise errors
         return f"<{type(given).__name__}>"

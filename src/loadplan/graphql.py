@@ -1,6 +1,6 @@
-"""A GraphQL selection -> the part of a declared plan that it asks for. Needs the extra ``graphql``.
+"""Turns the selection of a GraphQL query into a part of a declared plan. Needs the extra ``graphql``.
 
-It takes the ``info`` of a resolver: graphql-core's, which Ariadne hands on, or Strawberry's.
+It takes the ``info`` of a resolver, from graphql-core, Ariadne or Strawberry.
 """
 
 import re
@@ -30,7 +30,7 @@ T = TypeVar("T")
 #: Fields of a connection, as Relay names them, that lead to its rows.
 _WAYS = frozenset({"edges", "node", "nodes"})
 
-#: Arguments of a connection that a plan cannot serve: where each parent's page begins is not a plan's to say.
+#: Arguments of a connection that a plan does not support: it cannot begin in the middle of a collection.
 _BEGINNINGS = ("after", "before", "last", "offset")
 
 
@@ -48,24 +48,25 @@ def selected_plan(
 ) -> LoadPlan[T]:
     """Return the part of a plan that a query selects below the field that is resolved.
 
-    Fragments are followed, aliases are looked through, ``@skip`` and ``@include`` are obeyed. A Relay connection
-    (a type whose name ends in ``Connection``) stands for its rows. If the plan gives an order, its ``first`` becomes
-    the limit of each parent, within the plan's own limit. If one field is selected several times, the
-    largest ``first`` counts: your resolver cuts the others.
+    It understands fragments, aliases, ``@skip`` and ``@include``. A Relay connection (a type whose name ends in
+    ``Connection``) stands for its rows. If the plan gives an order, ``first`` becomes the limit of each parent, but
+    never more than the limit of the plan. If one field is selected several times, the largest ``first`` counts: your
+    resolver must cut the others.
 
-    Equal selections give the same plan, as :meth:`loadplan.LoadPlan.narrowed_to` does, in a bounded cache.
+    Equal selections give the same plan, as with :meth:`loadplan.LoadPlan.narrowed_to`.
 
     Args:
-        info: of the resolver.
-        allowed: all that a query may reach, for the type of the field.
-        reads: for fields that are not named after an attribute, what their resolvers read, by type and field, as
-            ``{"User.fullName": ["first_name", "last_name"], "User.avatar": []}``. An empty list reads nothing.
-        name_of: turns the name of a field into the name of an attribute.
+        info: the ``info`` of the resolver.
+        allowed: a plan that loads everything that a query may reach from this field.
+        reads: the attributes that your own resolvers read, by type and field:
+            ``{"User.fullName": ["first_name", "last_name"], "User.avatar": []}``. An empty list means that a resolver
+            reads none.
+        name_of: a function that turns the name of a field into the name of an attribute.
 
     Raises:
-        PlanError: LP120, the query reaches what the plan does not allow, or a connection is given ``after``.
+        PlanError: LP120, the query selects something that the plan does not allow, or passes ``after`` to a connection.
     """
-    given: GraphQLResolveInfo[Any] = getattr(info, "_raw_info", info)  # Strawberry wraps graphql-core's
+    given: GraphQLResolveInfo[Any] = getattr(info, "_raw_info", info)  # Strawberry wraps the info of graphql-core
     walk = _Walk(given, {key: list(paths) for key, paths in (reads or {}).items()}, name_of, allowed.label)
     kind = get_named_type(given.return_type)
     sets = [node.selection_set for node in given.field_nodes if node.selection_set is not None]

@@ -1,4 +1,4 @@
-"""``LoadPlan``: the declaration with its conveniences, above the stages that they call."""
+"""``LoadPlan``: the declaration, with methods that call the later stages."""
 
 from collections.abc import Iterable
 from types import UnionType
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.base import ExecutableOption
 
 from loadplan.declared.spec import Bare, Budget, Columns, Load, On, Plan, TableModel, tuple_or_none
+from loadplan.declared.unknown import check_settings, refuse_of_plan
 from loadplan.explained.dialects import explain_for
 from loadplan.explained.explanation import Explanation
 from loadplan.resolved.narrowing import narrowed_plan, plan_for_paths, wanted_of
@@ -35,20 +36,21 @@ class LoadPlan(Plan[T]):
     Args:
         entity: the mapped class that the graph starts at.
         *loads: its relationships, as :func:`load`, and branches for its subclasses, as :func:`on`.
-        only: load these columns of ``entity`` and no others; its primary key comes always.
-        defer: load all columns of ``entity`` but these.
-        into: a view, built instead of the entity: a class of attrs, dataclasses, pydantic or msgspec, or a NamedTuple.
-            Its fields name columns, hybrids and relationships of the entity. A union of views serves the subclasses of
-            the entity. The class is the plan then; a ``load`` beside it shapes a collection that it
-            reads.
+        only: load only these columns of ``entity``. The primary key is always loaded.
+        defer: load all columns of ``entity`` except these.
+        into: your own class (a *view*) to build instead of the entity: a class of attrs, dataclasses, pydantic or
+            msgspec, or a NamedTuple. Its fields decide what is loaded. They name columns, hybrids and relationships of
+            the entity. For a class with subclasses, pass a union of views. A ``load`` in the plan only shapes a
+            collection that the class reads.
         name: used in errors, explanations and logs; the name of the class by default.
-        typed: a Protocol that names the attributes that the plan loads. The plan is a ``LoadPlan`` of it, so a type
-            checker rejects every other attribute of what is fetched. The result is still the entity.
-        budget: the rows and statements that a fetch may take; more is a warning, or an error.
+        typed: a Protocol that names the attributes that the plan loads. The plan is then a ``LoadPlan`` of the
+            Protocol, so a type checker rejects every other attribute. At run time, the result is still the entity.
+        budget: the rows and statements that a fetch may take. If it takes more, you get a warning or an error.
 
     Raises:
-        PlanError: with every problem of the plan. Raised here where the mappers can be configured already, which is
-            nearly always; else at the first use, or by :meth:`loadplan.Loader.check`.
+        TypeError: there is no such argument, or ``name`` or ``budget`` is of a wrong type.
+        PlanError: with every problem of the plan. It is raised here. Only if the mappers cannot be configured yet, it
+            is raised at the first use, or by :meth:`loadplan.Loader.check`.
     """
 
     @overload
@@ -56,9 +58,20 @@ class LoadPlan(Plan[T]):
         self: "LoadPlan[V]",
         entity: type[Any],
         *loads: "Load[object] | On[object] | Plan[Any]",
-        typed: type[V] | None,  # for type[V] alone mypy wants a class that is no Protocol
-        only: Columns | Bare | None = None,
-        defer: Columns | Bare | None = None,
+        typed: type[V] | None,  # with only type[V], mypy does not accept a Protocol
+        only: Columns | None = None,
+        defer: Columns | None = None,
+        name: str | None = None,
+        budget: Budget | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "LoadPlan[V]",
+        entity: type[M],
+        *loads: "Load[object] | On[object] | Plan[Any]",
+        typed: type[V] | None,
+        only: Bare | None = None,
+        defer: Bare | None = None,
         name: str | None = None,
         budget: Budget | None = None,
     ) -> None: ...
@@ -96,7 +109,7 @@ class LoadPlan(Plan[T]):
         self: "LoadPlan[Any]",
         entity: type[Any],
         *loads: "Load[object] | On[object] | Plan[Any]",
-        into: UnionType | type[Any],  # mypy takes ``A | B`` for either
+        into: UnionType | type[Any],  # mypy reads ``A | B`` as one of these two
         name: str | None = None,
         budget: Budget | None = None,
     ) -> None: ...
@@ -110,29 +123,33 @@ class LoadPlan(Plan[T]):
         name: str | None = None,
         typed: Any = None,
         budget: Budget | None = None,
+        **unknown: Any,
     ) -> None:
+        refuse_of_plan(unknown, ("only", "defer", "into", "name", "typed", "budget"))
+        check_settings(name, budget)
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
             entity, loads, tuple_or_none(only), tuple_or_none(defer), into, name, typed, budget
         )
         self.written()
 
     def written(self) -> None:
-        """Check the plan, where the mappers can be configured by now."""
+        """Check the plan, if the mappers can be configured by now."""
         check_early(self)
 
     @staticmethod
     def for_schema(entity: type[U], schema: Any, *loads: "Load[Any]", name: str | None = None) -> "LoadPlan[U]":
-        """Return the plan of *entities* that loads what a response model reads of them, to the bottom.
+        """Return a plan of *entities* that loads everything that a response model reads, at every level.
 
-        ``PostOut.model_validate(post)``, or a web framework's ``response_model=PostOut``, then finds all it asks for.
+        Use it with ``PostOut.model_validate(post)``, or with ``response_model=PostOut`` of a web framework.
 
         Args:
             entity: the mapped class.
-            schema: a class of pydantic, attrs, dataclasses or msgspec, whose fields name attributes of the entity; by
-                their aliases where pydantic reads by those. Properties and hybrids are read as far as the names in
-                their code tell. A tree of a class with itself is loaded whole, unless a load says how deep.
+            schema: a class of pydantic, attrs, dataclasses or msgspec. Its fields, or their aliases if pydantic reads
+                by aliases, name attributes of the entity. For a property or a hybrid, loadplan looks in its code for
+                the attributes that it reads. If a class contains itself, the whole tree is loaded, unless a load sets
+                the depth.
             *loads: shapes of collections that the model reads (``where``, ``order_by``, ``limit``, ``depth``), and
-                relationships to load besides.
+                further relationships to load.
             name: of the plan; the name of the schema by default.
 
         Raises:
@@ -144,48 +161,49 @@ class LoadPlan(Plan[T]):
 
     @staticmethod
     def for_paths(entity: type[U], paths: Iterable[str], *, allowed: "LoadPlan[Any]") -> "LoadPlan[U]":
-        """Return the plan that loads what names from outside ask for, within a plan that you declared.
+        """Return a plan that loads only the given names, which may come from a request.
 
-        ``LoadPlan.for_paths(User, ["posts.title", "posts.comments"], allowed=USER_API)`` loads users, of their posts
-        the title, and their comments as ``USER_API`` loads them. See :meth:`narrowed_to`.
+        ``LoadPlan.for_paths(User, ["posts.title", "posts.comments"], allowed=USER_API)`` loads users, the titles of
+        their posts, and the comments of the posts as ``USER_API`` loads them. See :meth:`narrowed_to`.
 
         Args:
-            entity: the mapped class; the one of ``allowed``.
+            entity: the mapped class of ``allowed``.
             paths: names of relationships and columns, with dots.
-            allowed: all that may be named. Its ``where=``, ``order_by=``, ``limit=`` and ``strategy=`` hold.
+            allowed: a plan that loads everything that may be named. Its ``where=``, ``order_by=``, ``limit=`` and
+                ``strategy=`` stay.
 
         Raises:
-            PlanError: LP120, a name is not in ``allowed``; the error lists what is.
+            PlanError: LP120, a name is not in ``allowed``. The error lists the allowed names.
         """
         return plan_for_paths(entity, paths, allowed)
 
     def narrowed_to(self, paths: Iterable[str]) -> "LoadPlan[Any]":
-        """Return the part of the plan that loads what names from outside ask for.
+        """Return the part of the plan that loads the given names, which may come from a request.
 
-        A relationship comes if a path goes through it or ends at it. A place of which a path names columns loads
-        those; any other place loads all columns that the plan loads there. Primary keys always come. Conditions,
-        orders, limits and strategies stay as declared.
+        Every relationship that a path names is loaded. If paths name columns of a class, only these columns and the
+        primary key are loaded. If they name none, all columns are loaded that the plan loads there. Conditions, orders,
+        limits and strategies stay as declared.
 
-        Of a view the result is a class of the same library with the named fields alone. It has the name of the view
-        class and is no subclass of it: its methods and validators stay behind.
+        For a view, the result has a new class with only the named fields, made with the same library. It has the name
+        of your class, but is not a subclass of it, and has none of its methods and validators.
 
-        Equal paths, in any order, give the same plan while it is remembered: the last 512 are, over all plans.
+        Equal paths, in any order, give the same plan. loadplan remembers the last 512 of them, over all plans.
 
         Args:
             paths: names with dots, as ``["title", "author.name"]``: attributes of entities, fields of views.
 
         Raises:
-            PlanError: LP120, a name is not in the plan; the error lists what is.
+            PlanError: LP120, a name is not in the plan. The error lists the allowed names.
         """
         return narrowed_plan(self, wanted_of(paths, self.label))
 
     def also(self, *loads: "Load[object] | On[object] | Plan[Any]") -> "LoadPlan[T]":
         """Return a new plan that loads these as well.
 
-        A relationship that both name is merged: its loads and columns together.
+        If both plans name a relationship, the new plan loads the columns and the loads of both.
 
         Raises:
-            PlanError: LP106, the two cannot hold together, as two different strategies for one relationship.
+            PlanError: LP106, the two disagree, for example about the strategy of one relationship.
         """
         if self.into is not None:
             return LoadPlan(self.entity, *self.loads, *loads, into=self.into, name=self.name, budget=self.budget)
@@ -201,12 +219,13 @@ class LoadPlan(Plan[T]):
         )
 
     def select(self) -> Select[Any]:
-        """Return the plan as a SQLAlchemy statement of its entity, with :meth:`options` on it, to go on with by hand.
+        """Return the plan as a ``select()`` of SQLAlchemy with :meth:`options`, so that you can change it by hand.
 
-        If you execute it in your session, it loads the same graph. It neither seals nor detaches it.
+        If you execute it in your session, you get the same graph. The objects are in your session, and they are not
+        sealed.
 
         Raises:
-            PlanError: LP206, something of the plan that a statement with options cannot carry.
+            PlanError: LP206, options cannot express a part of the plan.
         """
         return plan_select(self)
 
@@ -214,18 +233,19 @@ class LoadPlan(Plan[T]):
         """Return the plan as SQLAlchemy loader options, for ``select(entity).options(*plan.options())``.
 
         Returns:
-            ``raiseload("*")``, the columns of the root, and one chain of joinedload and selectinload a relationship.
+            ``raiseload("*")``, the columns of the root, and a chain of joinedload and selectinload for each
+            relationship.
 
         Raises:
-            PlanError: LP206, something of the plan that options cannot carry.
+            PlanError: LP206, options cannot express a part of the plan.
         """
         return plan_options(self)
 
     def explain(self, dialect: str | Dialect | Engine | AsyncEngine) -> Explanation:
-        """Return how the plan is loaded: tree, strategies with their reasons, every statement. Opens no connection.
+        """Return how the plan is loaded: the tree, the strategies and the statements. Opens no connection.
 
         Args:
-            dialect: the kind of database, as ``"postgresql"``; or a SQLAlchemy dialect, or an engine.
+            dialect: the name of a database, such as ``"postgresql"``, a SQLAlchemy dialect, or an engine.
 
         Raises:
             PlanError: the plan does not resolve.

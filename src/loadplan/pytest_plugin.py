@@ -1,4 +1,4 @@
-"""For tests: what a plan costs, without a database; and the SQL that ran, with the lines that it came from.
+"""For tests: the cost of a plan, without a database, and the SQL that ran, with the lines of code that it came from.
 
 pytest finds the fixture ``statements`` by itself; it is in ``pytest_loadplan``, which imports nothing of loadplan until
 a test uses it.
@@ -54,16 +54,17 @@ def assert_plan(
     """Fail unless a plan resolves and is loaded as expected. Needs no database and no driver.
 
     Args:
-        plan: to look at.
-        statements: that a fetch by primary key takes, for up to 500 parents an edge; None for any number.
-        dialect: the kind of database.
-        strategies: the strategy of relationships, as ``{Post.tags: "selectin"}`` or ``{"Post.tags": "selectin"}``; of
-            all places where the plan loads the relationship.
-        columns: that all statements select together; a nested array counts as one.
-        joins: in all statements together.
+        plan: the plan.
+        statements: number of statements that a fetch by primary key takes, for up to 500 parents of each relationship;
+            None for any number.
+        dialect: the name of the database.
+        strategies: the strategies of relationships: ``{Post.tags: "selectin"}`` or ``{"Post.tags": "selectin"}``. If
+            the plan loads a relationship in several places, all of them must have this strategy.
+        columns: number of columns that all statements select together; a nested array counts as one.
+        joins: number of joins of all statements together.
 
     Raises:
-        AssertionError: it is not; the message ends with the explained plan.
+        AssertionError: the plan is loaded differently. The message ends with the explained plan.
         PlanError: the plan does not resolve.
         ValueError: a strategy or a dialect of that name does not exist.
     """
@@ -75,7 +76,7 @@ def assert_plan(
     if found:
         tree = str(explanation).partition("\n\n-- ")[0]
         raise AssertionError(
-            "\n".join([f"plan '{plan.label}' is loaded otherwise:", *(f"  {each}" for each in found), "", tree])
+            "\n".join([f"plan '{plan.label}' is not loaded as expected:", *(f"  {each}" for each in found), "", tree])
         )
 
 

@@ -26,11 +26,9 @@ def statements() -> "Iterator[Statements]":
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options."""
     group = parser.getgroup("loadplan")
+    group.addoption("--loadplan-unread", action="store_true", help="Report what plans load and your code never reads.")
     group.addoption(
-        "--loadplan-unread", action="store_true", help="Tell what plans load and no code reads, over the whole run."
-    )
-    group.addoption(
-        "--loadplan-learn", action="store_true", help="Tell what plans lack: every NotLoaded of the run, by its plan."
+        "--loadplan-learn", action="store_true", help="Report what plans lack: every NotLoaded of the run, by plan."
     )
     group.addoption(
         "--loadplan-ignore", action="append", default=[], metavar="NAME", help="Leave a plan or an attribute out."
@@ -38,9 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class _Watch:
-    """Watches a run, and tells what it saw at its end. Of a run that is spread over processes it watches one.
+    """Watches one process of a run, and reports at its end.
 
-    A process of pytest-xdist hands what it saw to the one that started it, which puts all of it together.
+    With pytest-xdist, each process passes what it saw to the process that started it, which combines everything.
     """
 
     def __init__(self, config: pytest.Config) -> None:

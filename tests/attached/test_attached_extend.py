@@ -52,6 +52,49 @@ async def test_many_objects_and_levels_take_a_statement_each(studio: AsyncEngine
     assert red in ada.works[0].tags
 
 
+LOADS: list[tuple[Any, ...]] = [
+    (load(Artist.works),),
+    (load(Artist.works, load(Work.tags), load(Work.steps)), load(Artist.team)),
+    (load(Artist.boss), load(Artist.works, order_by=Work.title, limit=1)),
+    (ARTIST_PAGE,),
+]
+
+
+@pytest.mark.parametrize("loads", LOADS, ids=["collection", "several", "limit", "plan"])
+@pytest.mark.parametrize("roots", [1, 2])
+async def test_explain_foretells_the_statements(studio: AsyncEngine, loads: tuple[Any, ...], roots: int) -> None:
+    loader = Loader(studio)
+    artists = await loader.fetch_many(NAMES, [1, 2][:roots])
+    foretold = loader.explain(LoadPlan(Artist, *loads), call="extend", roots=roots)
+    with recording(studio) as statements:
+        await loader.extend(artists, *loads)
+    assert foretold.plan == "extend(Artist)"
+    assert len(statements.selects) == foretold.statements == len(foretold.sql)
+    for sent, told in zip(statements.selects, foretold.sql, strict=True):
+        assert sent.partition("FROM")[2].split("WHERE")[0] == told.sql.partition("FROM")[2].split("WHERE")[0]
+
+
+async def test_explain_says_why_an_extension_joins(studio: AsyncEngine) -> None:
+    loader = Loader(studio)
+    (works,) = loader.explain(LoadPlan(Artist, load(Artist.works), only=[]), call="extend", roots=50).edges
+    if studio.dialect.name == "postgresql":
+        assert works.strategy == "nested array"
+    else:
+        assert works.strategy == "left join"
+        assert works.reason == "joins the rows of the objects, which saves a statement"
+    assert loader.explain(LoadPlan(Artist, only=[Artist.biography]), call="extend").columns == (
+        "biography",
+        "id",
+        "kind",
+    )
+    for plan, said in (
+        (LoadPlan(Artist), "nothing to load"),
+        (LoadPlan(Artist, load(Artist.works), defer=[Artist.name]), "the plan has defer="),
+    ):
+        with pytest.raises(LoaderError, match=said):
+            loader.explain(plan, call="extend")
+
+
 async def test_what_is_there_stays_unless_refreshed(studio: AsyncEngine) -> None:
     loader = Loader(studio)
     ada = await loader.fetch(ARTIST_PAGE, 1)

@@ -337,6 +337,26 @@ async def test_locks_need_no_other_session(studio: AsyncEngine) -> None:
             assert "FOR UPDATE OF att_works" in statements[0]
 
 
+async def test_who_locks_a_row_sees_its_values(studio: AsyncEngine) -> None:
+    """Also where the session had the row before; ``refresh=False`` says otherwise, and changes of the session stay."""
+    async with AsyncSession(studio, autoflush=False) as session, session.begin():
+        work = await session.get_one(Work, 1)
+        work.notes = "mine"
+        values = {"title": "of somebody else", "notes": "lost"}
+        await session.execute(update(Work.__table__).where(Work.id == 1).values(values))  # type: ignore[arg-type]
+        loader = Loader(session)
+        for keeps in (
+            {},
+            {"for_update": False},
+            {"for_update": True, "refresh": False},
+            {"for_update": {"nowait": True}, "refresh": False},
+        ):
+            assert await loader.fetch_attached(WORK_PAGE, 1, **keeps) is work  # type: ignore[arg-type]
+            assert (work.title, work.notes) == ("First", "mine")
+        await loader.fetch_attached(WORK_PAGE, 1, for_update=True)
+        assert (work.title, work.notes) == ("of somebody else", "mine")
+
+
 async def test_a_value_changed_in_place_stays(studio: AsyncEngine) -> None:
     async with AsyncSession(studio) as session:
         work = await session.get_one(Work, 1)

@@ -118,10 +118,16 @@ def before(session: Session, chance: random.Random) -> list[Any]:
     return held
 
 
+def by_id(work: Any) -> int:
+    number: int = work.id
+    return number
+
+
 def change(root: Any, chance: random.Random, names: set[str]) -> None:
     """Change a graph that is loaded, touching nothing that is not."""
     works = [root] if isinstance(root, Work) else list(root.works)
     works += list(root.artist.works) if "artist" in names and root.artist is not None else []
+    works.sort(key=by_id)  # a collection that was there before has the order of its changes, a refreshed one its own
     for number in range(chance.randint(1, 5)):
         work = chance.choice(works) if works else None
         what = chance.choice(["title", *sorted(names)])
@@ -132,7 +138,7 @@ def change(root: Any, chance: random.Random, names: set[str]) -> None:
             if artist is None:
                 continue
             if chance.random() < 0.4 and artist.works:
-                gone = chance.choice(artist.works)
+                gone = chance.choice(sorted(artist.works, key=by_id))
                 artist.works.remove(gone)
                 works = [each for each in works if each is not gone] or [root] * isinstance(root, Work)
             else:

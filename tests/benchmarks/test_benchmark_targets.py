@@ -1,5 +1,6 @@
 """The benchmarks on other drivers and databases, and how long a run says that it takes."""
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from test_benchmark_cases import benchmarks
 
 from benchmarks.cases import CASES, HEADLINE
 from benchmarks.command import Settings
+from benchmarks.measure import add_driver, result_file
 from benchmarks.report import Result, Run, read_json
 from benchmarks.rivals.everyone import ENTITIES, VIEWS
 from benchmarks.tables import limit_of, page
@@ -96,3 +98,16 @@ def test_a_page_names_the_driver_of_its_run() -> None:
     results = [Result("one", "psycopg, a level", 1, (0.001,), 2), Result("one", ENTITIES, 1, (0.002,), 2)]
     assert "by hand through psycopg, with objects built by hand. A job" in page(Run({"driver": "psycopg"}, results), [])
     assert "as the server counts them" in page(Run({"driver": "aiomysql"}, results), [])
+
+
+def test_parts_take_drivers_of_postgresql(capsys: pytest.CaptureFixture[str]) -> None:
+    """Their results name a driver that is not the default; MariaDB is for the cases."""
+    parser = argparse.ArgumentParser()
+    add_driver(parser)
+    assert parser.parse_args([]).driver == "asyncpg"
+    assert parser.parse_args(["--driver", "psycopg"]).driver == "psycopg"
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--driver", "aiomysql"])
+    assert "choose from" in capsys.readouterr().err
+    names = [result_file("growth", driver).name for driver in ("asyncpg", "psycopg")]
+    assert names == ["growth.json", "growth-postgresql-psycopg.json"]

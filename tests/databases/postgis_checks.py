@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from geoalchemy2 import Geometry, WKBElement, WKTElement
+from keys_of_types import check_keys, fill_keys
 from sqlalchemy import URL, Double, ForeignKey, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -32,6 +33,22 @@ class Spot(GeoBase):
     region_id: Mapped[int] = mapped_column(ForeignKey("ext_regions.id"), index=True)
     at: Mapped[Any] = mapped_column(Geometry("POINT", srid=4326, spatial_index=False), nullable=True)
     region: Mapped[Region] = relationship(back_populates="places")
+
+
+class Zone(GeoBase):
+    """Its key is a shape."""
+
+    __tablename__ = "ext_zones"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[Any] = mapped_column(Geometry("POINT", srid=4326, spatial_index=False), unique=True)
+    sites: Mapped[list["Site"]] = relationship(back_populates="zone", order_by="Site.id")
+
+
+class Site(GeoBase):
+    __tablename__ = "ext_sites"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[Any] = mapped_column(Geometry("POINT", srid=4326, spatial_index=False), ForeignKey(Zone.key))
+    zone: Mapped[Zone] = relationship(back_populates="sites")
 
 
 @dataclass
@@ -89,6 +106,11 @@ async def test_shapes_are_values_of_entities_and_views(map_of_places: AsyncEngin
     spot = await loader.fetch(SPOT, 2)
     assert (spot.at, spot.region.shape) == (expected[2][1], outline)
     assert [each.region.shape for each in await loader.fetch_many(SPOT, [0, 3])] == [outline] * 2
+
+
+async def test_shapes_are_keys_at_both_ends(map_of_places: AsyncEngine) -> None:
+    await fill_keys(map_of_places, Zone, Site, [WKTElement(f"POINT({number} 1)", 4326) for number in (3, 1, 2)])
+    await check_keys(map_of_places, Zone.sites, Site.zone, order=None)
 
 
 async def test_spots_come_nearest_first_and_by_pages(map_of_places: AsyncEngine) -> None:

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from keys_of_types import check_keys, fill_keys
 from pgvector.sqlalchemy import VECTOR
-from sqlalchemy import URL, ForeignKey, String, Text, collate, text, types
+from sqlalchemy import URL, ForeignKey, String, Text, collate, insert, text, types
 from sqlalchemy.dialects.postgresql import CITEXT, HSTORE
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from loadplan import Loader, LoadPlan, load
+from loadplan import Loader, LoadPlan, PlanError, load
 from support import recording, tables
 from system_postgres import MISSING, find_postgres, system_postgres
 
@@ -125,6 +126,27 @@ async def test_a_distance_orders_and_limits_a_collection(vectors: AsyncEngine) -
     assert [[each.id for each in topic.passages] for topic in found] == [[2], [1]]
 
 
+class Cluster(VectorBase):
+    """Its key is a vector: children name it by that."""
+
+    __tablename__ = "ext_clusters"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[Any] = mapped_column(VECTOR(3), unique=True)
+    members: Mapped[list["Member"]] = relationship(back_populates="cluster", order_by="Member.id")
+
+
+class Member(VectorBase):
+    __tablename__ = "ext_members"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[Any] = mapped_column(VECTOR(3), ForeignKey("ext_clusters.key"), nullable=True)
+    cluster: Mapped[Cluster | None] = relationship(back_populates="members")
+
+
+async def test_vectors_are_keys_at_both_ends(vectors: AsyncEngine) -> None:
+    await fill_keys(vectors, Cluster, Member, [[3, 1, 2], [1, 2, 3], [2, 0, 0]])
+    await check_keys(vectors, Cluster.members, Member.cluster, order=None)
+
+
 # --- citext, hstore, ltree, collations --------------------------------------------------------------------------------
 
 
@@ -164,6 +186,54 @@ class Folder(Base):
     path: Mapped[str] = mapped_column(LTREE, primary_key=True)
     title: Mapped[str] = mapped_column(Text)
     messages: Mapped[list[Message]] = relationship(back_populates="place", order_by=Message.id)
+
+
+class Realm(Base):
+    """Its key is an hstore."""
+
+    __tablename__ = "ext_realms"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[Any] = mapped_column(HSTORE, unique=True)
+    users: Mapped[list["User"]] = relationship(back_populates="realm", order_by="User.id")
+
+
+class User(Base):
+    __tablename__ = "ext_users"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[Any] = mapped_column(HSTORE, ForeignKey("ext_realms.key"), nullable=True)
+    realm: Mapped[Realm | None] = relationship(back_populates="users")
+
+
+class Album(Base):
+    """Its key is text whose order is that of ICU."""
+
+    __tablename__ = "ext_albums"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(collation="ext_natural"), unique=True)
+    images: Mapped[list["Image"]] = relationship(back_populates="album", order_by="Image.id")
+
+
+class Image(Base):
+    __tablename__ = "ext_images"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str | None] = mapped_column(String(collation="ext_natural"), ForeignKey("ext_albums.key"))
+    album: Mapped[Album | None] = relationship(back_populates="images")
+
+
+class Loose(DeclarativeBase):
+    """Of mappings that no session can hold."""
+
+
+class Setting(Loose):
+    __tablename__ = "ext_settings"
+    scope: Mapped[Any] = mapped_column(HSTORE, primary_key=True)
+    value: Mapped[str]
+
+
+@dataclass
+class SettingCard:
+    scope: Any
+    value: str
 
 
 @dataclass
@@ -297,6 +367,34 @@ async def test_pages_by_paths(mail: AsyncEngine) -> None:
         if (after := page.next) is None:
             break
     assert found == ["top.work", "top.home", "top"]
+
+
+@pytest.mark.filterwarnings("ignore:Type object .*HSTORE:sqlalchemy.exc.SADeprecationWarning")  # asc() of one
+async def test_hstores_are_keys_at_both_ends(mail: AsyncEngine) -> None:
+    await fill_keys(mail, Realm, User, [{"a": "1"}, {"a": "2", "b": None}, {}])
+    await check_keys(mail, Realm.users, User.realm, order=None)
+
+
+async def test_collated_text_is_a_key_at_both_ends(mail: AsyncEngine) -> None:
+    await fill_keys(mail, Album, Image, ["img10", "img9", "Img1"])
+    await check_keys(mail, Album.images, Image.album, order=[3, 2, 1])
+
+
+async def test_a_primary_key_without_a_hash(mail: AsyncEngine) -> None:
+    """No session can hold such an object; its rows can be read as views."""
+    with pytest.raises(PlanError) as caught:
+        LoadPlan(Setting)
+    assert str(caught.value) == (
+        "LP223: the primary key of 'Setting' has values without a hash\n"
+        "  at: Setting\n"
+        "  detail: 'scope' is of type HSTORE. An object is found by its key, also in a SQLAlchemy session.\n"
+        "  hint: read the rows as a view, with into=; or map a primary key of another type."
+    )
+    async with tables(mail, Loose.metadata):
+        async with mail.begin() as connection:
+            await connection.execute(insert(Setting), [{"scope": {"a": "1"}, "value": "x"}])
+        found = await Loader(mail).fetch_all(LoadPlan(Setting, into=SettingCard))
+    assert found == [SettingCard({"a": "1"}, "x")]
 
 
 async def test_a_changed_setting_is_flushed(mail: AsyncEngine) -> None:

@@ -18,4 +18,4 @@ def test_shapes_in_entities_views_and_pages() -> None:
     command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", str(CHECKS)]
     done = subprocess.run(command, cwd=CHECKS.parents[2], capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 passed" in done.stdout
+    assert "6 passed" in done.stdout

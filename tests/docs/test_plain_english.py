@@ -34,6 +34,9 @@ def found_in(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: s
         ("Those of the session hold.", "house.that of"),
         ("This is to be shown.", "house.to be"),
         ("It is refused where it is written, and else at its first use.", "house.else"),
+        ("Of a view the result is a class.", "house.of"),
+        ("It is a number of somebody's.", "house.person"),
+        ("loadplan reads the table for want of an index.", "house.old"),
         (f"You read {'one and ' * 16}more.", "house.long"),
         ("It will will run to the end.", "lexical_illusions"),
     ],
@@ -78,4 +81,23 @@ def check(name):
         "13:house.no",
         "13:house.such",
         "8:house.that of",
+    ]
+
+
+def test_comments_are_read(tmp_path, monkeypatch) -> None:
+    """Lines of one comment are one text, at its first line; a comment behind code is a text, too. ``noqa`` is not."""
+    module = """
+#: Letters that the name of
+#: such a thing has.
+MOST = 60  # what nobody but the author of this line could ever read
+
+# Who is told of it?
+small = MOST  # noqa: of such a kind
+large = 2 * MOST  # of which there is one  # noqa: S101
+text = "# such a text"
+"""
+    assert sorted(found_in(module, tmp_path, monkeypatch, "module.py")) == [
+        "2:house.such",
+        "4:house.what",
+        "8:house.of",
     ]

@@ -279,7 +279,7 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Customer, load(Customer.orders, order_by=Line.position)),
         "LP215: order_by= of 'Customer.orders' uses 'err_lines', but only 'Order' is available here\n"
         "  at: Customer > orders\n"
-        "  detail: without a join condition, every row would meet every row of the other table.\n"
+        "  detail: without a join condition, every row would be paired with every row of the other table.\n"
         "  hint: order by a subquery, for example order_by=select(User.name).where(User.id == "
         "Post.author_id).scalar_subquery().",
     ),
@@ -432,14 +432,14 @@ FETCHES: dict[str, tuple[Callable[[AsyncEngine], Any], str]] = {
         lambda sqlite: Loader(sqlite).fetch_all(LoadPlan(Order), order_by=Customer.name),
         "LP215: order_by= of 'Order' uses 'err_customers', but only 'Order' is available here\n"
         "  at: Order\n"
-        "  detail: without a join condition, every row would meet every row of the other table.\n"
+        "  detail: without a join condition, every row would be paired with every row of the other table.\n"
         "  hint: write order_by=source(Order.customer, Customer.name).",
     ),
     "a condition on a related column": (
         lambda sqlite: Loader(sqlite).fetch_all(LoadPlan(Order), Customer.name == "Ada"),
         "LP215: where= of 'Order' uses 'err_customers', but only 'Order' is available here\n"
         "  at: Order\n"
-        "  detail: without a join condition, every row would meet every row of the other table.\n"
+        "  detail: without a join condition, every row would be paired with every row of the other table.\n"
         "  hint: ask through a relationship: Order.customer.has(...).",
     ),
     "parameters as a list": (

@@ -233,7 +233,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Customer, load(Customer.orders, limit=2)),
         "LP211: limit= of 'Customer.orders' needs an order\n"
         "  at: Customer > orders\n"
-        "  detail: without an order, the database may choose other rows each time.\n"
+        "  detail: without an order, the database may return different rows each time.\n"
         "  hint: add an order, for example order_by=Order.id.",
     ),
     "LP212": (
@@ -253,7 +253,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Customer, load(Customer.orders, where=Line.position > 1)),
         "LP215: where= of 'Customer.orders' uses 'err_lines', but only 'Order' is available here\n"
         "  at: Customer > orders\n"
-        "  detail: without a join condition, every row would meet every row of the other table.\n"
+        "  detail: without a join condition, every row would be paired with every row of the other table.\n"
         "  hint: ask through a relationship: Order.lines.any(...).",
     ),
     "LP209": (

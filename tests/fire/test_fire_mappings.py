@@ -215,7 +215,7 @@ def test_the_error_says_so() -> None:
     assert str(caught.value) == (
         "LP215: where= of 'Fleet.others' uses 'fire_m_ships', but only 'Ship' is available here\n"
         "  at: fleet > others\n"
-        "  detail: without a join condition, every row would meet every row of the other table.\n"
+        "  detail: without a join condition, every row would be paired with every row of the other table.\n"
         "  hint: 'Fleet.others' leads to an alias of 'Ship'. Use the attributes of that alias in where=."
     )
     with pytest.raises(PlanError, match="uses 'an alias of fire_m_ships', but only 'Ship' is available here"):

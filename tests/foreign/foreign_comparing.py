@@ -8,6 +8,7 @@ import os
 import pickle
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeAlias
 
@@ -172,6 +173,8 @@ class Comparison:
 
     Attributes:
         refused: plans that loadplan refused with a PlanError. That is an answer, not a difference.
+        compared: how often each part of loadplan was held against the walk.
+        walked: whether SQLAlchemy itself could load the rows lazily; where it cannot, nothing is compared.
     """
 
     engine: AsyncEngine
@@ -180,6 +183,8 @@ class Comparison:
     refused: list[str] = attrs.field(factory=list)
     expected: list[Any] = attrs.field(factory=list)
     conflicts: bool = False
+    compared: Counter[str] = attrs.field(factory=Counter)
+    walked: bool = True
 
     @property
     def mapper(self) -> orm.Mapper[Any]:
@@ -206,6 +211,7 @@ class Comparison:
         try:
             await self.walk()
         except Exception:  # SQLAlchemy itself cannot walk these rows
+            self.walked = False
             return
         for what, compare in (
             ("entities", self.entities),
@@ -237,6 +243,7 @@ class Comparison:
             self.conflicts = True  # any one of them is right
 
     def compare(self, what: str, found: list[Any], expected: list[Any], *, ordered: bool = True) -> None:
+        self.compared[what] += 1
         if not ordered:
             found, expected = sorted(found, key=repr), sorted(expected, key=repr)
         if found != expected:
@@ -313,6 +320,7 @@ class Comparison:
                 rows = await session.scalar(sa.select(sa.func.count()).select_from(statement.distinct().subquery()))
             if key is None and rows != len(self.expected):  # rows that come several times, or have no key
                 return
+            self.compared["calls"] += 1
             if (found := await loader.count(self.plan, key)) != rows:
                 self.differs("calls", f"count() is {found} instead of {rows}")
             if await loader.exists(self.plan, key) != bool(rows):

@@ -103,6 +103,11 @@ class Filler:
         if (table, name) in entity.fixed:
             return entity.fixed[table, name]
         first = entity.tables.index(table) == 0
+        same = [
+            above_it for above_it in entity.tables[: entity.tables.index(table)] if (above_it, name) in self.columns
+        ]
+        if same and not column.get("primary_key"):  # one attribute has both columns: an application writes both
+            return self.value(entity, same[0], name, above)
         for number, link in enumerate(self.links(table)):
             if name not in link["columns"] or link["table"] not in self.by_table:
                 continue

@@ -29,7 +29,7 @@ from loadplan import PlanError
 REPORT = Path(os.environ.get("LOADPLAN_FOREIGN_REPORT", os.devnull))
 PLANS = int(os.environ.get("LOADPLAN_FOREIGN_PLANS", "2"))
 #: How often the same mappings over the same rows are worth new plans: many tests share a fixture.
-SAME = 2
+SAME = int(os.environ.get("LOADPLAN_FOREIGN_SAME", "2"))
 seen: Counter[Any] = Counter()
 
 
@@ -56,6 +56,7 @@ def hold(where: str) -> None:
         return
     chance = random.Random(where)  # noqa: S311
     report: dict[str, Any] = {"where": where, "mappers": len(mappers), "plans": 0, "relationships": 0, "refused": []}
+    report |= {"compared": {}, "not walked": 0}
     try:
         report["differences"] = asyncio.run(asyncio.wait_for(compare(content, mappers, chance, report), 120))
     except Exception as error:
@@ -127,6 +128,8 @@ async def compare(
             comparison = Comparison(engine, plan)
             await comparison.all(order)
             report["plans"] += 1
+            report["compared"] = Counter(report["compared"]) + comparison.compared
+            report["not walked"] += not comparison.walked
             report["relationships"] += size_of(plan)
             report["refused"] += comparison.refused
             found += [{"line": each.line, "plan": each.plan} for each in comparison.differences]

@@ -20,6 +20,7 @@ from foreign_drawing import Drawer, size_of
 from foreign_filling import Filler, Values, insert_all
 from foreign_histories import History, differences
 from foreign_known import judged
+from foreign_records import Record, code_in, keep
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from loadplan import PlanError
@@ -27,8 +28,8 @@ from random_cases import CASES
 
 LONG = os.environ.get("LOADPLAN_FOREIGN") == "long"
 SEEDS = range(1, 4) if LONG else range(1, 2)
-PLANS = 40 if LONG else max(3, min(6, CASES // 3))
-HISTORIES = 40 if LONG else max(3, min(6, CASES // 3))
+PLANS = int(os.environ.get("LOADPLAN_FOREIGN_PLANS", "40")) if LONG else max(3, min(6, CASES // 3))
+HISTORIES = PLANS if LONG else max(3, min(6, CASES // 3))
 
 #: On PostgreSQL the short form looks at one application, whose columns are of most types.
 ON_POSTGRESQL = NAMES if LONG else ["fief"]
@@ -68,40 +69,38 @@ EngineOf: TypeAlias = Callable[[Application, int], contextlib.AbstractAsyncConte
 
 async def hold_plans(name: str, engine_of: EngineOf) -> None:
     """Compare random plans of an application with the lazy walk; a difference that nobody knows of fails."""
-    found: list[tuple[str, str]] = []
+    record = Record()
     plans: list[str] = []
-    refused: Counter[str] = Counter()
-    relationships = 0
     for seed in SEEDS:
         chance = random.Random(f"{name} {seed}")  # noqa: S311
         with quiet(), live(name) as application:
             async with engine_of(application, seed) as engine:
                 for _ in range(PLANS):
-                    comparison = await compared(engine, application, chance, refused)
+                    comparison = await compared(engine, application, chance, record)
                     if comparison is not None:
-                        relationships += size_of(comparison.plan)
-                        found += [(name, each.line) for each in comparison.differences]
                         plans += [str(each) for each in comparison.differences]
-                        refused.update(each.partition(":")[2][:7] for each in comparison.refused)
-    print(f"{name}: {len(SEEDS) * PLANS} plans with {relationships} relationships, refused: {dict(refused)}")
-    new, stale = judged("applications", found)
+    keep(record)
+    print(f"{name}: {record}, refused: {dict(record.refused)}")
+    new, _ = judged("applications", record.differences)
     assert not new, "\n".join(each for each in plans if any(each.startswith(one.partition(": ")[2]) for one in new))
-    assert relationships > PLANS // 3
-    if LONG:
-        assert not [each for each in stale if each.startswith(f"{name}:")]
+    assert record.relationships > PLANS // 3
 
 
-async def compared(engine: AsyncEngine, application: Application, chance: random.Random, refused: Counter[str]) -> Any:
+async def compared(engine: AsyncEngine, application: Application, chance: random.Random, record: Record) -> Any:
     """Draw a plan, compare everything about it, and return the comparison. None if no such plan can be."""
     drawer, mapper = Drawer(chance), chance.choice(application.mappers)
     try:
         plan = drawer.plan(mapper)
     except PlanError as error:
-        refused[str(error)[:5]] += 1
+        record.refused[code_in(str(error).splitlines()[0])] += 1
         return None
     comparison = Comparison(engine, plan)
     column = chance.choice(drawer.comparable(mapper.class_))
     await comparison.all([column.desc() if chance.random() < 0.5 else column])
+    refused = Counter(map(code_in, comparison.refused))
+    differences = [(application.name, each.line) for each in comparison.differences]
+    walked = not comparison.walked
+    record.add(Record(1, size_of(plan), comparison.compared, refused, walked, differences))
     return comparison
 
 
@@ -147,16 +146,19 @@ async def hold_histories(
     name: str, application: Application, database: Callable[[], contextlib.AbstractAsyncContextManager[AsyncEngine]]
 ) -> None:
     """Compare the rows after random changes; ``database`` gives equal ones."""
-    found, ends = [], Counter[str]()
+    record, ends = Record(), Counter[str]()
     chance = random.Random(f"history {name}")  # noqa: S311
     for _ in range(HISTORIES):
         history = History.drawn(chance, chance.choice(application.mappers))
         difference, end = await differences(history, database, application.metadata)
         ends[end.partition(" '")[0]] += 1
         if difference is not None:
-            found.append((name, f"history of {history.plan.entity.__name__}: {difference} {history.steps}"))
+            line = f"history of {history.plan.entity.__name__}: {difference} {history.steps}"
+            record.differences.append((name, line))
+    record.compared["histories"] = ends["same"] + ends["differs"]
+    keep(record)
     print(f"{name}: {dict(ends)}")
-    new, _ = judged("applications", found)
+    new, _ = judged("applications", record.differences)
     assert not new, "\n".join(new)
     assert ends["same"] > HISTORIES // 3
 

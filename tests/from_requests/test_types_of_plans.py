@@ -108,60 +108,60 @@ def protocol(**members: Any) -> Any:
         (
             LoadPlan(User),
             UserPage,
-            "LP121: 'UserPage.posts' is promised, and the plan does not load 'User.posts'\n"
+            "LP121: 'UserPage.posts' is promised, but the plan does not load 'User.posts'\n"
             "  at: User\n"
             "  hint: add load(User.posts) to the plan.",
         ),
         (
             LoadPlan(User, load(User.posts)),
             UserPage,
-            "LP121: 'PostPart.comments' is promised, and the plan does not load 'Post.comments'\n"
+            "LP121: 'PostPart.comments' is promised, but the plan does not load 'Post.comments'\n"
             "  at: User > posts\n"
             "  hint: add load(Post.comments) under posts.",
         ),
         (
             LoadPlan(User, only=[User.last_name]),
             protocol(first_name=str),
-            "LP121: 'Page.first_name' is promised, and the plan does not load 'User.first_name'\n"
+            "LP121: 'Page.first_name' is promised, but the plan does not load 'User.first_name'\n"
             "  at: User\n"
-            "  hint: have the plan load the column User.first_name, at its root.",
+            "  hint: add the column User.first_name to the plan, at its root.",
         ),
         (
             LoadPlan(User),
             protocol(frist_name=str),
             "LP121: 'User' has no 'frist_name' for 'Page.frist_name'\n  at: User\n  hint: did you mean 'first_name'?",
         ),
-        (LoadPlan(User), protocol(id=str), "LP122: 'Page.id' is a 'str', and an Integer holds int\n  at: User"),
+        (LoadPlan(User), protocol(id=str), "LP122: 'Page.id' is a 'str', but an Integer holds int\n  at: User"),
         (
             LoadPlan(TOPICS.entity),
             protocol(parent_id=int),
-            "LP122: 'Page.parent_id' is never None, and req_topics.parent_id is nullable\n"
+            "LP122: 'Page.parent_id' does not allow None, but req_topics.parent_id is nullable\n"
             "  at: Topic\n"
             "  hint: annotate it 'int | None'.",
         ),
         (
             LoadPlan(User, load(User.posts)),
             protocol(posts=Post),
-            "LP122: 'Page.posts' is one 'Post', and the relationship is a collection\n"
+            "LP122: 'Page.posts' is one 'Post', but the relationship is a collection\n"
             "  at: User > posts\n"
             "  hint: annotate it 'Sequence[Post]'.",
         ),
         (
             LoadPlan(Post, load(Post.author)),
             protocol(author=list[User]),
-            "LP122: 'Page.author' is a collection, and the relationship leads to one row",
+            "LP122: 'Page.author' is a collection, but the relationship leads to one row",
         ),
         (
             LoadPlan(Post, load(Post.author, where=User.id > 1)),
             protocol(author=User),
-            "LP122: 'Page.author' is never None, and a where= may leave out its row\n"
+            "LP122: 'Page.author' does not allow None, but a where= may leave out its row\n"
             "  at: Post > author\n"
             "  hint: annotate it 'User | None'.",
         ),
         (
             LoadPlan(Post, load(Post.author)),
             protocol(author=Comment),
-            "LP122: 'Page.author' is a 'Comment', and the relationship leads to 'User'",
+            "LP122: 'Page.author' is a 'Comment', but the relationship leads to 'User'",
         ),
         (LoadPlan(User), User, "LP121: typed=User is not a Protocol\n  at: User"),
     ],

@@ -3,7 +3,20 @@
 from typing import Any
 
 from forest import Bird, Fruit, Leaf, Tree
-from sqlalchemy import Column, ForeignKey, Integer, Table, column, exists, inspect, select, table, text
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Integer,
+    PickleType,
+    String,
+    Table,
+    column,
+    exists,
+    inspect,
+    select,
+    table,
+    text,
+)
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -42,6 +55,14 @@ def test_criteria_are_kept_by_the_attribute() -> None:
     (only,) = internals.criteria_of(Bird.trees.and_(Tree.id > 3))
     assert only.compare(Tree.id > 3)
     assert len(internals.criteria_of(Bird.trees.of_type(Fruit).and_(Tree.id > 3).and_(Tree.id > 4))) == 2
+
+
+def test_variants_are_kept_by_the_type() -> None:
+    """``TypeEngine._variant_mapping``, of decorated types too."""
+    text_, number = String(5), Integer()
+    assert internals.variants_of(number) == {}
+    assert internals.variants_of(number.with_variant(text_, "sqlite", "mysql")) == {"sqlite": text_, "mysql": text_}
+    assert internals.variants_of(PickleType().with_variant(text_, "sqlite")) == {"sqlite": text_}
 
 
 def test_a_dictionary_collection_tells_what_it_is_keyed_by() -> None:

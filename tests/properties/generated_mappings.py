@@ -4,15 +4,17 @@ The classes live in this module while they are in use, under their own names, so
 """
 
 import contextlib
+import inspect
 import itertools
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from operator import attrgetter
+from types import new_class
 from typing import Any
 
 import attrs
-from generated_schemas import Association, End, Entity, Reference, Schema
+from generated_schemas import OWN_COLLECTIONS, Association, End, Entity, Reference, Schema
 from generated_types import KINDS
 from sqlalchemy import (
     Column,
@@ -29,7 +31,14 @@ from sqlalchemy import (
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.orm import (
     DeclarativeBase,
+    DynamicMapped,
+    Mapped,
+    MappedAsDataclass,
+    Query,
+    RelationshipProperty,
+    WriteOnlyMapped,
     attribute_keyed_dict,
+    backref,
     column_keyed_dict,
     column_property,
     foreign,
@@ -44,6 +53,14 @@ _numbers = itertools.count()
 
 class OwnList(list[Any]):
     """A list of the application's own."""
+
+
+class OwnComparator(RelationshipProperty.Comparator[Any]):
+    """What compares a relationship, of the application's own."""
+
+
+class OwnQuery(Query[Any]):
+    """What a dynamic relationship hands out."""
 
 
 @attrs.frozen
@@ -72,7 +89,7 @@ def mapped(schema: Schema) -> Iterator[tuple[Mapping, Mapping]]:
     The first of the two owns the tables. Afterwards no mapper is left.
     """
     prefix = f"properties_{next(_numbers)}"
-    real, plain = _Builder(schema, prefix, plain=False), _Builder(schema, prefix, plain=True)
+    real, plain = Builder(schema, prefix, plain=False), Builder(schema, prefix, plain=True)
     module = sys.modules[__name__]
     try:
         with warnings.catch_warnings():
@@ -93,14 +110,27 @@ def mapped(schema: Schema) -> Iterator[tuple[Mapping, Mapping]]:
             builder.base.registry.dispose()
 
 
+def _base(*, dataclasses: bool) -> type[DeclarativeBase]:
+    if dataclasses:
+        return new_class("Base", (MappedAsDataclass, DeclarativeBase), {"kw_only": True, "eq": False, "repr": False})
+    return type("Base", (DeclarativeBase,), {})
+
+
 @attrs.frozen
-class _Builder:
+class Builder:
     schema: Schema
     prefix: str
     plain: bool
-    base: type[DeclarativeBase] = attrs.field(factory=lambda: type("Base", (DeclarativeBase,), {}))
+    base: type[DeclarativeBase] = attrs.field(
+        default=attrs.Factory(lambda self: _base(dataclasses=self.has_fields), takes_self=True)
+    )
     classes: dict[str, type[Any]] = attrs.field(factory=dict)
     secondary: dict[str, Table] = attrs.field(factory=dict)
+
+    @property
+    def has_fields(self) -> bool:
+        """Whether the classes are dataclasses."""
+        return self.schema.dataclasses and not self.plain
 
     def build(self) -> Mapping:
         metadata = self.base.metadata
@@ -128,7 +158,9 @@ class _Builder:
             for name, kind in zip(entity.key_names, entity.key, strict=True):
                 found[name] = mapped_column(KINDS[kind].make(), primary_key=True, autoincrement=False)
         if entity.inheritance:
-            found["__mapper_args__"] = {"polymorphic_identity": entity.name}
+            found["__mapper_args__"] = (
+                {"polymorphic_abstract": True} if entity.abstract else {"polymorphic_identity": entity.name}
+            )
             if entity.parent is None:
                 found["kind"] = mapped_column(String)
                 found["__mapper_args__"]["polymorphic_on"] = "kind"
@@ -136,13 +168,22 @@ class _Builder:
                 parent = self.classes[entity.parent].__table__
                 keys = [parent.c[name] for name in entity.key_names]
                 found["__table_args__"] = (ForeignKeyConstraint(entity.key_names, keys),)
+                if "condition" in entity.arguments:
+                    mine = [found[name].column for name in entity.key_names]
+                    found["__mapper_args__"] |= {
+                        "inherit_condition": and_(*(one == key for one, key in zip(mine, keys, strict=True))),
+                        "inherit_foreign_keys": mine,
+                    }
         for column in entity.columns:
             deferred = column.deferred and not self.plain
             if column.kind == "computed":
                 rank = next(value for name, value in found.items() if name.endswith("rank"))
                 found[column.name] = column_property(rank + 100, deferred=deferred)
             else:
-                found[column.name] = mapped_column(KINDS[column.kind].make(), nullable=True, deferred=deferred)
+                default = {"default": 7} if column.name.endswith("rank") and self.has_fields else {}
+                found[column.name] = mapped_column(
+                    KINDS[column.kind].make(), nullable=True, deferred=deferred, **default
+                )
         for reference in self.schema.references:
             if reference.source == entity.name:
                 for name, kind in zip(reference.columns, reference.kinds, strict=True):
@@ -151,9 +192,25 @@ class _Builder:
                         found[name] = mapped_column(KINDS[kind].make(), nullable=True, deferred=deferred)
         self.further_mapping(entity, found)
         for end in self.schema.all_ends():
-            if end.owner == entity.name:
+            if end.owner == entity.name and (self.plain or not self.schema.is_made(end)):
                 found[end.name] = self.relationship(end)
+        if self.has_fields:
+            found["__annotations__"] = {
+                name: self.annotation(value)
+                for name, value in found.items()
+                if name.endswith("rank") or isinstance(value, RelationshipProperty)
+            }
         return found
+
+    def annotation(self, value: Any) -> Any:
+        """Return the annotation that makes an attribute a field of a dataclass."""
+        if not isinstance(value, RelationshipProperty) or not value.uselist:
+            return Mapped[Any]
+        handles: dict[Any, Any] = {"dynamic": DynamicMapped[Any], "write_only": WriteOnlyMapped[Any]}
+        kinds: dict[Any, Any] = {set: Mapped[set[Any]], OwnList: Mapped[OwnList]}
+        if callable(value.collection_class) and not isinstance(value.collection_class, type):
+            kinds[value.collection_class] = Mapped[dict[Any, Any]]
+        return handles.get(value.lazy, kinds.get(value.collection_class, Mapped[list[Any]]))
 
     def further_mapping(self, entity: Entity, found: dict[str, Any]) -> None:
         """Add the arguments of the mapper: to both mappings where they say what is mapped, else to ours alone."""
@@ -161,8 +218,10 @@ class _Builder:
         if entity.concrete_of:
             mapper_arguments["concrete"] = True
         given = set(entity.arguments)
-        if "version" in given:
+        if {"version", "own_version"} & given:
             found["version"] = mapper_arguments["version_id_col"] = mapped_column(Integer, nullable=False)
+        if "own_version" in given:
+            mapper_arguments["version_id_generator"] = False
         if "expression" in given:
             mapper_arguments["polymorphic_on"] = func.coalesce(found["kind"], "none")
         if "exclude" in given or "include" in given:
@@ -181,6 +240,11 @@ class _Builder:
                 ("eager_defaults", "eager_defaults", True),
                 ("partial", "allow_partial_pks", False),
                 ("batch", "batch", False),
+                ("refresh", "always_refresh", True),
+                ("passive_keys", "passive_updates", False),
+                ("passive_rows", "passive_deletes", True),
+                ("unconfirmed", "confirm_deleted_rows", False),
+                ("orphan", "legacy_is_orphan", True),
                 ("star", "with_polymorphic", "*"),
                 ("inline", "polymorphic_load", "inline"),
                 ("selectin", "polymorphic_load", "selectin"),
@@ -189,6 +253,24 @@ class _Builder:
         }
 
     def relationship(self, end: End) -> Any:
+        return relationship(**self.arguments_of(end))
+
+    def arguments_of(self, end: End) -> dict[str, Any]:
+        """Return the arguments of ``relationship()`` for an end."""
+        joins = self.joins_of(end) | self.form_of(end)
+        if self.plain:
+            return joins | {"viewonly": True}
+        joins["back_populates"] = end.opposite
+        if "backref" in end.arguments and end.opposite and not self.schema.is_made(end):
+            joins.pop("back_populates")
+            made = {"post_update": False, "passive_updates": True, "sync_backref": None}
+            joins["backref"] = backref(end.opposite, **made | self.form_of(self.schema.end(end.opposite)))
+        if "by_name" in end.arguments:
+            joins["argument"] = end.target
+        return joins | (self.field_arguments(end) if self.has_fields else {})
+
+    def joins_of(self, end: End) -> dict[str, Any]:
+        """Return the arguments that say which rows an end leads to."""
         joins: dict[str, Any]
         if end.kind == "many-to-many":
             association = next(each for each in self.schema.associations if end in (each.forward, each.backward))
@@ -203,19 +285,33 @@ class _Builder:
             joins = self.sides(end, reference, forward=forward)
             join = self.reference_join(reference, forward=forward, annotated=not joins)
             joins["primaryjoin"] = self.with_constant_here(end, self.with_constant(end, join))
+        return joins | {"argument": lambda: self.classes[end.target]}
+
+    def form_of(self, end: End) -> dict[str, Any]:
+        """Return the arguments that say in what form the rows come, and those that say nothing about loading."""
+        found: dict[str, Any] = {"uselist": not end.to_one}
         if end.ordered:
-            joins["order_by"] = lambda: [
+            found["order_by"] = lambda: [
                 getattr(self.classes[end.target], self.rank_of(end.target)).desc(),
                 *(getattr(self.classes[end.target], key) for key in self.schema.entity(end.target).key_names),
             ]
         if end.as_set:
-            joins["collection_class"] = set
+            found["collection_class"] = set
         if not self.plain:
-            joins |= self.further_arguments(end)
-            joins |= {"lazy": end.lazy, "back_populates": end.opposite, "viewonly": end.viewonly}
-        else:
-            joins["viewonly"] = True
-        return relationship(lambda: self.classes[end.target], uselist=not end.to_one, **joins)
+            found |= self.further_arguments(end) | {"lazy": end.lazy, "viewonly": end.viewonly}
+        return found
+
+    def field_arguments(self, end: End) -> dict[str, Any]:
+        """Return the arguments that say how the field of a dataclass behaves."""
+        there: dict[str, Any] = {"default": None} if end.to_one else {"init": False}
+        if not end.to_one and not end.as_set and not {*OWN_COLLECTIONS} & {*end.arguments}:
+            there = {"default_factory": list, "init": True}
+        if end.lazy in {"dynamic", "write_only"}:
+            there = {"init": False}
+        there |= {"repr": False, "compare": False, "hash": False, "kw_only": True}
+        if "dataclass_metadata" in inspect.signature(relationship).parameters:  # since 2.0.42
+            there["dataclass_metadata"] = {"why": end.name}
+        return there
 
     def further_arguments(self, end: End) -> dict[str, Any]:
         """Return the arguments that change nothing about which rows a relationship leads to."""
@@ -243,6 +339,10 @@ class _Builder:
                     found[each] = ",".join(other.name for other in self.schema.all_ends())
                 case "join_depth":
                     found[each] = 2
+                case "own_comparator":
+                    found["comparator_factory"] = OwnComparator
+                case "own_query":
+                    found["query_class"] = OwnQuery
                 case "distinct":
                     found["distinct_target_key"] = True
                 case "whole_join":
@@ -260,7 +360,8 @@ class _Builder:
     def keyed(self, end: End, word: str) -> Any:
         """Return a class of dictionaries by primary key."""
         if word == "keyed_by_column":
-            return column_keyed_dict(self.classes[self.schema.root(end.target)].__table__.c.id)
+            root = self.schema.root(end.target)  # whose class may be mapped later
+            return lambda: column_keyed_dict(self.classes[root].__table__.c.id)()
         return attribute_keyed_dict("id") if word == "keyed" else keyfunc_mapping(attrgetter("id"))  # which pickles
 
     def sides(self, end: End, reference: Reference, *, forward: bool) -> dict[str, Any]:
@@ -319,8 +420,11 @@ class _Builder:
     def association_table(self, association: Association, metadata: MetaData) -> Table:
         columns = [
             Column(f"{side}_{name}", KINDS[kind].make(), nullable=False)
-            for side, entity in (("source", association.source), ("target", association.target))
-            for name, kind in zip(self.schema.entity(entity).key_names, self.schema.entity(entity).key, strict=True)
+            for side, entity, kinds in (
+                ("source", association.source, association.source_kinds),
+                ("target", association.target, association.target_kinds),
+            )
+            for name, kind in zip(self.schema.entity(entity).key_names, kinds, strict=True)
         ]
         more = Column("note", String, nullable=True)
         table = Table(f"{self.prefix}_{association.name}", metadata, *columns, more)

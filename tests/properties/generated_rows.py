@@ -50,7 +50,8 @@ def _bare_rows(draw: st.DrawFn, schema: Schema) -> list[Row]:
     """Draw rows without references; those that must refer to something have something to refer to."""
     rows: list[Row] = []
     for root in (each for each in schema.entities if each.parent is None):
-        classes = [each.name for each in schema.entities if schema.root(each.name) == root.name]
+        family = [each for each in schema.entities if schema.root(each.name) == root.name]
+        classes = [each.name for each in family if not each.abstract]
         one_key = st.tuples(*(st.sampled_from(KINDS[kind].values) for kind in root.key))
         least = draw(st.sampled_from((3, 4, 2, 0)))
         for key in draw(st.lists(one_key, unique=True, min_size=least, max_size=6)):
@@ -64,7 +65,7 @@ def _bare_rows(draw: st.DrawFn, schema: Schema) -> list[Row]:
 @st.composite
 def _values(draw: st.DrawFn, schema: Schema, name: str) -> dict[str, Any]:
     values: dict[str, Any] = {"kind": name} if schema.entity(name).inheritance else {}
-    if "version" in schema.entity(schema.root(name)).arguments:
+    if {"version", "own_version"} & {*schema.entity(schema.root(name)).arguments}:
         values["version"] = 1
     for each in schema.lineage(name):
         for column in schema.entity(each).columns:
@@ -125,8 +126,14 @@ def _referring(draw: st.DrawFn, schema: Schema, row: Row, reference: Reference, 
     nothing = (None,) * len(reference.columns)
     target = draw(st.sampled_from([*keys, nothing] if reference.nullable else keys))
     used.add(target)
-    named = dict(zip(reference.columns, target, strict=True))
+    values = held_as(schema.entity(reference.target), reference.kinds, target)
+    named = dict(zip(reference.columns, values, strict=True))
     return {name: named[name] for name in reference.own_columns}
+
+
+def held_as(entity: Entity, kinds: tuple[str, ...], key: Key) -> Key:
+    """Return the key of an entity as columns of some kinds hold it."""
+    return tuple(KINDS[own].value_in(kind, value) for own, kind, value in zip(entity.key, kinds, key, strict=True))
 
 
 async def insert_rows(connection: AsyncConnection, mapping: Mapping, rows: Rows) -> None:
@@ -141,10 +148,12 @@ async def insert_rows(connection: AsyncConnection, mapping: Mapping, rows: Rows)
                 key = dict(zip(entity.key_names, row.key, strict=True))
                 values = {name: value for name, value in row.values.items() if name in table.c}
                 await connection.execute(insert(table).values(**key, **values))
-    for name, pairs in rows.pairs.items():
-        table = mapping.secondary[name]
-        for number, (one, other) in enumerate(pairs):
-            await connection.execute(insert(table).values((*one, *other, (None, "x")[number % 2])))
+    for association in schema.associations:
+        table = mapping.secondary[association.name]
+        for number, (one, other) in enumerate(rows.pairs[association.name]):
+            near = held_as(schema.entity(association.source), association.source_kinds, one)
+            far = held_as(schema.entity(association.target), association.target_kinds, other)
+            await connection.execute(insert(table).values((*near, *far, (None, "x")[number % 2])))
 
 
 @contextlib.asynccontextmanager

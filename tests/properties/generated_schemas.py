@@ -5,21 +5,23 @@ Nothing here is SQLAlchemy's: :mod:`generated_mappings` makes classes of a descr
 What is drawn:
 
 * keys of one or two columns of every kind in :mod:`generated_types`, and columns that refer to them of the same type
-  or of another whose values are the same; references that are constrained or not, unique or not, NULL, dangling, to a
-  row of another subclass, or that share the first column of the key;
-* entities alone, and single-table, joined and concrete inheritance, up to three levels deep; discriminators that are
-  columns or expressions; ``with_polymorphic="*"``, ``polymorphic_load="inline"`` and ``"selectin"``;
-  ``version_id_col``, ``eager_defaults``, ``primary_key``, ``exclude_properties``, ``include_properties``,
-  ``allow_partial_pks``, ``batch``;
+  or of another whose values are the same, in Python or in the database alone; references that are constrained or not,
+  unique or not, NULL, dangling, to a row of another subclass, or that share the first column of the key;
+* entities alone, and single-table, joined and concrete inheritance, up to three levels deep, single-table inheritance
+  below joined, classes in between that have no rows; discriminators that are columns or expressions;
+  ``with_polymorphic="*"``, ``polymorphic_load="inline"`` and ``"selectin"``; the arguments of the mapper in
+  ``ROOT_ARGUMENTS`` and below;
+* classes that are dataclasses, with the arguments that say how their fields behave;
 * columns of every kind, deferred ones, and ``column_property``;
-* relationships of every cardinality, both ways, tied by ``back_populates`` or mapped apart, with every ``lazy=``,
+* relationships of every cardinality, both ways, tied by ``back_populates``, made by ``backref``, or mapped apart, with
+  every ``lazy=``,
   ``viewonly``, ``sync_backref``, ``uselist``, ``order_by``, ``secondary`` with ``primaryjoin`` and ``secondaryjoin``,
   joins that ask more of the target, the parent or the association than keys, ``foreign_keys`` and ``remote_side`` as
   arguments or as annotations, lists, sets, own lists and dictionaries of three makes, and the arguments in
   ``ANY_ARGUMENTS``, ``TO_ONE_ARGUMENTS`` and ``COLLECTION_ARGUMENTS``.
 
 Not drawn: polymorphic unions, classes mapped to joins and queries, relationships to aliases (tests/real_mappings and
-tests/foreign have those), and keys of types that are equal in the database alone, which lazy loading gets wrong.
+tests/foreign have those).
 """
 
 from collections.abc import Iterator
@@ -60,6 +62,10 @@ ANY_ARGUMENTS = (
     "single_parent",
     "distinct",
     "sides_by_argument",
+    "by_name",
+    "backref",
+    "own_comparator",
+    "own_query",
 )
 
 #: Arguments that may: of a to-one, of a collection that a plan may load, and of one that has no order nor class yet.
@@ -71,10 +77,22 @@ OWN_COLLECTIONS = ("keyed", "keyed_by_column", "keyed_by_function", "own_list")
 ONE_SIDED = frozenset({"constant", "constant_here", "constant_there"})
 
 #: Arguments of the mapper of an entity that stands alone or is the root of an inheritance, and of a subclass.
-ROOT_ARGUMENTS = ("eager_defaults", "primary_key", "exclude", "include", "partial", "batch")
-TELLING_ROOT_ARGUMENTS = ("version",)
+ROOT_ARGUMENTS = (
+    "eager_defaults",
+    "primary_key",
+    "exclude",
+    "include",
+    "partial",
+    "batch",
+    "refresh",
+    "passive_keys",
+    "passive_rows",
+    "unconfirmed",
+    "orphan",
+)
+TELLING_ROOT_ARGUMENTS = ("version", "own_version")
 INHERITED_ARGUMENTS = ("version", "expression", "star")
-SUBCLASS_ARGUMENTS = ("inline", "selectin")
+SUBCLASS_ARGUMENTS = ("inline", "selectin", "condition")
 
 #: What each kind of relationship may be mapped with; plans must not care.
 LAZY_TO_ONE = ("select", "joined", "selectin", "subquery", "immediate", "raise", "raise_on_sql", "noload")
@@ -95,7 +113,7 @@ class Entity:
     """A mapped class: of its own, the root of an inheritance, or a subclass of ``parent``.
 
     ``concrete_of`` is the class above one that has a table, columns and relationships of its own all the same.
-    ``arguments`` are further ones of the mapper.
+    ``arguments`` are further ones of the mapper. An ``abstract`` one has no rows, only its subclasses have.
     """
 
     name: str
@@ -105,6 +123,7 @@ class Entity:
     parent: str | None = None
     concrete_of: str | None = None
     arguments: tuple[str, ...] = ()
+    abstract: bool = False
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -119,7 +138,9 @@ class End:
     ``relationship()`` by name, ``constant`` is a join that asks for a rank of the target, ``constant_here`` for one of
     the owner, ``constant_there`` for a note in the association; ``ordered_to_one`` an ``order_by`` that means nothing;
     ``whole_join`` is ``omit_join=False``; ``sides_by_argument`` has ``foreign_keys`` and ``remote_side`` for
-    annotations; ``unchecked`` is ``enable_typechecks=False``; ``distinct`` is ``distinct_target_key``.
+    annotations; ``unchecked`` is ``enable_typechecks=False``; ``distinct`` is ``distinct_target_key``; ``by_name``
+    names the target; ``backref`` makes the opposite, if there is one; ``own_comparator`` is ``comparator_factory``;
+    ``own_query`` is ``query_class``.
     """
 
     name: str
@@ -157,6 +178,7 @@ class Reference:
         constrained: whether the database holds the rows to it.
         loose: whether rows may refer to what is not there, or is of another subclass.
         deferred: whether the mapping defers the columns.
+        apart: whether its values are equal to the keys in the database alone.
     """
 
     name: str
@@ -170,6 +192,7 @@ class Reference:
     constrained: bool
     loose: bool
     deferred: bool
+    apart: bool
     forward: End | None
     backward: End | None
 
@@ -181,13 +204,20 @@ class Reference:
 
 @attrs.frozen
 class Association:
-    """A table of pairs between ``source`` and ``target``; the same pair may stand in it twice unless ``unique``."""
+    """A table of pairs between ``source`` and ``target``; the same pair may stand in it twice unless ``unique``.
+
+    Its columns are of ``source_kinds`` and ``target_kinds``. It is ``apart`` if some of them equal the keys in the
+    database alone.
+    """
 
     name: str
     source: str
     target: str
+    source_kinds: tuple[KeyKind, ...]
+    target_kinds: tuple[KeyKind, ...]
     unique: bool
     constrained: bool
+    apart: bool
     forward: End
     backward: End | None
 
@@ -199,9 +229,11 @@ class Schema:
     entities: tuple[Entity, ...]
     references: tuple[Reference, ...]
     associations: tuple[Association, ...]
+    dataclasses: bool = False
 
     def __str__(self) -> str:
-        return "\n".join(map(repr, (*self.entities, *self.references, *self.associations)))
+        lines = [*self.entities, *self.references, *self.associations]
+        return "\n".join([*map(repr, lines), *(["dataclasses"] if self.dataclasses else [])])
 
     def entity(self, name: str) -> Entity:
         return next(each for each in self.entities if each.name == name)
@@ -235,12 +267,26 @@ class Schema:
         """Return the attributes of the owner that loading a relationship goes by."""
         return self.reference_of(end).columns if end.kind == "many-to-one" else self.entity(end.owner).key_names
 
+    def compares_apart(self, end: End) -> bool:
+        """Tell whether only the database can tell which rows a relationship leads to."""
+        ways = (*self.references, *self.associations)
+        return next(each for each in ways if end in (each.forward, each.backward)).apart
+
+    def is_made(self, end: End) -> bool:
+        """Tell whether a ``backref`` makes an end: of two that would make each other, the way there makes the other."""
+        pairs = ((each.forward, each.backward) for each in (*self.references, *self.associations))
+        forward = next(one for one, other in pairs if end in (one, other))
+        opposite = next((each for each in self.all_ends() if each.name == end.opposite), None)
+        if opposite is None or "backref" not in opposite.arguments:
+            return False
+        return "backref" not in end.arguments or end != forward
+
     def required(self, name: str) -> set[str]:
         """Return the columns that come whatever a plan says: the key and the discriminator."""
         entity = self.entity(name)
         root = self.entity(self.root(name)).arguments
         kind = ["kind"] if entity.inheritance and "expression" not in root else []
-        return {*entity.key_names, *kind, *(["version"] if "version" in root else [])}
+        return {*entity.key_names, *kind, *(["version"] if {"version", "own_version"} & {*root} else [])}
 
     def brought_along(self, place: str, name: str) -> set[str]:
         """Return the columns of subclasses that the mapping loads with rows of an entity, for a row of a subclass."""
@@ -296,7 +342,11 @@ def _hierarchy(draw: st.DrawFn, name: str) -> list[Entity]:
         parent = draw(st.sampled_from(parents)).name
         sub = f"{name}{number + 1}"
         loads = draw(_often((), *((each,) for each in SUBCLASS_ARGUMENTS)))
-        found.append(Entity(sub, key, draw(_columns(f"{sub.lower()}_")), inheritance, parent, arguments=loads))
+        own = inheritance if inheritance == "single" else draw(_often("joined", "single"))
+        found.append(Entity(sub, key, draw(_columns(f"{sub.lower()}_")), own, parent, arguments=loads))
+    parents = [number for number, each in enumerate(found) if each.parent and each.name in {x.parent for x in found}]
+    if parents and draw(st.booleans()):
+        found[parents[0]] = attrs.evolve(found[parents[0]], abstract=True)
     return found
 
 
@@ -345,6 +395,16 @@ def _two_ends(
 
 
 @st.composite
+def _kinds_that_refer_to(draw: st.DrawFn, target: Entity) -> list[KeyKind]:
+    """Draw kinds of columns that may hold the key of an entity."""
+    return [draw(_often(kind, *KEY_KINDS[kind].alike, *KEY_KINDS[kind].elsewhere)) for kind in target.key]
+
+
+def _are_apart(kinds: list[KeyKind], target: Entity) -> bool:
+    return any(kind in KEY_KINDS[key].elsewhere for kind, key in zip(kinds, target.key, strict=True))
+
+
+@st.composite
 def _reference(draw: st.DrawFn, name: str, entities: list[Entity]) -> Reference:
     source, target = draw(st.sampled_from(entities)), draw(st.sampled_from(entities))
     unique = draw(_often(False, True))
@@ -353,10 +413,11 @@ def _reference(draw: st.DrawFn, name: str, entities: list[Entity]) -> Reference:
     columns = [f"{name}_{key}" for key in target.key_names]
     if shared:
         columns[0] = source.key_names[0]
-    kinds = [draw(_often(kind, *KEY_KINDS[kind].alike)) for kind in target.key]
+    kinds = draw(_kinds_that_refer_to(target))
     if shared:
         kinds[0] = source.key[0]
-    constrained = draw(_often(True, False))
+    apart = _are_apart(kinds, target)
+    constrained = not apart and draw(_often(True, False))
     back: EndKind = "one-to-one" if unique else "one-to-many"
     forward, backward = draw(_two_ends(name, source, target, ("many-to-one", back)))
     one_way = backward is not None and backward.opposite is None and draw(_often(False, True))
@@ -372,6 +433,7 @@ def _reference(draw: st.DrawFn, name: str, entities: list[Entity]) -> Reference:
         constrained=constrained,
         loose=not constrained and not unique,
         deferred=draw(_often(False, True)),
+        apart=apart,
         forward=None if one_way else forward,
         backward=backward,
     )
@@ -381,7 +443,19 @@ def _reference(draw: st.DrawFn, name: str, entities: list[Entity]) -> Reference:
 def _association(draw: st.DrawFn, name: str, entities: list[Entity]) -> Association:
     source, target = draw(st.sampled_from(entities)), draw(st.sampled_from(entities))
     forward, backward = draw(_two_ends(name, source, target, ("many-to-many", "many-to-many")))
-    return Association(name, source.name, target.name, draw(st.booleans()), draw(st.booleans()), forward, backward)
+    kinds = draw(_kinds_that_refer_to(source)), draw(_kinds_that_refer_to(target))
+    apart = _are_apart(kinds[0], source) or _are_apart(kinds[1], target)
+    return Association(
+        name,
+        source.name,
+        target.name,
+        *map(tuple, kinds),
+        unique=draw(st.booleans()),
+        constrained=not apart and draw(st.booleans()),
+        apart=apart,
+        forward=forward,
+        backward=backward,
+    )
 
 
 @st.composite
@@ -390,4 +464,4 @@ def schemas(draw: st.DrawFn) -> Schema:
     entities = [entity for name in "ABC"[: draw(st.sampled_from((2, 3, 1)))] for entity in draw(_hierarchy(name))]
     references = [draw(_reference(f"r{number}", entities)) for number in range(draw(st.sampled_from((2, 3, 1, 4))))]
     associations = [draw(_association(f"m{number}", entities)) for number in range(draw(st.sampled_from((1, 0, 2))))]
-    return Schema(tuple(entities), tuple(references), tuple(associations))
+    return Schema(tuple(entities), tuple(references), tuple(associations), draw(_often(False, True)))

@@ -14,7 +14,7 @@ from generated_mappings import Mapping
 from generated_plans import Fetch, Place
 from generated_schemas import End, Schema
 from sqlalchemy import inspect, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from loadplan import ExplainedEdge, Explanation, NotLoaded
 
@@ -98,7 +98,7 @@ class Walk:
         children: dict[Any, None] = {}
         for parent in parents:
             self.facts.asking[path] += all(getattr(parent, name) is not None for name in key)
-            value = getattr(parent, end.name)
+            value = self.by_join(parent, end) if self.schema.compares_apart(end) else getattr(parent, end.name)
             found = [each for each in ([value] if end.to_one else value) if each is not None]
             identities = [self.plain.identity(each) for each in found]
             here = self.plain.identity(parent)
@@ -111,6 +111,18 @@ class Walk:
                 if points_back(end):
                     self.facts.loaded.setdefault(identity, {})[str(end.opposite)] = here
         return list(children)
+
+    def by_join(self, parent: Any, end: End) -> Any:
+        """Follow a relationship by SQL: a lazy load binds the key as Python has it, and so finds nothing."""
+        owner, target = self.plain.classes[end.owner], aliased(self.plain.classes[end.target], flat=True)
+        own = [getattr(owner, name) == getattr(parent, name) for name in self.schema.entity(end.owner).key_names]
+        statement = select(target).select_from(owner).join(getattr(owner, end.name).of_type(target)).where(*own)
+        if end.ordered:
+            rank = f"{end.target.lower()}_rank" if self.schema.entity(end.target).parent else "rank"
+            keys = (getattr(target, name) for name in self.schema.entity(end.target).key_names)
+            statement = statement.order_by(getattr(target, rank).desc(), *keys)
+        found = self.session.scalars(statement).unique().all()
+        return next(iter(found), None) if end.to_one else found
 
 
 def roots_of(fetch: Fetch) -> int | None:

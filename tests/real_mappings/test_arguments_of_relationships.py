@@ -1,15 +1,15 @@
 """What a mapping says beside the join: ``innerjoin=``, the order of a to-one, a to-one that is the newest of many."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
 import pytest
 from real import filled, lazily
-from sqlalchemy import ForeignKey, event, select
+from sqlalchemy import ForeignKey, event, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, with_loader_criteria
 
-from loadplan import Loader, LoadPlan, TooManyRows, load
+from loadplan import Loader, LoadPlan, PlanError, TooManyRows, aggregate, count, exists, load
 
 
 class Base(DeclarativeBase):
@@ -259,3 +259,18 @@ async def _rows_sent(engine: AsyncEngine, plan: LoadPlan[Any]) -> int:
         for sql, parameters in sent:
             total += len((await connection.exec_driver_sql(sql, parameters)).all())
     return total
+
+
+@pytest.mark.parametrize("computed", [count(File.newest), aggregate(File.newest, func.max(Event.id))], ids=repr)
+def test_the_newest_of_many_is_not_counted(computed: Any) -> None:
+    """A count of the relationship would count all events, and the entity has one."""
+    view = attrs.make_class("Line", {"n": attrs.field(type=Annotated[int | None, computed])})
+    with pytest.raises(PlanError) as caught:
+        LoadPlan(File, into=view)
+    assert str(caught.value) == (
+        f"LP306: 'Line.n' is {computed!r}, but 'File.newest' leads to the first of many rows\n"
+        "  at: Line\n"
+        "  detail: no unique key holds it to one row, so the database would take all of them.\n"
+        "  hint: use exists(File.newest), or name a relationship that is mapped as a collection."
+    )
+    LoadPlan(File, into=attrs.make_class("Line", {"n": attrs.field(type=Annotated[bool, exists(File.newest)])}))

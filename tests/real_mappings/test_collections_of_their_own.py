@@ -209,6 +209,94 @@ async def test_a_deep_copy_of_an_ordering_list_is_one(engine: AsyncEngine, strat
             assert stored == [(0, 0), (1, 1), (7, 2)]
 
 
+@pytest.mark.parametrize("strategy", ["selectin", "joined"])
+async def test_a_pickled_ordering_list_is_one(engine: AsyncEngine, strategy: Any) -> None:
+    """It numbers what is added. SQLAlchemy's own loses the name of the position's column when it is pickled."""
+    bullets = [Bullet(id=n, position=10 * n, slide_id=1) for n in (0, 1)]
+    async with filled(engine, SlideBase.metadata, Slide(id=1)):
+        async with AsyncSession(engine) as session:
+            session.add_all(bullets)
+            await session.commit()
+        found = await Loader(engine).fetch(LoadPlan(Slide, load(Slide.bullets, strategy=strategy)), 1)
+        for travelled in (pickle.loads(pickle.dumps(found)), pickle.loads(pickle.dumps(copy.deepcopy(found)))):
+            again = pickle.loads(pickle.dumps(travelled))
+            assert [each.position for each in again.bullets] == [0, 10]
+            assert not any(inspect(each).modified for each in (again, *again.bullets))
+            again.bullets.append(added := Bullet(id=7))
+            assert [each.position for each in again.bullets] == [0, 10, 2]
+            assert list(inspect(again).attrs.bullets.history.added) == [added]
+
+
+class Numbering(list[Any]):
+    """Numbers its items as they come, and knows its last one."""
+
+    @collection.appender
+    def append(self, item: Any) -> None:
+        item.place = len(self)
+        item.is_last = True
+        list.append(self, item)
+
+
+class DeckBase(DeclarativeBase):
+    pass
+
+
+class Deck(DeckBase):
+    __tablename__ = "own_decks"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    cards: Mapped[list["Card"]] = relationship(order_by="Card.id", collection_class=Numbering)
+
+
+class Card(DeckBase):
+    __tablename__ = "own_cards"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    place: Mapped[int | None]
+    deck_id: Mapped[int] = mapped_column(ForeignKey(Deck.id))
+
+
+CARDS = ["INSERT INTO own_decks VALUES (1)", "INSERT INTO own_cards VALUES (1, 10, 1), (2, NULL, 1)"]
+DECK_PLANS = {
+    "selectin": LoadPlan(Deck, load(Deck.cards)),
+    "joined": LoadPlan(Deck, load(Deck.cards, strategy="joined")),
+    "without the column": LoadPlan(Deck, load(Deck.cards, only=[])),
+}
+
+
+@pytest.mark.parametrize("name", DECK_PLANS)
+@pytest.mark.parametrize("how", ["detached", "attached"])
+async def test_a_collection_that_changes_its_items_changes_nothing(engine: AsyncEngine, how: str, name: str) -> None:
+    """The items keep what the database has. What is not mapped may be set."""
+    async with filled(engine, DeckBase.metadata, *CARDS) as loader, AsyncSession(engine) as session:
+        deck = await (
+            loader.fetch(DECK_PLANS[name], 1)
+            if how == "detached"
+            else Loader(session).fetch_attached(DECK_PLANS[name], 1)
+        )
+        assert isinstance(deck.cards, Numbering)
+        for card, place in zip(deck.cards, (10, None), strict=True):
+            assert not inspect(card).modified
+            assert card.is_last
+            if name == "without the column":
+                with pytest.raises(NotLoaded):
+                    _ = card.place
+            else:
+                assert card.place == place
+        assert not session.dirty
+
+
+async def test_filling_keeps_a_change_that_waits_for_a_flush(engine: AsyncEngine) -> None:
+    """Of an item that was changed before its collection came, that change stays, and no other is made."""
+    async with filled(engine, DeckBase.metadata, *CARDS), AsyncSession(engine) as session:
+        session.autoflush = False
+        card = (await session.scalars(select(Card).where(Card.id == 2))).one()
+        card.id = 3
+        deck = await Loader(session).fetch_attached(DECK_PLANS["selectin"], 1)
+        assert card in deck.cards
+        assert inspect(card).modified
+        assert (card.id, card.place) == (3, None)
+        assert inspect(card).attrs.id.history.added == [3]
+
+
 class ListLike:
     """What SQLAlchemy's documentation asks of a custom collection, and no more."""
 
@@ -331,3 +419,56 @@ async def test_a_stream_takes_a_joined_collection_below_a_statement_of_its_own(e
     rows = ["INSERT INTO own_buyers VALUES (1), (2)", "INSERT INTO own_deals VALUES (1, 1), (2, 1)"]
     async with filled(engine, StreamBase.metadata, *rows) as loader:
         assert [each.id async for each in loader.stream(plan, order_by=Buyer.id, batch_size=1)] == [1, 2]
+
+
+class KeyedBase(DeclarativeBase):
+    pass
+
+
+class Shelf(KeyedBase):
+    __tablename__ = "own_shelves"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    books: Mapped[dict[str, "Book"]] = relationship(
+        collection_class=attribute_keyed_dict("title"), cascade="all, delete-orphan", back_populates="shelf"
+    )
+
+
+class Book(KeyedBase):
+    __tablename__ = "own_books"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    shelf_id: Mapped[int] = mapped_column(ForeignKey(Shelf.id))
+    shelf: Mapped[Shelf] = relationship(back_populates="books")
+
+
+COPIES_OF_COPIES: dict[str, Any] = {
+    "a deep copy": copy.deepcopy,
+    "a pickle": COPIES["pickle"],
+    "a deep copy of a pickle": lambda each: copy.deepcopy(COPIES["pickle"](each)),  # type: ignore[no-untyped-call]
+    "a pickle of a deep copy": lambda each: COPIES["pickle"](copy.deepcopy(each)),  # type: ignore[no-untyped-call]
+    "a deep copy of a deep copy": lambda each: copy.deepcopy(copy.deepcopy(each)),
+}
+
+
+@pytest.mark.parametrize("how", COPIES_OF_COPIES)
+@pytest.mark.parametrize("back", ["add", "merge"])
+async def test_a_copied_dictionary_goes_back_and_flushes_what_changed(engine: AsyncEngine, how: str, back: str) -> None:
+    """``KeyFuncDict.__reduce__`` makes a deep copy that lacks its adapter; SQLAlchemy's own copies fail in merge."""
+    rows = ["INSERT INTO own_shelves VALUES (1)", "INSERT INTO own_books VALUES (1, 'a', 1), (2, 'b', 1)"]
+    async with filled(engine, KeyedBase.metadata, *rows) as loader:
+        original = await loader.fetch(LoadPlan(Shelf, load(Shelf.books)), 1)
+        shelf = COPIES_OF_COPIES[how](original)
+        assert list(shelf.books) == ["a", "b"]
+        assert not inspect(shelf).modified
+        assert shelf.books["a"].shelf is shelf
+        async with AsyncSession(engine) as session:
+            if back == "add":
+                session.add(shelf)
+            else:
+                shelf = await session.merge(shelf)
+            del shelf.books["a"]
+            shelf.books["c"] = Book(id=3, title="c")
+            await session.commit()
+        again = await loader.fetch(LoadPlan(Shelf, load(Shelf.books)), 1)
+        assert sorted(again.books) == ["b", "c"]
+        assert sorted(original.books) == ["a", "b"]

@@ -84,7 +84,7 @@ async def test_an_order_by_a_to_one_is_shown_as_a_path(engine: AsyncEngine, orde
         assert len(await loader.fetch_all(LoadPlan(Post), order_by=subquery)) == 1
 
 
-def test_an_order_of_a_collection_is_shown_as_a_subquery() -> None:
+def test_an_order_of_a_collection_is_shown_as_a_path() -> None:
     """The same in ``load(..., order_by=)``; of a condition the hint stays ``.has()``."""
 
     class OwnBase(DeclarativeBase):
@@ -102,8 +102,9 @@ def test_an_order_of_a_collection_is_shown_as_a_subquery() -> None:
         author_id: Mapped[int] = mapped_column(ForeignKey(Author.id))
         author = relationship(Author, back_populates="books")
 
-    with pytest.raises(PlanError, match=r"select\(Author\.name\)\.where\(Author\.id == Book\.author_id\)"):
+    with pytest.raises(PlanError, match=r"write order_by=source\(Book\.author, Author\.name\)\."):
         LoadPlan(Author, load(Author.books, order_by=Author.name))
+    assert LoadPlan(Author, load(Author.books, order_by=source(Book.author, Author.name)))
     with pytest.raises(PlanError, match=r"\.has\(\.\.\.\)"):
         LoadPlan(Author, load(Author.books, where=Author.name == "x"))
 

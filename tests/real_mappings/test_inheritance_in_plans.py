@@ -10,7 +10,7 @@ from sqlalchemy import ForeignKey, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from loadplan import Loader, LoadPlan, NotLoaded, aggregate, count, load, on, source
+from loadplan import Loader, LoadPlan, NotLoaded, PlanError, aggregate, count, load, on, source
 from support import recording
 
 
@@ -339,3 +339,47 @@ async def test_what_a_subclass_maps_again_is_sealed(engine: AsyncEngine) -> None
         for plan in (LoadPlan(Pet, load(Pet.owner)),):
             dog = (await loader.fetch_all(plan, Pet.id == 2))[0]
             assert dog.owner.id == 1
+
+
+@attrs.frozen
+class ToyRow:
+    id: int
+
+
+@attrs.frozen
+class PetRow:
+    id: int
+    toys: list[ToyRow]
+
+
+@attrs.frozen
+class DogRow:
+    id: int
+    toys: list[ToyRow]
+
+
+@attrs.frozen
+class Counted:
+    """The order that a subclass maps is nothing to these."""
+
+    id: int
+    toys: Annotated[int, count(Pet.toys)]
+    last: Annotated[list[ToyRow], load(Pet.toys, order_by=Toy.id.desc(), limit=1)]
+
+
+async def test_a_view_reads_no_relationship_that_a_subclass_maps_again(engine: AsyncEngine) -> None:
+    """One statement would read the base's for every row. The hint leads to views that are right."""
+    with pytest.raises(PlanError) as caught:
+        LoadPlan(Pet, into=PetRow)
+    assert str(caught.value) == (
+        "LP309: 'PetRow.toys' reads 'Pet.toys', but 'Dog' maps 'toys' again\n"
+        "  at: PetRow\n"
+        "  detail: a row of the subclass has other rows behind the relationship than a row of the base class.\n"
+        "  hint: make other views of these rows: Annotated[..., on(Pet)] | Annotated[..., on(Dog)]."
+    )
+    both: Any = Annotated[PetRow, on(Pet)] | Annotated[DogRow, on(Dog)]
+    async with filled(engine, AgainBase.metadata, *AGAIN_ROWS) as loader:
+        found = await loader.fetch_all(LoadPlan(Pet, into=both), order_by=Pet.id)
+        assert found == [PetRow(1, [ToyRow(1), ToyRow(2)]), DogRow(2, [ToyRow(4), ToyRow(3)])]
+        plain = await loader.fetch_all(LoadPlan(Pet, into=Counted), order_by=Pet.id)
+        assert plain == [Counted(1, 2, [ToyRow(2)]), Counted(2, 2, [ToyRow(4)])]

@@ -52,6 +52,12 @@ PAIRS: dict[str, tuple[Any, Any, Any, Any]] = {
         dt.datetime(2026, 1, 2, 3, tzinfo=dt.timezone(dt.timedelta(hours=3))),
     ),
     "integer and bigint": (sa.Integer(), sa.BigInteger(), 7, 7),
+    "uuid, text by another name, and uuid text": (
+        sa.String(36).with_variant(sa.Uuid(), "postgresql"),
+        sa.String(36).with_variant(sa.Uuid(as_uuid=False), "postgresql"),
+        KEY,
+        str(KEY),
+    ),
     "integer and numeric": (sa.Integer(), sa.Numeric(5, 0), 7, decimal.Decimal(7)),
 }
 

@@ -1,11 +1,12 @@
 """Mappings that change after a plan was compiled: what was compiled for the old one does not serve the new one."""
 
-from typing import Any
+from itertools import product
+from typing import Annotated, Any
 
 import attrs
 import pytest
 from real import filled
-from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, insert
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, func, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -16,7 +17,7 @@ from sqlalchemy.orm import (
     relationship,
 )
 
-from loadplan import LoadPlan, NotLoaded, PlanError, load
+from loadplan import LoadPlan, NotLoaded, PlanError, aggregate, count, exists, load, source
 
 
 @attrs.frozen
@@ -153,3 +154,85 @@ async def test_a_plan_that_the_new_mapping_lacks_is_refused(engine: AsyncEngine)
                 await loader.fetch(plan, 1)
     finally:
         second.dispose()
+
+
+class Shelf:
+    pass
+
+
+class Volume:
+    pass
+
+
+STORED = MetaData()
+shelves = Table("again_shelves", STORED, Column("id", Integer, primary_key=True), Column("room", String))
+volumes = Table(
+    "again_volumes",
+    STORED,
+    Column("id", Integer, primary_key=True),
+    Column("shelf_id", ForeignKey(shelves.c.id)),
+    Column("title", String),
+)
+
+
+def _mapped_once_more() -> registry:
+    again = registry()
+    again.map_imperatively(Shelf, shelves)
+    again.map_imperatively(Volume, volumes, properties={"shelf": relationship(Shelf, backref="volumes")})
+    again.configure()
+    return again
+
+
+async def test_views_and_plans_that_outlive_a_mapping(engine: AsyncEngine) -> None:
+    """What was written with attributes of the old mapping speaks of those of the same names in the new one."""
+    first = _mapped_once_more()
+    shelf: Any = Shelf
+    volume: Any = Volume
+
+    @attrs.frozen
+    class VolumeView:
+        id: int
+        room: Annotated[str | None, source(volume.shelf, shelf.room)]
+
+    @attrs.frozen
+    class ShelfView:
+        id: int
+        number: Annotated[int, count(shelf.volumes)]
+        has: Annotated[bool, exists(shelf.volumes)]
+        last: Annotated[str | None, aggregate(shelf.volumes, func.max(volume.title))]
+        titles: Annotated[list[str | None], source(shelf.volumes, volume.title)]
+        books: Annotated[list[VolumeView], source(shelf.volumes)]
+
+    plans: list[LoadPlan[Any]] = [
+        LoadPlan(Shelf, load(shelf.volumes, load(volume.shelf), strategy=strategy, **shape), only=[shelf.id])
+        for strategy, shape in product(
+            (None, "joined", "subquery"),
+            (
+                {},
+                {"where": volume.title > ""},
+                {"only": [volume.title], "where": volume.shelf.has(shelf.room == "r")},
+            ),
+        )
+    ]
+    part = load(shelf.volumes.and_(volume.id > 0), load(volume.shelf), order_by=volume.title.desc(), limit=2)
+    plans.append(LoadPlan(Shelf, part))
+    by_room = LoadPlan(Volume, load(volume.shelf))
+    rows = ["INSERT INTO again_shelves VALUES (1, 'r')", "INSERT INTO again_volumes VALUES (2, 1, 'a'), (3, 1, 'b')"]
+    try:
+        async with filled(engine, STORED, *rows) as loader:
+            for _ in range(2):
+                first.dispose()
+                first = _mapped_once_more()
+                for plan in plans:
+                    found: Any = await loader.fetch(plan, 1)
+                    assert sorted(each.title for each in found.volumes) == ["a", "b"]
+                    assert all(each.shelf is found for each in found.volumes)
+                order = [source(volume.shelf, shelf.room), volume.title.desc()]
+                assert [each.id for each in await loader.fetch_all(by_room, order_by=order)] == [3, 2]
+                page = await loader.fetch_page(by_room, order_by=[volume.title], size=1)
+                assert page.next
+                seen = await loader.fetch(LoadPlan(Shelf, into=ShelfView), 1)
+                assert (seen.number, seen.has, seen.last, sorted(seen.titles)) == (2, True, "b", ["a", "b"])
+                assert [each.room for each in seen.books] == ["r", "r"]
+    finally:
+        first.dispose()

@@ -6,7 +6,7 @@ import attrs
 import pytest
 from real import filled, lazily
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, func, outerjoin, select, union_all
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.ext.declarative import ConcreteBase
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -99,7 +99,32 @@ class Mailed(Base):
     __mapper_args__ = {"primary_key": [users.c.id]}
 
 
+class Account(Base):
+    __tablename__ = "repeat_accounts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "plain"}
+
+
+letters = Table(
+    "repeat_letters",
+    METADATA,
+    Column("letter_id", Integer, primary_key=True),
+    Column("account_id", ForeignKey(Account.id)),
+    Column("label", String),
+)
+
+
+class Lettered(Account):
+    """A subclass whose table is joined by columns that are no key of it."""
+
+    __table__ = letters
+    __mapper_args__ = {"polymorphic_identity": "lettered"}
+
+
 ROWS = [
+    "INSERT INTO repeat_accounts VALUES (1, 'lettered'), (2, 'plain'), (3, 'lettered')",
+    "INSERT INTO repeat_letters VALUES (10, 1, 'c'), (11, 1, 'a'), (12, 3, 'b')",
     "INSERT INTO repeat_parents VALUES (1), (2)",
     "INSERT INTO repeat_things VALUES (1, 1, 1), (2, 2, 1), (3, 1, 1), (4, 1, 2), (5, 3, NULL)",
     "INSERT INTO repeat_holders VALUES (1, 1), (2, 2), (3, NULL), (4, 4)",
@@ -127,6 +152,8 @@ ROOTS: dict[str, tuple[Any, Any, list[int]]] = {
     "a query, descending": (Thing, Thing.group.desc(), [5, 2, 1, 3, 4]),
     "a narrower key": (Narrow, Narrow.label, [10, 30, 20]),
     "a narrower key, descending": (Narrow, Narrow.label.desc(), [10, 20, 30]),
+    "a subclass with many rows": (Lettered, Lettered.label, [1, 3]),
+    "a subclass with many rows, descending": (Lettered, Lettered.label.desc(), [1, 3]),
     "an outer join": (Mailed, Mailed.label.nulls_last(), [1, 3, 2]),
     "an outer join, descending": (Mailed, Mailed.label.desc().nulls_first(), [2, 3, 1]),
 }
@@ -145,8 +172,9 @@ async def test_one_identity_is_one_root(engine: AsyncEngine, name: str, into: An
             assert [each.id for each in await paged(loader, plan, size, order_by=order)] == expected
             assert [each.id async for each in loader.stream(plan, order_by=order, batch_size=size)] == expected
         last = await loader.fetch_page(plan, order, 2, total="exact")
-        again = await loader.fetch_page(plan, order, 2, before=(await _next(loader, plan, order, last)).previous)
-        assert [each.id for each in again.items] == expected[:2]
+        if len(expected) > 2:
+            again = await loader.fetch_page(plan, order, 2, before=(await _next(loader, plan, order, last)).previous)
+            assert [each.id for each in again.items] == expected[:2]
         assert last.total == await loader.count(plan) == len(expected)
         assert await loader.count(plan, entity.id == expected[0]) == 1
         assert [each.id for each in await loader.fetch_many(plan, expected[1::-1])] == expected[1::-1]
@@ -259,6 +287,10 @@ async def test_concrete_classes_that_share_a_key(engine: AsyncEngine) -> None:
                 "  detail: its subclasses are concrete, and their tables use the same key.\n"
                 "  hint: fetch a plan of the subclass that you mean, or use fetch_all(..., where=...)."
             )
+        async with AsyncSession(engine) as session:
+            with pytest.raises(MultipleFound):
+                await Loader(session).fetch_attached(plan, 2)
+            assert (await Loader(session).fetch_attached(plan, 3)).name == "d"
 
 
 # --- keys that are NULL in part -------------------------------------------------------------------------------------

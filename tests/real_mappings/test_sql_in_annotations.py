@@ -81,6 +81,9 @@ LOADPLANS: dict[str, Any] = {
     "a branch on a plain value": on(Post),
     "LoadPlan itself": LoadPlan,
     "Loader itself": Loader,
+    "a list with a source": [source(Post.title)],
+    "a tuple with an expression": (func.upper(Post.title), "x"),
+    "a list within a dictionary": {"x": [count(Post.comments)]},
 }
 
 
@@ -198,3 +201,27 @@ def test_metadata_of_other_libraries_is_left_alone() -> None:
         ),
     )
     assert LoadPlan(Post, into=view) is not None
+
+
+def test_a_branch_of_plain_items_is_not_ignored() -> None:
+    """``on(...)`` chooses among views; a text is none."""
+    view = attrs.make_class(
+        "Line", {"ids": attrs.field(type=Annotated[list[Annotated[int, on(Post)]], source(Post.comments, Comment.id)])}
+    )
+    with pytest.raises(PlanError, match=r"LP307: 'Line.ids' is annotated with on\(Post\), which is not a source"):
+        LoadPlan(Post, into=view)
+
+
+def test_the_hint_of_a_container_leads_out() -> None:
+    """The error says what it found, and following the hint makes a plan."""
+    view = attrs.make_class("Line", {"title": attrs.field(type=Annotated[str, [source(func.upper(Post.title))]])})
+    with pytest.raises(PlanError) as caught:
+        LoadPlan(Post, into=view)
+    assert str(caught.value) == (
+        "LP307: 'Line.title' is annotated with a list, which is not a source\n"
+        "  at: Line\n"
+        "  hint: write what is in it beside the type: Annotated[..., source(...)]."
+    )
+    LoadPlan(
+        Post, into=attrs.make_class("Line", {"title": attrs.field(type=Annotated[str, source(func.upper(Post.title))])})
+    )

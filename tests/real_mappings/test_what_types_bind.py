@@ -191,3 +191,49 @@ async def test_a_cursor_gives_no_secret_away(engine: AsyncEngine) -> None:
             return
         assert page.next is not None
         assert b"secret-" not in base64.urlsafe_b64decode(page.next + "===")
+
+
+class VariantBase(DeclarativeBase):
+    pass
+
+
+class Crate(VariantBase):
+    __tablename__ = "variant_crates"
+    id: Mapped[Any] = mapped_column(sa.Uuid().with_variant(sa.String(36), "sqlite", "postgresql"), primary_key=True)
+    colour: Mapped[Any] = mapped_column(
+        sa.Enum(Colour, native_enum=False, length=9).with_variant(sa.String(9), "sqlite", "postgresql")
+    )
+    boxes: Mapped[list["Box"]] = relationship(back_populates="crate", order_by="Box.id")
+
+
+class Box(VariantBase):
+    __tablename__ = "variant_boxes"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    crate_id: Mapped[Any] = mapped_column(sa.String(36), ForeignKey(Crate.id))
+    crate: Mapped[Crate] = relationship(back_populates="boxes")
+
+
+async def test_a_variant_of_a_type_says_what_this_database_takes(engine: AsyncEngine) -> None:
+    """``Uuid().with_variant(String(36), "sqlite")`` takes text there, in ids, parameters and cursors."""
+    keys = [str(uuid.UUID(int=number)) for number in range(3)]
+    crates = [Crate(id=key, colour=f"c{at % 2}", boxes=[Box(id=at)]) for at, key in enumerate(keys)]
+    plan = LoadPlan(Crate, load(Crate.boxes, load(Box.crate)))
+    async with filled(engine, VariantBase.metadata, *crates) as loader:
+        async with AsyncSession(engine) as session:
+            assert (await session.get_one(Crate, keys[1])).id == keys[1]
+        found = await loader.fetch(plan, keys[1])
+        assert (found.id, [box.id for box in found.boxes], found.boxes[0].crate is found) == (keys[1], [1], True)
+        assert [each.id for each in await loader.fetch_many(plan, keys[::-1])] == keys[::-1]
+        named = await loader.fetch_one(plan, Crate.id == bindparam("key"), params={"key": keys[2]})
+        assert named.id == keys[2]
+        with pytest.raises(IdentityError) as caught:
+            await loader.fetch(plan, uuid.UUID(int=1))
+        assert caught.value.detail == "it takes str, not UUID."
+        assert caught.value.problem.hint == "pass one value: id (str)."
+        found_ids, after = [], None
+        while True:
+            page = await loader.fetch_page(plan, [Crate.colour.desc(), Crate.id], 1, after=after)
+            found_ids += [each.id for each in page.items]
+            if (after := page.next) is None:
+                break
+        assert found_ids == [keys[1], keys[0], keys[2]]

@@ -308,7 +308,7 @@ async def test_what_cannot_be_merged_is_refused(sessions: Any, engines: Any) -> 
         "LP217: stream() cannot merge the rows of 2 shards in an order\n"
         "  at: city\n"
         "  detail: each shard would keep a cursor and a transaction open until the end.\n"
-        "  hint: leave order_by= out, use fetch_page, or give a condition that one shard answers."
+        "  hint: leave order_by= out, use fetch_page, or add a condition that selects one shard."
     )
     if engines["asia"].dialect.name == "sqlite":  # it compares text letter by letter
         assert [each.id for each in await loader.fetch_all(CITY, order_by=[City.continent, City.id], limit=1)] == [1]

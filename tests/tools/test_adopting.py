@@ -211,7 +211,7 @@ def test_what_the_statement_says_besides() -> None:
         "its WHERE chooses the roots: pass where= to fetch_all, or an id to fetch.",
         "its ORDER BY orders the roots: pass order_by= to fetch_all.",
         "its LIMIT counts rows of the roots: pass limit= to fetch_all.",
-        "lazyload(User.posts) loads when it is touched; add load(User.posts) where code reads it.",
+        "lazyload(User.posts) loads when it is read; add load(User.posts) if your code reads it.",
     )
 
 
@@ -225,7 +225,7 @@ REFUSED: list[tuple[object, str]] = [
         "contains_eager(User.posts) takes its rows from the statement's",
     ),
     (select(User).options(with_loader_criteria(User, User.id > 1)), "LoaderCriteriaOption is not a loader option"),
-    (select(User).options(selectinload("*")), "an option for all attributes at once"),
+    (select(User).options(selectinload("*")), "a plan has no option for all attributes at once"),
     (select(User.id), "the statement does not select one mapped class"),
     (select(User, Post), "the statement does not select one mapped class"),
     (User, "a DeclarativeAttributeIntercept is not a statement"),

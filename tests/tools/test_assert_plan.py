@@ -41,7 +41,7 @@ def test_a_failure_shows_the_tree() -> None:
     with pytest.raises(AssertionError) as caught:
         assert_plan(PLAN, statements=3, strategies={Player.team: "selectin", "Player.teams": "joined"})
     assert str(caught.value) == (
-        "plan 'player page' is loaded otherwise:\n"
+        "plan 'player page' is not loaded as expected:\n"
         "  2 statements instead of 3\n"
         "  'Player.team' by left join instead of select-in: "
         "one row at most; LEFT OUTER, so a missing or hidden one never drops its parent\n"

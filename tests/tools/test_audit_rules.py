@@ -79,7 +79,7 @@ def test_that_is_what_they_do() -> None:
 
 def test_one_to_ones_that_nothing_holds() -> None:
     """A unique key on the far side holds one."""
-    assert told("one-to-one") == {"House.first": "a one-to-one that nothing holds unique"}
+    assert told("one-to-one") == {"House.first": "a one-to-one without a unique key"}
 
 
 def test_a_mapped_inner_join() -> None:

@@ -73,7 +73,7 @@ USAGE = [
     (("explain", "shop/plans.py"), "'shop/plans.py' is not the name of a module\n  hint: write package.module:NAME, "),
     (
         ("explain", "shop.plans.ORDER_PAGE"),
-        "there is no module 'shop.plans.ORDER_PAGE': 'shop.plans' is a module and no ",
+        "there is no module 'shop.plans.ORDER_PAGE': 'shop.plans' is a module, not a ",
     ),
     (("explain", "shop.plans:ORDER_PAGE", "--dialect", "postgre"), "SQLAlchemy knows no dialect 'postgre'; write "),
     (("explain", "shop.plans:ORDER_PAGE", "--json", "--mermaid"), "--mermaid, --svg and --json exclude each other\n"),
@@ -165,7 +165,7 @@ def test_audit_prints_and_returns_zero_without_risks(command: Command) -> None:
         "shop.models:Base: 2 classes, 2 tables: 0 risks, 0 costs, 2 notes\n"
         "\n"
         'note: lazy="raise" (2)\n'
-        "  touching it where it is not loaded raises InvalidRequestError, attached or detached.\n"
+        "  reading it when it is not loaded raises InvalidRequestError, attached or detached.\n"
         "  do: nothing.\n"
         "    Customer.orders\n"
         "    Order.customer\n"
@@ -240,7 +240,7 @@ def test_types_of_plans(command: Command, shop: Path) -> None:
         "",
         "",
         "class OrderPageCustomer(Protocol):",
-        '    """What its place Order.customer loads of a Customer."""',
+        '    """The attributes of a Customer that the plan loads at Order.customer."""',
         "",
         "    @property",
         "    def id(self) -> int: ...",
@@ -254,7 +254,7 @@ def test_types_of_plans(command: Command, shop: Path) -> None:
     stale = command(*words, "--check")
     assert (stale.exit_code, stale.stderr) == (
         1,
-        "shop/pages.py is stale\n  hint: loadplan types shop.plans --as dataclass --out shop/pages.py\n",
+        "shop/pages.py is out of date\n  hint: loadplan types shop.plans --as dataclass --out shop/pages.py\n",
     )
     assert command(*words).stdout == "wrote shop/pages.py\n"
     assert command(*words, "--check").stdout == "shop/pages.py is up to date\n"
@@ -275,6 +275,6 @@ def test_check_finds_stale_types(command: Command, shop: Path) -> None:
     done = command("check", "shop")
     assert done.exit_code == 1
     assert done.stdout == (
-        "shop.pages\nits classes are stale: a plan of 'shop.plans' has changed\n"
+        "shop.pages\nits classes are out of date: a plan of 'shop.plans' has changed\n"
         "  hint: loadplan types shop.plans --out shop/pages.py\n"
     )

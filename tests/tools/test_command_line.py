@@ -125,7 +125,7 @@ def test_a_plan_that_grew(command: Command, shop: Path) -> None:
     assert done.exit_code == 1
     assert done.stdout == (
         "risk: shop.plans:CUSTOMER_PAGE: it takes 1 joins instead of 0, 8 columns instead of 5\n"
-        "  do: take back what made it grow, or write the baseline anew by --update-baseline.\n"
+        "  do: undo the change that made it grow, or write the baseline again with --update-baseline.\n"
     )
     plans.write_text(
         before.replace('load(Customer.orders, strategy="selectin"), ', "")

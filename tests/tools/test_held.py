@@ -1,4 +1,4 @@
-"""Plans held against real databases: migrated, drifted, without indexes, on PostgreSQL, SQLite and MariaDB."""
+"""Plans checked against real databases: migrated, drifted, without indexes, on PostgreSQL, SQLite and MariaDB."""
 
 import asyncio
 import json
@@ -176,7 +176,7 @@ def test_a_renamed_column_and_a_missing_table(command: Command, database: Databa
     assert (
         "risk: the database has no column 'posts.title'\n"
         "  every fetch of the plan fails.\n"
-        "  do: migrate the database, or mend the mapping.\n"
+        "  do: migrate the database, or correct the mapping.\n"
         "      did you mean 'titel'? Columns of posts: author_id, id, titel, written.\n"
     ) in done.stdout
     assert "risk: the database has no table 'post_tag'\n" in done.stdout

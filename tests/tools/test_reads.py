@@ -84,9 +84,9 @@ async def test_what_nobody_reads_is_told_with_the_plan_without_it(loader: Loader
             post = await loader.fetch(PAGE, id_)
             assert [post.title, *(each.words for each in post.comments)]
     assert reads.report() == (
-        "test_reads:PAGE: load(Post.author) at its root: read in none of 2 fetches\n"
-        "test_reads:PAGE: load(Comment.author) at Post.comments: read in none of 2 fetches\n"
-        "test_reads:PAGE: Post.text at its root: read in none of 2 fetches\n"
+        "test_reads:PAGE: load(Post.author) at its root: not read in 2 fetches\n"
+        "test_reads:PAGE: load(Comment.author) at Post.comments: not read in 2 fetches\n"
+        "test_reads:PAGE: Post.text at its root: not read in 2 fetches\n"
         "LoadPlan(Post, load(Post.comments), defer=[Post.text], name='post page')"
     )
 
@@ -332,7 +332,7 @@ def test_the_option_of_pytest(pytester: pytest.Pytester) -> None:
     done.stdout.fnmatch_lines(
         [
             "*loadplan: what no code reads*",
-            "test_shelves:SHELF: load(Shelf.books) at its root: read in none of 2 fetches",
+            "test_shelves:SHELF: load(Shelf.books) at its root: not read in 2 fetches",
             "LoadPlan(Shelf, name='shelf')",
         ]
     )
@@ -352,7 +352,7 @@ def test_the_other_option_of_pytest(pytester: pytest.Pytester) -> None:
     done.stdout.fnmatch_lines(
         [
             "*loadplan: what plans lack*",
-            "shelf: 1 times something was missing. With all of it:",
+            "shelf: something was missing 1 time. The plan with all of it:",
             "LoadPlan(Shelf, load(Shelf.books, load(Book.chapters)), name='shelf')",
         ]
     )
@@ -373,7 +373,7 @@ def test_a_run_that_is_spread_over_processes(pytester: pytest.Pytester) -> None:
     done.stdout.fnmatch_lines(
         [
             "*loadplan: what no code reads*",
-            "shelves:SHELF: load(Shelf.books) at its root: read in none of 2 fetches",
+            "shelves:SHELF: load(Shelf.books) at its root: not read in 2 fetches",
             "LoadPlan(Shelf, name='shelf')",
         ]
     )
@@ -385,13 +385,13 @@ def test_a_run_that_is_spread_over_processes(pytester: pytest.Pytester) -> None:
     assert read.ret == 0
     read.stdout.fnmatch_lines(
         [
-            "shelves:SHELF: Shelf.name at its root: read in none of 2 fetches",
+            "shelves:SHELF: Shelf.name at its root: not read in 2 fetches",
             "LoadPlan(Shelf, load(Shelf.books), defer=[[]Shelf.name[]], name='shelf')",
         ]
     )
     read.stdout.fnmatch_lines(
         [
-            "shelf: 1 times something was missing. With all of it:",
+            "shelf: something was missing 1 time. The plan with all of it:",
             "LoadPlan(Shelf, load(Shelf.books, load(Book.chapters)), name='shelf')",
         ]
     )

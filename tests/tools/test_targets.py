@@ -1,14 +1,17 @@
 """Where plans and session factories are looked for."""
 
+import importlib
 import types
+from pathlib import Path
 
+import pytest
 import tools_models
 from sqlalchemy.ext.asyncio import async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from loadplan import LoadPlan
+from loadplan import LoadPlan, PlanError
 from loadplan.tools.audit.expiring import session_findings
-from loadplan.tools.targets import plans_in
+from loadplan.tools.targets import plans_in, spot_of
 
 
 class OutsideOfARequest:
@@ -74,3 +77,16 @@ def test_session_factories_behind_scoped_sessions() -> None:
         ("risk", "made:other"),
         ("note", "made:synchronous"),
     ]
+
+
+def test_a_plan_that_breaks_an_import_is_named_by_the_line_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by a line of loadplan, also where loadplan is installed from its sources."""
+    lines = ["import tools_models", "from loadplan import LoadPlan, load", "", "LoadPlan(tools_models.Tag, load('x'))"]
+    (tmp_path / "broken_by_a_plan.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PlanError) as caught:
+        importlib.import_module("broken_by_a_plan")
+    assert spot_of(caught.value) == ("broken_by_a_plan.py", 4)

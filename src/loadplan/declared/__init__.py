@@ -1,4 +1,4 @@
-"""What you write: plans, loads, branches, and where the value of a field comes from.
+"""The declaration: plans, loads, branches, and the sources of fields.
 
 In: your code. Out: immutable values that you can compare, hash and print as code. Nothing here looks at a mapper.
 """

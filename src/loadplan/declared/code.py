@@ -77,7 +77,7 @@ def _expression(value: ClauseElement) -> str:
     if isinstance(value, UnaryExpression) and value.modifier in _METHODS:
         return f"{_expression(value.element)}.{_METHODS[value.modifier]}()"
     if isinstance(value, UnaryExpression) and value.operator is operators.distinct_op:
-        return f"distinct({_expression(value.element)})"  # which by itself is no SQL, and warns when it is printed
+        return f"distinct({_expression(value.element)})"  # alone it is not SQL, and printing it warns
     if isinstance(value, BinaryExpression) and value.operator in _BINARY:
         return f"{_expression(value.left)} {_BINARY[value.operator]} {_expression(value.right)}"
     if type(value) is functions.Function or isinstance(value, functions.GenericFunction):

@@ -1,6 +1,7 @@
-"""Where a field of a view takes its value from, when that is not the attribute of the same name: annotation values.
+"""Annotations that say where a field of a view takes its value from, if not from the attribute of the same name.
 
-``Annotated[int, count(Post.comments)]`` and its like. Values only; what they mean is found out against the mapping.
+For example ``Annotated[int, count(Post.comments)]``. These are plain values. A later stage compares them with the
+mapping.
 """
 
 from collections.abc import Sequence
@@ -97,53 +98,55 @@ keep_default: Final = KeepDefault()
 
 
 def count(relationship: QueryableAttribute[Any], *, where: Conditions | None = None) -> Aggregate:
-    """Have a field hold the number of related rows.
+    """Let a field of a view hold the number of related rows.
 
-    As in ``Annotated[int, count(Post.comments, where=Comment.approved)]``.
+    Write ``Annotated[int, count(Post.comments, where=Comment.approved)]``.
 
     Args:
-        relationship: a collection of the entity that the view is made of. Its rows are counted, not loaded.
-        where: count those rows alone that meet these conditions.
+        relationship: a collection of the mapped class of the view. Its rows are counted, not loaded.
+        where: count only the rows that meet these conditions.
     """
     return Aggregate("count", relationship, None, tuple_or_none(where) or ())
 
 
 def exists(relationship: QueryableAttribute[Any], *, where: Conditions | None = None) -> Aggregate:
-    """Have a field tell whether there is a related row.
+    """Let a field of a view tell whether there is a related row.
 
-    As in ``Annotated[bool, exists(Post.comments)]``.
+    Write ``Annotated[bool, exists(Post.comments)]``.
 
     Args:
-        relationship: of the entity that the view is made of, to one or to many. Its rows are not loaded.
-        where: ask for rows alone that meet these conditions.
+        relationship: a relationship of the mapped class of the view, to one row or to many. Its rows are not loaded.
+        where: look only for rows that meet these conditions.
     """
     return Aggregate("exists", relationship, None, tuple_or_none(where) or ())
 
 
 def aggregate(relationship: QueryableAttribute[Any], expression: Any, *, where: Conditions | None = None) -> Aggregate:
-    """Have a field hold an aggregate over related rows.
+    """Let a field of a view hold an aggregate over related rows.
 
-    ``Annotated[datetime | None, aggregate(Post.comments, func.max(Comment.created_at))]``; it is None where there is
-    no row, as the function says.
+    Write ``Annotated[datetime | None, aggregate(Post.comments, func.max(Comment.created_at))]``. Most aggregates are
+    None if there are no rows.
 
     Args:
-        relationship: a collection of the entity that the view is made of. Its rows are not loaded.
+        relationship: a collection of the mapped class of the view. Its rows are not loaded.
         expression: an aggregate function over columns of the target.
-        where: aggregate those rows alone that meet these conditions.
+        where: aggregate only the rows that meet these conditions.
     """
     return Aggregate("aggregate", relationship, expression, tuple_or_none(where) or ())
 
 
 def source(*path: Any) -> Source:
-    """Say where the value of a field comes from, or what a to-one leads to that roots are ordered or chosen by.
+    """Name the path to a value: for a field of a view, or for the order or condition of a fetch.
 
-    ``order_by=source(Order.customer, Customer.email).desc()`` orders roots, ``where=source(Order.customer,
-    Customer.country == "NZ")`` chooses them. That path goes only by to-ones.
+    In a view, write ``Annotated[str, source(Post.author, User.name)]``. In a fetch, write
+    ``order_by=source(Order.customer, Customer.email).desc()`` or
+    ``where=source(Order.customer, Customer.country == "NZ")``. There, each relationship must lead to one row.
 
     Args:
-        *path: relationships, each of the class that the one before leads to. At the end stands a column, a hybrid, a
-            SQL expression over that class, or a :func:`count` and the like. One relationship to many may be among them
-            where the field is a collection of values: ``Annotated[list[str], source(Post.tags, Tag.name)]``. A path
-            that ends with a relationship names the one that a field of another name reads.
+        *path: relationships, each of the class that the one before leads to. The last item is the value: a column, a
+            hybrid, a SQL expression over that class, or a :func:`count` or another aggregate. If the field is a
+            collection, one
+            relationship may lead to many rows: ``Annotated[list[str], source(Post.tags, Tag.name)]``. If a field has
+            another name than its relationship, end the path with the relationship.
     """
     return Source(path)

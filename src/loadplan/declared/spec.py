@@ -24,6 +24,7 @@ from sqlalchemy import BindParameter, ClauseElement, SQLColumnExpression, TextCl
 from sqlalchemy.orm import Mapped, Mapper, QueryableAttribute
 
 from loadplan.declared.code import call_source, source
+from loadplan.declared.unknown import refuse_of_load
 from loadplan.sqlalchemy_internals import criteria_of, shape_of, subtype_of
 
 StrategyName: TypeAlias = Literal["joined", "inner", "selectin", "subquery"]
@@ -90,7 +91,7 @@ class _SameExpression:
         if not isinstance(other, _SameExpression):
             return False
         ours, theirs = shape_of(self.expression), shape_of(other.expression)
-        if ours is None or theirs is None:  # what SQLAlchemy does not cache has no shape
+        if ours is None or theirs is None:  # an expression that SQLAlchemy does not cache has no shape
             return self.expression is other.expression
         return bool(ours[0] == theirs[0]) and all(
             facts_of(one) == facts_of(another) for one, another in zip(ours[1], theirs[1], strict=True)
@@ -127,7 +128,7 @@ def tuple_or_none(given: Any) -> tuple[Any, ...] | None:
         return None
     try:
         return tuple(given) if isinstance(given, list | tuple | set | frozenset) else (given,)
-    except Exception:  # a container of somebody's own that cannot be read is no expression, and is told so
+    except Exception:  # a container that cannot be read is not an expression: the plan reports it
         return (given,)
 
 
@@ -146,6 +147,21 @@ OrderBy: TypeAlias = SQLColumnExpression[Any] | TextClause
 Order: TypeAlias = OrderBy | Sequence[OrderBy]
 """One order expression, or several, most significant first."""
 
+
+class OrderPath(Protocol):
+    """A path as an order, as a type checker sees it: ``source(Post.author, User.name)``."""
+
+    @property
+    def path(self) -> tuple[Any, ...]:
+        """The relationships, and the value at the end."""
+        ...
+
+    @property
+    def modifiers(self) -> tuple[str, ...]:
+        """The directions."""
+        ...
+
+
 Bare: TypeAlias = list[Any] | tuple[Any, ...]
 """Columns of a SQLModel class, as ``[Hero.name]``, which is a ``list[str]`` to a type checker."""
 
@@ -159,7 +175,7 @@ class LoadOptions(TypedDict, total=False):
     only: Columns | None
     defer: Columns | None
     where: Conditions | None
-    order_by: Order | None
+    order_by: Order | OrderPath | Sequence[OrderBy | OrderPath] | None
     limit: int | None
     depth: Depth | None
     strategy: StrategyName | None
@@ -181,9 +197,9 @@ class TableOptions(TypedDict, total=False):
 
 @attrs.frozen(repr=False)
 class Load(Generic[T_co]):
-    """One relationship of a plan and what hangs below it: what :func:`load` returns.
+    """A relationship of a plan, with the loads below it. :func:`load` returns it.
 
-    The parameter is the class at the far end. Compare, hash and share it freely; it holds no state.
+    The type parameter is the class that the relationship leads to. You can compare, hash and share it.
     """
 
     relationship: QueryableAttribute[Any] | str = attrs.field(eq=comparable)
@@ -204,7 +220,7 @@ class Load(Generic[T_co]):
 
 @attrs.frozen(repr=False)
 class On(Generic[T_co]):
-    """What to load of the objects at a place that are of a subclass: what :func:`on` returns."""
+    """The part of a plan for the objects of a subclass. :func:`on` returns it."""
 
     entity: type[T_co]
     loads: "tuple[Below, ...]" = ()
@@ -224,19 +240,19 @@ def on(
     defer: Columns | None = None,
     into: Any = None,
 ) -> On[T]:
-    """Name what a plan loads of those objects at a place that are of a subclass.
+    """Name what a plan loads for the objects of a subclass.
 
     Args:
-        entity: a subclass of the class at that place: single-table, joined or concrete inheritance.
+        entity: a subclass of the class at this place of the plan, with single-table, joined or concrete inheritance.
         *loads: its relationships, as :func:`load`.
-        only: these columns of it; all that the subclass adds by default.
-        defer: all columns that it adds but these.
-        into: the member of a union of view classes that these rows become, as ``on(Manager, into=ManagerView)``.
-            ``Annotated[ManagerView, on(Manager)]`` says the same within the union.
+        only: load only these columns of the subclass; by default, all columns that it adds.
+        defer: load all columns that the subclass adds, except these.
+        into: the class of a union of views that is built from these rows: ``on(Manager, into=ManagerView)``. In the
+            union itself, you can write ``Annotated[ManagerView, on(Manager)]`` instead.
 
     Returns:
-        An immutable value for a :class:`LoadPlan` or a ``load``. Of entities it takes one statement, however many
-        objects of the subclass there are, and none if there is none.
+        An immutable value for a :class:`LoadPlan` or a ``load``. For entities, a fetch takes one more statement for it,
+        or none if there are no objects of the subclass.
     """
     return On(entity, loads, tuple_or_none(only), tuple_or_none(defer), into)
 
@@ -261,7 +277,7 @@ def load(
 ) -> Load[E]: ...
 @overload
 def load(
-    relationship: QueryableAttribute[bool],  # what a type checker takes User.posts.and_(...) for
+    relationship: QueryableAttribute[bool],  # the type of User.posts.and_(...) for a type checker
     *loads: "Load[object] | On[object] | Plan[Any]",
     **options: Unpack[LoadOptions],
 ) -> Load[Any]: ...
@@ -286,32 +302,41 @@ def load(
     depth: Depth | None = None,
     strategy: StrategyName | None = None,
     into: Any = None,
+    **unknown: Any,
 ) -> Load[Any]:
-    """Name a relationship that a plan loads, and what to load of its target.
+    """Name a relationship that a plan loads, and what to load below it.
 
     Args:
-        relationship: the mapped attribute, as ``User.posts``. A name serves where the class does not have the
-            attribute yet, as for a ``backref`` before the mappers are configured; it is checked just the same.
-            ``User.posts.and_(Post.published)`` says the same as ``where=Post.published``, and
-            ``User.posts.of_type(Video)`` the same as ``on(Video)`` below it.
-        *loads: relationships of the target, as more ``load(...)``, branches for its subclasses, as ``on(...)``, or a
-            whole :class:`LoadPlan` of the target.
-        only: load these columns and no others; primary keys, and the keys that loading goes by, come always.
-        defer: load all columns but these.
-        where: which related rows: conditions on the target. They may hold ``bindparam("since")``, whose value comes
-            with the fetch as ``params={"since": ...}``. On a to-one a row that fails them leaves None.
-        order_by: order of a collection; without it the order of the mapping holds. Ties go by the primary key.
-        limit: the first so many rows of each parent; needs an order, given or mapped.
-        depth: of a relationship of a class with itself: that many levels, or ``"all"``.
-        strategy: override of the automatic choice: ``"joined"`` (LEFT OUTER JOIN), ``"inner"`` (INNER JOIN: parents
-            without a row vanish), ``"selectin"`` (a statement by keys), ``"subquery"`` (a statement by subquery).
-        into: below a plan with ``into=``: the class of the items. It is needed where the field's annotation leaves
-            that open, and where several fields read one relationship: the load is for the one with that class.
+        relationship: the mapped attribute, such as ``User.posts``. If the class does not have the attribute yet, as for
+            a ``backref`` before the mappers are configured, pass its name as text. ``User.posts.and_(Post.published)``
+            means the same as ``where=Post.published``, and ``User.posts.of_type(Video)`` the same as ``on(Video)``
+            below it.
+        *loads: what to load below it: more ``load(...)``, ``on(...)`` for subclasses, or a whole :class:`LoadPlan` of
+            the target.
+        only: load only these columns. Primary keys, and the foreign keys that loading needs, are always loaded.
+        defer: load all columns except these.
+        where: conditions on the related rows. For a value that comes with the fetch, write ``bindparam("since")``, and
+            pass ``params={"since": ...}`` to the fetch. If the row of a to-one does not meet the conditions, the
+            attribute is None.
+        order_by: the order of a collection. The default is the order of the mapping. Rows that are equal in the order
+            are sorted by their primary key. ``source(Post.author, User.name).desc()`` orders by a column of a to-one of
+            the target.
+        limit: load only this number of rows for each parent. It needs an order, here or in the mapping.
+        depth: if a class is related to itself, the number of levels to load, or ``"all"``.
+        strategy: how to load it. By default, loadplan chooses. ``"joined"`` is a LEFT OUTER JOIN. ``"inner"`` is an
+            INNER JOIN, which drops parents without a row. ``"selectin"`` is a statement with the keys of the parents,
+            and ``"subquery"`` a statement with the query of the parents as a subquery.
+        into: in a plan of a view, the class of the items. You need it if the annotation of the field does not name the
+            class, or if several fields read the relationship: the load is then for the field with that class.
+        **unknown: not supported; the error says what was meant.
 
     Returns:
-        An immutable value for a :class:`LoadPlan` or another ``load``. Nothing is checked here: the plan that it
-        ends up in reports all its problems at once.
+        An immutable value for a :class:`LoadPlan` or another ``load``. The plan that contains it checks it.
+
+    Raises:
+        TypeError: there is no such argument.
     """
+    refuse_of_load(unknown, LoadOptions.__annotations__)
     return Load(
         relationship,
         loads,
@@ -328,17 +353,23 @@ def load(
 
 @attrs.frozen(repr=False)
 class Budget:
-    """The most that one fetch of a plan may take. A fetch that takes more warns or raises; see :class:`LoadPlan`.
+    """The most rows and statements that a fetch may take. If it takes more, you get a warning or an error.
 
     Attributes:
-        rows: over all statements; rows within nested arrays are part of their parents'.
-        statements: that are sent.
-        error: raise :class:`loadplan.OverBudget` where a fetch takes more; by default it is a warning of that category.
+        rows: rows of all statements. Rows that come nested in the row of their parent count as one row with it.
+                statements: number of statements.
+        error: raise :class:`loadplan.OverBudget`. By default, you get the warning :class:`loadplan.OverBudgetWarning`.
     """
 
     rows: int | None = None
     statements: int | None = None
     error: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        for word in ("rows", "statements"):
+            given: object = getattr(self, word)
+            if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 0):
+                raise TypeError(f"Budget({word}=) takes a whole number of 0 or more, not {given!r}.")
 
     def __repr__(self) -> str:
         words = {"rows": self.rows, "statements": self.statements, "error": self.error or None}

@@ -1,4 +1,4 @@
-"""What a plan really costs: each statement as it ran, and the database's own account of it."""
+"""What a plan really costs: each statement as it ran, and what the database reports about it."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from loadplan.resolved.tree import edges_below
 from loadplan.running.plans import Compiled
 from loadplan.running.tally import Tally
 
-#: Rows from which on reading a whole table for a few of them is worth a word.
+#: Smaller tables are not reported when they are read from end to end.
 LARGE_TABLE = 10_000
 
 
@@ -26,8 +26,9 @@ class SequentialScan:
 
     Attributes:
         table: its name.
-        rows: that were read, over all repetitions.
-        index: the statement that makes the index it lacks; None where no edge of the plan looks there by keys.
+        rows: number of rows that were read, over all repetitions.
+        index: the statement that makes the missing index; None if no relationship of the plan looks for rows there by
+            key.
     """
 
     table: str
@@ -40,13 +41,13 @@ class AnalyzedStatement:
     """One statement as it ran.
 
     Attributes:
-        edge: name of the edge that it loaded; the entity's name for the first.
-        sql: as it reached the driver.
-        rows: that it brought.
-        bytes: of its result on the wire, None where the database does not tell.
-        milliseconds: from sending it to having its rows.
-        plan: the database's own plan: of PostgreSQL as ``EXPLAIN (ANALYZE, FORMAT JSON)`` gives it, of MariaDB as
-            ``ANALYZE FORMAT=JSON``, elsewhere a list of lines.
+        edge: the relationship that it loaded; for the first statement, the name of the root's class.
+        sql: its text, as the driver got it.
+        rows: number of rows that it returned.
+        bytes: size of its result on the wire; None if the database does not report it.
+        milliseconds: time from sending it until all rows arrived.
+        plan: the query plan: from PostgreSQL the output of ``EXPLAIN (ANALYZE, FORMAT JSON)``, from MariaDB the output
+            of ``ANALYZE FORMAT=JSON``, from others a list of lines.
         scans: large tables that it read from end to end.
     """
 
@@ -61,11 +62,11 @@ class AnalyzedStatement:
 
 @attrs.frozen
 class Analysis:
-    """The cost of a fetch, as the database reports it. ``str()`` gives a text for people.
+    """The cost of a fetch, as the database reports it. Print it to read it.
 
     Attributes:
         plan: name of the plan.
-        statements: in the order that they ran.
+        statements: the statements, in the order in which they ran.
     """
 
     plan: str
@@ -103,7 +104,7 @@ def analyze(session: Session, compiled: Compiled[Any], run: Callable[[Session, T
     """Run a compiled plan, then have the database explain each statement that was sent, with the same parameters.
 
     Args:
-        session: private; its criteria hold in what is explained, for the text is the one that ran.
+        session: the private session. The explained text is the one that ran, so it has the criteria of the session.
         compiled: for the names of its edges and the keys that they go by.
         run: fetches with the session, and counts.
     """
@@ -159,7 +160,7 @@ def _analyzed(sent: _Sent, indexes: Sequence[tuple[str, str]]) -> AnalyzedStatem
         top = plan["Plan"]
         volume = plan.get("Serialization", {}).get("Output Volume")
         estimate = int(top["Actual Rows"] * top["Plan Width"])
-        size = estimate if volume is None or volume <= 1 else int(volume * 1024)  # it counts whole kilobytes
+        size = estimate if volume is None or volume <= 1 else int(volume * 1024)  # MariaDB reports whole kilobytes
         rows = int(top["Actual Rows"])
         return AnalyzedStatement(sent.edge, sent.sql, rows, size, milliseconds, plan, tuple(_scans(top, indexes)))
     rows = len(sent.connection.exec_driver_sql(sent.sql, sent.parameters).all())

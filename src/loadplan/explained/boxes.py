@@ -6,8 +6,8 @@ import attrs
 
 from loadplan.explained.explained import Explained, ExplainedEdge
 
-#: (on light, on dark) for each statement in turn. Told apart by people with colour vision deficiencies too; the number
-#: of the statement stands beside the colour wherever it is used.
+#: (on light, on dark) for each statement in turn. People with colour vision deficiencies can tell them apart, too. The
+#: number of the statement is always next to its colour.
 COLOURS = (
     ("#2563c9", "#7fb0ff"),
     ("#b45309", "#f5b26b"),
@@ -19,7 +19,7 @@ COLOURS = (
     ("#64748b", "#b6c2d1"),
 )
 
-#: Columns that a box lists before it says how many more there are.
+#: A box lists so many columns, and then says how many more there are.
 MOST_COLUMNS = 12
 
 

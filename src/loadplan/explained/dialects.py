@@ -11,8 +11,8 @@ from loadplan.explained.explanation import Explanation, explain_plan
 from loadplan.running.plans import compile_plan
 from loadplan.running.roots import by_id
 
-#: The asynchronous driver of a database, where that is not the one SQLAlchemy takes by itself; and names of drivers
-#: alone. No driver is imported.
+#: The asynchronous driver of a database, if SQLAlchemy would choose another one; also names of drivers. No driver is
+#: imported.
 _DRIVERS = {
     "postgresql": "postgresql+asyncpg",
     "postgres": "postgresql+asyncpg",

@@ -1,4 +1,4 @@
-"""What there is to tell of a plan, as data: the tree with its reasons, and every statement."""
+"""The explanation of a plan, as data: the tree with its reasons, and every statement."""
 
 import attrs
 
@@ -8,14 +8,14 @@ class ExplainedEdge:
     """One relationship of a plan.
 
     Attributes:
-        name: ``"User.posts"``.
-        target: name of the class it leads to.
-        cardinality: ``"one-to-many"`` and the like.
+        name: the relationship, for example ``"User.posts"``.
+        target: name of the class that it leads to.
+        cardinality: for example ``"one-to-many"``.
         strategy: ``"left join"``, ``"inner join"``, ``"select-in"`` or ``"subquery"``.
-        reason: why that one.
-        columns: names of the columns loaded there, or None for all that the mapping loads.
-        statement: number of the statement that brings it, from 1.
-        edges: what hangs below.
+        reason: why loadplan chose this strategy.
+        columns: names of the loaded columns; None if all are loaded that the mapping loads by default.
+        statement: number of the statement that loads it, from 1.
+        edges: the relationships below it.
     """
 
     name: str
@@ -33,8 +33,8 @@ class ExplainedStatement:
     """One statement of a plan.
 
     Attributes:
-        edge: name of the edge that it loads; the entity's name for the first.
-        sql: its text; parameters are named, as the driver's own marks tell nothing.
+        edge: the relationship that it loads; for the first statement, the name of the root's class.
+        sql: its text, with the names of its parameters.
     """
 
     edge: str

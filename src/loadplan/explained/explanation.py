@@ -19,16 +19,16 @@ from loadplan.statements.keys import CHUNK, Keys
 
 @attrs.frozen
 class Explanation(Explained):
-    """How a plan is loaded; ``str()`` of it is for people.
+    """How a plan is loaded. Print it to read it.
 
     Attributes:
         plan: its label.
         entity: name of the class that the graph starts at.
-        columns: names of the root's columns that are loaded, or None for all that the mapping loads.
+        columns: names of the loaded columns of the root; None if all are loaded that the mapping loads by default.
         edges: the relationships.
-        sql: every statement, in the order they run.
-        statements: how many a fetch of up to 500 parents an edge takes.
-        formula: the same beyond.
+        sql: the statements, in the order in which they run.
+        statements: how many statements a fetch takes, for up to 500 parents of each relationship.
+        formula: the number of statements for any number of rows, as text.
     """
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class Explanation(Explained):
         return "\n".join(lines)
 
     def to_mermaid(self) -> str:
-        """Return the graph as a Mermaid flowchart: a box an entity, an arrow a relationship, a colour a statement."""
+        """Return a Mermaid flowchart: a box is an entity, an arrow a relationship, a colour a statement."""
         return to_mermaid(self)
 
     def to_svg(self) -> str:
@@ -112,7 +112,7 @@ def _view_formula(view: CompiledPlan[object]) -> str:
     """Return the number of statements as it depends on how many roots there are."""
     words_for = {1: "one root", None: "more"}
     steps = [(words_for.get(roots) or f"up to {roots} roots", roots) for roots in STEPS]
-    counts: dict[str, str] = {}  # of each count the widest step that has it
+    counts: dict[str, str] = {}  # the widest step for each count
     for words, roots in steps:
         counts.pop(count := _view_count(view.bringing(roots)), None)
         counts[count] = words

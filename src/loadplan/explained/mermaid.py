@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from loadplan.explained.boxes import COLOURS, Box, boxes_of, legend_of, summary_of, walk
 from loadplan.explained.explained import Explained
 
-#: What a label may hold as it is; Mermaid reads marks, HTML and Markdown into the rest.
+#: Characters that a label may contain. Mermaid reads others as marks, HTML or Markdown.
 _PLAIN = re.compile(r"[^\w .,:'=+-]")
 
 

@@ -14,7 +14,7 @@ import attrs
 from loadplan.explained.boxes import COLOURS, Box, boxes_of, legend_of, summary_of
 from loadplan.explained.explained import Explained
 
-#: Lengths, in pixels at the picture's own size.
+#: Lengths in pixels, if the picture is not scaled.
 _MARGIN = 24
 _HEADING = 30
 _LINE = 17
@@ -108,7 +108,7 @@ def _place(box: Box, level: int, top: float) -> tuple[_Placed, float]:
         below.append(placed)
         y += height + _BETWEEN
     taken = y - _BETWEEN - top if below else 0.0
-    if own > taken:  # what hangs below moves to the middle of a taller box
+    if own > taken:  # move the boxes below it to the middle of a taller box
         below = [_moved(each, (own - taken) / 2) for each in below]
     middle = (below[0].y + below[-1].y) / 2 if below else top + own / 2
     middle = min(max(middle, top + own / 2), top + max(own, taken) - own / 2)
@@ -222,7 +222,7 @@ def _colour(statement: int) -> int:
     return (statement - 1) % len(COLOURS) + 1
 
 
-#: What XML 1.0 has no way to write, escaped or not.
+#: Characters that XML 1.0 cannot contain, not even escaped.
 _UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -1,4 +1,5 @@
 """The calls: ``Loader``, ``SyncLoader`` and what they share.
 
-In: a plan and the arguments of a call. Out: what the call returns. One body serves both loaders; how they wait differs.
+In: a plan and the arguments of a call. Out: the result of the call. Both loaders share their code, but wait
+    differently.
 """

@@ -1,26 +1,43 @@
-"""The calls whose result is in the caller's session, or on objects that were there before."""
+"""The calls whose result is in the caller's session, or on objects that the caller already has."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import attrs
 
+from loadplan.errors import MultipleFound
+from loadplan.explained.explained import ExplainedEdge
+from loadplan.explained.explanation import Explanation, explain_plan
 from loadplan.loaders.attaching import (
     Given,
     check_attachable,
     extension,
+    extension_by,
     gone,
     in_fewer_statements,
     read_objects,
     session_of,
     stay_in,
 )
-from loadplan.loaders.calls import Calls, ForUpdate, Options, Params, Work, check_plan, locks, not_found
+from loadplan.loaders.calls import (
+    Call,
+    Calls,
+    ForUpdate,
+    Options,
+    Params,
+    Work,
+    check_plan,
+    locks,
+    not_found,
+    plan_itself,
+)
+from loadplan.loaders.counting import Total
 from loadplan.objects.going_back import watch_sessions
 from loadplan.objects.settling import SessionHome, settle
 from loadplan.plan import LoadPlan
+from loadplan.running import call_problems
 from loadplan.running.call_options import check_options
 from loadplan.running.execution import Kept
 from loadplan.running.graph import load_roots
@@ -29,6 +46,7 @@ from loadplan.running.own_connection import Opened
 from loadplan.running.plans import Compiled
 from loadplan.running.roots import by_id, by_ids, locking
 from loadplan.running.tally import Tally
+from loadplan.statements.keys import CHUNK
 
 T = TypeVar("T")
 
@@ -44,7 +62,7 @@ class AllCalls(Calls):
         plan: LoadPlan[T],
         given: object,
         params: Params,
-        refresh: bool,
+        refresh: bool | None,
         for_update: ForUpdate | None,
         options: Options,
     ) -> T:
@@ -53,6 +71,7 @@ class AllCalls(Calls):
         session = session_of(self.bind, "fetch_attached")
         check_attachable(plan, "fetch_attached")
         lock = for_update if for_update is not None else False
+        fresh = locks(lock) if refresh is None else refresh
 
         def prepare(compiled: Compiled[T], tally: Tally) -> Work[T | None]:
             one = by_id(compiled)
@@ -62,8 +81,10 @@ class AllCalls(Calls):
             def work(private: Opened) -> T | None:
                 kept: Kept = []
                 roots = load_roots(graph, private, [bound], tally, kept=kept)
+                if len(roots) > 1:
+                    raise MultipleFound(call_problems.several_have_key(plan.label, plan.entity.__name__, given))
                 home = SessionHome(session, stay_in(compiled), {})
-                settled = [settle(made, home, refresh=refresh) for made in kept]
+                settled = [settle(made, home, refresh=fresh) for made in kept]
                 return settled[0][id(roots[0])] if roots else None
 
             return work
@@ -105,8 +126,26 @@ class AllCalls(Calls):
         self.run(plan, prepare, options, roots=len(objects.objects), executions=executions)
         return objects.objects[0] if objects.is_one else list(objects.objects)
 
-    def _in_fewest(self, plan: LoadPlan[Any], roots: int) -> LoadPlan[Any]:
-        """Return an extension in the form that takes the fewest statements."""
+    def explain(
+        self, plan: LoadPlan[Any] | type[Any], roots: int | None, call: Call, total: Total | None
+    ) -> Explanation:
+        """See :meth:`loadplan.Loader.explain`."""
+        if call != "extend":
+            return super().explain(plan, roots, call, total)
+        asked = extension_by(plan_itself(plan))
+        many = by_ids(self.compiled(asked, self.private(), roots))
+        explained = explain_plan(many.graph)
+        if (plan := self._in_fewest(asked, roots)) is not asked:
+            edges = explained.edges
+            explained = explain_plan(by_ids(self.compiled(plan, self.private(), roots)).graph)
+            edges = tuple(map(_with_reason, explained.edges, edges))
+            explained = attrs.evolve(explained, edges=edges)
+        if many.keys.as_arrays:
+            return explained
+        return attrs.evolve(explained, formula=f"{explained.formula}; 1 more for each further {CHUNK} objects")
+
+    def _in_fewest(self, plan: LoadPlan[Any], roots: int | None) -> LoadPlan[Any]:
+        """Return the form of an extension that takes the fewest statements."""
         private = self.private()
         compiled = self.compiled(plan, private, roots)
         if not any(each.edge is not None and each.edge.owner is compiled.tree.root for each in compiled.later):
@@ -117,11 +156,18 @@ class AllCalls(Calls):
         return other
 
 
+def _with_reason(edge: ExplainedEdge, by_itself: ExplainedEdge) -> ExplainedEdge:
+    """Return an edge of an extension with the reason why it joins, if it does so to save its statement."""
+    if edge.strategy == by_itself.strategy:
+        return edge
+    return attrs.evolve(edge, reason="joins the rows of the objects, which saves a statement")
+
+
 def _put(objects: Given, roots: Sequence[Any], kept: Kept, compiled: Compiled[Any], *, refresh: bool) -> None:
-    """Put what was loaded onto the objects.
+    """Put the loaded values onto the objects.
 
     Raises:
-        NotFound: LP402, the row of one is gone. Nothing has changed then.
+        NotFound: LP402, the row of an object was deleted. In this case, no object changes.
     """
     missing = [each for each, root in zip(objects.objects, roots, strict=True) if root is None]
     if missing:

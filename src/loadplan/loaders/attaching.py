@@ -1,6 +1,6 @@
-"""Graphs in the caller's own session, and objects that are extended: what is checked, and the plan of an extension."""
+"""Graphs in the caller's own session, and objects that are extended: the checks, and the plan of an extension."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from loadplan.objects.seal import Seal
 from loadplan.objects.settling import GraphHome, Home, SessionHome
 from loadplan.objects.wider_seal import Stay
 from loadplan.plan import LoadPlan
+from loadplan.resolved.problems import safely_described
 from loadplan.resolved.tree import Tree, edges_below
 from loadplan.resolved.view_loads import key_of
 from loadplan.running import call_problems
@@ -38,10 +39,10 @@ def session_of(bind: object, call: str) -> Session:
 
 
 def check_attachable(plan: LoadPlan[Any], call: str) -> None:
-    """Check that what a plan loads may stay in a session.
+    """Check that the graph of a plan may be in a session.
 
     Raises:
-        PlanError: LP221, a relationship would hold a part of its rows; LP222, it is a plan of views.
+        PlanError: LP221, a relationship would hold only some of its rows; LP222, it is a plan of views.
     """
     if plan.into is not None:
         raise PlanError([call_problems.view_in_session(plan.label, call)])
@@ -56,7 +57,7 @@ def _parts(tree: Tree) -> Iterator[Problem]:
 
 
 def stay_in(compiled: Compiled[Any]) -> Stay:
-    """Return how objects in a session are sealed: by whether somebody has to wait for its driver."""
+    """Return how objects in a session are sealed, which depends on whether its driver must be awaited."""
     return Stay.ASYNC if compiled.dialect.is_async else Stay.SYNC
 
 
@@ -68,10 +69,10 @@ class Given:
     """The objects to extend.
 
     Attributes:
-        objects: in the order they came; the same one may come twice.
-        is_one: whether one came by itself.
-        mapper: of the class that all of them are of.
-        session: that they are in; None for detached ones.
+        objects: the objects, in the order of the call. The same one may come twice.
+        is_one: whether the caller passed one object, and not a list.
+        mapper: the mapper of their common class.
+        session: the session of the objects; None if they are detached.
     """
 
     objects: Sequence[Any]
@@ -81,7 +82,7 @@ class Given:
 
     @property
     def identities(self) -> list[Any]:
-        """The primary key of each, as a fetch takes it."""
+        """The primary key of each object, as a fetch takes it."""
         keys = [mapping.identity_of(each) for each in self.objects]
         return [key[0] if len(key) == 1 else key for key in keys]
 
@@ -93,7 +94,7 @@ class Given:
 
     @property
     def expired_below(self) -> list[On[Any]]:
-        """The same of columns that only subclasses have, as branches of the extension."""
+        """The same for columns that only subclasses have, as branches of the extension."""
         found: dict[Mapper[Any], set[str]] = {}
         for each in self.objects:
             mapper = instance_state(each).mapper
@@ -106,11 +107,11 @@ class Given:
         ]
 
     def home(self, stay: Stay, found: Mapping[int, Any]) -> Home:
-        """Return where what is loaded is put.
+        """Return the home for the loaded graph.
 
         Args:
             stay: how objects in a session are sealed.
-            found: by the place of an object, the loaded root with its key.
+            found: for the position of an object, the loaded root with its key.
         """
         roots: dict[int, list[Any]] = {}
         for number, each in enumerate(self.objects):
@@ -133,16 +134,17 @@ def _column_names(mapper: Mapper[Any]) -> set[str]:
 
 
 def read_objects(given: object, bind: object, loads: Sequence[Any] = ()) -> Given | None:
-    """Return what came to be extended; None for an empty list.
+    """Return the objects to extend; None for an empty list.
 
     Args:
         given: one object, or several.
-        bind: of the loader.
-        loads: of the extension. A branch for a subclass is one whether other classes are among the objects or not.
+        bind: the bind of the loader.
+        loads: the loads of the extension. A branch for a subclass is allowed even if other classes are among the
+            objects.
 
     Raises:
-        LoaderError: LP416, something is not a fetched object, or they have no class or no session in common.
-        NotFound: LP402, one was deleted.
+        LoaderError: LP416, a value is not a fetched object, or the objects have no common class or session.
+        NotFound: LP402, an object was deleted.
     """
     is_one = isinstance(inspect(given, raiseerr=False), InstanceState)
     objects = [given] if is_one else _listed(given)
@@ -152,7 +154,9 @@ def read_objects(given: object, bind: object, loads: Sequence[Any] = ()) -> Give
     for each in objects:
         state = inspect(each, raiseerr=False)
         if not isinstance(state, InstanceState):
-            raise _cannot(f"{shown(each)} is not a mapped object", "pass objects that a fetch returned.")
+            listed = isinstance(given, Collection | Iterator)  # a model of pydantic can be iterated over, too
+            what = safely_described(each if listed else given)
+            raise _cannot(f"{what} is not a mapped object", "pass objects that a fetch returned.")
         states.append(state)
         name = f"a '{state.class_.__name__}'"
         if state.key is None:
@@ -168,7 +172,9 @@ def _listed(given: Any) -> list[Any]:
     try:
         return list(given)
     except Exception as error:
-        raise _cannot(f"{shown(given)} is not a mapped object", "pass one object, or a list of them.") from error
+        raise _cannot(
+            f"{safely_described(given)} is not a mapped object", "pass one object, or a list of them."
+        ) from error
 
 
 def _branches(loads: Sequence[Any]) -> list[Mapper[Any]]:
@@ -177,7 +183,7 @@ def _branches(loads: Sequence[Any]) -> list[Mapper[Any]]:
 
 
 def _common(states: Sequence[InstanceState[Any]], branches: Sequence[Mapper[Any]]) -> Mapper[Any]:
-    """Return the nearest class that all objects are of, and that is a base of all branches if there is one."""
+    """Return the nearest common class of all objects, if possible one that is a base of all branches."""
     common = [
         candidate
         for candidate in states[0].mapper.iterate_to_root()
@@ -186,7 +192,7 @@ def _common(states: Sequence[InstanceState[Any]], branches: Sequence[Mapper[Any]
     for candidate in common:
         if all(each is not candidate and each.isa(candidate) for each in branches):
             return candidate
-    if common:  # the plan says what is wrong with the branches
+    if common:  # the plan reports wrong branches
         return common[0]
     names = sorted({state.class_.__name__ for state in states})
     raise _cannot(f"the objects are of different classes: {', '.join(names)}", "call extend() once for each class.")
@@ -216,8 +222,12 @@ def _cannot(what: str, hint: str, detail: str | None = None) -> LoaderError:
     return LoaderError(Problem("LP416", f"extend() cannot use what it was given: {what}", detail=detail, hint=hint))
 
 
+def _nothing() -> LoaderError:
+    return _cannot("nothing to load", "name what is missing: extend(objects, load(User.posts)).")
+
+
 def gone(objects: Sequence[Any]) -> NotFound:
-    """Return the error of objects whose rows are not there any more."""
+    """Return the error for objects whose rows were deleted."""
     keys = [mapping.identity_of(each) for each in objects]
     missing = tuple(key[0] if len(key) == 1 else key for key in keys)
     listed = ", ".join(shown(each) for each in missing[:5])
@@ -238,7 +248,7 @@ def gone(objects: Sequence[Any]) -> NotFound:
 
 
 def extension(objects: Given, loads: Sequence[Any], only: Any) -> LoadPlan[Any]:
-    """Return the plan that loads what objects lack. Equal ones are remembered.
+    """Return the plan that loads what the objects lack. Equal plans are remembered.
 
     Raises:
         PlanError: it does not resolve.
@@ -247,20 +257,37 @@ def extension(objects: Given, loads: Sequence[Any], only: Any) -> LoadPlan[Any]:
     given = tuple_or_none(only) or ()
     mapper, expired, below = objects.mapper, objects.expired, objects.expired_below
     if not (loads or given or expired or below):
-        raise _cannot("nothing to load", "name what is missing: extend(objects, load(User.posts)).")
+        raise _nothing()
     entity = mapper.class_
     columns = [getattr(entity, name) for name in (*mapping.primary_key(mapper), *expired)]
     return _remembered(On(entity, (*loads, *below), (*columns, *given)), None)
 
 
-def in_fewer_statements(plan: LoadPlan[Any]) -> LoadPlan[Any] | None:
-    """Return an extension whose first collection is joined to the objects' own rows; None if none can be.
+def extension_by(plan: LoadPlan[Any]) -> LoadPlan[Any]:
+    """Return the plan of ``extend(objects, *plan.loads, only=plan.only)``, for objects of which nothing has expired.
 
-    A statement for each new relationship is enough then, and it still tells of objects whose rows are gone.
+    Raises:
+        LoaderError: LP416, the plan has what ``extend`` does not take, or loads nothing.
+    """
+    if plan.into is not None or plan.defer is not None:
+        word = "defer" if plan.into is None else "into"
+        raise _cannot(f"the plan has {word}=", f"leave out {word}=. extend() takes loads and only=.")
+    if not (plan.loads or plan.only):
+        raise _nothing()
+    mapper = resolve_plan(plan).root.mapper
+    columns = [getattr(plan.entity, name) for name in mapping.primary_key(mapper)]
+    return _remembered(On(plan.entity, plan.loads, (*columns, *(plan.only or ()))), None)
+
+
+def in_fewer_statements(plan: LoadPlan[Any]) -> LoadPlan[Any] | None:
+    """Return an extension whose first collection is joined to the rows of the objects; None if that is not possible.
+
+    It takes only one statement for each new relationship, and still finds objects whose rows were deleted.
     """
     for edge in resolve_plan(plan).root.relationships:
         shape = edge.shape
-        if not edge.cardinality.to_one and edge.asked is None and shape.limit is None and shape.depth is None:
+        is_plain = shape.order_by is None and shape.limit is None and shape.depth is None
+        if not edge.cardinality.to_one and edge.asked is None and is_plain:
             return _remembered(On(plan.entity, plan.loads, plan.only), edge.key)
     return None
 
@@ -268,7 +295,7 @@ def in_fewer_statements(plan: LoadPlan[Any]) -> LoadPlan[Any] | None:
 def _remembered(declared: On[Any], joined: str | None) -> LoadPlan[Any]:
     try:
         return _plan_of(declared, joined)
-    except TypeError:  # something that has no hash: the plan says what is wrong with it
+    except TypeError:  # it cannot be hashed: the plan reports it
         return _plan_of.__wrapped__(declared, joined)
 
 

@@ -1,6 +1,6 @@
-"""Fetches by key of one turn of the event loop, as one: each caller waits for its own root."""
+"""Combines the fetches by key of one turn of the event loop. Each caller waits for its own root."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 import asyncio
 import contextlib
@@ -31,15 +31,15 @@ class _Batch:
     """Callers that wait for roots of one plan.
 
     Attributes:
-        loop: that all of them run in.
-        plan: what they want.
+        loop: the event loop of all callers.
+        plan: the plan of all callers.
         params: values of the plan's bindparams.
         options: execution options.
         seen: values of the context variables that the session's listeners may read.
-        context: of the first caller; the batch runs in it.
-        ids: one a caller.
-        waiters: what each of them waits for.
-        task: that answers them, once the batch was sent.
+        context: the context of the first caller. The batch runs in it.
+        ids: the id of each caller.
+        waiters: the future of each caller.
+        task: the task that fetches the batch, when it was sent.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -53,7 +53,7 @@ class _Batch:
     task: asyncio.Task[None] | None = None
 
     def fits(self, other: _Batch) -> bool:
-        """Tell whether callers of ``other`` may wait here."""
+        """Tell whether the callers of ``other`` can join this batch."""
         return (
             self.loop is other.loop
             and self.plan == other.plan
@@ -63,7 +63,7 @@ class _Batch:
         )
 
     def left(self, _: object) -> None:
-        """Stop working once every caller was cancelled."""
+        """Stop the work when every caller was cancelled."""
         if self.task is not None and all(waiter.cancelled() for waiter in self.waiters):
             self.task.cancel()
 
@@ -72,14 +72,14 @@ class Batcher:
     """Gathers fetches by key until the event loop has run every task that is ready, and then sends them together.
 
     Args:
-        calls: of the loader.
-        wait: does work on the loader's bind.
-        max_batch: ids a batch.
-        context: context variables that decide who may share a batch; None for all of them.
-        in_turn: whether one batch must end before the next one begins: all run on one connection.
+        calls: the calls of the loader.
+        wait: runs work on the bind of the loader.
+        max_batch: the most ids of a batch.
+        context: context variables that must be equal within a batch; None for all of them.
+        in_turn: whether a batch must end before the next one begins, because all use one connection.
 
     Raises:
-        LoaderError: LP408, ``max_batch`` counts nothing.
+        LoaderError: LP408, ``max_batch`` is not a number of 1 or more.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Batcher:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def fetch(self, plan: LoadPlan[T], given: object, params: Params, options: Options) -> T | None:
-        """Return the graph of one root, or None, together with whatever others ask for now.
+        """Return the graph of one root, or None, in one fetch with the other callers of this turn.
 
         Raises:
             LoadPlanError: as a fetch of that root alone would.
@@ -121,7 +121,7 @@ class Batcher:
         return found
 
     def _batch(self, plan: LoadPlan[Any], params: Params, options: Options) -> _Batch:
-        """Return the batch that waits for these callers, or a new one."""
+        """Return the open batch for these callers, or a new one."""
         loop, context = asyncio.get_running_loop(), copy_context()
         seen = context if self._variables is None else [context.get(each) for each in self._variables]
         batch = _Batch(loop, plan, dict(params or {}), dict(options or {}), seen, context)
@@ -133,14 +133,14 @@ class Batcher:
         return batch
 
     def _send(self, batch: _Batch) -> None:
-        """Have a batch answered; once, by its last caller or at the end of the turn."""
+        """Send a batch once: for its last caller, or at the end of the turn."""
         if batch not in self._open:
             return
         self._open.remove(batch)
         if all(waiter.done() for waiter in batch.waiters):
             return
         batch.task = batch.loop.create_task(self._answer(batch), context=batch.context)
-        self._tasks.add(batch.task)  # the loop itself holds tasks weakly
+        self._tasks.add(batch.task)  # the loop has only weak references to tasks
         batch.task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, batch: _Batch) -> None:
@@ -157,10 +157,10 @@ class Batcher:
                     waiter.set_result(result)
         finally:
             for waiter in batch.waiters:
-                waiter.cancel()  # does nothing to one that was answered
+                waiter.cancel()  # has no effect on callers that have their result
 
     async def _results(self, batch: _Batch, ids: list[object]) -> list[Any]:
-        """Return for each id its root, None, or the error that it raises."""
+        """Return the root of each id, None, or the error for this id."""
         try:
             found: list[Any] = await self._wait(
                 lambda: self._calls.find(batch.plan, ids, batch.params or None, batch.options or None)
@@ -172,7 +172,7 @@ class Batcher:
         return found
 
     async def _alone(self, batch: _Batch, given: object) -> Any:
-        """Return the root of one id, None, or its error: something about one of the ids spoiled a batch."""
+        """Return the root of one id, None, or its error, after one of the ids made the batch fail."""
         try:
             return await self._wait(
                 lambda: self._calls.fetch_or_none(batch.plan, given, batch.params or None, False, batch.options or None)
@@ -181,10 +181,10 @@ class Batcher:
             return error
 
     def _fails_for_all(self, error: Exception) -> bool:
-        """Tell whether an error is of the connection, the transaction or the bind, and not of one id."""
+        """Tell whether an error comes from the connection, the transaction or the bind, and not from one id."""
         if isinstance(error, DBAPIError):
             lost = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-            return self._in_turn or lost  # in the caller's transaction nothing runs after an error
+            return self._in_turn or lost  # after an error, no statement works in the caller's transaction
         return isinstance(error, LoaderError | PoolTimeoutError | OSError)
 
 
@@ -196,7 +196,7 @@ def _same(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
 
 
 def _equal(left: Any, right: Any) -> bool:
-    """Compare what may come from outside: what cannot be compared is not equal."""
+    """Compare values that may come from outside. Values that cannot be compared are not equal."""
     try:
         return left is right or bool(left == right)
     except Exception:

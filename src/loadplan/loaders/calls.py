@@ -1,10 +1,10 @@
-"""The calls of a loader, written once and synchronous: ``Loader`` and ``SyncLoader`` differ in how they enter them."""
+"""The calls of a loader, written once, as synchronous code. ``Loader`` and ``SyncLoader`` both use them."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 import attrs
 from sqlalchemy import Dialect, Table
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapper, Session
 
 from loadplan.declared.sources import RootConditions, RootOrder
 from loadplan.declared.spec import tuple_or_none
-from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
+from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, one_of, shown
 from loadplan.explained.analysis import Analysis, analyze
 from loadplan.explained.explanation import Explanation, explain_plan
 from loadplan.loaders.counting import Total, check_total, plan_of_class, root_count
@@ -54,20 +54,20 @@ Params: TypeAlias = Mapping[str, Any] | None
 Options: TypeAlias = Mapping[str, Any] | None
 """Execution options of every statement of one call, by name."""
 
-Call: TypeAlias = Literal["fetch", "count", "exists"]
+Call: TypeAlias = Literal["fetch", "count", "exists", "extend"]
 """The calls that ``explain`` tells apart."""
 
 Work: TypeAlias = Callable[[Opened], R]
 
-#: Rows that PostgreSQL's FETCH can be asked for at once.
+#: The most rows that a FETCH of PostgreSQL can return at once.
 _MOST_OF_A_CURSOR = 2**31 - 1
 
 
 class _Batches(Protocol):
-    """A walk over roots in batches."""
+    """Reads roots in batches."""
 
     def next_batch(self, session: Any) -> list[Any]:
-        """Return the next roots; nothing at the end."""
+        """Return the next roots; an empty list at the end."""
         ...
 
     def close(self, session: Any) -> None:
@@ -80,13 +80,13 @@ class Calls:
     """Every call of a loader. On an asynchronous bind they run in SQLAlchemy's greenlet.
 
     Attributes:
-        bind: of the loader.
-        snapshot: see :class:`loadplan.Loader`, as for the others.
-        max_rows: rows that one call may bring.
-        cursor_key: secret of the cursors.
-        on_fetch: told of each call at its end.
-        shard: of a sharded session, where the calls go.
-        tally: of the call that these are a part of; None if each is a separate call.
+        bind: the bind of the loader.
+        snapshot: see :class:`loadplan.Loader`, also for the next three.
+        max_rows: the most rows that one call may return.
+        cursor_key: the key of the cursors.
+        on_fetch: called at the end of each call.
+        shard: in a sharded session, the shard for the calls.
+        tally: the tally of the call that these calls are a part of; None if each is a separate call.
     """
 
     bind: Bind | SyncBind
@@ -98,7 +98,7 @@ class Calls:
     tally: Tally | None = None
 
     def check(self, loader: str) -> None:
-        """Check what the loader was made with.
+        """Check the arguments of the loader.
 
         Args:
             loader: name of its class.
@@ -142,6 +142,9 @@ class Calls:
     ) -> list[T]:
         """See :meth:`loadplan.Loader.fetch_many`."""
         check_plan(plan)
+        if missing not in {"raise", "skip"}:
+            message = f"missing={shown(missing)} is not a way to answer for ids without a row"
+            raise LoaderError(Problem("LP408", message, (plan.label,), hint='use missing="raise" or missing="skip".'))
         asked = _listed(plan, ids)
         found = self.find(plan, asked, params, options)
         absent = [each for each, root in zip(asked, found, strict=False) if root is None]
@@ -150,7 +153,7 @@ class Calls:
         return [root for root in found if root is not None]
 
     def find(self, plan: LoadPlan[T], asked: Sequence[object], params: Params, options: Options) -> list[T | None]:
-        """Return the graph of each id, in order: None where there is no row. Equal ids have one object."""
+        """Return the graph of each id in order, or None if it has no row. Equal ids have one object."""
         check_options(options)
         if not asked:
             return []
@@ -249,7 +252,7 @@ class Calls:
                 found = page.run(session, bound, tally)
                 if total is None:
                     return found
-                if found.next is None and found.previous is None:  # it is the only page
+                if found.next is None and found.previous is None:  # this is the only page
                     return attrs.evolve(found, total=len(found.items))
                 return attrs.evolve(found, total=root_count(counted).total(total, session, bound, tally))
 
@@ -325,7 +328,7 @@ class Calls:
                     while batch := opened(batches.next_batch):
                         yield batch
                 except (Exception, GeneratorExit):
-                    with contextlib.suppress(DBAPIError, LoaderError):  # no closing on a lost connection
+                    with contextlib.suppress(DBAPIError, LoaderError):  # the connection is lost: close nothing
                         opened(batches.close)
                     raise
 
@@ -333,7 +336,10 @@ class Calls:
         self, plan: LoadPlan[Any] | type[Any], roots: int | None, call: Call, total: Total | None
     ) -> Explanation:
         """See :meth:`loadplan.Loader.explain`."""
-        plan = plan_behind(plan)
+        if call not in get_args(Call):
+            hint = f"use {one_of(get_args(Call))}."
+            raise LoaderError(Problem("LP408", f"call={shown(call)} is not a call to explain", hint=hint))
+        plan = plan_behind(plan) if call in {"count", "exists"} else plan_itself(plan)
         check_total(plan, total)
         compiled = self.compiled(plan, self.private(), roots)
         explained = explain_plan(by_id(compiled).graph if roots == 1 and total is None else compiled)
@@ -346,9 +352,8 @@ class Calls:
             formula = f"{explained.formula}, and 1 for the total"
             return attrs.evolve(explained, sql=sql, statements=len(sql), formula=formula)
         formula = "1, however many rows"
-        return attrs.evolve(
-            explained, columns=None, edges=(), sql=(count.explained(call),), statements=1, formula=formula
-        )
+        sql = (count.explained("exists" if call == "exists" else "count"),)
+        return attrs.evolve(explained, columns=None, edges=(), sql=sql, statements=1, formula=formula)
 
     def learn_indexes(self, given: Sequence[LoadPlan[Any] | type[Any]], options: Options) -> tuple[LearnedIndex, ...]:
         """See :meth:`loadplan.Loader.learn_indexes`."""
@@ -405,13 +410,13 @@ class Calls:
         """Compile, let ``prepare`` check its input and build the work, and only then open a connection.
 
         Args:
-            plan: to run.
-            prepare: returns the work.
+            plan: the plan to run.
+            prepare: checks the input and returns the work.
             options: execution options of all statements.
-            roots: how many it may bring; None for any number.
+            roots: the most roots that it returns; None for any number.
             for_update: whether, and how, to lock the roots.
-            executions: how often statements of the roots may run: more than one want one snapshot.
-            follows: whether the statements of what hangs below the roots run too.
+            executions: how often the statement of the roots may run. If it runs more than once, it needs a snapshot.
+            follows: whether the statements below the roots run, too.
         """
         check_plan(plan)
         check_options(options)
@@ -419,7 +424,7 @@ class Calls:
         private = self.private(bare=bare)
         if locks(for_update) and not private.in_transaction_of_caller:
             raise _lock_without_transaction(plan)
-        number = roots if is_count(roots, least=0) else None  # ``prepare`` says what is wrong with one that is none
+        number = roots if is_count(roots, least=0) else None  # ``prepare`` reports a wrong one
         with self.told(plan) as tally:
             while True:
                 compiled = self.compiled(plan, private, number)
@@ -431,13 +436,16 @@ class Calls:
                     return private.run(work, compiled.mappers, statements=statements, options=options)
                 except Undecodable as signal:
                     if not compiled.nests and signal.__cause__ is not None:
-                        raise signal.__cause__ from None  # by level it is the same: a column itself is a row
+                        raise signal.__cause__ from None  # also with a statement for each level
                     compiled.without_nesting()
                 tally.start_over()
                 private = self.private(bare=bare)
 
     def told(self, plan: LoadPlan[Any], *, whole: bool = True) -> contextlib.AbstractContextManager[Tally]:
-        """Count what a call brings, and tell of it at the end; a part of a call is counted with the whole."""
+        """Count the rows and statements of a call, and report them at its end.
+
+        A part of a call counts with the whole call.
+        """
         if self.tally is not None:
             return contextlib.nullcontext(self.tally)
         return told(plan, self.bind, self.max_rows, self.on_fetch, whole=whole)
@@ -460,7 +468,7 @@ def _tables_of(given: LoadPlan[Any] | type[Any]) -> Iterator[tuple[Mapper[Any], 
     """Yield the tables of a plan, of a mapped class, or of all classes below a base; each with a class.
 
     Raises:
-        LoaderError: LP408, it is nothing of these.
+        LoaderError: LP408, it is something else.
         PlanError: the plan does not resolve.
     """
     what: Any = given
@@ -497,7 +505,7 @@ def check_plans(plans: Sequence[LoadPlan[Any]]) -> None:
 
 
 def _batches(compiled: Compiled[T], query: RootQuery, parameters: dict[str, Any], size: int, tally: Tally) -> _Batches:
-    """Return the walk over the roots of a query: by a cursor, or by keys where no cursor stays open.
+    """Return the reader of the roots of a query: with a cursor, or by keys if no cursor can stay open.
 
     Raises:
         PlanError: LP216, a collection is joined to the root.
@@ -508,10 +516,10 @@ def _batches(compiled: Compiled[T], query: RootQuery, parameters: dict[str, Any]
 
 
 def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
-    """Return ids that came as something to iterate over.
+    """Return the ids of an iterable.
 
     Raises:
-        IdentityError: LP404, it is nothing of the kind, or a text, whose letters nobody means.
+        IdentityError: LP404, it is not an iterable, or it is text.
     """
     if issubclass(type(ids), str | bytes | bytearray | memoryview):
         message = f"{shown(ids)} is one value, not a list of ids"
@@ -520,7 +528,7 @@ def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
         )
     try:
         return list(ids)
-    except Exception as error:  # what stands there may come from outside
+    except Exception as error:  # its items may come from outside
         raise IdentityError(
             Problem(
                 "LP404",
@@ -533,17 +541,28 @@ def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
 
 
 def check_plan(plan: object) -> None:
-    """Check that a plan is one.
+    """Check that a value is a plan.
 
     Raises:
-        LoaderError: LP408, it is something else, a mapped class perhaps.
+        LoaderError: LP408, it is something else, for example a mapped class.
     """
     if not issubclass(type(plan), LoadPlan):  # isinstance would ask an object from outside for its class
         raise LoaderError(call_problems.not_a_plan(plan))
 
 
+def plan_itself(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
+    """Return a plan as it is.
+
+    Raises:
+        LoaderError: LP408, it is something else, a mapped class perhaps.
+    """
+    check_plan(given)
+    plan: Any = given
+    return plan  # type: ignore[no-any-return]
+
+
 def plan_behind(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
-    """Return a plan as it is, and for a mapped class the plan of the class alone.
+    """Return a plan unchanged, and for a mapped class a plan without loads.
 
     Raises:
         LoaderError: LP408, it is neither.

@@ -1,4 +1,4 @@
-"""How many roots there are: counted, asked whether there is one, or estimated by PostgreSQL's planner."""
+"""The number of roots: counted, estimated by PostgreSQL's planner, or only whether there is one."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,16 +28,16 @@ Total: TypeAlias = Literal["exact", "estimated"]
 
 @attrs.frozen(eq=False)
 class RootCount:
-    """The statements that count the roots of a graph, without anything that hangs below them.
+    """The statements that count the roots of a graph, without the loads below them.
 
-    All of them select from the root's class itself, so criteria of the session reach them.
+    All of them select from the root's class itself, so criteria of the session apply.
 
     Attributes:
-        mapper: of the root.
-        dialect: of its database.
+        mapper: the mapper of the root.
+        dialect: the dialect of its database.
         count: selects the number of roots.
-        exists: selects something if there is a root.
-        estimated: is for ``EXPLAIN``: it selects one column of each root.
+        exists: selects a row if there is a root.
+        estimated: is for ``EXPLAIN``, and selects one column of each root.
     """
 
     mapper: Mapper[Any]
@@ -47,15 +47,15 @@ class RootCount:
     estimated: AnySelect
 
     def number(self, opened: Opened, parameters: Mapping[str, Any], tally: Tally) -> int:
-        """Return the number of roots, by one statement."""
+        """Return the number of roots, with one statement."""
         return int(_first(opened, self.count, parameters, self.mapper, tally)[0])
 
     def any(self, opened: Opened, parameters: Mapping[str, Any], tally: Tally) -> bool:
-        """Tell whether there is a root, by one statement."""
+        """Tell whether there is a root, with one statement."""
         return _first(opened, self.exists, parameters, self.mapper, tally) is not None
 
     def total(self, how: Total, opened: Opened, parameters: Mapping[str, Any], tally: Tally) -> int:
-        """Return the number of roots, counted or estimated. Only PostgreSQL estimates; elsewhere they are counted."""
+        """Return the number of roots, counted or estimated. Only PostgreSQL can estimate. Other databases count."""
         if how == "exact" or self.dialect.name != "postgresql":
             return self.number(opened, parameters, tally)
         answer: Any = _explained(opened, self.estimated, parameters, self.mapper, tally)
@@ -77,10 +77,10 @@ class RootCount:
 
 
 def root_count(graph: Compiled[Any]) -> RootCount:
-    """Return the statements that count the roots of a graph, made once a graph.
+    """Return the statements that count the roots of a graph. They are made once for each graph.
 
     Args:
-        graph: narrowed to the roots by conditions, without a limit.
+        graph: the graph with the conditions for the roots, without a limit.
     """
     found: RootCount | None = graph.variants.get("count")
     if found is None:
@@ -91,11 +91,11 @@ def root_count(graph: Compiled[Any]) -> RootCount:
 def _root_count(graph: Compiled[Any]) -> RootCount:
     statement: Any = graph.root.select
     key = root_key(graph.mapper)
-    solid = is_object(graph.mapper)  # a row whose whole key is NULL is no root
+    solid = is_object(graph.mapper)  # a row whose whole key is NULL is not a root
     conditions = () if solid is None else (solid,)
     if statement.whereclause is not None:
         conditions = (statement.whereclause,)
-    if any(choice.way is Way.INNER for choice in graph.chosen.values()):  # other joins would cost for nothing
+    if any(choice.way is Way.INNER for choice in graph.chosen.values()):  # other joins do not change the number
         inside = statement.with_only_columns(*key, maintain_column_froms=True).order_by(None).correlate(None)
         conditions = (row_of(key).in_(inside),)
     return RootCount(
@@ -108,7 +108,7 @@ def _root_count(graph: Compiled[Any]) -> RootCount:
 
 
 def _counting(graph: Compiled[Any], conditions: Sequence[Any]) -> AnySelect:
-    """Return what selects the number of roots, of the root's class: by it the session's criteria know the class."""
+    """Return a statement for the number of roots. It selects from the root's class, so the session's criteria apply."""
     mapper, key = graph.mapper, root_key(graph.mapper)
     solid = next((each for each in key if is_never_null(mapper, each)), None)
     if solid is not None and not graph.root.identity:
@@ -121,7 +121,7 @@ def _counting(graph: Compiled[Any], conditions: Sequence[Any]) -> AnySelect:
 def _first(
     opened: Opened, statement: AnySelect, parameters: Mapping[str, Any], mapper: Mapper[Any], tally: Tally
 ) -> Any:
-    """Execute a statement of one row at most, and return that row; None where there is none."""
+    """Execute a statement that returns at most one row, and return the row or None."""
     tally.sent(mapper.class_.__name__)
     if isinstance(opened, OwnConnection):
         row = opened.connection({}).execute(statement, parameters).first()
@@ -141,10 +141,11 @@ def _explained(
 ) -> Any:
     """Return PostgreSQL's plan of a statement, as the session would run it: with the criteria of its listeners.
 
-    The session executes the statement itself, and its text becomes a question to the planner on its way to the driver.
+    The session executes the statement itself. Before the driver gets the text, loadplan puts ``EXPLAIN`` in front of
+    it.
 
     Raises:
-        LoaderError: LP408, a listener of the session answers the statement in another way.
+        LoaderError: LP408, a listener of the session returns another result for the statement.
     """
     asked: list[bool] = []
 
@@ -175,7 +176,7 @@ def _explained(
 
 @lru_cache(maxsize=256)
 def plan_of_class(entity: type[Any]) -> LoadPlan[Any]:
-    """Return the plan that stands for a mapped class where roots are counted."""
+    """Return the plan to count the rows of a mapped class."""
     return LoadPlan(entity, only=[])
 
 
@@ -183,7 +184,7 @@ def check_total(plan: LoadPlan[Any], total: object) -> None:
     """Check the way to count a page.
 
     Raises:
-        LoaderError: LP408, it is none of the two ways.
+        LoaderError: LP408, it is something else.
     """
     if total is not None and total not in ("exact", "estimated"):
         message = f"total={shown(total)} is not a way to count"

@@ -1,6 +1,6 @@
-"""The loader: takes a plan and an id, gives a graph. ``calls`` has the steps of a call; this module waits."""
+"""The loader takes a plan and an id, and returns a graph. ``calls`` has the steps of each call. This module waits."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextvars import ContextVar
@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, overload
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from loadplan.declared.sources import RootConditions, RootOrder
-from loadplan.declared.spec import Bare, Columns, Load, On
+from loadplan.declared.spec import Bare, Columns, Load, M, On
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
 from loadplan.loaders.attached_calls import AllCalls
@@ -33,19 +33,19 @@ class Loader:
     """Fetches the graphs that plans declare.
 
     Args:
-        bind: an ``AsyncEngine`` or ``async_sessionmaker``: each fetch takes its own connection, so the loader
-            may be shared between tasks. An ``AsyncSession`` or ``AsyncConnection``: it runs inside the caller's
-            transaction and sees its flushed work (a session that autoflushes is flushed first); nothing in the
-            caller's session is touched.
-        snapshot: on an engine or sessionmaker, run a plan of several statements in one REPEATABLE READ, READ ONLY
-            transaction on PostgreSQL, so that a graph is never torn by a writer. It costs no round trip.
-        max_rows: rows that one fetch may bring, over all its statements; a stream counts each batch.
-        cursor_key: secret that signs the cursors of :meth:`fetch_page`, or a cipher that encrypts them: an object with
-            ``encrypt`` and ``decrypt``, as ``cryptography.fernet.Fernet``. Without one a cursor is guarded against
-            accidents, not against somebody who forges it.
-        on_fetch: called at the end of every fetch, page and stream, one that raised too, with a
-            :class:`loadplan.FetchRecord`. It runs in the event loop and must not wait; what it raises is logged. The
-            logger ``loadplan`` says the same at DEBUG.
+        bind: where to fetch. With an ``AsyncEngine`` or ``async_sessionmaker``, each fetch takes its own connection, so
+            tasks can share the loader. With an ``AsyncSession`` or ``AsyncConnection``, it runs inside your transaction
+            and sees what you have flushed. A session with autoflush is flushed first. Objects in your session do not
+            change.
+        snapshot: on an engine or sessionmaker of PostgreSQL, run a plan of several statements in one REPEATABLE READ,
+            READ ONLY transaction, so that all statements see the same data. It takes no further round trip.
+        max_rows: the most rows that a fetch may return, over all its statements. A stream counts each batch.
+        cursor_key: a secret that signs the cursors of :meth:`fetch_page`, or a cipher that encrypts them: an object
+            with ``encrypt`` and ``decrypt``, such as ``cryptography.fernet.Fernet``. Without a key, loadplan notices a
+            damaged cursor, but not a forged one.
+        on_fetch: a function that is called at the end of every fetch, page and stream, also after an error, with a
+            :class:`loadplan.FetchRecord`. It runs in the event loop and must not wait. Its errors are logged. The
+            logger ``loadplan`` writes the same at DEBUG.
 
     Raises:
         LoaderError: LP408, ``bind`` is none of these.
@@ -80,18 +80,18 @@ class Loader:
 
         Args:
             plan: what to load.
-            id: a scalar; for a composite key a tuple in the mapping's order, or a mapping by attribute name.
+            id: one value. For a composite key, a tuple in the order of the mapping, or a mapping by attribute name.
             params: values of the plan's bindparams.
-            for_update: lock the root row, and no other, until the caller's transaction ends.
-            execution_options: of every statement of this fetch. The session's listeners see them, as they see the
-                options of ``session.execute``; ``schema_translate_map`` works too.
+            for_update: lock the root row, and no other, until your transaction ends.
+            execution_options: options for every statement of this fetch. The session's listeners see them,
+                as for ``session.execute``. ``schema_translate_map`` works, too.
 
         Raises:
-            NotFound: LP402, no row has that key, or a filter of the session hides it.
-            IdentityError: LP404, the value cannot be that key; before any SQL.
+            NotFound: LP402, no row has this key, or a filter of the session hides it.
+            IdentityError: LP404, the value cannot be this key; before any SQL.
             ParameterError: LP405, ``params`` does not fit the plan; before any SQL.
             TooManyRows: LP406, the graph has more than ``max_rows`` rows.
-            LoaderError: LP408, ``for_update`` without a transaction of the caller.
+            LoaderError: LP408, you passed ``for_update``, but the loader is not on a session or a connection.
             PlanError: the plan does not resolve.
         """
         return await self._wait(lambda: self._calls.fetch(plan, id, params, for_update, execution_options))
@@ -121,13 +121,14 @@ class Loader:
 
         Args:
             plan: what to load.
-            ids: as for :meth:`fetch`. An id given twice answers twice, with the same object.
-            missing: ``"raise"`` if an id has no row, or ``"skip"`` it.
+            ids: as for :meth:`fetch`. If you pass an id twice, its object is in the list twice.
+            missing: what to do if an id has no row: ``"raise"`` an error, or ``"skip"`` it.
             params: values of the plan's bindparams.
             execution_options: see :meth:`fetch`.
 
         Returns:
-            The roots in the order of ``ids``. One statement for all of them on PostgreSQL, one for 500 elsewhere.
+            The roots in the order of ``ids``. PostgreSQL takes one statement for all of them, other databases one for
+            500.
 
         Raises:
             NotFound: LP402, with the missing ids in ``missing``.
@@ -168,11 +169,12 @@ class Loader:
 
         Args:
             plan: what to load.
-            where: one condition on the root, or several that must all hold; None for all rows.
-            order_by: one expression on the root, or several. Ties are broken by the primary key, and a limit
-                without an order goes by it, so that the answer is the same every time.
-            limit: roots at most. It counts roots, never joined rows.
-            offset: roots to leave out first.
+            where: one condition on the root, or several that a row must all meet. None means all rows.
+            order_by: one expression on the root, or several. Rows that are equal in the order are sorted by their
+                primary key. With a limit and no order, the primary key is the order. So you get the same rows each
+                time.
+            limit: the most roots to return. It counts roots, never joined rows.
+            offset: number of roots to skip first.
             params: values of the bindparams of plan, ``where`` and ``order_by``.
             for_update: lock the root rows, and no others.
             execution_options: see :meth:`fetch`.
@@ -194,26 +196,27 @@ class Loader:
         total: Total | None = None,
         execution_options: Options = None,
     ) -> Page[T]:
-        """Return one page of roots, found by the values of the order at its edge, not by counting rows.
+        """Return one page of a list of roots. The cursor holds the values of the last row, not its number.
 
-        No row comes twice and none is missed while others are inserted and deleted between pages.
+        So if rows are inserted or deleted between two pages, no row comes twice, and none is missed.
 
         Args:
             plan: what to load.
-            order_by: any mix of ascending, descending and nullable expressions on the root; the primary key breaks
-                ties, and is the order if there is none.
-            size: roots a page.
-            after: the ``next`` of the page before.
-            before: the ``previous`` of the page behind.
+            order_by: expressions on the root. They may be ascending, descending or nullable. Rows that are equal in the
+                order are sorted by their primary key. Without an order, the primary key is the order.
+            size: number of roots on a page.
+            after: ``next`` of the page before this one.
+            before: ``previous`` of the page after this one.
             where: conditions on the root.
             params: values of the bindparams.
-            total: ``"exact"`` counts the roots of all pages by one statement more, in the same snapshot.
-                ``"estimated"`` asks PostgreSQL's planner instead, which takes the same time for any number of rows and
-                may be far off; other databases count. One page that holds everything is counted without a statement.
+            total: ``"exact"`` counts the roots of all pages, with one more statement in the same snapshot.
+                ``"estimated"`` asks PostgreSQL's planner instead. That takes the same time for any number of rows, but
+                may be far from the true number. Other databases count. If one page holds all roots, no statement is
+                needed.
             execution_options: see :meth:`fetch`.
 
         Raises:
-            CursorError: LP407, the cursor was tampered with or is of another order; before any SQL.
+            CursorError: LP407, the cursor was changed, or was made for another order; before any SQL.
         """
         return await self._wait(
             lambda: self._calls.fetch_page(plan, order_by, size, after, before, where, params, total, execution_options)
@@ -231,22 +234,24 @@ class Loader:
     ) -> AsyncGenerator[T, None]:
         """Yield the graphs of all roots that meet a condition, with the memory of one batch.
 
-        The roots come through a server-side cursor on PostgreSQL, and each batch of them brings its graph in the
-        statements that the plan has. MariaDB and MySQL keep no such cursor open: the keys of all roots come first, and
-        stay in memory, a hundred bytes each. One transaction, and one snapshot, from beginning to end. One row is one
-        object within a batch. Leaving the loop early ends the walk; ``contextlib.aclosing`` ends it at once.
+        It reads the roots in batches, and loads the graph of each batch with the statements of the plan. All of it is
+        one transaction and one snapshot. A row is one object within a batch. PostgreSQL reads the roots with a
+        server-side cursor. MariaDB and MySQL cannot keep a cursor open: there, loadplan first reads the keys of all
+        roots, and keeps them in memory, about a hundred bytes each. If you leave the loop early, use
+        ``contextlib.aclosing`` to end the transaction at once.
 
         Args:
             plan: what to load.
             where: conditions on the root.
-            order_by: one expression on the root, or several; ties go by the primary key.
-            batch_size: roots a batch.
+            order_by: one expression on the root, or several. Rows that are equal in the order are sorted by their
+                primary key.
+            batch_size: number of roots in a batch.
             params: values of the bindparams.
             execution_options: see :meth:`fetch`.
 
         Raises:
-            PlanError: LP107, a batch size that counts nothing; LP216, the plan joins a collection to its root, whose
-                rows no cursor can cut into batches.
+            PlanError: LP107, ``batch_size`` is not a number of 1 or more; LP216, the plan joins a collection to its
+                root. A batch could end in the middle of a root.
         """
         batches = self._calls.batches(plan, where, order_by, batch_size, params, execution_options)
         try:
@@ -262,31 +267,32 @@ class Loader:
         id: object,  # noqa: A002 - as fetch has it
         *,
         params: Params = None,
-        refresh: bool = False,
+        refresh: bool | None = None,
         for_update: ForUpdate | None = None,
         execution_options: Options = None,
     ) -> T:
-        """Return the graph of one root in the session that this loader was made with: to load, change and commit.
+        """Return the graph of one root as objects of your session, so that you can change and commit them.
 
-        An object that the session has for a row is used. Its loaded values stay, and so do changes that are not
-        flushed yet. Everything else that the plan names is loaded. Changes are saved as for any object of a session.
+        If the session already has an object for a row, the result has this object. Its loaded values and its changes
+        stay. Everything else that the plan names is loaded. The session saves changes as usual.
 
-        An attribute that the plan does not name, and one that a commit or a flush has expired, raises ``NotLoaded``
-        where SQLAlchemy would raise MissingGreenlet. ``awaitable_attrs``, ``session.refresh`` and ``run_sync`` load
-        as mapped.
+        Reading an attribute that the plan does not name, or that a commit or a flush has expired, raises ``NotLoaded``
+        instead of SQLAlchemy's MissingGreenlet. ``awaitable_attrs``, ``session.refresh`` and ``run_sync`` load as
+        mapped.
 
         Args:
-            plan: what to load: mapped objects, and relationships with all of their rows.
+            plan: what to load. It must not have ``into=``, nor ``where=`` or ``limit=`` on a relationship.
             id: as for :meth:`fetch`.
             params: values of the plan's bindparams.
-            refresh: replace what is loaded by what the database has now, except changes that are not flushed.
-            for_update: lock the root row, and no other. Use it with ``refresh=True`` if the session may have the row.
+            refresh: replace loaded values by the values that the database has now, except changes that are not flushed.
+                By default, only a fetch that locks does so.
+            for_update: lock the root row, and no other.
             execution_options: see :meth:`fetch`.
 
         Raises:
             LoaderError: LP408, the loader was not made with a session.
             PlanError: LP221, the plan has a ``where=`` or ``limit=``; LP222, it has ``into=``.
-            NotFound: LP402, no row has that key, or a filter of the session hides it.
+            NotFound: LP402, no row has this key, or a filter of the session hides it.
         """
         return await self._wait(
             lambda: self._calls.fetch_attached(plan, id, params, refresh, for_update, execution_options)
@@ -297,7 +303,7 @@ class Loader:
         self,
         objects: Iterable[T],
         *loads: Load[object] | On[object] | LoadPlan[T],
-        only: Columns | Bare | None = None,
+        only: Columns | None = None,
         refresh: bool = False,
         params: Params = None,
         execution_options: Options = None,
@@ -305,13 +311,33 @@ class Loader:
     @overload
     async def extend(
         self,
+        objects: Iterable[M],
+        *loads: Load[object] | On[object] | LoadPlan[M],
+        only: Bare | None = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> list[M]: ...
+    @overload
+    async def extend(
+        self,
         objects: T,
         *loads: Load[object] | On[object] | LoadPlan[T],
-        only: Columns | Bare | None = None,
+        only: Columns | None = None,
         refresh: bool = False,
         params: Params = None,
         execution_options: Options = None,
     ) -> T: ...
+    @overload
+    async def extend(
+        self,
+        objects: M,
+        *loads: Load[object] | On[object] | LoadPlan[M],
+        only: Bare | None = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> M: ...
     async def extend(
         self,
         objects: Any,
@@ -321,26 +347,28 @@ class Loader:
         params: Params = None,
         execution_options: Options = None,
     ) -> Any:
-        """Load what objects lack, and put it onto them.
+        """Load more relationships and columns onto objects that you already have.
 
-        What is there stays. Columns that a commit has expired come along. The objects are sealed by all plans together.
-        It takes one statement for each new relationship that does not join, as an ``explain`` of the loads shows.
+        Loaded values stay. Columns that a commit has expired are loaded, too. Afterwards, ``NotLoaded`` is raised for
+        attributes that neither the objects' plan nor these loads name. It takes one statement for each new relationship
+        that is not joined.
 
         Args:
-            objects: one object, or several of one class: detached, or in the session of this loader.
-            *loads: relationships of theirs, as in a :class:`LoadPlan`. For objects in a session they must not have a
-                ``where=`` or ``limit=``.
-            only: columns of theirs, deferred ones for example.
-            refresh: replace what the loads name by what the database has now, except changes that are not flushed.
+            objects: one object, or several of one class. They are all detached, or all in the session of this loader.
+            *loads: relationships of the objects, as in a :class:`LoadPlan`. For objects in a session, they
+                must not have ``where=`` or ``limit=``.
+            only: columns of the objects, for example deferred ones.
+            refresh: replace loaded values by the values that the database has now, except changes that are
+                not flushed.
             params: values of the loads' bindparams.
             execution_options: see :meth:`fetch`.
 
         Returns:
-            The object itself; for several a list of them, in the order they came.
+            The object itself. If you passed several, a list of them in the same order.
 
         Raises:
-            LoaderError: LP416, they are not mapped objects, or not of one class, or not in one session.
-            NotFound: LP402, the row of an object is gone. No object has changed then.
+            LoaderError: LP416, they are not mapped objects, not of one class, or not in one session.
+            NotFound: LP402, the row of an object was deleted. In this case, no object changes.
             PlanError: a load does not resolve, or LP221.
         """
         return await self._wait(lambda: self._calls.extend(objects, loads, only, refresh, params, execution_options))
@@ -353,13 +381,13 @@ class Loader:
         params: Params = None,
         execution_options: Options = None,
     ) -> int:
-        """Return the number of roots that meet a condition: those that :meth:`fetch_all` would return.
+        """Return the number of roots that :meth:`fetch_all` would return.
 
-        It takes one statement, counts roots and never joined rows, and loads nothing.
+        It takes one statement and loads nothing. It counts roots, never joined rows.
 
         Args:
-            plan: whose roots to count, or a mapped class. Of the plan's own joins only inner ones matter, because
-                they leave out roots.
+            plan: a plan whose roots to count, or a mapped class. Only the inner joins of a plan matter, because they
+                leave out roots.
             where: as for :meth:`fetch_all`.
             params: values of the bindparams of plan and ``where``.
             execution_options: see :meth:`fetch`.
@@ -374,22 +402,22 @@ class Loader:
         params: Params = None,
         execution_options: Options = None,
     ) -> bool:
-        """Tell whether there is a root that meets a condition. See :meth:`count`; the database stops at the first."""
+        """Tell whether a root meets a condition. See :meth:`count`. The database stops at the first one."""
         return await self._wait(lambda: self._calls.exists(plan, where, params, execution_options))
 
     def batched(self, *, max_batch: int = 500, context: Sequence[ContextVar[Any]] | None = None) -> BatchedLoader:
         """Return a loader whose concurrent :meth:`fetch` and :meth:`fetch_or_none` calls share statements.
 
         Calls for one plan in one turn of the event loop, with equal ``params`` and ``execution_options``, become one
-        :meth:`fetch_many`. All other calls are the calls of this loader.
+        :meth:`fetch_many`. All other calls work as on this loader.
 
         Args:
-            max_batch: ids that one statement takes; with more of them another batch begins.
-            context: context variables that your session's listeners read, a tenant's for example. Calls with different
-                values never share a batch. By default every context variable counts.
+            max_batch: the most ids of one statement. With more ids, another batch begins.
+            context: context variables that your session's listeners read, for example the tenant. Calls
+                with different values never share a batch. By default, all context variables must be equal.
 
         Raises:
-            LoaderError: LP408, ``max_batch`` counts nothing.
+            LoaderError: LP408, ``max_batch`` is not a number of 1 or more.
         """
         return BatchedLoader(self._calls, max_batch=max_batch, context=context)
 
@@ -401,13 +429,15 @@ class Loader:
         call: Call = "fetch",
         total: Total | None = None,
     ) -> Explanation:
-        """Return how a plan is loaded: tree, strategies with their reasons, every statement. Runs nothing.
+        """Return how a plan is loaded: the tree, the strategies with their reasons, the statements. Runs no statement.
 
         Args:
-            plan: to explain; for ``call="count"`` and ``call="exists"`` a mapped class will do.
-            roots: how many the fetch would bring, None for any number. The statements of a plan depend on it.
-            call: ``"count"`` or ``"exists"`` for the statement of that call alone.
-            total: adds the statement of a page's total.
+            plan: the plan to explain. For ``call="count"`` and ``call="exists"``, you can pass a mapped class.
+            roots: how many roots the fetch returns; None for any number. The statements of a plan depend on
+                it.
+            call: ``"count"`` or ``"exists"`` to explain only the statement of this call. ``"extend"`` for the
+                statements of ``extend(objects, *plan.loads, only=plan.only)``, where ``roots`` counts objects.
+            total: also explain the statement for the total of a page.
         """
         return self._calls.explain(plan, roots, call, total)
 
@@ -419,10 +449,10 @@ class Loader:
         params: Params = None,
         execution_options: Options = None,
     ) -> Analysis:
-        """Fetch a root by primary key, and have the database explain each statement as it ran.
+        """Fetch a root by primary key, and let the database explain each statement that ran.
 
-        Meant for a developer at a prompt: each statement runs twice. On PostgreSQL the second time is under
-        ``EXPLAIN ANALYZE``, in the same transaction.
+        Use it while you develop: each statement runs twice. On PostgreSQL, the second time is with ``EXPLAIN ANALYZE``,
+        in the same transaction.
 
         Args:
             plan: what to load.
@@ -431,38 +461,38 @@ class Loader:
             execution_options: see :meth:`fetch`.
 
         Returns:
-            Rows, bytes and milliseconds of each statement, the database's plan, and the large tables that it read
-            from end to end, with the index that is missing.
+            Rows, bytes and milliseconds of each statement, the query plan of the database, and the large tables that it
+            read from end to end, with the missing index.
         """
         return await self._wait(lambda: self._calls.analyze(plan, id, params, execution_options))
 
     async def learn_indexes(
         self, *plans: LoadPlan[Any] | type[Any], execution_options: Options = None
     ) -> tuple[LearnedIndex, ...]:
-        """Learn which indexes the database has and the mapping does not. For start-up, after the migrations.
+        """Read which indexes the database has, also those that the mapping does not name. Call it at start-up.
 
-        loadplan chooses LATERAL, nested arrays and subqueries by the indexes in your metadata. After this call it
-        also knows those that only the database has. Plans that were compiled before are compiled again when you fetch
-        them next. It reads the catalogs of the database, not your rows.
+        loadplan chooses LATERAL, nested arrays and subqueries by the indexes in your metadata. After this call, it also
+        uses the indexes that only the database has. It compiles plans again that were compiled before. It reads the
+        catalogs of the database, not your rows.
 
-        The engine keeps this knowledge, so every loader on that engine has it. It lasts as long as the engine
-        does, in this process. A second call replaces what is known of the same tables.
+        Every loader on the same engine uses these indexes, as long as the engine exists in this process. A second call
+        replaces what is known about the same tables.
 
         Args:
-            *plans: plans, whose tables are read; or mapped classes; or a declarative base for all of its classes.
+            *plans: plans, mapped classes, or a declarative base for all of its classes.
             execution_options: a ``schema_translate_map`` says which schemas to read.
 
         Returns:
-            The indexes that were learned: none if mapping and database agree.
+            The indexes that only the database has.
 
         Raises:
-            LoaderError: LP408, one of ``plans`` is nothing of these.
+            LoaderError: LP408, one of ``plans`` is something else.
             PlanError: a plan does not resolve.
         """
         return await self._wait(lambda: self._calls.learn_indexes(plans, execution_options))
 
     def check(self, *plans: LoadPlan[Any]) -> None:
-        """Resolve plans now, for start-up.
+        """Check plans now. Call it at start-up.
 
         Raises:
             PlanError: with the problems of all of them.
@@ -476,9 +506,9 @@ class Loader:
 class BatchedLoader(Loader):
     """A loader whose concurrent fetches by key share statements; :meth:`Loader.batched` makes it.
 
-    Each caller gets its own graph. If two callers of a batch would share an object, the later one gets a deep
-    copy: a change that one of them makes is never seen by another. An id that is wrong or missing raises for its own
-    caller, and so does a row that cannot be read. A caller that is cancelled cancels no other.
+    Each caller gets its own graph. If two callers of a batch would share an object, the later one gets a deep copy, so
+    no caller sees the changes of another. If an id is wrong or missing, or a row cannot be read, only its own caller
+    gets the error. If one caller is cancelled, the others go on.
 
     On a session or connection, batches run one after another.
     """
@@ -498,7 +528,7 @@ class BatchedLoader(Loader):
         for_update: ForUpdate = False,
         execution_options: Options = None,
     ) -> T:
-        """Return the graph of one root, by primary key. See :meth:`Loader.fetch`; one that locks is not batched."""
+        """Return the graph of one root, by primary key. See :meth:`Loader.fetch`. Locks are not batched."""
         found = await self.fetch_or_none(
             plan, id, params=params, for_update=for_update, execution_options=execution_options
         )

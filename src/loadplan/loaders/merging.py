@@ -1,4 +1,4 @@
-"""Rows of several shards in one order: compared in Python, where it compares values as each database does."""
+"""Merges rows of several shards in one order, for values that Python compares as the databases do."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cmp_to_key
@@ -23,14 +23,14 @@ _ALIKE = (
     types.LargeBinary,
 )
 
-#: Collations that go by code points, as Python does; None is what a database takes where none is named.
+#: Collations that compare code points, as Python does. None stands for the default collation of a database.
 _BY_CODE_POINT: dict[str, frozenset[str | None]] = {
     "postgresql": frozenset({"C", "POSIX", "ucs_basic"}),
     "sqlite": frozenset({None, "BINARY"}),
     "mariadb": frozenset({"utf8mb4_nopad_bin"}),
 }
 
-#: Databases that store UUIDs in the order of their letters. MariaDB turns some of their parts around.
+#: Databases that sort UUIDs as text. MariaDB compares some parts in another order.
 _PLAIN_UUIDS = frozenset({"postgresql", "sqlite"})
 
 
@@ -56,7 +56,7 @@ def _collation(expression: Any, kind: Any) -> str | None:
 
 
 def sort_key(order: Sequence[Ordering], dialect: Dialect) -> Callable[[Sequence[Any]], Any]:
-    """Return what sorts rows of the values of an order as the database does: NULLs in their place, NaN the largest."""
+    """Return a function that sorts values as the database does: NULLs in their place, NaN as the largest."""
     ways = [(each.descending, each.puts_nulls_first(dialect)) for each in order]
 
     def compare(one: Sequence[Any], other: Sequence[Any]) -> int:
@@ -74,7 +74,7 @@ def sort_key(order: Sequence[Ordering], dialect: Dialect) -> Callable[[Sequence[
 
 
 def _compared(left: Any, right: Any) -> int:
-    ends = left != left, right != right  # NaN alone differs from itself
+    ends = left != left, right != right  # only NaN differs from itself
     if any(ends):
         return bool(ends[0]) - bool(ends[1])
     return bool(left > right) - bool(left < right)
@@ -83,12 +83,12 @@ def _compared(left: Any, right: Any) -> int:
 def merged(
     parts: Iterable[Iterable[tuple[Sequence[Any], T]]], order: Sequence[Ordering], dialect: Dialect
 ) -> list[tuple[Sequence[Any], T]]:
-    """Return the rows of sorted parts in one order. Rows that tie stay in the order of the parts.
+    """Return the rows of sorted parts in one order. Rows that are equal in the order stay in the order of the parts.
 
     Args:
-        parts: each of (values of the order, what goes with them).
-        order: of all parts; further values of a row are not looked at.
-        dialect: of the databases.
+        parts: each part has pairs of (values of the order, the row).
+        order: the order of all parts. Further values are ignored.
+        dialect: the dialect of the databases.
     """
     key = sort_key(order, dialect)
     return list(merge(*parts, key=lambda row: key(row[0])))

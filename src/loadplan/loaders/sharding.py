@@ -1,9 +1,9 @@
-"""The calls of a loader on a sharded session: each shard answers with whole graphs, and the answers are put together.
+"""The calls of a loader on a sharded session. Each shard returns whole graphs, and loadplan combines them.
 
-A root is in one shard, and so is all that hangs below it: no statement and no graph spans two.
+A root and everything below it are in one shard. No statement and no graph covers two shards.
 """
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 import contextlib
 import itertools
@@ -39,7 +39,7 @@ from loadplan.running.tally import FetchRecord, Tally
 
 T = TypeVar("T")
 
-#: Where SQLAlchemy itself looks for a shard among a statement's execution options.
+#: SQLAlchemy's own execution option for the shard of a statement.
 _SHARD_OPTION = "_sa_shard_id"
 
 
@@ -60,12 +60,12 @@ class ShardedCalls(AllCalls):
     """The calls over shards. They go one after the other, each in its own transaction and snapshot."""
 
     def on(self, shard: str, tally: Tally | None = None) -> AllCalls:
-        """Return the calls on one shard, as a part of the call that a tally counts."""
+        """Return the calls on one shard, as a part of the call of a tally."""
         return AllCalls(self.bind, self.snapshot, self.max_rows, self.cursor_key, self.on_fetch, shard, tally)
 
     @property
     def first(self) -> AllCalls:
-        """The calls on the first shard: for what all of them have in common."""
+        """The calls on the first shard, for everything that does not depend on the shard."""
         return self.on(all_shards(self.bind)[0])
 
     # --- by key ---------------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class ShardedCalls(AllCalls):
         plan: LoadPlan[T],
         given: object,
         params: Params,
-        refresh: bool,
+        refresh: bool | None,
         for_update: ForUpdate | None,
         options: Options,
     ) -> T:
@@ -123,7 +123,7 @@ class ShardedCalls(AllCalls):
         """Extend objects, one shard after another.
 
         Raises:
-            LoaderError: LP408, nobody knows which shard an object is from.
+            LoaderError: LP408, an object does not know its shard.
         """
         read = read_objects(given, self.bind)
         if read is None:
@@ -143,7 +143,7 @@ class ShardedCalls(AllCalls):
         self.first.check_call(plan, given, params, options)
 
     def analyze(self, plan: LoadPlan[Any], given: object, params: Params, options: Options) -> Analysis:
-        """Analyze the fetch on the first shard that has the root; on the last one, if none has."""
+        """Analyze the fetch on the first shard that has the root, or on the last one if no shard has it."""
         found: Analysis | None = None
         for shard in self._shards_of(plan, given, options):
             found = self.on(shard).analyze(plan, given, params, options)
@@ -159,7 +159,7 @@ class ShardedCalls(AllCalls):
     def explain(
         self, plan: LoadPlan[Any] | type[Any], roots: int | None, call: Call, total: Total | None
     ) -> Explanation:
-        """Explain what one shard is asked."""
+        """Explain the statements that one shard gets."""
         return self.first.explain(plan, roots, call, total)
 
     def _shards_of(self, plan: LoadPlan[Any], given: object, options: Options) -> list[str]:
@@ -185,7 +185,7 @@ class ShardedCalls(AllCalls):
         for_update: ForUpdate,
         options: Options,
     ) -> list[T]:
-        """Return the roots of all shards: in the order that is asked for, else shard by shard."""
+        """Return the roots of all shards in an order, or shard by shard without one."""
         shards = self._shards_asked(plan, where, order_by, params, options)
         if len(shards) == 1:
             return self.on(shards[0]).fetch_all(plan, where, order_by, limit, offset, params, for_update, options)
@@ -250,7 +250,7 @@ class ShardedCalls(AllCalls):
         total: Total | None,
         options: Options,
     ) -> Page[T]:
-        """Return a page of the roots of all shards: each is asked for as many as a page holds."""
+        """Return a page of the roots of all shards. Each shard returns as many roots as a page holds."""
         shards = self._shards_asked(plan, where, order_by, params, options)
         if len(shards) == 1:
             calls = self.on(shards[0])
@@ -264,9 +264,11 @@ class ShardedCalls(AllCalls):
                 def prepare(compiled: Compiled[T], tally: Tally) -> Work[tuple[list[T], list[tuple[Any, ...]]]]:
                     query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
                     page = page_of(query, size, after, before, self.cursor_key)
-                    for number in page.kept:  # its row is in one shard, and the others cannot read its value there
+                    for number in page.kept:  # its row is in one shard, so the other shards cannot read its value
                         kind = type(query.total_order[number].expression.type).__name__
-                        raise PlanError([call_problems.not_pageable(kind, (plan.label,))])
+                        if page.kept[number].is_of_own_type:
+                            raise PlanError([call_problems.not_pageable(kind, (plan.label,))])
+                        raise PlanError([_not_shown(plan, query.total_order[number])])
                     self._mergeable(compiled, page.order, at_least=len(page.order))
                     pages.append(page)
                     bound = query.parameters(params)
@@ -297,7 +299,7 @@ class ShardedCalls(AllCalls):
         params: Params,
         options: Options,
     ) -> Generator[Sequence[T], None, None]:
-        """Yield the roots shard by shard. An order over several shards is refused: each would keep a cursor open."""
+        """Yield the roots shard by shard. An order over several shards is an error: each would keep a cursor open."""
         shards = self._shards_asked(plan, where, order_by, params, options)
         if len(shards) > 1 and tuple_or_none(order_by):
             raise PlanError([_ordered_stream(plan, shards)])
@@ -317,7 +319,7 @@ class ShardedCalls(AllCalls):
     def exists(
         self, plan: LoadPlan[Any] | type[Any], where: RootConditions | None, params: Params, options: Options
     ) -> bool:
-        """Tell whether a shard has a root of the condition; the others are not asked any more."""
+        """Tell whether a shard has a root that meets the condition. It stops at the first shard that has one."""
         named = plan_behind(plan)
         with self.told(named) as tally:
             shards = self._shards_asked(named, where, None, params, options)
@@ -351,7 +353,7 @@ class ShardedCalls(AllCalls):
         """Return the part of an order that Python can merge shards by.
 
         Raises:
-            PlanError: LP217, it is not all that has to be.
+            PlanError: LP217, Python cannot merge enough of the order.
         """
         for number, each in enumerate(order):
             if not is_mergeable(each, compiled.dialect):
@@ -366,7 +368,7 @@ def _unmergeable(compiled: Compiled[Any], ordering: Ordering) -> Problem:
     hint = (
         'order by collate(column, "C"), or by a number or a date.'
         if isinstance(kind, types.String) and not isinstance(kind, types.Enum)
-        else "order by a number, a date or a UUID, or give a condition that one shard answers."
+        else "order by a number, a date or a UUID, or add a condition that selects one shard."
     )
     return Problem(
         "LP217",
@@ -383,7 +385,17 @@ def _ordered_stream(plan: LoadPlan[Any], shards: Sequence[str]) -> Problem:
         f"stream() cannot merge the rows of {len(shards)} shards in an order",
         (plan.label,),
         detail="each shard would keep a cursor and a transaction open until the end.",
-        hint="leave order_by= out, use fetch_page, or give a condition that one shard answers.",
+        hint="leave order_by= out, use fetch_page, or add a condition that selects one shard.",
+    )
+
+
+def _not_shown(plan: LoadPlan[Any], ordering: Ordering) -> Problem:
+    return Problem(
+        "LP217",
+        f"the page is ordered by '{ordering.expression}', which it does not show",
+        (plan.label,),
+        detail="no cursor holds this value, and one shard cannot read it in the row of another.",
+        hint="load the column in the plan, or pass a cipher as cursor_key=.",
     )
 
 

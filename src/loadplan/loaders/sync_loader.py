@@ -1,12 +1,12 @@
 """The synchronous loader: the calls of ``Loader`` without ``await``."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Literal, TypeVar, overload
 
 from loadplan.declared.sources import RootConditions, RootOrder
-from loadplan.declared.spec import Bare, Columns, Load, On
+from loadplan.declared.spec import Bare, Columns, Load, M, On
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
 from loadplan.loaders.calls import Call, ForUpdate, Options, Params, check_plans
@@ -28,13 +28,14 @@ class SyncLoader:
     It has the calls of :class:`loadplan.Loader`, with the same arguments, results, statements and errors.
 
     Args:
-        bind: an ``Engine`` or ``sessionmaker``: each fetch takes its own connection, so the loader may be shared
-            between threads. A ``Session`` or ``Connection``: it runs inside the caller's transaction and sees its
-            flushed work (a session that autoflushes is flushed first); nothing in the caller's session is touched.
+        bind: where to fetch. With an ``Engine`` or ``sessionmaker``, each fetch takes its own connection, so threads
+            can share the loader. With a ``Session`` or ``Connection``, it runs inside your transaction and sees what
+            you have flushed. A session with autoflush is flushed first. Objects in your session do not change.
         snapshot: as for :class:`loadplan.Loader`.
         max_rows: as for :class:`loadplan.Loader`.
         cursor_key: as for :class:`loadplan.Loader`.
-        on_fetch: called at the end of every call, in the caller's thread, with a :class:`loadplan.FetchRecord`.
+        on_fetch: a function that is called at the end of every call, in the same thread, with a
+            :class:`loadplan.FetchRecord`.
 
     Raises:
         LoaderError: LP408, ``bind`` is none of these.
@@ -147,7 +148,7 @@ class SyncLoader:
     ) -> Generator[T, None, None]:
         """Yield the graphs of all roots that meet a condition. See :meth:`loadplan.Loader.stream`.
 
-        Leaving the loop early ends the walk when the generator is closed; ``contextlib.closing`` closes it at once.
+        If you leave the loop early, use ``contextlib.closing`` to end the transaction at once.
         """
         batches = self._calls.batches(plan, where, order_by, batch_size, params, execution_options)
         try:
@@ -162,7 +163,7 @@ class SyncLoader:
         id: object,  # noqa: A002 - as fetch has it
         *,
         params: Params = None,
-        refresh: bool = False,
+        refresh: bool | None = None,
         for_update: ForUpdate | None = None,
         execution_options: Options = None,
     ) -> T:
@@ -179,7 +180,7 @@ class SyncLoader:
         self,
         objects: Iterable[T],
         *loads: Load[object] | On[object] | LoadPlan[T],
-        only: Columns | Bare | None = None,
+        only: Columns | None = None,
         refresh: bool = False,
         params: Params = None,
         execution_options: Options = None,
@@ -187,13 +188,33 @@ class SyncLoader:
     @overload
     def extend(
         self,
+        objects: Iterable[M],
+        *loads: Load[object] | On[object] | LoadPlan[M],
+        only: Bare | None = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> list[M]: ...
+    @overload
+    def extend(
+        self,
         objects: T,
         *loads: Load[object] | On[object] | LoadPlan[T],
-        only: Columns | Bare | None = None,
+        only: Columns | None = None,
         refresh: bool = False,
         params: Params = None,
         execution_options: Options = None,
     ) -> T: ...
+    @overload
+    def extend(
+        self,
+        objects: M,
+        *loads: Load[object] | On[object] | LoadPlan[M],
+        only: Bare | None = None,
+        refresh: bool = False,
+        params: Params = None,
+        execution_options: Options = None,
+    ) -> M: ...
     def extend(
         self,
         objects: Any,
@@ -203,7 +224,7 @@ class SyncLoader:
         params: Params = None,
         execution_options: Options = None,
     ) -> Any:
-        """Load what objects lack, and put it onto them. See :meth:`loadplan.Loader.extend`."""
+        """Load more onto objects that you already have. See :meth:`loadplan.Loader.extend`."""
         return self._calls.extend(objects, loads, only, refresh, params, execution_options)
 
     def count(
@@ -225,7 +246,7 @@ class SyncLoader:
         params: Params = None,
         execution_options: Options = None,
     ) -> bool:
-        """Tell whether there is a root that meets a condition. See :meth:`loadplan.Loader.exists`."""
+        """Tell whether a root meets a condition. See :meth:`loadplan.Loader.exists`."""
         return self._calls.exists(plan, where, params, execution_options)
 
     def explain(

@@ -32,7 +32,7 @@ from loadplan.mapped.drivers import driver_of
 
 Processor: TypeAlias = Callable[[Any], Any]
 
-#: Types whose values asyncpg and psycopg read inside of a row as they read them outside.
+#: Types whose values asyncpg and psycopg read in the same way inside and outside of a nested row.
 _DECODED = (
     types.Integer,
     types.Numeric,
@@ -64,7 +64,7 @@ _DECODED = (
     postgresql.OID,
 )
 
-#: Types that both drivers read as their text, and within a row as garbage: they are cast to it.
+#: Types that both drivers read as text, but wrongly in a nested row. There, they are cast to text.
 _AS_TEXT = (
     types.Enum,
     postgresql.MACADDR,
@@ -77,7 +77,7 @@ _AS_TEXT = (
     types.JSON.JSONPathType,
 )
 
-#: Numbers of PostgreSQL's types and their arrays, which result processors of numbers ask for.
+#: The numbers (OIDs) of PostgreSQL's types and their arrays. Result processors of numbers need them.
 _DECIMAL, _DECIMALS, _FLOAT, _FLOATS = 1700, 1231, 701, 1022
 
 
@@ -90,9 +90,9 @@ def in_row(expression: Any, kind: types.TypeEngine[Any], dialect: Dialect, *, or
         dialect: of a driver that reads rows within rows.
         origin: what the expression is a column of; it tells more than a type that SQLAlchemy does not know.
     """
-    if isinstance(kind, types.NullType):  # without a processor, what the driver reads is the value
+    if isinstance(kind, types.NullType):  # without a processor, the value is the one that the driver reads
         return expression if is_of_builtin_type(origin) else None
-    own = kind.dialect_impl(dialect).column_expression(expression)  # of a type that wraps its columns in a function
+    own = kind.dialect_impl(dialect).column_expression(expression)  # the type wraps its columns in a function
     expression = expression if own is None else own
     column = _column_type(kind, dialect)
     target = _cast_target(column, dialect)
@@ -124,17 +124,17 @@ def _cast_target(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEng
     """Return what a type that the server was taught is cast to, to be read."""
     if isinstance(kind, _AS_TEXT):
         return Text()
-    if isinstance(kind, postgresql.HSTORE) and dialect.driver == "asyncpg":  # SQLAlchemy reads its text there
+    if isinstance(kind, postgresql.HSTORE) and dialect.driver == "asyncpg":  # there, SQLAlchemy reads its text
         return Text()
     if isinstance(kind, postgresql.DOMAIN):
         base: types.TypeEngine[Any] = kind.data_type
         return _cast_target(base, dialect) or base
-    # text is what the driver takes garbage for, or refuses, where the server's column is an enum, a domain or money;
-    # CHAR keeps its blanks
+    # If the server's column is an enum, a domain or money, the driver reads it wrongly or refuses it, so it is cast to
+    # text. CHAR keeps its blanks.
     return Text() if isinstance(kind, types.String) and not isinstance(kind, types.CHAR) else None
 
 
-#: What psycopg's cursor is made to say of a type that it reads as text alone.
+#: The description that psycopg's cursor gets for a type that it only reads as text.
 NOT_IN_BINARY = "loadplan: psycopg has no binary reader for a type of this statement"
 
 
@@ -168,7 +168,7 @@ def is_undecodable(error: Exception) -> bool:
 
 
 def _is_decoded(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
-    if isinstance(kind, postgresql.BIT):  # psycopg reads it as text alone
+    if isinstance(kind, postgresql.BIT):  # psycopg reads it only as text
         return dialect.driver == "asyncpg"
     return isinstance(kind, _DECODED)
 
@@ -185,11 +185,11 @@ substring tan timezone to_char to_date to_hex to_json to_jsonb to_number to_time
 var_samp variance width_bucket
 """
 
-#: Functions that SQLAlchemy gives no type to, and PostgreSQL one of its own, whatever they are called with: a number,
-#: text, a date or time, an interval, a boolean, JSON.
+#: Functions without a type in SQLAlchemy. In PostgreSQL, their type does not depend on their arguments: a number, text,
+#: a date or time, an interval, a boolean, JSON.
 _BUILTIN = frozenset(_NAMES.split())
 
-#: Functions that give what they are given.
+#: Functions that return a value of the type of their argument.
 _GIVES_ARGUMENT = frozenset({"coalesce", "greatest", "least", "max", "min", "nullif", "sum"})
 
 
@@ -245,7 +245,7 @@ def processor(kind: types.TypeEngine[Any], dialect: Dialect) -> Processor | None
     of_decimal, of_float = own.result_processor(dialect, _DECIMAL), own.result_processor(dialect, _FLOAT)
     if of_decimal is None and of_float is None:
         return None
-    # the driver gives what the server's column is, whatever the mapping calls it
+    # the driver reads the type of the server's column, not the type of the mapping
     if of_decimal is None:
         return lambda value: of_float(value) if of_float and isinstance(value, float) else value
     return lambda value: (of_float(value) if of_float else value) if isinstance(value, float) else of_decimal(value)

@@ -43,9 +43,9 @@ class LearnedIndex:
     """An index that the database has and the mapping does not; ``learn_indexes`` returns it.
 
     Attributes:
-        table: with its schema, as ``Table.fullname`` has it.
-        name: of the index.
-        columns: that it starts with.
+        table: the name of the table, with its schema.
+        name: the name of the index.
+        columns: the columns that it starts with.
     """
 
     table: str
@@ -86,8 +86,8 @@ class LearnedIndexes:
 
 NOTHING_LEARNED = LearnedIndexes()
 
-#: What is known of each engine's database. An engine has a dialect object of its own; engines that are made from it by
-#: ``execution_options`` have the same one.
+#: The learned indexes of each engine's database, by its dialect. Each engine has its own dialect object, and shares it
+#: with engines that were made from it by ``execution_options``.
 _learned: WeakKeyDictionary[Dialect, LearnedIndexes] = WeakKeyDictionary()
 
 

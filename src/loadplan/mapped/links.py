@@ -20,7 +20,7 @@ from loadplan.mapped.mapping import (
     tables_in,
 )
 from loadplan.mapped.repeats import has_unique_key, may_repeat
-from loadplan.sqlalchemy_internals import keyed_by
+from loadplan.sqlalchemy_internals import keyed_by, variants_of
 
 
 class LinkKind(enum.Enum):
@@ -81,7 +81,11 @@ def link_in_database(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> Li
         tuple(key for key in attributes if key is not None),
         tuple(remote for _, remote in pairs),
         kind is LinkKind.SECONDARY and not _pairs_are_unique(prop),
-        any(isinstance(local.type, types.String) for local, _ in pairs),
+        any(
+            isinstance(kind, types.String)
+            for local, _ in pairs
+            for kind in (local.type, *variants_of(local.type).values())
+        ),
     )
 
 
@@ -119,7 +123,7 @@ def _equated_pairs(
     prop: RelationshipProperty[Any],
 ) -> list[tuple[ColumnElement[Any], ColumnElement[Any]]] | None:
     """Return (parent's column, far column) pairs if ``primaryjoin`` says nothing but that they are equal."""
-    spoken = _columns_in(prop.primaryjoin)  # pairs of a many-to-many include those of its secondaryjoin
+    spoken = _columns_in(prop.primaryjoin)  # the pairs of a many-to-many include the pairs of its secondaryjoin
     pairs = [(local, remote) for local, remote in _pairs(prop) if local in spoken and remote in spoken]
     if not pairs or not prop.primaryjoin.compare(and_(*(local == remote for local, remote in pairs))):
         return None
@@ -143,7 +147,7 @@ def _columns_in(expression: ColumnElement[Any]) -> set[ColumnElement[Any]]:
     }
 
 
-#: Types whose values are equal in SQL exactly where they are equal in Python, collations aside.
+#: Types whose values are equal in SQL if and only if they are equal in Python, apart from collations.
 EXACT_TYPES = (
     types.Integer,
     types.String,
@@ -164,14 +168,24 @@ def _same_in_python(left: ColumnElement[Any], right: ColumnElement[Any]) -> bool
     Types that the database converts before it compares are not: it pads a CHAR, drops the time of a timestamp, or
     rounds a number. Text under a collation that the mapping names is not exact, either.
     """
-    return _exactness(left) == _exactness(right) is not None and not any(
-        getattr(column.type, "collation", None) or type(column.type).__name__ == "CITEXT" for column in (left, right)
+    variants = [variants_of(column.type) for column in (left, right)]
+    pairs = [(left.type, right.type)]
+    pairs += [
+        (variants[0].get(name, left.type), variants[1].get(name, right.type)) for name in {*variants[0], *variants[1]}
+    ]
+    return all(
+        _exactness(one) == _exactness(other) is not None and not (_is_folded(one) or _is_folded(other))
+        for one, other in pairs
     )
 
 
-def _exactness(column: ColumnElement[Any]) -> tuple[Any, ...] | None:
+def _is_folded(kind: Any) -> bool:
+    """Tell whether text of a type is equal to other text in the eyes of the database."""
+    return bool(getattr(kind, "collation", None)) or type(kind).__name__ == "CITEXT"
+
+
+def _exactness(kind: Any) -> tuple[Any, ...] | None:
     """Return what two exact types must have in common; None for a type that is not exact."""
-    kind: Any = column.type
     family = next((each for each in EXACT_TYPES if isinstance(kind, each)), None)
     if family is None:
         return None
@@ -179,7 +193,7 @@ def _exactness(column: ColumnElement[Any]) -> tuple[Any, ...] | None:
         return types.Enum, kind.enum_class, tuple(kind.enums)
     if isinstance(kind, types.CHAR):
         return types.CHAR, kind.length
-    if isinstance(kind, types.Numeric):  # of which Float is one
+    if isinstance(kind, types.Numeric):  # Float is a Numeric
         return types.Numeric, isinstance(kind, types.Float), kind.asdecimal
     words = ("as_uuid", "timezone")
     return (family, *(getattr(kind, word, None) for word in words))

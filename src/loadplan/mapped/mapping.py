@@ -23,10 +23,10 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from loadplan.mapped.cardinality import Cardinality
 from loadplan.sqlalchemy_internals import attribute_behind
 
-#: ``lazy=`` settings whose attribute is a handle to query with, never a loaded value.
+#: ``lazy=`` settings whose attribute is a query, never a loaded value.
 UNLOADABLE_LAZY = frozenset({"dynamic", "write_only"})
 
-#: ``lazy=`` settings that load by themselves whenever the parent is loaded.
+#: ``lazy=`` settings that load the relationship with every query of the parent.
 EAGER_LAZY = frozenset({"joined", "subquery", "selectin", "immediate", False, "joined_inner"})
 
 
@@ -39,6 +39,15 @@ def mapper_of(entity: object) -> Mapper[Any] | None:
     except NoInspectionAvailable:
         return None
     return inspected if isinstance(inspected, Mapper) else None
+
+
+def owner_of(attribute: object) -> Mapper[Any] | None:
+    """Return the mapper of the class that an attribute was written of. Anything else has none.
+
+    The class may have been mapped again since then: it is the mapper that the class has now.
+    """
+    then = getattr(getattr(attribute, "parent", None), "mapper", None)
+    return None if then is None else mapper_of(then.class_) or then
 
 
 def relationship(mapper: Mapper[Any], key: str) -> RelationshipProperty[Any] | None:
@@ -80,12 +89,18 @@ def mappers_below(base: type[Any]) -> Iterator[Mapper[Any]]:
         yield from mappers_below(sub)
 
 
-def mapped_again(mapper: Mapper[Any], key: str) -> Iterator[Mapper[Any]]:
-    """Yield the nearest subclasses that map a relationship of a class again, to other rows or in another order."""
+def mapped_again(mapper: Mapper[Any], key: str, *, ordered: bool = True) -> Iterator[Mapper[Any]]:
+    """Yield the nearest subclasses that map a relationship of a class again, to other rows or in another order.
+
+    Args:
+        mapper: of the class.
+        key: of its relationship.
+        ordered: whether the order matters.
+    """
     prop = mapper.relationships[key]
     for sub in mapper.self_and_descendants:
         own = sub.relationships.get(key)
-        if own is None or own.parent is not sub or sub is mapper or _is_alike(own, prop):
+        if own is None or own.parent is not sub or sub is mapper or _is_alike(own, prop, ordered=ordered):
             continue
         between = [
             each for each in sub.iterate_to_root() if each is not sub and each.isa(mapper) and each is not mapper
@@ -94,9 +109,11 @@ def mapped_again(mapper: Mapper[Any], key: str) -> Iterator[Mapper[Any]]:
             yield sub
 
 
-def _is_alike(one: RelationshipProperty[Any], other: RelationshipProperty[Any]) -> bool:
-    """Tell whether two relationships lead to the same rows, in the same order."""
-    ours, theirs = ([each.primaryjoin, each.secondaryjoin, *(each.order_by or ())] for each in (one, other))
+def _is_alike(one: RelationshipProperty[Any], other: RelationshipProperty[Any], *, ordered: bool) -> bool:
+    """Tell whether two relationships lead to the same rows, in the same order if that matters."""
+    ours, theirs = (
+        [each.primaryjoin, each.secondaryjoin, *((each.order_by or ()) if ordered else ())] for each in (one, other)
+    )
     return (
         one.mapper is other.mapper
         and one.entity is other.entity
@@ -168,6 +185,11 @@ def attribute_of(mapper: Mapper[Any], column: ColumnElement[Any]) -> str | None:
 def primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
     """Return the names of the primary key's attributes, in the order of the identity."""
     return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
+
+
+def unhashable_key(mapper: Mapper[Any]) -> ColumnElement[Any] | None:
+    """Return a column of the primary key whose values have no hash, as dictionaries and lists, or None."""
+    return next((column for column in mapper.primary_key if not column.type.hashable), None)
 
 
 def free_prefix(mapper: Mapper[Any]) -> str:
@@ -276,7 +298,7 @@ def as_seen_from(mapper: Mapper[Any], expression: Any, *, subclasses: bool = Fal
     plain = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
 
     def own(element: Any, **_: Any) -> Any:
-        if isinstance(element, SelectBase):  # it speaks of its own rows
+        if isinstance(element, SelectBase):  # it has its own rows
             return element
         behind, name = attribute_behind(element), None
         if behind is not None and (sub := joined.get(behind[0])) is not None:

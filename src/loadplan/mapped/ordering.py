@@ -11,7 +11,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from loadplan.mapped import mapping
 from loadplan.mapped.repeats import row_key
-from loadplan.mapped.values import stored_type
+from loadplan.mapped.values import stored_type, type_on
 
 _NULLS_ARE_LARGEST = frozenset({"postgresql", "oracle"})
 _NULLS_ARE_SMALLEST = frozenset({"sqlite", "mysql", "mariadb", "mssql"})
@@ -103,7 +103,7 @@ def as_stored(ordering: Ordering, dialect: Dialect) -> Ordering:
     A type that binds one value differently each time, as an encrypting one does, can be compared in no other way.
     """
     kind = stored_type(ordering.expression.type, dialect)
-    if kind is ordering.expression.type:
+    if kind is type_on(ordering.expression.type, dialect):
         return ordering
     return attrs.evolve(ordering, expression=type_coerce(ordering.expression, kind))
 
@@ -127,6 +127,6 @@ def with_tie_breaker(given: Sequence[Any], entity: Any) -> list[Ordering]:
         element = column.__clause_element__()
         if not any(element.compare(each) for each in named):
             found.append(Ordering(column))
-    if entity is mapper.class_:  # concrete classes have keys of their own, each in its own table
+    if entity is mapper.class_:  # each concrete class has its keys in its own table
         found += map(Ordering, row_key(entity)[len(mapping.primary_key(mapper)) :])
     return found

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from loadplan.mapped.mapping import mapper_of
 from loadplan.sqlalchemy_internals import declared_arguments, mapping_mark, waits_for_configuration
 
-#: Whether plans are checked where they are written. ``loadplan check`` turns it off while it imports a package: the
-#: first wrong plan of a module would hide the other ones.
+#: Whether a plan is checked on the line where it is written. ``loadplan check`` turns this off while it imports a
+#: package, because the first wrong plan of a module would hide the others.
 checks_early: ContextVar[bool] = ContextVar("checks_early", default=True)
 
 
@@ -46,7 +46,7 @@ def _unconfigured_relationships(mapper: Mapper[Any]) -> Iterator[RelationshipPro
                 yield prop
 
 
-#: The first name of each dotted or bare word in ``"and_(User.id == Post.user_id)"``; what is called is a function.
+#: The first part of each name in ``"and_(User.id == Post.user_id)"``. A name before a parenthesis is a function.
 _NAMES = re.compile(r"(?<![\w.'\"])([A-Za-z_]\w*)(?=\s*(?:\.|$))")
 
 
@@ -63,7 +63,7 @@ def _is_known(argument: object, known: set[str]) -> bool:
     if isinstance(argument, FunctionType | MethodType):
         try:
             argument()
-        except Exception:  # a name that is still to be imported raises whatever it likes
+        except Exception:  # if the name is not imported yet, any error may come
             return False
     return True
 

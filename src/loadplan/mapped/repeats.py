@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import (
     Alias,
+    Column,
     ColumnElement,
     CompoundSelect,
     Join,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     or_,
 )
 from sqlalchemy.orm import Mapper
+from sqlalchemy.sql import visitors
 
 from loadplan.mapped.mapping import columns_in_row, mapper_behind, primary_key
 
@@ -26,7 +28,8 @@ def may_repeat(mapper: Mapper[Any]) -> bool:
 
     A table holds each object once if its own keys lie within the key of the mapping. The same holds for tables of
     classes above, joined by their keys, and for a union of tables of concrete classes. A join, a query, a table whose
-    mapping chose a narrower key, and any other union may hold an object several times.
+    mapping chose a narrower key, and any other union may hold an object several times. So may the table of a subclass
+    that is joined by columns that are not its key.
     """
     chain: list[Mapper[Any]] = []
     for each in mapper.iterate_to_root():
@@ -38,7 +41,20 @@ def may_repeat(mapper: Mapper[Any]) -> bool:
         return True
     if not all(isinstance(each.local_table, Table) or _is_of_concrete(each, each.local_table) for each in chain):
         return True
+    if any(_is_joined_loosely(each) for each in (*chain, *mapper.self_and_descendants)):
+        return True
     return not (isinstance(mapper.selectable, Table | Join) or _is_of_concrete(mapper, mapper.selectable))
+
+
+def _is_joined_loosely(mapper: Mapper[Any]) -> bool:
+    """Tell whether the table of a subclass may hold several rows for one row of the class above."""
+    if mapper.inherits is None or mapper.concrete or mapper.local_table is mapper.inherits.local_table:
+        return False
+    table, condition = mapper.local_table, mapper.inherit_condition
+    parts = () if condition is None else visitors.iterate(condition)
+    compared = [each for each in parts if isinstance(each, Column)]
+    columns = {own for own in table.columns if any(own.shares_lineage(each) for each in compared)}
+    return isinstance(table, Table) and not has_unique_key(table, columns)
 
 
 def _is_of_concrete(mapper: Mapper[Any], selectable: Any) -> bool:
@@ -123,7 +139,7 @@ def is_never_null(mapper: Mapper[Any], expression: Any) -> bool:
         column = column.clause
     if getattr(column, "nullable", True):
         return False
-    if not isinstance(mapper.selectable, Table | Join):  # a union, whose columns stand for those of its parts
+    if not isinstance(mapper.selectable, Table | Join):  # a union: its columns stand for the columns of its parts
         return False
     table = getattr(column, "table", None)
     return any(table in _solid_tables(each.local_table) for each in mapper.iterate_to_root())

@@ -12,7 +12,9 @@ from typing import Any
 from sqlalchemy import Dialect, types
 from sqlalchemy.dialects import postgresql
 
-#: Bits of PostgreSQL's integer types. SQLite stores 64 whatever the column is called.
+from loadplan.sqlalchemy_internals import variants_of
+
+#: Bits of PostgreSQL's integer types. SQLite stores 64 bits in every integer column.
 _INTEGER_BITS: tuple[tuple[type[types.Integer], int], ...] = (
     (types.SmallInteger, 16),
     (types.BigInteger, 64),
@@ -27,7 +29,7 @@ _DIGITS, _DECIMALS = 131_072, 16_383
 _DIMENSIONS = 6
 
 
-#: Dialects that speak to MariaDB or MySQL.
+#: Dialects of MariaDB and MySQL.
 _MYSQL = frozenset({"mysql", "mariadb"})
 
 
@@ -46,8 +48,8 @@ def refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | 
         A clause for a sentence, as ``"it takes int, not str"``.
     """
     try:
-        return _refusal(value, kind, dialect)
-    except Exception as error:  # a value from outside may raise whatever it likes when it is looked at
+        return _refusal(value, type_on(kind, dialect), dialect)
+    except Exception as error:  # a value from outside may raise any error
         return f"looking at it raises {type(error).__name__}"
 
 
@@ -67,8 +69,14 @@ def binds_by_itself(kind: types.TypeEngine[Any]) -> bool:
     return not code.__module__.startswith("sqlalchemy.")
 
 
+def type_on(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngine[Any]:
+    """Return a type as a database has it: the one that ``with_variant`` names for it, if it names one."""
+    return variants_of(kind).get(dialect.name, kind)
+
+
 def stored_type(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngine[Any]:
     """Return the type of what a column holds in the database: a decorated type without its decorators."""
+    kind = type_on(kind, dialect)
     while isinstance(kind, types.TypeDecorator) and binds_by_itself(kind):
         kind = kind.load_dialect_impl(dialect)
     return kind
@@ -80,7 +88,7 @@ def _refusal_by_type(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) 
         processor: Any = kind.dialect_impl(dialect).bind_processor(dialect)
         bound = value if processor is None else processor(value)
         made = _made_by_decorators(value, kind, dialect)
-    except Exception as error:  # what a user's type raises on a wrong value is its own affair
+    except Exception as error:  # the user's type may raise any error for a wrong value
         return f"{type(kind).__name__} refuses it: {error}"
     if bound is None or made is None:
         return None
@@ -93,7 +101,7 @@ def _made_by_decorators(value: Any, kind: types.TypeEngine[Any], dialect: Dialec
         return None
     if type(kind).bind_processor is not types.TypeDecorator.bind_processor:
         return None
-    with contextlib.suppress(NotImplementedError):  # it decorates results alone
+    with contextlib.suppress(NotImplementedError):  # it only changes results
         value = kind.process_bind_param(value, dialect)
     inner = kind.load_dialect_impl(dialect)
     if isinstance(inner, types.TypeDecorator) and binds_by_itself(inner) and value is not None:
@@ -193,7 +201,7 @@ def _number(value: Any, kind: Any, dialect: Dialect) -> str | None:
 
 def _fits_numeric(value: int | float | decimal.Decimal) -> bool:
     if isinstance(value, int):
-        bool(value < 0)  # drivers ask, and one from outside may raise
+        bool(value < 0)  # drivers call it, and a value from outside may raise an error
         return value.bit_length() <= _DIGITS * math.log2(10)
     if isinstance(value, decimal.Decimal) and value.is_finite():
         exponent = value.as_tuple().exponent
@@ -247,7 +255,7 @@ def _instance_of(wanted: type | tuple[type, ...], name: str) -> Callable[[Any, A
 
 
 _CHECKS: tuple[tuple[Any, Callable[[Any, Any, Dialect], str | None]], ...] = (
-    # decorators of SQLAlchemy's own, whose values are not those of the type that they decorate
+    # SQLAlchemy's own decorators: their values have another type than the one that they decorate
     ((types.Interval, postgresql.INTERVAL), _instance_of(datetime.timedelta, "datetime.timedelta")),
     (types.PickleType, _anything),
     (types.ARRAY, _array),
@@ -255,7 +263,7 @@ _CHECKS: tuple[tuple[Any, Callable[[Any, Any, Dialect], str | None]], ...] = (
     (types.Enum, _enum),
     (types.String, _text),
     (types.Uuid, _uuid),
-    (types.Float, _float),  # a Numeric in SQLAlchemy 2.0, a type of its own in 2.1
+    (types.Float, _float),  # a Numeric in SQLAlchemy 2.0, a separate type in 2.1
     (types.Numeric, _number),
     (types.DateTime, _datetime),
     (types.Date, _date),

@@ -1,4 +1,4 @@
-"""Objects made of rows: generated code that builds view objects, or mapped instances with their seal.
+"""Objects made from rows: generated code that builds views, or mapped instances with their seal.
 
-In: places and their columns. Out: functions that turn rows into objects. Nothing here connects.
+In: places of the tree and their columns. Out: functions that turn rows into objects. Nothing here connects.
 """

@@ -1,4 +1,4 @@
-"""Functions that generated code calls: for a row that cannot become a view, and for trees of any depth."""
+"""Functions that generated code calls: for rows that cannot become a view, and for trees of any depth."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -14,13 +14,13 @@ Row = Any
 
 
 def _lacks_key(error: LoadPlanError) -> bool:
-    """Tell whether an error speaks of a row that nobody has named by its key yet."""
+    """Tell whether an error is about a row whose key it does not name yet."""
     return isinstance(error, RelatedNotFound) and error.message.endswith("has no row")
 
 
 @attrs.frozen(eq=False)
 class Guards:
-    """Makes the functions that stop a row, each with the words for its place in the plan.
+    """Makes the functions that raise an error for a row, each with the text for its place in the plan.
 
     Attributes:
         label: of the plan.
@@ -29,7 +29,7 @@ class Guards:
     label: str
 
     def missing(self, recipe: One) -> Callable[[], NoReturn]:
-        """Return what raises where a required row is not there."""
+        """Return a function that raises an error for a required row that is missing."""
         edge = recipe.edge
 
         def missing() -> NoReturn:
@@ -46,7 +46,7 @@ class Guards:
         return missing
 
     def unknown(self, recipe: Choose) -> Callable[[Any], NoReturn]:
-        """Return what raises where no member of a union is for a row."""
+        """Return a function that raises an error for a row without a member in the union."""
 
         def unknown(value: Any) -> NoReturn:
             raise RelatedNotFound(
@@ -61,7 +61,7 @@ class Guards:
         return unknown
 
     def failed(self, statement: Statement) -> Callable[[Row, Exception], Exception]:
-        """Return what tells of a class that refused a row: the error to raise, with the cause set by ``raise``."""
+        """Return a function that makes the error for a row that the class refused. ``raise`` sets its cause."""
         mapper = statement.place.mapper
         names = mapping.primary_key(mapper)
 
@@ -91,7 +91,7 @@ class Guards:
 
     @staticmethod
     def _own(statement: Statement) -> list[Any]:
-        """Return the columns of the statement's own place: columns of joined places bear the same names."""
+        """Return the columns of the statement's own place. Columns of joined places have the same names."""
         own = statement.place.columns
         return [slot for slot in statement.slots if slot in own or slot in statement.identity]
 
@@ -105,9 +105,9 @@ class Guards:
         """Build a whole tree from its leaves up, without recursion: a tree may be deeper than Python's stack.
 
         Args:
-            grouped: by parent's key: the rows of its children, each with the key that its own children have.
-            make: builds an object of a row, once ``built`` holds its children.
-            built: by parent's key: the children.
+            grouped: for each parent's key, the rows of its children, each with the key that its own children have.
+            make: builds an object from a row, when ``built`` has its children.
+            built: for each parent's key, the children.
             to_one: whether a parent has one child at most.
 
         Raises:

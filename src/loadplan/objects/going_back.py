@@ -1,8 +1,8 @@
-"""Fetched objects that go back into a session: one whose row is there already is refused in words of loadplan.
+"""Fetched objects that go back into a session: an error if the session has another object for a row.
 
-``session.add(post)`` takes the whole graph of the post. If the session has one of its rows as another object,
-SQLAlchemy refuses that row when it comes to it, and leaves the session with a part of the graph. The listener here
-looks at the whole graph when its first object comes, so nothing of it is in the session yet.
+``session.add(post)`` adds the whole graph of the post. If the session has another object for one of its rows,
+SQLAlchemy raises an error at that row, and a part of the graph is then in the session. The listener here checks the
+whole graph when its first object is added. So after the error, no object of the graph is in the session.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from loadplan.errors import Problem, RowInSessionError, shown
 from loadplan.objects.seal import Seal
 from loadplan.sqlalchemy_internals import installed_loaders
 
-#: By session, objects of a graph that was looked at, and that have not come yet.
+#: For each session, the objects of a checked graph that were not added yet.
 _expected: WeakKeyDictionary[Session, WeakSet[InstanceState[Any]]] = WeakKeyDictionary()
 
 
@@ -44,7 +44,7 @@ def _before_attach(session: Session, entity: Any) -> None:
 
 
 def _cascaded(session: Session, state: InstanceState[Any]) -> Iterator[InstanceState[Any]]:
-    """Yield what ``add`` takes along."""
+    """Yield the objects that ``add`` adds, too."""
     for _, _, each, _ in state.mapper.cascade_iterator("save-update", state, lambda below: below.session is session):
         if each.key is not None:
             yield each
@@ -76,6 +76,6 @@ def _check(session: Session, state: InstanceState[Any], first: InstanceState[Any
 
 
 def watch_sessions() -> None:
-    """Have every session ask before an object goes into it. It costs nothing where nothing is added."""
+    """Let every session check an object before it is added. This costs nothing if no object is added."""
     if not event.contains(Session, "before_attach", _before_attach):
         event.listen(Session, "before_attach", _before_attach)

@@ -1,7 +1,8 @@
-"""Refusals: ``merge`` and ``delete`` of what may be a part would lose the rest.
+"""Errors instead of lost rows: ``merge`` and ``delete`` of an object that may hold only some of its rows.
 
-``merge`` asks each relationship that it follows, ``flush`` says what it is about to delete. Both are asked there, of
-every session, because an object may go into any. Objects that no plan loaded are left alone.
+The guards listen to ``merge``, which asks each relationship that it follows, and to ``flush``, which names the objects
+that it will delete. They listen to all sessions, because an object may go into any session. They ignore objects that no
+plan loaded.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -38,10 +39,10 @@ from loadplan.sqlalchemy_internals import (
 
 
 class Guarded:
-    """The questions that the guards ask an object's seal.
+    """The facts that the guards need from the seal of an object.
 
     Attributes:
-        parts: relationships that may hold less than there is, by name.
+        parts: relationships that may hold only some of their rows, by name.
     """
 
     parts: Mapping[str, Part]
@@ -51,7 +52,7 @@ class Guarded:
         raise NotImplementedError
 
     def without(self, names: frozenset[str]) -> Any:
-        """Return the seal of an object whose relationships of these names are parts no longer."""
+        """Return a seal for which these relationships hold all of their rows."""
         raise NotImplementedError
 
 
@@ -65,7 +66,7 @@ def guarded(state: InstanceState[Any]) -> Guarded | None:
 
 
 def guard_class(mapper: Mapper[Any], parts: Mapping[str, Part]) -> None:
-    """Have merge, and what else would lose rows, ask before it touches objects of a class. Done once for each."""
+    """Let merge, and everything else that could lose rows, check objects of a class first. Done once for each class."""
     for prop in mapper.relationships:
         if prop.viewonly:
             continue
@@ -80,7 +81,7 @@ def guard_class(mapper: Mapper[Any], parts: Mapping[str, Part]) -> None:
 
 
 def _is_first(owner: Any) -> bool:
-    """Tell whether nobody listens to a class or relationship yet; from now on somebody does."""
+    """Note that loadplan listens to a class or relationship; tell whether it did not before."""
     with _guarding:
         is_first = owner not in _guarded
         _guarded.add(owner)
@@ -92,7 +93,7 @@ _guarding = Lock()
 
 
 def _check_merge(edges: Iterable[tuple[Held, RelationshipProperty[Any]]]) -> None:
-    """Check all that a merge will reach, before it writes anything.
+    """Check all objects that a merge will reach, before it writes anything.
 
     Raises:
         PartialCollectionError: LP409.
@@ -104,9 +105,9 @@ def _check_merge(edges: Iterable[tuple[Held, RelationshipProperty[Any]]]) -> Non
 
 
 def _compare(held: Held, prop: RelationshipProperty[Any], into: Held) -> None:
-    """Check that a merge removes no row that the object never showed, whoever hid it.
+    """Check that a merge removes no row that was not loaded onto the object.
 
-    Row-level security hides rows without a trace, and a row may have come since the object was loaded.
+    loadplan cannot see rows that row-level security hid, nor rows that were inserted after the object was loaded.
 
     Raises:
         PartialCollectionError: LP409.
@@ -119,7 +120,7 @@ def _compare(held: Held, prop: RelationshipProperty[Any], into: Held) -> None:
 
 
 def _check_replacement(prop: RelationshipProperty[Any], entity: object, value: object, *_: Any) -> None:
-    """Check that no row is orphaned unseen where somebody sets a to-one that deletes what it no longer holds.
+    """Check that setting a to-one with a "delete-orphan" cascade does not orphan a hidden row.
 
     Raises:
         PartialCollectionError: LP409.
@@ -137,13 +138,13 @@ def _held(entity: object) -> Held:
 
 
 def _forget_refreshed(state: InstanceState[Any], context: Any, names: Any) -> None:
-    """Note that a query with ``populate_existing`` sets relationships anew."""
+    """Note that a query with ``populate_existing`` sets relationships again."""
     if getattr(context, "populate_existing", False):
         _forget_parts(state, names)
 
 
 def _forget_parts(state: InstanceState[Any], names: Any) -> None:
-    """Note that a session loads relationships anew when they are read: what comes then is not a plan's part."""
+    """Note that a session loads relationships again when they are read, then with all of their rows."""
     seal = guarded(state)
     if seal is None:
         return
@@ -167,7 +168,7 @@ def _check_deleted(session: Session, _context: Any, _objects: Any) -> None:
 
 
 def _go_on(session: Session, entity: object) -> None:
-    """Go on with the cascade of a deleted object where ``delete`` could not: below detached ones it loads nothing."""
+    """Continue the cascade of a deleted object below detached objects, where ``delete`` loads nothing."""
     state = instance_state(entity)
     if guarded(state) is not None:
         for below, _, its, _ in state.mapper.cascade_iterator("delete", state):
@@ -176,10 +177,10 @@ def _go_on(session: Session, entity: object) -> None:
 
 
 def _attach_children(session: Session, entity: object) -> None:
-    """Bring those children into a session that a deleted object leaves behind: the flush unties them from it.
+    """Add the children that a deleted object leaves behind to the session, so that the flush sets their key to NULL.
 
-    ``delete`` of a detached object brings only those along that it deletes. SQLAlchemy would warn, and leave the
-    others with the key of a row that is gone.
+    ``delete`` of a detached object adds only the objects that it deletes. SQLAlchemy would warn, and the other children
+    would keep the key of a deleted row.
     """
     state, values = _held(entity)
     if guarded(state) is None:
@@ -195,7 +196,7 @@ def _attach_children(session: Session, entity: object) -> None:
 
 @event.listens_for(Mapper, "before_update")
 def _check_new_key(_mapper: Mapper[Any], _connection: Connection, entity: Any) -> None:
-    """Check that no row keeps the old key of an object, where SQLAlchemy and not the database passes a new one on.
+    """Check that no row keeps the old key of an object, if SQLAlchemy and not the database copies the new key.
 
     Raises:
         PartialCollectionError: LP409.
@@ -210,7 +211,7 @@ def _check_new_key(_mapper: Mapper[Any], _connection: Connection, entity: Any) -
 
 @event.listens_for(Mapper, "before_delete")
 def _check_orphan(mapper: Mapper[Any], connection: Connection, entity: Any) -> None:
-    """Check what a flush deletes without having been told to: an orphan, and what its cascades reach."""
+    """Check the orphans that a flush deletes, and the objects that their cascades reach."""
     _check_delete(mapper, entity, lambda: connection)
 
 
@@ -232,7 +233,7 @@ def _check_delete(mapper: Mapper[Any], entity: object, connect: Callable[[], Con
 
 
 def _keeps_foreign_keys(connection: Connection) -> bool:
-    """Tell whether a database does what its foreign keys say: SQLite does where somebody turned that on."""
+    """Tell whether a database enforces its foreign keys. SQLite does only if that is turned on."""
     if connection.dialect.name != "sqlite":
         return True
     return bool(connection.exec_driver_sql("PRAGMA foreign_keys").scalar())
@@ -240,7 +241,7 @@ def _keeps_foreign_keys(connection: Connection) -> bool:
 
 # --- words ------------------------------------------------------------------------------------------------------------
 
-#: What each of them would do to rows that the object does not show, and to one.
+#: For each operation, its effect on rows that the object does not hold, and on one row.
 _HARM = {
     "merge": ("merge would delete or orphan the others", "merge would write NULL over it"),
     "delete": ("delete would leave the others behind", "delete would leave its row behind"),

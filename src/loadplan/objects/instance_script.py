@@ -1,8 +1,8 @@
-"""The source that makes mapped instances from rows: one function a statement, compiled once a plan.
+"""The source that makes mapped instances from rows: one function for each statement, compiled once for each plan.
 
-Each function walks the rows of its statement once. A row that was not met before becomes an instance: a new object,
-its ``__dict__``, its state. Objects below it in the same row are made at once. Rows of other statements are tied to it
-when they are read.
+Each function goes through the rows of its statement once. For each new row, it makes an instance: an object, its
+``__dict__``, its state. It also makes the objects that are joined to the row. The functions of later statements add
+their objects to it.
 """
 
 from collections import Counter
@@ -38,7 +38,7 @@ from loadplan.statements.statement import Statement
 
 
 class Site:
-    """A place that instances are made at, with what generated code needs there."""
+    """A place at which instances are made, with the values that generated code needs there."""
 
     def __init__(self, number: int, instance: Instance, label: str, hidden: Hidden) -> None:
         self.number = number
@@ -51,7 +51,7 @@ class Site:
         self.plain = is_plain(self.mapper)
 
     def _key_of(self, cls: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
-        """Return what makes the tuple of a class's primary key of a row's key."""
+        """Return a function that makes the tuple of a class's primary key from the key of a row."""
         if self.instance.keys:
             return key_pickers(self.mapper, (*self.key, *(each.name for each in self.instance.keys)))[cls]
         if self.by_class:
@@ -60,10 +60,10 @@ class Site:
 
 
 def sites_of(root: Instance, label: str, hidden: Hidden) -> list[Site]:
-    """Return every place of a plan, each class that stands at several places numbered.
+    """Return every place of a plan. Classes at several places get numbers.
 
     Args:
-        root: what is made at the root.
+        root: the recipe of the root.
         label: of the plan.
         hidden: whose rows the session may have hidden.
     """
@@ -114,12 +114,12 @@ class InstanceWriter(Writer):
         self._classes = {site.number: site.shared for site in self.sites}
 
     def start(self, statements: int) -> Grown:
-        """Return what the functions of a run fill."""
+        """Return the containers that the functions of a run fill."""
         shared = 1 + max((site.shared for site in self.sites if site.shared is not None), default=-1)
         return Grown([{} for _ in self.sites], [{} for _ in range(shared)], [[] for _ in range(statements)])
 
     def complete(self, grown: Grown, session: Any) -> None:
-        """Fill what is filled last, and fire the events of what was loaded: the graph is complete by now."""
+        """Fill the collections that are filled last, and fire the load events. The graph is complete by now."""
         if grown.late:
             fill_late(grown)
         if self._notes_left_out:
@@ -128,13 +128,13 @@ class InstanceWriter(Writer):
         tell_listeners(self._mappers, grown, self._classes, session)
 
     def _name_shard(self, grown: Grown, session: Any) -> None:
-        """Have instances know their shard, where the session stays on one."""
+        """Tell instances their shard, if the session stays on one."""
         if (shard := getattr(session, "_loadplan_shard", None)) is not None:
             for _, each in grown.instances(self._classes):
                 name_shard(each, shard)
 
     def made(self, grown: Grown, session: Any) -> list[Any]:
-        """Return every instance once, with its collections filled; nobody is told of them."""
+        """Return every instance once, with its collections filled, without firing events."""
         if grown.late:
             fill_late(grown)
         self._name_shard(grown, session)
@@ -149,14 +149,14 @@ class InstanceWriter(Writer):
     # --- keys for the statements below ----------------------------------------------------------------------------
 
     def _guarded(self, statement: Statement, value: str, scope: Scope) -> str:
-        """Return a key for those rows alone that have the place which it is a key of."""
+        """Return the key of a place, only for rows that have an object there."""
         edge = statement.edge
         found = None if edge is None else self._part_of.get(edge.owner)
         if found is None:
             return value
         site, number = found
         assert site.instance.discriminator is not None  # noqa: S101 - subclasses are told apart by one
-        if site.instance.discriminator not in scope.names:  # the part's own rows alone are here
+        if site.instance.discriminator not in scope.names:  # only the rows of this part are here
             return value
         has = self._given_as("has", site.kinds.has(number), key=(site.number, number))
         absent = "None" if len(statement.parents) == 1 else tuple_source(["None"] * len(statement.parents))
@@ -165,7 +165,7 @@ class InstanceWriter(Writer):
     # --- functions ------------------------------------------------------------------------------------------------
 
     def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
-        """Write the function that makes the instances of a statement's rows, and ties them to their owners."""
+        """Write the function that makes instances from the rows of a statement, and adds them to their owners."""
         names = {slot: f"c{at}" for at, slot in enumerate(statement.slots)}
         keys, own = statement.key_names(names)
         scope = Scope(names, nested=False)
@@ -196,7 +196,7 @@ class InstanceWriter(Writer):
         self.lines[head:head] = self._locals(start)
 
     def _locals(self, start: int) -> list[str]:
-        """Return the lines that name what a function uses of a run."""
+        """Return the lines that give names to the containers that a function uses."""
         text = "\n".join(self.lines[start:])
         shared = {site.shared for site in self.sites if site.shared is not None}
         lines = [f"    at_{site.number} = at[{site.number}]" for site in self.sites if f"at_{site.number}." in text]
@@ -207,7 +207,7 @@ class InstanceWriter(Writer):
         return lines
 
     def _group(self, edge: Edge, statement: Statement, keys: Sequence[str], made: str) -> None:
-        """Write what keeps an instance for the owners that it belongs to."""
+        """Write the code that keeps an instance for its owners."""
         self._line(3, f"key = {self._key_of(statement, keys)}")
         if edge.cardinality.to_one:
             self._line(3, "if key not in groups:")
@@ -215,7 +215,7 @@ class InstanceWriter(Writer):
             return
         self._line(3, "group = groups.get(key)")
         self._line(3, "if group is None:")
-        if statement.identity:  # one row may come several times for an owner
+        if statement.identity:  # a row may come several times for one owner
             self._line(4, f"groups[key] = {{id({made}): {made}}}")
             self._line(3, "else:")
             self._line(4, f"group[id({made})] = {made}")
@@ -225,7 +225,7 @@ class InstanceWriter(Writer):
         self._line(4, f"group.append({made})")
 
     def _tie(self, depth: int, edge: Edge, owners: str, many: str, one: str) -> None:
-        """Write what gives each owner what was found for its key."""
+        """Write the code that gives each owner the instances that were found for its key."""
         key = repr(edge.key)
         self._line(depth, f"for key, owner in {owners}:")
         self._line(depth + 1, "found = owner.__dict__")
@@ -244,7 +244,7 @@ class InstanceWriter(Writer):
         self._collection(depth + 1, edge, "owner", "found", "items")
 
     def _collection(self, depth: int, edge: Edge, owner: str, found: str, items: str) -> None:
-        """Write what sets a collection, unless it is there already, and points its items back."""
+        """Write the code that sets a collection, unless it is set, and the back-references of its items."""
         key = repr(edge.key)
         maker = list_maker(edge.owner.mapper, edge.key)
         if maker is None:
@@ -267,10 +267,10 @@ class InstanceWriter(Writer):
     # --- instances ------------------------------------------------------------------------------------------------
 
     def _is_row(self, site: Site, scope: Scope) -> str:
-        """Return the condition that the columns of a place hold a row and not the NULLs of a join without one."""
+        """Return the condition that the columns of a place hold a row, and not the NULLs of a join without a row."""
         columns = [self._name(site, name, scope) for name in site.key]
         columns += [scope.names[each] for each in site.instance.keys]
-        if site.instance.keys:  # each class of a union has a key of its own, and NULL in the others'
+        if site.instance.keys:  # each class of a union has its own key, and NULL in the keys of the others
             return f"not ({' and '.join(f'{each} is None' for each in columns)})"
         if len(columns) == 1 or not site.partial_keys:
             return " and ".join(f"{each} is not None" for each in columns)
@@ -286,7 +286,7 @@ class InstanceWriter(Writer):
         return self._columns.get(place, ())
 
     def _instance(self, depth: int, site: Site, scope: Scope) -> str:
-        """Write what makes the instance of a row at a place, or finds it; return its name."""
+        """Write the code that makes or finds the instance of a row at a place; return its name."""
         number = site.number
         made, found = f"o{number}", f"d{number}"
         key = self._key(depth, site, scope)
@@ -320,7 +320,7 @@ class InstanceWriter(Writer):
         return made
 
     def _kind(self, depth: int, site: Site, scope: Scope, flags: Sequence[str]) -> None:
-        """Write what finds the class of a row."""
+        """Write the code that finds the class of a row."""
         assert site.instance.discriminator is not None  # noqa: S101 - the caller asked
         kinds = self._given_as("kinds", site.kinds, key=site.number)
         which = self._column(site.instance.discriminator, scope)
@@ -328,7 +328,7 @@ class InstanceWriter(Writer):
         self._line(depth, f"{targets} = {kinds}[{which}]")
 
     def _key(self, depth: int, site: Site, scope: Scope) -> str:
-        """Write what reads the key of a row; return its name. If classes share keys, a class is a part of it."""
+        """Write the code that reads the key of a row; return its name. A shared key has the class."""
         number = site.number
         values = [self._processed_name(site, name, scope) for name in site.key]
         values += [self._column(each, scope) for each in site.instance.keys]
@@ -348,7 +348,7 @@ class InstanceWriter(Writer):
         return self._column(self._column_named(site, name), scope)
 
     def _make(self, depth: int, site: Site, scope: Scope, key: str, flags: Sequence[str]) -> None:
-        """Write what makes a new instance."""
+        """Write the code that makes a new instance."""
         number = site.number
         made, found = f"o{number}", f"d{number}"
         names = ("new", "cls", "identity", "seal", "origin")
@@ -375,7 +375,7 @@ class InstanceWriter(Writer):
             self._line(depth, text)
 
     def _meet_again(self, depth: int, site: Site, scope: Scope, flags: Sequence[str]) -> None:
-        """Write what adds to an instance that another place made what this one loads besides."""
+        """Write the code that adds the attributes of this place to an instance that another place made."""
         number = site.number
         made, found = f"o{number}", f"d{number}"
         if site.instance.discriminator is None:
@@ -407,7 +407,7 @@ class InstanceWriter(Writer):
         return [each for each in self._columns_at(place) if each.name in loadable]
 
     def _part_there(self, flag: str, part: Part, scope: Scope) -> str:
-        """Return the condition that a row has what a subclass adds."""
+        """Return the condition that a row has the columns of a subclass."""
         if self._chosen[part.edge].way is Way.SAME_ROW:
             return flag
         return f"{flag} and {scope.names[self._present[part.edge]]} is not None"
@@ -427,12 +427,12 @@ class InstanceWriter(Writer):
         )
 
     def _below(self, at: int, place: Place, scope: Scope, made: str, found: str, flags: Sequence[str]) -> None:
-        """Write what sets the relationships of a new instance, or notes that it waits for another statement."""
+        """Write the code that sets the relationships of a new instance, or notes that they come later."""
         for edge in place.edges:
             if edge.prop is None or self._is_spread(edge) or self._has_spread(edge):
                 continue
             depth = at
-            if again := self._mapped_again(edge, flags):  # by a subclass that the row is of
+            if again := self._mapped_again(edge, flags):  # through the subclass of the row
                 self._line(at, f"if not ({' or '.join(again)}):")
                 depth = at + 1
             way = self._chosen[edge].way
@@ -446,7 +446,7 @@ class InstanceWriter(Writer):
                 self._joined(depth, edge, scope, made, found, fresh=self._is_alone(place))
 
     def _mapped_again(self, edge: Edge, flags: Sequence[str]) -> list[str]:
-        """Return the flags of subclasses whose parts load an edge's relationship as they map it themselves."""
+        """Return the flags of subclasses that map the relationship of an edge themselves."""
         site = self._site_of.get(edge.owner) or self._part_of[edge.owner][0]
         return [
             flag
@@ -457,7 +457,7 @@ class InstanceWriter(Writer):
         ]
 
     def _is_alone(self, place: Place) -> bool:
-        """Tell whether no other place makes instances of a class, so that one made here has nothing yet."""
+        """Tell whether no other place makes instances of a class, so that a new instance has no attributes yet."""
         found = self._site_of.get(place)
         return found is not None and found.shared is None
 
@@ -489,7 +489,7 @@ class InstanceWriter(Writer):
             self._line(depth + 1, f"{items}[0].__dict__.setdefault({edge.back!r}, {made})")
 
     def _each_row(self, depth: int, place: Place, scope: Scope, made: str, found: str) -> None:
-        """Write what each row of an instance may bring, and not the first one alone: items of joined collections."""
+        """Write the code for items of joined collections: each row of an instance may have another item."""
         for edge in place.edges:
             if edge.prop is None:
                 continue

@@ -1,4 +1,4 @@
-"""Mapped instances made straight of rows: what a class needs for that, and what is done when a graph is complete."""
+"""Mapped instances made directly from rows: what a class needs for that, and the work when a graph is complete."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper
-from sqlalchemy.orm.attributes import instance_state, set_committed_value
+from sqlalchemy.orm.attributes import instance_state
 
 from loadplan.errors import shown
 from loadplan.mapped import mapping
@@ -17,7 +17,7 @@ from loadplan.sqlalchemy_internals import (
     Origin,
     collection_of,
     copy_quietly,
-    extend_silently,
+    fill_silently,
     has_load_listeners,
     installed_loaders,
     is_plain_list,
@@ -26,19 +26,19 @@ from loadplan.sqlalchemy_internals import (
     tell_of_persistence,
 )
 
-#: What generated code makes an instance with: ``__new__``, the class, its part of the identity, the seal, what all such
-#: instances have in common, and for each part of the place whether the class has it.
+#: Values that generated code needs to make an instance: ``__new__``, the class, its part of the identity, and the seal.
+#: Then the value that all these instances share, and for each part of the place whether the class has it.
 Kind = tuple[Any, ...]
 
 
 class Kinds(dict[Any, Kind]):
-    """The classes that rows at one place become, by discriminator; each found when its first row comes.
+    """The classes of the rows at one place, by discriminator. Each is found when its first row comes.
 
     Args:
         mapper: of the class at the place.
         sealer: of the place.
-        parts: what is loaded of subclasses.
-        key_of: makes the tuple of a class's primary key of a row's key.
+        parts: the loads for subclasses.
+        key_of: returns a function that makes the tuple of a class's primary key from the key of a row.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Kinds(dict[Any, Kind]):
         self._parts = tuple(parts)
 
     def of(self, mapper: Mapper[Any]) -> Kind:
-        """Return what makes instances of a class."""
+        """Return the values that generated code needs to make instances of a class."""
         cls = mapper.class_
         identity = mapper.identity_key_from_primary_key((None,) * len(mapper.primary_key))[0]
         has = (issubclass(cls, part.place.mapper.class_) for part in self._parts)
@@ -79,7 +79,7 @@ class Kinds(dict[Any, Kind]):
         return kind
 
     def has(self, part: int) -> Callable[[Any], bool]:
-        """Return what tells whether rows of a discriminator have a part."""
+        """Return for each part whether rows with a discriminator have it."""
         return lambda discriminator: bool(self[discriminator][_FIRST_FLAG + part])
 
 
@@ -91,10 +91,10 @@ class Grown:
     """The objects that one run has made so far.
 
     Attributes:
-        at: by the number of a place: its instances by key.
-        all: by the number of a class that stands at several places: its instances by key.
-        owners: by the number of a statement: (key, instance) of all that wait for its rows.
-        late: collections that are filled when all else is there, by owner and name.
+        at: for the number of a place, its instances by key.
+        all: for the number of a class at several places, its instances by key.
+        owners: for the number of a statement, (key, instance) of all instances that wait for its rows.
+        late: collections that are filled when everything else is complete, by owner and name.
     """
 
     at: list[dict[Any, Any]]
@@ -103,7 +103,7 @@ class Grown:
     late: dict[tuple[int, str], tuple[Any, str, Any]] = attrs.field(factory=dict)
 
     def instances(self, classes: Mapping[int, int | None]) -> Iterator[tuple[int, Any]]:
-        """Yield every instance once, with the number of a place that it stands at.
+        """Yield every instance once, with the number of one of its places.
 
         Args:
             classes: by the number of a place the number of its class, where that stands at several places.
@@ -120,7 +120,7 @@ class Grown:
 
 
 def key_pickers(mapper: Mapper[Any], names: Sequence[str]) -> dict[type[Any], Callable[[Any], tuple[Any, ...]]]:
-    """Return by class what takes its own primary key out of the keys of all classes of a union.
+    """Return for each class a function that takes its primary key out of the keys of all classes of a union.
 
     Args:
         mapper: of the base.
@@ -164,23 +164,21 @@ def is_written_by_pydantic(mapper: Mapper[Any]) -> bool:
 
 
 def list_maker(mapper: Mapper[Any], key: str) -> Callable[[Any, Iterable[Any]], Any] | None:
-    """Return what makes a relationship's list, given its owner's state; None for a collection of another class."""
+    """Return a function that makes a relationship's list for its owner's state; None for other collections."""
     if not all(is_plain_list(sub, key) for sub in mapper.self_and_descendants if key in sub.relationships):
         return None
     return collection_of(key)
 
 
 def fill_late(grown: Grown) -> None:
-    """Fill the collections whose items are asked for something as they come: keys, order, hashes."""
+    """Fill the collections that read attributes of their items: keys, order, hashes."""
     for owner, key, items in reversed(grown.late.values()):
-        filled = extend_silently(owner, key, items)
-        if not filled:
-            set_committed_value(owner, key, items)
+        fill_silently(owner, key, items)
         copy_quietly(owner.__dict__[key])
 
 
 def tell_listeners(mappers: list[Mapper[Any]], grown: Grown, classes: Mapping[int, int | None], session: Any) -> None:
-    """Fire the load events of all instances and of the session; the graph is complete by now."""
+    """Fire the load events of all instances and of the session. The graph is complete by now."""
     heard = [any(has_load_listeners(sub) for sub in mapper.self_and_descendants) for mapper in mappers]
     if any(heard):
         for place, each in grown.instances(classes):
@@ -190,7 +188,7 @@ def tell_listeners(mappers: list[Mapper[Any]], grown: Grown, classes: Mapping[in
 
 
 def note_left_out(grown: Grown, classes: Mapping[int, int | None]) -> None:
-    """Have models of pydantic say which of their columns have no value: they are written out of ``__dict__``."""
+    """Mark the columns without a value in pydantic models, because pydantic writes them from ``__dict__``."""
     for _, each in grown.instances(classes):
         seal: Any = installed_loaders(instance_state(each))
         if seal.absent:
@@ -198,24 +196,24 @@ def note_left_out(grown: Grown, classes: Mapping[int, int | None]) -> None:
 
 
 def widened(before: Any, seal: Seal) -> Any:
-    """Return the seal of an instance that was met at another place too: what is partial there is partial."""
+    """Return the seal of an instance that is also at another place, and partial there."""
     if not isinstance(before, Seal) or seal.partial <= before.partial:
         return before
     return before.with_partial(seal.partial)
 
 
 def part_list(parts: Iterable[Part]) -> Iterator[Part]:
-    """Yield the parts of a place and theirs, parents first."""
+    """Yield the parts of a place and their parts, parents first."""
     for part in parts:
         yield part
         yield from part_list(part.parts)
 
 
 def identity_root(mapper: Mapper[Any]) -> Mapper[Any]:
-    """Return the class that rows of a class share their identity with.
+    """Return the class with which the rows of a class share their identity.
 
-    Without a discriminator no row of a base class is known to be one of a subclass: a session makes an object of
-    either class of it, and so do we.
+    Without a discriminator, a row of a base class may also be a row of a subclass. A session then makes an object of
+    each class, and so does loadplan.
     """
     base = mapper.base_mapper
     told_apart = base.polymorphic_on is None and not any(sub.concrete for sub in base.self_and_descendants)

@@ -1,11 +1,11 @@
-"""Columns that a plan leaves out of pydantic's models, SQLModel's tables among them: pydantic must not pass them over.
+"""Columns that a plan leaves out of pydantic models, such as SQLModel tables: pydantic must not hide that.
 
-pydantic writes a model out of its ``__dict__`` and leaves out what is not there, so an entity that lacks a column would
-be answered short, with status 200. No code of the model's runs on the way: a serializer is compiled once, often before
-any plan exists, and it reads the dictionary itself. So the dictionary has to say what is missing. It does, without an
-entry that SQLAlchemy, or anybody who reads an attribute, would find: see :class:`AbsentKey`.
+pydantic writes a model from its ``__dict__`` and ignores missing names. So a web framework would answer without the
+column, with status 200. No method of the model runs meanwhile: pydantic compiles a serializer once, often before any
+plan exists, and the serializer reads the dictionary itself. So the dictionary must mark what is missing, but with an
+entry that neither SQLAlchemy nor attribute access finds: see :class:`AbsentKey`.
 
-tests/sqlmodel holds what this relies on against pydantic's behaviour.
+tests/sqlmodel checks the behaviour of pydantic that this relies on.
 """
 
 import dataclasses
@@ -17,20 +17,20 @@ from weakref import WeakSet
 
 from sqlalchemy import event
 
-#: Whose code looks for attributes that have a value: the first name of its modules.
+#: Packages whose code looks for attributes that have a value.
 _LOOK_FOR_VALUES = frozenset({"loadplan", "sqlalchemy"})
 
 
 class AbsentKey(str):
     """The name of a column in a dictionary that has no value for it.
 
-    A dictionary asks for the hash of a key when the key is put in, and keeps it. This key answers then with another
-    hash than the text has, so a look-up of the text does not find the entry. It answers SQLAlchemy like that at any
-    time: ``names.intersection(obj.__dict__)`` does not find it either. Everybody else gets the hash of the text:
-    ``include={"email"}`` and ``exclude={"email"}`` of pydantic, which are looked up entry by entry, hold. Code that
-    goes through the entries of the dictionary, as pydantic does, meets the name and its value.
+    A dictionary asks for the hash of a key when the key is added, and keeps it. At that time, this key returns another
+    hash than its text has, so a look-up of the text does not find the entry. SQLAlchemy always gets this other hash, so
+    ``names.intersection(obj.__dict__)`` does not find the key either. All other code later gets the hash of the text.
+    So ``include={"email"}`` and ``exclude={"email"}`` of pydantic work, which look up each entry. Code that iterates
+    over the dictionary, as pydantic does, finds the name and its value.
 
-    Each object needs keys of its own: pickling writes a shared key once, and it would be put in a second time.
+    Each object needs its own keys: pickling writes a shared key once, and it would be added a second time.
     """
 
     __slots__ = ("_is_put",)
@@ -52,14 +52,14 @@ class AbsentKey(str):
 
 
 def _asking_library() -> str:
-    """Return the first name of the module that asks a key for its hash."""
+    """Return the first part of the name of the module that asks a key for its hash."""
     here = inspect.currentframe()
     asking = here and here.f_back and here.f_back.f_back
     return asking.f_globals.get("__name__", "").partition(".")[0] if asking else ""
 
 
 class Refusal(Protocol):
-    """An object that knows plan and place of a left-out attribute. It goes where the object goes, so it must pickle."""
+    """An object that knows the plan and the place of a left-out attribute. It is pickled with its object."""
 
     def refuse(self) -> NoReturn:
         """Raise :class:`loadplan.NotLoaded`."""
@@ -67,10 +67,10 @@ class Refusal(Protocol):
 
 
 class AbsentValue:
-    """What stands for a column that has no value: whoever writes it out gets :class:`loadplan.NotLoaded`.
+    """The value of a column that was left out: writing it raises :class:`loadplan.NotLoaded`.
 
-    pydantic meets a value that is not of the field's type and takes it by what it looks like. This one looks like a
-    dataclass, whose fields pydantic reads as attributes, and lets pass what reading them raises.
+    If a value does not have the type of its field, pydantic writes it by its own type. This one looks like a dataclass.
+    pydantic reads the fields of a dataclass as attributes, and does not catch the error.
     """
 
     __slots__ = ("_refusal",)
@@ -95,7 +95,7 @@ class AbsentValue:
 
 
 def written_fields(kind: Any) -> Collection[str]:
-    """Return the attributes that pydantic writes of objects of a class; none if the class is not one of its models."""
+    """Return the attributes that pydantic writes for objects of a class; none if the class is not a pydantic model."""
     is_model = hasattr(kind, "__pydantic_core_schema__") and hasattr(kind, "model_dump")
     return kind.model_fields if is_model else ()
 
@@ -105,8 +105,8 @@ def note_absent(entity: Any, absent: Mapping[str, AbsentValue]) -> None:
 
     Args:
         entity: the object.
-        absent: what stands for each column that the plan leaves out. A column that has a value all the same, by
-            another path of the plan, is not noted.
+        absent: the value for each column that the plan leaves out. A column that has a value from another path of the
+            plan is not noted.
     """
     _guard(type(entity))
     values = entity.__dict__
@@ -117,7 +117,7 @@ def note_absent(entity: Any, absent: Mapping[str, AbsentValue]) -> None:
 
 
 def note_present(entity: Any, names: Collection[str] | None = None) -> None:
-    """Take back what :func:`note_absent` noted, of the columns that have a value by now.
+    """Undo :func:`note_absent` for the columns that have a value now.
 
     Args:
         entity: the object.
@@ -132,7 +132,7 @@ _guarded: WeakSet[type[Any]] = WeakSet()
 
 
 def _guard(kind: type[Any]) -> None:
-    """Have a class say when a column gets its value after all. Done once for each class."""
+    """Listen to a class, to notice when a column gets its value. Done once for each class."""
     if kind in _guarded:
         return
     _guarded.add(kind)
@@ -154,9 +154,9 @@ def _on_set(name: str, entity: Any, *_: Any) -> None:
 
 
 def _in_words_of_loadplan(to_json: Callable[..., str]) -> Callable[..., str]:
-    """Return ``model_dump_json`` that raises what ``model_dump`` raises.
+    """Return a ``model_dump_json`` that raises the error of ``model_dump``.
 
-    On the way to JSON pydantic turns every error into its own, which keeps the text alone.
+    When pydantic writes JSON, it replaces every error by its own, which only keeps the text.
     """
 
     @functools.wraps(to_json)

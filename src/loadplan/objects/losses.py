@@ -1,4 +1,4 @@
-"""What may be a part of the truth: rows that a plan leaves out, and rows that somebody hid from the statement."""
+"""Relationships that may hold only some of their rows: the plan leaves rows out, or a listener hid them."""
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from loadplan.sqlalchemy_internals import Held, history_of
 
 
 class Why(enum.Enum):
-    """Why a relationship may hold less than there is."""
+    """Why a relationship may hold only some of its rows."""
 
     SHAPE = "shape"
     CRITERIA = "criteria"
@@ -22,12 +22,12 @@ class Why(enum.Enum):
 
 @attrs.frozen
 class Part:
-    """A relationship that may hold less than there is.
+    """A relationship that may hold only some of its rows.
 
     Attributes:
         key: its name.
         why: the plan leaves rows out, or the session may have hidden some.
-        if_none: whether a value that was found is all there is. It is then a part only where None was found.
+        if_none: whether a value is always complete, so that only None may be wrong.
     """
 
     key: str
@@ -40,8 +40,8 @@ class Hidden:
     """The classes whose rows the session's listeners may have hidden from the statements of one fetch.
 
     Attributes:
-        classes: that criteria were added for: mapped ones, mixins and bases.
-        everything: whether a listener did more than to add criteria, so that any row may be missing.
+        classes: the classes for which listeners added criteria: mapped classes, mixins and bases.
+        everything: whether a listener changed a statement in another way, so that any row may be missing.
     """
 
     classes: frozenset[type[Any]] = frozenset()
@@ -55,15 +55,15 @@ class Hidden:
         )
 
 
-#: Nobody had a say in the statements.
+#: No listener has changed the statements.
 NOTHING_HIDDEN = Hidden()
 
-#: Somebody may have hidden any row.
+#: A listener may have hidden any row.
 EVERYTHING_HIDDEN = Hidden(everything=True)
 
 
 def part_of(prop: RelationshipProperty[Any], shape: Shape, hidden: Hidden, *, single: bool) -> Part | None:
-    """Return what a relationship of a plan may lack; None where it has all rows, as far as anybody can know.
+    """Return why a relationship of a plan may lack rows; None if it has all rows that loadplan can know of.
 
     Args:
         prop: the relationship.
@@ -82,7 +82,7 @@ def part_of(prop: RelationshipProperty[Any], shape: Shape, hidden: Hidden, *, si
 
 
 def is_lost_by_merge(held: Held, prop: RelationshipProperty[Any], part: Part | None) -> bool:
-    """Tell whether merge would write over rows that the object does not show.
+    """Tell whether a merge would overwrite rows that the object does not hold.
 
     Args:
         held: the object, which has a value for the relationship.
@@ -97,12 +97,12 @@ def is_lost_by_merge(held: Held, prop: RelationshipProperty[Any], part: Part | N
 
 
 def is_unseen(held: Held, prop: RelationshipProperty[Any], theirs: Iterable[object]) -> bool:
-    """Tell whether there are rows at the end of a relationship that the object never had there.
+    """Tell whether a relationship has rows that were never loaded onto the object.
 
     Args:
         held: the object.
         prop: the relationship.
-        theirs: what a session finds there.
+        theirs: the rows that a session finds there.
     """
     history = history_of(held, prop.key)
     seen = {_key(each) for part in (history.added, history.unchanged, history.deleted) for each in part or ()}
@@ -145,7 +145,7 @@ def is_reference(prop: RelationshipProperty[Any]) -> bool:
 def is_hidden(held: Held, prop: RelationshipProperty[Any], part: Part | None = None) -> bool:
     """Tell whether a to-one came as None, although the object's foreign key is not NULL.
 
-    What counts is what was loaded, or flushed last: somebody may have set the one or the other since then.
+    It compares the values that were loaded, or flushed last, because your code may have set one of them since then.
     """
     if not was_none(held, prop):
         return False
@@ -163,7 +163,7 @@ def was_none(held: Held, prop: RelationshipProperty[Any]) -> bool:
 
 
 def foreign_keys(held: Held, prop: RelationshipProperty[Any]) -> Sequence[str | None]:
-    """Return the attributes that a to-one's foreign key is in; None for a column that no attribute maps."""
+    """Return the attributes of the foreign key of a to-one; None for a column that no attribute maps."""
     return [mapping.attribute_of(held[0].mapper, column) for _, column in _pairs(prop)]
 
 
@@ -185,7 +185,7 @@ def _loaded(held: Held, name: str | None) -> Any:
 
 
 def _pairs(prop: RelationshipProperty[Any]) -> Sequence[tuple[Any, Any]]:
-    """Return (column that is referred to, column that refers to it) for what a flush copies."""
+    """Return (referred column, referring column) for each value that a flush copies."""
     return prop.synchronize_pairs
 
 
@@ -193,10 +193,10 @@ def _pairs(prop: RelationshipProperty[Any]) -> Sequence[tuple[Any, Any]]:
 
 
 def is_guarded(prop: RelationshipProperty[Any]) -> bool:
-    """Tell whether the foreign keys of a relationship's rows say what becomes of them when the object is deleted.
+    """Tell whether the database handles the rows of a relationship when the object is deleted.
 
-    ``ON DELETE CASCADE`` does what a delete cascade does, and ``SET NULL`` what SQLAlchemy does without one. If it
-    says ``RESTRICT`` or ``NO ACTION``, the database refuses to leave a row behind.
+    ``ON DELETE CASCADE`` does the same as a delete cascade, and ``SET NULL`` the same as SQLAlchemy without one. With
+    ``RESTRICT`` or ``NO ACTION``, the database refuses to leave a row behind.
     """
     refuses = {"RESTRICT", "NO ACTION"}
     if prop.direction is RelationshipDirection.MANYTOMANY:

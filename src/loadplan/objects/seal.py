@@ -1,4 +1,4 @@
-"""Sealing: what a plan did not name says so when it is touched, wherever the object has gone."""
+"""Sealing: reading what the plan does not load raises an error, also after pickling or copying."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -28,14 +28,14 @@ from loadplan.sqlalchemy_internals import (
 
 @attrs.frozen
 class Place:
-    """Where in which plan an object was found: what :class:`NotLoaded` has to say.
+    """The plan of an object and its place there, for :class:`NotLoaded`.
 
     Attributes:
         plan: its label.
-        path: the edges that lead there, as ``("User.posts",)``.
-        entity: the class that stands there; an object may be of a subclass.
+        path: the edges that lead there: ``("User.posts",)``.
+        entity: the class at this place; an object may be of a subclass.
         subset: ``"only"`` or ``"defer"`` if the plan restricts the columns there.
-        frontier: relationships of a tree that end here, each with the depth it ends at.
+        frontier: relationships of a tree that end here, each with its last level.
     """
 
     plan: str
@@ -48,8 +48,8 @@ class Place:
 class Seal(dict[str, "SealedAttribute"], Guarded):
     """The sealed attributes of one class at one place of a plan; one value shared by all objects there.
 
-    SQLAlchemy takes entries out and puts its own in as it refreshes or expires an object. None of that may reach the
-    other objects, so changes are dropped: an attribute that has a value is never looked up here.
+    When SQLAlchemy refreshes or expires an object, it removes entries and adds its own. This must not change the other
+    objects, so the seal ignores it. SQLAlchemy never looks up an attribute with a value here.
     """
 
     def __init__(self, entity: type[Any], place: Place, declared: frozenset[str], partial: frozenset[Part]) -> None:
@@ -80,7 +80,7 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
             if prop.lazy == "dynamic"
         }
         written = written_fields(entity)
-        #: What pydantic must not pass over when it writes such an object.
+        #: Attributes that pydantic must not leave out silently when it writes the object.
         self.absent = {key: AbsentValue(each) for key, each in self.items() if each.is_column and key in written}
         for key in self.dynamic:
             guard_dynamic(mapper, key, _refuse_dynamic)
@@ -92,7 +92,7 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
         return restore_seal(entity, place, declared, partial | more)
 
     def without(self, names: frozenset[str]) -> "Seal":
-        """Return a seal that takes relationships of these names for whole."""
+        """Return a seal for which these relationships hold all of their rows."""
         entity: Any = self.origin[0]
         _, place, declared, partial = self.origin
         return restore_seal(entity, place, declared, frozenset(each for each in partial if each.key not in names))
@@ -106,9 +106,10 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
         return super().__iter__()  # overridden so that dict(seal) asks keys()
 
     def keys(self) -> Any:
-        """Answer ``Session.merge``, which copies the seal to the session's object: that one is not sealed.
+        """Return no entries to ``Session.merge``: the session's object is not sealed.
 
-        ``dict(seal)`` is how SQLAlchemy copies; it calls this, as ``__iter__`` is overridden, and nothing else does.
+        SQLAlchemy copies with ``dict(seal)``. That calls this method, because ``__iter__`` is overridden. Nothing else
+        calls it.
         """
         return ()
 
@@ -119,7 +120,7 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
     update = _drop  # pyright: ignore[reportAssignmentType]
 
     def pop(self, key: str, default: Any = None) -> Any:
-        """Answer as if the entry had been there, or not; it stays."""
+        """Return the default, or raise as if there was no entry. The entry stays."""
         return self.get(key, default)
 
     def __reduce__(self) -> tuple[Callable[..., "Seal"], tuple[Any, ...]]:
@@ -133,13 +134,13 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
 
 
 def place_of(entity: object) -> Place | None:
-    """Return where in which plan an object was found; None for one that no plan loaded."""
+    """Return the plan and the place of an object; None if no plan loaded it."""
     loaders = installed_loaders(instance_state(entity))
     return loaders.origin[1] if isinstance(loaders, Seal) else None
 
 
 def restore_seal(entity: Any, place: Place, declared: frozenset[str], partial: frozenset[Part]) -> Seal:
-    """Return the seal of a class at a place, for the mapping as it is now; what unpickling calls."""
+    """Return the seal of a class at a place, for the current mapping. Unpickling calls this."""
     return _seal(mapping_mark(class_mapper(entity)), entity, place, declared, partial)
 
 
@@ -161,7 +162,7 @@ class SealedAttribute:
     is_deferred: bool = False
 
     def __call__(self, state: InstanceState[Any], passive: PassiveFlag) -> Any:
-        """Raise :class:`NotLoaded`, unless SQLAlchemy itself asks and must not be refused."""
+        """Raise :class:`NotLoaded`, unless SQLAlchemy itself reads the attribute and must not get an error."""
         if not passive & PassiveFlag.SQL_OK:
             return NO_RESULT
         if passive & PassiveFlag.NO_RAISE:
@@ -169,7 +170,7 @@ class SealedAttribute:
         return self.refuse(generated_by_dataclass(state.class_, self.key))
 
     def refuse(self, generated: str | None = None) -> NoReturn:
-        """Raise the error that names plan, place and the line that mends it.
+        """Raise the error with the plan, the place and the code to add.
 
         Args:
             generated: the method that reads the attribute, where a dataclass wrote it.
@@ -189,7 +190,7 @@ class SealedAttribute:
         )
 
     def _add(self) -> str:
-        """Return the code that the plan lacks; empty where no plan can load the attribute."""
+        """Return the code that the plan lacks; empty if no plan can load the attribute."""
         name = f"{self.entity.__name__}.{self.key}"
         depth = dict(self.place.frontier).get(self.key)
         if self.is_dynamic:
@@ -230,7 +231,7 @@ class SealedAttribute:
         return f"the mapping defers this column; name it in only=[...] of {here}"
 
 
-#: Methods that a dataclass writes, and the arguments of a field that leave it out of them.
+#: Methods that ``dataclasses`` generates, and the arguments of a field that leave it out of them.
 _WORDS = {
     "__repr__": ("repr",),
     "__hash__": ("hash", "compare"),
@@ -260,14 +261,14 @@ def _refuse_dynamic(state: InstanceState[Any], key: str) -> None:
 
 
 def _surest_last(part: Part) -> tuple[bool, str]:
-    """Order what two places know of one relationship: a part whatever its value is before one where it is None."""
+    """Sort facts of two places about a relationship: always partial before partial if None."""
     return not part.if_none, part.why.value
 
 
 class Sealer:
     """Makes the seals of one place.
 
-    The seal of a class is made when its first object is met: the rows decide which subclasses there are.
+    The seal of a class is made when its first object comes, because only the rows show which subclasses there are.
     """
 
     def __init__(self, label: str, instance: Instance, hidden: Hidden = NOTHING_HIDDEN) -> None:
@@ -278,12 +279,12 @@ class Sealer:
         self._hidden = hidden
 
     def _declared(self, kind: type[Any]) -> frozenset[str]:
-        """Return what the plan declares for objects of a class here, in parts for its base classes too."""
+        """Return what the plan declares for objects of a class here, also in branches for its base classes."""
         columns = [self._instance.columns, *(part.columns for part in self._parts(kind))]
         return frozenset[str]().union(*columns, (edge.key for edge in self._edges(kind)))
 
     def _partial(self, kind: type[Any]) -> frozenset[Part]:
-        """Return the relationships here that may hold a part of their rows."""
+        """Return the relationships here that may hold only some of their rows."""
         own = class_mapper(kind).relationships
         parts = (part_of(own[each.key], each.shape, self._hidden, single=each.single) for each in self._edges(kind))
         return frozenset(each for each in parts if each is not None)

@@ -1,7 +1,7 @@
-"""A loaded graph is put where its rows are objects already: into a session, or into a graph that was loaded before.
+"""Puts a loaded graph where some of its rows already have objects: into a session, or into another loaded graph.
 
-What an object holds stays. The graph adds what is missing, and with ``refresh`` it replaces what nobody has changed.
-Nothing here sends SQL, and nothing reads an attribute in a way that could.
+These objects keep their values. The graph adds what they lack. With ``refresh``, it replaces values without changes.
+Nothing here sends SQL, or reads an attribute in a way that could.
 """
 
 import abc
@@ -20,7 +20,7 @@ from loadplan.objects.wider_seal import Stay, widened_by
 from loadplan.sqlalchemy_internals import (
     attach_as_loaded,
     copy_quietly,
-    extend_silently,
+    fill_silently,
     has_load_listeners,
     has_waiting_changes,
     installed_loaders,
@@ -37,8 +37,8 @@ class Home(abc.ABC):
     """The place where a loaded graph is put.
 
     Args:
-        stay: what its objects are sealed for.
-        roots: by the ``id`` of a loaded root, the objects that are its row, where those are known.
+        stay: where the objects are, which decides how they are sealed.
+        roots: for the ``id`` of a loaded root, the objects of its row, if they are known.
     """
 
     def __init__(self, stay: Stay, roots: Mapping[int, Sequence[Any]]) -> None:
@@ -46,16 +46,16 @@ class Home(abc.ABC):
         self._roots = roots
 
     def there(self, made: Any) -> Sequence[Any]:
-        """Return the objects that are the row of a loaded one."""
+        """Return the objects of the row of a loaded object."""
         return self._roots.get(id(made)) or self._known(made)
 
     @abc.abstractmethod
     def _known(self, made: Any) -> Sequence[Any]:
-        """Return the objects here with the identity of a loaded one."""
+        """Return the objects here with the identity of a loaded object."""
 
     @abc.abstractmethod
     def take(self, made: Any) -> None:
-        """Have a loaded object stay here, as the only one of its row."""
+        """Keep a loaded object here, as the only object of its row."""
 
     def seals(self, entity: Any) -> bool:
         """Tell whether an object that was here before is sealed."""
@@ -63,11 +63,11 @@ class Home(abc.ABC):
 
     @abc.abstractmethod
     def told(self, new: Iterable[Any]) -> None:
-        """Tell of objects that came to stay."""
+        """Report the objects that were added."""
 
 
 class SessionHome(Home):
-    """A session of the caller: its identity map says which objects are there."""
+    """A session of the caller. Its identity map has its objects."""
 
     def __init__(self, session: Session, stay: Stay, roots: Mapping[int, Sequence[Any]]) -> None:
         super().__init__(stay, roots)
@@ -83,7 +83,7 @@ class SessionHome(Home):
         attach_as_loaded(self._session, made)
 
     def seals(self, entity: Any) -> bool:
-        """Tell whether an object that was here before is sealed: where reading it could send SQL, it was not."""
+        """Tell whether an object that was here before is sealed: not if reading it could send SQL."""
         return self.stay is Stay.ASYNC or isinstance(installed_loaders(instance_state(entity)), Seal)
 
     def told(self, new: Iterable[Any]) -> None:
@@ -95,7 +95,7 @@ class GraphHome(Home):
     """A graph that is in no session.
 
     Args:
-        objects: all objects that lead to others of it.
+        objects: the objects at which the graph starts.
         roots: see :class:`Home`.
     """
 
@@ -115,11 +115,11 @@ class GraphHome(Home):
         self._objects[instance_state(made).key] = [made]
 
     def told(self, new: Iterable[Any]) -> None:
-        """Tell nobody: no session is concerned."""
+        """Do nothing: there is no session."""
 
 
 def graph_of(objects: Iterable[Any]) -> Iterator[Any]:
-    """Yield objects and all that their loaded relationships lead to, each once."""
+    """Yield objects, and all objects that their loaded relationships lead to, each once."""
     seen: set[int] = set()
     waiting = list(objects)
     while waiting:
@@ -143,7 +143,7 @@ def _items(owner: Any, prop: RelationshipProperty[Any]) -> list[Any]:
 
 @attrs.frozen(eq=False)
 class _Pair:
-    """A loaded object, and the one that is its row from now on: itself, or one that was there.
+    """A loaded object, and the object of its row from now on: the same one, or one that was there before.
 
     Attributes:
         made: the loaded one.
@@ -162,18 +162,18 @@ class _Pair:
 
     @property
     def state(self) -> InstanceState[Any]:
-        """Of the object that stays."""
+        """The state of the object that stays."""
         state: InstanceState[Any] = instance_state(self.here)
         return state
 
     @property
     def mapper(self) -> Mapper[Any]:
-        """Of the object that stays."""
+        """The mapper of the object that stays."""
         return self.state.mapper
 
 
 def settle(made: Sequence[Any], home: Home, *, refresh: bool) -> dict[int, Any]:
-    """Put all objects of a loaded graph where they belong.
+    """Put all objects of a loaded graph into their new home.
 
     Args:
         made: all of them, each once; they are in no session.
@@ -181,7 +181,7 @@ def settle(made: Sequence[Any], home: Home, *, refresh: bool) -> dict[int, Any]:
         refresh: replace what is there, unless it has a change that is not flushed.
 
     Returns:
-        By the ``id`` of each of ``made`` the object that is its row from now on.
+        For the ``id`` of each object of ``made``, the object of its row from now on.
     """
     pairs: list[_Pair] = []
     settled: dict[int, Any] = {}
@@ -205,7 +205,7 @@ def settle(made: Sequence[Any], home: Home, *, refresh: bool) -> dict[int, Any]:
 def _columns(pair: _Pair, *, refresh: bool) -> None:
     """Give an object that was there the values of its columns.
 
-    The version counter of an object with changes stays: they were made to that version, and the flush has to see it.
+    If the object has changes, its version counter stays: the changes belong to this version, and the flush checks it.
     """
     state, values = pair.state, pair.here.__dict__
     unmodified = state.unmodified
@@ -222,9 +222,9 @@ def _columns(pair: _Pair, *, refresh: bool) -> None:
 
 
 def _relationships(pairs: Sequence[_Pair], settled: Mapping[int, Any], *, refresh: bool) -> None:
-    """Have the relationships of all objects lead to the objects that stay.
+    """Let the relationships of all objects lead to the objects that stay.
 
-    Collections that ask their items for something as they come, keys or hashes, are filled when all else is there.
+    Collections that read keys or hashes of their items are filled last.
     """
     lists: list[tuple[_Pair, str, list[Any]]] = []
     others: list[tuple[_Pair, str, list[Any]]] = []
@@ -266,7 +266,7 @@ def _takes(pair: _Pair, prop: RelationshipProperty[Any], items: list[Any], *, re
 
 
 def _completes(pair: _Pair, key: str) -> bool:
-    """Tell whether a relationship that held a part of its rows comes whole now: without filter, limit or criteria."""
+    """Tell whether a relationship that held only some rows now has all of them: no filter, no limit, no criteria."""
     before, now = installed_loaders(pair.state), installed_loaders(instance_state(pair.made))
     return isinstance(before, Seal) and key in before.parts and not (isinstance(now, Seal) and key in now.parts)
 
@@ -291,17 +291,19 @@ def _is_stale(pair: _Pair, prop: RelationshipProperty[Any], items: list[Any]) ->
 
 
 def _fill(pair: _Pair, key: str, items: list[Any]) -> None:
-    """Fill a collection, and let changes that waited for it happen."""
+    """Fill a collection, and apply the changes that waited for it."""
     old = pair.here.__dict__.get(key)
     if old is not None and not pair.is_new:
         invalidate_collection(old)
-    if has_waiting_changes(pair.state, key) or not extend_silently(pair.here, key, items):
+    if has_waiting_changes(pair.state, key):
         set_committed_value(pair.here, key, items)
+    else:
+        fill_silently(pair.here, key, items)
     copy_quietly(pair.here.__dict__[key])
 
 
 def _seal(pair: _Pair, home: Home) -> None:
-    """Seal an object by the plan that loaded it, and by those that did before."""
+    """Seal an object for the plan that loaded it, and for the plans before."""
     more = installed_loaders(instance_state(pair.made))
     if not isinstance(more, Seal) or not (pair.is_new or home.seals(pair.here)):
         return
@@ -319,7 +321,7 @@ def _seal(pair: _Pair, home: Home) -> None:
 
 
 def _tell(pairs: Sequence[_Pair], home: Home) -> None:
-    """Fire the events of what was loaded; the graph is complete by now."""
+    """Fire the load events. The graph is complete by now."""
     new = [pair.here for pair in pairs if pair.is_new]
     for each in new:
         if has_load_listeners(instance_state(each).mapper):

@@ -1,6 +1,6 @@
-"""The source that builds views from rows: one function a statement, compiled once a plan.
+"""The source that builds views from rows: one function for each statement, compiled once for each plan.
 
-No text of an application enters it: classes, names and values are handed in as globals, under names that we choose.
+It contains no text of the application: classes, names and values are globals, under names that loadplan chooses.
 """
 
 import abc
@@ -37,7 +37,7 @@ from loadplan.view_classes.annotations import Container
 
 _numbers = itertools.count(1)
 
-#: What a container is made with, from an iterable of its items.
+#: Code that makes a container from an iterable of its items.
 _CONTAINERS: Mapping[Container, Any] = {
     Container.TUPLE: tuple,
     Container.SET: set,
@@ -48,16 +48,18 @@ _CONTAINERS: Mapping[Container, Any] = {
 
 @attrs.frozen(eq=False)
 class Hydrator:
-    """Functions that build what the rows of each statement are for.
+    """The compiled functions of a plan.
 
     Attributes:
-        source: of all of them.
-        build: by the number of a statement: a function of its rows, and of what was built of the other statements'.
-        keys: by the number of a statement: a function of the rows of the statement above, for the keys to ask for.
-        onward: by the number of a statement: a function over its rows, for the keys of a tree's next level.
-        start: of a plan of entities: what its functions fill, given the number of statements.
-        complete: of a plan of entities: what is done when all rows were read.
-        made: of a plan of entities: all its instances, for somebody who completes them in another way.
+        source: their source.
+        build: for the number of a statement, a function that builds objects from its rows and from the objects of later
+            statements.
+        keys: for the number of a statement, a function that collects its keys from the rows of the statement above.
+        onward: for the number of a statement, a function that collects the keys of the next level of a tree from its
+            rows.
+        start: for entities, makes the containers that the functions fill, for the number of statements.
+        complete: for entities, does the work when all rows were read.
+        made: for entities, returns all instances, for a caller that completes them in another way.
     """
 
     source: str
@@ -71,10 +73,10 @@ class Hydrator:
 
 @attrs.frozen(eq=False)
 class Scope:
-    """The meaning of names, in a function or in the loop over an array.
+    """The names of a function, or of the loop over an array.
 
     Attributes:
-        names: of the slots.
+        names: the names of the slots.
         nested: whether they are within an array.
     """
 
@@ -87,14 +89,15 @@ class Blueprint:
     """The objects to build, and their rows.
 
     Attributes:
-        recipe: of a root.
-        statements: the roots' first, then each after the one that brings its parents.
+        recipe: how to build a root.
+        statements: the statements. The first one is for the roots. Each other one comes after the statement of its
+            parents.
         chosen: the way of every edge.
-        present: the column that tells whether a joined row is there.
-        arrays: what the rows within each nested array hold.
-        dialect: whose values they are.
-        guards: what stops a row that cannot become a view.
-        columns: all that is selected at each place.
+        present: the column that tells whether a joined row exists.
+        arrays: the slots of the rows in each nested array.
+        dialect: the dialect of the values.
+        guards: makes the functions that raise errors for rows that cannot become a view.
+        columns: all columns that are selected at each place.
     """
 
     recipe: Recipe
@@ -116,8 +119,8 @@ def make_hydrator(writer: "Writer", blueprint: Blueprint) -> Hydrator:
     """Return the functions that build views, or instances, compiled from source that tracebacks can show.
 
     Args:
-        writer: of the functions.
-        blueprint: of the plan.
+        writer: the class that writes the functions.
+        blueprint: the objects to build.
     """
     statements = blueprint.statements
     for number, statement in enumerate(statements):
@@ -135,7 +138,7 @@ def make_hydrator(writer: "Writer", blueprint: Blueprint) -> Hydrator:
     hydrator = Hydrator(
         source, functions("build"), functions("keys"), functions("onward"), writer.start, writer.complete, writer.made
     )
-    # a plan that an application makes for one request takes its source with it when it goes
+    # if the plan is freed, its source is freed, too
     weakref.finalize(hydrator, linecache.cache.pop, name, None).atexit = False
     return hydrator
 
@@ -145,7 +148,7 @@ class Writer(abc.ABC):
 
     Args:
         blueprint: of the plan.
-        raw: whether rows are as the driver made them; else SQLAlchemy's types have seen their columns.
+        raw: whether rows come directly from the driver. Otherwise SQLAlchemy's types have converted their values.
     """
 
     def __init__(self, blueprint: Blueprint, *, raw: bool) -> None:
@@ -171,11 +174,11 @@ class Writer(abc.ABC):
 
     @abc.abstractmethod
     def start(self, statements: int) -> Any:
-        """Return what the functions of a run fill together, besides what they return."""
+        """Return the containers that the functions of a run fill, besides their results."""
 
     @abc.abstractmethod
     def complete(self, grown: Any, session: Any) -> None:
-        """Do what is left when all functions of a run have returned."""
+        """Do the remaining work when all functions of a run have returned."""
 
     @abc.abstractmethod
     def made(self, grown: Any, session: Any) -> list[Any]:
@@ -184,7 +187,7 @@ class Writer(abc.ABC):
     # --- functions ------------------------------------------------------------------------------------------------
 
     def keys_of(self, number: int, statement: Statement) -> None:
-        """Write the function that finds the keys for a statement in the rows of the one above it."""
+        """Write the function that collects the keys for a statement from the rows of the statement above it."""
         if not statement.parents:
             return
         above = next(each for each in self._statements if set(statement.parents) <= set(each.slots))
@@ -212,7 +215,7 @@ class Writer(abc.ABC):
         return value
 
     def _key_of(self, statement: Statement, keys: Sequence[str]) -> str:
-        """Return the parent's key in a row, as the parent has it itself."""
+        """Return the key of the parent in a row, with the value that the parent itself has."""
         scope = Scope({}, nested=False)
         values = [self._processed(key, column.type, scope) for key, column in zip(keys, statement.parents, strict=True)]
         return tuple_source(values)
@@ -229,7 +232,7 @@ class Writer(abc.ABC):
         return name if found is None else f"{self._given_as('process', found, key=kind)}({name})"
 
     def _loop(self, edge: Edge, scope: Scope) -> tuple[Scope, str]:
-        """Return what names stand for within an array, and the loop over it."""
+        """Return the names within an array, and the loop over it."""
         slots = self._arrays[edge]
         names = {slot: f"n{next(self._variables)}" for slot in slots}
         unpacked = ", ".join(names.values()) + ("," if len(names) == 1 else "")
@@ -241,7 +244,7 @@ class Writer(abc.ABC):
         self.lines.append("    " * depth + text)
 
     def _given_as(self, word: str, value: Any, *, key: Any = None) -> str:
-        """Return the name of ours that a value from outside goes by."""
+        """Return loadplan's name for a value of the application."""
         mark = (word, id(value) if key is None else key)
         name = self._given.get(mark)
         if name is None:
@@ -254,7 +257,7 @@ class ViewWriter(Writer):
     """Writes the functions of one plan of views."""
 
     def start(self, statements: int) -> Any:
-        """Return what was built of each statement's rows, by its number: nothing yet."""
+        """Return the containers for the objects of each statement, by its number."""
         return {}
 
     def complete(self, grown: Any, session: Any) -> None:
@@ -296,7 +299,7 @@ class ViewWriter(Writer):
         self._line(2, "for row in rows:")
         self._line(3, f"{unpacked} = row")
         if edge is None:
-            if statement.identity:  # one root may come in several rows
+            if statement.identity:  # a root may come in several rows
                 self._once([], statement, scope)
             self._line(3, f"add({item})")
         else:
@@ -305,7 +308,7 @@ class ViewWriter(Writer):
         self._line(1, "return built")
 
     def _group(self, edge: Edge, statement: Statement, keys: Sequence[str], item: str, scope: Scope) -> None:
-        """Write what puts an item where its parent will look for it."""
+        """Write the code that puts an item where its parent looks for it."""
         self._line(3, f"key = {self._key_of(statement, keys)}")
         if edge.aggregation is not None:
             self._line(3, f"built[key] = {item}")
@@ -329,7 +332,7 @@ class ViewWriter(Writer):
         self._line(3, "seen.add(mark)")
 
     def _tree(self, number: int, statement: Statement, unpacked: str, item: str, scope: Scope) -> None:
-        """Write what builds a whole tree: the rows of each parent first, then objects from the leaves up."""
+        """Write the code that builds a whole tree: first the rows of each parent, then objects from the leaves up."""
         keys, _ = statement.key_names(scope.names)
         onward = [self._column(each, scope) for each in statement.onward]
         self._line(1, f"found_{number} = {{}}")
@@ -361,7 +364,7 @@ class ViewWriter(Writer):
     # --- values ---------------------------------------------------------------------------------------------------
 
     def _outputs(self, edge: Edge, scope: Scope) -> str:
-        """Return what is made of a row at the end of an edge, for all that read it there."""
+        """Return the recipes for a row at the end of an edge, for all fields that read it."""
         values = [self._value(each, scope) for each in edge.outputs]
         key = self._dictionaries.get(edge)
         if key is not None:
@@ -470,7 +473,7 @@ class ViewWriter(Writer):
         return f"({text})"
 
     def _found(self, edge: Edge, scope: Scope) -> tuple[str, str]:
-        """Return what was built of the statement of an edge, and the key to ask it for."""
+        """Return the objects that were built from the statement of an edge, and the key to look them up."""
         number = self._numbers[edge]
         self._used.add(number)
         statement = self._statements[number]
@@ -481,13 +484,13 @@ class ViewWriter(Writer):
 
 
 def tuple_source(values: Iterable[str]) -> str:
-    """Return the source of one value as itself, of several as a tuple."""
+    """Return the source of one value unchanged, and of several values as a tuple."""
     listed = list(values)
     return listed[0] if len(listed) == 1 else f"({', '.join(listed)})"
 
 
 def first(items: list[Any], missing: Callable[[], Any] | None) -> Any:
-    """Return the one item of an array, or None, or whatever ``missing`` raises."""
+    """Return the one item of an array. If there is none, return None, or call ``missing``."""
     if items:
         return items[0]
     return None if missing is None else missing()

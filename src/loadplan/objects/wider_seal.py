@@ -1,4 +1,4 @@
-"""The seal of an object that several plans loaded, or that is in a session: it knows all of them, and where it is."""
+"""The seal of an object that several plans loaded, or that is in a session. It knows these plans."""
 
 import enum
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ from loadplan.sqlalchemy_internals import (
 
 
 class Stay(enum.Enum):
-    """The place of an object, as far as it decides what reading an attribute without a value does."""
+    """The place of an object. It decides what happens when an attribute without a value is read."""
 
     DETACHED = "in no session"
     ASYNC = "in a session whose driver has to be waited for"
@@ -38,16 +38,16 @@ class Stay(enum.Enum):
 class WiderSeal(Seal):
     """The seal of an object that several plans loaded, or that is in a session.
 
-    In a session every attribute has an entry: what the plans name may expire.
+    In a session, every attribute has an entry, because every attribute may expire.
 
     Args:
         entity: the class of the object.
         place: where the first plan found it.
-        declared: what any of the plans loads.
+        declared: the attributes that one of the plans loads.
         partial: relationships that may hold a part of their rows.
         also: where the other plans found it.
         stay: where the object is.
-        before: loaders that SQLAlchemy had for this one object; they are asked where the mapping's would be.
+        before: loaders that SQLAlchemy had for this object. They are used instead of the mapping's.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class WiderSeal(Seal):
         if stay is not Stay.DETACHED:
             guard_expired(mapper, _refuse_expired)
             written = written_fields(entity)
-            #: What pydantic must not pass over when a commit has expired it.
+            #: Attributes that pydantic must not leave out silently after a commit has expired them.
             self.expiring = {key: AbsentValue(self[key]) for key in columns if key in written}
             if self.expiring and not event.contains(entity, "expire", _note_expired):
                 event.listen(entity, "expire", _note_expired)
@@ -101,7 +101,7 @@ class WiderSeal(Seal):
         return wider_seal(entity, place, declared, partial | more, self.also, self.stay, self.before)
 
     def without(self, names: frozenset[str]) -> "WiderSeal":
-        """Return a seal that takes relationships of these names for whole."""
+        """Return a seal for which these relationships hold all of their rows."""
         entity, place, declared, partial = self.origin
         return wider_seal(entity, place, declared, _others(partial, names), self.also, self.stay, self.before)
 
@@ -114,7 +114,7 @@ class WiderSeal(Seal):
             self.before.pop(key, None)
 
     def pop(self, key: str, default: Any = None) -> Any:
-        """Answer as if the entry had been there, or not; it stays."""
+        """Return the default, or raise as if there was no entry. The entry stays."""
         del self[key]
         return self.get(key, default)
 
@@ -131,9 +131,9 @@ def wider_seal(
     stay: Stay,
     before: dict[str, Any] | None = None,
 ) -> WiderSeal:
-    """Return the seal of a class for the mapping as it is now; what unpickling calls.
+    """Return the seal of a class for the current mapping. Unpickling calls this.
 
-    It is shared by all objects that it fits, unless SQLAlchemy had loaders for the one object.
+    All objects that it fits share it, unless SQLAlchemy had loaders for one object.
     """
     if before:
         return WiderSeal(entity, place, declared, partial, also, stay, before)
@@ -161,11 +161,11 @@ def widened_by(
     held: frozenset[str],
     stay: Stay,
 ) -> WiderSeal:
-    """Return the seal of an object that another plan loaded as well.
+    """Return the seal of an object that another plan has also loaded.
 
     Args:
-        current: what the object has; it may have no seal.
-        more: what the other plan seals objects with there.
+        current: the seal that the object has, if any.
+        more: the seal of the other plan for this place.
         entity: the class of the object.
         written: the attributes that got their values from the other plan.
         held: the attributes that have a value.
@@ -203,10 +203,10 @@ class WiderAttribute(SealedAttribute):
     declared: bool = False
 
     def __call__(self, state: InstanceState[Any], passive: PassiveFlag) -> Any:
-        """Answer as the mapping would, but raise :class:`NotLoaded` where that would raise MissingGreenlet.
+        """Load as mapped, but raise :class:`NotLoaded` where SQLAlchemy would raise MissingGreenlet.
 
-        A synchronous session could load at any time. There it raises what the plan does not name, and loads what
-        expired.
+        A synchronous session could load at any time. There, an attribute that expired is loaded, and one that the plan
+        does not name raises the error.
         """
         if self.stay is Stay.DETACHED or (state.session is None and not passive & PassiveFlag.SQL_OK):
             return super().__call__(state, passive)
@@ -218,7 +218,7 @@ class WiderAttribute(SealedAttribute):
             except InvalidRequestError:  # mapped lazy="raise"
                 found = NO_RESULT
             if found is not NO_RESULT and found is not LoaderCallableStatus.ATTR_EMPTY:
-                return found  # of a many-to-one whose target the session has
+                return found  # the session has the target of this many-to-one
         return self.refuse(generated_by_dataclass(state.class_, self.key))
 
     def _may_load(self, state: InstanceState[Any]) -> bool:
@@ -236,7 +236,7 @@ class WiderAttribute(SealedAttribute):
         return found
 
     def refuse(self, generated: str | None = None) -> NoReturn:
-        """Raise the error that names the plans, the place and what to do."""
+        """Raise the error with the plans, the place and the hint."""
         if self.declared:
             self._refuse_expired()
         try:
@@ -268,8 +268,8 @@ class WiderAttribute(SealedAttribute):
 
 
 def _note_expired(entity: Any, _: object) -> None:
-    """Have a model of pydantic say which of its columns have expired: it is written out of ``__dict__``."""
-    if entity is None:  # nobody holds it any more
+    """Mark the expired columns of a pydantic model, because pydantic writes it from ``__dict__``."""
+    if entity is None:  # it was freed
         return
     loaders = installed_loaders(instance_state(entity))
     if isinstance(loaders, WiderSeal) and loaders.stay is not Stay.DETACHED:
@@ -281,7 +281,7 @@ def _at(place: Place) -> str:
 
 
 def _refuse_expired(state: InstanceState[Any], key: str) -> None:
-    """Refuse an expired column of a sealed object where SQLAlchemy would raise MissingGreenlet."""
+    """Raise an error for an expired column of a sealed object if SQLAlchemy would raise MissingGreenlet."""
     loaders = installed_loaders(state)
     if not isinstance(loaders, WiderSeal) or loaders.stay is Stay.DETACHED:
         return

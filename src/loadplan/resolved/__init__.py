@@ -1,4 +1,4 @@
-"""What a plan means: declaration and mapping together become one tree, with a strategy and its reason on each edge.
+"""The resolved plan: declaration and mapping become one tree, with a strategy and its reason on each edge.
 
 In: a plan. Out: a tree of places and edges, or one ``PlanError`` with every problem. Nothing here builds SQL.
 """

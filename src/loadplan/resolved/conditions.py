@@ -4,16 +4,19 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Select, and_, exists, literal_column, select
-from sqlalchemy.orm import Mapper, RelationshipProperty
+from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.sql.visitors import iterate
 
+from loadplan.declared.sources import Source, is_path
 from loadplan.declared.spec import StrategyName
 from loadplan.errors import Problem
 from loadplan.mapped import mapping
 from loadplan.resolved import problems
 from loadplan.resolved.form import is_expression
+from loadplan.resolved.paths import end_of, path_problem
 from loadplan.resolved.tree import Parameter, Shape
+from loadplan.sqlalchemy_internals import criteria_of
 
 
 def shape_problems(
@@ -41,6 +44,9 @@ def shape_problems(
         if prop.secondary is not None and strategy not in {"joined", "inner"}:
             known |= {prop.secondary}
         given = getattr(shape, word) or ()
+        for path in filter(is_path, given):
+            yield from _path_problems(prop, path, at)
+        given = tuple(each for each in given if not is_path(each))
         if not prop.entity.is_aliased_class:
             of_order = word == "order_by"
             given = tuple(mapping.as_seen_from(prop.mapper, each, subclasses=of_order) for each in given)
@@ -48,10 +54,23 @@ def shape_problems(
         if tables:
             name = f"{prop.parent.class_.__name__}.{prop.key}"
             to_alias = prop.entity.is_aliased_class
-            yield problems.speaks_of_others(name, prop.mapper, word, tables, given, at, to_alias=to_alias, of_load=True)
+            yield problems.speaks_of_others(name, prop.mapper, word, tables, given, at, to_alias=to_alias)
 
 
-#: What a strategy cannot do: a join has one order, that of its parent, and no way to count rows a parent.
+def _path_problems(prop: RelationshipProperty[Any], path: Source, at: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield what is wrong with ``order_by=source(...)`` of a collection: LP112, LP215."""
+    if prop.entity.is_aliased_class:
+        detail = f"'{prop.parent.class_.__name__}.{prop.key}' leads to an alias"
+        yield problems.not_a_path("order_by", path, detail, at)
+    elif (wrong := path_problem(path, prop.mapper, at)) is not None:
+        yield wrong
+    else:
+        end, value = end_of(path, prop.mapper)
+        if tables := foreign_tables(mapping.tables_of(end), conditions_of(end, [value])):
+            yield problems.speaks_of_others(end.class_.__name__, end, "order_by", tables, [value], at)
+
+
+#: Arguments that a strategy does not support: a join has only the order of its parent, and cannot count rows a parent.
 _NEEDS_OWN_STATEMENT = {
     "joined": ("order_by", "limit", "depth"),
     "inner": ("order_by", "limit", "depth"),
@@ -116,6 +135,12 @@ def _table_name(table: Any) -> str:
 
 def parameters_in(expression: Any) -> Iterator[Parameter]:
     """Yield the parameters of an expression that were named by whoever wrote it; literals are not among them."""
+    if is_path(expression):
+        for step in expression.path:
+            carried = criteria_of(step) if isinstance(step, QueryableAttribute) else (step,)
+            for each in carried:
+                yield from parameters_in(each)
+        return
     element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
     for each in iterate(element):
         if isinstance(each, BindParameter) and not each.unique:

@@ -148,6 +148,8 @@ class _Resolver:
         for each in said:  # grows while nested plans for the same place are met
             nested = [item for item in each.loads if isinstance(item, Plan)]
             said.extend(_said_of_root(item) for item in nested if self.fits(mapper, item, at))
+        if (column := mapping.unhashable_key(mapper)) is not None:
+            self.found.append(problems.key_without_hash(mapper, column, at))
         again: list[_Again] = []
         for key, items in self.by_relationship(mapper, said, at).items():
             prop = mapper.relationships[key]
@@ -252,7 +254,7 @@ class _Resolver:
         """Find the relationship that a load names on the class at this place."""
         key = named if isinstance(named, str) else named.key
         prop = mapping.relationship(mapper, key)
-        owner = None if isinstance(named, str) else named.parent.mapper
+        owner = mapping.owner_of(named)
         if prop is not None and (owner is None or mapper.isa(owner)):
             if prop.lazy in mapping.UNLOADABLE_LAZY:
                 self.found.append(problems.unloadable(mapper, prop, at))
@@ -319,7 +321,7 @@ class _Resolver:
         found: set[str] = set()
         for column in columns or ():
             if isinstance(column, QueryableAttribute):
-                owner = getattr(column.parent, "mapper", None)
+                owner = mapping.owner_of(column)
                 belongs = owner is not None and mapper.isa(owner)
                 keys = mapping.columns_behind(mapper, column.key) if belongs else None
                 if keys is None:

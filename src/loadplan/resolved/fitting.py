@@ -1,4 +1,4 @@
-"""Do the values of a SQL type fit an annotation? Told from types alone; what cannot be told fits."""
+"""Do the values of a SQL type fit an annotation? This looks only at types. If it cannot tell, they fit."""
 
 import datetime
 import decimal
@@ -20,7 +20,7 @@ from loadplan.view_classes.annotations import (
     without_annotated,
 )
 
-#: Aggregate functions that answer NULL where there is no row.
+#: Aggregate functions that are NULL if there are no rows.
 _NULL_WITHOUT_ROWS = frozenset(
     [
         "max",
@@ -45,10 +45,10 @@ _NULL_WITHOUT_ROWS = frozenset(
     ]
 )
 
-#: Pairs that type checkers, and pydantic, allow besides subclasses: the value's type and the annotation.
+#: Pairs of a value's type and an annotation that type checkers and pydantic allow, besides subclasses.
 _WIDENED = frozenset({(int, float), (int, complex), (float, complex), (bytearray, bytes)})
 
-#: What pydantic makes of values of other types, besides.
+#: Pairs of a value's type and an annotation between which pydantic also converts.
 _LENIENT = frozenset(
     {
         (decimal.Decimal, float),
@@ -65,7 +65,7 @@ _LENIENT = frozenset(
 
 
 def python_type(kind: types.TypeEngine[Any]) -> type | None:
-    """Return the class of a SQL type's values, or None where that cannot be told."""
+    """Return the class of a SQL type's values, or None if it is not known."""
     if isinstance(kind, types.TypeDecorator):
         own = type(kind)
         tells = own.python_type is not types.TypeDecorator.python_type
@@ -74,7 +74,7 @@ def python_type(kind: types.TypeEngine[Any]) -> type | None:
     if isinstance(kind, types.NullType | types.JSON | types.PickleType) or type(kind).__name__ == "HSTORE":
         return None
     if any(not each.__module__.startswith("sqlalchemy.") and "result_processor" in vars(each) for each in _bases(kind)):
-        return None  # a type of the application's own, which makes of the values what it likes
+        return None  # a type of the application, which may convert values to any type
     try:
         found: type = kind.python_type
     except NotImplementedError:
@@ -82,7 +82,7 @@ def python_type(kind: types.TypeEngine[Any]) -> type | None:
     return None if found is object else found
 
 
-#: What a TypeDecorator overrides to make other values of those of its column.
+#: Methods that a TypeDecorator overrides to convert the values of its column.
 _CONVERSIONS = ("process_result_value", "result_processor")
 
 
@@ -129,7 +129,7 @@ def _accepts(annotation: Any, held: type, kind: types.TypeEngine[Any], *, lenien
     except TypeError:  # a protocol that cannot be asked
         return True
     if issubclass(origin, held) and not issubclass(origin, enum.Enum) and origin.__module__ not in _STANDARD:
-        return True  # the application's own kind of str, say, which the mapping may well declare
+        return True  # for example the application's own subclass of str, which the mapping may declare
     return lenient and _pydantic_converts(held, origin)
 
 
@@ -139,9 +139,9 @@ _STANDARD = frozenset({"builtins", "datetime", "decimal", "uuid"})
 
 def _pydantic_converts(held: type, wanted: type) -> bool:
     known = {int, float, str, bytes, bool, decimal.Decimal, datetime.date, datetime.datetime, list, dict, set, tuple}
-    if wanted not in known:  # enums, URLs, secrets, types with validators of their own
+    if wanted not in known:  # enums, URLs, secrets, types with their own validators
         return not (issubclass(wanted, enum.Enum) and issubclass(held, enum.Enum))
-    if issubclass(held, enum.Enum):  # pydantic makes enums of values, not values of enums
+    if issubclass(held, enum.Enum):  # pydantic turns values into enums, but not enums into values
         return False
     return (held, wanted) in _LENIENT or held not in known
 
@@ -162,7 +162,7 @@ def _accepts_array(annotation: Any, kind: ARRAY[Any], *, lenient: bool) -> bool:
 
 
 def null_without_rows(expression: Any) -> bool:
-    """Tell whether an aggregate is NULL where there is no row to aggregate."""
+    """Tell whether an aggregate is NULL if there are no rows."""
     element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
     while isinstance(element, Label | Cast | TypeCoerce | FunctionFilter):
         element = (
@@ -178,7 +178,7 @@ def spelled(annotation: Any, *, optional: bool) -> str:
 
 
 def why_empty(prop: RelationshipProperty[Any], shape: Shape) -> str | None:
-    """Return why a to-one may lead nowhere by the mapping, or None if it must lead to a row."""
+    """Return why a to-one may have no row, by the mapping; None if it must have one."""
     if shape.where:
         return "a where= may leave out its row"
     if shape.depth is not None:

@@ -4,19 +4,20 @@ from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
 import attrs
-from sqlalchemy import ColumnElement, TextClause
+from sqlalchemy import BinaryExpression, Boolean, BooleanClauseList, ColumnElement, TextClause, UnaryExpression
 from sqlalchemy.orm import QueryableAttribute
 
+from loadplan.declared.sources import is_path
 from loadplan.declared.spec import Below, Load, On, Plan, StrategyName
 from loadplan.errors import Problem
 from loadplan.mapped import mapping
 from loadplan.resolved import meant, problems
 from loadplan.sqlalchemy_internals import criteria_of, subtype_of
 
-#: Levels that a number may ask for: each is an edge of its own, within the ones above it.
+#: The largest ``depth=``: each level is a separate edge inside the level above it.
 MOST_LEVELS = 20
 
-#: Rows that a database can count, less the one more that tells whether there are others.
+#: The largest number of rows that a database can count, minus one row that tells whether there are more.
 MOST = (1 << 63) - 2
 
 
@@ -80,11 +81,18 @@ def condition_problems(word: str, expressions: Iterable[object], at: tuple[str, 
 def is_expression(word: str, given: object) -> bool:
     """Tell whether something can be a condition, or an order: that one has a direction, which a ``text()`` hides."""
     try:
+        if isinstance(given, UnaryExpression) and meant.is_named_order(given):
+            return False
         return isinstance(given, QueryableAttribute | ColumnElement) or (
             word == "where" and isinstance(given, TextClause)
         )
-    except Exception:  # an object may raise whatever it likes when it is asked for its class
+    except Exception:  # an object may raise any error when it is asked for its class
         return False
+
+
+def is_condition(given: object) -> bool:
+    """Tell whether an order is a comparison without a direction: nearly always a condition at the wrong place."""
+    return isinstance(given, BinaryExpression | BooleanClauseList) and isinstance(given.type, Boolean)
 
 
 def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
@@ -101,7 +109,10 @@ def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem
         elif word == "limit" and given > MOST:
             yield problems.too_large_count(word, given, at)
     for word in ("where", "order_by"):
-        yield from condition_problems(word, getattr(item, word) or (), at)
+        given = getattr(item, word) or ()
+        if word == "order_by":
+            given = [each for each in given if not is_path(each)]
+        yield from condition_problems(word, given, at)
 
 
 def _counts(given: Any) -> bool:

@@ -1,11 +1,11 @@
-"""What somebody meant who wrote something else: the hints for values of the wrong kind. Pure, and never raises."""
+"""Hints for values of the wrong kind: what the author probably meant. Pure, and never raises."""
 
 import inspect
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
-from sqlalchemy import ClauseElement, FromClause, Select, Table, TextClause
+from sqlalchemy import Boolean, ClauseElement, FromClause, Select, Table, TextClause, UnaryExpression
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from sqlalchemy.orm.util import AliasedClass
@@ -17,12 +17,15 @@ from loadplan.errors import shown
 from loadplan.mapped import mapping
 from loadplan.sqlalchemy_internals import AbstractLoad
 
-#: Relationships in a row that a hint spells out.
+#: The longest row of relationships that a hint writes out.
 _LONGEST_ROUTE = 3
+
+#: Digits of a number that a hint shows.
+_LONGEST_NUMBER = 20
 
 
 def described(given: object) -> str:
-    """Return what something is, in the words of the one who wrote it."""
+    """Return a description of a value, in the terms of its author."""
     if isinstance(given, AbstractLoad):
         return "a loader option of SQLAlchemy"
     if isinstance(given, QueryableAttribute):
@@ -35,6 +38,8 @@ def described(given: object) -> str:
         return "a select()" if isinstance(given, Select) else "a table of SQLAlchemy"
     if isinstance(given, TextClause):
         return f"text({given.text!r})"
+    if isinstance(given, UnaryExpression) and is_named_order(given):
+        return "an order by the text of a name"
     if isinstance(given, ClauseElement):
         return f"the SQL expression '{' '.join(str(given).split())}'"
     if isinstance(given, type):
@@ -50,12 +55,20 @@ def described(given: object) -> str:
     return shown(given)
 
 
+def is_named_order(given: UnaryExpression[Any]) -> bool:
+    """Tell whether an order names its column as text: ``desc("title")``."""
+    element: Any = given
+    while isinstance(element, UnaryExpression):
+        element = element.element
+    return getattr(element, "__visit_name__", "") == "textual_label_reference"
+
+
 def _class_behind(given: Any) -> str:
     return str(mapping.mapper_behind(given).class_.__name__)
 
 
 def is_relationship(given: object) -> bool:
-    """Tell whether an attribute is a relationship; asked without configuring any mapper."""
+    """Tell whether an attribute is a relationship, without configuring any mapper."""
     return isinstance(given, QueryableAttribute) and isinstance(given.comparator, RelationshipProperty.Comparator)
 
 
@@ -75,14 +88,14 @@ def route(mapper: Mapper[Any], to: Mapper[Any]) -> list[str]:
 
 
 def nested(names: Sequence[str], inside: str) -> str:
-    """Return loads one within the other: ``load(User.posts, load(Post.comments))``."""
+    """Return nested loads: ``load(User.posts, load(Post.comments))``."""
     for name in reversed(names):
         inside = f"load({name}, {inside})" if inside else f"load({name})"
     return inside
 
 
 def instead_of_relationship(given: object) -> str:
-    """Return the hint for what stands in ``load(...)``."""
+    """Return the hint for a wrong value in ``load(...)``."""
     if isinstance(given, AbstractLoad):
         return _OPTION
     if isinstance(given, list | tuple | set | frozenset):
@@ -98,13 +111,14 @@ def instead_of_relationship(given: object) -> str:
 
 
 def instead_of_load(given: object) -> str:
-    """Return the hint for what stands where ``load(...)`` belongs."""
+    """Return the hint for a wrong value in place of ``load(...)``."""
     if isinstance(given, AbstractLoad):
         return _OPTION
     if is_relationship(given):
         return f"write load({source(given)})."
     if isinstance(given, QueryableAttribute):
-        return f"columns load by themselves. To load only some of them, write only=[{source(given)}]."
+        condition = f" As a condition, write where={source(given)}." if isinstance(given.type, Boolean) else ""
+        return f"columns load by themselves. To load only some of them, write only=[{source(given)}].{condition}"
     if isinstance(given, str):
         or_load = f", or load({given!r}) to load a relationship" if given.isidentifier() else ""
         return f"write name={given!r} to name the plan{or_load}."
@@ -127,7 +141,7 @@ _OPTION = "write load(User.posts) and nest what is below it. The plan chooses th
 
 
 def instead_of_expression(word: str, given: object) -> str:
-    """Return the hint for what stands in ``where=`` or ``order_by=``."""
+    """Return the hint for a wrong value in ``where=`` or ``order_by=``."""
     if isinstance(given, bool) and word == "where":
         return (
             "Python evaluated this, so the database never sees it. Write Post.x.is_(None) for 'is None', "
@@ -138,6 +152,8 @@ def instead_of_expression(word: str, given: object) -> str:
     if isinstance(given, str):
         raw = " For raw SQL, use sqlalchemy.text(...)." if word == "where" else ""
         return f"{_EXAMPLES[word]}{raw}"
+    if isinstance(given, Source) and word == "where":
+        return f"ask through the relationship: where={_asked(given.path)}."
     if isinstance(given, TextClause):
         return f"text(...) hides the direction from loadplan. {_capital(_EXAMPLES[word])}"
     if isinstance(given, dict):
@@ -147,6 +163,14 @@ def instead_of_expression(word: str, given: object) -> str:
     if isinstance(given, Callable):  # type: ignore[arg-type]
         return f"pass the expression itself, not a function or a class. {_capital(_EXAMPLES[word])}"
     return _EXAMPLES[word]
+
+
+def _asked(path: Sequence[Any]) -> str:
+    """Return the code of a path as a condition: ``Post.author.has(User.name == "x")``."""
+    if len(path) < 2:
+        return "Post.author.has(...)" if not path else source(path[0])
+    word = "any" if getattr(getattr(path[0], "property", None), "uselist", False) else "has"
+    return f"{source(path[0])}.{word}({_asked(path[1:])})"
 
 
 def _capital(sentence: str) -> str:
@@ -160,7 +184,7 @@ _EXAMPLES = {
 
 
 def instead_of_class(given: object) -> str:
-    """Return the hint for what stands where a mapped class belongs."""
+    """Return the hint for a wrong value in place of a mapped class."""
     if isinstance(given, QueryableAttribute):
         owner = given.class_.__name__
         inside = f"load({source(given)})" if is_relationship(given) else f"only=[{source(given)}]"
@@ -187,18 +211,20 @@ def instead_of_class(given: object) -> str:
 
 
 def instead_of_plan(given: object) -> str:
-    """Return the hint for what a fetch was given as its plan."""
+    """Return the hint for a wrong value in place of a plan."""
     if isinstance(given, type) and mapping.mapper_of(given) is not None:
         return f"make a plan of the class: LoadPlan({given.__name__})."
     if isinstance(given, Select):
         return "declare what to load in a LoadPlan. Conditions go into the fetch: fetch_all(plan, where=...)."
     if isinstance(given, Load):
         return "put the load into a plan: LoadPlan(User, load(User.posts))."
+    if isinstance(given, list | tuple | set | frozenset) and any(isinstance(each, Plan) for each in given):
+        return "pass one plan, without brackets. loader.check takes several: check(*plans)."
     return "make a plan, for example LoadPlan(User, load(User.posts))."
 
 
 def instead_of_bind(given: object) -> str:
-    """Return the hint for what a Loader was made with."""
+    """Return the hint for a wrong value in place of a bind."""
     if isinstance(given, type) and issubclass(given, AsyncSession | AsyncEngine | AsyncConnection):
         made = {AsyncEngine: "create_async_engine(url)", AsyncConnection: "engine.connect()"}
         return f"pass an object, not the class, for example {made.get(given, f'{given.__name__}(engine)')}."
@@ -209,12 +235,14 @@ def instead_of_bind(given: object) -> str:
     return "pass an AsyncEngine, async_sessionmaker, AsyncSession or AsyncConnection."
 
 
-def instead_of_id(given: object, entity: str) -> str | None:
-    """Return the hint for what stands in place of an id; None where the id is only of a wrong type."""
+def instead_of_id(given: object, entity: str, kinds: Sequence[str]) -> str | None:
+    """Return the hint for a wrong value in place of an id; None if only its type is wrong."""
     if isinstance(given, ClauseElement):
         return "this is a condition. Use fetch_one(plan, ...) for one row, or fetch_all(plan, ...) for many."
     if isinstance(given, list | set | frozenset):
         return "for many ids, use fetch_many(plan, ids)."
+    if isinstance(given, str) and list(kinds) == ["int"] and given.isdecimal() and len(given) < _LONGEST_NUMBER:
+        return f"convert the text first: int({given!r})."
     if mapping.mapper_of(type(given)) is not None and type(given).__name__ == entity:
         return "pass the id of the object, not the object."
     return None
@@ -225,14 +253,14 @@ _GENERATED = {"__repr__": "repr", "__hash__": "hash"} | dict.fromkeys(
     ("__eq__", "__lt__", "__le__", "__gt__", "__ge__"), "compare"
 )
 
-#: Calls between a generated method and an attribute that it reads; SQLAlchemy makes a handful.
+#: The most calls between a generated method and an attribute that it reads. SQLAlchemy makes a few.
 _CALLS = 20
 
 
 def generated_reader() -> tuple[str, str] | None:
     """Return the generated method of a dataclass that is reading an attribute now, and the argument that prevents it.
 
-    Looks at the calls that led here, so it is for errors alone.
+    It looks at the stack, so use it only for errors.
     """
     frame = inspect.currentframe()
     for _ in range(_CALLS):

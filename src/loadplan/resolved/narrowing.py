@@ -1,7 +1,7 @@
-"""Names from outside -> a plan within one that was declared: what a request asks for and the plan allows.
+"""Turns names from a request into a part of a declared plan.
 
-Nothing is added to the declared plan. Its conditions, orders and limits stay: a tenant's filter in ``where=`` holds for
-whatever a stranger names.
+Nothing is added to the declared plan. Its conditions, orders and limits stay, so a tenant's filter in ``where=`` always
+applies.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,6 +15,7 @@ from loadplan.declared.code import source
 from loadplan.declared.spec import Below, Load, On, Plan
 from loadplan.errors import PlanError, Problem, did_you_mean, shown
 from loadplan.mapped import mapping
+from loadplan.resolved import meant
 from loadplan.resolved.parts import DeclaredPlace
 from loadplan.resolved.resolving import configure_around
 from loadplan.resolved.view_loads import key_of
@@ -25,19 +26,20 @@ from loadplan.view_classes.narrowed import narrowed_class, with_members
 
 P = TypeVar("P", bound=Plan[Any])
 
-#: Narrowed plans that are remembered, over all declared ones. A stranger who names every combination fills no memory.
+#: The number of narrowed plans that are remembered, so that a client that asks for every combination cannot fill
+#: memory.
 MOST_PLANS = 512
 
-#: Names in one path. A path that leads around a cycle could be of any length.
+#: The most names in one path. A path around a cycle could have any length.
 MOST_NAMES = 32
 
-#: Wrong names that one error lists.
+#: The most wrong names that one error lists.
 _MOST_PROBLEMS = 20
 
 
 @attrs.frozen
 class Wanted:
-    """What is named below one place. Equal for equal names in any order.
+    """The names below one place. Equal names in any order give equal values.
 
     Attributes:
         names: of columns, relationships or fields there, each with what is named below it.
@@ -54,7 +56,7 @@ class Wanted:
 
 
 def merged(one: Wanted, other: Wanted) -> Wanted:
-    """Return what both ask for together. The limit of both holds, if it is one."""
+    """Return the names of both. A limit stays only if it is the same in both."""
     names = one.below
     for name, below in other.names:
         names[name] = merged(names[name], below) if name in names else below
@@ -85,6 +87,10 @@ def _frozen(tree: dict[str, Any]) -> Wanted:
 
 def plan_for_paths(entity: type[Any], paths: Iterable[str], allowed: P) -> P:
     """Return the part of a plan that names ask for; see :meth:`loadplan.LoadPlan.for_paths`."""
+    given: object = allowed
+    if not isinstance(given, Plan):
+        message = f"allowed= needs a LoadPlan, but got {meant.described(given)}"
+        raise PlanError([Problem("LP120", message, hint=meant.instead_of_plan(given))])
     if entity is not allowed.entity:
         raise PlanError([_allowed_for_another(entity, allowed)])
     return narrowed_plan(allowed, wanted_of(paths, allowed.label))
@@ -252,7 +258,7 @@ class _Views:
                 if below is not None:
                     fields[field.name] = self.field(field.type, below, (*at, field.name))
             if len(views) > 1 and not fields:
-                made[member] = member  # a member of which nothing is named stays as it is: a row of its needs a class
+                made[member] = member  # no field of it is named: it stays as it is, as its rows need a class
             elif fields:
                 made[member] = narrowed_class(member, tuple(fields.items()))
         return with_members(annotation, made)

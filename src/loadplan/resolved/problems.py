@@ -1,7 +1,7 @@
 """Every way a plan can be wrong, as a function from the facts to a :class:`~loadplan.errors.Problem`.
 
-LP1xx is about the declaration alone, LP2xx about the declaration against the mapping, LP404 and LP408 about what a
-fetch or a loader is given. The words live here, and nowhere else; ``resolve`` finds the problems.
+LP1xx is about the declaration alone, and LP2xx about the declaration and the mapping. All texts are here. The modules
+that resolve a plan find the problems.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ def _name(mapper: Mapper[Any]) -> str:
 
 
 def not_a_relationship(given: object, at: At) -> Problem:
-    """``load(...)`` of something that no class has as a relationship."""
+    """``load(...)`` of something that is not a relationship."""
     message = f"load() needs a relationship, but got {meant.described(given)}"
     return Problem("LP101", message, at, hint=meant.instead_of_relationship(given))
 
@@ -52,13 +52,13 @@ def type_of_alias(given: QueryableAttribute[Any], at: At) -> Problem:
 
 
 def not_a_load(given: object, at: At) -> Problem:
-    """Something else stands among the loads."""
+    """Something else is among the loads."""
     message = f"a plan needs load(...) here, but got {meant.described(given)}"
     return Problem("LP102", message, at, hint=meant.instead_of_load(given))
 
 
 def only_and_defer(at: At) -> Problem:
-    """Both are given."""
+    """``only=`` and ``defer=`` are given together."""
     return Problem(
         "LP103",
         "only= and defer= cannot be used together",
@@ -93,14 +93,14 @@ def not_a_strategy(given: object, at: At) -> Problem:
     """An unknown ``strategy=``."""
     return Problem(
         "LP105",
-        f"strategy={shown(given)} is unknown",
+        f"strategy={shown(given) if isinstance(given, str) else f'({safely_described(given)})'} is unknown",
         at,
         hint=f"use {one_of(get_args(StrategyName))}, or remove strategy= and let the plan choose.",
     )
 
 
 def loads_disagree(name: str, word: str, items: Sequence[Load[Any]], at: At) -> Problem:
-    """One relationship is named twice at one place, and the two cannot both hold."""
+    """A relationship is loaded twice at one place, and the two loads disagree."""
     said = [
         f"no {word}=" if getattr(item, word) is None else argument_source(word, getattr(item, word)) for item in items
     ]
@@ -114,7 +114,7 @@ def loads_disagree(name: str, word: str, items: Sequence[Load[Any]], at: At) -> 
 
 
 def bad_number(word: str, given: object, at: At) -> Problem:
-    """A ``limit=`` or ``depth=`` that counts nothing."""
+    """A ``limit=``, ``depth=`` or size that is not a positive whole number."""
     other = ', or "all"' if word == "depth" else ""
     message = f"{word}={shown(given)} must be a whole number of 1 or more{other}"
     return Problem("LP107", message, at, hint=_NUMBER_HINTS[word])
@@ -129,12 +129,12 @@ _NUMBER_HINTS = {
 
 
 def too_large_count(word: str, given: int, at: At) -> Problem:
-    """A number of rows that no database counts to."""
+    """A number of rows that is too large for a database."""
     return Problem("LP107", f"{word}={shown(given)} is too large: databases count in 64 bits", at)
 
 
 def too_deep(given: int, most: int, at: At) -> Problem:
-    """More levels than anybody writes a plan for."""
+    """A ``depth=`` with too many levels."""
     message = f"depth={shown(given)} is too large: a plan has {most} levels at most"
     return Problem("LP107", message, at, hint='write depth="all" to load the whole tree.')
 
@@ -145,16 +145,27 @@ def not_an_expression(word: str, given: object, at: At) -> Problem:
     return Problem("LP108", message, at, hint=safely(meant.instead_of_expression, word, given))
 
 
+def condition_as_order(given: object, at: At) -> Problem:
+    """``fetch_all(plan, Post.id > 3, Post.author_id == 1)``."""
+    return Problem(
+        "LP108",
+        f"order_by= got a condition, {safely_described(given)}",
+        at,
+        hint="put all conditions into one list: where=[Post.id > 3, Post.published]. To order by a condition, add "
+        ".desc() or .asc().",
+    )
+
+
 def safely_described(given: object) -> str:
-    """Return a description of whatever was given; its class, if it cannot be described."""
+    """Return a description of a value; its class, if it cannot be described."""
     try:
         return meant.described(given)
-    except Exception:  # an object from outside may raise whatever it likes when it is looked at
+    except Exception:  # an object from outside may raise any error
         return shown(given)
 
 
 def safely(hint: Callable[..., str], *given: object) -> str | None:
-    """Return a hint; None if what was given makes the hint raise."""
+    """Return a hint; None if making it raises an error."""
     try:
         return hint(*given)
     except Exception:
@@ -162,7 +173,7 @@ def safely(hint: Callable[..., str], *given: object) -> str | None:
 
 
 def paths_disagree(label: str, one: Edge, other: Edge) -> Problem:
-    """Two places of a plan want different rows in one collection of one class."""
+    """Two places of a plan load different rows for one relationship of a class."""
     what = "reference" if one.cardinality.to_one else "collection"
     return Problem(
         "LP109",
@@ -191,7 +202,7 @@ def not_mapped(given: object, at: At) -> Problem:
 
 
 def no_relationship(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at: At) -> Problem:
-    """The class at a place has no such relationship: a slip, another class's, a subclass's, or a column."""
+    """The class has no relationship with this name: it is mistyped, of another class, of a subclass, or a column."""
     here = _name(mapper)
     at = (*at, key)
     if owner is not None and owner is not mapper and owner.isa(mapper):
@@ -223,7 +234,7 @@ def no_relationship(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at
 
 
 def _dotted(mapper: Mapper[Any], given: str, at: At) -> Problem:
-    """``load("comments.author")``: relationships in a row, or one of them wrong."""
+    """``load("comments.author")``: relationships with dots, of which one may be wrong."""
     message = f"'{_name(mapper)}' has no relationship '{given}'"
     names = []
     for key in given.split("."):
@@ -284,7 +295,7 @@ def no_column(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at: At) 
 
 
 def wrong_plan(mapper: Mapper[Any], plan: Plan[Any], at: At) -> Problem:
-    """A nested plan speaks of another class than stands there."""
+    """A nested plan is for another class."""
     here = _name(mapper)
     name = getattr(plan.entity, "__name__", repr(plan.entity))
     return Problem(
@@ -306,6 +317,18 @@ def unloadable(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> 
     )
 
 
+def key_without_hash(mapper: Mapper[Any], column: Any, at: At) -> Problem:
+    """A primary key of dictionaries or lists."""
+    return Problem(
+        "LP223",
+        f"the primary key of '{_name(mapper)}' has values without a hash",
+        at,
+        detail=f"'{column.name}' is of type {type(column.type).__name__}. An object is found by its key, also in a "
+        "SQLAlchemy session.",
+        hint="read the rows as a view, with into=; or map a primary key of another type.",
+    )
+
+
 def asks_parent_further(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> Problem:
     """A ``secondaryjoin`` with columns of the parent."""
     return Problem(
@@ -320,14 +343,14 @@ def asks_parent_further(mapper: Mapper[Any], prop: RelationshipProperty[Any], at
 
 
 def not_a_path(word: str, given: object, detail: str, at: At) -> Problem:
-    """``source(...)`` in a condition or an order of roots that leads to no one value."""
+    """``source(...)`` in a condition or an order of roots that does not lead to one value."""
     end = "Customer.email" if word == "order_by" else 'Customer.country == "NZ"'
     return Problem(
         "LP112",
         f"{word}= cannot use {source(given)}",
         at,
         detail=f"{detail}.",
-        hint=f"name relationships to one, then the value: {word}=source(Order.customer, {end}).",
+        hint=f"name relationships that lead to one row, then the value: {word}=source(Order.customer, {end}).",
     )
 
 
@@ -354,7 +377,7 @@ def mapping_broken(mapper: Mapper[Any], error: Exception, at: At) -> Problem:
 
 
 def not_a_subclass(mapper: Mapper[Any], sub: Mapper[Any], at: At) -> Problem:
-    """``on(...)`` of a class that no object at a place can be of."""
+    """``on(...)`` of a class that is not a subclass."""
     here = _name(mapper)
     subs = [_name(each) for each in mapper.self_and_descendants if each is not mapper]
     return Problem(
@@ -366,12 +389,12 @@ def not_a_subclass(mapper: Mapper[Any], sub: Mapper[Any], at: At) -> Problem:
 
 
 def limit_without_order(prop: RelationshipProperty[Any], at: At) -> Problem:
-    """The first five of nothing in particular."""
+    """A ``limit=`` without an order."""
     return Problem(
         "LP211",
         f"limit= of '{_name(prop.parent)}.{prop.key}' needs an order",
         at,
-        detail="without an order, the database may choose other rows each time.",
+        detail="without an order, the database may return different rows each time.",
         hint=f"add an order, for example order_by={_name(prop.mapper)}.{mapping.primary_key(prop.mapper)[0]}.",
     )
 
@@ -399,7 +422,7 @@ def not_a_tree(prop: RelationshipProperty[Any], at: At) -> Problem:
 
 
 def strategy_cannot(prop: RelationshipProperty[Any], strategy: str, word: str, at: At) -> Problem:
-    """A forced strategy that has no way to do what another argument asks."""
+    """A strategy that does not support another argument."""
     return Problem(
         "LP214",
         f"strategy={strategy!r} does not support {word}= of '{_name(prop.parent)}.{prop.key}'",
@@ -417,13 +440,12 @@ def speaks_of_others(
     at: At,
     *,
     to_alias: bool = False,
-    of_load: bool = False,
 ) -> Problem:
-    """A condition or order whose columns are not the target's: it would join every row with every other."""
+    """A condition or an order with columns of another table: it would pair every row with every other."""
     here = _name(target)
     hint = f"ask through a relationship: {_question(here, tables[0], target)}."
     if word == "order_by":
-        path = None if of_load else _path_to(target, given)
+        path = None if to_alias else _path_to(target, given)
         hint = f"order by a subquery{_subquery_of(target, given)}." if path is None else f"write order_by={path}."
     if to_alias:
         hint = f"'{name}' leads to an alias of '{here}'. Use the attributes of that alias in {word}=."
@@ -431,13 +453,13 @@ def speaks_of_others(
         "LP215",
         f"{word}= of '{name}' uses {one_of(tables)}, but only '{here}' is available here",
         at,
-        detail="without a join condition, every row would meet every row of the other table.",
+        detail="without a join condition, every row would be paired with every row of the other table.",
         hint=hint,
     )
 
 
 def _path_to(target: Mapper[Any], given: Sequence[Any]) -> str | None:
-    """Return the code of a path to a column of another class, where a to-one leads there; with its direction."""
+    """Return the code of a path to a column of another class, with its direction, if a to-one leads there."""
     for each in given:
         element, words = each, list[str]()
         while isinstance(element, UnaryExpression) and element.modifier is not None:
@@ -455,7 +477,7 @@ def _path_to(target: Mapper[Any], given: Sequence[Any]) -> str | None:
 
 
 def _subquery_of(target: Mapper[Any], given: Sequence[Any]) -> str:
-    """Return the code of a subquery for a column of another class: the very one, where a to-one leads there."""
+    """Return the code of a subquery for a column of another class: the exact one, if a to-one leads there."""
     for each in given:
         element: Any = each.element if isinstance(each, UnaryExpression) else each
         expression = element.__clause_element__() if hasattr(element, "__clause_element__") else element
@@ -475,7 +497,7 @@ def _subquery_of(target: Mapper[Any], given: Sequence[Any]) -> str:
 
 
 def _question(target: str, table: str, mapper: Mapper[Any] | None) -> str:
-    """Return the condition that asks for related rows, as ``Post.author.has(...)``."""
+    """Return a condition about related rows, such as ``Post.author.has(...)``."""
     for prop in () if mapper is None else mapper.relationships:
         if table in {getattr(each, "name", None) for each in prop.mapper.tables}:
             return f"{target}.{prop.key}.{'any' if prop.uselist else 'has'}(...)"

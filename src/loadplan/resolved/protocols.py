@@ -82,7 +82,7 @@ def _problems(protocol: Any, place: DeclaredPlace, at: At, around: tuple[Any, ..
                 member,
                 mapper,
                 name,
-                f"have the plan load the column {mapper.class_.__name__}.{name}, {_place(at)}.",
+                f"add the column {mapper.class_.__name__}.{name} to the plan, {_place(at)}.",
                 at,
             )
         elif not hasattr(mapper.class_, name):
@@ -102,21 +102,21 @@ def _place(at: At) -> str:
 
 def _not_loaded(member: str, mapper: Any, name: str, hint: str, at: At) -> Problem:
     return Problem(
-        "LP121", f"'{member}' is promised, and the plan does not load '{mapper.class_.__name__}.{name}'", at, hint=hint
+        "LP121", f"'{member}' is promised, but the plan does not load '{mapper.class_.__name__}.{name}'", at, hint=hint
     )
 
 
 def _column(member: str, kind: FieldType, prop: Any, place: DeclaredPlace, name: str, at: At) -> Iterator[Problem]:
     if name not in place.mapper.attrs or not isinstance(prop, ColumnProperty) or prop.key != name:
-        return  # a composite or a synonym: a value that the mapping makes
+        return  # a composite or a synonym, whose value the mapping makes
     optional = mapping.may_be_null(place.mapper, name)
     wrong = misfit(prop.columns[0].type, kind.given, lenient=False)
     if wrong is not None:
-        yield Problem("LP122", f"'{member}' is a '{annotation_source(kind.given)}', and {wrong}", at)
+        yield Problem("LP122", f"'{member}' is a '{annotation_source(kind.given)}', but {wrong}", at)
     elif optional and not kind.optional and kind.given is not Any:
         hint = f"annotate it '{spelled(kind.given, optional=True)}'."
         column = mapping.column_name(place.mapper, name)
-        yield Problem("LP122", f"'{member}' is never None, and {column} is nullable", at, hint=hint)
+        yield Problem("LP122", f"'{member}' does not allow None, but {column} is nullable", at, hint=hint)
 
 
 def _relationship(
@@ -127,7 +127,7 @@ def _relationship(
     if many and kind.container is None and kind.given is not Any:
         yield Problem(
             "LP122",
-            f"'{member}' is one '{inner}', and the relationship is a collection",
+            f"'{member}' is one '{inner}', but the relationship is a collection",
             at,
             hint=f"annotate it 'Sequence[{inner}]'.",
         )
@@ -135,7 +135,7 @@ def _relationship(
     if not many and kind.container is not None:
         yield Problem(
             "LP122",
-            f"'{member}' is a collection, and the relationship leads to one row",
+            f"'{member}' is a collection, but the relationship leads to one row",
             at,
             hint=f"annotate it '{inner}'.",
         )
@@ -144,12 +144,12 @@ def _relationship(
     if why is not None and not kind.optional and kind.given is not Any:
         yield Problem(
             "LP122",
-            f"'{member}' is never None, and {why}",
+            f"'{member}' does not allow None, but {why}",
             at,
             hint=f"annotate it '{spelled(kind.given, optional=True)}'.",
         )
     mapper = mapping.mapper_of(kind.item)
     if mapper is not None and not prop.mapper.isa(mapper):
         yield Problem(
-            "LP122", f"'{member}' is a '{inner}', and the relationship leads to '{prop.mapper.class_.__name__}'", at
+            "LP122", f"'{member}' is a '{inner}', but the relationship leads to '{prop.mapper.class_.__name__}'", at
         )

@@ -34,7 +34,7 @@ def resolve_once(plan: Plan[Any], resolve: Callable[[Plan[Any], Mapper[Any], lis
         if shared is None or not _holds(shared):
             shared = _made(plan, mapper, resolve)
         derived = shared
-        object.__setattr__(plan, "_derived", derived)  # a plan is frozen, and this is no part of what it says
+        object.__setattr__(plan, "_derived", derived)  # a plan is frozen, but this is not a part of its value
     tree: Tree = derived["tree"]
     return tree
 

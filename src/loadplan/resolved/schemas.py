@@ -33,8 +33,11 @@ def loads_for_schema(
         PlanError: with every field that the entity cannot fill.
     """
     mapper = mapping.mapper_of(entity)
+    if mapper is None and mapping.mapper_of(schema) is not None:
+        hint = f"the mapped class comes first: LoadPlan.for_schema({schema.__name__}, {annotation_source(entity)})."
+        raise PlanError([Problem("LP200", f"'{annotation_source(entity)}' is not a mapped class", (label,), hint=hint)])
     if mapper is None:
-        return [], None  # a plan of it says what is wrong with it
+        return [], None  # a plan of it reports what is wrong
     configure_around(mapper, label)
     reader = _Reader([])
     given = list(loads)

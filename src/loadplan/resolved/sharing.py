@@ -1,7 +1,7 @@
-"""Equal plans share what was made of one of them: tree, statements, generated functions.
+"""Equal plans share their tree, their statements and their generated functions.
 
-A plan that is built inside a request handler is another object each time, and means what the last one meant. The
-mapper of the entity keeps the things that were made of plans, and they go with it.
+A plan that is built inside a request handler is a new object each time, but equals the last one. The mapper of the
+entity keeps everything that was made from plans, as long as the mapper exists.
 """
 
 from collections import OrderedDict
@@ -13,24 +13,25 @@ import attrs
 from sqlalchemy import ClauseElement
 from sqlalchemy.orm import Mapper, QueryableAttribute
 
+from loadplan.declared.sources import Source
 from loadplan.declared.spec import Budget, Load, On, Plan, facts_of
 from loadplan.sqlalchemy_internals import criteria_of, notes_of, shape_of, subtype_of
 
-#: Plans of one class that are remembered: those that were asked for last.
+#: The number of plans of one class that are remembered: the last ones that were used.
 MOST_PLANS = 64
 
-#: The name that they are noted by.
+#: The name under which the plans are kept.
 NOTE = "loadplan_plans"
 
 Fingerprint: TypeAlias = tuple[Any, ...]
 
 
 class Unlike(Exception):  # noqa: N818 - a signal, caught here
-    """A plan holds something that nothing else is known to equal."""
+    """A plan contains a value that cannot be compared."""
 
 
 class SharedPlans:
-    """The things that were made of the plans of one class, by what the plans say."""
+    """Everything that was made from the plans of one class, by their content."""
 
     def __init__(self) -> None:
         self._found: OrderedDict[Fingerprint, dict[str, Any]] = OrderedDict()
@@ -48,7 +49,7 @@ class SharedPlans:
             return found
 
     def put(self, fingerprint: Fingerprint, made: dict[str, Any]) -> None:
-        """Remember what was made of a plan; the one that nobody asked for longest goes."""
+        """Remember the values of a plan. Forget the plan that was not used for the longest time."""
         with self._lock:
             self._found[fingerprint] = made
             self._found.move_to_end(fingerprint)
@@ -57,7 +58,7 @@ class SharedPlans:
 
 
 def made_of_equal(plan: Plan[Any], mapper: Mapper[Any]) -> dict[str, Any] | None:
-    """Return what was made of an equal plan, or None.
+    """Return the values of an equal plan, or None.
 
     Args:
         plan: that nothing was made of yet.
@@ -71,7 +72,7 @@ def made_of_equal(plan: Plan[Any], mapper: Mapper[Any]) -> dict[str, Any] | None
 
 
 def share(plan: Plan[Any], mapper: Mapper[Any], made: dict[str, Any]) -> None:
-    """Have equal plans find what was made of this one."""
+    """Let equal plans find the values of this plan."""
     mark = fingerprint(plan)
     if mark is not None:
         known: SharedPlans = notes_of(mapper).setdefault(NOTE, SharedPlans())
@@ -79,14 +80,14 @@ def share(plan: Plan[Any], mapper: Mapper[Any], made: dict[str, Any]) -> None:
 
 
 def fingerprint(plan: Plan[Any]) -> Fingerprint | None:
-    """Return what all plans have in common that mean the same as this one; None where nobody can tell.
+    """Return a key that is equal for equal plans; None if the plan cannot be compared.
 
-    Stricter than ``==``: names, numbers and classes have the same types, and no parameter calls a function.
+    It is stricter than ``==``: names, numbers and classes have the same types, and no parameter calls a function.
     """
     try:
         found = _of(plan)
         hash(found)
-    except Exception:  # what stands in a plan may come from outside, and raise whatever it likes
+    except Exception:  # values in a plan may come from outside, and raise any error
         return None
     return found
 
@@ -105,6 +106,8 @@ def _of(value: Any) -> Fingerprint:
         if any(each.callable is not None for each in shape[1]):
             raise Unlike
         return (kind, shape[0], *(part for each in shape[1] for part in facts_of(each)))
+    if kind is Source:
+        return (kind, _of(value.path), value.modifiers)
     if kind in (list, tuple):
         return (kind, *map(_of, value))
     if get_origin(value) in (Union, UnionType):

@@ -23,20 +23,20 @@ from loadplan.mapped.links import LinkKind, Served
 from loadplan.mapped.repeats import may_repeat
 from loadplan.resolved.tree import UNKNOWN, Edge, Place, Tree
 
-#: Roots up to which the whole graph comes in one statement. Beyond, the server takes longer to look up rows parent by
-#: parent than a round trip a level takes; save for the first rows of each parent, which are looked up so in any case.
+#: Up to so many roots, the whole graph comes in one statement. For more roots, a statement for each level is faster
+#: than looking up rows parent by parent. The first rows of each parent are always looked up parent by parent.
 FEW_ROOTS = 20
 
-#: Roots up to which a collection does that has no other one below it: a page of a list.
+#: The same limit for a collection with no other collection below it: a page of a list.
 PAGE_ROOTS = 100
 
-#: Types whose values may be of any size. ``String`` without a length is none: names and titles are mapped so.
+#: Types whose values may have any size. ``String`` without a length is left out: names and titles are mapped so.
 UNBOUNDED = (types.Text, types.JSON, types.LargeBinary)
 
-#: Columns of such types from which on a row counts as wide.
+#: A row with so many columns of these types counts as wide.
 WIDE = 2
 
-#: Joins that one statement takes at most. SQLite refuses more than 64 tables.
+#: The most joins of one statement. SQLite refuses more than 64 tables.
 MAX_JOINS = 50
 
 
@@ -103,10 +103,10 @@ class Choice:
     reason: str
 
 
-#: Of classes that do not all live in one database: the number of each one's, and its dialect.
+#: If classes live in several databases: for each class, the number of its database and its dialect.
 Databases: TypeAlias = Mapping[Mapper[Any], tuple[int, Dialect]]
 
-#: The indexes that loaders learned of, by the dialect of the database that has them.
+#: The indexes that loaders have learned, by the dialect of their database.
 Learned: TypeAlias = Mapping[Dialect, LearnedIndexes]
 
 
@@ -135,10 +135,10 @@ def choose_for_options(tree: Tree) -> Mapping[Edge, Choice]:
     return chooser.chosen
 
 
-#: Why an edge takes a statement of its own where its ends are in two databases.
+#: The reason for a separate statement if the two ends of an edge are in two databases.
 _ELSEWHERE = "its rows are in another database"
 
-#: Arrays and joins that stand within each other at most: Python takes 20 loops and 100 indents in each other.
+#: The most arrays and joins inside each other: Python allows 20 nested loops and 100 levels of indentation.
 MAX_DEPTH = 12
 
 
@@ -296,7 +296,7 @@ class _Chooser:
             return "a whole tree: as deep as the rows go"
         if self.of_entities and (reason := mapping.why_not_joined(edge.owner.mapper)) is not None:
             return reason
-        if self.of_entities and edge.asked is not None:  # the plan takes what a join costs
+        if self.of_entities and edge.asked is not None:  # the plan accepts the cost of a join
             return None if edge.single else self._why_not_spread(edge, row)
         return self._why_not_one_row(edge)
 

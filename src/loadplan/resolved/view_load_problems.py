@@ -1,4 +1,4 @@
-"""Errors of what stands beside ``into=``: LP310, loads and arguments that the fields of a view do not read."""
+"""Errors of loads and arguments next to ``into=`` that the fields of a view do not read: LP310."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ At = tuple[str, ...]
 
 
 def unread_load(view: str, key: str, known: Iterable[str], at: At) -> Problem:
-    """A load beside a view that no field of it reads."""
+    """A load that no field of the view reads."""
     return Problem(
         "LP310",
         f"no field of '{view}' reads '{key}'",
@@ -19,7 +19,7 @@ def unread_load(view: str, key: str, known: Iterable[str], at: At) -> Problem:
 
 
 def unread_into(view: str, key: str, into: str, items: Iterable[str], at: At) -> Problem:
-    """A load with ``into=`` beside a view that reads the relationship into another class."""
+    """A load with ``into=`` for a field of another class."""
     return Problem(
         "LP310",
         f"no field of '{view}' reads '{key}' into '{into}'",
@@ -29,7 +29,7 @@ def unread_into(view: str, key: str, into: str, items: Iterable[str], at: At) ->
 
 
 def nested_into(plan: str, into: str, item: str, at: At) -> Problem:
-    """A nested plan that makes another class of the rows than the field holds."""
+    """A nested plan that builds another class than the field holds."""
     return Problem(
         "LP310",
         f"plan '{plan}' builds '{into}', but the field holds '{item}'",
@@ -39,7 +39,7 @@ def nested_into(plan: str, into: str, item: str, at: At) -> Problem:
 
 
 def unread_branch(view: str, entity: str, at: At) -> Problem:
-    """An ``on(...)`` beside a view that is not a union."""
+    """An ``on(...)`` for a view that is not a union."""
     return Problem(
         "LP310",
         f"on({entity}) has no effect: every row here becomes '{view}'",
@@ -49,7 +49,7 @@ def unread_branch(view: str, entity: str, at: At) -> Problem:
 
 
 def columns_of_view(word: str, view: str, at: At) -> Problem:
-    """``only=`` or ``defer=`` beside ``into=``."""
+    """``only=`` or ``defer=`` together with ``into=``."""
     return Problem(
         "LP310",
         f"{word}= has no effect on the view '{view}'",
@@ -60,7 +60,7 @@ def columns_of_view(word: str, view: str, at: At) -> Problem:
 
 
 def strategy_of_view(strategy: str, name: str, at: At) -> Problem:
-    """A strategy that views do not have."""
+    """A strategy that views do not support."""
     hint = "use 'joined' or 'selectin', or remove strategy= and let the plan choose."
     return Problem("LP310", f"views do not support strategy={strategy!r} of '{name}'", at, hint=hint)
 

@@ -7,6 +7,7 @@ import attrs
 from sqlalchemy.orm import Mapper
 
 from loadplan.declared.spec import Load, On, Plan
+from loadplan.mapped.mapping import owner_of
 from loadplan.resolved.form import is_reference, spelled_out
 from loadplan.resolved.tree import Edge
 from loadplan.view_classes.annotations import FieldType, literal_values
@@ -129,5 +130,5 @@ def belongs(step: Any, mapper: Mapper[Any]) -> bool:
     """Tell whether an attribute is one of a class, by itself or through a base."""
     if isinstance(step, str):
         return True
-    owner = getattr(getattr(step, "parent", None), "mapper", None)
-    return owner is not None and bool(mapper.isa(owner))
+    owner = owner_of(step)
+    return owner is not None and mapper.isa(owner)

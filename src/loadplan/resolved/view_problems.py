@@ -1,6 +1,6 @@
 """Every way a view can be wrong, as a function from the facts to a :class:`~loadplan.errors.Problem`: LP3xx.
 
-The words live here, and nowhere else; ``resolve`` finds the problems.
+All texts are here. The modules that resolve a plan find the problems.
 """
 
 import inspect
@@ -49,7 +49,7 @@ def wrong_type(field: str, annotation: str, what: str, reason: str, right: str |
 
 
 def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) -> Problem:
-    """A field that the entity has nothing of that name for."""
+    """A field for which the entity has no attribute."""
     entity = _name(mapper)
     name = f"{view.name}.{field.name}"
     annotation = annotation_source(field.type.given)
@@ -61,6 +61,16 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
             at,
             detail="a default cannot tell loadplan where a value comes from.",
             hint=f"move it into the annotation: {field.name}: Annotated[{annotation}, {source(default)}].",
+        )
+    if isinstance(field.type.given, Aggregate | Source):
+        kinds = {"count": "int", "exists": "bool"}
+        type_name = kinds.get(annotation.partition("(")[0], "...")
+        return Problem(
+            "LP303",
+            f"'{name}' is annotated with {annotation} alone",
+            at,
+            detail="an annotation names the type first.",
+            hint=f"write {field.name}: Annotated[{type_name}, {annotation}].",
         )
     kind = getattr(mapper.class_, field.name, None)
     if kind is not None:
@@ -95,7 +105,7 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
 
 
 def _default(given: Any, name: str) -> Any:
-    """Return the default of a field where its class tells."""
+    """Return the default of a field, if it can be found."""
     kind: Any = get_origin(given) or given
     if attrs.has(kind):
         return attrs.fields_dict(kind)[name].default
@@ -129,7 +139,7 @@ def _is_hybrid_method(descriptor: Any) -> bool:
 
 
 def method_of_entity(field: str, entity: str, key: str, at: At) -> Problem:
-    """A field of the name of a hybrid method."""
+    """A field with the name of a hybrid method."""
     return Problem(
         "LP303",
         f"'{field}' cannot be read from '{entity}'",
@@ -140,7 +150,7 @@ def method_of_entity(field: str, entity: str, key: str, at: At) -> Problem:
 
 
 def not_readable(field: str, what: str, at: At) -> Problem:
-    """A field whose attribute has no value that a statement could select by itself."""
+    """A field whose attribute a statement cannot select."""
     return Problem(
         "LP303",
         f"'{field}' cannot be read by a view",
@@ -161,7 +171,7 @@ def unreadable_class(error: Unreadable, at: At) -> Problem:
 
 
 def mapped_class(name: str, at: At) -> Problem:
-    """An entity where a view belongs."""
+    """A mapped class as a view."""
     return Problem(
         "LP304",
         f"'{name}' is a mapped class, not a view class",
@@ -171,7 +181,7 @@ def mapped_class(name: str, at: At) -> Problem:
 
 
 def not_an_item(field: str, annotation: str, prop: RelationshipProperty[Any], column: str | None, at: At) -> Problem:
-    """A relationship read into something that is not a view class; ``column`` of the target would fit it."""
+    """A relationship whose field is not a view class. ``column`` of the target would fit the field."""
     target = _name(prop.mapper)
     name = f"{_name(prop.parent)}.{prop.key}"
     hint = f"annotate it with a view class of '{target}'"
@@ -181,7 +191,7 @@ def not_an_item(field: str, annotation: str, prop: RelationshipProperty[Any], co
 
 
 def unsaid_items(field: str, prop: RelationshipProperty[Any], at: At) -> Problem:
-    """A relationship read into nobody knows what."""
+    """A relationship whose field does not name a class."""
     name = f"{_name(prop.parent)}.{prop.key}"
     what = "the class of its items" if prop.uselist else "its class"
     return Problem(
@@ -194,7 +204,7 @@ def unsaid_items(field: str, prop: RelationshipProperty[Any], at: At) -> Problem
 
 
 def no_dictionary_key(field: str, item: str, prop: RelationshipProperty[Any], at: At) -> Problem:
-    """A dictionary of a collection that the mapping does not key."""
+    """A dictionary for a collection that the mapping does not key."""
     return Problem(
         "LP305",
         f"'{field}' is a dictionary, but its keys are unknown",
@@ -205,7 +215,7 @@ def no_dictionary_key(field: str, item: str, prop: RelationshipProperty[Any], at
 
 
 def wrong_key(field: str, given: str, what: str, reason: str, right: str, at: At) -> Problem:
-    """A dictionary whose keys are of another type than the column that the mapping keys it by."""
+    """A dictionary whose keys do not have the type of the column that keys the collection."""
     return Problem(
         "LP302",
         f"the keys of '{field}' are '{given}', but {what} is not",
@@ -216,7 +226,7 @@ def wrong_key(field: str, given: str, what: str, reason: str, right: str, at: At
 
 
 def unhashable(field: str, item: str, container: str, at: At) -> Problem:
-    """A set of what cannot be in one."""
+    """A set of items that cannot be hashed."""
     return Problem(
         "LP305",
         f"'{field}' is a {container}, but '{item}' cannot be hashed",
@@ -263,7 +273,7 @@ def several_sources(field: str, markers: Iterable[object], at: At) -> Problem:
 
 
 def beyond_entity(field: str, entity: str, model: str, given: object, at: At) -> Problem:
-    """``for_schema`` of a model with ``count(...)`` and the like."""
+    """``for_schema`` of a model with ``count(...)`` or another SQL value."""
     return Problem(
         "LP303",
         f"no '{entity}' can give '{field}' its value",
@@ -274,13 +284,13 @@ def beyond_entity(field: str, entity: str, model: str, given: object, at: At) ->
 
 
 def stray_annotation(field: str, given: Any, at: At) -> Problem:
-    """Something of SQLAlchemy or of loadplan that stands bare where a source belongs, or not around the whole."""
+    """A value of SQLAlchemy or loadplan in an annotation that is not a source, or not around the whole annotation."""
     shown, hint = _stray(given)
     return Problem("LP307", f"'{field}' is annotated with {shown}, which is not a source", at, hint=hint)
 
 
 def _stray(given: Any) -> tuple[str, str]:
-    """Return what a stray is, and what to write in its place."""
+    """Return a description of the value, and what to write instead."""
     code = source(given)
     if isinstance(given, Aggregate | Source | Load | KeepDefault):
         return f"{code} within", "put it around the whole annotation: Annotated[list[...], ...]."
@@ -300,6 +310,8 @@ def _stray(given: Any) -> tuple[str, str]:
     if isinstance(given, ClauseElement) or hasattr(given, "__clause_element__"):
         inside = code if code.startswith("func.") else "..."
         return "a SQL expression", f"make it a source: Annotated[..., source({inside})]."
+    if isinstance(given, list | tuple | set | frozenset | dict):
+        return f"a {type(given).__name__}", "write what is in it beside the type: Annotated[..., source(...)]."
     if isinstance(given, type | FunctionType):
         name = str(getattr(given, "__name__", given))
         of_ours = str(given.__module__).startswith("loadplan") and name in {
@@ -309,7 +321,8 @@ def _stray(given: Any) -> tuple[str, str]:
             "source",
             "load",
         }
-        return f"the function '{name}'", f"call it, for example {name}(Post.comments)." if of_ours else _SAY_FROM_WHERE
+        what = "class" if isinstance(given, type) and not of_ours else "function"
+        return f"the {what} '{name}'", f"call it, for example {name}(Post.comments)." if of_ours else _SAY_FROM_WHERE
     return f"a {type(given).__name__}", _SAY_FROM_WHERE
 
 
@@ -317,7 +330,7 @@ _SAY_FROM_WHERE = "say where the value comes from: Annotated[..., source(...)]."
 
 
 def type_of_step(field: str, step: QueryableAttribute[Any], at: At) -> Problem:
-    """``.of_type()`` of something that no row of the relationship can be told to be."""
+    """``.of_type()`` of a class that the rows of the relationship cannot have."""
     return Problem(
         "LP307",
         f"the source of '{field}' cannot go by {source(step)}",
@@ -328,7 +341,7 @@ def type_of_step(field: str, step: QueryableAttribute[Any], at: At) -> Problem:
 
 
 def wrong_step(field: str, step: object, mapper: Mapper[Any], at: At, word: str = "source") -> Problem:
-    """A path that goes on from another class than the one it has come to, or by something that leads nowhere.
+    """A path with a step of the wrong class, or with a step that is not a relationship.
 
     Args:
         field: name to print.
@@ -348,7 +361,7 @@ def wrong_step(field: str, step: object, mapper: Mapper[Any], at: At, word: str 
     if not isinstance(step, QueryableAttribute) or not hasattr(step.parent, "mapper"):
         message = f"'{field}' cannot be read from '{here}' through {source(step)}"
         return Problem("LP307", message, at, hint=listed)
-    owner: Mapper[Any] = step.parent.mapper
+    owner = mapping.owner_of(step) or step.parent.mapper
     if mapper.isa(owner):
         what = mapping.describe_attribute(mapper, step.key)
         message = f"{word}() of '{field}' needs a relationship, but '{source(step)}' is {what}"
@@ -374,12 +387,14 @@ def not_an_aggregate(field: str, given: object, at: At) -> Problem:
 
 
 def not_a_value(field: str, step: object, at: At) -> Problem:
-    """A path that ends in something that is not a value of SQL."""
+    """A path that does not end with a SQL value."""
     return Problem(
         "LP307",
         f"the source of '{field}' ends with {source(step)}, which is not a column or a SQL expression",
         at,
-        hint="end the path with a column, a hybrid, a SQL expression, or a count(...).",
+        hint="name attributes of the classes, not text: source(Post.author, User.name)."
+        if isinstance(step, str)
+        else "end the path with a column, a hybrid, a SQL expression, or a count(...).",
     )
 
 
@@ -391,7 +406,7 @@ def empty_source(field: str, at: At) -> Problem:
 
 
 def speaks_of_others(field: str, step: object, mapper: Mapper[Any], tables: Sequence[str], at: At) -> Problem:
-    """An expression about tables that are not there."""
+    """An expression with columns of another table."""
     entity = _name(mapper)
     routes = [each.key for each in mapper.relationships if tables[0] in {table.name for table in each.mapper.tables}]
     way = routes[0] if routes else "<relationship>"
@@ -399,13 +414,13 @@ def speaks_of_others(field: str, step: object, mapper: Mapper[Any], tables: Sequ
         "LP307",
         f"the source of '{field}' uses '{tables[0]}', but only '{entity}' is available here",
         at,
-        detail="without a join condition, every row would meet every row of the other table.",
+        detail="without a join condition, every row would be paired with every row of the other table.",
         hint=f"go there through a relationship: source({entity}.{way}, {source(step)}).",
     )
 
 
 def collection_in_path(field: str, name: str, annotation: str, at: At) -> Problem:
-    """A path to one value that meets many."""
+    """A path to one value that goes through a collection."""
     return Problem(
         "LP307",
         f"the source of '{field}' leads through the collection '{name}', but the field holds one value",
@@ -417,7 +432,7 @@ def collection_in_path(field: str, name: str, annotation: str, at: At) -> Proble
 def contains_itself(
     field: str, view: str, prop: RelationshipProperty[Any], at: At, *, several: bool = False
 ) -> Problem:
-    """A class that contains itself, with nothing to say where it ends; ``several`` fields of it may do so."""
+    """A class that contains itself without a depth. ``several``: more than one of its fields does."""
     name = f"{_name(prop.parent)}.{prop.key}"
     if not several and (prop.mapper.isa(prop.parent) or prop.parent.isa(prop.mapper)):
         hint = f'set the depth: load({name}, depth=3), or depth="all".'
@@ -427,7 +442,7 @@ def contains_itself(
 
 
 def no_default_at_depth(field: str, depth: int, at: At) -> Problem:
-    """The innermost level of a tree needs something to hold."""
+    """A field of a tree has no default for the last level."""
     return Problem(
         "LP308",
         f"'{field}' needs a default: loadplan loads nothing below level {depth}",
@@ -437,7 +452,7 @@ def no_default_at_depth(field: str, depth: int, at: At) -> Problem:
 
 
 def no_branch(field: str, member: str, mapper: Mapper[Any], at: At) -> Problem:
-    """A member of a union that nothing ties to a subclass."""
+    """A member of a union without a subclass."""
     subs = ", ".join(_name(each) for each in mapper.self_and_descendants)
     return Problem(
         "LP309",
@@ -449,12 +464,37 @@ def no_branch(field: str, member: str, mapper: Mapper[Any], at: At) -> Problem:
 
 
 def uncovered(field: str, missing: Sequence[str], mapper: Mapper[Any], at: At) -> Problem:
-    """Subclasses whose rows would become nothing."""
+    """Subclasses without a member in the union."""
     return Problem(
         "LP309",
         f"'{field}' has no member for {', '.join(map(repr, missing))}",
         at,
         hint=f"add a member for it, or one for '{_name(mapper)}' itself, which takes all other rows.",
+    )
+
+
+def aggregate_of_first(field: str, given: Aggregate, prop: RelationshipProperty[Any], at: At) -> Problem:
+    """``count(...)`` of a to-one that is really the first of many: it would count all of them."""
+    name = f"{_name(prop.parent)}.{prop.key}"
+    return Problem(
+        "LP306",
+        f"'{field}' is {source(given)}, but '{name}' leads to the first of many rows",
+        at,
+        detail="no unique key holds it to one row, so the database would take all of them.",
+        hint=f"use exists({name}), or name a relationship that is mapped as a collection.",
+    )
+
+
+def mapped_again(field: str, mapper: Mapper[Any], key: str, subs: Sequence[Mapper[Any]], at: At) -> Problem:
+    """A relationship that a subclass maps in another way: no one statement reads it of all rows."""
+    here, names = _name(mapper), [_name(sub) for sub in subs]
+    members = " | ".join(f"Annotated[..., on({name})]" for name in [here, *names])
+    return Problem(
+        "LP309",
+        f"'{field}' reads '{here}.{key}', but {', '.join(map(repr, names))} maps '{key}' again",
+        at,
+        detail="a row of the subclass has other rows behind the relationship than a row of the base class.",
+        hint=f"make other views of these rows: {members}.",
     )
 
 

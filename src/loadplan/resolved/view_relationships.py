@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_origin
 
 import attrs
+from sqlalchemy import Boolean
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
 from loadplan.declared.sources import Aggregate
@@ -90,6 +91,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         """Resolve what is read of rows that are of a subclass: its own columns are a joined part of the row."""
         name = str(sub.class_.__name__)
         target = Place(sub, sub.class_, (*place.path, name))
+        self.apart[target] = self.apart.get(place, frozenset()) - {sub}
         recipe = resolve_end(target)
         if recipe is None:
             return None
@@ -144,7 +146,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
             shown = annotation_source(spot.type.item)
             self.found.append(problems.no_dictionary_key(spot.name, shown, prop, spot.at))
             return None
-        column = self.column(edge.target, columns[0])  # of a synonym, what it is a synonym of
+        column = self.column(edge.target, columns[0])  # for a synonym, the attribute that it names
         self.fits_key(column, spot, f"'{prop.mapper.class_.__name__}.{columns[0]}'")
         return Many(edge, container, column)
 
@@ -181,7 +183,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         named = [level] if level is not None else []
         given = [each for each in loads.loads if key_of(each) == prop.key and each.into is not None]
         items = [each.into for each in given] if open_item else members
-        # the field's own load(...) says how its tree begins; a level within goes on with the depth that is left
+        # the load(...) of the field gives the depth of its tree; each level inside has the rest of the depth
         named += (loads if used is None or level is None else used).of(prop.key, items, shared=shared)
         if used is not None:
             used.of(prop.key, items, shared=shared)
@@ -366,7 +368,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         return shape, first, below
 
 
-#: What one value is made of many counts, or of many existences, with.
+#: The function that combines many counts, or many existences, into one value.
 _TOTALS: Mapping[str, Any] = {"count": sum, "exists": any}
 
 
@@ -388,9 +390,10 @@ def _is_same_way(edge: Edge, prop: RelationshipProperty[Any], shape: Shape, aske
 
 
 def _column_that_fits(mapper: Mapper[Any], wanted: Any) -> str | None:
-    """Return a column whose values are of a type, keys last."""
+    """Return a column whose values are of a type, keys last. To Python a boolean is an integer; nobody means that."""
     keys = {column for column in mapper.columns if column.primary_key or column.foreign_keys}
     props = sorted(mapping.column_attributes(mapper), key=lambda each: each.columns[0] in keys)
+    props = [each for each in props if wanted is bool or not isinstance(each.columns[0].type, Boolean)]
     fitting = (each.key for each in props if misfit(each.columns[0].type, wanted, lenient=False) is None)
     return next(fitting, None)
 

@@ -4,7 +4,7 @@ from typing import Any, get_origin
 
 import attrs
 from sqlalchemy import Boolean, ClauseElement, Integer
-from sqlalchemy.orm import CompositeProperty, Mapper, QueryableAttribute, RelationshipProperty
+from sqlalchemy.orm import CompositeProperty, Mapper, QueryableAttribute, RelationshipDirection, RelationshipProperty
 from sqlalchemy.sql import functions
 from sqlalchemy.types import NullType
 
@@ -26,9 +26,15 @@ from loadplan.view_classes.annotations import annotation_source
 
 @attrs.frozen
 class ValueResolver:
-    """Resolves fields that hold one value; what is wrong goes to ``found``."""
+    """Resolves fields that hold one value; what is wrong goes to ``found``.
+
+    Attributes:
+        found: the problems.
+        apart: by place, the subclasses whose rows become other views than those that are resolved there.
+    """
 
     found: list[Problem]
+    apart: dict[Place, frozenset[Mapper[Any]]] = attrs.field(factory=dict)
 
     def value(self, step: Any, spot: Spot, place: Place) -> Recipe | None:
         """Resolve a field that reads one value of the class at a place: column, composite, hybrid, expression."""
@@ -129,6 +135,10 @@ class ValueResolver:
         carried = self.carried(given.relationship, prop, spot)
         if carried is None:
             return None
+        is_first = not prop.uselist and prop.direction is not RelationshipDirection.MANYTOONE
+        if given.kind != "exists" and is_first and not links.is_single(prop):
+            self.found.append(problems.aggregate_of_first(spot.name, given, prop, spot.at))
+            return None
         shape = Shape(where=(*carried, *conditions_on(prop, given.where)))
         self.found.extend(shape_problems(place.mapper, prop, shape, None, (*spot.at, prop.key)))
         target = self.place_below(place, prop)
@@ -151,7 +161,7 @@ class ValueResolver:
                 self.found.append(problems.required_but_nullable(spot.name, what, reason, shown, spot.at))
         column = Column(spot.field.name, given.expression, kind.type)
         self.fits(column, spot, given)
-        edge = self.edge(place, prop, target, spot, shape)
+        edge = self.edge(place, prop, target, spot, shape, ordered=False)
         edge.aggregation = kind
         place.edges.append(edge)
         return Computed(edge)
@@ -196,10 +206,18 @@ class ValueResolver:
         spot: Spot,
         shape: Shape,
         load: Load[Any] | None = None,
+        *,
+        ordered: bool = True,
     ) -> Edge:
-        """Return a new edge."""
+        """Return a new edge; ``ordered`` says whether the order of the rows matters."""
         if links.asks_parent_further(prop):
             self.found.append(plan_problems.asks_parent_further(place.mapper, prop, spot.at))
+        apart = self.apart.get(place, frozenset())
+        ordered = ordered and bool(prop.uselist) and shape.order_by is None
+        found = mapping.mapped_again(place.mapper, prop.key, ordered=ordered)
+        again = [sub for sub in found if not any(map(sub.isa, apart))]
+        if again:
+            self.found.append(problems.mapped_again(spot.name, place.mapper, prop.key, again, spot.at))
         return Edge(
             name=f"{place.mapper.class_.__name__}.{prop.key}",
             field=spot.name,

@@ -163,9 +163,10 @@ class _Resolver(RelationshipResolver):
             self.found.append(problems.uncovered(field, sorted(missing), mapper, at))
         discriminator = mapper.polymorphic_on
         name = mapping.attribute_of(mapper, discriminator)
-        is_attribute = any(each.key == name for each in mapping.column_attributes(mapper))  # ConcreteBase's is none
+        is_attribute = any(each.key == name for each in mapping.column_attributes(mapper))  # not one of ConcreteBase
         column = self.column(place, name or "") if is_attribute else expression_column(place, "type", discriminator)
         recipes = []
+        self.apart[place] = self.apart.get(place, frozenset()) | (chosen.keys() - {mapper})
         for sub, member in chosen.items():
             recipe = self.member(member, sub, place, loads, (*at, annotation_source(member)), trail)
             if recipe is not None:

@@ -1,4 +1,4 @@
-"""Which row answers which id: the database says it, because only the database knows when two keys are equal."""
+"""Finds the row of each id by asking the database, because only the database knows when two keys are equal."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import ARRAY, and_, bindparam, case, func, or_, select, types
 
-#: Ids in one statement where the database has no arrays: each takes a column of its own.
+#: The most ids in one statement, if the database has no arrays: each id takes its own column.
 PARTS = 200
 
 Reader: TypeAlias = Callable[[Iterable[Any]], Iterator[tuple[Any, ...]]]
@@ -14,10 +14,11 @@ Reader: TypeAlias = Callable[[Iterable[Any]], Iterator[tuple[Any, ...]]]
 
 
 def is_exact(kinds: Sequence[types.TypeEngine[Any]]) -> bool:
-    """Tell whether keys of these types are equal in the database exactly where they are equal in Python.
+    """Tell whether keys of these types are equal in the database if and only if they are equal in Python.
 
-    Whole numbers and UUIDs are. Text is not: its collation, trailing blanks or citext may make different texts equal,
-    and the mapping does not always know of it. A type that you wrote may change every value that it binds.
+    This is true for whole numbers and UUIDs. It is not true for text: a collation, trailing blanks or citext may make
+    different texts equal, and the mapping does not always show that. A custom type may change every value that it
+    binds.
     """
     return all(
         type(kind).__module__.startswith("sqlalchemy.")
@@ -29,10 +30,9 @@ def is_exact(kinds: Sequence[types.TypeEngine[Any]]) -> bool:
 def asking(
     columns: Sequence[Any], identities: Sequence[tuple[Any, ...]], *, as_arrays: bool
 ) -> Iterator[tuple[Any, dict[str, Any], Reader]]:
-    """Yield the statements that ask which rows answer ids, each with its parameters and what reads its rows.
+    """Yield the statements that find the rows of ids, each with its parameters and a reader of its rows.
 
-    Each is a plain ``select()`` of the entity itself, so the listeners of a session can do with it what they do with
-    any other.
+    Each is a plain ``select()`` of the entity itself, so the listeners of a session can handle it as usual.
 
     Args:
         columns: of the primary key.

@@ -1,4 +1,4 @@
-"""A walk over the roots of a compiled plan in batches, by a cursor of the server."""
+"""Reads the roots of a compiled plan in batches, with a server-side cursor."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
@@ -24,7 +24,7 @@ def batches_of(plan: CompiledPlan[T], parameters: Parameters, size: int, tally: 
     """Return the roots in batches, with the memory of one.
 
     Raises:
-        PlanError: LP216, the plan asks for a collection to be joined to the root: a cursor cuts rows, not roots.
+        PlanError: LP216, the plan joins a collection to the root, so a batch could end in the middle of a root.
     """
     joined = next(_joined_collections(plan.tree.root), None) if plan.tree.of_entities else None
     if joined is not None:
@@ -33,7 +33,7 @@ def batches_of(plan: CompiledPlan[T], parameters: Parameters, size: int, tally: 
 
 
 def _joined_collections(place: Place) -> Iterator[Edge]:
-    """Yield the collections that a plan asks to have joined to a place, or to what is joined to it."""
+    """Yield the collections that a plan joins to a place, directly or through other joins."""
     for edge in place.edges:
         if edge.cardinality.to_one and edge.asked not in {"selectin", "subquery"}:
             yield from _joined_collections(edge.target)
@@ -42,7 +42,7 @@ def _joined_collections(place: Place) -> Iterator[Edge]:
 
 
 class Batches(Generic[T]):
-    """A walk over roots in batches.
+    """Reads roots in batches.
 
     Args:
         plan: narrowed to the roots.
@@ -61,12 +61,12 @@ class Batches(Generic[T]):
         self._last: Any = None
 
     def close(self, session: Session) -> None:
-        """End the walk, and with it the cursor."""
+        """Stop reading, and close the cursor."""
         if self._result is not None:
             self._result.close()
 
     def next_batch(self, session: Session) -> list[T]:
-        """Return the next views; nothing at the end."""
+        """Return the next views; an empty list at the end."""
         if self._parts is None:
             most = self._tally.max_rows
             bound = self._size if most is None else min(self._size, most + 1)
@@ -87,7 +87,7 @@ class Batches(Generic[T]):
         return []
 
     def _without_last(self, part: Sequence[Any]) -> Sequence[Any]:
-        """Return rows without the rows of the root that the batch before ended with."""
+        """Return rows without the rows of the last root of the batch before."""
         key, last = self._plan.root_key, self._last
         self._last = key(part[-1])
         return [row for row in part if key(row) != last]

@@ -1,8 +1,8 @@
-"""psycopg reads rows within rows in its binary format; in its text format, they are one text.
+"""Lets psycopg read nested rows in its binary format. In its text format, a nested row is one text.
 
-``Connection.cursor(binary=True)`` asks for that format. SQLAlchemy makes cursors itself, so a connection's
-``cursor_factory``, which psycopg documents, is another one while the statement runs. The statement takes the same
-way as all others: listeners, criteria, errors and lost connections are SQLAlchemy's affair.
+``Connection.cursor(binary=True)`` uses the binary format. But SQLAlchemy makes cursors itself. So while the statement
+runs, loadplan sets another ``cursor_factory`` on the connection, which psycopg documents. SQLAlchemy still handles
+listeners, criteria, errors and lost connections as for every statement.
 """
 
 import contextlib
@@ -15,23 +15,24 @@ from sqlalchemy import Connection
 
 from loadplan.mapped.decoding import NOT_IN_BINARY, Undecodable
 
-#: Types that an application may have taught psycopg to read in another way, as text alone: its own word holds then.
+#: Types that the application may have taught psycopg to read in its own way, which is only for text. Then loadplan uses
+#: it.
 _READ_IN_BINARY = (
     *("bool", "bytea", "bpchar", "cidr", "date", "daterange", "float4", "float8", "inet", "int2", "int4", "int4range"),
     *("int8", "int8range", "interval", "json", "jsonb", "numeric", "numrange", "text", "time", "timestamp"),
     *("timestamptz", "timetz", "tsrange", "tstzrange", "uuid", "varchar"),
 )
 
-#: Where a connection notes the answer, in the dictionary that SQLAlchemy keeps for each of the driver's connections.
+#: The key of the answer in the dictionary that SQLAlchemy keeps for each connection of the driver.
 _NOTE = "loadplan_reads_in_binary"
 
 
 @contextlib.contextmanager
 def in_binary(connection: Connection) -> Iterator[None]:
-    """Have psycopg's cursors on a connection read in binary while the block runs.
+    """Let psycopg's cursors on a connection read in binary while the block runs.
 
     Raises:
-        Undecodable: the application taught the connection to read a type of text, and binary would pass that by.
+        Undecodable: the application registered its own reader for a type in text format, and binary would ignore it.
     """
     driver: Any = connection.connection.driver_connection
     if _NOTE not in connection.info:
@@ -47,7 +48,7 @@ def in_binary(connection: Connection) -> Iterator[None]:
 
 
 def _reads_alike(driver: Any) -> bool:
-    """Tell whether a connection reads each type in both formats as psycopg does, or in both in another way."""
+    """Tell whether a connection reads each type in the same way in both formats."""
     import psycopg
     from psycopg.pq import Format
 
@@ -60,7 +61,7 @@ def _reads_alike(driver: Any) -> bool:
 
 @lru_cache(maxsize=64)
 def _binary(factory: Any) -> Any:
-    """Return a class of cursors that read in binary, and refuse what has no reader there instead of giving bytes."""
+    """Return a class of cursors that read in binary, and refuse types without a reader."""
     import psycopg
     from psycopg.adapt import Loader
     from psycopg.pq import Format
@@ -84,7 +85,7 @@ def _binary(factory: Any) -> Any:
         def __init__(self, *args: Any, **kw: Any) -> None:
             super().__init__(*args, **kw)
             self.format = Format.BINARY
-            self.adapters.register_loader(0, Refusing)  # what psycopg takes for all types that it does not know
+            self.adapters.register_loader(0, Refusing)  # psycopg uses this one for all types that it does not know
             if self.adapters.get_loader(float4, Format.BINARY) is plain:
                 self.adapters.register_loader(float4, Short)
 
@@ -92,9 +93,9 @@ def _binary(factory: Any) -> Any:
 
 
 def _shortest(data: bytes) -> float:
-    """Return a number of 32 bits as its text has it: 1.1, where all of its bits say 1.10000002384.
+    """Return a 32-bit float as its text shows it: 1.1, although its bits mean 1.10000002384.
 
-    Digits: 9 tell all of these numbers apart, and 6 are always right.
+    9 digits are enough to tell all of these numbers apart, and 6 digits are always right.
     """
     (value,) = struct.unpack(">f", data)
     for digits in range(6, 9):

@@ -1,4 +1,4 @@
-"""Binds: what a loader may be made with."""
+"""Binds: the engines, sessionmakers, sessions and connections of loaders."""
 
 from typing import Any, TypeAlias
 

@@ -14,7 +14,7 @@ def check_options(options: object) -> None:
     """Check execution options of one call.
 
     Raises:
-        LoaderError: LP408, they are not a mapping by name, or a statement cannot decide one of them.
+        LoaderError: LP408, they are not a mapping by name, or one of them cannot be set for a statement.
     """
     if options is None:
         return
@@ -42,7 +42,7 @@ _NOT_FOR_ONE_CALL = {
 
 
 def with_options(session: Opened, options: Mapping[str, Any] | None) -> Opened:
-    """Have every statement of a session run with execution options, which its listeners see."""
+    """Let every statement of a session run with execution options. Its listeners see them."""
     if options:
         kind: Any = type(session)
         session.__class__ = _class_with_options(kind)
@@ -54,8 +54,8 @@ def with_options(session: Opened, options: Mapping[str, Any] | None) -> Opened:
 def _class_with_options(session_class: Any) -> type[Session]:
     """Return a subclass of a session class whose statements all run with options of its instance.
 
-    ``Session.execution_options`` would do, but SQLAlchemy has it only since 2.1. ``changes_statements`` sees that
-    ``execute`` is not ``Session``'s own, so no statement goes around it.
+    ``Session.execution_options`` exists only since SQLAlchemy 2.1. ``changes_statements`` notices that ``execute`` is
+    overridden, so every statement goes through it.
     """
 
     def execute(self: Any, statement: Any, params: Any = None, *, execution_options: Any = None, **kw: Any) -> Any:

@@ -58,7 +58,7 @@ def not_an_id(given: object, entity: str, detail: str, columns: Sequence[tuple[s
     shape = "one value" if len(columns) == 1 else f"a tuple of {len(columns)} values, or a mapping by name"
     hint = None
     with contextlib.suppress(Exception):
-        hint = meant.instead_of_id(given, entity)
+        hint = meant.instead_of_id(given, entity, [kind for _, kind in columns])
     return Problem(
         "LP404",
         f"{_id(given)} cannot be the primary key of '{entity}'",
@@ -118,7 +118,7 @@ def not_a_session(call: str, given: object) -> Problem:
 
 
 def not_pageable(type_name: str, at: At) -> Problem:
-    """A page is ordered by values that have no place in a cursor."""
+    """A page is ordered by values that a cursor cannot hold."""
     return Problem(
         "LP110",
         f"fetch_page cannot order by values of type {type_name}",
@@ -129,5 +129,5 @@ def not_pageable(type_name: str, at: At) -> Problem:
 
 
 def bad_count(word: str, given: object, at: At) -> Problem:
-    """A ``limit=`` or ``offset=`` of a fetch that counts nothing."""
+    """A ``limit=`` or ``offset=`` of a fetch that is not a whole number."""
     return Problem("LP107", f"{word}={shown(given)} must be a whole number of 0 or more", at)

@@ -8,18 +8,17 @@ from inspect import currentframe
 from sysconfig import get_path
 from types import FrameType
 
-#: Code that stands between the caller's and the database; the standard library does too.
+#: Packages between the caller's code and the database, besides the standard library.
 _LIBRARIES = frozenset({"sqlalchemy", "loadplan", "pytest_loadplan", "greenlet", "anyio", "trio", "uvloop"})
 
-#: Where packages, and the commands that they bring, are installed.
+#: Folders in which packages and their commands are installed.
 _INSTALLED = tuple({f"{get_path(name)}{os.sep}" for name in ("purelib", "platlib", "scripts")})
 
 
 def frame_of_caller() -> FrameType | None:
     """Return the nearest frame on the stack that is the caller's own, or None if there is none.
 
-    An installed package is a library, as far as there is a frame outside of all of them: the application may be
-    installed itself.
+    Installed packages count as libraries. If all frames are in installed packages, the application itself is installed.
     """
     installed = None
     for frame in _frames():
@@ -51,8 +50,8 @@ def warn_caller(message: str, category: type[Warning]) -> None:
 def _frames() -> Iterator[FrameType]:
     """Yield the frames of the stack, innermost first, across greenlets.
 
-    SQLAlchemy runs the synchronous part of ``await session.execute(...)`` in a greenlet, whose own stack ends where it
-    began. The coroutine that waits for it is in the frame where the parent greenlet stands still.
+    SQLAlchemy runs the synchronous part of ``await session.execute(...)`` in a greenlet. The stack of the greenlet ends
+    at its start. The coroutine that waits for it is in the current frame of the parent greenlet.
     """
     from greenlet import getcurrent
 

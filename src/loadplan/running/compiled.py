@@ -22,7 +22,7 @@ from loadplan.statements.statement import Slot, Statement
 
 T = TypeVar("T")
 
-#: Engines, twice, that a plan remembers its functions for.
+#: The number of engines for which a plan keeps its functions, times two.
 _HYDRATORS = 128
 
 
@@ -32,18 +32,18 @@ class CompiledPlan(Generic[T]):
 
     Attributes:
         tree: the resolved plan.
-        dialect: that the statements are for.
-        roots: how many a fetch may bring, as far as the choice of statements depends on it.
+        dialect: the dialect of the statements.
+        roots: the most roots of a fetch, as far as the choice of statements depends on it.
         chosen: the way of every edge.
         root: the statement that the graph starts with.
-        later: the other statements, in the order they run.
-        present: the column that tells whether a joined row is there.
-        arrays: what the rows of each nested array hold.
-        above: by the number of a statement, the number of the one whose rows have its keys.
-        builder: of the statements; those that repeat the statement of their parents are built anew with it.
-        databases: of classes that do not all live in one: the number and the dialect of each one's.
-        learned: indexes that the databases had, when it was compiled, and the mapping has not.
-        hydrators: the functions that build views, made when rows first come.
+        later: the other statements, in the order in which they run.
+        present: the column that tells whether a joined row exists.
+        arrays: the slots of the rows of each nested array.
+        above: for the number of a statement, the number of the statement whose rows have its keys.
+        builder: it built the statements, and builds those again that repeat the statement of their parents.
+        databases: if classes live in several databases, the number and the dialect of the database of each class.
+        learned: indexes that only the databases had when the plan was compiled.
+        hydrators: the functions that build objects, made when the first rows come.
         variants: the same plan for other numbers of roots, or narrowed in ways that are used again.
         mappers: the mapper that each statement selects.
         classes: the mapper of each place.
@@ -76,29 +76,29 @@ class CompiledPlan(Generic[T]):
 
     @property
     def mapper(self) -> Mapper[Any]:
-        """Of the entity that the graph starts at."""
+        """The mapper of the entity that the graph starts at."""
         return self.tree.root.mapper
 
     @property
     def repeats_roots(self) -> bool:
-        """Whether a join may bring several rows for one root: a collection of entities that the plan has joined."""
+        """Whether a join may return several rows for one root: the plan joins a collection of entities."""
         return any(not edge.single and self.chosen[edge].way.joins for edge in edges_below(self.tree.root))
 
     @property
     def nests(self) -> bool:
-        """Whether a statement packs rows into rows."""
+        """Whether a statement has nested rows."""
         return bool(self.arrays)
 
     def narrowed(self, narrow: Narrowing) -> "CompiledPlan[T]":
         """Return the graph for the roots that ``narrow`` leaves: conditions, order and limits of the root."""
         select = narrow(self.root.select)
-        if self.builder.root_ranks:  # the order of a joined collection comes after that of its parents
+        if self.builder.root_ranks:  # the order of a joined collection comes after the order of its parents
             select = select.order_by(*self.builder.root_ranks)
         root = attrs.evolve(self.root, select=select)
         return attrs.evolve(self, root=root, later=self._later_below(root), variants={})
 
     def _later_below(self, root: Statement) -> tuple[Statement, ...]:
-        """Return the other statements below one for the roots: some repeat it within them."""
+        """Return the later statements for a statement of the roots, which some of them contain as a subquery."""
         if all(each.above is None for each in self.later):
             return self.later
         statements = [root]
@@ -109,26 +109,26 @@ class CompiledPlan(Generic[T]):
         return tuple(statements[1:])
 
     def bringing(self, roots: int | None) -> "CompiledPlan[T]":
-        """Return the plan as it is run for that many roots at most; None for any number."""
+        """Return the variant of the plan for at most so many roots; None for any number."""
         return self._variant(roots_of(roots))
 
     @property
     def countable(self) -> "CompiledPlan[T]":
-        """The same plan for a bound on rows, and for streams: each row is one of a statement, and none in an array."""
+        """The variant for ``max_rows`` and for streams: no rows are nested in arrays."""
         return self._variant(Roots.COUNTED)
 
     @property
     def lockable(self) -> "CompiledPlan[T]":
-        """The same plan for ``for_update=``: what is joined is in a subquery, which is not locked."""
+        """The variant for ``for_update=``: joins are in a subquery, which is not locked."""
         return self
 
     @property
     def streamable(self) -> "CompiledPlan[T]":
-        """The same plan for a walk over any number of roots."""
+        """The variant for a stream of any number of roots."""
         return self.countable
 
     def across(self, databases: Sequence[tuple[int, Dialect]] | None) -> "CompiledPlan[T]":
-        """Return the plan for classes that live in several databases: no statement speaks of two.
+        """Return the variant for classes that live in several databases: each statement uses one database.
 
         Args:
             databases: the number and the dialect of the database of each of ``classes``; None for one of all.
@@ -156,9 +156,9 @@ class CompiledPlan(Generic[T]):
         """Return the functions that build views from rows, made at first use.
 
         Args:
-            dialect: of the engine at hand: two engines may read JSON by different functions.
-            raw: whether rows are as the driver made them.
-            hidden: whose rows the session may have hidden, which the seals of entities have to say.
+            dialect: the dialect of the engine. Two engines may read JSON with different functions.
+            raw: whether rows come directly from the driver.
+            hidden: classes whose rows the session may have hidden. The seals of entities note them.
         """
         found = self.hydrators.get((raw, dialect, hidden))
         if found is None:
@@ -183,13 +183,13 @@ class CompiledPlan(Generic[T]):
         return found
 
     def without_nesting(self) -> None:
-        """Have rows never nested again: the driver met a type that it cannot read within a row."""
+        """Never nest rows again, because the driver cannot read a type in a nested row."""
         if self.dialect.driver not in self.tree.undecodable:
             self.tree.undecodable.append(self.dialect.driver)
 
     @property
     def root_key(self) -> Callable[[Any], Any]:
-        """Return what reads the key of a root from its row."""
+        """Return a function that reads the key of a root from its row."""
         if self.root.identity:
             return itemgetter(*map(self.root.slots.index, self.root.identity))
         names = {*mapping.primary_key(self.mapper)}
@@ -200,9 +200,9 @@ class CompiledPlan(Generic[T]):
         return itemgetter(*(self.root.slots.index(column) for column in wanted))
 
     def root_with(self, columns: Sequence[Any]) -> Statement:
-        """Return the statement of the roots with more columns beside, the same one for the same columns."""
+        """Return the statement of the roots with more columns. The same columns give the same statement."""
         key = ("beside", *map(id, columns))
-        if key not in self.variants:  # kept with the columns, so that no others have their ids
+        if key not in self.variants:  # keep the columns alive, so that no other objects get their ids
             select = self.root.select.add_columns(*columns)
             self.variants[key] = columns, attrs.evolve(self.root, select=select)
         statement: Statement = self.variants[key][1]

@@ -1,4 +1,4 @@
-"""Page cursors: the values of an order at one row, as a text that shows if it was changed, encrypted if you like."""
+"""Page cursors: the values of an order at one row, as text that is signed, or encrypted."""
 
 import base64
 import datetime
@@ -9,7 +9,7 @@ import hmac
 import json
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from loadplan.errors import CursorError, Problem
 
@@ -23,19 +23,22 @@ class CursorCipher(Protocol):
     """
 
     def encrypt(self, data: bytes, /) -> bytes:
-        """Return the data encrypted."""
+        """Return the encrypted data."""
         ...
 
     def decrypt(self, token: bytes, /) -> bytes:
-        """Return what was encrypted."""
+        """Return the decrypted data."""
         ...
 
 
 CursorKey: TypeAlias = bytes | CursorCipher
 """The key of cursors: a secret that signs them, or a cipher that encrypts them."""
 
-#: An encrypted cursor is filled up to a multiple of so many bytes, so that its length tells little about the values.
+#: An encrypted cursor is padded to a multiple of so many bytes, so that its length says little about the values.
 _FILL = 64
+
+#: Stands for a value that no cursor holds: the database reads it at the row of the cursor.
+KEPT: Final = object()
 
 _ENCODERS: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
     (bool, "bool", bool),
@@ -69,12 +72,12 @@ def encode_cursor(values: Sequence[Any], order: str, key: CursorKey) -> str:
     """Return the cursor of a row.
 
     Args:
-        values: of the order's expressions at that row.
-        order: text of the order, which is signed but not sent: a cursor of another order does not fit.
+        values: the values of the order's expressions in this row.
+        order: the text of the order. It is signed but not sent, so that a cursor of another order does not fit.
         key: secret to sign with, or cipher to encrypt with.
 
     Raises:
-        TypeError: a value of a type that has no place in a cursor.
+        TypeError: a cursor cannot hold a value of this type.
     """
     payload = json.dumps([_encoded(value) for value in values], separators=(",", ":"), ensure_ascii=False).encode(
         "utf-8", "surrogatepass"
@@ -113,7 +116,7 @@ def decode_cursor(cursor: object, order: str, key: CursorKey, label: str, enums:
             raise refused_cursor(label)
         values = json.loads(payload.decode("utf-8", "surrogatepass"))
         return [_decoded(value, kind) for value, kind in zip(values, enums, strict=True)]
-    except Exception:  # whatever a text from outside, or what it decodes to, makes of the decoders
+    except Exception:  # a text from outside may make the decoders raise any error
         raise refused_cursor(label) from None
 
 
@@ -124,6 +127,8 @@ def _as_text(raw: bytes) -> str:
 def _encoded(value: Any) -> Any:
     if value is None:
         return None
+    if value is KEPT:
+        return ["kept", None]
     if isinstance(value, enum.Enum):
         return ["enum", value.name]
     for kind, tag, encode in _ENCODERS:
@@ -136,6 +141,8 @@ def _decoded(value: Any, enum_class: Any) -> Any:
     if value is None:
         return None
     tag, encoded = value
+    if tag == "kept":
+        return KEPT
     return enum_class[encoded] if tag == "enum" else _DECODERS[tag](encoded)
 
 
@@ -158,14 +165,19 @@ def refused_cursor(label: str) -> CursorError:
     )
 
 
-def row_is_gone(label: str) -> CursorError:
-    """Return the error of a cursor whose row was deleted, where the place of the page was read from it."""
+def row_is_gone(label: str, *, is_of_own_type: bool) -> CursorError:
+    """Return the error for a cursor whose row was deleted, if the page must read values from this row."""
+    if is_of_own_type:
+        detail, hint = "the listing is ordered by a column with a type of your own, whose values no cursor holds.", ""
+    else:
+        detail = "the listing is ordered by a value that the page does not show, so no cursor holds it."
+        hint = " If readers may see the value, load it in the plan; or pass a cipher as cursor_key=."
     return CursorError(
         Problem(
             "LP407",
             "the row that the cursor was made at is gone",
             (label,),
-            detail="the listing is ordered by a column with a type of your own, whose values no cursor holds.",
-            hint="start at page one.",
+            detail=detail,
+            hint=f"start at page one.{hint}",
         )
     )

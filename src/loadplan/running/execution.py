@@ -39,9 +39,9 @@ class Rows:
     """Rows of a statement.
 
     Attributes:
-        rows: one after the other.
-        raw: whether they are as the driver made them.
-        dialect: of the engine that they came from.
+        rows: the rows.
+        raw: whether they come directly from the driver.
+        dialect: the dialect of their engine.
     """
 
     rows: Sequence[Any]
@@ -50,7 +50,7 @@ class Rows:
 
 
 def rows_of(result: Any, dialect: Dialect) -> Rows:
-    """Return the rows of a result, as the driver made them if loadplan knows what that one makes."""
+    """Return the rows of a result, directly from the driver if loadplan knows the driver."""
     if isinstance(result, CursorResult):
         dialect = result.dialect  # a listener may have chosen another database
         if driver_of(dialect).raw:
@@ -102,10 +102,10 @@ class Execution(Generic[T]):
         return self.counted(rows, statement)
 
     def _fetch(self, statement: Statement, select: AnySelect, parameters: Parameters) -> Rows:
-        """Execute a statement of columns without SQLAlchemy's ORM between its rows and ours.
+        """Execute a statement of columns without SQLAlchemy's ORM.
 
-        By way of the session where anything there may have a say in it; else on the session's connection, as text if
-        it is asked for again.
+        If a listener or a criterion may change it, the session executes it. Otherwise it runs on the session's
+        connection, from the second time on as text.
         """
         arguments: dict[str, Any] = {"mapper": statement.place.mapper, "clause": select}
         if not (statement.nests and driver_of(self.dialect).in_binary):
@@ -131,7 +131,7 @@ class Execution(Generic[T]):
         return rows
 
     def build(self, roots: Rows) -> list[T]:
-        """Load what hangs below rows of roots, and build the views of it all, from the leaves up."""
+        """Load the rows below rows of roots, and build the views, from the leaves up."""
         if not roots.rows:
             return []
         arrived = {0: roots}
@@ -170,7 +170,7 @@ class Execution(Generic[T]):
         return self._view.hydrator(rows.dialect, raw=rows.raw, hidden=hidden)
 
     def _rows_below(self, number: int, statement: Statement, keys: list[Any]) -> Rows:
-        """Return the rows of a statement for these keys, of all levels of a tree that goes level by level."""
+        """Return the rows for these keys; without recursive SQL, of all levels of a tree."""
         rows: list[Any] = []
         raw, dialect, asked = True, self.dialect, set(keys)
         executions = self._executions[number] = list[Parameters]()
@@ -188,7 +188,7 @@ class Execution(Generic[T]):
         return Rows(rows, raw, dialect)
 
     def _bound(self, number: int, statement: Statement, keys: list[Any]) -> Iterator[Parameters]:
-        """Yield the parameters of each execution: the keys of parents, or what the parents' statement had."""
+        """Yield the parameters of each execution: the keys of parents, or the parameters of the parents' statement."""
         if statement.keys is None:
             yield from self._executions[self._view.above[number]]
             return
@@ -203,7 +203,7 @@ def ask(
     parameters: Parameters,
     options: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Execute a statement by way of a session, under the eyes of a watch if the rows become entities."""
+    """Execute a statement with the session. If the rows become entities, note what the listeners change."""
     if watch is None:
         return session.execute(select, parameters, execution_options=options or {})
     given: Any = parameters
@@ -211,14 +211,14 @@ def ask(
 
 
 def _without_entities(state: ORMExecuteState) -> Any:
-    """Execute a statement of columns without SQLAlchemy's ORM between its rows and ours.
+    """Execute a statement of columns without SQLAlchemy's ORM.
 
-    The last listener of the session: all others, and the criteria that they add, were asked before it.
+    This is the last listener of the session. All others have run before it, and have added their criteria.
     """
     if not state.is_select:
         return None
     note(state)
     connection = state.session.connection(bind_arguments=state.bind_arguments)
-    # what a listener sets with ``update_execution_options``, a schema_translate_map for one, is in the local ones alone
+    # only the local options have what a listener sets with ``update_execution_options``, such as a schema_translate_map
     options = {**state.execution_options, **state.local_execution_options}
     return connection.execute(state.statement, state.parameters or {}, execution_options=options)

@@ -1,6 +1,6 @@
-"""The garbage collector, while the objects of a result are made.
+"""Pauses the garbage collector while the objects of a result are made.
 
-As their number grows it looks at all of them again and again, and finds every one alive.
+As their number grows, the collector would check all of them again and again, and find that all are in use.
 """
 
 import contextlib
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Keep the garbage collector still; have it look once afterwards, where it would have looked ten times or more.
+    """Pause the garbage collector. Let it run once afterwards, if it would have run ten times or more.
 
-    The whole process shares it, so loadplan never waits inside of the block: other tasks would go without it, too.
-    They do so while a ``load`` event of the caller sends SQL. A process that has turned it off finds it off. That one
-    look counts towards the next full collection, which takes the graphs that nobody holds any more: parents and
-    children point at each other, so nothing else frees them.
+    The whole process shares the collector, so loadplan never waits for a database inside of the block. Only a ``load``
+    event of the caller may send SQL there. If the process has turned the collector off, it stays off. The run
+    afterwards counts for the next full collection. That one frees unused graphs: their parents and children refer to
+    each other, so nothing else frees them.
     """
     if not gc.isenabled():
         yield
@@ -25,7 +25,7 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         each, times, _ = gc.get_threshold()
-        is_late = 0 < each * times < gc.get_count()[0]  # asked here, for the first tuple made later starts a look
+        is_late = 0 < each * times < gc.get_count()[0]  # check this first: the next new tuple may start the collector
         gc.enable()
         if is_late:
             gc.collect(1)

@@ -1,4 +1,4 @@
-"""A compiled plan, run for its roots: all of them, with more columns beside, or by primary key."""
+"""Runs a compiled plan for its roots: all of them, with further columns, or by primary key."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def load_roots(
     limit: int | None = None,
     kept: Kept | None = None,
 ) -> list[T]:
-    """Load the roots and all that hangs below them.
+    """Load the roots and everything below them.
 
     Args:
         plan: compiled, and narrowed to its roots.
@@ -36,8 +36,8 @@ def load_roots(
         executions: parameters of each execution of the root statement, with the parameters of the plan's
             conditions.
         tally: counts what comes.
-        limit: that the root statement has already; one that ``max_rows`` exceeds stays as it is.
-        kept: of a plan of entities: gets the instances of each execution, which the caller completes then.
+        limit: the limit that the root statement already has. It stays if it is below ``max_rows``.
+        kept: for entities, gets the instances of each execution. The caller then completes them.
 
     Returns:
         The views in the order of their rows. One statement for the roots, and one for each of ``later`` that has
@@ -45,8 +45,8 @@ def load_roots(
 
     Raises:
         TooManyRows: LP406.
-        RelatedNotFound: LP410, a required row is not there.
-        ViewError: LP411 or LP412, a class refused its row, or the rows are a cycle.
+        RelatedNotFound: LP410, a required row is missing.
+        ViewError: LP411 or LP412, a class refused its row, or the rows form a cycle.
     """
     is_bounded = tally.allows(limit)
     found: list[T] = []
@@ -66,19 +66,19 @@ def load_roots_beside(
     keep: int | None = None,
     kept: Kept | None = None,
 ) -> tuple[list[T], list[tuple[Any, ...]]]:
-    """Load roots, and select more columns of them beside.
+    """Load roots, and select further columns of them.
 
     Args:
         plan: compiled, and narrowed to its roots.
         session: private to this call.
         executions: parameters of each execution of the root statement.
-        columns: of the root, selected beside it.
-        tally: counts what comes.
-        keep: make views of so many rows; all of them by default.
+        columns: further columns of the root.
+        tally: counts rows and statements.
+        keep: the number of rows that become views; by default, all.
         kept: see :func:`load_roots`.
 
     Returns:
-        The views, and the values of ``columns`` in each row, those that were not kept too.
+        The views, and the values of ``columns`` in each row, also in rows that did not become views.
     """
     width = len(plan.root.slots)
     kinds = [column.type for column in columns]

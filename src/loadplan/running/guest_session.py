@@ -1,6 +1,6 @@
-"""A session or connection for a fetch inside the caller's transaction, under all that holds in the caller's own."""
+"""A session or connection for a fetch inside the caller's transaction, with the rules of the caller's session."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 import contextlib
 from functools import lru_cache
@@ -20,7 +20,7 @@ from loadplan.sqlalchemy_internals import copy_listeners, is_closed
 
 @attrs.frozen(eq=False)
 class GuestOfConnection(PrivateSession):
-    """A session on the caller's connection; the connection alone, where nobody listens to sessions."""
+    """A session on the caller's connection; only the connection, if no listener needs the session."""
 
     connection: AsyncConnection | Connection
     bare: bool = False
@@ -83,7 +83,7 @@ class GuestOfSession(PrivateSession):
         return joined
 
     def _flushed(self) -> Session:
-        """Return the caller's session, its changes sent.
+        """Return the caller's session after a flush.
 
         Raises:
             LoaderError: LP408, it is closed.
@@ -97,7 +97,7 @@ class GuestOfSession(PrivateSession):
 
 
 class BareGuest(GuestOfSession):
-    """The connection that the caller's session has, or would take, where nobody listens to the session."""
+    """The connection that the caller's session has, or would take, if no listener needs the session."""
 
     def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
         """Return the number and the dialect of the database of each class; None where one holds them all."""
@@ -111,9 +111,8 @@ class BareGuest(GuestOfSession):
 def _guest_class(session_class: Any) -> type[Session]:
     """Return a subclass of the caller's session class that lives on the caller's connections.
 
-    A subclass, so that listeners on the class hold and ``isinstance`` in them still says yes. Whatever routing the
-    class does (``binds``, an overridden ``get_bind``) is left to the caller's session, which answers with the
-    connection that it has in its transaction.
+    It is a subclass, so that listeners on the class apply, and ``isinstance`` in them is true. The caller's session
+    still does the routing (``binds``, an overridden ``get_bind``), and returns the connection of its transaction.
     """
 
     def get_bind(self: Any, mapper: Any = None, *, clause: Any = None, bind: Any = None, **kw: Any) -> Any:
@@ -134,8 +133,8 @@ def _guest_class(session_class: Any) -> type[Session]:
 def _join(session: Session, caller: Session, shard: str | None) -> Session:
     """Make ``session`` a guest of ``caller``: it gets its connections, listeners, ``info`` and attributes.
 
-    ``__init__`` of a subclass is passed by: it may want arguments that only the application knows, and what it set is
-    on the caller already.
+    ``__init__`` of a subclass is not called. It may need arguments that only the application knows, and the caller
+    already has the attributes that it sets.
     """
     Session.__init__(session, autoflush=False, expire_on_commit=False, join_transaction_mode="rollback_only")
     ours = vars(session)

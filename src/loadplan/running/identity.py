@@ -6,11 +6,12 @@ from typing import Any
 import attrs
 from sqlalchemy import Dialect
 from sqlalchemy.orm import Mapper
+from sqlalchemy.types import TypeEngine
 
 from loadplan.errors import IdentityError
 from loadplan.mapped import mapping
 from loadplan.mapped.repeats import may_be_null_in_key
-from loadplan.mapped.values import binds_by_itself, refusal
+from loadplan.mapped.values import binds_by_itself, refusal, type_on
 from loadplan.running import call_problems
 from loadplan.running.answers import is_exact
 
@@ -49,7 +50,7 @@ class IdentityReader:
             return self._values(given)
         except IdentityError:
             raise
-        except Exception as error:  # an object from outside may raise whatever it likes when it is looked at
+        except Exception as error:  # an object from outside may raise any error
             raise self._error(given, f"reading it raises {type(error).__name__}") from error
 
     def read_hashable(self, given: object) -> Identity:
@@ -89,17 +90,20 @@ class IdentityReader:
 
     def _error(self, given: object, detail: str) -> IdentityError:
         names = mapping.primary_key(self.mapper)
-        columns = [(name, _type_name(column)) for name, column in zip(names, self.mapper.primary_key, strict=True)]
+        columns = [
+            (name, _type_name(type_on(column.type, self.dialect)))
+            for name, column in zip(names, self.mapper.primary_key, strict=True)
+        ]
         return IdentityError(call_problems.not_an_id(given, self.mapper.class_.__name__, detail, columns, self.label))
 
 
-def _type_name(column: Any) -> str:
-    if binds_by_itself(column.type):
-        return f"a value that {type(column.type).__name__} takes"
+def _type_name(kind: TypeEngine[Any]) -> str:
+    if binds_by_itself(kind):
+        return f"a value that {type(kind).__name__} takes"
     try:
-        return str(column.type.python_type.__name__)
+        return str(kind.python_type.__name__)
     except NotImplementedError:
-        return str(column.type)
+        return str(kind)
 
 
 def _listed(names: Mapping[Any, Any]) -> str:

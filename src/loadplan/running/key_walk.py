@@ -1,9 +1,9 @@
-"""A walk over roots where a server-side cursor cannot be left open: their keys first, then the roots in batches.
+"""Reads roots in batches if a server-side cursor cannot stay open: first all keys, then the roots batch by batch.
 
-MariaDB and MySQL end a cursor when the next statement runs on its connection. Their drivers then drop the rest of its
-rows with a warning at most, and a second connection cannot see the same snapshot. So the keys of all roots are read at
-once, in the order that was asked for, and each batch is selected by its keys. The walk needs memory for one batch
-and for the keys: about a hundred bytes a root.
+MariaDB and MySQL end a cursor when the next statement runs on its connection. Their drivers then drop the other rows,
+at most with a warning. A second connection cannot see the same snapshot. So loadplan first reads the keys of all roots,
+in order, and selects each batch by its keys. This takes memory for one batch and for the keys, about a hundred bytes
+for each root.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,17 +21,18 @@ from loadplan.statements.keys import keys_of
 
 T = TypeVar("T")
 
-#: Databases whose drivers keep a server-side cursor open while other statements run. All others are walked by keys.
+#: Databases whose drivers keep a server-side cursor open while other statements run. For all others, a stream goes by
+#: keys.
 _KEEPS_CURSORS = frozenset({"postgresql", "sqlite"})
 
 
 def walks_by_keys(dialect: Dialect) -> bool:
-    """Tell whether roots are walked by their keys on a database."""
+    """Tell whether a stream goes by keys on a database."""
     return dialect.name not in _KEEPS_CURSORS
 
 
 class KeyWalk(Generic[T]):
-    """A walk over roots in batches, by their keys.
+    """Reads roots in batches, by their keys.
 
     Args:
         compiled: the graph, for any roots.
@@ -50,13 +51,13 @@ class KeyWalk(Generic[T]):
         self._tally = tally
         self._name = compiled.mapper.class_.__name__
         self._keys = keys_of(root_key(compiled.mapper), compiled.dialect)
-        # the conditions again, for a transaction of the caller's that has no snapshot
+        # check the conditions again: the caller's transaction may have no snapshot
         where = (*query.where, self._keys.condition)
         self._graph = compiled.narrowed(narrowing(compiled, where, query.total_order, None, None))
         self._rest: Iterator[Any] | None = None
 
     def next_batch(self, session: Opened) -> list[T]:
-        """Return the next roots with their graphs, detached; nothing at the end."""
+        """Return the next roots with their graphs, detached; an empty list at the end."""
         if self._rest is None:
             self._tally.sent(self._name)
             self._rest = iter(self._all_keys(session))
@@ -78,4 +79,4 @@ class KeyWalk(Generic[T]):
         return list(dict.fromkeys(found))
 
     def close(self, session: Opened) -> None:
-        """End the walk: nothing is open."""
+        """Stop reading. Nothing is open."""

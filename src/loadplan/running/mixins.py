@@ -1,4 +1,4 @@
-"""Criteria on mixins without columns: the error says what to write, in place of SQLAlchemy's AttributeError."""
+"""Criteria on mixins without columns: an error that says what to write, instead of SQLAlchemy's AttributeError."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from loadplan.errors import LoaderError, Problem
 
 @contextlib.contextmanager
 def criteria_name_columns() -> Iterator[None]:
-    """Say it clearly where a listener's ``with_loader_criteria(Mixin, lambda cls: ...)`` finds no column on the mixin.
+    """Raise a clear error if ``with_loader_criteria(Mixin, lambda cls: ...)`` of a listener finds no column.
 
     SQLAlchemy calls the lambda with the mixin itself first. A field of a SQLModel class without ``table=True``
     leaves no attribute on the class. An annotation without ``mapped_column()`` leaves none either.

@@ -1,4 +1,4 @@
-"""A connection where a session would add nothing: nobody listens."""
+"""Uses a connection without a session, if no listener needs the session."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -13,7 +13,7 @@ Opened: TypeAlias = Any
 
 
 class OwnConnection:
-    """Gives a fetch what it needs of a session, with only a connection of an engine.
+    """Has the methods of a session that a fetch needs, on a connection of an engine.
 
     Args:
         engine: where it comes from.
@@ -42,15 +42,15 @@ class OwnConnection:
 
     @property
     def sends_at_once(self) -> bool:
-        """Whether a text may go to the driver as it is."""
+        """Whether the driver may get a statement as text."""
         return True
 
 
 class GuestConnection(OwnConnection):
-    """The same of a connection of the caller's, which goes on.
+    """The same for a connection of the caller, which stays open.
 
     Args:
-        connection: whose transaction the caller began. If nobody did, there is one for the fetch.
+        connection: the caller's connection. If it has no transaction, the fetch begins one.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -64,5 +64,5 @@ class GuestConnection(OwnConnection):
 
     @property
     def sends_at_once(self) -> bool:
-        """Whether a text may go to the driver as it is: SQLAlchemy has a say where a transaction has failed."""
+        """Whether the driver may get a statement as text: not if a transaction has failed."""
         return is_in_plain_transaction(self._connection)

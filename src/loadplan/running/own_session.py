@@ -1,6 +1,6 @@
 """A separate session or connection for a fetch, with its own transaction: from an engine or a sessionmaker."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 import contextlib
 from typing import Any
@@ -26,7 +26,7 @@ class OwnSession(PrivateSession):
 
     @property
     def session(self) -> Session:
-        """The synchronous session; an asynchronous one is kept, for listeners that ask for it."""
+        """The synchronous session. An asynchronous one is kept alive for listeners that need it."""
         return self.given.sync_session if isinstance(self.given, AsyncSession) else self.given
 
     @property
@@ -70,7 +70,7 @@ class OwnSession(PrivateSession):
 
 @attrs.frozen(eq=False)
 class NoSession(PrivateSession):
-    """A separate connection, from an engine, for work that has no objects. Nobody listens to sessions."""
+    """A separate connection from an engine, if no listener needs a session."""
 
     engine: Engine
     snapshot: bool

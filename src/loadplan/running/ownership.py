@@ -1,4 +1,4 @@
-"""Graphs that belong to one caller each: what two of them would share is copied for the later one."""
+"""Graphs for several callers: an object that two of them would share is copied for the later one."""
 
 import datetime
 import decimal
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from typing import Any
 
-#: Values that nobody can change, so sharing them surprises nobody.
+#: Types whose values cannot be changed, so they can be shared.
 _PLAIN = (
     type(None),
     bool,
@@ -35,12 +35,12 @@ _PLAIN = (
 def own_graphs(found: Iterable[Any]) -> Iterator[Any]:
     """Yield results so that no object is in two of them.
 
-    The first result that holds an object keeps it. A later one that holds it too comes as a deep copy.
+    The first result with an object keeps it. A later result with the same object becomes a deep copy.
 
     Args:
-        found: roots, None, or errors, which go through as they are.
+        found: roots, None, or errors. Errors stay as they are.
     """
-    given: dict[int, Any] = {}  # with the objects, so that no other one gets their ids
+    given: dict[int, Any] = {}  # keep the objects alive, so that no other objects get their ids
     for result in found:
         if result is None or isinstance(result, Exception):
             yield result
@@ -58,7 +58,7 @@ def own_graphs(found: Iterable[Any]) -> Iterator[Any]:
 
 
 def reachable(root: Any) -> Iterator[Any]:
-    """Yield all objects of a graph that somebody could change, each once: entities, views, and what they hold."""
+    """Yield all objects of a graph that can be changed, each once: entities, views, and their values."""
     seen: set[int] = set()
     waiting = [root]
     while waiting:
@@ -72,7 +72,7 @@ def reachable(root: Any) -> Iterator[Any]:
 
 
 def _parts(each: Any) -> Iterator[Any]:
-    """Yield what an object holds: items of a collection, attributes of anything else."""
+    """Yield the items of a collection, or the attributes of another object."""
     if isinstance(each, dict):
         yield from each.keys()
         yield from each.values()
@@ -80,7 +80,7 @@ def _parts(each: Any) -> Iterator[Any]:
         yield from each
     else:
         for name, value in getattr(each, "__dict__", {}).items():
-            if not name.startswith("_sa_"):  # SQLAlchemy's own: an entity's state, a collection's adapter
+            if not name.startswith("_sa_"):  # SQLAlchemy's: the state of an entity, the adapter of a collection
                 yield value
         for name in _slots(type(each)):
             yield getattr(each, name, None)

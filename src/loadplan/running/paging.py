@@ -1,4 +1,4 @@
-"""Keyset pages: roots found by the values of their order, not by counting rows."""
+"""Pages by key: a cursor holds the values of the order at the edge of a page, not the number of a row."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
@@ -27,11 +27,11 @@ from loadplan.errors import CursorError, PlanError, Problem
 from loadplan.mapped import mapping
 from loadplan.mapped.ordering import Ordering, as_stored, orderings
 from loadplan.mapped.repeats import row_key
-from loadplan.mapped.values import binds_by_itself, refusal, stored_type
+from loadplan.mapped.values import binds_by_itself, refusal, stored_type, type_on
 from loadplan.resolved import problems
 from loadplan.resolved.form import MOST
 from loadplan.running import call_problems
-from loadplan.running.cursors import CursorKey, decode_cursor, encode_cursor, refused_cursor, row_is_gone
+from loadplan.running.cursors import KEPT, CursorKey, decode_cursor, encode_cursor, refused_cursor, row_is_gone
 from loadplan.running.graph import load_roots_beside
 from loadplan.running.own_connection import Opened
 from loadplan.running.response import response_schema
@@ -40,19 +40,19 @@ from loadplan.running.tally import Tally
 
 T = TypeVar("T")
 
-#: Marks the order of a cursor whose own row belongs to the page: it leads back from a page that was empty.
+#: Marks a cursor whose own row belongs to the page: it leads back from an empty page.
 _INCLUSIVE = " (inclusive)"
 
 
 @attrs.frozen
 class Page(Generic[T]):
-    """One page of a listing.
+    """One page of a list.
 
     Attributes:
         items: the roots, in order.
-        next: cursor for ``after=``; None at the end.
-        previous: cursor for ``before=``; None at the beginning.
-        total: number of the roots of all pages; None unless ``fetch_page`` was asked for it.
+        next: the cursor for ``after=``; None on the last page.
+        previous: the cursor for ``before=``; None on the first page.
+        total: the number of roots of all pages; None if you did not pass ``total=``.
     """
 
     items: list[T]
@@ -62,7 +62,7 @@ class Page(Generic[T]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """Tell pydantic, which calls this and nobody else, how a page is read, written and described."""
+        """Tell pydantic how a page is read, written and described. Only pydantic calls this."""
         return response_schema(source, handler)
 
 
@@ -72,16 +72,17 @@ class PageQuery:
 
     Attributes:
         query: the roots that are paged through.
-        order: total, in the direction that rows are read: backwards for ``before=``.
-        total: the same order forwards, which cursors are signed with.
-        beyond: makes the condition that keeps the rows beyond the cursor; None without one.
+        order: the order with the primary key, in the direction in which rows are read: backwards for ``before=``.
+        total: the same order forwards. Cursors are signed with it.
+        beyond: makes the condition for the rows beyond the cursor; None without a cursor.
         size: roots a page.
-        cursor: that the page starts at, as it was given.
-        values: that it was made of.
+        cursor: the cursor at which the page starts.
+        values: the values in the cursor.
         kept: by the place of an order in ``total``: what reads its value at the cursor's row, where that value stays in
             the database.
+        read_there: the same of the cursor that the page starts at.
         backwards: whether it goes towards the beginning.
-        key: that cursors are signed or encrypted with.
+        key: signs or encrypts cursors.
     """
 
     query: RootQuery
@@ -94,15 +95,16 @@ class PageQuery:
     total: Sequence[Ordering]
     values: Sequence[Any] = ()
     kept: "Mapping[int, KeptValue]" = attrs.field(factory=dict)
+    read_there: "Mapping[int, KeptValue]" = attrs.field(factory=dict)
 
     def run(self, session: Opened, parameters: Mapping[str, Any], tally: Tally) -> Page[Any]:
-        """Load the page and, to know whether there is another one, the key of one root more."""
+        """Load the page, and the key of one more root to know whether there is another page."""
         return self.page(*self.read(session, parameters, tally))
 
     def read(
         self, session: Opened, parameters: Mapping[str, Any], tally: Tally
     ) -> tuple[list[Any], list[tuple[Any, ...]]]:
-        """Return the roots of the page, and the values of their order, for one root more."""
+        """Return the roots of the page, and the values of their order, also for one more root."""
         compiled = self.query.compiled
         most = tally.max_rows
         rows_wanted = self.size + 1 if most is None else min(self.size, most) + 1
@@ -123,7 +125,7 @@ class PageQuery:
         return roots, found
 
     def page(self, roots: list[Any], found: list[tuple[Any, ...]]) -> Page[Any]:
-        """Return the page of what was read."""
+        """Return the page for the rows that were read."""
         more = len(found) > self.size
         found = found[: self.size]
         cursors = [self._cursor_of(row) for row in (found[:1] + found[-1:])]
@@ -141,21 +143,23 @@ class PageQuery:
         return Page(roots, last if more else None, first if self.cursor is not None else None)
 
     def _check_kept(self, session: Opened, parameters: Mapping[str, Any], tally: Tally) -> None:
-        """Check that the row of the cursor is there, where its values are read from it.
+        """Check that the row of the cursor exists, if values are read from it.
 
         Raises:
-            CursorError: LP407, it is gone, and nobody knows where its page was.
+            CursorError: LP407, it was deleted, so the start of the page is unknown.
         """
         label = self.query.compiled.tree.label
-        for index, kept in self.kept.items():
-            if self.values and self.values[index] is not None:
-                tally.sent(label)
-                opened = session if isinstance(session, Session) else session.connection({})
-                if opened.execute(kept.there(self.values), parameters).first() is None:
-                    raise row_is_gone(label)
+        for kept in self.read_there.values():
+            tally.sent(label)
+            opened = session if isinstance(session, Session) else session.connection({})
+            if opened.execute(kept.there(self.values), parameters).first() is None:
+                raise row_is_gone(label, is_of_own_type=kept.is_of_own_type)
 
     def _cursor_of(self, row: Sequence[Any]) -> str:
-        row = [(True if value else None) if index in self.kept else value for index, value in enumerate(row)]
+        row = [
+            (self.kept[index].mark if value else None) if index in self.kept else value
+            for index, value in enumerate(row)
+        ]
         try:
             return encode_cursor(row, _order_text(self.total), self.key)
         except TypeError as error:
@@ -167,7 +171,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     """Return a page, ready to run. Pure.
 
     Raises:
-        PlanError: LP107, a size that counts nothing; LP110, an order whose values have no place in a cursor.
+        PlanError: LP107, a size that is not a number of 1 or more; LP110, an order whose values a cursor cannot hold.
         CursorError: LP407.
     """
     label = query.compiled.tree.label
@@ -181,23 +185,24 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     dialect = query.compiled.dialect
     given = query.total_order
     stored = [as_stored(each, dialect) for each in given]
-    unfit = [each for each in stored if not _has_place_in_cursor(each)]
+    unfit = [each for each in stored if not _has_place_in_cursor(type_on(each.expression.type, dialect))]
     if unfit:
         raise PlanError([call_problems.not_pageable(type(each.expression.type).__name__, (label,)) for each in unfit])
     order = [_comparable(each, dialect) for each in stored]
     keys = [each.expression for each in orderings(row_key(query.compiled.mapper.class_))]
     of_key = [_is_one_of(keys, each) for each in given]
     kept = {
-        index: KeptValue(query, index, order, of_key)
+        index: KeptValue(query, index, order, of_key, is_of_own_type)
         for index, each in enumerate(given)
-        if not of_key[index] and stays_in_database(each.expression.type, dialect)
+        for is_of_own_type in (stays_in_database(each.expression.type, dialect),)
+        if not of_key[index] and (is_of_own_type or (isinstance(key, bytes) and not query.shows(index)))
     }
     backwards = before is not None
     cursor = before if backwards else after
     read = [_reversed(each, each.puts_nulls_first(dialect)) for each in order] if backwards else order
     if cursor is None:
         return PageQuery(query, read, None, size, None, backwards, key, order, (), kept)
-    enums = [getattr(each.expression.type, "enum_class", None) for each in order]
+    enums = [getattr(type_on(each.expression.type, dialect), "enum_class", None) for each in order]
     inclusive = False
     try:
         values = decode_cursor(cursor, _order_text(order), key, label, enums)
@@ -205,40 +210,57 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
         inclusive = True
         values = decode_cursor(cursor, _order_text(order) + _INCLUSIVE, key, label, enums)
     for index, (each, value) in enumerate(zip(order, values, strict=True)):
-        wrong: Any = each.never_null
-        if value is not None:
-            wrong = value is not True if index in kept else refusal(value, each.expression.type, dialect)
+        wrong: Any = each.never_null and value is None
+        if index in kept and value is kept[index].mark:
+            values[index] = KEPT
+        elif value is KEPT:  # the page before did not show it, and this one does
+            wrong = of_key[index]
+        elif value is not None:
+            wrong = index in kept or refusal(value, each.expression.type, dialect)
         if wrong:
             raise refused_cursor(label)
-    edge = [
-        value if value is None or index not in kept else kept[index].read(values) for index, value in enumerate(values)
-    ]
+    read_there = {
+        index: kept.get(index) or KeptValue(query, index, order, of_key, is_of_own_type=False)
+        for index, value in enumerate(values)
+        if value is KEPT
+    }
+    edge = [read_there[index].read(values) if index in read_there else value for index, value in enumerate(values)]
     nulls_first = [each.puts_nulls_first(dialect) for each in read]
 
     def beyond(on: Sequence[Ordering]) -> ColumnElement[bool]:
         past = _beyond(on, nulls_first, edge)
-        if not inclusive:
-            return past
-        return or_(past, and_(*(_equals(each, value) for each, value in zip(on, edge, strict=True))))
+        if inclusive:
+            past = or_(past, and_(*(_equals(each, value) for each, value in zip(on, edge, strict=True))))
+        # without the row of the cursor, the page is empty, and not what comes after NULL
+        return and_(past, *(edge[index].is_not(None) for index in read_there))
 
-    return PageQuery(query, read, beyond, size, cursor, backwards, key, order, values, kept)
+    return PageQuery(query, read, beyond, size, cursor, backwards, key, order, values, kept, read_there)
 
 
 @attrs.frozen(eq=False)
 class KeptValue:
-    """A value of an order that no cursor holds: the cursor names its row, and the database reads the value there.
+    """A value of an order that is not in the cursor. The cursor names its row, and the database reads the value there.
+
+    It is a value that the page does not show, where cursors are not encrypted, or one of a type that may hide it.
 
     Attributes:
         query: the roots that are paged through.
         index: of the order.
         order: that cursors are made for.
         of_key: which of its parts are the key of the row.
+        is_of_own_type: whether its type may hide it; otherwise the page does not show it.
     """
 
     query: RootQuery
     index: int
     order: Sequence[Ordering]
     of_key: Sequence[bool]
+    is_of_own_type: bool
+
+    @property
+    def mark(self) -> object:
+        """The mark that stands for the value in a cursor."""
+        return True if self.is_of_own_type else KEPT
 
     def _at(self, values: Sequence[Any], column: Any) -> Any:
         key = [
@@ -247,7 +269,7 @@ class KeptValue:
             if is_key
         ]
         statement = select(column).where(*key)
-        if self.query.compiled.root.identity:  # of the rows of one root, the one that the page counted
+        if self.query.compiled.root.identity:  # the one row of a root that the page counted
             statement = statement.where(*self.query.where).order_by(*(each.clause for each in self.order))
         return statement.limit(1).correlate(None)
 
@@ -257,7 +279,7 @@ class KeptValue:
         return type_coerce(self._at(values, column).scalar_subquery(), column.type)
 
     def there(self, values: Sequence[Any]) -> Any:
-        """Return what selects something if the row of a cursor is there, and has a value."""
+        """Return a statement that selects a row if the row of a cursor exists and has a value."""
         column = self.order[self.index].expression
         return self._at(values, literal_column("1")).where(column.is_not(None))
 
@@ -267,11 +289,11 @@ _SHOW_OTHERWISE = frozenset({"mysql", "mariadb"})
 
 
 def _comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
-    """Return an order whose expression may be compared as it is sorted, and whose NULLs are where the page wants them.
+    """Return an order whose expression compares as it sorts, and whose NULLs are in the place that the page needs.
 
-    If nobody knows which way a database sorts NULLs by itself, the statement says it.
+    If the default place of NULLs in a database is not known, the statement names the place.
     """
-    kind = ordering.expression.type
+    kind = type_on(ordering.expression.type, dialect)
     if dialect.name in _SHOW_OTHERWISE and isinstance(kind, Enum) and kind.native_enum:
         number = type_coerce(ordering.expression, Integer) + literal_column("0", Integer)
         ordering = attrs.evolve(ordering, expression=number)
@@ -281,15 +303,15 @@ def _comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
 
 
 def exact_value(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
-    """Return an expression whose value compares equal to itself when it comes back in a cursor."""
-    if dialect.name in _SHOW_OTHERWISE and isinstance(expression.type, Float):
+    """Return an expression whose value is equal to itself when it comes back in a cursor."""
+    if dialect.name in _SHOW_OTHERWISE and isinstance(type_on(expression.type, dialect), Float):
         return type_coerce(expression + literal_column("0e0", Double), expression.type)
     return expression
 
 
-def _has_place_in_cursor(ordering: Ordering) -> bool:
+def _has_place_in_cursor(kind: types.TypeEngine[Any]) -> bool:
     """Tell whether a cursor can hold the values: JSON has two kinds of null, and composed values have no one order."""
-    return not isinstance(ordering.expression.type, types.JSON | types.ARRAY | types.PickleType | types.TupleType)
+    return not isinstance(kind, types.JSON | types.ARRAY | types.PickleType | types.TupleType)
 
 
 def _is_one_of(keys: Sequence[ColumnElement[Any]], ordering: Ordering) -> bool:
@@ -297,15 +319,17 @@ def _is_one_of(keys: Sequence[ColumnElement[Any]], ordering: Ordering) -> bool:
 
 
 def stays_in_database(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
-    """Tell whether the values of a type stay out of cursors: values of your own types that are stored as text or bytes.
+    """Tell whether cursors must not contain the values of a type: custom types that store text or bytes.
 
-    Your type may hide what it stores, and nobody knows how well.
+    A custom type may hide what it stores, for example by encrypting it.
     """
-    return binds_by_itself(kind) and isinstance(stored_type(kind, dialect), types.String | types.LargeBinary)
+    return binds_by_itself(type_on(kind, dialect)) and isinstance(
+        stored_type(kind, dialect), types.String | types.LargeBinary
+    )
 
 
 def _reversed(ordering: Ordering, nulls_first: bool) -> Ordering:
-    """Return the opposite order; NULLs are placed by name, as the other direction may default them elsewhere."""
+    """Return the opposite order. It names the place of NULLs, as the default may differ."""
     placed = None if ordering.nulls_first is None else not nulls_first
     return attrs.evolve(ordering, descending=not ordering.descending, nulls_first=placed)
 
@@ -339,7 +363,7 @@ def _equals(ordering: Ordering, value: Any) -> ColumnElement[bool]:
 
 
 def _past(ordering: Ordering, nulls_first: bool, value: Any) -> ColumnElement[bool]:
-    """Return the condition that an expression comes after a value, wherever NULLs go."""
+    """Return the condition that an expression comes after a value, for any place of NULLs."""
     expression = ordering.expression
     if value is None:
         return expression.is_not(None) if nulls_first else false()

@@ -28,7 +28,7 @@ def read_parameters(
         return _read(label, declared, given, dialect)
     except ParameterError:
         raise
-    except Exception as error:  # an object from outside may raise whatever it likes when it is looked at
+    except Exception as error:  # an object from outside may raise any error
         message = f"params={shown(given)} cannot be read"
         raise ParameterError(
             Problem("LP405", message, (label,), detail=f"it raises {type(error).__name__}.")

@@ -20,12 +20,12 @@ T = TypeVar("T")
 Compiled: TypeAlias = CompiledPlan[T]
 """A plan, ready to run on one dialect."""
 
-#: Databases with indexes that a loader learned of, for which a plan is kept compiled.
+#: The number of databases with learned indexes for which a compiled plan is kept.
 MOST_LEARNED = 16
 
 
 def resolve_plan(plan: Plan[Any]) -> Tree:
-    """Return what a plan means against the mapping.
+    """Return the resolved form of a plan.
 
     Raises:
         PlanError: with every problem of the plan.
@@ -38,7 +38,7 @@ def resolve_plan(plan: Plan[Any]) -> Tree:
 
 
 def check_early(plan: Plan[Any]) -> None:
-    """Check a plan where it is written: wholly if the mappers can be configured by now, else its form alone.
+    """Check a new plan: completely if the mappers can be configured by now, otherwise only its form.
 
     Raises:
         PlanError: with every problem that can be known.
@@ -52,7 +52,7 @@ def check_early(plan: Plan[Any]) -> None:
 
 
 def compile_plan(plan: Plan[T], dialect: Dialect) -> Compiled[T]:
-    """Return a plan ready to run on a dialect. Done once for each, then remembered in the plan while its mapping stays.
+    """Return a plan ready to run on a dialect. The plan keeps it until the mapping changes.
 
     Raises:
         PlanError: the plan does not resolve.
@@ -61,7 +61,7 @@ def compile_plan(plan: Plan[T], dialect: Dialect) -> Compiled[T]:
 
 
 def compile_resolved(plan: Plan[T], tree: Tree, dialect: Dialect) -> Compiled[T]:
-    """Return the same of a plan that was resolved just now."""
+    """Return the same for a plan that is already resolved."""
     name = f"{dialect.name}+{dialect.driver}"
     learned = learned_of(dialect)
     kept: dict[Any, Compiled[T]] = plan._derived.setdefault("learned", {}) if learned else plan._derived

@@ -1,4 +1,4 @@
-"""Which private session a bind gives: a separate one, a guest of the caller's, or only a connection."""
+"""Chooses the private session for a bind: a separate one, a guest of the caller's session, or only a connection."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def private_session(
     """Return a private session on ``bind``. Nothing is opened before it runs.
 
     Args:
-        bind: of the loader.
+        bind: the bind of the loader.
         snapshot: whether several statements of a separate transaction see one state.
-        bare: whether a connection will do, where a session would add nothing to it.
-        shard: of a sharded session, where all of the work is done.
+        bare: whether a connection is enough, if a session would add nothing.
+        shard: in a sharded session, the shard for all of the work.
     """
     if isinstance(bind, AsyncEngine | Engine):
         engine = bind.sync_engine if isinstance(bind, AsyncEngine) else bind
@@ -60,7 +60,7 @@ _HARMLESS = {"bind", "autoflush", "autobegin", "expire_on_commit", "info", "join
 
 
 def _engine_of(maker: async_sessionmaker[Any] | sessionmaker[Any]) -> Engine | None:
-    """Return the engine of a sessionmaker whose sessions would add nothing to it; None where they may."""
+    """Return the engine of a sessionmaker if its sessions add nothing to the engine; otherwise None."""
     bind = maker.kw.get("bind")
     engine = bind.sync_engine if isinstance(bind, AsyncEngine) else bind
     if not isinstance(engine, Engine) or not maker.kw.keys() <= _HARMLESS:
@@ -74,7 +74,7 @@ def _engine_of(maker: async_sessionmaker[Any] | sessionmaker[Any]) -> Engine | N
 
 
 def _is_plain(session: Session) -> bool:
-    """Tell whether a session of the caller's adds nothing to its connection."""
+    """Tell whether a session of the caller adds nothing to its connection."""
     return bool(
         session.bind is not None
         and adds_nothing(type(session), Session)

@@ -12,7 +12,7 @@ from loadplan.errors import LoaderError, Problem
 
 @contextlib.contextmanager
 def one_task_at_a_time(kind: str) -> Iterator[None]:
-    """Say it clearly where SQLAlchemy or the driver refuses a second task on the caller's session or connection.
+    """Raise a clear error if SQLAlchemy or the driver refuses a second task on the caller's session or connection.
 
     Raises:
         LoaderError: LP408. The work of the other task goes on.
@@ -39,10 +39,10 @@ def one_task_at_a_time(kind: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_event_loop() -> Iterator[None]:
-    """Say it clearly where a connection of the pool belongs to another event loop.
+    """Raise a clear error if a connection of the pool belongs to another event loop.
 
-    asyncpg leaves a connection that another loop failed on in the midst of a statement. No other task can be the
-    reason: each fetch has its own connection.
+    If another loop failed on a connection, asyncpg leaves it in the middle of a statement. No other task can be the
+    reason, because each fetch has its own connection.
 
     Raises:
         LoaderError: LP408.
@@ -59,7 +59,7 @@ def _is_of_another_loop(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(each in str(error) for each in _OTHER_LOOP)
 
 
-#: What asyncio says where a future, a lock or a transport is used in another event loop than its own.
+#: Messages of asyncio when a future, a lock or a transport is used in the wrong event loop.
 _OTHER_LOOP = ("attached to a different loop", "bound to a different event loop", "Event loop is closed")
 
 
@@ -76,7 +76,8 @@ def _another_loop() -> LoaderError:
     )
 
 
-#: What asyncpg, and a session that flushes, say of a second task. SQLAlchemy's other words for it have a code, "isce".
+#: Messages of asyncpg, and of a session that flushes, about a second task. SQLAlchemy's other messages have the code
+#: "isce".
 _BUSY = ("another operation is in progress", "Session is already flushing")
 
 

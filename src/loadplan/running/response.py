@@ -47,7 +47,7 @@ def response_schema(source: Any, handler: Any) -> Any:
     from pydantic_core import core_schema
 
     reference = _reference(source)
-    if source in _BUILDING.get():  # a class that holds itself
+    if source in _BUILDING.get():  # a class that contains itself
         return core_schema.definition_reference_schema(reference)
     token = _BUILDING.set(_BUILDING.get() | {source})
     try:

@@ -16,7 +16,7 @@ from loadplan.mapped.ordering import Ordering, with_tie_breaker
 from loadplan.mapped.repeats import is_never_null, is_object, may_be_null_in_key, row_key, same_rows
 from loadplan.resolved import problems
 from loadplan.resolved.conditions import conditions_of, foreign_tables, parameters_in
-from loadplan.resolved.form import MOST, is_expression
+from loadplan.resolved.form import MOST, is_condition, is_expression
 from loadplan.resolved.strategy import Way
 from loadplan.resolved.tree import Parameter
 from loadplan.running import call_problems
@@ -27,6 +27,7 @@ from loadplan.running.identity import Identity, IdentityReader
 from loadplan.running.own_connection import Opened
 from loadplan.running.parameters import read_parameters
 from loadplan.running.plans import Compiled
+from loadplan.running.shown import is_shown
 from loadplan.running.tally import Tally
 from loadplan.sqlalchemy_internals import shape_of
 from loadplan.statements.keys import CHUNK, Keys, among, keys_of
@@ -89,7 +90,7 @@ class ByIds:
         found: dict[Identity, Any] = load_by_identity(self.graph, session, executions, tally, kept)
         one = by_id(self.compiled)
         for identity in identities:
-            if None in identity:  # equal to nothing in a list of keys
+            if None in identity:  # this equals no key of a list
                 bound = {f"loadplan_id_{index}": value for index, value in enumerate(identity)}
                 for root in load_roots(one.graph, session, [{**parameters, **bound}], tally):
                     found[identity] = root
@@ -158,6 +159,7 @@ class RootQuery:
         self.compiled = compiled
         mapper, at = compiled.mapper, (compiled.tree.label,)
         place = compiled.tree.root
+        self._shown = [is_shown(each, place) if is_path(each) else None for each in order_by]
         where = [condition(each, place, at) if is_path(each) else each for each in where]
         order_by = [ordered(each, place, at) if is_path(each) else each for each in order_by]
         found = [
@@ -166,6 +168,7 @@ class RootQuery:
             for each in given
             if not is_expression(word, each)
         ]
+        found += [problems.condition_as_order(each, at) for each in order_by if not found and is_condition(each)]
         if not found:
             self.where = conditions_of(mapper, where)
             order_by = [mapping.as_seen_from(mapper, each, subclasses=True) for each in order_by]
@@ -186,6 +189,11 @@ class RootQuery:
         mapper = self.compiled.mapper
         found = self.order or with_tie_breaker(root_key(mapper), mapper.class_)
         return [attrs.evolve(each, never_null=is_never_null(mapper, each.expression)) for each in found]
+
+    def shows(self, number: int) -> bool:
+        """Tell whether the roots show the value that they are ordered by at a place of the total order."""
+        shown = self._shown[number] if number < len(self._given_order) else None
+        return is_shown(self.total_order[number].expression, self.compiled.tree.root) if shown is None else shown
 
     def parameters(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the caller's parameters, checked.
@@ -223,7 +231,7 @@ class RootShape:
     declared: tuple[Parameter, ...]
 
 
-#: Shapes of conditions that a compiled plan remembers. An application has a handful for each plan.
+#: The number of shapes of conditions that a compiled plan remembers. An application has a few for each plan.
 _SHAPES = 64
 
 
@@ -300,7 +308,7 @@ def _root_shape(
     offset: int | None,
     literals: Sequence[Any],
 ) -> RootShape:
-    RootQuery(compiled, where, order_by)  # refuses a wrong one in the words of who wrote it
+    RootQuery(compiled, where, order_by)  # refuses a wrong one with the right message
     names = {id(value): index for index, value in enumerate(literals)}
 
     def renamed(element: Any, **_: Any) -> Any:
@@ -327,7 +335,7 @@ def is_count(given: object, *, least: int) -> bool:
     """Tell whether something is a number of rows, at least ``least``; whatever it is, it may come from outside."""
     try:
         return isinstance(given, int) and not isinstance(given, bool) and bool(given >= least)
-    except Exception:  # a number of somebody's own may raise whatever it likes
+    except Exception:  # a custom number may raise any error
         return False
 
 
@@ -346,7 +354,7 @@ def check_counts(compiled: Compiled[Any], limit: int | None, offset: int | None)
             raise PlanError([problems.too_large_count(word, given, (compiled.tree.label,))])
 
 
-#: Makes the condition that keeps the rows beyond a cursor, on the columns that the roots are ordered by.
+#: Makes the condition for the rows beyond a cursor, from the columns of the order.
 Beyond: TypeAlias = Callable[[Sequence[Ordering]], ColumnElement[bool]]
 
 

@@ -1,6 +1,6 @@
-"""A private session: what every kind of bind gives a fetch to run on."""
+"""The private session of a fetch: the protocol that all kinds of binds implement."""
 
-from __future__ import annotations  # those of the functions in here would be evaluated with every call
+from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 import abc
 import contextlib
@@ -33,9 +33,9 @@ class OpenedSession(Protocol):
 
 
 class PrivateSession(abc.ABC):
-    """A session of our own for one fetch: what earlier work loaded or changed elsewhere is not in it.
+    """loadplan's own session for one fetch. It has no objects of other work.
 
-    All of it is synchronous. On an asynchronous bind it runs in SQLAlchemy's greenlet: see :func:`enter`.
+    It is synchronous. On an asynchronous bind, it runs in SQLAlchemy's greenlet: see :func:`enter`.
     """
 
     @property
@@ -56,7 +56,7 @@ class PrivateSession(abc.ABC):
         """Return the session, or the connection in its place, ready for statements."""
 
     def _refusals(self) -> contextlib.AbstractContextManager[None]:
-        """Return a block in which what the driver says of a wrong use becomes an error of ours."""
+        """Return a block that turns errors of the driver about wrong use into errors of loadplan."""
         return contextlib.nullcontext()
 
     def run(
@@ -65,9 +65,9 @@ class PrivateSession(abc.ABC):
         """Do ``work`` and close the session, which detaches its objects.
 
         Args:
-            work: what to do.
-            mappers: of the entities that it will select, to open their databases' transactions.
-            statements: how many it may send; one needs no snapshot.
+            work: the work to do.
+            mappers: the mappers that it will select, to begin the transactions of their databases.
+            statements: how many statements it may send. One statement needs no snapshot.
             options: execution options of all its statements.
         """
         with self._refusals():
@@ -80,7 +80,7 @@ class PrivateSession(abc.ABC):
 
     @contextlib.contextmanager
     def open(self, mappers: Mappers, *, statements: int, options: Mapping[str, Any] | None) -> Iterator[OpenedSession]:
-        """Open the session for work that comes in pieces, and close it at the end, however that comes."""
+        """Open the session for work in several steps, and close it at the end, also after an error."""
         with self._refusals():
             session = with_options(self._start(mappers, statements), options)
 
@@ -107,12 +107,12 @@ async def enter(bind: Bind, work: Callable[[], R]) -> R:
 
 
 def in_words_of_sqlalchemy(work: Callable[[Session], R], session: Session, mappers: Mappers) -> R:
-    """Do ``work``; an error that the driver raises comes out as SQLAlchemy's, as from any other statement.
+    """Do ``work``, and turn errors of the driver into SQLAlchemy's errors, as for any other statement.
 
-    SQLAlchemy translates what an execution raises, but not what reading from a server-side cursor of asyncpg raises.
+    SQLAlchemy itself does this for executions, but not while it reads from a server-side cursor of asyncpg.
 
     Raises:
-        DBAPIError: with the driver's error as ``orig``; a connection that is lost is out of the pool by then.
+        DBAPIError: with the driver's error as ``orig``. A lost connection has left the pool.
     """
     try:
         return work(session)

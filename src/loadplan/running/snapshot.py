@@ -1,4 +1,4 @@
-"""How a fetch's own transaction begins: one snapshot for several statements, in the words of each database."""
+"""How the transaction of a fetch begins: one snapshot for several statements, with the SQL of each database."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ class Beginning:
 
     Attributes:
         options: execution options of the connection; None for none.
-        statement: sent first; None for none.
+        statement: the first statement; None for none.
     """
 
     options: Mapping[str, Any] | None = None
@@ -36,10 +36,10 @@ def beginning(engine: Engine, statements: int, *, snapshot: bool, hooks: bool) -
     """Return how a transaction begins.
 
     Args:
-        engine: of the connection.
-        statements: that the transaction may hold.
-        snapshot: whether they are to see one state.
-        hooks: whether somebody may tie state to the transaction.
+        engine: the engine of the connection.
+        statements: the most statements of the transaction.
+        snapshot: whether they must see one state.
+        hooks: whether a listener may set something for the transaction.
     """
     name = engine.dialect.name
     if name == "postgresql":
@@ -52,26 +52,26 @@ def beginning(engine: Engine, statements: int, *, snapshot: bool, hooks: bool) -
 def _on_postgresql(engine: Engine, statements: int, *, snapshot: bool, hooks: bool) -> Beginning:
     """Take one snapshot for several statements, and no transaction for a single one.
 
-    asyncpg sends ``BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`` where it would send ``BEGIN``, and so does
-    psycopg: the snapshot costs nothing. BEGIN and ROLLBACK around one statement would cost two round trips.
+    asyncpg and psycopg send ``BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`` instead of ``BEGIN``, so the snapshot
+    costs nothing. BEGIN and ROLLBACK around one statement would cost two round trips.
     """
     if statements == 1:
         return _AS_IT_COMES if hooks else Beginning({"isolation_level": "AUTOCOMMIT"})
     if not snapshot:
         return _AS_IT_COMES
-    if chosen_isolation(engine) == "SERIALIZABLE":  # a snapshot, and more
+    if chosen_isolation(engine) == "SERIALIZABLE":  # this level includes a snapshot
         return Beginning({"postgresql_readonly": True})
     return Beginning({"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
 
 
 def _on_mariadb(engine: Engine, *, hooks: bool) -> Beginning:
-    """Take a snapshot when the transaction starts; under REPEATABLE READ, the default, alone is there one.
+    """Take a snapshot when the transaction starts. This needs REPEATABLE READ, which is the default.
 
-    ``START TRANSACTION`` costs one round trip. It commits what a listener may have done in the transaction that
-    SQLAlchemy began. So if anybody listens, the first statement takes the snapshot instead.
+    ``START TRANSACTION`` costs one round trip, and commits what a listener may have done in the transaction that
+    SQLAlchemy began. So if there is a listener, the first statement takes the snapshot instead.
     """
     isolation = chosen_isolation(engine)
-    if isolation == "SERIALIZABLE":  # each read locks its rows: nobody changes them
+    if isolation == "SERIALIZABLE":  # each read locks its rows, so they do not change
         return _AS_IT_COMES
     return Beginning(
         None if isolation == "REPEATABLE READ" else {"isolation_level": "REPEATABLE READ"},

@@ -13,9 +13,9 @@ from loadplan.mapped.links import indexed_columns
 #: Kinds of PostgreSQL indexes that find rows by equality; a B-tree can be walked in order too.
 _BY_EQUALITY = frozenset({None, "btree", "hash"})
 
-#: Of each index of a table: whether PostgreSQL finds rows by it, and whether it sorts by it. A CREATE INDEX
-#: CONCURRENTLY that failed leaves an index that is not valid. An index with another collation than its column compares
-#: otherwise, and so does one with an operator class that is not the default one of the type.
+#: Returns for each index of a table whether PostgreSQL finds rows by it, and whether it sorts by it. A CREATE INDEX
+#: CONCURRENTLY that failed leaves an index that is not valid. An index compares differently if its collation is not the
+#: column's, or if its operator class is not the default of the type.
 _USABLE = """
 SELECT c.relname,
        i.indisvalid AND NOT EXISTS (
@@ -39,7 +39,7 @@ def read_indexes(connection: Connection, table: Table, schema: str | None) -> tu
     """
     inspector = inspect(connection)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SAWarning)  # of expressions in indexes, which are left out here, too
+        warnings.simplefilter("ignore", SAWarning)  # about expressions in indexes, which are left out here, too
         try:
             primary = inspector.get_pk_constraint(table.name, schema=schema)
             constraints = inspector.get_unique_constraints(table.name, schema=schema)
@@ -74,8 +74,8 @@ def _index(found: dict[str, Any], *, finds: bool, walks: bool) -> DatabaseIndex:
     not_null = where is None or (
         bool(names) and where.strip("()").replace('"', "").lower() == f"{names[0].lower()} is not null"
     )
-    has_kind = any(key.endswith("_prefix") for key in options)  # FULLTEXT or SPATIAL, of MySQL
-    is_cut = any(key.endswith("_length") for key in options)  # the first letters alone, of MySQL
+    has_kind = any(key.endswith("_prefix") for key in options)  # FULLTEXT or SPATIAL, in MySQL
+    is_cut = any(key.endswith("_length") for key in options)  # only the first letters, in MySQL
     return DatabaseIndex(
         found.get("name"),
         tuple(names),

@@ -19,15 +19,16 @@ _log = logging.getLogger("loadplan")
 
 @attrs.frozen
 class FetchRecord:
-    """One fetch, as ``on_fetch=`` is told of it.
+    """The record of one fetch, for ``on_fetch=``.
 
     Attributes:
         plan: name of the plan.
-        statements: how many were sent.
-        rows: how many they brought, over all of them; rows within nested arrays are part of their parents'.
-        seconds: from the call to its end, waiting for a connection included.
-        error: what it raised, or None.
-        over: what the plan's budget does not allow, as ``("120 rows instead of 100",)``.
+        statements: number of statements that were sent.
+        rows: number of rows of all statements. Rows that come nested in the row of their parent count as one row with
+            it.
+        seconds: time from the call to its end, with the wait for a connection.
+        error: the error that it raised, or None.
+        over: what exceeded the budget of the plan: ``("120 rows instead of 100",)``.
     """
 
     plan: str
@@ -38,20 +39,20 @@ class FetchRecord:
     over: tuple[str, ...] = ()
 
 
-#: Tools that are told of every fetch while they watch: its ``LoadPlan``, and what the loader was made with.
+#: Tools that see every fetch while they watch: its ``LoadPlan``, and the bind of the loader.
 watchers: list[Callable[[Any, object], object]] = []
 
 
 @attrs.define(eq=False)
 class Tally:
-    """Counts the statements and rows of one fetch, and stops it where they are too many.
+    """Counts the statements and rows of one fetch, and stops it if there are too many rows.
 
     Attributes:
         label: of the plan, for errors.
-        max_rows: rows that it may bring; None for no bound.
-        statements: that it has sent.
-        rows: that it has brought.
-        current: name of what the statement on its way is for.
+        max_rows: the most rows; None for no bound.
+        statements: number of statements so far.
+        rows: number of rows so far.
+        current: the name of the edge that the running statement loads.
     """
 
     label: str
@@ -62,7 +63,7 @@ class Tally:
     _before: int = 0
 
     def bounded(self, select: Any) -> Any:
-        """Have a statement bring one row more than is left, at most: that one row tells."""
+        """Limit a statement to the rows that are left, and one more, which tells whether there are too many."""
         return select if self.max_rows is None else select.limit(self.max_rows - (self.rows - self._before) + 1)
 
     def allows(self, rows: int | None) -> bool:
@@ -70,7 +71,7 @@ class Tally:
         return self.max_rows is None or (rows is not None and rows <= self.max_rows)
 
     def sent(self, name: str) -> None:
-        """Note a statement, by the name of what it is for."""
+        """Note a statement, with the name of the edge that it loads."""
         self.statements += 1
         self.current = name
 
@@ -78,8 +79,8 @@ class Tally:
         """Return rows that arrived, if they are not too many.
 
         Args:
-            rows: of one statement.
-            name: of what they are.
+            rows: the rows of one statement.
+            name: the edge that they belong to.
 
         Raises:
             TooManyRows: LP406.
@@ -98,7 +99,7 @@ class Tally:
         return rows
 
     def start_over(self) -> None:
-        """Let as many rows come again, for the next batch of a walk."""
+        """Count rows from zero again, for the next batch of a stream."""
         self._before = self.rows
 
 
@@ -111,7 +112,7 @@ def told(
     *,
     whole: bool = True,
 ) -> Iterator[Tally]:
-    """Count what a fetch brings, hold it to the plan's budget, and tell ``on_fetch`` and the log of it at its end.
+    """Count the rows and statements of a fetch; compare them with its budget and report them at its end.
 
     Args:
         plan: that is fetched.

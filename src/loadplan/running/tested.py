@@ -1,4 +1,4 @@
-"""The databases and drivers that loadplan's tests run on; of any other it says so, once."""
+"""The databases and drivers that loadplan is tested on. It warns once about others."""
 
 from sqlalchemy import Dialect
 
@@ -16,7 +16,7 @@ _told: set[tuple[str, str]] = set()
 
 
 def warn_if_untested(dialect: Dialect) -> None:
-    """Warn of a database or a driver that no test runs on, once a process."""
+    """Warn about a database or a driver that is not tested, once in each process."""
     name, driver = dialect.name, dialect.driver
     if driver in TESTED.get(name, ()) or (name, driver) in _told:
         return

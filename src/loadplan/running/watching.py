@@ -1,4 +1,4 @@
-"""What the listeners of a private session do to its statements: whether they may have hidden rows."""
+"""Finds out whether the listeners of a private session may have hidden rows from its statements."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,10 +12,10 @@ R = TypeVar("R")
 
 
 class Watch:
-    """Compares each statement of a private session with what its listeners made of it.
+    """Compares each statement of a private session before and after its listeners.
 
     Attributes:
-        hidden: what they may have hidden so far.
+        hidden: the rows that they may have hidden so far.
     """
 
     def __init__(self) -> None:
@@ -25,21 +25,21 @@ class Watch:
         self._is_heard = False
 
     def over(self, statement: Any, parameters: Any, execute: Callable[[], R]) -> R:
-        """Execute a statement, and note what became of it on its way.
+        """Execute a statement, and note what its listeners changed.
 
         Args:
-            statement: as it was built.
-            parameters: of this one execution; they tell it from statements of the listeners' own.
-            execute: does it.
+            statement: the statement before its listeners.
+            parameters: its parameters, which tell it from statements that the listeners send.
+            execute: executes it.
         """
         self._sent, self._parameters, self._is_heard = statement, parameters, False
         result = execute()
-        if not self._is_heard:  # somebody answered in its place, or sent something else
+        if not self._is_heard:  # a listener returned a result itself, or sent another statement
             self.hidden = EVERYTHING_HIDDEN
         return result
 
     def note(self, state: ORMExecuteState) -> None:
-        """Look at a statement when all listeners have had their say."""
+        """Look at a statement after all listeners."""
         if state.parameters is not self._parameters:
             return
         self._is_heard = True
@@ -64,7 +64,7 @@ _NAME = "_loadplan_watch"
 
 
 def note(state: ORMExecuteState) -> None:
-    """Have the watch of a session look at a statement; the last listener of the session but one."""
+    """Let the watch of a session look at a statement. This is the last listener but one."""
     watch: Watch | None = vars(state.session).get(_NAME)
     if watch is not None:
         watch.note(state)

@@ -21,7 +21,7 @@ from loadplan.sqlalchemy_internals.attached import (
 from loadplan.sqlalchemy_internals.collections import (
     collection_of,
     copy_quietly,
-    extend_silently,
+    fill_silently,
     invalidate_collection,
     is_plain_list,
     items_of,
@@ -46,6 +46,7 @@ from loadplan.sqlalchemy_internals.expressions import (
     options_of,
     shape_of,
     subtype_of,
+    variants_of,
 )
 from loadplan.sqlalchemy_internals.instances import (
     Origin,
@@ -106,7 +107,7 @@ __all__ = [
     "criteria_of",
     "declared_arguments",
     "driver_rows",
-    "extend_silently",
+    "fill_silently",
     "guard_dynamic",
     "guard_expired",
     "guard_merge",
@@ -151,5 +152,6 @@ __all__ = [
     "tell_of_persistence",
     "tell_of_refresh",
     "value_to_merge_into",
+    "variants_of",
     "waits_for_configuration",
 ]

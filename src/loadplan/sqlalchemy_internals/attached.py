@@ -16,7 +16,7 @@ from sqlalchemy.util.concurrency import in_greenlet as runs_in_greenlet
 
 from loadplan.sqlalchemy_internals.instances import AttributeLoader
 
-#: The answer of an attribute loader that has no value and may not run SQL.
+#: The result of an attribute loader that has no value and must not run SQL.
 NO_RESULT = LoaderCallableStatus.PASSIVE_NO_RESULT
 
 

@@ -1,18 +1,27 @@
 """Collections of mapped instances: filled without events, copied without events."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any
 from weakref import ref
 
 from sqlalchemy.ext.orderinglist import OrderingList
 from sqlalchemy.orm import (
     InstanceState,
+    LoaderCallableStatus,
     Mapper,
     RelationshipProperty,
 )
 from sqlalchemy.orm.attributes import instance_state, set_committed_value
-from sqlalchemy.orm.collections import CollectionAdapter, InstrumentedList, collection_adapter
+from sqlalchemy.orm.collections import (
+    CollectionAdapter,
+    InstrumentedDict,
+    InstrumentedList,
+    InstrumentedSet,
+    KeyFuncDict,
+    collection_adapter,
+)
 
 
 def is_plain_list(mapper: Mapper[Any], key: str) -> bool:
@@ -45,15 +54,42 @@ def collection_of(key: str) -> Callable[[InstanceState[Any], Iterable[Any]], Any
     return collect
 
 
-def extend_silently(owner: object, key: str, items: Iterable[Any]) -> bool:
-    """Fill an ordering list without having it number its items anew; tell whether the collection is one."""
+#: Collections whose appender takes an item as it is.
+_TAKE_AS_IT_IS = (InstrumentedList, InstrumentedSet, InstrumentedDict, KeyFuncDict)
+
+
+def fill_silently(owner: object, key: str, items: Sequence[Any]) -> None:
+    """Fill a collection. Its class may change its items as they come: what it changes is set back.
+
+    An ordering list numbers its items; a class of the application's own may set any attribute. The items keep what
+    the database has, and their history stays as it was.
+    """
     kind: Any = instance_state(owner).manager[key].impl
     collection: Any = kind.collection_factory()
-    if not isinstance(collection, OrderingList):
-        return False
-    set_committed_value(owner, key, ())
-    list.extend(owner.__dict__[key], items)
-    return True
+    if isinstance(collection, OrderingList):
+        set_committed_value(owner, key, ())
+        list.extend(owner.__dict__[key], items)
+    elif type(collection) in _TAKE_AS_IT_IS:
+        set_committed_value(owner, key, items)
+    else:
+        before = [(state, state.modified, set(state.committed_state)) for state in map(instance_state, items)]
+        set_committed_value(owner, key, items)
+        for state, was_modified, names in before:
+            _set_back(state, state.committed_state.keys() - names, was_modified=was_modified)
+
+
+def _set_back(state: InstanceState[Any], names: Iterable[str], *, was_modified: bool) -> None:
+    """Give attributes the values that they had before they were set."""
+    values = state.dict
+    for name in names:
+        old = state.committed_state.pop(name)
+        if isinstance(old, LoaderCallableStatus):  # there was none
+            values.pop(name, None)
+        else:
+            values[name] = old
+    if state.modified and not was_modified:
+        session: Any = state.session
+        state._commit_all(values, None if session is None else session.identity_map)
 
 
 class _CopiesQuietly(CollectionAdapter):
@@ -61,18 +97,28 @@ class _CopiesQuietly(CollectionAdapter):
 
     __slots__ = ()
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle the adapter of an ordering list without the list, which its ``__reduce__`` pickles.
+
+        The list pickles its dictionary before itself, and the adapter is in it. An adapter that pickles the list again
+        would have the list made of a dictionary that is still empty.
+        """
+        if isinstance(self.data, OrderingList):
+            return _adapter_to_come, (self.owner_state, self._key)
+        return super().__reduce_ex__(protocol)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         data: Any = self.data
         copied: Any = memo.get(id(data))
         if copied is None:
             return self._copied_before(memo)
-        # a list, a set or a dict is filled item by item; anything else is copied with what it holds
+        # a list, a set or a dict is filled item by item; anything else is copied with its items
         built_in: Any = next((each for each in (list, set, dict) if isinstance(copied, each)), None)
         kind = _CopiesQuietly if built_in is None else _Rebuilding
         adapter: Any = memo.setdefault(id(self), kind.__new__(kind))
         state: Any = self.__getstate__()  # type: ignore[no-untyped-call]
         adapter.__setstate__(deepcopy(state, memo))
-        if built_in is not None:  # a dict by key is made whole, and asks for its adapter while that happens
+        if built_in is not None:  # a dict by key is made at once, and needs its adapter for that
             target: Any = copied
             target._loadplan_to_come = built_in.__len__(data) - built_in.__len__(copied)
             adapter.count(0)
@@ -84,10 +130,11 @@ class _CopiesQuietly(CollectionAdapter):
         ``OrderingList.__reduce__`` hands over what is in its dictionary, the adapter too, for the copy to be made of.
         """
         adapter: Any = memo.setdefault(id(self), _UnfinishedAdapter.__new__(_UnfinishedAdapter))
-        adapter._key = self._key
-        adapter.owner_state = deepcopy(self.owner_state, memo)
-        adapter._data = lambda: adapter.owner_state.dict.get(adapter._key)
-        return adapter
+        return _adapter_to_come(deepcopy(self.owner_state, memo), self._key, adapter)
+
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        _copy_as_keyed(self.data)
 
 
 class _UnfinishedAdapter(_CopiesQuietly):
@@ -108,9 +155,18 @@ def _finish_adapter(adapter: Any) -> None:
     """Make of an adapter what ``CollectionAdapter.__init__`` makes."""
     state, data = adapter.owner_state, adapter._data()
     adapter.__class__ = _CopiesQuietly
-    # an adapter whose list is gone gets another, which goes as well
+    # if the list of an adapter was freed, it gets another one, which is freed as well
     items: Any = InstrumentedList() if data is None else data
     CollectionAdapter.__init__(adapter, state.manager[adapter._key].impl, state, items)
+
+
+def _adapter_to_come(state: InstanceState[Any], key: str, adapter: Any = None) -> Any:
+    """Return the adapter of a collection that is not there yet: it finds its collection when somebody asks."""
+    adapter = _UnfinishedAdapter.__new__(_UnfinishedAdapter) if adapter is None else adapter
+    adapter._key = key
+    adapter.owner_state = state
+    adapter._data = lambda: state.dict.get(key)
+    return adapter
 
 
 class _Rebuilding(_CopiesQuietly):
@@ -139,6 +195,27 @@ def copy_quietly(collection: Any) -> None:
     adapter announces: the copy has changes to flush, and a many-to-many with both sides loaded holds items twice.
     """
     collection_adapter(collection).__class__ = _CopiesQuietly
+    _copy_as_keyed(collection)
+
+
+def _copy_as_keyed(collection: Any) -> None:
+    """Have a dictionary that is keyed by its items copied as one: ``KeyFuncDict.__reduce__`` loses the adapter."""
+    if isinstance(collection, KeyFuncDict):
+        vars(collection)["__deepcopy__"] = partial(_keyed_copy, ref(collection))
+
+
+def _keyed_copy(original: "ref[KeyFuncDict[Any, Any]]", memo: dict[int, Any]) -> Any:
+    """Return the deep copy of a dictionary that is keyed by its items, with an adapter and without events."""
+    data: Any = original()
+    adapter: Any = collection_adapter(data)
+    copied = memo[id(data)] = adapter.attr.collection_factory()
+    own = {key: value for key, value in vars(data).items() if key not in {"__deepcopy__", "_sa_adapter", "keyfunc"}}
+    vars(copied).update(deepcopy(own, memo))
+    CollectionAdapter(adapter.attr, deepcopy(adapter.owner_state, memo), copied)
+    copy_quietly(copied)
+    for key, item in data.items():
+        dict.__setitem__(copied, deepcopy(key, memo), deepcopy(item, memo))
+    return copied
 
 
 def invalidate_collection(collection: Any) -> None:

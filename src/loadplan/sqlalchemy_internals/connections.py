@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine
 
-#: Execution options of a statement whose rows are read by position. The ORM gives them to its own statements: without
-#: them a result ties its columns to those of the statement at hand, comparing them, each time that a statement of the
-#: same text was compiled before; of some types that comparison warns.
+#: Execution options of a statement whose rows are read by position. The ORM uses them for its own statements. Without
+#: them, a result compares its columns with the columns of the statement, each time that a statement with the same text
+#: was compiled before. For some types, this comparison warns.
 BY_POSITION: Mapping[str, Any] = {"_result_disable_adapt_to_context": True}
 
 
@@ -66,7 +66,7 @@ def rows_of_text(connection: Connection, sql: str, parameters: tuple[Any, ...] |
         rows = list(cursor.fetchall())
     except BaseException as error:
         dbapi: Any = connection.dialect.loaded_dbapi
-        known = isinstance(error, dbapi.Error)  # another is none of the statement's, and comes out as it is
+        known = isinstance(error, dbapi.Error)  # the statement does not have this name, so its value stays as it is
         connection._handle_dbapi_exception(error, sql if known else None, parameters, cursor, None)
     cursor.close()
     return rows

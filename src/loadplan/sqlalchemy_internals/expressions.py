@@ -9,8 +9,10 @@ from sqlalchemy.orm import (
     QueryableAttribute,
 )
 from sqlalchemy.orm.strategy_options import _AbstractLoad
+from sqlalchemy.types import TypeEngine
 
-#: What joinedload, load_only and the like return; its ``options()`` nests. Only the concrete ``Load`` is public.
+#: The type of the options that joinedload and load_only return, with ``options()`` for nested ones. Only the concrete
+#: ``Load`` is public.
 AbstractLoad: TypeAlias = _AbstractLoad
 
 
@@ -46,6 +48,15 @@ def criteria_of(attribute: QueryableAttribute[Any]) -> tuple[Any, ...]:
     return tuple(getattr(attribute, "_extra_criteria", ()))
 
 
+def variants_of(kind: TypeEngine[Any]) -> Mapping[str, TypeEngine[Any]]:
+    """Return the types that ``with_variant`` gave a type, by the names of their dialects.
+
+    ``dialect_impl`` gives the driver's own class, which no longer tells what the mapping says of its values.
+    """
+    found: Mapping[str, TypeEngine[Any]] = kind._variant_mapping
+    return found
+
+
 def shape_of(expression: ClauseElement) -> tuple[Any, Sequence[BindParameter[Any]]] | None:
     """Return what an expression has in common with those that differ in literal values alone, and those values.
 
@@ -59,7 +70,7 @@ def shape_of(expression: ClauseElement) -> tuple[Any, Sequence[BindParameter[Any
     return None if found is None else (found.key, found.bindparams)
 
 
-#: What a statement may be given without bringing fewer rows: comments and hints for the database, and loader options.
+#: Parts of a statement that do not change its rows: comments and hints for the database, and loader options.
 _WORDS_OF_A_STATEMENT = frozenset(
     {"_with_options", "_execution_options", "_prefixes", "_suffixes", "_hints", "_statement_hints"}
 )

@@ -109,7 +109,7 @@ class _AtFirstNeed:
         delattr(state, self._name)
 
 
-#: All that ``InstanceState.__init__`` sets but ``obj``, and what a loaded instance has besides.
+#: Attributes that ``InstanceState.__init__`` sets, except ``obj``, and those that a loaded instance has besides.
 for _name in ("class_", "manager", "committed_state", "expired_attributes", "key", "callables"):
     setattr(UnfinishedState, _name, _AtFirstNeed(_name))
 

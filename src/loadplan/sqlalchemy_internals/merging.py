@@ -13,7 +13,8 @@ from sqlalchemy.orm.attributes import History, instance_dict, instance_state
 
 from loadplan.sqlalchemy_internals.collections import items_of
 
-#: The state of an object, and its ``__dict__``: of a shallow copy that outlives its original only the two together.
+#: The state of an object and its ``__dict__``. If a shallow copy outlives its original, only both together are
+#: complete.
 Held: TypeAlias = tuple[InstanceState[Any], Mapping[str, Any]]
 
 
@@ -28,7 +29,7 @@ def history_of(held: Held, key: str) -> History:
     return found
 
 
-#: The entry that guards of one merge keep in what ``Session.merge`` notes for itself.
+#: The key under which the guards of one merge keep their entry in the dictionary of ``Session.merge``.
 _CHECKED = "loadplan"
 
 

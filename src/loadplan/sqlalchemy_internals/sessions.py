@@ -52,11 +52,11 @@ def has_engine_hooks(engine: Engine) -> bool:
     return bool(dispatch.begin or dispatch.engine_connect or dispatch.before_execute or dispatch.before_cursor_execute)
 
 
-#: A session that is never opened: what anybody listens to on the class, its dispatcher knows.
+#: A session that is never opened. Its dispatcher knows the listeners on the class.
 _PLAIN: Any = Session()
 
 
-#: What a session does with statements, transactions and the objects of a fetch.
+#: Events of a session about statements, transactions and the objects of a fetch.
 _HEARD = (
     *("do_orm_execute", "after_transaction_create", "after_transaction_end", "after_begin", "after_rollback"),
     *("after_soft_rollback", "loaded_as_persistent", "persistent_to_detached"),
@@ -88,7 +88,7 @@ def adds_nothing(kind: type[Any], base: type[Any]) -> bool:
     return all(set(vars(each)) <= _NO_BODY for each in between)
 
 
-#: What every class has in its dictionary.
+#: Names that every class has in its dictionary.
 _NO_BODY = {
     *("__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__firstlineno__"),
     *("__static_attributes__", "__orig_bases__", "__parameters__", "__annotations__"),
@@ -101,14 +101,14 @@ def has_binds(session: Session) -> bool:
     return bool(getattr(ours, "binds", None) or getattr(ours, "_Session__binds", None))
 
 
-#: Sessions that were closed since they were first watched, each noted by itself.
+#: Sessions that were closed after loadplan began to watch them.
 _watched: WeakKeyDictionary[Session, list[bool]] = WeakKeyDictionary()
 
 
 def is_closed(session: Session) -> bool:
     """Tell whether a session was closed since this was first asked of it, and nobody has used it again.
 
-    A closed session begins anew when it is used, and keeps its connection then until somebody closes it once more.
+    A closed session begins again when it is used, and then keeps its connection until it is closed again.
     SQLAlchemy has no event for ``close()``, and no attribute tells a closed session from a new one. So ``close`` is
     noted on the instance, which calls the method of its class as before.
     """

@@ -24,7 +24,7 @@ def grouped(edge: Edge, ties: Linked) -> tuple[Sequence[Any], Any, AnySelect]:
     rows, columns = ties.rows.where(*edge.shape.where), ties.columns
     kind = edge.aggregation.kind
     value: Any = edge.aggregation.expression if kind == "aggregate" else func.count()
-    if ties.link.repeats or may_repeat(edge.target.mapper):  # what is tied to a parent twice counts once
+    if ties.link.repeats or may_repeat(edge.target.mapper):  # a row that is related to a parent twice counts once
         held, key = labelled(columns, "key"), labelled(row_key(ties.target), "target")
         tables = mapping.tables_at(ties.target)
         read = list(dict.fromkeys(each for each in iterate(value) if getattr(each, "table", None) in tables))

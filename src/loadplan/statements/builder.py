@@ -1,12 +1,13 @@
-"""Tree and choices -> statements: what each selects, column by column, and where a hydrator finds it.
+"""Turns a tree and its choices into statements: the columns of each statement, and the slots in which they are found.
 
-Every class is selected as itself, in the statement or in a separate subquery. The SQL around a subquery uses the
-columns of the subquery. So ``with_loader_criteria``, which passes aliases by, holds for each of them.
+Every class is selected directly, in the statement or in a separate subquery. The SQL around a subquery uses the columns
+of the subquery. ``with_loader_criteria`` ignores aliases, so in this way it applies to each class.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import attrs
 from sqlalchemy import (
     Dialect,
     Integer,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import ColumnProperty
 
+from loadplan.declared.sources import is_path
 from loadplan.mapped import links, mapping
 from loadplan.mapped.decoding import in_row, read_whole
 from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
@@ -41,6 +43,7 @@ from loadplan.statements.linked import (
     link_on,
     linked,
 )
+from loadplan.statements.reached import ordered
 from loadplan.statements.selected import labelled, named, plain_number, selecting, shortened, slot_name, slot_of
 from loadplan.statements.statement import Slot, Statement
 from loadplan.statements.whole_tree import in_whole_tree
@@ -78,16 +81,16 @@ class StatementBuilder:
         self.repeats_roots = may_repeat(root.mapper)
         if self.repeats_roots:
             self._identity(root)
-        if not self.columns(root):  # the first column says whose statement it is
+        if not self.columns(root):  # the first column gives the mapped class of the statement
             self._key(root)
         for edge in edges_below(root):
-            if self._chosen[edge].way is Way.NESTED and not self.columns(edge.target):  # a row of nothing is no row
+            if self._chosen[edge].way is Way.NESTED and not self.columns(edge.target):  # ROW() needs a column
                 self._key(edge.target)
 
     # --- columns that nobody reads into a field -------------------------------------------------------------------
 
     def _prepare(self, edge: Edge) -> None:
-        """Have the columns selected that an edge needs at either end."""
+        """Select the columns that an edge needs at both ends."""
         way = self._chosen[edge].way
         if way is Way.SAME_ROW:
             self._rows_of_base[edge.target] = self._base(edge.owner)
@@ -111,9 +114,9 @@ class StatementBuilder:
             self.present[edge] = next(plain, None) or self._key(edge.target)[0]
 
     def _repeats(self, edge: Edge) -> bool:
-        """Tell whether the statement of an edge may bring one target several times for a parent.
+        """Tell whether the statement of an edge may return one target several times for a parent.
 
-        If parents come by a subquery, chunks of their keys may bring a target several times, too.
+        If parents come from a subquery, chunks of their keys may also return a target several times.
         """
         return (
             self._ties[edge].link.repeats
@@ -124,7 +127,7 @@ class StatementBuilder:
         )
 
     def _repeats_rows(self, place: Place) -> bool:
-        """Tell whether a join below a place may bring several rows for one row of the place."""
+        """Tell whether a join below a place may return several rows for one row of the place."""
         return any(
             (way.joins and not edge.single) or ((way.joins or way is Way.SAME_ROW) and self._repeats_rows(edge.target))
             for edge in place.edges
@@ -132,7 +135,7 @@ class StatementBuilder:
         )
 
     def attribute(self, place: Place, name: str) -> Column:
-        """Return the column of a place that holds an attribute, having it selected if it is not yet."""
+        """Return the column of a place for an attribute. Select it if it is not selected yet."""
         for each in self.columns(place):
             if each.name == name and _is_attribute(each):
                 return each
@@ -142,11 +145,11 @@ class StatementBuilder:
         return column
 
     def _base(self, place: Place) -> Place:
-        """Return the place whose rows a place reads: of a subclass in the same table, the place of its base."""
+        """Return the place whose rows a place reads: for a subclass in the same table, its base."""
         return self._rows_of_base.get(place, place)
 
     def _expression(self, place: Place, name: str) -> Any:
-        """Return an attribute of a place, as its statement can speak of it."""
+        """Return an attribute of a place as an expression for its statement."""
         base = self._rows_of_base.get(place)
         if base is None:
             return getattr(place.entity, name)
@@ -158,7 +161,7 @@ class StatementBuilder:
         return [self.attribute(place, name) for name in mapping.primary_key(place.mapper)]
 
     def _identity(self, place: Place) -> tuple[Column, ...]:
-        """Return the columns of a place that tell its objects apart, having them selected if they are not yet."""
+        """Return the columns of a place that tell its objects apart. Select them if they are not selected yet."""
         found, mapper = self._key(place), place.mapper
         further: dict[str, Any] = {} if place.entity is not mapper.class_ else other_keys(mapper)
         if len(row_key(place.entity)) > len(found) + len(further):
@@ -189,10 +192,14 @@ class StatementBuilder:
         return tuple(self.attribute(edge.target, name) for name in self._ties[edge].link.attributes)
 
     def _order(self, edge: Edge) -> list[Ordering]:
-        """Return the order of the rows at the end of an edge; of one row at most the order means nothing."""
+        """Return the order of the rows at the end of an edge; none if there is at most one row."""
         if edge.prop is None or (edge.cardinality.to_one and edge.single):
             return []
-        return collection_order(edge.prop, edge.shape, self._ties[edge].target)
+        shape, at = edge.shape, (*edge.owner.path, edge.name)
+        if shape.order_by is not None:
+            by = (ordered(each, edge.target, at) if is_path(each) else each for each in shape.order_by)
+            shape = attrs.evolve(shape, order_by=tuple(by))
+        return collection_order(edge.prop, shape, self._ties[edge].target)
 
     def _dialect_of(self, edge: Edge) -> Dialect:
         """Return the dialect of the database that holds the rows at the end of an edge."""
@@ -205,7 +212,7 @@ class StatementBuilder:
     # --- whole statements -----------------------------------------------------------------------------------------
 
     def root(self, place: Place) -> Statement:
-        """Return the statement that the roots come in, without a condition yet."""
+        """Return the statement of the roots, without a condition."""
         self._ranks = []
         statement, items = self._row(place, select(place.entity).select_from(place.entity))
         self.root_ranks = tuple(self._ranks)
@@ -219,7 +226,7 @@ class StatementBuilder:
         )
 
     def follow_up(self, edge: Edge, above: Statement) -> Statement:
-        """Return the statement of an edge by the keys of its parents, or by the statement that brings those."""
+        """Return the statement of an edge, by the keys of its parents or by their statement as a subquery."""
         grouped = self._chosen[edge].way is Way.GROUPED
         return self._grouped_statement(edge) if grouped else self._rows_statement(edge, above)
 
@@ -269,7 +276,7 @@ class StatementBuilder:
         )
 
     def _among_parents(self, edge: Edge, above: Statement) -> Any:
-        """Return the condition that rows are of the parents that a statement brings, with that statement inside."""
+        """Return the condition that rows belong to the parents of a statement, with that statement as a subquery."""
         columns = [above.values[above.slots.index(slot)] for slot in self.parents(edge)]
         inner = above.select.with_only_columns(*columns).correlate(None)
         if mapping.is_read_elsewhere(edge.target.mapper):
@@ -327,7 +334,7 @@ class StatementBuilder:
     # --- rows: what stands in one statement -----------------------------------------------------------------------
 
     def _row(self, place: Place, statement: AnySelect) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
-        """Return a statement joined to all that its rows hold of a place, and what that is, slot by slot."""
+        """Return a statement with the joins of a place, and its slots."""
         items: list[tuple[Slot, Any]] = [(column, column.expression) for column in self.columns(place)]
         for edge in place.edges:
             way = self._chosen[edge].way
@@ -344,14 +351,14 @@ class StatementBuilder:
         return statement, items
 
     def _joined(self, edge: Edge, statement: AnySelect, *, inner: bool) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
-        """Join the one row at the end of an edge, read in a separate subquery."""
+        """Join the one row at the end of an edge, from a separate subquery."""
         order: Sequence[Ordering] = ()
         if edge.prop is not None and not (edge.cardinality.to_one and edge.single):
             order = self._order(edge)
         before = len(self._ranks)
         below, items, keys = self._subquery(edge, order)
         met = and_(*(below.c[key] == column for key, column in zip(keys, self._parent_key(edge), strict=True)))
-        # before the orders of what is joined further down
+        # before the orders of collections that are joined further down
         self._ranks[before:before] = [each.on(below.c[f"order_{index}"]) for index, each in enumerate(order)]
         join = statement.join_from if inner else statement.outerjoin_from
         return join(self._base(edge.owner).entity, below, met), items
@@ -380,8 +387,8 @@ class StatementBuilder:
     def _within(self, edge: Edge, statement: AnySelect) -> Any:
         """Return a statement as the subquery of an edge.
 
-        If a class is read through a union or a join, SQLAlchemy replaces its tables in everything that a statement
-        selects. The rows at the end of an edge are not those.
+        If a class is mapped to a union or a join, SQLAlchemy replaces its tables in everything that a statement
+        selects. This must not change the rows at the end of an edge.
         """
         below = statement.subquery(self._alias(edge))
         return left_as_is(below) if mapping.is_read_elsewhere(self._base(edge.owner).mapper) else below
@@ -389,7 +396,7 @@ class StatementBuilder:
     def _alias(self, edge: Edge) -> str:
         """Return a name for the subquery of an edge that no table and no other subquery has."""
         stem, number = shortened(edge.key), 1
-        if stem in self._tables and self._has_aliases:  # SQLAlchemy itself calls an alias of that table so
+        if stem in self._tables and self._has_aliases:  # SQLAlchemy itself uses this name for an alias of the table
             stem = f"{stem}_rows"
         while (name := f"{stem}_{number}") in self._aliases:
             number += 1
@@ -398,14 +405,14 @@ class StatementBuilder:
 
     @property
     def _has_aliases(self) -> bool:
-        """Whether a statement may hold aliases that SQLAlchemy names: of parents, or of what the mapping relates to."""
+        """Whether SQLAlchemy may name aliases in a statement: of parents, or of targets."""
         return any(
             ties.link.kind is LinkKind.PARENT or (edge.prop is not None and edge.prop.entity.is_aliased_class)
             for edge, ties in self._ties.items()
         )
 
     def _parent_key(self, edge: Edge) -> Iterator[Any]:
-        """Yield what the key columns of an edge's rows must equal, in the statement around them."""
+        """Yield the expressions of the outer statement that the key columns of an edge's rows must equal."""
         names = self._row_key(edge) if edge.prop is None else self._ties[edge].link.attributes
         for name in names:
             yield self._expression(edge.owner, name)
@@ -431,7 +438,7 @@ class StatementBuilder:
         return func.array(rows.scalar_subquery(), type_=types.NullType())
 
     def _in_row(self, slot: Slot, expression: Any) -> Any:
-        """Return a value as the driver can read it within a row."""
+        """Return a value in a form that the driver can read in a nested row."""
         if isinstance(slot, Column):
             return in_row(expression, slot.type, self._dialect, origin=slot.expression)
         computed = slot.aggregation
@@ -440,7 +447,7 @@ class StatementBuilder:
         return in_row(expression, computed.type, self._dialect, origin=computed.expression)
 
     def _read_whole(self, items: Sequence[tuple[Slot, Any]]) -> list[Any]:
-        """Return the columns of a statement as its driver can read them beside rows within rows, if there are any."""
+        """Return the columns of a statement in a form that the driver can read next to nested rows."""
         if not any(isinstance(slot, Edge) and slot.aggregation is None for slot, _ in items):
             return [each for _, each in items]
         return [
@@ -450,7 +457,7 @@ class StatementBuilder:
     # --- aggregates -----------------------------------------------------------------------------------------------
 
     def _value(self, edge: Edge) -> Any:
-        """Return what is computed over the rows at the end of an edge, as a value within the row of their parent."""
+        """Return the aggregates over the rows at the end of an edge, as values in the row of the parent."""
         assert edge.aggregation is not None  # noqa: S101 - the caller chose it for that
         columns, value, statement = grouped(edge, self._ties[edge])
         kind = edge.aggregation.kind
@@ -466,7 +473,7 @@ class StatementBuilder:
             return exists(select(literal_column("1")).select_from(below).where(*met))
         found = select(below.c.value).select_from(below).where(*met).scalar_subquery()
         empty = edge.aggregation.empty
-        if empty is UNKNOWN:  # a parent without rows has no group to ask
+        if empty is UNKNOWN:  # a parent without rows has no group
             without = select(edge.aggregation.expression).select_from(self._ties[edge].target).where(false())
             has_rows = exists(select(literal_column("1")).select_from(below).where(*met))
             return case((has_rows, found), else_=without.correlate(None).scalar_subquery())
@@ -474,7 +481,7 @@ class StatementBuilder:
 
 
 def _limit(edge: Edge) -> int | None:
-    """Return how many rows a parent gets at most, where the rows themselves may be more."""
+    """Return the most rows that each parent gets; None for all."""
     if edge.cardinality.to_one and not edge.single and edge.shape.depth is None:
         return 1
     return edge.shape.limit
@@ -486,7 +493,7 @@ def _is_attribute(column: Column) -> bool:
 
 
 def _is_stored(column: Column) -> bool:
-    """Tell whether a value is the value of a table's column as it stands there, so that NOT NULL of it holds."""
+    """Tell whether a value is the unchanged value of a table's column, so that NOT NULL of the column applies."""
     prop = getattr(column.expression, "property", None)
     stored = isinstance(prop, ColumnProperty) and all(isinstance(each, schema.Column) for each in prop.columns)
     return stored and not isinstance(column.type, types.TypeDecorator)

@@ -41,7 +41,7 @@ class DriverText:
 
 
 def driver_text(select: AnySelect, dialect: Dialect) -> DriverText | None:
-    """Return a statement as text, or None where text or values are made anew for each execution.
+    """Return a statement as text, or None if each execution makes another text or other values.
 
     Args:
         select: with everything in it.
@@ -62,7 +62,7 @@ def driver_text(select: AnySelect, dialect: Dialect) -> DriverText | None:
     )
 
 
-#: Engines that a statement remembers its text for. An application has one, or one a database.
+#: The number of engines for which a statement keeps its text. An application has one for each database.
 _DIALECTS = 64
 
 
@@ -80,7 +80,7 @@ class Texts:
 
     def on(self, dialect: Dialect) -> DriverText | None:
         """Return the text for an engine; None at first, and where there is none."""
-        if dialect in self._found or not driver_of(dialect).raw:  # of others loadplan takes SQLAlchemy's rows
+        if dialect in self._found or not driver_of(dialect).raw:  # for other drivers, loadplan uses SQLAlchemy's rows
             return self._found.get(dialect)
         if dialect not in self._seen:
             if len(self._seen) >= _DIALECTS:

@@ -25,24 +25,23 @@ def why_no_lateral(
     dialect: Dialect,
     learned: LearnedIndexes,
 ) -> str | None:
-    """Return why the first rows of each parent are better numbered than walked to, or None.
+    """Return why numbering is better than LATERAL for the first rows of each parent, or None.
 
-    LATERAL walks an index once a parent and stops after ``limit`` rows; that takes an index that starts with the
-    parent's key and goes on with the order. Without one each of those walks reads all rows of its parent, and one pass
-    that numbers them costs no more.
+    LATERAL reads an index once for each parent and stops after ``limit`` rows. It needs an index that has the parent's
+    key and then the order. Without one, it reads all rows of each parent, and numbering them costs no more.
 
     Args:
-        link: how targets and parents are tied.
-        keys: of the parents.
+        link: the columns that connect targets and parents.
+        keys: the keys of the parents.
         where: conditions on the targets.
-        order: of the targets.
-        dialect: PostgreSQL alone has LATERAL over arrays.
+        order: the order of the targets.
+        dialect: only PostgreSQL has LATERAL over arrays.
         learned: indexes that the database has and the mapping does not.
     """
     if not keys.as_arrays:
         return f"{dialect.name} has no LATERAL over arrays"
     if any(isinstance(part, Select) for each in where for part in iterate(each)):
-        # SQLAlchemy warns of a cartesian product where an EXISTS stands inside of a LATERAL
+        # SQLAlchemy warns of a cartesian product if an EXISTS is inside of a LATERAL
         return "a condition asks a subquery"
     if link.kind is LinkKind.SECONDARY:
         return "key and order are in two tables, which no index spans"
@@ -52,7 +51,7 @@ def why_no_lateral(
 
 
 def why_lateral(keys: Keys, order: Sequence[Ordering], learned: LearnedIndexes) -> str:
-    """Return what explain says where there is none of those reasons."""
+    """Return the text of explain if there is no such reason."""
     why = "LATERAL: an index on the key and the order stops after the first rows of each parent"
     if _served(keys, order, learned) is Served.BY_DATABASE:
         why += f"; it is {Served.BY_DATABASE.value}"
@@ -122,7 +121,7 @@ def numbered(
     met = same_rows(row_key(ties.target), [found.c[each.name] for each in key], mapper)
     start = select(ties.target).join_from(ties.target, found, met).where(found.c.number <= limit)
     in_order: list[Any] = [found.c.number]
-    if repeats:  # of the rows of one object, those that meet the conditions
+    if repeats:  # only the rows of an object that meet the conditions
         start = start.where(*edge.shape.where)
         in_order += [each.clause for each in order] if ties.link.kind is LinkKind.TARGET else []
     return start, [found.c[each.name] for each in held], in_order

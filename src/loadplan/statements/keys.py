@@ -8,7 +8,7 @@ from sqlalchemy import ARRAY, BindParameter, ColumnElement, Dialect, and_, any_,
 
 from loadplan.mapped.links import EXACT_TYPES
 
-#: Keys in one expanding IN. SQLAlchemy's selectinload sends as many; SQLite takes 32,766 parameters at most.
+#: Keys in one expanding IN, as in SQLAlchemy's selectinload. SQLite takes 32,766 parameters at most.
 CHUNK = 500
 
 _NAME = "loadplan_keys"
@@ -37,8 +37,8 @@ class Keys:
     def condition(self) -> ColumnElement[bool]:
         """The columns are among the keys.
 
-        Of a partitioned table each column is compared by itself as well. PostgreSQL then passes by the partitions
-        that hold none of the keys, and sends the conditions on to foreign ones; a row value does neither.
+        In a partitioned table, each column is also compared alone. PostgreSQL then skips the partitions that hold
+        none of the keys, and sends the conditions to remote partitions. With a row value, it does neither.
         """
         if not self.as_arrays:
             return row_of(self.columns).in_(bindparam(_NAME, expanding=True))
@@ -84,7 +84,7 @@ def _is_partitioned(column: ColumnElement[Any]) -> bool:
     return "postgresql_partition_by" in getattr(getattr(table, "element", table), "dialect_kwargs", ())
 
 
-#: Databases that take no LIMIT in a subquery of IN, but do in a table that is derived there.
+#: Databases that do not allow a LIMIT in a subquery of IN, but in a derived table inside of it.
 _NO_LIMIT_IN_SUBQUERY = frozenset({"mysql", "mariadb"})
 
 

@@ -1,4 +1,4 @@
-"""The rows at the end of a relationship, each with the key of its parent: what every statement by keys starts from."""
+"""The rows at the end of a relationship, each with the key of its parent. Every statement by keys starts from them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
@@ -16,13 +16,13 @@ from loadplan.resolved.tree import Shape
 #: A select of any columns. SQLAlchemy 2.0 and 2.1 spell that type differently.
 AnySelect: TypeAlias = Any
 
-#: What a statement binds.
+#: The values that a statement binds.
 Parameters: TypeAlias = Mapping[str, Any]
 
-#: Adds conditions, order and limits to a statement of roots, with options or bare.
+#: Adds conditions, order and limits to a statement of roots.
 Narrowing: TypeAlias = Callable[[AnySelect], AnySelect]
 
-#: Databases whose text comparison is exact, so that Python may tie text keys to each other.
+#: Databases that compare text exactly, so that Python can match text keys.
 _EXACT_TEXT = frozenset({"postgresql", "sqlite"})
 
 
@@ -31,10 +31,10 @@ class Linked:
     """Targets and their parents' keys.
 
     Attributes:
-        link: how the two are tied.
-        target: what is selected: the class, or the alias that the mapping relates to.
-        columns: that hold the parents' keys.
-        statement: of target and columns, for all parents.
+        link: the columns that connect targets and parents.
+        target: the class that is selected, or the alias in the mapping.
+        columns: the columns with the keys of the parents.
+        statement: the statement for target and columns, for all parents.
     """
 
     link: Link
@@ -59,8 +59,8 @@ def link_on(prop: RelationshipProperty[Any], parent: Mapper[Any], dialect: Diale
 def linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) -> Linked:
     """Return the statement of the targets of parents of a class, with the parents' keys.
 
-    A row whose whole key is NULL is not a target. The target is selected as itself, never through an alias:
-    ``with_loader_criteria`` passes aliases by.
+    A row whose whole key is NULL is not a target. The target is selected directly, never through an alias, because
+    ``with_loader_criteria`` ignores aliases.
     """
     found = _linked(prop, parent, link)
     solid = is_object(prop.mapper)
@@ -77,7 +77,7 @@ def _linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) ->
     if link.kind is LinkKind.SECONDARY:
         secondary: Any = prop.secondary
         statement = select(target, *link.columns).select_from(secondary)
-        if prop.mapper.local_table in mapping.tables_in(secondary):  # a join that holds the target's own table
+        if prop.mapper.local_table in mapping.tables_in(secondary):  # a join that contains the target's own table
             statement = statement.where(cast("ColumnElement[bool]", prop.secondaryjoin))
         else:
             statement = statement.join(target, prop.secondaryjoin)
@@ -87,7 +87,7 @@ def _linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) ->
     through = getattr(alias, prop.key)
     if prop.entity.is_aliased_class:
         through = through.of_type(target)
-    # the condition as a WHERE: a primaryjoin may speak of a third table, which a JOIN would not bring along
+    # write the condition as a WHERE: a primaryjoin may use a third table, which a JOIN would not include
     return Linked(link, target, columns, select(target, *columns).where(through.__clause_element__()))
 
 
@@ -98,6 +98,6 @@ def _mapped(mapper: Any, column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def collection_order(prop: RelationshipProperty[Any], shape: Shape, target: Any) -> list[Ordering]:
-    """Return the order of a collection, made total: the declared one, or the mapping's; none stays none."""
+    """Return the declared or mapped order of a collection, with its primary key; none if it has no order."""
     given = shape.order_by if shape.order_by is not None else (prop.order_by or ())
     return with_tie_breaker(given, target)

@@ -17,7 +17,7 @@ def view_beyond_options(label: str) -> Problem:
 
 
 def beyond_options(label: str, edge: Edge, words: Sequence[str]) -> Problem:
-    """``plan.options()`` of something that SQLAlchemy's loader options do not have."""
+    """``plan.options()`` of a plan that SQLAlchemy's loader options cannot express."""
     given = " and ".join(f"{word}=" for word in words)
     return Problem(
         "LP206",

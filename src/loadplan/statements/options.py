@@ -54,7 +54,7 @@ def _load(edge: Edge, way: Way) -> AbstractLoad:
     if edge.shape.where:
         attribute = attribute.and_(*edge.shape.where)
     if way is Way.INNER:
-        # below a LEFT JOIN it stays one: of two aliases of a table SQLAlchemy nests an inner join in the wrong one
+        # below a LEFT JOIN it stays a LEFT JOIN: SQLAlchemy nests an inner join in the wrong one of two aliases
         return joinedload(attribute, innerjoin="unnested")
     if way is Way.JOIN:
         return joinedload(attribute, innerjoin=False)  # LEFT OUTER, whatever the mapping says
@@ -82,7 +82,7 @@ def _beyond_options(made: Instance, chosen: Mapping[Edge, Choice], label: str) -
         shape = edge.shape
         words = [word for word in ("order_by", "limit", "depth") if getattr(shape, word) is not None]
         if not chosen[edge].way.joins and any(any(parameters_in(each)) for each in shape.where):
-            words.insert(0, "where")  # SQLAlchemy does not hand parameters on to the statements that follow
+            words.insert(0, "where")  # SQLAlchemy does not pass parameters to the statements that follow
         if words:
             yield problems.beyond_options(label, edge, words)
         yield from _beyond_options(instance_at(edge), chosen, label)

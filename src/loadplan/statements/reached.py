@@ -1,16 +1,15 @@
-"""Columns of to-ones in conditions and orders of roots: ``source(Order.customer, Customer.email)`` as an expression.
+"""Columns of to-ones in conditions and orders: ``source(Order.customer, Customer.email)`` as an expression.
 
 Each step is a subquery for one row. The target is selected as itself, so the session's criteria hold, and a customer
-who is missing or hidden has the value NULL. No join can drop or repeat a root.
+who is missing or hidden has the value NULL. No join can drop or repeat a row.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ClauseElement, ColumnElement, Integer, literal_column, select
+from sqlalchemy import ColumnElement, Integer, literal_column, select
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
-from loadplan.declared.code import source as code_of
 from loadplan.declared.sources import Source
 from loadplan.errors import PlanError
 from loadplan.mapped import links, mapping
@@ -18,6 +17,7 @@ from loadplan.mapped.ordering import with_tie_breaker
 from loadplan.mapped.repeats import row_key
 from loadplan.resolved import problems
 from loadplan.resolved.conditions import conditions_of, conditions_on, foreign_tables
+from loadplan.resolved.paths import path_problem, value_of
 from loadplan.resolved.tree import Place, Shape
 from loadplan.sqlalchemy_internals import criteria_of, subtype_of
 from loadplan.statements.linked import collection_order, linked
@@ -68,26 +68,26 @@ def value_at(given: Source, place: Place, at: At) -> Any:
     Raises:
         PlanError: LP112, the path leads to no one value.
     """
-    if len(given.path) < 2:
-        raise PlanError([problems.not_a_path("order_by", given, "it needs a relationship and a column", at)])
-    return _value(given, place.mapper, list(given.path), place, at)
+    wrong = path_problem(given, place.mapper, at)
+    if wrong is not None:
+        raise PlanError([wrong])
+    return _value(place.mapper, list(given.path), place, at)
 
 
-def _value(given: Source, mapper: Mapper[Any], path: list[Any], place: Place | None, at: At) -> Any:
+def _value(mapper: Mapper[Any], path: list[Any], place: Place | None, at: At) -> Any:
     step, rest = path[0], path[1:]
     if not rest:
-        return _end(given, mapper, step, at)
-    prop = mapping.relationship(mapper, step.key) if isinstance(step, QueryableAttribute) else None
-    owner = getattr(getattr(step, "parent", None), "mapper", None)
-    if prop is None or owner is None or not mapper.isa(owner):
-        detail = f"'{code_of(step)}' is no relationship of '{mapper.class_.__name__}'"
-        raise PlanError([problems.not_a_path("order_by", given, detail, at)])
-    if prop.uselist:
-        raise PlanError([problems.not_a_path("order_by", given, f"'{code_of(step)}' leads to many rows", at)])
+        (element,) = conditions_of(mapper, [value_of(mapper, step)])
+        if tables := foreign_tables(mapping.tables_of(mapper), [element]):
+            name = mapper.class_.__name__
+            raise PlanError([problems.speaks_of_others(name, mapper, "order_by", tables, [element], at)])
+        return element
+    prop = mapping.relationship(mapper, step.key)
+    assert prop is not None  # noqa: S101 - the path was checked
     shape, below = _as_planned(place, prop)
     sub = mapping.mapper_of(subtype_of(step))
     end = prop.mapper if sub is None else sub
-    value = _value(given, end, rest, below if sub is None else None, at)
+    value = _value(end, rest, below if sub is None else None, at)
     if end is not prop.mapper:
         value = _of_row(end, [getattr(end.class_, name) for name in mapping.primary_key(end)], value, prop.mapper)
     ties = linked(prop, mapper, links.link_in_database(prop, mapper))
@@ -118,26 +118,9 @@ def _of_row(sub: Mapper[Any], key: Sequence[Any], value: Any, base: Mapper[Any])
     return select(rows.c.value).where(*met).scalar_subquery()
 
 
-def _end(given: Source, mapper: Mapper[Any], step: Any, at: At) -> Any:
-    name = mapper.class_.__name__
-    if isinstance(step, QueryableAttribute):
-        owner = getattr(step.parent, "mapper", None)
-        is_ours = owner is not None and mapper.isa(owner)
-        if not is_ours or step.key in mapper.relationships:
-            raise PlanError([problems.not_a_path("order_by", given, f"'{code_of(step)}' is no column of '{name}'", at)])
-        step = getattr(mapper.class_, step.key)
-    element = step.__clause_element__() if hasattr(step, "__clause_element__") else step
-    if not isinstance(element, ClauseElement) or not isinstance(element, ColumnElement):
-        raise PlanError([problems.not_a_path("order_by", given, f"'{code_of(step)}' is no column of '{name}'", at)])
-    (element,) = conditions_of(mapper, [element])
-    if tables := foreign_tables(mapping.tables_of(mapper), [element]):
-        raise PlanError([problems.speaks_of_others(name, mapper, "order_by", tables, [element], at)])
-    return element
-
-
 def _as_planned(place: Place | None, prop: RelationshipProperty[Any]) -> tuple[tuple[Any, ...], Place | None]:
     """Return the conditions by which a plan loads a to-one at a place, and the place that it leads to."""
     edges = [] if place is None else [each for each in place.edges if each.prop is prop and each.aggregation is None]
-    if len(edges) != 1:  # the plan does not load it, or in several ways
+    if len(edges) != 1:  # the plan does not load it, or loads it in several ways
         return (), None
     return edges[0].shape.where, edges[0].target

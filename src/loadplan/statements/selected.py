@@ -51,7 +51,7 @@ def shortened(name: str) -> str:
 
 
 def plain_number(number: int | None) -> Any:
-    """Return a number as SQL text: with a parameter PostgreSQL would plan anew for each execution."""
+    """Return a number as SQL text. With a parameter, PostgreSQL would plan again in each execution."""
     return literal_column(str(number), Integer)
 
 

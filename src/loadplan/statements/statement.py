@@ -10,7 +10,7 @@ from loadplan.statements.driver_text import Texts
 from loadplan.statements.keys import Keys
 from loadplan.statements.linked import AnySelect
 
-#: What a slot of a row holds: a column of a place, or the array or the result at the end of an edge.
+#: The content of a slot of a row: a column of a place, or the array or the result at the end of an edge.
 Slot: TypeAlias = Column | Edge
 
 
@@ -19,19 +19,19 @@ class Statement:
     """One statement.
 
     Attributes:
-        place: that it selects.
+        place: the place that it selects.
         select: the statement itself.
-        slots: what its columns hold, in their order, after the parents' keys.
-        edge: that it loads; None for the roots.
+        slots: the contents of its columns in order, after the keys of the parents.
+        edge: the edge that it loads; None for the roots.
         keys: how parents' keys are bound; None for the roots.
         parents: the columns, in the statement above, that hold those keys there.
-        identity: the columns that tell rows apart, where one may come twice for a parent.
-        above: the statement whose parents it repeats as a subquery; None where keys are bound, and of the roots.
+        identity: the columns that tell rows apart, if a row may come twice for a parent.
+        above: the statement of the parents that it contains as a subquery; None if keys are bound, and for the roots.
         values: the expressions of ``slots``.
-        shared: for each of ``parents`` the slot that holds the same column; None where the key has a separate column.
-        onward: of a whole tree: the columns that are a parent's key, one level down.
+        shared: for each of ``parents``, the slot with the same column; None if the key has a separate column.
+        onward: for a whole tree, the columns that are the key of a parent, one level down.
         level_by_level: whether a whole tree takes the statement again for each of its levels.
-        how: what the statement does beyond keys, for explain; empty if nothing.
+        how: a description for explain of what the statement does besides keys; empty if nothing.
         texts: the statement as text for the driver.
     """
 
@@ -52,17 +52,17 @@ class Statement:
 
     @property
     def name(self) -> str:
-        """The edge that it loads, or the class of the roots."""
+        """The name of the edge that it loads, or of the class of the roots."""
         return str(self.place.mapper.class_.__name__) if self.edge is None else self.edge.name
 
     @property
     def nests(self) -> bool:
-        """Whether rows are packed into its rows."""
+        """Whether its rows have nested rows."""
         return any(isinstance(slot, Edge) and slot.aggregation is None for slot in self.slots)
 
     @property
     def width(self) -> int:
-        """Columns that hold a part of a parent's key and nothing else; they stand before ``slots``."""
+        """The number of columns that only hold a part of a parent's key. They come before ``slots``."""
         return len(self.parents) - sum(slot is not None for slot in self.shared)
 
     def key_names(self, names: Mapping[Slot, str]) -> tuple[list[str], list[str]]:

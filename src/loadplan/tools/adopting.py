@@ -15,7 +15,7 @@ from loadplan.plan import LoadPlan
 from loadplan.sqlalchemy_internals import OptionStep, option_steps, options_of
 from loadplan.tools.printing import plan_code
 
-#: Settings of ``lazy=`` that load with every query of the class.
+#: Settings of ``lazy=`` that load the relationship with every query of the class.
 _EAGER = frozenset({"joined", False, "selectin", "subquery", "immediate"})
 
 
@@ -118,7 +118,7 @@ def plan_of_options(found: object, name: str | None = None) -> Adopted:
         name=name,
     )
     if "<" in repr(plan):
-        reader.remarks.append("write what stands in angle brackets as in your statement.")
+        reader.remarks.append("replace the text in angle brackets by the code of your statement.")
     return Adopted(plan, tuple(dict.fromkeys(reader.remarks)))
 
 
@@ -190,8 +190,8 @@ class _Reader:
             if steps is None:
                 raise NotAdoptable(
                     f"{type(option).__name__} is not a loader option\n"
-                    "  hint: with_loader_criteria holds for every statement of a session: put it in a session event, "
-                    "and loadplan keeps to it."
+                    "  hint: with_loader_criteria holds for every statement of a session: put it into an event of the "
+                    "session, and loadplan applies it."
                 )
             only_at = {step.path[:-1] for step in steps if _defers_the_rest(step)}
             for step in steps:
@@ -213,7 +213,7 @@ class _Reader:
             if not isinstance(target, Mapper) or not isinstance(step.path[index - 1], Mapper):
                 raise NotAdoptable(
                     f"the options go through an alias at '{attribute}'\n"
-                    "  hint: a plan names classes; say on(Subclass, ...) for what a subclass adds."
+                    "  hint: a plan names classes. Write on(Subclass, ...) for the attributes of a subclass."
                 )
             if _repeats_itself(step, index):
                 return
@@ -234,11 +234,13 @@ class _Reader:
         if token.startswith("relationship") and lazy in {"raise", "raise_on_sql"}:
             self.refuses_rest = True
         elif token.startswith("relationship") and lazy in {"select", True}:
-            self.remarks.append('lazyload("*") is of no use to a plan: what it does not name raises NotLoaded.')
+            self.remarks.append(
+                'lazyload("*") has no effect in a plan: reading what the plan does not load raises NotLoaded.'
+            )
         else:
             raise NotAdoptable(
-                "an option for all attributes at once ('*') is none that a plan has\n"
-                "  hint: name the attributes; raiseload('*') is what every plan does."
+                "a plan has no option for all attributes at once ('*')\n"
+                "  hint: name the attributes. raiseload('*') is always on in a plan."
             )
 
     def _class(self, spot: _Spot, step: OptionStep) -> None:
@@ -285,11 +287,11 @@ class _Reader:
         way.inner = bool(step.arguments.get("innerjoin")) and lazy == "joined" and not way.prop.uselist
         depth = step.arguments.get("recursion_depth")
         if depth is not None:
-            way.depth = "all" if depth < 0 else depth + 1  # SQLAlchemy loads a level more than it is told
+            way.depth = "all" if depth < 0 else depth + 1  # SQLAlchemy loads one level more than its number says
         if lazy in {"select", True}:
-            self.remarks.append(f"lazyload({name}) loads when it is touched; add load({name}) where code reads it.")
+            self.remarks.append(f"lazyload({name}) loads when it is read; add load({name}) if your code reads it.")
         elif lazy == "noload":
-            self.remarks.append(f"noload({name}) answers an empty list or None; with the plan, touching it raises.")
+            self.remarks.append(f"noload({name}) gives an empty list or None; in a plan, reading it raises NotLoaded.")
 
     # --- the plan ---
 

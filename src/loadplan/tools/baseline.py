@@ -39,7 +39,7 @@ def read_baseline(path: Path | None) -> Baseline:
         plans = {where: PlanCost(where=where, **cost) for where, cost in data.get("plans", {}).items()}
         return Baseline(frozenset(data.get("audit", ())), frozenset(data.get("check", ())), plans)
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        hint = "write it anew by --update-baseline."
+        hint = "write it again with --update-baseline."
         raise TargetError(f"'{path}' is not a baseline of loadplan: {error}\n  hint: {hint}") from error
 
 

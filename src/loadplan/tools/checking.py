@@ -46,7 +46,7 @@ class CheckOptions:
         dialect: that the costs are for.
         ignore: names of findings to leave out.
         baseline: file with what is known.
-        update: whether to write that file anew.
+        update: whether to update that file.
     """
 
     database: str | None = None
@@ -168,7 +168,7 @@ def _summary(
         return f"no plan is among the names of '{package}' ({_count(len(modules), 'module')})"
     if held is not None:
         left_out = f", without indexes of {', '.join(held.small)}" if held.small else ""
-        against = f"{_count(held.statements, 'statement')} held against {held.database}{left_out}"
+        against = f"{_count(held.statements, 'statement')} checked against {held.database}{left_out}"
         return f"{where}: {against}: {counts(later)}"
     return f"{where}: {counts(later)}" if later else f"{where}: all of them resolve"
 

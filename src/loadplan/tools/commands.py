@@ -42,7 +42,7 @@ from loadplan.tools.targets import (
 _DIALECT_HELP = "A database or its driver: postgresql, asyncpg, psycopg, sqlite, mysql, mariadb, ..."
 
 app = typer.Typer(
-    help="Tools for plans and mappings. No command opens a database, save check --database.",
+    help="Tools for plans and mappings. Only check --database opens a database.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -98,7 +98,7 @@ def explain(
 def check(
     package: Annotated[str, typer.Argument(help="A module, or a package with all its submodules.")],
     database: Annotated[
-        str | None, typer.Option(help="URL of a migrated database, empty or not, to hold every statement against.")
+        str | None, typer.Option(help="URL of a migrated database to check every statement against. It may be empty.")
     ] = None,
     small: Annotated[
         list[str] | None, typer.Option(help="A table that needs no index; may be given several times.")
@@ -107,13 +107,15 @@ def check(
     costs: Annotated[bool, typer.Option("--costs", help="Print statements, joins and columns of every plan.")] = False,
     dialect: Annotated[str | None, typer.Option(help="The kind of database that the costs are for.")] = None,
     fail_on: Annotated[
-        str | None, typer.Option(help="Return 1 from this severity on: risk, cost (default), note.")
+        str | None, typer.Option(help="Return 1 for findings of this severity or worse: risk, cost (default), note.")
     ] = None,
     ignore: Annotated[
         list[str] | None, typer.Option(help="A name to leave out, as lines.order_id; * stands for anything.")
     ] = None,
-    baseline: Annotated[Path | None, typer.Option(help="File with what is known; only the rest is told.")] = None,
-    update_baseline: Annotated[bool, typer.Option("--update-baseline", help="Write that file anew.")] = False,
+    baseline: Annotated[
+        Path | None, typer.Option(help="File with the known findings; only new ones are reported.")
+    ] = None,
+    update_baseline: Annotated[bool, typer.Option("--update-baseline", help="Update that file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what is found as JSON.")] = False,
     as_annotations: Annotated[bool, typer.Option("--github", help="Print annotations for GitHub Actions.")] = False,
     sarif: Annotated[Path | None, typer.Option(help="Write what is found to this file, as SARIF.")] = None,
@@ -166,14 +168,14 @@ def types_command(
     module: Annotated[str, typer.Argument(help="A module with plans, as package.plans.")],
     out: Annotated[Path | None, typer.Option(help="Write the classes to this file; printed by default.")] = None,
     kind: Annotated[str, typer.Option("--as", help=f"What to write: {', '.join(KINDS)}.")] = "protocol",
-    is_check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if the file is stale.")] = False,
+    is_check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if the file is out of date.")] = False,
 ) -> None:
     """Write what plans of entities load as classes: Protocols for typed=, or view classes for into=."""
     if kind not in KINDS:
         _stop(f"--as {kind} is not known\n  hint: {did_you_mean(kind, KINDS, 'Kinds')}", Exit.USAGE)
     if is_check and out is None:
-        _stop("--check compares a file: give it with --out", Exit.USAGE)
-    token = checks_early.set(False)  # a plan that its Protocol no longer fits is what this command mends
+        _stop("--check compares a file: name it with --out", Exit.USAGE)
+    token = checks_early.set(False)  # this command repairs plans that their Protocol no longer fits
     try:
         with _usage_errors():
             found = plans_in([import_by_name(module)])
@@ -188,7 +190,7 @@ def types_command(
     ]
     try:
         for _, plan in named:
-            if plan.into is None:  # what stands in the old file must not keep the new one from being written
+            if plan.into is None:  # an error in the old file must not prevent writing the new one
                 resolve_plan(LoadPlan(plan.entity, *plan.loads, only=plan.only, defer=plan.defer, name=plan.name))
     except PlanError as error:
         _stop(str(error), Exit.PROBLEMS)
@@ -198,7 +200,7 @@ def types_command(
     elif not is_check:
         _write(out, text)
     elif not out.is_file() or out.read_text(encoding="utf-8") != text:
-        _stop(f"{out} is stale\n  hint: {' '.join(words)}", Exit.PROBLEMS)
+        _stop(f"{out} is out of date\n  hint: {' '.join(words)}", Exit.PROBLEMS)
     else:
         typer.echo(f"{out} is up to date")
 
@@ -210,13 +212,15 @@ def audit_command(
         typer.Argument(help="A base, registry, MetaData, mapped class or module, as package.models:Base."),
     ],
     fail_on: Annotated[
-        str | None, typer.Option(help="Return 1 from this severity on: risk (default), cost, note.")
+        str | None, typer.Option(help="Return 1 for findings of this severity or worse: risk (default), cost, note.")
     ] = None,
     ignore: Annotated[
         list[str] | None, typer.Option(help="A name to leave out, as User.posts; * stands for anything.")
     ] = None,
-    baseline: Annotated[Path | None, typer.Option(help="File with the known findings; only others are told.")] = None,
-    update_baseline: Annotated[bool, typer.Option("--update-baseline", help="Write that file anew.")] = False,
+    baseline: Annotated[
+        Path | None, typer.Option(help="File with the known findings; only new ones are reported.")
+    ] = None,
+    update_baseline: Annotated[bool, typer.Option("--update-baseline", help="Update that file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Say what a mapping does under asyncio: every relationship, key, late value and session factory."""
@@ -264,7 +268,7 @@ def _stale_types(module: ModuleType) -> str | None:
         return f"{module.__name__}\n{error}"
     if Path(module.__file__).read_text(encoding="utf-8") == text:
         return None
-    return f"{module.__name__}\nits classes are stale: a plan of '{plans}' has changed\n  hint: {command}"
+    return f"{module.__name__}\nits classes are out of date: a plan of '{plans}' has changed\n  hint: {command}"
 
 
 @app.command()

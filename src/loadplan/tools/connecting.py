@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 
 R = TypeVar("R")
 
-#: Drivers by the module that each imports, in the order that they are tried.
+#: Drivers by the module that each imports, in the order in which they are tried.
 _DRIVERS = {
     "postgresql": {"asyncpg": "asyncpg", "psycopg": "psycopg", "psycopg2": "psycopg2", "pg8000": "pg8000"},
     "sqlite": {"pysqlite": "sqlite3"},
@@ -20,7 +20,7 @@ _DRIVERS = {
     "mariadb": {"aiomysql": "aiomysql", "asyncmy": "asyncmy", "pymysql": "pymysql", "mysqldb": "MySQLdb"},
 }
 
-#: Names of databases that people write in URLs and SQLAlchemy does not know.
+#: Names of databases that people write in URLs, but that SQLAlchemy does not know.
 _NAMES = {"postgres": "postgresql"}
 
 

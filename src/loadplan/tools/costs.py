@@ -91,7 +91,7 @@ def growth(costs: Sequence[PlanCost], before: Mapping[str, PlanCost]) -> Iterato
                 "growth",
                 cost.where,
                 f"it takes {found}",
-                mends=("take back what made it grow, or write the baseline anew by --update-baseline.",),
+                mends=("undo the change that made it grow, or write the baseline again with --update-baseline.",),
             )
 
 

@@ -11,7 +11,7 @@ from inspect import currentframe
 from types import FrameType
 from typing import Any
 
-#: Functions that touch everything and use nothing of it.
+#: Functions that read every attribute, but do not use the values.
 _TOUCH = frozenset(
     {"__repr__", "__str__", "__eq__", "__ne__", "__hash__", "__repr_args__", "__rich_repr__", "__getstate__"}
     | {"__setstate__", "__reduce__", "__reduce_ex__", "__copy__", "__deepcopy__"}
@@ -114,7 +114,7 @@ class ViewWatch:
                 used(name)
             return plain(instance, name)
 
-        self.ok = not issubclass(view, tuple)  # the items of a tuple are read past its attributes
+        self.ok = not issubclass(view, tuple)  # the items of a tuple can be read without its attributes
         if self.ok:
             try:
                 type.__setattr__(view, "__getattribute__", get)

@@ -12,7 +12,7 @@ from loadplan.tools.audit.findings import Severity
 
 _ORDER = {severity: index for index, severity in enumerate(Severity)}
 
-#: The level of a finding, in GitHub's words and in SARIF's.
+#: The level of a finding for GitHub and for SARIF.
 _GITHUB = {Severity.RISK: "error", Severity.COST: "warning", Severity.NOTE: "notice"}
 _SARIF = {Severity.RISK: "error", Severity.COST: "warning", Severity.NOTE: "note"}
 

@@ -30,7 +30,7 @@ _CLASSES: dict[str, tuple[tuple[str, ...], str, str]] = {
 }
 
 
-#: The head of a written module: which plans it is of, and which kind of classes it has.
+#: The docstring of a written module: it names the plans and the kind of classes.
 _MADE_BY = re.compile(r"What the plans load\. Made by ``(loadplan types (\S+)(?: --as (\w+))?(?: --out \S+)?)``")
 
 
@@ -52,7 +52,7 @@ def source_of_types(plans: Iterable[tuple[str, LoadPlan[Any]]], command: str, ki
     for name, plan in plans:
         mapper = mapping.mapper_of(plan.entity)
         if plan.into is None and mapper is not None:
-            doc = f"What plan {name} loads of {_article(mapper)}."
+            doc = f"The attributes of {_article(mapper)} that plan {name} loads."
             writer.class_of(_class_name(name), DeclaredPlace(mapper, [plan]), doc, {})
     return writer.module(command)
 
@@ -92,7 +92,8 @@ class _Writer:
             if inner is None:
                 inner = f"{name}{_class_name(key)}"
                 below = place.below(key)
-                told = f"What its place {mapper.class_.__name__}.{key} loads of {_article(below.mapper)}."
+                edge = f"{mapper.class_.__name__}.{key}"
+                told = f"The attributes of {_article(below.mapper)} that the plan loads at {edge}."
                 tree = {**around, prop: inner} if items[0].depth == "all" else around
                 self.class_of(inner, below, told, tree)
             else:

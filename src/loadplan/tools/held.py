@@ -1,4 +1,4 @@
-"""Plans held against a database: does every statement fit its tables, and is there an index for every edge?
+"""Plans checked against a database: does every statement fit its tables, and is there an index for every edge?
 
 The database may be empty, as after the migrations of a test run. No statement of a plan is executed: PostgreSQL
 prepares it and shows its generic plan, MariaDB and SQLite explain it.
@@ -35,7 +35,7 @@ from loadplan.tools.schema import (
 from loadplan.tools.statements import PlanStatement, compiled_uses, plan_statements
 from loadplan.tools.targets import FoundPlan
 
-#: PostgreSQL that can be told to plan a prepared statement without its values.
+#: The first PostgreSQL that can plan a prepared statement without its values.
 _GENERIC_PLANS = 12
 
 
@@ -45,7 +45,7 @@ class Held:
 
     Attributes:
         database: its kind and version.
-        plans: how many plans were held against it.
+        plans: how many plans were checked against it.
         statements: how many statements were explained.
         small: tables that were left out of what is said about indexes.
         findings: the worst first.
@@ -141,7 +141,7 @@ class _Holder:
     # --- explaining ---
 
     def _explain(self, statement: PlanStatement) -> frozenset[str] | _Failure:
-        """Have the database explain a statement; return the tables that it reads whole for want of an index."""
+        """Have the database explain a statement; return the tables that it reads whole, without an index."""
         savepoint = self.connection.begin_nested()
         try:
             if self.connection.dialect.name == "postgresql":
@@ -233,7 +233,7 @@ class _Holder:
             subject,
             found,
             "every fetch of the plan fails.",
-            ("migrate the database, or mend the mapping.", hint),
+            ("migrate the database, or correct the mapping.", hint),
             plans,
         )
 
@@ -251,8 +251,8 @@ class _Holder:
                     f"it is {each.actual} in the database and {each.mapped} in the mapping",
                     "values may be rounded, cut or padded."
                     if each.fits
-                    else "comparing it fails, or its values come back as something else than the mapping says.",
-                    ("migrate the column, or mend the mapping.",),
+                    else "comparing it fails, or its values have another type than the mapping says.",
+                    ("migrate the column, or correct the mapping.",),
                     self._plans_with(table),
                 )
 
@@ -272,7 +272,7 @@ class _Holder:
             keys = tuple(column.name for column in need.keys)
             order = tuple(column.name for column in need.order_columns)
             if not {*keys, *order} <= set(there.columns):
-                continue  # the statement cannot run at all, and that is told
+                continue  # the statement cannot run at all, which another finding reports
             served = (
                 any(each.walks(keys, order) for each in there.indexes)
                 if order
@@ -364,7 +364,7 @@ class _Holder:
                     if need.table is table and need.order and not need.known and _walks(index, need)
                 ]
                 if not edges and self.connection.dialect.name in {"mysql", "mariadb"} and index.columns in own_keys:
-                    continue  # the database makes these by itself
+                    continue  # the database makes these indexes itself
                 yield _in_database_alone(table, index, edges)
             for index in _only_in(ours, there.indexes):
                 if (name, index.columns) in self.lacking or not set(index.columns) <= set(there.columns):
@@ -374,7 +374,7 @@ class _Holder:
                     "differs",
                     f"{name} ({', '.join(index.columns)})",
                     "the mapping has this index, and the database does not",
-                    "loadplan takes it for granted when it chooses how to load the first rows of each parent.",
+                    "loadplan counts on it when it chooses how to load the first rows of each parent.",
                     ("make it in a migration, or take it out of the mapping.",),
                     (),
                 )
@@ -384,7 +384,7 @@ def _in_database_alone(
     table: Table, index: DatabaseIndex, edges: Sequence[tuple[FoundPlan, NeededIndex]]
 ) -> CheckFinding:
     columns = ", ".join(f'"{name}"' for name in index.columns)
-    effect = "loadplan knows of it after learn_indexes()."
+    effect = "loadplan uses it after learn_indexes()."
     mends = [f"add Index(\"{index.name or 'ix_' + table.name}\", {columns}) to the mapping of '{table.fullname}'."]
     if edges:
         names = ", ".join(dict.fromkeys(need.edge for _, need in edges))
@@ -457,15 +457,15 @@ def _words(error: DBAPIError) -> str:
 
 
 _MENDS = {
-    "42883": "the types of the two sides do not fit: migrate the column, or mend the mapping.",
-    "42804": "the types of the two sides do not fit: migrate the column, or mend the mapping.",
+    "42883": "the types of the two sides do not fit: migrate the column, or correct the mapping.",
+    "42804": "the types of the two sides do not fit: migrate the column, or correct the mapping.",
     "42704": "the database lacks a type that the mapping names: migrate the database.",
     "42501": "grant SELECT to this role, or check with the role of the application.",
 }
 
 
 def _mend_of(state: str | None) -> str:
-    return _MENDS.get(state or "", "migrate the database, or mend the mapping.")
+    return _MENDS.get(state or "", "migrate the database, or correct the mapping.")
 
 
 def _read_whole(node: dict[str, Any]) -> Iterator[str]:

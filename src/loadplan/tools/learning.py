@@ -1,7 +1,7 @@
-"""Plans learned from code: it runs, what it touches is loaded on the way, and the plan that covers it is printed.
+"""Plans learned from code: loadplan runs the code, fetches what it reads, and prints the plan that loads it.
 
-For development alone: each attribute that is missing is fetched by a second connection, in a thread, while the code
-stands still. For an engine that is not asynchronous it takes no thread.
+Only for development: if an attribute is missing, a second connection fetches it, and the code waits. With an
+asynchronous engine, this happens in another thread.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from loadplan.plan import LoadPlan
 from loadplan.running.tally import watchers
 from loadplan.tools.printing import plan_code
 from loadplan.tools.targets import import_target
-from loadplan.tools.together import Missing, lines_to_add, name_of, plan_at
+from loadplan.tools.together import Missing, counted_times, lines_to_add, name_of, plan_at
 from loadplan.tools.wanted import Step, Wanted, step_named
 from loadplan.tools.watching import Get, watching
 
@@ -46,20 +46,21 @@ async def learn(
     name: str | None = None,
     quiet: bool = False,
 ) -> LoadPlan[T]:
-    """Run code on a graph that loads what the code touches, and print the plan that covers it. For development.
+    """Run your code, see which attributes it reads, and print the plan that loads them. For development.
 
     Args:
-        loader: on an engine or a sessionmaker: what is missing comes by a second connection, which sees committed rows.
-        start: the class that the graph starts at; or a plan, as one that an earlier run returned: what that loads
-            stays in the plan.
-        id: of the root, as for :meth:`loadplan.Loader.fetch`.
-        handler: the code, a function or a coroutine function, called with the root.
-        columns: whether to name the columns that it touches, too; by default all of them are loaded.
-        name: of the plan.
-        quiet: whether to return the plan alone, and print nothing.
+        loader: a loader on an engine or a sessionmaker. Missing attributes come through a second connection, which sees
+            only committed rows.
+        start: the class that the graph starts at; or a plan, for example from an earlier run. The new plan then loads
+            what this plan loads, too.
+        id: the id of the root, as for :meth:`loadplan.Loader.fetch`.
+        handler: your code: a function or a coroutine function, which gets the root.
+        columns: name the columns that your code reads, too. By default, the plan loads all columns.
+        name: the name of the plan.
+        quiet: print nothing.
 
     Returns:
-        The plan. Give it to the next run to merge what several runs touch.
+        The plan. To cover several runs, pass it to the next run.
 
     Raises:
         LoaderError: LP408, the loader has a session or a connection, or its database is in memory.
@@ -85,16 +86,16 @@ def learn_sync(
     name: str | None = None,
     quiet: bool = False,
 ) -> LoadPlan[T]:
-    """Run code on a graph that loads what the code touches, and print the plan that covers it. See :func:`learn`.
+    """Run your code, see which attributes it reads, and print the plan that loads them. See :func:`learn`.
 
     Args:
-        loader: on an engine or a sessionmaker.
+        loader: a loader on an engine or a sessionmaker.
         start: the class that the graph starts at; or a plan.
-        id: of the root.
-        handler: the code, a function, called with the root.
-        columns: whether to name the columns that it touches, too.
-        name: of the plan.
-        quiet: whether to print nothing.
+        id: the id of the root.
+        handler: your code: a function, which gets the root.
+        columns: name the columns that your code reads, too.
+        name: the name of the plan.
+        quiet: print nothing.
 
     Raises:
         LoaderError: LP408, the loader has a session or a connection, or its database is in memory; or the handler is
@@ -159,7 +160,7 @@ class Learner:
         self._engine = engine
         self._columns = columns
         self._paths: dict[int, tuple[Step, ...]] = {}
-        self._alive: list[object] = []  # an id is an object's as long as the object lives
+        self._alive: list[object] = []  # keep the object alive, so that no other object gets its id
 
     def met(self, instance: object, path: tuple[Step, ...]) -> None:
         """Note the way that the code took to an object: the last one counts."""
@@ -189,7 +190,7 @@ class Learner:
             return value
         children = _children(prop, value)
         if len(children) == 1 and not prop.uselist and self._is_above(children[0], path):
-            return value  # it points back to where the code came from
+            return value  # it leads back to the object that the code came from
         self.wanted.at(path).edge(step)
         for child in children:
             self.met(child, (*path, step))
@@ -206,7 +207,7 @@ def _children(prop: RelationshipProperty[Any], value: Any) -> list[Any]:
     return list(collection_adapter(value)) if prop.uselist else [value]
 
 
-#: The name of the plans that fetch what is missing. They are nobody's plans.
+#: The name of the plans that fetch missing attributes. They are not plans of the application.
 FETCHED = "loadplan learn"
 
 
@@ -269,7 +270,7 @@ def _in_thread(engine: Engine, plan: LoadPlan[Any], identity: object) -> Any:
     def run() -> None:
         try:
             asyncio.run(fetch())
-        except BaseException as error:  # told to whoever waits for the thread
+        except BaseException as error:  # raised in the code that waits for the thread
             found.append(_Raised(error))
 
     thread = threading.Thread(target=run, name="loadplan-learn")
@@ -344,9 +345,9 @@ class Lesson:
     missing: Counter[Missing] = attrs.field(factory=Counter)
 
     def __str__(self) -> str:
-        return f"{self.plan.label}: {self.times} times something was missing. With all of it:\n" + plan_code(
-            self.wanted.added_to(self.plan)
-        )
+        code = plan_code(self.wanted.added_to(self.plan))
+        times = counted_times(self.times)
+        return f"{self.plan.label}: something was missing {times}. The plan with all of it:\n{code}"
 
 
 class Lessons:
@@ -385,7 +386,7 @@ class Lessons:
                 raise
             try:
                 children = fetch_missing(engine, instance, error.attribute)
-            except Exception:  # not committed, hidden, or the database is gone: the plan's own error tells more
+            except Exception:  # not committed, hidden, or the database is gone: the error of the plan says more
                 raise error from None
             for child in children:
                 self._met(child, label, (*path, f"{attribute.class_.__name__}.{error.attribute}"))
@@ -444,7 +445,8 @@ def note(lesson: Lesson, path: Sequence[str], entity: type[Any], attribute: str,
 def lessons_report(seen: Iterable[Missing]) -> str:
     """Return what plans lack, as several processes of one run saw it.
 
-    A plan that a module holds is printed with all that it lacks. Of any other the lines to add are printed.
+    If a module holds the plan, it is printed with everything that it lacks. Otherwise, only the lines to add are
+    printed.
     """
     by_plan: dict[str, list[Missing]] = {}
     for each in seen:

@@ -72,7 +72,7 @@ def _walked_order(
     if any(column is None or column.table is not table for column in columns):
         return ()
     while len(order) > 1 and columns[-1] is not None and columns[-1].primary_key:
-        order.pop()  # rows that tie are few enough to be sorted
+        order.pop()  # so few rows are equal in the order that they can be sorted
         columns.pop()
     return tuple(order)
 

@@ -1,4 +1,4 @@
-"""What of the loaded graphs no code ever reads, over a whole run: relationships, columns, fields of views."""
+"""Finds what plans load and your code never reads, over a whole run: relationships, columns, fields of views."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +27,8 @@ from loadplan.tools.watching import Get, watching
 class Reads:
     """The attributes that were fetched, and those that were read.
 
-    An object belongs to the place of the plan that it was found at; code that gets it another way reads it there.
+    If code reads an object, this counts for the place of the plan at which the object was found, even if the code came
+    to it by another path.
     """
 
     def __init__(self, ignore: Iterable[str] = ()) -> None:
@@ -113,16 +114,16 @@ class Reads:
 
     @property
     def unread(self) -> list[Unread]:
-        """What no code read, by plan."""
+        """The loads and columns that your code did not read, by plan."""
         return [each for seen in self.seen for each in seen.found]
 
     @property
     def unwatched(self) -> list[str]:
-        """View classes whose fields cannot be watched: named tuples, and classes that let nobody change them."""
+        """View classes whose fields cannot be watched: named tuples, and classes that cannot be changed."""
         return [each.__name__ for each in self._unwatched]
 
     def report(self) -> str:
-        """Return what was not read, each plan with its code as it would be without it."""
+        """Return what was not read, and the code of each plan without it."""
         plans = {name_of(plan): plan for plan in reversed(self._fetches)}
         return reads_report(self.seen, self.unwatched, lambda where, paths: code_without(plans[where], paths))
 
@@ -156,7 +157,7 @@ class Reads:
     ) -> Iterator[tuple[str, tuple[str, ...], str, bool]]:
         """Yield what is loaded at a place and below: its code, its place, its name, and whether it was read."""
         if (label, place) not in self._met:
-            return  # no code came here: what leads here is unread, or there were no rows
+            return  # no code came here: it did not read the relationship, or there were no rows
         for edge in made.place.relationships:
             is_read = self._is_read(label, place, edge.key, edge.name)
             yield f"load({edge.name})", place, edge.name, is_read
@@ -233,14 +234,14 @@ def _kept_columns(
 
 @contextmanager
 def record_reads(ignore: Iterable[str] = ()) -> Iterator[Reads]:
-    """Record what code reads of the graphs that are fetched while the block runs, in all threads and tasks.
+    """Record what your code reads of the graphs that are fetched while the block runs, in all threads and tasks.
 
     Args:
-        ignore: names to leave out: of attributes, as ``"Post.text"``, or of plans, as ``"shop.plans:USER_PAGE"``;
+        ignore: names to leave out: attributes such as ``"Post.text"``, or plans such as ``"shop.plans:USER_PAGE"``.
             ``*`` stands for anything.
 
     Yields:
-        The record. Ask it for ``unread`` or ``report()`` at the end, after the block too.
+        The record. Read its ``unread`` or ``report()`` at the end, also after the block.
     """
     reads = Reads(ignore)
     watchers.append(reads.fetched)

@@ -14,22 +14,22 @@ from sqlalchemy.exc import MissingGreenlet
 from loadplan.running.callers import frame_of_caller
 from loadplan.tools.targets import relative_path
 
-#: Executed as statements, but nobody's queries: marks of a transaction.
+#: Statements that only mark a transaction. They do not count.
 _MARKS = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT")
 
-#: Parameters from which on a statement that repeats is a list of keys in chunks.
+#: With so many parameters, a repeated statement is a list of keys in chunks.
 _CHUNK = 100
 
 
 @attrs.frozen
 class Statement:
-    """One execution.
+    """One executed statement.
 
     Attributes:
         text: the SQL, as the driver got it.
         parameters: as the driver got them; a list of them for ``executemany``.
-        where: ``"shop/orders.py:42 in total"``, the nearest line that is not of SQLAlchemy, loadplan or the standard
-            library; ``"unknown"`` where there is none.
+        where: the line of your code that it came from: ``"shop/orders.py:42 in total"``. It is the nearest line outside
+            of SQLAlchemy, loadplan and the standard library, or ``"unknown"``.
         failed: whether the database refused it.
     """
 
@@ -41,13 +41,13 @@ class Statement:
 
 @attrs.frozen
 class Repetition:
-    """A query that ran again and again with other parameters: N+1.
+    """A query that ran several times with other parameters: N+1.
 
     Attributes:
         text: the SQL.
-        table: that it reads first.
-        times: how often it ran with parameters that it had not run with before.
-        lines: where it came from, the line with the most executions first.
+        table: the table that it reads first.
+        times: how often it ran with new parameters.
+        lines: the lines that it came from, the most frequent one first.
     """
 
     text: str
@@ -85,12 +85,12 @@ class Statements:
 
     @property
     def count(self) -> int:
-        """How many were executed."""
+        """The number of executed statements."""
         return len(self._recorded)
 
     @property
     def texts(self) -> list[str]:
-        """Their SQL, in the order that they were done."""
+        """The SQL of the statements, in the order in which they ended."""
         return [each.text for each in self._recorded]
 
     def add(self, statement: Statement) -> None:
@@ -99,13 +99,13 @@ class Statements:
             self._recorded.append(statement)
 
     def clear(self) -> None:
-        """Forget what was recorded so far, as the rows that a test begins with."""
+        """Forget what was recorded so far, for example the INSERTs at the start of a test."""
         self._recorded.clear()
 
     def n_plus_one(self, times: int = 3) -> list[Repetition]:
         """Return the queries that ran at least ``times`` times, each time with other parameters.
 
-        A query with a list of more than 100 keys is left out: it is one question in chunks.
+        A query with more than 100 keys is left out, because it is one query that was sent in chunks.
         """
         by_text: dict[str, list[Statement]] = {}
         for each in self._recorded:
@@ -120,7 +120,7 @@ class Statements:
         return found
 
     def assert_count(self, expected: int) -> None:
-        """Fail, with a list of all statements, unless so many were executed."""
+        """Fail, with a list of all statements, if their number is different."""
         __tracebackhide__ = True
         if self.count != expected:
             raise AssertionError(f"{_statements(self.count)} instead of {expected}:\n{self}")
@@ -134,9 +134,9 @@ class Statements:
 
 @contextmanager
 def record_statements() -> Iterator[Statements]:
-    """Record the statements of all engines, also of those made already, while the block runs.
+    """Record the statements of all engines while the block runs, also of engines that were made before.
 
-    It listens after each statement and to errors; what a driver is asked behind SQLAlchemy's back is not seen.
+    It does not see statements that you send directly to a driver, without SQLAlchemy.
     """
     recorded = Statements()
 
@@ -158,7 +158,7 @@ def record_statements() -> Iterator[Statements]:
 
 
 def nearest_line() -> str:
-    """Return the nearest line on the stack that is the caller's own, as ``"shop/orders.py:42 in total"``."""
+    """Return the nearest line of the caller's code on the stack: ``"shop/orders.py:42 in total"``."""
     frame = frame_of_caller()
     return "unknown" if frame is None else _line(frame)
 
@@ -176,7 +176,7 @@ def _width(parameters: Any) -> int:
 
 
 def table_of(text: str) -> str:
-    """Return the first table of a query's own FROM, past the tables of subqueries; ``"?"`` where there is none."""
+    """Return the first table in the FROM of the query itself, not of its subqueries; ``"?"`` if there is none."""
     depth = 0
     words = text.replace("(", " ( ").replace(")", " ) ").split()
     for word, following in pairwise(words):

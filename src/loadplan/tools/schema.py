@@ -80,7 +80,7 @@ def has_rows(connection: Connection, table: Table, least: int) -> bool | None:
 
 # --- types, on PostgreSQL -------------------------------------------------------------------------------------------
 
-#: Types of one kind between which values go back and forth unchanged.
+#: Types of one kind. A value of one stays unchanged in another.
 _SAME = ({"text", "character varying", "name"}, {"json", "jsonb"}, {"smallint", "integer", "bigint"})
 
 _COLUMNS = """
@@ -97,10 +97,9 @@ FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS n(name, number) JOIN pg_t
 
 
 def type_differences(connection: Connection, table: Table, columns: Iterable[Column[Any]]) -> list[TypeDifference]:
-    """Return the columns whose type in the database differs from the mapping's. Of PostgreSQL alone; else none.
+    """Return the columns whose type differs between PostgreSQL and the mapping; none for other databases.
 
-    PostgreSQL itself says what a type of the mapping is called, and of which category it is; a domain counts as the
-    type that it is made of.
+    PostgreSQL itself gives the name and the category of each type of the mapping. A domain counts as its base type.
     """
     if connection.dialect.name != "postgresql":
         return []

@@ -13,7 +13,7 @@ from loadplan.resolved.strategy import STEPS
 from loadplan.running.plans import Compiled, compile_plan
 from loadplan.running.roots import by_id, by_ids
 
-#: An expanding parameter of SQLAlchemy, which stands for a list, before its values are known.
+#: An expanding parameter of SQLAlchemy, before its list of values is known.
 _LIST = re.compile(r"__\[POSTCOMPILE_([^\]~]+)(?:~~.*?~~)?\]")
 
 

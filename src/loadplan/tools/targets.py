@@ -166,11 +166,11 @@ def _name(found: pkgutil.ModuleInfo) -> str:
 
 # --- modules that cannot be imported ------------------------------------------------------------------------------
 
-#: A name of an environment variable, where code asks for it.
+#: The name of an environment variable in code that reads it.
 _ASKED = re.compile(r"""(?:getenv|environ\.get|environ|environ\.pop)[\[(]\s*["'](\w+)["']""")
 
 #: Folders of code that is not the project's own.
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).parents[1]
 _OTHERS = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
@@ -274,7 +274,7 @@ def _no_module(name: str) -> str:
     if package:
         path = getattr(importlib.import_module(package), "__path__", None)
         if path is None:
-            return f"{message}: '{package}' is a module and no package\n  hint: write {package}:{last}."
+            return f"{message}: '{package}' is a module, not a package\n  hint: write {package}:{last}."
         known = [found.name for found in pkgutil.iter_modules(path)]
         what = f"Modules of {package}"
     else:

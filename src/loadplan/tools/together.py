@@ -31,7 +31,7 @@ class Unread:
 
     def __str__(self) -> str:
         times = f"{self.fetches} fetch{'es' * (self.fetches != 1)}"
-        return f"{self.plan}: {self.what} at {self.at}: read in none of {times}"
+        return f"{self.plan}: {self.what} at {self.at}: not read in {times}"
 
 
 @attrs.frozen
@@ -139,9 +139,14 @@ def plan_at(where: str) -> LoadPlan[Any] | None:
     return found if isinstance(found, LoadPlan) else None
 
 
+def counted_times(number: int) -> str:
+    """Return a number for a sentence: ``"1 time"``, ``"4 times"``."""
+    return f"{number} time{'s' * (number != 1)}"
+
+
 def lines_to_add(missing: Sequence[Missing]) -> str:
     """Return what one plan lacks line by line, for a plan that is at hand in no module."""
     times = sum(each.times for each in missing)
     places = dict.fromkeys((" > ".join(each.path) or "its root", each.add) for each in missing)
-    lines = [f"{missing[0].plan}: {times} times something was missing. Add to the plan:"]
+    lines = [f"{missing[0].plan}: something was missing {counted_times(times)}. Add to the plan:"]
     return "\n".join([*lines, *(f"at {at}: {add}" for at, add in places)])

@@ -40,11 +40,14 @@ _CONTAINERS: Mapping[Any, Container] = {
     collections.abc.MutableMapping: Container.DICT,
 }
 
-#: What may stand in ``Annotated[...]`` and says where a field's value comes from.
+#: Values in ``Annotated[...]`` that say where the value of a field comes from.
 _MARKERS = (Aggregate, KeepDefault, Source, Load)
 
-#: Whose objects and classes say nothing there, if they are no markers: those of SQLAlchemy, those of loadplan itself.
+#: Packages whose objects and classes do not belong there, unless they are markers: SQLAlchemy and loadplan itself.
 _LIBRARIES = frozenset({"sqlalchemy", "loadplan"})
+
+#: Modules whose classes are values, not views.
+_NO_VIEWS = frozenset({"builtins", "datetime", "decimal", "uuid", "typing"})
 
 
 @attrs.frozen(eq=False)
@@ -116,6 +119,10 @@ def _is_stray(metadata: Any) -> bool:
     """Tell whether something in ``Annotated[...]`` is of SQLAlchemy or of loadplan and says nothing there."""
     if isinstance(metadata, _MARKERS):
         return False
+    if isinstance(metadata, list | tuple | set | frozenset):
+        return any(isinstance(each, _MARKERS) or _is_stray(each) for each in metadata)
+    if isinstance(metadata, dict):
+        return _is_stray([*metadata, *metadata.values()])
     kind = metadata if isinstance(metadata, type) else type(metadata)
     if isinstance(metadata, FunctionType):
         return _library_of(metadata) in _LIBRARIES
@@ -131,14 +138,16 @@ def _library_of(given: Any) -> str:
 def _strays_in_parts(annotation: Any) -> Iterator[Any]:
     """Yield what says nothing within the members of a union and the items of a collection.
 
-    The source of a field stands around the whole annotation. Only ``on(...)`` is said of a member.
+    The source of a field stands around the whole annotation. Only ``on(...)`` is said of a member, which must be a
+    class of yours.
     """
     if not union_members(annotation) and get_origin(annotation) not in _CONTAINERS:
         return
     for part in get_args(annotation):
         bare, metadata = without_annotated(part)
         for each in metadata:
-            if not isinstance(each, On) and (isinstance(each, _MARKERS) or _is_stray(each)):
+            is_branch = isinstance(each, On) and getattr(bare, "__module__", None) not in _NO_VIEWS
+            if not is_branch and (isinstance(each, _MARKERS) or _is_stray(each)):
                 yield each
         yield from _strays_in_parts(bare)
 
@@ -218,7 +227,7 @@ def substitute(annotation: Any, arguments: Mapping[Any, Any]) -> Any:
     if union_members(annotation):
         return Union[replaced]  # noqa: UP007
     try:
-        return annotation.copy_with(replaced)  # what the typing module's own aliases have
+        return annotation.copy_with(replaced)  # aliases of the typing module have it
     except AttributeError:
         origin: Any = get_origin(annotation)
         return origin[replaced]

@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Final, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, Generic, TypeVar, get_args, get_origin, get_type_hints, is_typeddict
 
 import attrs
 
@@ -55,7 +55,7 @@ def read_class(annotation: Any) -> ViewClass:
             return read_dataclass(annotation, kind, fields)
     else:
         fields = _named_tuple_fields(kind, arguments)
-    build: Any = get_origin(annotation) or annotation  # type checkers have narrowed kind to no constructor at all
+    build: Any = get_origin(annotation) or annotation  # a type checker sees no constructor here
     return ViewClass(annotation, class_name(annotation), tuple(_as_taken(build, list(fields))), build)
 
 
@@ -79,7 +79,7 @@ def _no_view(annotation: Any) -> Unreadable:
         )
     if not isinstance(kind, type):
         return Unreadable(f"'{name}' is not a class", "pass the class itself, for example into=PostCard.")
-    if kind.__module__ != "builtins" and annotations_of(kind):
+    if kind.__module__ != "builtins" and annotations_of(kind) and not is_typeddict(kind):
         return Unreadable(
             f"'{name}' has annotations, but no constructor that takes them",
             "decorate it with @attrs.frozen or @dataclass, or derive it from BaseModel, Struct or NamedTuple.",
@@ -187,7 +187,7 @@ def _as_taken(kind: Any, fields: list[Field]) -> list[Field]:
     """
     try:
         parameters = inspect.signature(kind).parameters
-    except (TypeError, ValueError):  # a constructor in C that does not tell
+    except (TypeError, ValueError):  # a constructor in C without a signature
         return fields
     named = {name: each for name, each in parameters.items() if each.kind in _BY_NAME}
     takes_all = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
@@ -234,7 +234,7 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 def annotations_of(kind: Any) -> Collection[str]:
     """Return the names that a class itself annotates."""
-    if sys.version_info >= (3, 14):  # annotations wait until they are asked for, and may fail then
+    if sys.version_info >= (3, 14):  # annotations are evaluated now, and may fail
         import annotationlib
 
         return annotationlib.get_annotations(kind, format=annotationlib.Format.FORWARDREF)

@@ -12,7 +12,7 @@ import attrs
 from loadplan.view_classes.annotations import FieldType, union_members
 from loadplan.view_classes.fields import is_subclass
 
-#: Classes that are remembered. Equal wishes get one class, and plans of one class are equal.
+#: The number of classes that are remembered. Equal field names get one class, so their plans are equal.
 MOST_CLASSES = 1024
 
 Fields = tuple[tuple[str, tuple[FieldType, Any]], ...]
@@ -68,7 +68,7 @@ def with_members(annotation: Any, members: Mapping[Any, Any]) -> Any:
     try:
         if annotation in members:
             return members[annotation]
-    except TypeError:  # what cannot be hashed is no class
+    except TypeError:  # it cannot be hashed, so it is not a class
         return annotation
     parts = get_args(annotation)
     origin: Any = get_origin(annotation)

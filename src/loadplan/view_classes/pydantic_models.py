@@ -9,7 +9,7 @@ import attrs
 from loadplan.view_classes.annotations import read_annotation
 from loadplan.view_classes.fields import Field, SchemaField, Unreadable, ViewClass, class_name, is_subclass
 
-#: Annotations that may turn a value of any type, None among them, into the annotated one.
+#: Annotations that may convert a value of any type, also None, into the annotated type.
 _CONVERTERS = frozenset({"BeforeValidator", "WrapValidator", "PlainValidator"})
 
 #: Modes of a validator that sees the value before pydantic does.

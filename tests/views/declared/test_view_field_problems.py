@@ -185,7 +185,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Post, into=view(n=Annotated[int, count(Post.comments, where=Tag.id == 1)])),
         "LP215: where= of 'Post.comments' uses 'dcl_tags', but only 'Comment' is available here\n"
         "  at: Card > comments\n"
-        "  detail: without a join condition, every row would meet every row of the other table.\n"
+        "  detail: without a join condition, every row would be paired with every row of the other table.\n"
         "  hint: ask through a relationship: Comment.<relationship>.has(...) or .any(...).",
     ),
     "LP108 count where not expr": (

@@ -74,13 +74,13 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         "LP307: the source of 'Card.n' ends with 'author.name', which is not a column or a SQL "
         "expression\n"
         "  at: Card\n"
-        "  hint: end the path with a column, a hybrid, a SQL expression, or a count(...).",
+        "  hint: name attributes of the classes, not text: source(Post.author, User.name).",
     ),
     "LP307 source expr other": (
         lambda: LoadPlan(Post, into=view(n=Annotated[str, source(func.lower(User.name))])),
         "LP307: the source of 'Card.n' uses 'dcl_users', but only 'Post' is available here\n"
         "  at: Card\n"
-        "  detail: without a join condition, every row would meet every row of the other table.\n"
+        "  detail: without a join condition, every row would be paired with every row of the other table.\n"
         "  hint: go there through a relationship: source(Post.author, func.lower(User.name)).",
     ),
     "LP310 unread load": (
@@ -131,7 +131,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Post, into=view(n=Annotated[int | None, aggregate(Post.comments, func.max(Tag.id))])),
         "LP307: the source of 'Card.n' uses 'dcl_tags', but only 'Comment' is available here\n"
         "  at: Card\n"
-        "  detail: without a join condition, every row would meet every row of the other table.\n"
+        "  detail: without a join condition, every row would be paired with every row of the other table.\n"
         "  hint: go there through a relationship: source(Comment.<relationship>, func.max(Tag.id)).",
     ),
     "LP310 two loads": (

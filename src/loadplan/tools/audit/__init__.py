@@ -1,4 +1,4 @@
-"""What a mapping does under asyncio that its authors may not know: every relationship, key, late value and session."""
+"""The audit: effects of a mapping under asyncio, for every relationship, key, expiring value and session factory."""
 
 from types import ModuleType
 from typing import Any
@@ -37,17 +37,17 @@ class _Scope:
 
 
 def audit(*targets: object) -> Audit:
-    """Return what there is to say about mappings. Opens no database; configures the mappers.
+    """Return the findings about mappings. It configures the mappers, and opens no database.
 
     Args:
-        *targets: each is one of these. A declarative base or a ``registry`` stands for all classes mapped with it. A
-            ``MetaData`` stands for its tables. A mapped class stands for itself, another class for the mapped classes
-            that inherit from it. A module stands for the classes and session factories that it and its submodules
-            define. A name, as ``"shop.models:Base"``, stands for the object, for the session factories of that module,
-            and for a ``MetaData`` also for the classes that it knows.
+        *targets: each is one of these. A declarative base or a ``registry`` means all classes mapped with it. A
+            ``MetaData`` means its tables. A mapped class means itself, and another class the mapped classes that
+            inherit from it. A module means the classes and session factories that it and its submodules define. A name
+            such as ``"shop.models:Base"`` means this object and the session factories of its module. The name of a
+            ``MetaData`` also means the classes of its tables.
 
     Raises:
-        TargetError: a name leads to nothing, or to something that has no mapping.
+        TargetError: a name does not exist, or has no mapping.
         PlanError: LP208, the mappers cannot be configured.
     """
     scope = _Scope()
@@ -80,7 +80,7 @@ def _add(scope: _Scope, target: object) -> None:
     if isinstance(found, ModuleType):
         _add_module(scope, found)
         return
-    scope.modules += beside  # session factories stand beside the models, where this audit can see them
+    scope.modules += beside  # session factories are in the same modules as the models, so this audit sees them
     if isinstance(found, MetaData):
         scope.tables |= set(found.tables.values())
         for each in _registries_in(beside):
@@ -123,7 +123,7 @@ def _add_module(scope: _Scope, module: ModuleType) -> None:
 
 
 def _registries_in(modules: list[ModuleType]) -> list[registry]:
-    """Return the registries that names of modules lead to: their own, and the ones of a base and of mapped classes."""
+    """Return the registries in modules: their own, and the registries of a base and of mapped classes."""
     found: dict[int, registry] = {}
     for module in modules:
         for _, value in values_in(module):

@@ -15,7 +15,7 @@ from loadplan.mapped import mapping
 from loadplan.tools.audit.findings import Finding, Severity
 from loadplan.tools.targets import values_in
 
-_TOUCH = "the next touch of it runs SQL: MissingGreenlet."
+_TOUCH = "the next read of it runs SQL: MissingGreenlet."
 
 
 def expiring_findings(mapper: Mapper[Any]) -> Iterator[Finding]:
@@ -80,7 +80,7 @@ def _expression(subject: str, expire_on_flush: bool) -> Iterator[Finding]:
         "expires",
         subject,
         "column_property of an expression",
-        f"{when} takes its value away, and {_TOUCH}",
+        f"{when} expires its value, and {_TOUCH}",
         "fetch the object again after the flush, by a plan or by session.refresh().",
     )
 
@@ -105,7 +105,7 @@ def _expiring_session(subject: str, factory: "sessionmaker[Any] | async_sessionm
         "session",
         subject,
         f"{'async_sessionmaker' if is_async else 'sessionmaker'} with expire_on_commit=True",
-        "commit() takes away every value of every object, and the next touch of one runs SQL"
-        + (": MissingGreenlet." if is_async else "; code that is not asynchronous gets away with it."),
+        "commit() expires every value of every object, and the next read runs SQL"
+        + (": MissingGreenlet." if is_async else "; in synchronous code that works."),
         "pass expire_on_commit=False." if is_async else "nothing, unless objects of it go to asynchronous code.",
     )

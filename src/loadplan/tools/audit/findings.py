@@ -11,13 +11,13 @@ import attrs
 
 
 class Severity(enum.Enum):
-    """How bad a finding is. ``loadplan audit`` fails on a risk."""
+    """How bad a finding is. ``loadplan audit`` returns 1 if there is a risk."""
 
     RISK = "risk"
-    """It raises, lies or writes what nobody meant."""
+    """It raises an error, gives a wrong value, or writes something by mistake."""
 
     COST = "cost"
-    """It works, and takes time or memory that nobody asked for."""
+    """It works, but takes time or memory in queries that do not need it."""
 
     NOTE = "note"
     """It is fine; worth knowing."""
@@ -28,15 +28,15 @@ _ORDER = {severity: index for index, severity in enumerate(Severity)}
 
 @attrs.frozen
 class Finding:
-    """One thing that is worth saying about one name.
+    """A finding about one name of the mapping.
 
     Attributes:
         severity: how bad it is.
         rule: what it is about: ``"lazy"``, ``"one-to-one"``, ``"dataclass"``, ``"deferred"``, ``"inheritance"``,
             ``"expires"``, ``"session"``, ``"pair"`` or ``"index"``.
         subject: the name: ``"User.posts"``, ``"posts.author_id"``, ``"shop.database:sessions"``.
-        found: what stands there, as ``'lazy="select"'``.
-        effect: what that does under asyncio.
+        found: what was found, for example ``'lazy="select"'``.
+        effect: its effect under asyncio.
         advice: what to do about it.
     """
 
@@ -49,19 +49,19 @@ class Finding:
 
     @property
     def key(self) -> str:
-        """What a baseline knows it by."""
+        """The text that stands for it in a baseline."""
         return f"{self.rule}: {self.subject}: {self.found}"
 
 
 @attrs.frozen
 class Audit:
-    """The result of an audit of a mapping. ``str()`` gives a text for people.
+    """The result of an audit of a mapping. Print it to read it.
 
     Attributes:
-        target: what was asked about.
+        target: what was audited.
         classes: how many mapped classes were read.
         tables: how many tables were read.
-        findings: sorted by severity, rule, what was found and name; the same mapping gives the same findings.
+        findings: the findings, sorted by severity, rule, ``found`` and name.
     """
 
     target: str
@@ -79,7 +79,7 @@ class Audit:
         return tuple(finding for finding in self.findings if finding.severity is severity)
 
     def from_on(self, severity: Severity) -> tuple[Finding, ...]:
-        """Return the findings that are as bad as ``severity``, or worse."""
+        """Return the findings of this severity, or worse."""
         return tuple(finding for finding in self.findings if _ORDER[finding.severity] <= _ORDER[severity])
 
     def without(self, names: Iterable[str]) -> "Audit":
@@ -93,7 +93,7 @@ class Audit:
         return attrs.evolve(self, findings=tuple(each for each in self.findings if each.key not in keys))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the audit as JSON has it."""
+        """Return the audit as data for JSON."""
         return attrs.asdict(self, value_serializer=lambda _, __, value: getattr(value, "value", value))
 
     def __str__(self) -> str:
@@ -111,13 +111,13 @@ class Audit:
 
 
 def is_named(subject: str, names: Iterable[str]) -> bool:
-    """Tell whether names, in which ``*`` stands for anything, name a subject or the first of two in it."""
+    """Tell whether one of the names, in which ``*`` stands for anything, is the subject, or the first of two in it."""
     words = {subject, subject.split(" ")[0].rstrip(",")}
     return any(fnmatchcase(word, name) for word in words for name in names)
 
 
 def sorted_findings(findings: list[Finding]) -> tuple[Finding, ...]:
-    """Return findings in the order that they are told in, each once."""
+    """Return findings in the order of the report, each once."""
     return tuple(sorted(set(findings), key=lambda each: (*_group(each), each.subject)))
 
 

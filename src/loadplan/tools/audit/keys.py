@@ -8,7 +8,7 @@ from sqlalchemy.sql.elements import UnaryExpression
 
 from loadplan.tools.audit.findings import Finding, Severity
 
-#: Arguments of an index under which it still finds all rows of one key.
+#: Arguments of an index with which it still finds all rows of a key.
 _HARMLESS = frozenset({"include", "concurrently", "ops", "with", "tablespace", "nulls_not_distinct", "clustered"})
 
 #: Kinds of PostgreSQL indexes that find rows by equality.
@@ -39,7 +39,7 @@ def _without_index(table: Table, key: ForeignKeyConstraint, columns: list[str], 
         "index",
         subject,
         found,
-        "loading by it, and deleting a row that it refers to, reads the whole table. (MySQL makes it itself.)",
+        "loading by it, and deleting a row that it refers to, reads the whole table. (MySQL makes this index itself.)",
         "index=True on the column, or an Index that starts with the key.",
     )
 

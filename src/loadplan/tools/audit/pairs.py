@@ -27,7 +27,7 @@ def _sides(one: Prop, other: Prop) -> Iterator[Finding]:
     if len(named) == 2 or one.viewonly or other.viewonly:
         return
     for prop, far in ((one, other), (other, one)):
-        if prop.back_populates not in {None, far.key}:  # it is tied to another one, over the same keys
+        if prop.back_populates not in {None, far.key}:  # it is paired with another one, over the same keys
             return
     if named:
         far = other if named[0] is one else one
@@ -36,8 +36,8 @@ def _sides(one: Prop, other: Prop) -> Iterator[Finding]:
             "pair",
             f"{_name(far)}, the other side of {_name(named[0])}",
             "back_populates= on one side alone",
-            "a change on the side that does not say it is not seen on the other one until that is loaded again.",
-            "say back_populates= on both sides.",
+            "a change on the side without it does not appear on the other side until that is loaded again.",
+            "write back_populates= on both sides.",
         )
     else:
         silenced = (
@@ -48,9 +48,9 @@ def _sides(one: Prop, other: Prop) -> Iterator[Finding]:
             "pair",
             f"{_name(one)} and {_name(other)}",
             "two sides of one thing, without back_populates=",
-            "a change on one side is not seen on the other one, and both write the same columns: of two changes that "
+            "a change on one side does not appear on the other, and both write the same columns: of two changes that "
             f"differ, the later one wins{silenced}.",
-            "say back_populates= on both sides, or viewonly=True on the one that nobody writes.",
+            "write back_populates= on both sides, or viewonly=True on the one that no code changes.",
         )
 
 
@@ -62,7 +62,7 @@ def _same_columns(one: Prop, other: Prop) -> Finding:
         f"{_name(one)} and {_name(other)}",
         "two relationships that write the same columns" + (", with overlaps=" if silenced else ""),
         "of two changes that differ, the later one wins.",
-        "nothing, if that is meant." if silenced else "say viewonly=True on the one that nobody writes.",
+        "nothing, if that is meant." if silenced else "write viewonly=True on the one that no code changes.",
     )
 
 

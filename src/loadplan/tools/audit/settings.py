@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from loadplan.mapped import links, mapping
 from loadplan.tools.audit.findings import Finding, Severity
 
-_FLUSHED = "On an object that was just flushed it is not loaded, and touching it raises MissingGreenlet"
+_FLUSHED = "On an object that was just flushed it is not loaded, and reading it raises MissingGreenlet"
 _RAISE = 'map it lazy="raise", and name it in the plans that need it'
 
 
@@ -42,7 +42,7 @@ def _lazy(prop: RelationshipProperty[Any]) -> tuple[Severity, str, str]:
         case "select" | True:
             return (
                 Severity.RISK,
-                "touching it where it is not loaded runs SQL: MissingGreenlet, or DetachedInstanceError once the "
+                "reading it when it is not loaded runs SQL: MissingGreenlet, or DetachedInstanceError once the "
                 "session is closed.",
                 f"{_RAISE}.",
             )
@@ -56,20 +56,20 @@ def _lazy(prop: RelationshipProperty[Any]) -> tuple[Severity, str, str]:
         case "joined" | False:
             return (
                 Severity.COST,
-                f"every query of the class joins it, whether or not somebody reads it. {_FLUSHED}.",
+                f"every query of the class joins it, even if nobody reads it. {_FLUSHED}.",
                 f"{_RAISE}.",
             )
         case "selectin":
             return (
                 Severity.COST,
-                "every query of the class sends one statement more for each 500 parents, whether or not somebody reads "
-                f"it, and goes on to what the target loads by itself. {_FLUSHED}.",
+                "every query of the class sends one more statement for each 500 parents, even if nobody reads it, "
+                f"and loads what the target loads by itself. {_FLUSHED}.",
                 f"{_RAISE}.",
             )
         case "subquery":
             return (
                 Severity.COST,
-                f"every query of the class runs again as a subquery of one statement more. {_FLUSHED}.",
+                f"every query of the class runs again, as a subquery of one more statement. {_FLUSHED}.",
                 f"{_RAISE}.",
             )
         case "immediate":
@@ -81,40 +81,40 @@ def _lazy(prop: RelationshipProperty[Any]) -> tuple[Severity, str, str]:
         case "raise":
             return (
                 Severity.NOTE,
-                "touching it where it is not loaded raises InvalidRequestError, attached or detached.",
+                "reading it when it is not loaded raises InvalidRequestError, attached or detached.",
                 "nothing.",
             )
         case "raise_on_sql" if prop.direction is RelationshipDirection.MANYTOONE:
             return (
                 Severity.RISK,
-                "touching it answers while the session holds the target, and raises once that is garbage: whether it "
-                "works depends on what else was loaded.",
+                "reading it works while the session holds the target, and raises an error when Python has freed "
+                "the target. So it depends on what else was loaded.",
                 f"{_RAISE}.",
             )
         case "raise_on_sql":
             return (
                 Severity.NOTE,
-                "touching it where it is not loaded raises InvalidRequestError, or DetachedInstanceError once the "
+                "reading it when it is not loaded raises InvalidRequestError, or DetachedInstanceError once the "
                 "session is closed.",
                 'nothing; lazy="raise" says the same in both cases.',
             )
         case "noload" | None:
             return (
                 Severity.RISK,
-                "it answers an empty list or None, whatever the database holds. SQLAlchemy 2.1 deprecates it.",
+                "it gives an empty list or None, whatever the database holds. SQLAlchemy 2.1 deprecates it.",
                 f"{_RAISE}.",
             )
         case "dynamic":
             return (
                 Severity.RISK,
-                "iterating over it raises MissingGreenlet, and answers [] once the session is closed.",
+                "iterating over it raises MissingGreenlet, and gives [] when the session is closed.",
                 'map it lazy="write_only", whose select() is awaited; or lazy="raise", to load it by plans.',
             )
         case "write_only":
             return (
                 Severity.NOTE,
                 "it is never loaded as a whole; its select() is awaited. No plan can load it.",
-                'nothing; map it lazy="raise" where a plan is to load it.',
+                'nothing; map it lazy="raise" if a plan should load it.',
             )
         case other:
             return (Severity.NOTE, f"a setting that this audit does not know: {other!r}.", "look it up.")
@@ -146,8 +146,8 @@ def _unheld(mapper: Mapper[Any], prop: RelationshipProperty[Any]) -> Finding:
         Severity.RISK,
         "one-to-one",
         f"{mapper.class_.__name__}.{prop.key}",
-        "a one-to-one that nothing holds unique",
-        "where a parent has two rows, SQLAlchemy takes any one of them; all of them cross the wire.",
+        "a one-to-one without a unique key",
+        "if a parent has two rows, SQLAlchemy reads both and takes any one of them.",
         "unique=True on the foreign key; or map it as a collection, and load it with order_by= and limit=1.",
     )
 
@@ -168,15 +168,16 @@ def dataclass_findings(mapper: Mapper[Any]) -> Iterator[Finding]:
         ]
         if words:
             reads = " and ".join({"repr": "repr()", "compare": "=="}[word] for word in words)
+            verb = "reads" if len(words) == 1 else "read"
             missing = ", ".join(f"{word}=False" for word in words)
             yield Finding(
                 Severity.RISK,
                 "dataclass",
                 f"{entity.__name__}.{prop.key}",
                 f"MappedAsDataclass, a relationship without {missing}",
-                f"{reads} of an object reads it: an error where it is not loaded, in logs and tests too, and without "
-                "an end where two objects refer to each other.",
-                f"say {missing} in its relationship(...).",
+                f"{reads} of an object {verb} it. If it is not loaded, reading it raises an error, even in a log. If "
+                "two objects refer to each other, it does not end.",
+                f"write {missing} in its relationship(...).",
             )
 
 
@@ -196,7 +197,7 @@ def deferred_findings(mapper: Mapper[Any]) -> Iterator[Finding]:
                 "deferred",
                 f"{mapper.class_.__name__}.{prop.key}",
                 "deferred=True",
-                "touching it where it is not loaded runs SQL: MissingGreenlet.",
+                "reading it when it is not loaded runs SQL: MissingGreenlet.",
                 "add deferred_raiseload=True, and name it in the only= of the plans that need it.",
             )
 
@@ -213,6 +214,6 @@ def inheritance_findings(mapper: Mapper[Any]) -> Iterator[Finding]:
             "inheritance",
             f"{mapper.class_.__name__} ({', '.join(sorted(own))})",
             "columns of a subclass, without polymorphic_load",
-            "rows that come by a query of the base class lack them, and touching one runs SQL: MissingGreenlet.",
-            'load them by on(...) in a plan, or map the subclass polymorphic_load="inline" or "selectin".',
+            "a query of the base class leaves them out, and reading one runs SQL: MissingGreenlet.",
+            'load them with on(...) in a plan, or map the subclass polymorphic_load="inline" or "selectin".',
         )

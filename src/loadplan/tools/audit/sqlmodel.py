@@ -8,12 +8,12 @@ from sqlalchemy.orm import Mapper
 
 from loadplan.tools.audit.findings import Finding
 
-#: What an advice says, and how SQLModel says it.
+#: Parts of an advice, and the same in the words of SQLModel.
 _WORDS = (
     ('map it lazy="raise"', 'say Relationship(sa_relationship_kwargs={"lazy": "raise"})'),
     ('map it lazy="write_only"', 'say Relationship(sa_relationship_kwargs={"lazy": "write_only"})'),
     ('or lazy="raise", to load it', 'or {"lazy": "raise"}, to load it'),
-    ("say back_populates= on both sides", "say Relationship(back_populates=...) on both sides"),
+    ("write back_populates= on both sides", "write Relationship(back_populates=...) on both sides"),
     ("viewonly=True on the one", 'sa_relationship_kwargs={"viewonly": True} on the one'),
     ("leave innerjoin out", 'take "innerjoin" out of sa_relationship_kwargs'),
     ("index=True on the column", "Field(index=True) on the column"),

@@ -1,0 +1,83 @@
+"""Arguments that do not exist, and what was meant by them: Python's own message names no way on."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+_NESTED = "load(...) inside: load(User.posts, load(Post.tags))"
+
+#: Names that other libraries use for an argument of ``load``, and its name here.
+_OF_LOAD = {
+    **dict.fromkeys(("filter", "filters", "filter_by", "condition", "conditions", "criteria", "when"), "where="),
+    **dict.fromkeys(("columns", "fields", "load_only", "include"), "only="),
+    **dict.fromkeys(("exclude", "without", "deferred"), "defer="),
+    **dict.fromkeys(("order", "sort", "sort_by", "ordering"), "order_by="),
+    **dict.fromkeys(("first", "top", "size", "take"), "limit= with order_by="),
+    **dict.fromkeys(("levels", "recursive", "recursion_depth", "join_depth"), "depth="),
+    **dict.fromkeys(("lazy", "how", "method", "join", "innerjoin"), "strategy="),
+    **dict.fromkeys(("view", "schema", "model", "as_", "response_model"), "into="),
+    **dict.fromkeys(("loads", "nested", "children", "options", "load"), _NESTED),
+}
+
+_OF_PLAN = {word: meant for word, meant in _OF_LOAD.items() if meant in {"only=", "defer=", "into="}} | dict.fromkeys(
+    ("loads", "nested", "children", "options", "load"), "load(...) after the class: LoadPlan(User, load(User.posts))"
+)
+
+#: Arguments of a fetch, which a plan does not take.
+_OF_FETCH = frozenset({"where", "order_by", "limit", "offset", "params", "for_update", "size"}) | {
+    word for word, meant in _OF_LOAD.items() if meant in {"where=", "order_by=", "limit= with order_by="}
+}
+
+
+def refuse_of_load(unknown: Iterable[str], known: Iterable[str]) -> None:
+    """Raise for arguments that ``load`` does not have.
+
+    Raises:
+        TypeError: there is one.
+    """
+    for name in unknown:
+        if name == "offset":
+            raise TypeError("load() has no argument 'offset'. limit= loads the first rows of each parent.")
+        raise TypeError(f"load() has no argument '{name}'. {_instead(name, _OF_LOAD, known)}")
+
+
+def refuse_of_plan(unknown: Iterable[str], known: Iterable[str]) -> None:
+    """Raise for arguments that ``LoadPlan`` does not have.
+
+    Raises:
+        TypeError: there is one.
+    """
+    for name in unknown:
+        if name in _OF_FETCH:
+            hint = (
+                "Conditions, orders and limits of the roots come with the fetch: fetch_all(plan, where=..., "
+                "order_by=..., limit=...). Those of a relationship belong into its load(...)."
+            )
+        elif name in {"strategy", "depth"} or _OF_LOAD.get(name) in {"strategy=", "depth="}:
+            hint = "It belongs to one relationship: load(User.posts, strategy=...), load(Node.children, depth=...)."
+        else:
+            hint = _instead(name, _OF_PLAN, known)
+        raise TypeError(f"LoadPlan() has no argument '{name}'. {hint}")
+
+
+def check_settings(name: object, budget: object) -> None:
+    """Check the name and the budget of a plan.
+
+    Raises:
+        TypeError: one is something else.
+    """
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name= takes text, not {_kind(name)}. Write name='order page'.")
+    if budget is not None and not hasattr(budget, "statements"):
+        raise TypeError(f"budget= takes a Budget, not {_kind(budget)}. Write budget=Budget(rows=1_000, statements=3).")
+
+
+def _kind(given: object) -> str:
+    return f"the class '{given.__name__}'" if isinstance(given, type) else repr(given)
+
+
+def _instead(name: str, meant: Mapping[str, str], known: Iterable[str]) -> str:
+    names = list(known)
+    if name in meant:
+        return f"Write {meant[name]}."
+    near = get_close_matches(name, names, n=1)
+    return f"Did you mean {near[0]}=?" if near else f"Arguments: {', '.join(names)}."

@@ -1,0 +1,71 @@
+"""Paths that order and choose rows, ``source(Order.customer, Customer.email)``: what is wrong with one."""
+
+from typing import Any
+
+from sqlalchemy import ClauseElement, ColumnElement
+from sqlalchemy.orm import Mapper, QueryableAttribute
+
+from loadplan.declared.code import source as code_of
+from loadplan.declared.sources import Source
+from loadplan.errors import Problem
+from loadplan.mapped import mapping
+from loadplan.resolved import problems
+from loadplan.sqlalchemy_internals import subtype_of
+
+At = tuple[str, ...]
+
+
+def path_problem(given: Source, mapper: Mapper[Any], at: At) -> Problem | None:
+    """Return why a path leads to no one value, or None.
+
+    Args:
+        given: relationships to one, and a value at the end.
+        mapper: of the class where it starts.
+        at: the names that lead there, for errors.
+
+    Returns:
+        LP112.
+    """
+    if len(given.path) < 2:
+        return problems.not_a_path("order_by", given, "it needs a relationship and a column", at)
+    for step in given.path[:-1]:
+        prop = mapping.relationship(mapper, step.key) if isinstance(step, QueryableAttribute) else None
+        owner = mapping.owner_of(step)
+        if prop is None or owner is None or not mapper.isa(owner):
+            detail = f"'{code_of(step)}' is no relationship of '{mapper.class_.__name__}'"
+            return problems.not_a_path("order_by", given, detail, at)
+        if prop.uselist:
+            return problems.not_a_path("order_by", given, f"'{code_of(step)}' leads to many rows", at)
+        sub = mapping.mapper_of(subtype_of(step))
+        mapper = prop.mapper if sub is None else sub
+    return _end_problem(given, mapper, at)
+
+
+def _end_problem(given: Source, mapper: Mapper[Any], at: At) -> Problem | None:
+    name, step = mapper.class_.__name__, given.path[-1]
+    detail = f"'{code_of(step)}' is no column of '{name}'"
+    if isinstance(step, QueryableAttribute):
+        owner = mapping.owner_of(step)
+        is_ours = owner is not None and mapper.isa(owner)
+        if not is_ours or step.key in mapper.relationships:
+            return problems.not_a_path("order_by", given, detail, at)
+    element = value_of(mapper, step)
+    if not isinstance(element, ClauseElement) or not isinstance(element, ColumnElement):
+        return problems.not_a_path("order_by", given, detail, at)
+    return None
+
+
+def end_of(given: Source, mapper: Mapper[Any]) -> tuple[Mapper[Any], Any]:
+    """Return the class that a path leads to, and the value there; nothing is wrong with the path."""
+    for step in given.path[:-1]:
+        prop, sub = mapping.relationship(mapper, step.key), mapping.mapper_of(subtype_of(step))
+        assert prop is not None  # noqa: S101 - the path was checked
+        mapper = prop.mapper if sub is None else sub
+    return mapper, value_of(mapper, given.path[-1])
+
+
+def value_of(mapper: Mapper[Any], step: Any) -> Any:
+    """Return the value at the end of a path as an expression over a class."""
+    if isinstance(step, QueryableAttribute):
+        step = getattr(mapper.class_, step.key)
+    return step.__clause_element__() if hasattr(step, "__clause_element__") else step

@@ -1,0 +1,67 @@
+"""SQLAlchemy's source distributions, which have its tests, and the way to run these with the hook.
+
+They lie in a cache folder of the user's, never in the repository.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "loadplan" / "foreign"
+
+
+def cached(version: str) -> Path | None:
+    """Return the folder of a version's source distribution, if it is there."""
+    folder = CACHE / f"sqlalchemy-{version}"
+    return folder if folder.joinpath("test", "conftest.py").exists() else None
+
+
+def fetched(version: str) -> Path:
+    """Return the folder of a version's source distribution. Fetch it where it is missing.
+
+    Raises:
+        FileNotFoundError: the package index does not give it.
+    """
+    if (folder := cached(version)) is not None:
+        return folder
+    CACHE.mkdir(parents=True, exist_ok=True)
+    download = CACHE / f"download-{version}"
+    uvx = shutil.which("uvx")
+    pip = [uvx, "pip"] if uvx else [sys.executable, "-m", "pip"]
+    command = [*pip, "download", "--no-deps", "--no-binary", ":all:", "-d", str(download), f"sqlalchemy=={version}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    archives = list(download.glob("*.tar.gz"))
+    if not archives:
+        raise FileNotFoundError(f"SQLAlchemy's source distribution cannot be had: {done.stderr[-300:]}")
+    with tarfile.open(archives[0]) as archive:
+        archive.extractall(CACHE, filter="data")
+    return CACHE / f"sqlalchemy-{version}"
+
+
+def files_with_tests(folder: Path) -> list[str]:
+    """Return the files with tests of the ORM and of its extensions. Some of them map nothing, and cost nothing."""
+    found = [*folder.glob("test/orm/**/test_*.py"), *folder.glob("test/ext/**/test_*.py")]
+    return sorted(each.relative_to(folder).as_posix() for each in found if "asyncio" not in each.parts)
+
+
+def run_tests(folder: Path, report: Path, arguments: Sequence[str], plans: int) -> str:
+    """Run SQLAlchemy's tests with the hook, on SQLite in memory, and return the end of their output."""
+    paths = [HERE, HERE.parent, ROOT]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
+        "LOADPLAN_FOREIGN_REPORT": str(report),
+        "LOADPLAN_FOREIGN_PLANS": str(plans),
+        "PYTHONHASHSEED": "0",
+    }
+    without = [word for name in ("loadplan", "asyncio", "anyio", "xdist") for word in ("-p", f"no:{name}")]
+    command = [sys.executable, "-s", "-m", "pytest", "-p", "foreign_hook", *without, "-o", "addopts=", "-q", "--tb=no"]
+    done = subprocess.run(  # noqa: S603
+        [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    return done.stdout[-2000:] + done.stderr[-2000:]
