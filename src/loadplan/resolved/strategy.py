@@ -1,6 +1,6 @@
 """Which way each edge takes, and why. Pure: a tree, a number of roots and a dialect in, choices out.
 
-The rules are published in docs/strategies.md; a reason is a sentence of theirs.
+docs/strategies.md has the rules, for entities and for views. A reason is a sentence of theirs.
 """
 
 import enum

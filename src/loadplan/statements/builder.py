@@ -296,7 +296,7 @@ class StatementBuilder:
             reason = "a field below it asks a subquery"
         if reason is None and any(self._chosen[each].way is Way.INNER for each in edge.target.edges):
             reason = "an inner join below it leaves out rows that its limit counts"
-        if reason is None and self._spreads(edge.target):
+        if reason is None and self._repeats_rows(edge.target):
             reason = "a joined collection below it repeats rows that its limit counts"
         self._ranks = []
         if reason is None:
@@ -310,11 +310,6 @@ class StatementBuilder:
         statement, items = self._row(edge.target, start)
         statement = selecting(statement, [*parents_of, *(each for _, each in items)])
         return statement.order_by(*in_order, *self._ranks), items, f"window function: {reason}"
-
-    def _spreads(self, place: Place) -> bool:
-        """Tell whether a join returns several rows for one object of a place."""
-        joined = [each for each in place.edges if self._chosen[each].way.joins]
-        return any(not each.single or self._spreads(each.target) for each in joined)
 
     def _asks_subquery(self, place: Place) -> bool:
         """Tell whether a row holds subqueries; SQLAlchemy warns of a cartesian product where those are in a LATERAL."""
