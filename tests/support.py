@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
-from sqlalchemy import URL, MetaData, event, text
+from sqlalchemy import URL, Enum, MetaData, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from loadplan import Load, LoadPlan
@@ -46,8 +46,16 @@ async def tables(engine: AsyncEngine, metadata: MetaData) -> AsyncIterator[Async
     finally:
         async with engine.begin() as connection:
             await connection.run_sync(metadata.drop_all)
-        if engine.dialect.driver == "psycopg":  # its connections keep statements that speak of dropped enums
+        if _keeps_statements(engine, metadata):
             await engine.dispose()
+
+
+def _keeps_statements(engine: AsyncEngine, metadata: MetaData) -> bool:
+    """Tell whether connections of the pool keep statements that name enums which are dropped."""
+    if engine.dialect.driver == "psycopg":
+        return True
+    kinds = [column.type for table in metadata.tables.values() for column in table.columns]
+    return engine.dialect.driver == "asyncpg" and any(isinstance(each, Enum) for each in kinds)
 
 
 def by_keys(plan: LoadPlan[Any]) -> LoadPlan[Any]:

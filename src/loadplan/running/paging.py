@@ -21,6 +21,7 @@ from sqlalchemy import (
     type_coerce,
     types,
 )
+from sqlalchemy.dialects.postgresql import HSTORE
 from sqlalchemy.orm import Session
 
 from loadplan.errors import CursorError, PlanError, Problem
@@ -310,8 +311,11 @@ def exact_value(expression: ColumnElement[Any], dialect: Dialect) -> ColumnEleme
 
 
 def _has_place_in_cursor(kind: types.TypeEngine[Any]) -> bool:
-    """Tell whether a cursor can hold the values: JSON has two kinds of null, and composed values have no one order."""
-    return not isinstance(kind, types.JSON | types.ARRAY | types.PickleType | types.TupleType)
+    """Tell whether pages can be ordered by a type.
+
+    JSON has two kinds of null, composed values have no single order, and PostgreSQL sorts hstore but cannot compare it.
+    """
+    return not isinstance(kind, types.JSON | types.ARRAY | types.PickleType | types.TupleType | HSTORE)
 
 
 def _is_one_of(keys: Sequence[ColumnElement[Any]], ordering: Ordering) -> bool:
