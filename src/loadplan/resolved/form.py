@@ -99,7 +99,11 @@ def is_expression(word: str, given: object) -> bool:
 
 
 def is_condition(given: object) -> bool:
-    """Tell whether an order is a comparison without a direction: nearly always a condition at the wrong place."""
+    """Tell whether an order is a comparison without a direction.
+
+    If it is the only order, it is nearly always a condition in the wrong place. Before other orders it is a way to sort,
+    as in ``[User.boss_id.is_(None), User.name]``.
+    """
     return isinstance(given, BinaryExpression | BooleanClauseList) and isinstance(given.type, Boolean)
 
 

@@ -168,7 +168,8 @@ class RootQuery:
             for each in given
             if not is_expression(word, each)
         ]
-        found += [problems.condition_as_order(each, at) for each in order_by if not found and is_condition(each)]
+        if not found and order_by and all(map(is_condition, order_by)):
+            found = [problems.condition_as_order(each, at) for each in order_by]
         if not found:
             self.where = conditions_of(mapper, where)
             order_by = [mapping.as_seen_from(mapper, each, subclasses=True) for each in order_by]
