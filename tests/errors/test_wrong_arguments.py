@@ -138,7 +138,7 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a path chooses related rows": (
         lambda: load_in(where=source(Order.customer, Customer.name == "Ada")),
-        "paths choose roots alone. Write Order.customer.has(Customer.name == 'Ada').",
+        "ask through the relationship: where=Order.customer.has(Customer.name == 'Ada').",
     ),
     "a count orders related rows": (
         lambda: load_in(order_by=count(Order.lines)),

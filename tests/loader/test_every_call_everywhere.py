@@ -133,6 +133,10 @@ async def the_one(loader: Any, plan: LoadPlan[Any]) -> Any:
     return plain(await loader.fetch_one(plan, Post.author_id == 2))
 
 
+async def the_one_or_none(loader: Any, plan: LoadPlan[Any]) -> Any:
+    return plain(await loader.fetch_one_or_none(plan, Post.id == 12))
+
+
 async def attached(loader: Any, plan: LoadPlan[Any]) -> Any:
     return plain(await loader.fetch_attached(plan, 11, refresh=True))
 
@@ -161,6 +165,7 @@ CALLS: dict[str, Line] = {
     "fetch_many": Line(many, lambda there: [there[each] for each in (13, 12, 11) if each in there]),
     # two posts are Ben's: LP403 says so, unless one of them is hidden
     "fetch_one": Line(the_one, lambda there: "LP403" if 12 in there else there[11]),
+    "fetch_one_or_none": Line(the_one_or_none, lambda there: there.get(12)),
     "fetch_all": Line(
         everything,
         lambda there: [there[each] for each in (13, 12, 11) if each in there],

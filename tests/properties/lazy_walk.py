@@ -98,7 +98,8 @@ class Walk:
         children: dict[Any, None] = {}
         for parent in parents:
             self.facts.asking[path] += all(getattr(parent, name) is not None for name in key)
-            value = self.by_join(parent, end) if self.schema.compares_apart(end) else getattr(parent, end.name)
+            apart = self.schema.compares_apart(end)
+            value = by_join(self.plain, self.session, parent, end) if apart else getattr(parent, end.name)
             found = [each for each in ([value] if end.to_one else value) if each is not None]
             identities = [self.plain.identity(each) for each in found]
             here = self.plain.identity(parent)
@@ -112,17 +113,19 @@ class Walk:
                     self.facts.loaded.setdefault(identity, {})[str(end.opposite)] = here
         return list(children)
 
-    def by_join(self, parent: Any, end: End) -> Any:
-        """Follow a relationship by SQL: a lazy load binds the key as Python has it, and so finds nothing."""
-        owner, target = self.plain.classes[end.owner], aliased(self.plain.classes[end.target], flat=True)
-        own = [getattr(owner, name) == getattr(parent, name) for name in self.schema.entity(end.owner).key_names]
-        statement = select(target).select_from(owner).join(getattr(owner, end.name).of_type(target)).where(*own)
-        if end.ordered:
-            rank = f"{end.target.lower()}_rank" if self.schema.entity(end.target).parent else "rank"
-            keys = (getattr(target, name) for name in self.schema.entity(end.target).key_names)
-            statement = statement.order_by(getattr(target, rank).desc(), *keys)
-        found = self.session.scalars(statement).unique().all()
-        return next(iter(found), None) if end.to_one else found
+
+def by_join(plain: Mapping, session: Session, parent: Any, end: End) -> Any:
+    """Follow a relationship by SQL: a lazy load binds the key as Python has it, and so finds nothing."""
+    schema = plain.schema
+    owner, target = plain.classes[end.owner], aliased(plain.classes[end.target], flat=True)
+    own = [getattr(owner, name) == getattr(parent, name) for name in schema.entity(end.owner).key_names]
+    statement = select(target).select_from(owner).join(getattr(owner, end.name).of_type(target)).where(*own)
+    if end.ordered:
+        rank = f"{end.target.lower()}_rank" if schema.entity(end.target).parent else "rank"
+        keys = (getattr(target, name) for name in schema.entity(end.target).key_names)
+        statement = statement.order_by(getattr(target, rank).desc(), *keys)
+    found = session.scalars(statement).unique().all()
+    return next(iter(found), None) if end.to_one else found
 
 
 def roots_of(fetch: Fetch) -> int | None:

@@ -12,6 +12,7 @@ from generated_mappings import Mapping
 from generated_rows import Rows, rows_of
 from generated_schemas import End, Schema, schemas
 from hypothesis import strategies as st
+from lazy_walk import by_join
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -219,7 +220,8 @@ class ViewWalk:
         return found
 
     def _rows(self, end: End, parent: Any, rank: int | None) -> list[Any]:
-        value = getattr(parent, end.name)
+        apart = self.plain.schema.compares_apart(end)
+        value = by_join(self.plain, self.session, parent, end) if apart else getattr(parent, end.name)
         found = [each for each in ([value] if end.to_one else value) if each is not None]
         return [each for each in found if rank is None or each.rank == rank]
 

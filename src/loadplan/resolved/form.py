@@ -83,7 +83,7 @@ def condition_problems(
     """Yield a problem for each condition or order of a load that is not a SQL expression."""
     for expression in expressions:
         if not is_expression(word, expression):
-            yield problems.not_an_expression(word, expression, at, here, of_load=True)
+            yield problems.not_an_expression(word, expression, at, here)
 
 
 def is_expression(word: str, given: object) -> bool:
@@ -101,7 +101,7 @@ def is_expression(word: str, given: object) -> bool:
 def is_condition(given: object) -> bool:
     """Tell whether an order is a comparison without a direction.
 
-    If it is the only order, it is nearly always a condition in the wrong place. Before other orders it is a way to sort,
+    As the only order, it is nearly always a condition in the wrong place. Before other orders it is a way to sort,
     as in ``[User.boss_id.is_(None), User.name]``.
     """
     return isinstance(given, BinaryExpression | BooleanClauseList) and isinstance(given.type, Boolean)

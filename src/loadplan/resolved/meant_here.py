@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
 from loadplan.declared.code import source
-from loadplan.declared.sources import Aggregate, Source
+from loadplan.declared.sources import Aggregate
 from loadplan.mapped import mapping
 from loadplan.resolved import meant
 from loadplan.sqlalchemy_internals import AbstractLoad, option_steps
@@ -52,42 +52,26 @@ def _names_of_option(given: Any) -> list[str]:
     return longest
 
 
-def expression_hint(word: str, given: object, here: type[Any] | None, *, of_load: bool) -> str | None:
+def expression_hint(word: str, given: object, here: type[Any] | None) -> str | None:
     """Return the hint for what stands in ``where=`` or ``order_by=``.
 
     Args:
         word: of the argument.
         given: that is not a SQL expression.
         here: the class that the argument is about; None if nobody knows.
-        of_load: whether it belongs to a load, and not to a fetch.
     """
-    return _safely(_expression_hint, word, given, here, of_load) or _safely(meant.instead_of_expression, word, given)
+    return _safely(_expression_hint, word, given, here) or _safely(meant.instead_of_expression, word, given)
 
 
-def _expression_hint(word: str, given: Any, here: type[Any] | None, of_load: bool) -> str | None:
+def _expression_hint(word: str, given: Any, here: type[Any] | None) -> str | None:
     if isinstance(given, str) and word == "order_by" and here is not None:
         found = _ORDER.fullmatch(given.strip())
         if found is not None and isinstance(getattr(here, found["name"], None), QueryableAttribute):
             down = bool(found["minus"]) or (found["word"] or "").lower() == "desc"
             return f"write order_by={here.__name__}.{found['name']}{'.desc()' if down else ''}."
-    if isinstance(given, Source) and of_load:
-        return _instead_of_path(word, given)
     if isinstance(given, Aggregate):
         return _instead_of_aggregate(word, given)
     return None
-
-
-def _instead_of_path(word: str, given: Source) -> str:
-    steps, last = list(given.path[:-1]), given.path[-1]
-    if word == "where":
-        asked = source(last)
-        for step in reversed(steps):
-            asked = f"{source(step)}.has({asked})"
-        return f"paths choose roots alone. Write {asked}."
-    met = tied(steps[0].property) if len(steps) == 1 else None
-    if met is None:
-        return "paths order roots alone. Order by a subquery: select(...).where(...).scalar_subquery()."
-    return f"paths order roots alone. Order by a subquery: select({source(last)}).where({met}).scalar_subquery()."
 
 
 def _instead_of_aggregate(word: str, given: Aggregate) -> str:

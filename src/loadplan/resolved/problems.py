@@ -145,12 +145,10 @@ def too_deep(given: int, most: int, at: At) -> Problem:
     return Problem("LP107", message, at, hint='write depth="all" to load the whole tree.')
 
 
-def not_an_expression(
-    word: str, given: object, at: At, here: type[Any] | None = None, *, of_load: bool = False
-) -> Problem:
+def not_an_expression(word: str, given: object, at: At, here: type[Any] | None = None) -> Problem:
     """A ``where=`` or ``order_by=`` that is not a SQL expression; ``here`` is the class that it is about."""
     message = f"{word}= needs a SQL expression, but got {safely_described(given)}"
-    return Problem("LP108", message, at, hint=meant_here.expression_hint(word, given, here, of_load=of_load))
+    return Problem("LP108", message, at, hint=meant_here.expression_hint(word, given, here))
 
 
 def condition_as_order(given: object, at: At) -> Problem:
