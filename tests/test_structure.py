@@ -146,6 +146,7 @@ STAGES = {
     "plan": [],
     "loaders": [
         "counting",
+        "arguments",
         "calls",
         "attaching",
         "attached_calls",

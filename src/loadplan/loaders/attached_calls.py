@@ -10,6 +10,7 @@ import attrs
 from loadplan.errors import MultipleFound
 from loadplan.explained.explained import ExplainedEdge
 from loadplan.explained.explanation import Explanation, explain_plan
+from loadplan.loaders.arguments import Call, ForUpdate, Options, Params, check_plan, locks, not_found, plan_itself
 from loadplan.loaders.attaching import (
     Given,
     check_attachable,
@@ -21,18 +22,7 @@ from loadplan.loaders.attaching import (
     session_of,
     stay_in,
 )
-from loadplan.loaders.calls import (
-    Call,
-    Calls,
-    ForUpdate,
-    Options,
-    Params,
-    Work,
-    check_plan,
-    locks,
-    not_found,
-    plan_itself,
-)
+from loadplan.loaders.calls import Calls, Work
 from loadplan.loaders.counting import Total
 from loadplan.objects.going_back import watch_sessions
 from loadplan.objects.settling import SessionHome, settle

@@ -1,6 +1,6 @@
 """Graphs in the caller's own session, and objects that are extended: the checks, and the plan of an extension."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -260,9 +260,7 @@ def extension(objects: Given, loads: Sequence[Any], only: Any) -> LoadPlan[Any]:
     mapper, expired, below = objects.mapper, objects.expired, objects.expired_below
     if not (loads or given or expired or below):
         raise _nothing()
-    entity = mapper.class_
-    columns = [getattr(entity, name) for name in (*mapping.primary_key(mapper), *expired)]
-    return _remembered(On(entity, (*loads, *below), (*columns, *given)), None)
+    return _extending(mapper, (*loads, *below), given, expired)
 
 
 def extension_by(plan: LoadPlan[Any]) -> LoadPlan[Any]:
@@ -276,9 +274,16 @@ def extension_by(plan: LoadPlan[Any]) -> LoadPlan[Any]:
         raise _cannot(f"the plan has {word}=", f"leave out {word}=. extend() takes loads and only=.")
     if not (plan.loads or plan.only):
         raise _nothing()
-    mapper = resolve_plan(plan).root.mapper
-    columns = [getattr(plan.entity, name) for name in mapping.primary_key(mapper)]
-    return _remembered(On(plan.entity, plan.loads, (*columns, *(plan.only or ()))), None)
+    return _extending(resolve_plan(plan).root.mapper, plan.loads, plan.only or ())
+
+
+def _extending(
+    mapper: Mapper[Any], loads: Sequence[Any], only: Iterable[Any], expired: Sequence[str] = ()
+) -> LoadPlan[Any]:
+    """Return the plan of loads and columns for objects that are found by their primary keys."""
+    entity = mapper.class_
+    columns = [getattr(entity, name) for name in (*mapping.primary_key(mapper), *expired)]
+    return _remembered(On(entity, tuple(loads), (*columns, *only)), None)
 
 
 def in_fewer_statements(plan: LoadPlan[Any]) -> LoadPlan[Any] | None:

@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from loadplan.errors import LoaderError, Problem, shown
-from loadplan.loaders.calls import Calls, Options, Params
+from loadplan.loaders.arguments import Options, Params
+from loadplan.loaders.calls import Calls
 from loadplan.plan import LoadPlan
 from loadplan.resolved.form import MOST
 from loadplan.running.ownership import own_graphs

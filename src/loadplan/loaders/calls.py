@@ -3,27 +3,40 @@
 from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar, get_args
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import attrs
 from sqlalchemy import Dialect, Table
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Session
 
 from loadplan.declared.sources import RootConditions, RootOrder
 from loadplan.declared.spec import tuple_or_none
-from loadplan.errors import IdentityError, LoaderError, MultipleFound, NotFound, PlanError, Problem, one_of, shown
+from loadplan.errors import LoaderError, MultipleFound, NotFound, PlanError, Problem, shown
 from loadplan.explained.analysis import Analysis, analyze
 from loadplan.explained.explanation import Explanation, explain_plan
-from loadplan.loaders.counting import Total, check_total, plan_of_class, root_count
+from loadplan.loaders.arguments import (
+    Call,
+    ForUpdate,
+    Options,
+    Params,
+    check_call,
+    check_missing,
+    check_plan,
+    listed,
+    locks,
+    not_found,
+    plan_behind,
+    plan_itself,
+    tables_of,
+)
+from loadplan.loaders.counting import Total, check_total, root_count
 from loadplan.mapped.decoding import Undecodable
 from loadplan.mapped.indexes import DatabaseIndex, LearnedIndex, remember
-from loadplan.mapped.mapping import mapper_of, mappers_below, tables_in
 from loadplan.plan import LoadPlan
 from loadplan.resolved import problems
 from loadplan.resolved.form import MOST
-from loadplan.resolved.tree import tables_read
 from loadplan.running import call_problems
 from loadplan.running.batches import batches_of
 from loadplan.running.binds import Bind, SyncBind, check_bind, is_async
@@ -44,18 +57,6 @@ from loadplan.running.tested import warn_if_untested
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-ForUpdate: TypeAlias = bool | Mapping[str, Any]
-"""Whether to lock the root rows; the keyword arguments of ``with_for_update`` say more."""
-
-Params: TypeAlias = Mapping[str, Any] | None
-"""Values of the plan's bindparams, by name."""
-
-Options: TypeAlias = Mapping[str, Any] | None
-"""Execution options of every statement of one call, by name."""
-
-Call: TypeAlias = Literal["fetch", "count", "exists", "extend"]
-"""The calls that ``explain`` tells apart."""
 
 Work: TypeAlias = Callable[[Opened], R]
 
@@ -146,10 +147,8 @@ class Calls:
     ) -> list[T]:
         """See :meth:`loadplan.Loader.fetch_many`."""
         check_plan(plan)
-        if missing not in {"raise", "skip"}:
-            message = f"missing={shown(missing)} is not a way to answer for ids without a row"
-            raise LoaderError(Problem("LP408", message, (plan.label,), hint='use missing="raise" or missing="skip".'))
-        asked = _listed(plan, ids)
+        check_missing(missing, plan)
+        asked = listed(plan, ids)
         found = self.find(plan, asked, params, options)
         absent = [each for each, root in zip(asked, found, strict=False) if root is None]
         if absent and missing == "raise":
@@ -347,9 +346,7 @@ class Calls:
         self, plan: LoadPlan[Any] | type[Any], roots: int | None, call: Call, total: Total | None
     ) -> Explanation:
         """See :meth:`loadplan.Loader.explain`."""
-        if call not in get_args(Call):
-            hint = f"use {one_of(get_args(Call))}."
-            raise LoaderError(Problem("LP408", f"call={shown(call)} is not a call to explain", hint=hint))
+        check_call(call)
         plan = plan_behind(plan) if call in {"count", "exists"} else plan_itself(plan)
         check_total(plan, total)
         compiled = self.compiled(plan, self.private(), roots)
@@ -369,7 +366,7 @@ class Calls:
     def learn_indexes(self, given: Sequence[LoadPlan[Any] | type[Any]], options: Options) -> tuple[LearnedIndex, ...]:
         """See :meth:`loadplan.Loader.learn_indexes`."""
         check_options(options)
-        wanted = dict.fromkeys(pair for each in given for pair in _tables_of(each))
+        wanted = dict.fromkeys(pair for each in given for pair in tables_of(each))
 
         def work(session: Opened) -> dict[Dialect, dict[Table, Sequence[DatabaseIndex]]]:
             found: dict[Dialect, dict[Table, Sequence[DatabaseIndex]]] = {}
@@ -477,46 +474,6 @@ class Calls:
         return compiled if self.max_rows is None else compiled.countable
 
 
-def _tables_of(given: LoadPlan[Any] | type[Any]) -> Iterator[tuple[Mapper[Any], Table]]:
-    """Yield the tables of a plan, of a mapped class, or of all classes below a base; each with a class.
-
-    Raises:
-        LoaderError: LP408, it is something else.
-        PlanError: the plan does not resolve.
-    """
-    what: Any = given
-    if issubclass(type(what), LoadPlan):
-        yield from tables_read(resolve_plan(what))
-        return
-    is_class = issubclass(type(what), type)
-    mapper = mapper_of(what) if is_class else None
-    mappers = [mapper] if mapper is not None else list(mappers_below(what)) if is_class else []
-    if not mappers:
-        raise LoaderError(call_problems.not_a_plan(what))
-    for each in mappers:
-        yield from ((each, table) for table in each.tables if isinstance(table, Table))
-        for prop in each.relationships:
-            if prop.secondary is not None:
-                yield from ((prop.mapper, table) for table in tables_in(prop.secondary) if isinstance(table, Table))
-
-
-def check_plans(plans: Sequence[LoadPlan[Any]]) -> None:
-    """Resolve plans now.
-
-    Raises:
-        PlanError: with the problems of all of them.
-    """
-    found: list[Problem] = []
-    for plan in plans:
-        check_plan(plan)
-        try:
-            resolve_plan(plan)
-        except PlanError as error:
-            found.extend(error.problems)
-    if found:
-        raise PlanError(found)
-
-
 def _batches(compiled: Compiled[T], query: RootQuery, parameters: dict[str, Any], size: int, tally: Tally) -> _Batches:
     """Return the reader of the roots of a query: with a cursor, or by keys if no cursor can stay open.
 
@@ -526,77 +483,3 @@ def _batches(compiled: Compiled[T], query: RootQuery, parameters: dict[str, Any]
     graph = query.graph(None, None, in_order=compiled.repeats_roots or bool(compiled.root.identity))
     by_cursor: _Batches = batches_of(graph, parameters, size, tally)
     return KeyWalk(compiled, query, parameters, size, tally) if walks_by_keys(compiled.dialect) else by_cursor
-
-
-def _listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
-    """Return the ids of an iterable.
-
-    Raises:
-        IdentityError: LP404, it is not an iterable, or it is text.
-    """
-    if issubclass(type(ids), str | bytes | bytearray | memoryview):
-        message = f"{shown(ids)} is one value, not a list of ids"
-        raise IdentityError(
-            Problem("LP404", message, (plan.label,), hint="put it into a list: fetch_many(plan, [id]).")
-        )
-    try:
-        return list(ids)
-    except Exception as error:  # its items may come from outside
-        raise IdentityError(
-            Problem(
-                "LP404",
-                f"{shown(ids)} is not a list of ids",
-                (plan.label,),
-                detail=f"reading it raises {type(error).__name__}.",
-                hint="put the ids into a list: fetch_many(plan, [id]).",
-            )
-        ) from error
-
-
-def check_plan(plan: object) -> None:
-    """Check that a value is a plan.
-
-    Raises:
-        LoaderError: LP408, it is something else, for example a mapped class.
-    """
-    if not issubclass(type(plan), LoadPlan):  # isinstance would ask an object from outside for its class
-        raise LoaderError(call_problems.not_a_plan(plan))
-
-
-def plan_itself(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
-    """Return a plan as it is.
-
-    Raises:
-        LoaderError: LP408, it is something else, a mapped class perhaps.
-    """
-    check_plan(given)
-    plan: Any = given
-    return plan  # type: ignore[no-any-return]
-
-
-def plan_behind(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
-    """Return a plan unchanged, and for a mapped class a plan without loads.
-
-    Raises:
-        LoaderError: LP408, it is neither.
-    """
-    what: Any = given
-    if issubclass(type(what), type) and mapper_of(what) is not None:
-        what = plan_of_class(what)
-    check_plan(what)
-    plan: LoadPlan[T] = what
-    return plan
-
-
-def locks(for_update: ForUpdate) -> bool:
-    """Tell whether the fetch locks the root rows."""
-    return isinstance(for_update, Mapping) or bool(for_update)
-
-
-def not_found(plan: LoadPlan[Any], missing: Sequence[object]) -> NotFound:
-    """Return the error of ids that have no row."""
-    entity = plan.entity.__name__
-    listed = ", ".join(shown(each) for each in missing[:5])
-    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-    what = "has the primary key" if len(missing) == 1 else "has one of the primary keys"
-    return NotFound(Problem("LP402", f"no '{entity}' {what} {listed}{more}", (plan.label,)), tuple(missing))

@@ -13,9 +13,9 @@ from loadplan.declared.sources import RootConditions, RootOrder
 from loadplan.declared.spec import Bare, Columns, Load, M, On
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
+from loadplan.loaders.arguments import Call, ForUpdate, Options, Params, check_plans, locks, not_found
 from loadplan.loaders.attached_calls import AllCalls
 from loadplan.loaders.batching import Batcher
-from loadplan.loaders.calls import Call, ForUpdate, Options, Params, check_plans, locks, not_found
 from loadplan.loaders.counting import Total
 from loadplan.loaders.sharding import calls_on
 from loadplan.mapped.indexes import LearnedIndex

@@ -18,9 +18,10 @@ from loadplan.declared.spec import tuple_or_none
 from loadplan.errors import LoaderError, NotFound, PlanError, Problem
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
+from loadplan.loaders.arguments import Call, ForUpdate, Options, Params, check_plan, plan_behind
 from loadplan.loaders.attached_calls import AllCalls
 from loadplan.loaders.attaching import read_objects
-from loadplan.loaders.calls import Call, ForUpdate, Options, Params, Work, check_plan, plan_behind
+from loadplan.loaders.calls import Work
 from loadplan.loaders.counting import Total, check_total
 from loadplan.loaders.merging import is_mergeable, merged, sort_key
 from loadplan.mapped.indexes import LearnedIndex
