@@ -35,6 +35,14 @@ _LONGEST_ROUTE = 3
 _LONGEST_NUMBER = 20
 
 
+def safely(hint: Callable[..., str | None], *given: object) -> str | None:
+    """Return a hint; None if making it raises an error."""
+    try:
+        return hint(*given)
+    except Exception:
+        return None
+
+
 def described(given: object) -> str:
     """Return a description of a value, in the terms of its author."""
     if isinstance(given, AbstractLoad):

@@ -1,16 +1,17 @@
 """What somebody meant at a place of a plan: hints with the names of the class that is there. Pure, and never raises."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from sqlalchemy import ClauseElement, UnaryExpression
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
 from loadplan.declared.code import source
 from loadplan.declared.sources import Aggregate
 from loadplan.mapped import mapping
 from loadplan.resolved import meant
-from loadplan.sqlalchemy_internals import AbstractLoad, option_steps
+from loadplan.sqlalchemy_internals import AbstractLoad, attribute_behind, option_steps
 
 #: ``"-created_at"``, ``"created_at desc"`` and ``"created_at"``.
 _ORDER = re.compile(r"(?P<minus>-?)(?P<name>\w+)(?:\s+(?P<word>asc|desc))?", re.IGNORECASE)
@@ -18,7 +19,7 @@ _ORDER = re.compile(r"(?P<minus>-?)(?P<name>\w+)(?:\s+(?P<word>asc|desc))?", re.
 
 def load_hint(given: object, here: type[Any] | None) -> str:
     """Return the hint for what stands where ``load(...)`` belongs, below a class; None if nobody knows the class."""
-    return _safely(_load_hint, given, _mapper(here)) or meant.instead_of_load(given)
+    return meant.safely(_load_hint, given, _mapper(here)) or meant.instead_of_load(given)
 
 
 def _load_hint(given: Any, here: Mapper[Any] | None) -> str | None:
@@ -60,7 +61,7 @@ def expression_hint(word: str, given: object, here: type[Any] | None) -> str | N
         given: that is not a SQL expression.
         here: the class that the argument is about; None if nobody knows.
     """
-    return _safely(_expression_hint, word, given, here) or _safely(meant.instead_of_expression, word, given)
+    return meant.safely(_expression_hint, word, given, here) or meant.safely(meant.instead_of_expression, word, given)
 
 
 def _expression_hint(word: str, given: Any, here: type[Any] | None) -> str | None:
@@ -96,6 +97,56 @@ def tied(prop: RelationshipProperty[Any]) -> str | None:
     return f"{prop.mapper.class_.__name__}.{there} == {prop.parent.class_.__name__}.{here}"
 
 
+def _is_of(prop: RelationshipProperty[Any], table: str) -> bool:
+    """Tell whether the target of a relationship has a table of this name."""
+    return table in {getattr(each, "name", None) for each in prop.mapper.tables}
+
+
+def _columns_in(given: Sequence[Any], target: type[Any]) -> Iterator[tuple[type[Any], str, list[str]]]:
+    """Yield the columns of other classes in orders: the class, the name, and the words of the direction."""
+    for each in given:
+        element, words = each, list[str]()
+        while isinstance(element, UnaryExpression) and element.modifier is not None:
+            words.insert(0, element.modifier.__name__.removesuffix("_op"))
+            element = element.element
+        expression = element.__clause_element__() if hasattr(element, "__clause_element__") else element
+        column = attribute_behind(expression) if isinstance(expression, ClauseElement) else None
+        if column is not None and not issubclass(target, column[0]):
+            yield (*column, words)
+
+
+def path_to(target: Mapper[Any], given: Sequence[Any]) -> str | None:
+    """Return the code of a path to a column of another class, with its direction, if a to-one leads there."""
+    for owner, name, words in _columns_in(given, target.class_):
+        for prop in target.relationships:
+            if not prop.uselist and issubclass(prop.mapper.class_, owner):
+                path = f"source({target.class_.__name__}.{prop.key}, {prop.mapper.class_.__name__}.{name})"
+                return path + "".join(f".{word}()" for word in words)
+    return None
+
+
+def subquery_of(target: Mapper[Any], given: Sequence[Any], table: str) -> str:
+    """Return the code of a subquery for a column of another class: the exact one, if a to-one leads there."""
+    for owner, name, _ in _columns_in(given, target.class_):
+        for prop in target.relationships:
+            met = tied(prop)
+            if met is not None and not prop.uselist and prop.mapper.class_ is owner:
+                return f": select({owner.__name__}.{name}).where({met}).scalar_subquery()"
+    for prop in target.relationships:
+        met = tied(prop)
+        if met is not None and prop.uselist and _is_of(prop, table):
+            return f", for example order_by=select(func.count()).where({met}).scalar_subquery()"
+    return ", for example order_by=select(User.name).where(User.id == Post.author_id).scalar_subquery()"
+
+
+def question(target: str, table: str, mapper: Mapper[Any] | None) -> str:
+    """Return a condition about related rows, such as ``Post.author.has(...)``."""
+    for prop in () if mapper is None else mapper.relationships:
+        if _is_of(prop, table):
+            return f"{target}.{prop.key}.{'any' if prop.uselist else 'has'}(...)"
+    return f"{target}.<relationship>.has(...) or .any(...)"
+
+
 def property_name(given: object, here: type[Any] | None) -> str | None:
     """Return the name of a Python property of a class, as ``Line.total``; None if it is not one."""
     if not isinstance(given, property) or here is None:
@@ -108,10 +159,3 @@ def property_name(given: object, here: type[Any] | None) -> str | None:
 def _mapper(here: type[Any] | None) -> Mapper[Any] | None:
     mapper = mapping.mapper_of(here)
     return mapper if mapper is not None and mapper.configured else None
-
-
-def _safely(hint: Callable[..., str | None], *given: object) -> str | None:
-    try:
-        return hint(*given)
-    except Exception:  # an object from outside may raise whatever it likes when it is looked at
-        return None

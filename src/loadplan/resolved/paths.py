@@ -3,7 +3,7 @@
 from typing import Any
 
 from sqlalchemy import ClauseElement, ColumnElement
-from sqlalchemy.orm import Mapper, QueryableAttribute
+from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
 from loadplan.declared.code import source as code_of
 from loadplan.declared.sources import Source
@@ -36,8 +36,7 @@ def path_problem(given: Source, mapper: Mapper[Any], at: At) -> Problem | None:
             return problems.not_a_path("order_by", given, detail, at)
         if prop.uselist:
             return problems.not_a_path("order_by", given, f"'{code_of(step)}' leads to many rows", at)
-        sub = mapping.mapper_of(subtype_of(step))
-        mapper = prop.mapper if sub is None else sub
+        mapper = target_of(prop, step)
     return _end_problem(given, mapper, at)
 
 
@@ -58,9 +57,9 @@ def _end_problem(given: Source, mapper: Mapper[Any], at: At) -> Problem | None:
 def end_of(given: Source, mapper: Mapper[Any]) -> tuple[Mapper[Any], Any]:
     """Return the class that a path leads to, and the value there; nothing is wrong with the path."""
     for step in given.path[:-1]:
-        prop, sub = mapping.relationship(mapper, step.key), mapping.mapper_of(subtype_of(step))
+        prop = mapping.relationship(mapper, step.key)
         assert prop is not None  # noqa: S101 - the path was checked
-        mapper = prop.mapper if sub is None else sub
+        mapper = target_of(prop, step)
     return mapper, value_of(mapper, given.path[-1])
 
 
@@ -69,3 +68,9 @@ def value_of(mapper: Mapper[Any], step: Any) -> Any:
     if isinstance(step, QueryableAttribute):
         step = getattr(mapper.class_, step.key)
     return step.__clause_element__() if hasattr(step, "__clause_element__") else step
+
+
+def target_of(prop: RelationshipProperty[Any], step: Any) -> Mapper[Any]:
+    """Return the class that a step of a path leads to: the subclass, if the step has ``of_type``."""
+    sub = mapping.mapper_of(subtype_of(step))
+    return prop.mapper if sub is None else sub

@@ -4,10 +4,9 @@ LP1xx is about the declaration alone, and LP2xx about the declaration and the ma
 that resolve a plan find the problems.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args
 
-from sqlalchemy import ClauseElement, UnaryExpression
 from sqlalchemy.orm import Mapper, MapperProperty, QueryableAttribute, RelationshipProperty
 
 from loadplan.declared.code import argument_source, source
@@ -16,7 +15,6 @@ from loadplan.errors import Problem, did_you_mean, one_of, shown
 from loadplan.mapped import mapping
 from loadplan.resolved import meant, meant_here
 from loadplan.resolved.tree import Edge
-from loadplan.sqlalchemy_internals import attribute_behind
 
 At = tuple[str, ...]
 
@@ -170,14 +168,6 @@ def safely_described(given: object) -> str:
         return shown(given)
 
 
-def safely(hint: Callable[..., str | None], *given: object) -> str | None:
-    """Return a hint; None if making it raises an error."""
-    try:
-        return hint(*given)
-    except Exception:
-        return None
-
-
 def paths_disagree(label: str, one: Edge, other: Edge) -> Problem:
     """Two places of a plan load different rows for one relationship of a class."""
     what = "reference" if one.cardinality.to_one else "collection"
@@ -204,7 +194,7 @@ def _rows(edge: Edge) -> str:
 def not_mapped(given: object, at: At) -> Problem:
     """``LoadPlan`` or ``on`` of something that is not a mapped class."""
     what = safely_described(given).removeprefix("the class ")
-    return Problem("LP200", f"{what} is not a mapped class", at, hint=safely(meant.instead_of_class, given))
+    return Problem("LP200", f"{what} is not a mapped class", at, hint=meant.safely(meant.instead_of_class, given))
 
 
 def no_relationship(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at: At) -> Problem:
@@ -453,10 +443,10 @@ def speaks_of_others(
 ) -> Problem:
     """A condition or an order with columns of another table: it would pair every row with every other."""
     here = _name(target)
-    hint = f"ask through a relationship: {_question(here, tables[0], target)}."
+    hint = f"ask through a relationship: {meant_here.question(here, tables[0], target)}."
     if word == "order_by":
-        path = None if to_alias else _path_to(target, given)
-        subquery = _subquery_of(target, given, tables[0])
+        path = None if to_alias else meant_here.path_to(target, given)
+        subquery = meant_here.subquery_of(target, given, tables[0])
         hint = f"order by a subquery{subquery}." if path is None else f"write order_by={path}."
     if to_alias:
         hint = f"'{name}' leads to an alias of '{here}'. Use the attributes of that alias in {word}=."
@@ -467,51 +457,6 @@ def speaks_of_others(
         detail="without a join condition, every row would be paired with every row of the other table.",
         hint=hint,
     )
-
-
-def _path_to(target: Mapper[Any], given: Sequence[Any]) -> str | None:
-    """Return the code of a path to a column of another class, with its direction, if a to-one leads there."""
-    for each in given:
-        element, words = each, list[str]()
-        while isinstance(element, UnaryExpression) and element.modifier is not None:
-            words.insert(0, element.modifier.__name__.removesuffix("_op"))
-            element = element.element
-        expression = element.__clause_element__() if hasattr(element, "__clause_element__") else element
-        column = attribute_behind(expression) if isinstance(expression, ClauseElement) else None
-        if column is None or issubclass(target.class_, column[0]):
-            continue
-        for prop in target.relationships:
-            if not prop.uselist and issubclass(prop.mapper.class_, column[0]):
-                path = f"source({_name(target)}.{prop.key}, {_name(prop.mapper)}.{column[1]})"
-                return path + "".join(f".{word}()" for word in words)
-    return None
-
-
-def _subquery_of(target: Mapper[Any], given: Sequence[Any], table: str) -> str:
-    """Return the code of a subquery for a column of another class: the exact one, if a to-one leads there."""
-    for each in given:
-        element: Any = each.element if isinstance(each, UnaryExpression) else each
-        expression = element.__clause_element__() if hasattr(element, "__clause_element__") else element
-        column = attribute_behind(expression) if isinstance(expression, ClauseElement) else None
-        if column is None or target.class_ is column[0]:
-            continue
-        for prop in target.relationships:
-            met = meant_here.tied(prop)
-            if met is not None and not prop.uselist and prop.mapper.class_ is column[0]:
-                return f": select({_name(prop.mapper)}.{column[1]}).where({met}).scalar_subquery()"
-    for prop in target.relationships:
-        met = meant_here.tied(prop)
-        if met is not None and prop.uselist and table in {getattr(each, "name", None) for each in prop.mapper.tables}:
-            return f", for example order_by=select(func.count()).where({met}).scalar_subquery()"
-    return ", for example order_by=select(User.name).where(User.id == Post.author_id).scalar_subquery()"
-
-
-def _question(target: str, table: str, mapper: Mapper[Any] | None) -> str:
-    """Return a condition about related rows, such as ``Post.author.has(...)``."""
-    for prop in () if mapper is None else mapper.relationships:
-        if table in {getattr(each, "name", None) for each in prop.mapper.tables}:
-            return f"{target}.{prop.key}.{'any' if prop.uselist else 'has'}(...)"
-    return f"{target}.<relationship>.has(...) or .any(...)"
 
 
 # --- LP4xx: what a fetch or a loader is given -------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from sqlalchemy.orm import sessionmaker
 
 from loadplan.errors import Problem, shown
 from loadplan.resolved import meant
-from loadplan.resolved.problems import At, safely, safely_described
+from loadplan.resolved.meant import safely
+from loadplan.resolved.problems import At, safely_described
 
 
 def not_a_plan(given: object) -> Problem:
