@@ -14,6 +14,7 @@ import attrs
 from sqlalchemy import Dialect
 
 from loadplan.mapped.decoding import processor
+from loadplan.mapped.telling import may_be_nan, same_number
 from loadplan.objects.building import Guards
 from loadplan.resolved.strategy import Choice, Way
 from loadplan.resolved.tree import (
@@ -54,9 +55,10 @@ class Hydrator:
         source: their source.
         build: for the number of a statement, a function that builds objects from its rows and from the objects of later
             statements.
-        keys: for the number of a statement, a function that collects its keys from the rows of the statement above.
+        keys: for the number of a statement, a function that collects its keys from the rows of the statement above: a
+            list, or, if Python cannot compare them, the values to bind by what tells them apart.
         onward: for the number of a statement, a function that collects the keys of the next level of a tree from its
-            rows.
+            rows in the same way.
         start: for entities, makes the containers that the functions fill, for the number of statements.
         complete: for entities, does the work when all rows were read.
         made: for entities, returns all instances, for a caller that completes them in another way.
@@ -64,8 +66,8 @@ class Hydrator:
 
     source: str
     build: Mapping[int, Callable[..., Any]]
-    keys: Mapping[int, Callable[[Sequence[Any]], list[Any]]]
-    onward: Mapping[int, Callable[[Sequence[Any]], list[Any]]]
+    keys: Mapping[int, Callable[[Sequence[Any]], list[Any] | dict[Any, Any]]]
+    onward: Mapping[int, Callable[[Sequence[Any]], list[Any] | dict[Any, Any]]]
     start: Callable[[int], Any]
     complete: Callable[[Any, Any], None]
     made: Callable[[Any, Any], list[Any]]
@@ -98,6 +100,7 @@ class Blueprint:
         dialect: the dialect of the values.
         guards: makes the functions that raise errors for rows that cannot become a view.
         columns: all columns that are selected at each place.
+        tellers: for keys that Python cannot compare, the columns that tell rows apart.
     """
 
     recipe: Recipe
@@ -108,6 +111,7 @@ class Blueprint:
     dialect: Dialect
     guards: Guards
     columns: Mapping[Place, Sequence[Column]]
+    tellers: Mapping[Column, Column]
 
     @property
     def label(self) -> str:
@@ -154,6 +158,7 @@ class Writer(abc.ABC):
     def __init__(self, blueprint: Blueprint, *, raw: bool) -> None:
         self.lines: list[str] = []
         self._columns = blueprint.columns
+        self._tellers = blueprint.tellers
         self.values: dict[str, Any] = {"first": first, "grow": blueprint.guards.grow}
         self._numbers = {each.edge: number for number, each in enumerate(blueprint.statements)}
         self._statements = blueprint.statements
@@ -192,19 +197,28 @@ class Writer(abc.ABC):
             return
         above = next(each for each in self._statements if set(statement.parents) <= set(each.slots))
         scope = Scope({slot: f"row[{above.width + at}]" for at, slot in enumerate(above.slots)}, nested=False)
-        value = tuple_source([self._column(each, scope) for each in statement.parents])
-        self._keys_function(f"keys_{number}", self._guarded(statement, value, scope), len(statement.parents))
+        value = tuple_source([self._told(each, scope) for each in statement.parents])
+        bound = self._bound(statement.bound, statement.parents, scope)
+        self._keys_function(f"keys_{number}", self._guarded(statement, value, scope), len(statement.parents), bound)
         if statement.level_by_level:
             scope = Scope(
                 {slot: f"row[{statement.width + at}]" for at, slot in enumerate(statement.slots)}, nested=False
             )
-            value = tuple_source([self._column(each, scope) for each in statement.onward])
-            self._keys_function(f"onward_{number}", value, len(statement.onward))
+            value = tuple_source([self._told(each, scope) for each in statement.onward])
+            bound = self._bound(statement.bound_onward, statement.onward, scope)
+            self._keys_function(f"onward_{number}", value, len(statement.onward), bound)
 
-    def _keys_function(self, name: str, value: str, width: int) -> None:
+    def _bound(self, bound: Sequence[Column], told: Sequence[Column], scope: Scope) -> str | None:
+        """Return the value that is bound for a key, if it is not the key itself."""
+        return None if bound == told else tuple_source([self._column(each, scope) for each in bound])
+
+    def _keys_function(self, name: str, value: str, width: int, bound: str | None) -> None:
         asked = "key is not None" if width == 1 else "None not in key"
         self._line(0, f"def {name}(rows):")
-        self._line(1, f"return [key for key in dict.fromkeys([{value} for row in rows]) if {asked}]")
+        if bound is None:
+            self._line(1, f"return [key for key in dict.fromkeys([{value} for row in rows]) if {asked}]")
+        else:
+            self._line(1, f"return {{key: {bound} for row in rows for key in ({value},) if {asked}}}")
 
     @abc.abstractmethod
     def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
@@ -216,14 +230,25 @@ class Writer(abc.ABC):
 
     def _key_of(self, statement: Statement, keys: Sequence[str]) -> str:
         """Return the key of the parent in a row, with the value that the parent itself has."""
-        scope = Scope({}, nested=False)
-        values = [self._processed(key, column.type, scope) for key, column in zip(keys, statement.parents, strict=True)]
-        return tuple_source(values)
+        scope = Scope(dict(zip(statement.parents, keys, strict=True)), nested=False)
+        return tuple_source([self._told(each, scope) for each in statement.parents])
 
     # --- values ---------------------------------------------------------------------------------------------------
 
     def _column(self, column: Column, scope: Scope) -> str:
         return self._processed(scope.names[column], column.type, scope)
+
+    def _told(self, column: Column, scope: Scope) -> str:
+        """Return what tells rows apart by a column: its value, or the value of the column that stands for it."""
+        column = self._tellers.get(column, column)
+        value = self._column(column, scope)
+        if may_be_nan(column.type, self._dialect):
+            return f"{self._given_as('same', same_number)}({value})"
+        return value
+
+    def _marked(self, column: Column, scope: Scope) -> str:
+        """Return the same for rows of one statement, which need no conversion to be compared."""
+        return self._told(column, scope) if may_be_nan(column.type, self._dialect) else scope.names[column]
 
     def _processed(self, name: str, kind: Any, scope: Scope) -> str:
         if not scope.nested and not self._raw:
@@ -325,7 +350,7 @@ class ViewWriter(Writer):
         self._line(4, f"built[key] = [{item}]")
 
     def _once(self, held: Sequence[str], statement: Statement, scope: Scope) -> None:
-        mark = ", ".join([*held, *(scope.names[each] for each in statement.identity), ""])
+        mark = ", ".join([*held, *(self._marked(each, scope) for each in statement.identity), ""])
         self._line(3, f"mark = ({mark})")
         self._line(3, "if mark in seen:")
         self._line(4, "continue")
@@ -334,14 +359,14 @@ class ViewWriter(Writer):
     def _tree(self, number: int, statement: Statement, unpacked: str, item: str, scope: Scope) -> None:
         """Write the code that builds a whole tree: first the rows of each parent, then objects from the leaves up."""
         keys, _ = statement.key_names(scope.names)
-        onward = [self._column(each, scope) for each in statement.onward]
+        onward = [self._told(each, scope) for each in statement.onward]
         self._line(1, f"found_{number} = {{}}")
         self._line(1, "grouped = {}")
         self._line(1, "seen = set()")
         self._line(1, "for row in rows:")
         self._line(2, f"{unpacked} = row")
         self._line(2, f"key = {self._key_of(statement, keys)}")
-        mark = ", ".join(["key", *(scope.names[each] for each in statement.identity)])
+        mark = ", ".join(["key", *(self._marked(each, scope) for each in statement.identity)])
         self._line(2, f"mark = ({mark})")
         self._line(2, "if mark not in seen:")
         self._line(3, "seen.add(mark)")
@@ -480,7 +505,7 @@ class ViewWriter(Writer):
         columns = statement.parents
         if not all(each in scope.names for each in columns):  # one level further down a whole tree
             columns = statement.onward
-        return f"found_{number}", tuple_source([self._column(each, scope) for each in columns])
+        return f"found_{number}", tuple_source([self._told(each, scope) for each in columns])
 
 
 def tuple_source(values: Iterable[str]) -> str:

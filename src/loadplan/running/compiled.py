@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapper
 
 from loadplan.mapped import mapping
 from loadplan.mapped.indexes import LearnedIndexes, learned_of
+from loadplan.mapped.telling import may_be_nan, same_number
 from loadplan.objects.building import Guards
 from loadplan.objects.instance_script import InstanceWriter
 from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
@@ -173,6 +174,7 @@ class CompiledPlan(Generic[T]):
                 dialect,
                 Guards(self.tree.label),
                 self.builder.all_columns,
+                self.builder.tellers,
             )
             writer = (
                 InstanceWriter(blueprint, raw=raw, hidden=hidden)
@@ -191,13 +193,22 @@ class CompiledPlan(Generic[T]):
     def root_key(self) -> Callable[[Any], Any]:
         """Return a function that reads the key of a root from its row."""
         if self.root.identity:
-            return itemgetter(*map(self.root.slots.index, self.root.identity))
+            return self._picker(self.root.identity)
         names = {*mapping.primary_key(self.mapper)}
         told: Column | None = getattr(self.tree.recipe, "discriminator", None)
         own = [*self.builder.columns(self.tree.root)]
         others = getattr(self.tree.recipe, "keys", ())
         wanted = [column for column in own if column.name in names or column is told or column in others]
-        return itemgetter(*(self.root.slots.index(column) for column in wanted))
+        return self._picker([self.builder.tellers.get(each, each) for each in wanted])
+
+    def _picker(self, columns: Sequence[Column]) -> Callable[[Any], Any]:
+        """Return a function that reads columns of a root from its row."""
+        pick = itemgetter(*map(self.root.slots.index, columns))
+        if not any(may_be_nan(each.type, self.dialect) for each in columns):
+            return pick
+        if len(columns) == 1:
+            return lambda row: same_number(pick(row))
+        return lambda row: tuple(map(same_number, pick(row)))
 
     def root_with(self, columns: Sequence[Any]) -> Statement:
         """Return the statement of the roots with more columns. The same columns give the same statement."""
@@ -219,7 +230,7 @@ def compile_tree(tree: Tree, dialect: Dialect, learned: LearnedIndexes) -> Compi
 
 def _compile(tree: Tree, dialect: Dialect, roots: Roots, databases: Databases, learned: Learned) -> CompiledPlan[Any]:
     chosen = choose_ways(tree, roots, dialect, databases, learned)
-    builder = StatementBuilder(tree.root, chosen, dialect, databases, learned)
+    builder = StatementBuilder(tree.root, chosen, dialect, databases, learned, of_entities=tree.of_entities)
     root = builder.root(tree.root)
     statements, above = [root], dict[int, int]()
     for edge in edges_below(tree.root):

@@ -53,19 +53,6 @@ class IdentityReader:
         except Exception as error:  # an object from outside may raise any error
             raise self._error(given, f"reading it raises {type(error).__name__}") from error
 
-    def read_hashable(self, given: object) -> Identity:
-        """Return the same, where rows are looked up by it.
-
-        Raises:
-            IdentityError: LP404, for a value that has no hash, too.
-        """
-        values = self.read(given)
-        try:
-            hash(values)
-        except Exception as error:
-            raise self._error(given, f"it has no hash: {type(error).__name__}") from error
-        return values
-
     def _values(self, given: object) -> Identity:
         names = mapping.primary_key(self.mapper)
         if isinstance(given, Mapping):

@@ -30,6 +30,7 @@ from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.links import LinkKind
 from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
 from loadplan.mapped.repeats import may_repeat, other_keys, row_key
+from loadplan.mapped.telling import is_bindable, teller
 from loadplan.resolved.strategy import Choice, Databases, Learned, Way
 from loadplan.resolved.tree import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.sqlalchemy_internals import left_as_is
@@ -42,6 +43,7 @@ from loadplan.statements.linked import (
     collection_order,
     link_on,
     linked,
+    told,
 )
 from loadplan.statements.reached import ordered
 from loadplan.statements.selected import labelled, named, plain_number, selecting, shortened, slot_name, slot_of
@@ -57,10 +59,18 @@ class StatementBuilder:
         dialect: of the database and its driver.
         databases: of classes that live in several; empty for one of all.
         learned: indexes that the databases have and the mapping does not.
+        of_entities: whether mapped instances are made of the rows, which need their keys.
     """
 
     def __init__(
-        self, root: Place, chosen: Mapping[Edge, Choice], dialect: Dialect, databases: Databases, learned: Learned
+        self,
+        root: Place,
+        chosen: Mapping[Edge, Choice],
+        dialect: Dialect,
+        databases: Databases,
+        learned: Learned,
+        *,
+        of_entities: bool,
     ) -> None:
         self._chosen = chosen
         self._dialect = dialect
@@ -74,6 +84,7 @@ class StatementBuilder:
         self._tables = frozenset(root.mapper.registry.metadata.tables)
         self._aliases = set(self._tables)
         self.root_ranks: tuple[Any, ...] = ()
+        self.tellers: dict[Column, Column] = {}
         self.present: dict[Edge, Column] = {}
         self.arrays: dict[Edge, tuple[Slot, ...]] = {}
         for edge in edges_below(root):
@@ -81,6 +92,12 @@ class StatementBuilder:
         self.repeats_roots = may_repeat(root.mapper)
         if self.repeats_roots:
             self._identity(root)
+        if of_entities:
+            for place in [root, *(edge.target for edge in edges_below(root) if edge.prop is not None)]:
+                others = other_keys(place.mapper).values()
+                held = [each for each in place.columns if any(each.expression is other for other in others)]
+                for column in [*self._key(place), *held]:
+                    self._told(place, column)
         if not self.columns(root):  # the first column gives the mapped class of the statement
             self._key(root)
         for edge in edges_below(root):
@@ -103,10 +120,10 @@ class StatementBuilder:
             )
             ties = self._ties[edge] = linked(edge.prop, parent, link)
             if way.own_statement:
-                for name in ties.link.attributes:
-                    self.attribute(edge.owner, name)
-                    if edge.shape.depth == "all":
-                        self.attribute(edge.target, name)
+                self._ties[edge] = told(ties, self._dialect_of(edge))
+                self.parents(edge)
+                if edge.shape.depth == "all":
+                    self._onward(edge)
                 if way is not Way.GROUPED and self._repeats(edge):
                     self._identity(edge.target)
         if way.joins:
@@ -162,6 +179,10 @@ class StatementBuilder:
 
     def _identity(self, place: Place) -> tuple[Column, ...]:
         """Return the columns of a place that tell its objects apart. Select them if they are not selected yet."""
+        return tuple(self._told(place, each) for each in self._whole_key(place))
+
+    def _whole_key(self, place: Place) -> tuple[Column, ...]:
+        """Return the columns of a place that are the identity of its objects."""
         found, mapper = self._key(place), place.mapper
         further: dict[str, Any] = {} if place.entity is not mapper.class_ else other_keys(mapper)
         if len(row_key(place.entity)) > len(found) + len(further):
@@ -174,6 +195,13 @@ class StatementBuilder:
             found.append(held)
         return tuple(found)
 
+    def _told(self, place: Place, column: Column) -> Column:
+        """Return the column that tells rows apart in place of a key, or the key itself."""
+        if column not in self.tellers and (expression := teller(column.expression, self._dialect)) is not None:
+            self.tellers[column] = Column(f"loadplan_{column.name}", expression, expression.type)
+            self._extra.setdefault(place, []).append(self.tellers[column])
+        return self.tellers.get(column, column)
+
     def columns(self, place: Place) -> list[Column]:
         """Return all columns that are selected at a place."""
         return [*place.columns, *self._extra.get(place, ())]
@@ -185,11 +213,20 @@ class StatementBuilder:
 
     def parents(self, edge: Edge) -> tuple[Column, ...]:
         """Return the columns, in the statement above, that hold the keys which the rows of an edge are found by."""
-        return tuple(self.attribute(edge.owner, name) for name in self._ties[edge].link.attributes)
+        return tuple(self._told(edge.owner, each) for each in self._keys_at(edge, edge.owner))
 
     def _onward(self, edge: Edge) -> tuple[Column, ...]:
         """Return the columns that hold the same keys one level further down a whole tree."""
-        return tuple(self.attribute(edge.target, name) for name in self._ties[edge].link.attributes)
+        return tuple(self._told(edge.target, each) for each in self._keys_at(edge, edge.target))
+
+    def _keys_at(self, edge: Edge, place: Place) -> list[Column]:
+        """Return the attributes of a place that are the keys which the rows of an edge are found by."""
+        return [self.attribute(place, name) for name in self._ties[edge].link.attributes]
+
+    def _bound(self, edge: Edge, place: Place) -> tuple[Column, ...]:
+        """Return the columns of a place with the values that the statement of an edge binds."""
+        pairs = [(each, self._told(place, each)) for each in self._keys_at(edge, place)]
+        return tuple(told if told is key or is_bindable(told.expression) else key for key, told in pairs)
 
     def _order(self, edge: Edge) -> list[Ordering]:
         """Return the order of the rows at the end of an edge; none if there is at most one row."""
@@ -234,7 +271,7 @@ class StatementBuilder:
         assert edge.prop is not None  # noqa: S101 - what a subclass adds is joined
         ties, place = self._ties[edge], edge.target
         repeats_parents = self._chosen[edge].way is Way.PARENTS
-        keys = None if repeats_parents else keys_of(ties.columns, self._dialect_of(edge))
+        keys = None if repeats_parents else keys_of(ties.asked, self._dialect_of(edge))
         order = self._order(edge)
         rows = ties.rows.where(*edge.shape.where)
         how, level_by_level = "", False
@@ -266,8 +303,10 @@ class StatementBuilder:
             edge,
             keys,
             parents=self.parents(edge),
+            bound=self._bound(edge, edge.owner),
             identity=self._identity(place) if repeats else (),
             onward=self._onward(edge) if edge.shape.depth == "all" else (),
+            bound_onward=self._bound(edge, place) if edge.shape.depth == "all" else (),
             level_by_level=level_by_level,
             how=how,
             above=above if repeats_parents else None,
@@ -277,11 +316,11 @@ class StatementBuilder:
 
     def _among_parents(self, edge: Edge, above: Statement) -> Any:
         """Return the condition that rows belong to the parents of a statement, with that statement as a subquery."""
-        columns = [above.values[above.slots.index(slot)] for slot in self.parents(edge)]
+        columns = [above.values[above.slots.index(slot)] for slot in self._bound(edge, edge.owner)]
         inner = above.select.with_only_columns(*columns).correlate(None)
         if mapping.is_read_elsewhere(edge.target.mapper):
             inner = left_as_is(inner)
-        return among(self._ties[edge].columns, inner, self._dialect_of(edge))
+        return among(self._ties[edge].asked, inner, self._dialect_of(edge))
 
     def _first_rows(
         self, edge: Edge, rows: AnySelect, keys: Keys, order: Sequence[Ordering]
@@ -320,15 +359,23 @@ class StatementBuilder:
         )
 
     def _grouped_statement(self, edge: Edge) -> Statement:
-        columns, value, statement = grouped(edge, self._ties[edge])
-        keys = keys_of(columns, self._dialect_of(edge))
+        ties, dialect = self._ties[edge], self._dialect_of(edge)
+        if all(one is other for one, other in zip(ties.asked, ties.columns, strict=True)):
+            columns, value, statement = grouped(edge, ties)
+            keys = keys_of(columns, dialect)
+            statement = statement.where(keys.condition)
+        else:  # the groups have no longer the columns that are asked for
+            keys = keys_of(ties.asked, dialect)
+            ties = attrs.evolve(ties, statement=ties.statement.where(keys.condition))
+            columns, value, statement = grouped(edge, ties)
         return Statement(
             edge.target,
-            selecting(statement.where(keys.condition), [*columns, value]),
+            selecting(statement, [*columns, value]),
             (edge,),
             edge,
             keys,
             parents=self.parents(edge),
+            bound=self._bound(edge, edge.owner),
         )
 
     # --- rows: what stands in one statement -----------------------------------------------------------------------
