@@ -85,7 +85,8 @@ class Given:
     def identities(self) -> list[Any]:
         """The primary key of each object, as a fetch takes it."""
         keys = [mapping.identity_of(each) for each in self.objects]
-        return [key[0] if len(key) == 1 else key for key in keys]
+        # a dictionary would stand for the names of a composite key, and a tuple for its values
+        return [key[0] if len(key) == 1 and not isinstance(key[0], Mapping | tuple) else key for key in keys]
 
     @property
     def expired(self) -> list[str]:

@@ -4,10 +4,11 @@ A type of an application may make objects without ``__eq__`` or ``__hash__``, or
 statement also selects what is stored: the value without the decorators of its type, or a text of it.
 """
 
+import decimal
 import math
 from typing import Any
 
-from sqlalchemy import ColumnElement, Dialect, Text, TypeCoerce, cast, type_coerce, types
+from sqlalchemy import ColumnElement, Dialect, Label, Text, TypeCoerce, cast, type_coerce, types
 from sqlalchemy.dialects import mysql, postgresql
 
 from loadplan.mapped.values import binds_by_itself, type_on
@@ -46,6 +47,9 @@ _TELLING = (
 
 #: Databases that have no number that is not equal to itself.
 _WITHOUT_NAN = frozenset({"sqlite", "mysql", "mariadb"})
+
+
+_NAN = decimal.Decimal("NaN")
 
 
 def reads_by_itself(kind: types.TypeEngine[Any]) -> bool:
@@ -94,7 +98,8 @@ def teller(expression: Any, dialect: Dialect) -> ColumnElement[Any] | None:
 
 def is_bindable(told: ColumnElement[Any]) -> bool:
     """Tell whether a statement can ask for the values of a teller, as it asks for keys."""
-    return isinstance(told, TypeCoerce) and is_exact(told.type)
+    element = told.element if isinstance(told, Label) else told
+    return isinstance(element, TypeCoerce) and is_exact(told.type)
 
 
 def may_be_nan(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
@@ -103,5 +108,16 @@ def may_be_nan(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
 
 
 def same_number(value: Any) -> Any:
-    """Return a number, and one and the same object for every NaN."""
-    return value if value == value else math.nan
+    """Return a number, and one and the same object for every NaN of a type."""
+    if value == value:
+        return value
+    return math.nan if isinstance(value, float) else _NAN
+
+
+def has_hash(value: object) -> bool:
+    """Tell whether a value has a hash."""
+    try:
+        hash(value)
+    except Exception:  # a value from outside may raise any error
+        return False
+    return True

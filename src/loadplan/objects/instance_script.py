@@ -351,7 +351,8 @@ class InstanceWriter(Writer):
         columns = self._keys_at(site)
         if not any(each in self._tellers for each in columns):
             return key
-        values = [self._column(each, scope) for each in columns]
+        held = self._attributes(site.instance.place)
+        values = [f"d{site.number}[{each.name!r}]" if each in held else self._column(each, scope) for each in columns]
         return f"({key}[0], {', '.join(values)})" if site.by_class else tuple_source(values)
 
     def _make(self, depth: int, site: Site, scope: Scope, key: str, flags: Sequence[str]) -> None:

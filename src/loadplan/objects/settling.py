@@ -13,10 +13,13 @@ from sqlalchemy.orm import InstanceState, Mapper, RelationshipDirection, Relatio
 from sqlalchemy.orm.attributes import instance_state, set_committed_value
 from sqlalchemy.orm.collections import collection_adapter
 
+from loadplan.errors import PlanError
 from loadplan.mapped import mapping
+from loadplan.mapped.telling import has_hash
 from loadplan.objects.left_out import note_absent, note_present
 from loadplan.objects.seal import Seal
 from loadplan.objects.wider_seal import Stay, widened_by
+from loadplan.resolved import problems
 from loadplan.sqlalchemy_internals import (
     attach_as_loaded,
     copy_quietly,
@@ -74,8 +77,10 @@ class SessionHome(Home):
         self._session = session
 
     def _known(self, made: Any) -> Sequence[Any]:
-        key: Any = instance_state(made).key
-        found = self._session.identity_map.get(key)
+        state: Any = instance_state(made)
+        if not has_hash(state.key):
+            raise PlanError([problems.key_outside_of_sessions(state.mapper, state.identity)])
+        found = self._session.identity_map.get(state.key)
         return () if found is None else (found,)
 
     def take(self, made: Any) -> None:
@@ -104,15 +109,17 @@ class GraphHome(Home):
         self._objects: dict[Any, list[Any]] = {}
         for each in graph_of(objects):
             state = instance_state(each)
-            if state.key is not None and state.session is None:
+            if state.key is not None and state.session is None and has_hash(state.key):
                 self._objects.setdefault(state.key, []).append(each)
 
     def _known(self, made: Any) -> Sequence[Any]:
-        return self._objects.get(instance_state(made).key, ())
+        key = instance_state(made).key
+        return self._objects.get(key, ()) if has_hash(key) else ()
 
     def take(self, made: Any) -> None:
         """Remember a loaded object."""
-        self._objects[instance_state(made).key] = [made]
+        if has_hash(key := instance_state(made).key):
+            self._objects[key] = [made]
 
     def told(self, new: Iterable[Any]) -> None:
         """Do nothing: there is no session."""
@@ -282,12 +289,21 @@ def _is_stale(pair: _Pair, prop: RelationshipProperty[Any], items: list[Any]) ->
     values, fresh, unmodified = pair.here.__dict__, pair.made.__dict__, pair.state.unmodified
     if any(name not in values or name not in fresh or name not in unmodified for name in names):
         return False
-    if any(values[name] != fresh[name] for name in names):
+    if not all(_is_same(values[name], fresh[name]) for name in names):
         return False
     if not items and not all(fresh[name] is None for name in names):  # the target is hidden
         return False
     before = _items(pair.here, prop)
-    return [instance_state(each).key for each in before] != [instance_state(each).key for each in items]
+    keys, fresh_keys = ([instance_state(each).key for each in objects] for objects in (before, items))
+    return not _is_same(keys, fresh_keys)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Compare values of keys. A type of an application may refuse to compare them."""
+    try:
+        return one is other or bool(one == other)
+    except Exception:
+        return False
 
 
 def _fill(pair: _Pair, key: str, items: list[Any]) -> None:

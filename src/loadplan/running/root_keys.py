@@ -18,21 +18,18 @@ class RootKeys:
         columns: the attributes of the key.
         told: what tells its rows apart: the same columns, or the expressions that stand for them.
         numbers: for each column, whether its values may be NaN.
+        selected: all columns to select: of the key, and of what tells its rows apart if that is something else.
     """
 
     columns: tuple[Any, ...]
     told: tuple[Any, ...]
     numbers: tuple[bool, ...]
+    selected: tuple[Any, ...]
 
     @property
     def by_value(self) -> bool:
         """Whether the values of the columns tell all rows apart."""
-        return all(one is other for one, other in zip(self.columns, self.told, strict=True))
-
-    @property
-    def selected(self) -> tuple[Any, ...]:
-        """All columns to select: of the key, and of what tells rows apart if that is something else."""
-        return self.columns if self.by_value else (*self.columns, *self.told)
+        return len(self.selected) == len(self.columns)
 
     def mark(self, values: Sequence[Any]) -> tuple[Any, ...]:
         """Return the values of ``told`` in a row, as Python can compare them."""
@@ -57,14 +54,7 @@ def root_keys(entity: Any, mapper: Any, dialect: Dialect) -> RootKeys:
     """
     columns = tuple(getattr(entity, name) for name in mapping.primary_key(mapper))
     tellers = [teller(each, dialect) for each in columns]
-    told = tuple(key if told is None else told for key, told in zip(columns, tellers, strict=True))
-    return RootKeys(columns, told, tuple(may_be_nan(each.type, dialect) for each in told))
-
-
-def has_hash(value: object) -> bool:
-    """Tell whether a value has a hash."""
-    try:
-        hash(value)
-    except Exception:  # a value from outside may raise any error
-        return False
-    return True
+    labelled = [None if each is None else each.label(f"loadplan_key_{index}") for index, each in enumerate(tellers)]
+    told = tuple(key if each is None else each for key, each in zip(columns, labelled, strict=True))
+    selected = columns if all(each is None for each in labelled) else (*columns, *told)
+    return RootKeys(columns, told, tuple(may_be_nan(each.type, dialect) for each in told), selected)

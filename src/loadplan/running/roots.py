@@ -14,6 +14,7 @@ from loadplan.errors import PlanError
 from loadplan.mapped import mapping
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
 from loadplan.mapped.repeats import is_never_null, is_object, may_be_null_in_key, row_key, same_rows
+from loadplan.mapped.telling import has_hash
 from loadplan.resolved import problems
 from loadplan.resolved.conditions import conditions_of, foreign_tables, parameters_in
 from loadplan.resolved.form import MOST, is_condition, is_expression
@@ -27,7 +28,7 @@ from loadplan.running.identity import Identity, IdentityReader
 from loadplan.running.own_connection import Opened
 from loadplan.running.parameters import read_parameters
 from loadplan.running.plans import Compiled
-from loadplan.running.root_keys import RootKeys, has_hash, root_keys
+from loadplan.running.root_keys import RootKeys, root_keys
 from loadplan.running.shown import is_shown
 from loadplan.running.tally import Tally
 from loadplan.sqlalchemy_internals import shape_of
@@ -204,9 +205,13 @@ class RootQuery:
         found = self.order or with_tie_breaker(root_key(mapper), mapper.class_)
         return [attrs.evolve(each, never_null=is_never_null(mapper, each.expression)) for each in found]
 
+    def breaks_ties(self, number: int) -> bool:
+        """Tell whether nobody asked for the part of the total order at a place: a key that follows the given order."""
+        return number >= len(self._given_order)
+
     def shows(self, number: int) -> bool:
         """Tell whether the roots show the value that they are ordered by at a place of the total order."""
-        shown = self._shown[number] if number < len(self._given_order) else None
+        shown = None if self.breaks_ties(number) else self._shown[number]
         return is_shown(self.total_order[number].expression, self.compiled.tree.root) if shown is None else shown
 
     def parameters(self, given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -198,7 +198,8 @@ class StatementBuilder:
     def _told(self, place: Place, column: Column) -> Column:
         """Return the column that tells rows apart in place of a key, or the key itself."""
         if column not in self.tellers and (expression := teller(column.expression, self._dialect)) is not None:
-            self.tellers[column] = Column(f"loadplan_{column.name}", expression, expression.type)
+            name = f"loadplan_{column.name}"
+            self.tellers[column] = Column(name, expression.label(name), expression.type)
             self._extra.setdefault(place, []).append(self.tellers[column])
         return self.tellers.get(column, column)
 
