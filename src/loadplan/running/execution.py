@@ -9,8 +9,8 @@ from sqlalchemy.orm import ORMExecuteState, Session
 
 from loadplan.mapped.decoding import Undecodable, is_undecodable
 from loadplan.mapped.drivers import driver_of
+from loadplan.objects.hydrator import Hydrator
 from loadplan.objects.losses import NOTHING_HIDDEN
-from loadplan.objects.view_script import Hydrator
 from loadplan.running.binary import in_binary
 from loadplan.running.compiled import CompiledPlan
 from loadplan.running.garbage import uncollected
