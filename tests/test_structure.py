@@ -57,6 +57,7 @@ STAGES = {
         "problems",
         "paths",
         "view_problems",
+        "source_problems",
         "view_load_problems",
         "form",
         "conditions",
@@ -158,6 +159,7 @@ STAGES = {
         "sharding",
         "batching",
         "sync_loader",
+        "asking",
         "loader",
     ],
     "graphql": [],
@@ -289,7 +291,14 @@ def test_only_the_loader_waits() -> None:
         for name, path in modules().items()
         if any(isinstance(node, ast.AsyncFunctionDef | ast.Await) for node in ast.walk(ast.parse(path.read_text())))
     }
-    assert waits <= {"running.session", "loaders.batching", "loaders.loader", "tools.connecting", "tools.learning"}
+    assert waits <= {
+        "running.session",
+        "loaders.asking",
+        "loaders.batching",
+        "loaders.loader",
+        "tools.connecting",
+        "tools.learning",
+    }
 
 
 def private(name: str | None) -> bool:
