@@ -108,3 +108,19 @@ def test_the_same_results_make_the_same_charts(tmp_path: Path) -> None:
     )
     for name in made:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+def test_older_results_are_named_and_the_rest_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that lacks what tables and charts have by now says so, with the command that makes it again."""
+    pytest.importorskip("matplotlib")
+    from benchmarks import charts, compile_cost
+
+    write_results(tmp_path)
+    old = [Result(compile_cost.COLD + "declare", "an older name", 1, (0.001,))]
+    write_json(Run({"measured on": "a machine"}, old), tmp_path / "compile_cost.json")
+    charts.main(tmp_path, tmp_path / "drawn")
+    made, said = {path.stem for path in (tmp_path / "drawn").iterdir()}, capsys.readouterr().err
+    assert {"growth", "strategy_costs", "growth-light", "strategies-views-dark"} <= made
+    assert not any(each.startswith(("plan-cost", "compile_cost")) for each in made)
+    assert said.count("compile_cost.json is of an older version") == 1
+    assert f"python -m benchmarks plan-cost --to {tmp_path / 'compile_cost.json'}" in said
