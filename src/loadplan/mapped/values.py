@@ -150,10 +150,32 @@ def _text(value: Any, kind: Any, dialect: Dialect) -> str | None:
 
 def _enum(value: Any, kind: types.Enum, dialect: Dialect) -> str | None:
     if kind.enum_class is not None:
-        return None if isinstance(value, kind.enum_class) else _wrong_type(value, kind.enum_class.__name__)
+        is_named = isinstance(value, str) and _member_for(value, kind, dialect) is not None
+        return None if is_named or isinstance(value, kind.enum_class) else _wrong_type(value, kind.enum_class.__name__)
     if not isinstance(value, str):
         return _wrong_type(value, "str")
     return None if value in kind.enums else _none_of(kind.enums)
+
+
+def as_member(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
+    """Return the member of an enum that SQLAlchemy binds a text as; any other value unchanged."""
+    kind = type_on(kind, dialect)
+    if not isinstance(kind, types.Enum) or kind.enum_class is None or not isinstance(value, str):
+        return value
+    return value if isinstance(value, kind.enum_class) else _member_for(value, kind, dialect) or value
+
+
+def _member_for(text: str, kind: types.Enum, dialect: Dialect) -> enum.Enum | None:
+    """Return the member for a text, which is mostly its name; None if there is none."""
+    bind: Any = kind.dialect_impl(dialect).bind_processor(dialect)
+    try:
+        bound = text if bind is None else bind(text)
+    except LookupError:
+        return None
+    members: list[enum.Enum] = [] if kind.enum_class is None else list(kind.enum_class.__members__.values())
+    if len(members) != len(kind.enums):  # without the aliases
+        members = list(dict.fromkeys(members))
+    return dict(zip(kind.enums, members, strict=False)).get(bound)
 
 
 def _none_of(known: Iterable[str]) -> str:
