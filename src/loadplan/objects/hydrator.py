@@ -21,8 +21,8 @@ class Hydrator:
         source: their source.
         build: for the number of a statement, a function that builds objects from its rows and from the objects of later
             statements.
-        keys: for the number of a statement, a function that collects its keys from the rows of the statement above: a
-            list, or, if Python cannot compare them, the values to bind by what tells them apart.
+        keys: for the number of a statement, a function that collects its keys from the rows of the statement above.
+            If Python cannot compare the keys, it returns a dictionary: the keys by what tells them apart.
         onward: for the number of a statement, a function that collects the keys of the next level of a tree from its
             rows in the same way.
         start: for entities, makes the containers that the functions fill, for the number of statements.
