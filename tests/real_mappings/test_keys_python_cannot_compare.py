@@ -156,6 +156,7 @@ OTHERS = [
     *(("asyncpg", name) for name in ALL if name != "no decorator"),  # there, SQLAlchemy puts its own type in its place
     *(("sqlite", name) for name in KINDS),
     *(("psycopg", name) for name in ("objects over uuids", "lists", "numbers with NaN")),
+    *(("mariadb", name) for name in ("objects over texts", "unknown to SQLAlchemy", "dicts")),
 ]
 DRAWN = [*FIRST, *(each for each in OTHERS if each not in FIRST)][: CASES // 2]
 
