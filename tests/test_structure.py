@@ -100,6 +100,7 @@ STAGES = {
         "view_script",
         "hydrator",
         "instances",
+        "sites",
         "instance_script",
     ],
     "running": [

@@ -178,7 +178,8 @@ def test_ordinary_keys_select_nothing_more() -> None:
     class Usual(DeclarativeBase):
         pass
 
-    kinds = [sa.Integer(), sa.String(9), sa.Uuid(), sa.Date(), sa.Boolean(), sa.LargeBinary(9), sa.Enum("a", "b", name="usual")]
+    letters = sa.Enum("a", "b", name="usual")
+    kinds = [sa.Integer(), sa.String(9), sa.Uuid(), sa.Date(), sa.Boolean(), sa.LargeBinary(9), letters]
     loader = Loader(create_async_engine("postgresql+asyncpg://nobody@nowhere/none"))
     for number, kind in enumerate(kinds):
         parent = type(

@@ -54,7 +54,7 @@ def load_roots(
     for parameters in executions:
         run = Execution(session, plan, parameters, tally, kept)
         rows = run.rows(plan.root, parameters, is_bounded=is_bounded)
-        found += distinct(run.build(rows)) if plan.tree.of_entities else run.build(rows)
+        found += run.build(rows)
     return found
 
 
@@ -92,8 +92,7 @@ def load_roots_beside(
         firsts, used = _first_rows(plan, rows.rows, keep)
         values = [tuple(row[width:]) for row in firsts]
         beside += values if not rows.raw else [_processed(each, kinds, rows.dialect) for each in values]
-        built = run.build(Rows([tuple(row[:width]) for row in used], rows.raw, rows.dialect))
-        views += distinct(built) if plan.tree.of_entities else built
+        views += run.build(Rows([tuple(row[:width]) for row in used], rows.raw, rows.dialect))
     return views, beside
 
 
@@ -139,11 +138,6 @@ def load_by_identity(
         return by_mark, by_mark
     pairs = ((row[:width], view) for row, view in zip(rows, views, strict=True))
     return {identity: view for identity, view in pairs if has_hash(identity)}, by_mark
-
-
-def distinct(roots: list[T]) -> list[T]:
-    """Return instances in the order of their first rows, each once."""
-    return list({id(root): root for root in roots}.values())
 
 
 def _processed(values: Sequence[Any], kinds: Sequence[Any], dialect: Dialect) -> tuple[Any, ...]:
