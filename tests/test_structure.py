@@ -160,7 +160,7 @@ STAGES = {
         "sharding",
         "batching",
         "sync_loader",
-        "asking",
+        "fetching",
         "loader",
     ],
     "graphql": [],
@@ -294,7 +294,7 @@ def test_only_the_loader_waits() -> None:
     }
     assert waits <= {
         "running.session",
-        "loaders.asking",
+        "loaders.fetching",
         "loaders.batching",
         "loaders.loader",
         "tools.connecting",
