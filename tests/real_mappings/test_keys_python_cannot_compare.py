@@ -389,6 +389,11 @@ async def test_calls(world: World) -> None:
     assert [([item.id for item in each.items], names(each.tags)) for each in nodes] == [
         (items, tags) for _, items, _, tags, _ in SEEN
     ]
+    parent = await loader.fetch(LoadPlan(node, load("children")), make(0))
+    held = list(parent.children)
+    await loader.extend(parent, load("children", load("items"), load("children")))
+    assert [([item.id for item in each.items], names(each.children)) for each in held] == [([], ["d"]), ([3], [])]
+    assert all(one is other for one, other in zip(parent.children, held, strict=True))
 
 
 async def test_pages(world: World) -> None:

@@ -160,6 +160,6 @@ def _put(objects: Given, roots: Sequence[Any], kept: Kept, compiled: Compiled[An
     missing = [each for each, root in zip(objects.objects, roots, strict=True) if root is None]
     if missing:
         raise gone(missing)
-    home = objects.home(stay_in(compiled), dict(enumerate(roots)))
+    home = objects.home(stay_in(compiled), dict(enumerate(roots)), compiled.dialect)
     for made in kept:
         settle(made, home, refresh=refresh)

@@ -6,12 +6,13 @@ statement also selects what is stored: the value without the decorators of its t
 
 import decimal
 import math
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import ColumnElement, Dialect, Label, Text, TypeCoerce, cast, type_coerce, types
 from sqlalchemy.dialects import mysql, postgresql
 
-from loadplan.mapped.values import binds_by_itself, type_on
+from loadplan.mapped.values import binds_by_itself, made_by_decorators, type_on
 
 #: Types whose values are equal in SQL if and only if they are equal in Python, apart from collations.
 EXACT_TYPES = (
@@ -112,6 +113,26 @@ def same_number(value: Any) -> Any:
     if value == value:
         return value
     return math.nan if isinstance(value, float) else _NAN
+
+
+def marker(kind: types.TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    """Return a function that makes of a value what tells rows apart; None if the value itself does.
+
+    This is for values of objects that were loaded before. It asks the type what it binds.
+    """
+    if tells_rows_apart(kind, dialect):
+        return same_number if may_be_nan(kind, dialect) else None
+    bind: Any = kind.dialect_impl(dialect).bind_processor(dialect)
+
+    def mark(value: Any) -> Any:
+        bound = made_by_decorators(value, kind, dialect)  # a driver may wrap what its own types bind
+        if bound is None:
+            bound = value if bind is None else bind(value)
+        if isinstance(bound, float | decimal.Decimal):
+            return same_number(bound)
+        return bound if has_hash(bound) else repr(bound)
+
+    return mark
 
 
 def has_hash(value: object) -> bool:

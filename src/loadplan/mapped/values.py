@@ -87,7 +87,7 @@ def _refusal_by_type(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) 
     try:
         processor: Any = kind.dialect_impl(dialect).bind_processor(dialect)
         bound = value if processor is None else processor(value)
-        made = _made_by_decorators(value, kind, dialect)
+        made = made_by_decorators(value, kind, dialect)
     except Exception as error:  # the user's type may raise any error for a wrong value
         return f"{type(kind).__name__} refuses it: {error}"
     if bound is None or made is None:
@@ -95,7 +95,7 @@ def _refusal_by_type(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) 
     return _refusal_of_made(made, stored_type(kind, dialect), dialect)
 
 
-def _made_by_decorators(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
+def made_by_decorators(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
     """Return what the decorators around a type make of a value; None where nobody can tell."""
     if not (isinstance(kind, types.TypeDecorator) and binds_by_itself(kind)):
         return None
@@ -105,7 +105,7 @@ def _made_by_decorators(value: Any, kind: types.TypeEngine[Any], dialect: Dialec
         value = kind.process_bind_param(value, dialect)
     inner = kind.load_dialect_impl(dialect)
     if isinstance(inner, types.TypeDecorator) and binds_by_itself(inner) and value is not None:
-        return _made_by_decorators(value, inner, dialect)
+        return made_by_decorators(value, inner, dialect)
     return value
 
 

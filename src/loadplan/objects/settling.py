@@ -5,17 +5,18 @@ Nothing here sends SQL, or reads an attribute in a way that could.
 """
 
 import abc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
+from sqlalchemy import Dialect
 from sqlalchemy.orm import InstanceState, Mapper, RelationshipDirection, RelationshipProperty, Session
 from sqlalchemy.orm.attributes import instance_state, set_committed_value
 from sqlalchemy.orm.collections import collection_adapter
 
 from loadplan.errors import PlanError
 from loadplan.mapped import mapping
-from loadplan.mapped.telling import has_hash
+from loadplan.mapped.telling import has_hash, marker
 from loadplan.objects.left_out import note_absent, note_present
 from loadplan.objects.seal import Seal
 from loadplan.objects.wider_seal import Stay, widened_by
@@ -102,24 +103,38 @@ class GraphHome(Home):
     Args:
         objects: the objects at which the graph starts.
         roots: see :class:`Home`.
+        dialect: of the database that has the rows.
     """
 
-    def __init__(self, objects: Iterable[Any], roots: Mapping[int, Sequence[Any]]) -> None:
+    def __init__(self, objects: Iterable[Any], roots: Mapping[int, Sequence[Any]], dialect: Dialect) -> None:
         super().__init__(Stay.DETACHED, roots)
+        self._dialect = dialect
+        self._markers: dict[Mapper[Any], list[Callable[[Any], Any] | None]] = {}
         self._objects: dict[Any, list[Any]] = {}
         for each in graph_of(objects):
             state = instance_state(each)
-            if state.key is not None and state.session is None and has_hash(state.key):
-                self._objects.setdefault(state.key, []).append(each)
+            if state.key is not None and state.session is None:
+                self._objects.setdefault(self._mark(each), []).append(each)
+
+    def _mark(self, entity: Any) -> Any:
+        """Return what tells the row of an object apart: its key, if Python can compare it."""
+        state: Any = instance_state(entity)
+        if state.mapper not in self._markers:
+            columns = state.mapper.primary_key
+            self._markers[state.mapper] = [marker(column.type, self._dialect) for column in columns]
+        markers = self._markers[state.mapper]
+        if all(each is None for each in markers):
+            return state.key
+        cls, identity, token = state.key
+        values = (value if mark is None else mark(value) for value, mark in zip(identity, markers, strict=True))
+        return cls, tuple(values), token
 
     def _known(self, made: Any) -> Sequence[Any]:
-        key = instance_state(made).key
-        return self._objects.get(key, ()) if has_hash(key) else ()
+        return self._objects.get(self._mark(made), ())
 
     def take(self, made: Any) -> None:
         """Remember a loaded object."""
-        if has_hash(key := instance_state(made).key):
-            self._objects[key] = [made]
+        self._objects[self._mark(made)] = [made]
 
     def told(self, new: Iterable[Any]) -> None:
         """Do nothing: there is no session."""
