@@ -34,7 +34,7 @@ class RootKeys:
     def mark(self, values: Sequence[Any]) -> tuple[Any, ...]:
         """Return the values of ``told`` in a row, as Python can compare them."""
         if not any(self.numbers):
-            return tuple(values)
+            return values if isinstance(values, tuple) else tuple(values)
         return tuple(
             same_number(each) if is_number else each for each, is_number in zip(values, self.numbers, strict=True)
         )

@@ -87,33 +87,30 @@ class ByIds:
         kept: Kept | None = None,
     ) -> list[Any]:
         """Return the root of each id, or None, in as few executions as the keys go in. Equal ids have one root."""
-        places = self._places(asked)
+        places = _places(asked)
         distinct = {place: identity for identity, place in zip(asked, places, strict=True)}
-        whole = {place: each for place, each in distinct.items() if all(value is not None for value in each)}
+        whole = {place: each for place, each in distinct.items() if not _has_null(each)}
         keys = [each[0] for each in whole.values()] if self.keys.width == 1 else list(whole.values())
         executions = [{**parameters, **bound} for bound in (self.keys.bind(keys) if keys else ())]
         by_value, by_mark = load_by_identity(self.graph, session, executions, self.root_keys, tally, kept)
         found: dict[int, Any] = {}
         one = by_id(self.compiled)
-        for place, identity in distinct.items():
-            if place not in whole:  # a key with NULL equals no key of a list
-                bound = {f"loadplan_id_{index}": value for index, value in enumerate(identity)}
-                for root in load_roots(one.graph, session, [{**parameters, **bound}], tally):
-                    found[place] = root
-            elif has_hash(identity) and (root := by_value.get(self.root_keys.mark(identity))) is not None:
+        for place in (each for each in distinct if each not in whole):  # a key with NULL equals no key of a list
+            bound = {f"loadplan_id_{index}": value for index, value in enumerate(distinct[place])}
+            for root in load_roots(one.graph, session, [{**parameters, **bound}], tally):
                 found[place] = root
-        missing = [place for place in whole if place not in found]
+        missing = []
+        for place, identity in whole.items():
+            root = by_value.get(self.root_keys.mark(identity)) if has_hash(identity) else None
+            if root is None:
+                missing.append(place)
+            else:
+                found[place] = root
         if by_mark and missing and not self.reader.exact:
             for number, *mark in self._answers(session, [whole[each] for each in missing], tally):
                 if (root := by_mark.get(self.root_keys.mark(mark))) is not None:
                     found[missing[number]] = root
         return [found.get(place) for place in places]
-
-    @staticmethod
-    def _places(asked: Sequence[Identity]) -> list[int]:
-        """Return for each id the place of the first id that is equal to it."""
-        first: dict[Any, int] = {}
-        return [first.setdefault(each, at) if has_hash(each) else at for at, each in enumerate(asked)]
 
     def _answers(self, session: Opened, missing: Sequence[Identity], tally: Tally) -> Iterator[Any]:
         """Yield the place of each id that has a row after all, with what tells that row apart."""
@@ -125,6 +122,20 @@ class ByIds:
             else:
                 result = session.connection({}).execute(statement, values)
             yield from read(tally.counted(result.all(), mapper.class_.__name__))
+
+
+def _places(asked: Sequence[Identity]) -> list[int]:
+    """Return for each id the place of the first id that is equal to it."""
+    first: dict[Any, int] = {}
+    try:
+        return [first.setdefault(each, at) for at, each in enumerate(asked)]
+    except Exception:  # one has no hash, or an id from outside raises another error
+        return [first.setdefault(each, at) if has_hash(each) else at for at, each in enumerate(asked)]
+
+
+def _has_null(identity: Identity) -> bool:
+    """Tell whether a part of a key is NULL. Values that Python cannot compare may stand beside it."""
+    return any(value is None for value in identity) if len(identity) > 1 else identity[0] is None
 
 
 def by_id(compiled: Compiled[Any]) -> ById:
