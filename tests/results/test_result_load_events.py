@@ -142,3 +142,23 @@ async def test_mapped_attributes_that_an_event_sets_are_loaded_values(shelves: A
     finally:
         event.remove(Book, "load", decrypt)
         event.remove(Book, "refresh", decrypt)
+
+
+async def test_a_listener_that_makes_collections_ready_hears_of_plain_lists(shelves: AsyncEngine) -> None:
+    """It hears of sets and dictionaries, too. SQLAlchemy fires the event for each collection that it makes."""
+    heard: list[tuple[int, str]] = []
+
+    def ready(shelf: Shelf, collection: Any, adapter: Any) -> None:
+        heard.append((shelf.id, type(collection).__name__))
+
+    event.listen(Shelf.books, "init_collection", ready)
+    try:
+        plan = LoadPlan(Shelf, load(Shelf.books, load(Book.shelf)))
+        shelf = await Loader(shelves).fetch(plan, 1)
+        (same,) = await Loader(shelves).fetch_all(plan)
+        async with AsyncSession(shelves) as session:
+            attached = await Loader(session).fetch_attached(plan, 1)
+    finally:
+        event.remove(Shelf.books, "init_collection", ready)
+    assert all([book.id for book in each.books] == [1, 2] for each in (shelf, same, attached))
+    assert heard[:3] == [(1, "InstrumentedList")] * 3
