@@ -96,6 +96,7 @@ STAGES = {
         "going_back",
         "view_script",
         "instances",
+        "sites",
         "instance_script",
     ],
     "running": [

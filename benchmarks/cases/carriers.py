@@ -8,7 +8,8 @@ from sqlalchemy.orm import joinedload
 from sqlalchemy.sql.base import ExecutableOption
 
 from benchmarks.cases.case import Case, Graph, Many, levelled, nested
-from benchmarks.shop import Order
+from benchmarks.cases.whole import Whole, first_of
+from benchmarks.shop import Carrier, Order
 from benchmarks.view_cases.case import Level, Rows
 from loadplan import LoadPlan, load
 
@@ -63,6 +64,20 @@ def build_levels(arrived: Sequence[Rows]) -> list[OrderView]:
     return [OrderView(id_, number, carriers[carrier]) for id_, number, carrier in arrived[0]]
 
 
+WHOLE, WHOLE_CARRIER = Whole(Order, "carrier"), Whole(Carrier)
+
+WHOLE_CARRIERS = Level(
+    f"SELECT {WHOLE_CARRIER.columns('c')} FROM shop_carrier c WHERE c.id = ANY($1)",
+    first_of(2),
+)
+
+
+def build_whole(arrived: Sequence[Rows]) -> list[Any]:
+    """Return objects of the whole rows of two statements; orders share their carriers."""
+    carriers = {row[0]: WHOLE_CARRIER.make(*row) for row in arrived[1]}
+    return [WHOLE.make(*row, carriers[row[2]]) for row in arrived[0]]
+
+
 GRAPH = Graph(
     name="carriers",
     entity=Order,
@@ -75,6 +90,9 @@ GRAPH = Graph(
         "one statement": nested(JOINED, "o.id", build),
         "a level": levelled(
             "SELECT o.id, o.number, o.carrier_id FROM shop_order o {roots}", "o.id", (CARRIERS,), build_levels
+        ),
+        "whole rows": levelled(
+            f"SELECT {WHOLE.columns('o')} FROM shop_order o {{roots}}", "o.id", (WHOLE_CARRIERS,), build_whole
         ),
     },
 )

@@ -8,7 +8,8 @@ from sqlalchemy.orm import joinedload
 from sqlalchemy.sql.base import ExecutableOption
 
 from benchmarks.cases.case import Case, Graph, Many, nested
-from benchmarks.shop import Address, City, Customer, Line, Order, Region
+from benchmarks.cases.whole import Whole
+from benchmarks.shop import Address, City, Country, Customer, Line, Order, Region
 from benchmarks.view_cases.case import Rows
 from loadplan import LoadPlan, load
 
@@ -125,6 +126,37 @@ def build(rows: Rows) -> list[LineView]:
     ]
 
 
+WHOLE = (
+    Whole(Line, "order"),
+    Whole(Order, "customer"),
+    Whole(Customer, "address"),
+    Whole(Address, "city"),
+    Whole(City, "region"),
+    Whole(Region, "country"),
+    Whole(Country),
+)
+"""From the root to the end."""
+
+WHOLE_STATEMENT = f"""
+SELECT {", ".join(each.columns(alias) for each, alias in zip(WHOLE, "locatrk", strict=True))}
+{STATEMENT[STATEMENT.index("FROM") :]}"""
+
+
+def build_whole(rows: Rows) -> list[Any]:
+    """Return objects of whole rows, from the end to the root."""
+    ends = [sum(each.width for each in WHOLE[:number]) for number in range(1, len(WHOLE) + 1)]
+    steps = [(each.make, end - each.width, end) for each, end in zip(WHOLE, ends, strict=True)]
+    (line, _, after), *middle, (country, start, _) = steps
+    middle.reverse()
+    made = []
+    for row in rows:
+        below = country(*row[start:])
+        for make, begin, end in middle:
+            below = make(*row[begin:end], below)
+        made.append(line(*row[:after], below))
+    return made
+
+
 GRAPH = Graph(
     name="chain",
     entity=Line,
@@ -140,7 +172,10 @@ GRAPH = Graph(
     ),
     views=LoadPlan(Line, into=LineView),
     options=options,
-    by_hand={"one statement": nested(STATEMENT, "l.id", build)},
+    by_hand={
+        "one statement": nested(STATEMENT, "l.id", build),
+        "whole rows": nested(WHOLE_STATEMENT, "l.id", build_whole),
+    },
 )
 
 CASES = (Case("chain", "{:,} lines, each with a chain of six to-ones", GRAPH, 1_000),)

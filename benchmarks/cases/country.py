@@ -8,8 +8,9 @@ import attrs
 from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
-from atlas.models import Country
+from atlas.models import City, Country, Currency, Language
 from benchmarks.cases.case import Case, Graph, Many, first_column, levelled, nested
+from benchmarks.cases.whole import Whole
 from benchmarks.view_cases.case import Level, Rows
 from loadplan import LoadPlan, load
 
@@ -169,6 +170,54 @@ def build_levels(arrived: Sequence[Rows]) -> list[CountryView]:
     return [view(row, languages[row[0]], neighbours[row[0]], cities[row[0]]) for row in arrived[0]]
 
 
+WHOLE = Whole(Country, "capital", "currency", "languages", "neighbours", "cities")
+WHOLE_COUNTRY, WHOLE_CITY, WHOLE_CURRENCY, WHOLE_LANGUAGE = map(Whole, (Country, City, Currency, Language))
+
+WHOLE_LEVELS = (
+    Level(
+        f"SELECT kl.country_iso, {WHOLE_LANGUAGE.columns('l')}"
+        " FROM atlas.country_language kl JOIN atlas.language l ON l.code = kl.language_code"
+        " WHERE kl.country_iso = ANY($1) ORDER BY kl.rank",
+        first_column,
+    ),
+    Level(
+        f"SELECT kn.country_iso, {WHOLE_COUNTRY.columns('n')}"
+        " FROM atlas.country_neighbour kn JOIN atlas.country n ON n.iso = kn.neighbour_iso"
+        " WHERE kn.country_iso = ANY($1) ORDER BY n.name, n.iso",
+        first_column,
+    ),
+    Level(
+        f"SELECT y.country_iso, {WHOLE_CITY.columns('y')} FROM atlas.city y"
+        " WHERE y.country_iso = ANY($1) ORDER BY y.population DESC, y.geonameid",
+        first_column,
+    ),
+)
+
+
+def build_whole(arrived: Sequence[Rows]) -> list[Any]:
+    """Return objects of the whole rows of four statements."""
+    languages: defaultdict[str, list[Any]] = defaultdict(list)
+    neighbours: defaultdict[str, list[Any]] = defaultdict(list)
+    cities: defaultdict[str, list[Any]] = defaultdict(list)
+    below = zip((languages, neighbours, cities), (WHOLE_LANGUAGE, WHOLE_COUNTRY, WHOLE_CITY), strict=True)
+    for (found, whole), rows in zip(below, arrived[1:], strict=True):
+        make = whole.make
+        for iso, *values in rows:
+            found[iso].append(make(*values))
+    country, city = WHOLE.width, WHOLE.width + WHOLE_CITY.width
+    return [
+        WHOLE.make(
+            *row[:country],
+            None if row[country] is None else WHOLE_CITY.make(*row[country:city]),
+            None if row[city] is None else WHOLE_CURRENCY.make(*row[city:]),
+            languages[row[0]],
+            neighbours[row[0]],
+            cities[row[0]],
+        )
+        for row in arrived[0]
+    ]
+
+
 GRAPH = Graph(
     name="country",
     entity=Country,
@@ -188,6 +237,12 @@ GRAPH = Graph(
     by_hand={
         "one statement": nested(NESTED, "k.iso", build_nested),
         "a level": levelled(f"SELECT {COLUMNS} FROM {TABLES}", "k.iso", LEVELS, build_levels),
+        "whole rows": levelled(
+            f"SELECT {WHOLE.columns('k')}, {WHOLE_CITY.columns('t')}, {WHOLE_CURRENCY.columns('m')} FROM {TABLES}",
+            "k.iso",
+            WHOLE_LEVELS,
+            build_whole,
+        ),
     },
 )
 

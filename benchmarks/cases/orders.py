@@ -13,7 +13,8 @@ from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
 from benchmarks.cases.case import Case, Graph, Many, first_column, levelled, nested
-from benchmarks.shop import Line, Order
+from benchmarks.cases.whole import Whole
+from benchmarks.shop import Customer, Line, Order, Product
 from benchmarks.view_cases.case import Level, Rows
 from loadplan import LoadPlan, load
 
@@ -127,6 +128,30 @@ def build_levels(arrived: Sequence[Rows]) -> list[OrderView]:
     ]
 
 
+WHOLE_ROW = Whole(Order)
+WHOLE = Whole(Order, "customer", "lines")
+WHOLE_CUSTOMER, WHOLE_LINE, WHOLE_PRODUCT = Whole(Customer), Whole(Line, "product"), Whole(Product)
+
+WHOLE_ROOTS = f"""
+SELECT {WHOLE.columns("o")}, {WHOLE_CUSTOMER.columns("c")}
+FROM shop_order o JOIN shop_customer c ON c.id = o.customer_id {{roots}}"""
+
+WHOLE_LINES = Level(
+    f"SELECT {WHOLE_LINE.columns('l')}, {WHOLE_PRODUCT.columns('p')}"
+    " FROM shop_line l JOIN shop_product p ON p.id = l.product_id WHERE l.order_id = ANY($1) ORDER BY l.id",
+    first_column,
+)
+
+
+def build_whole(arrived: Sequence[Rows]) -> list[Any]:
+    """Return objects of the whole rows of two statements."""
+    order, line = WHOLE.width, WHOLE_LINE.width
+    lines: defaultdict[int, list[Any]] = defaultdict(list)
+    for row in arrived[1]:
+        lines[row[1]].append(WHOLE_LINE.make(*row[:line], WHOLE_PRODUCT.make(*row[line:])))
+    return [WHOLE.make(*row[:order], WHOLE_CUSTOMER.make(*row[order:]), lines[row[0]]) for row in arrived[0]]
+
+
 GRAPH = Graph(
     name="orders",
     entity=Order,
@@ -138,6 +163,7 @@ GRAPH = Graph(
     by_hand={
         "one statement": nested(NESTED, "o.id", build_nested),
         "a level": levelled(ROOTS, "o.id", (LINES,), build_levels),
+        "whole rows": levelled(WHOLE_ROOTS, "o.id", (WHOLE_LINES,), build_whole),
     },
 )
 
@@ -154,7 +180,12 @@ ROW = Graph(
             "SELECT o.id, o.number, o.status, o.total FROM shop_order o {roots}",
             "o.id",
             lambda rows: [OrderRow(*row) for row in rows],
-        )
+        ),
+        "whole rows": nested(
+            f"SELECT {WHOLE_ROW.columns('o')} FROM shop_order o {{roots}}",
+            "o.id",
+            lambda rows: [WHOLE_ROW.make(*row) for row in rows],
+        ),
     },
 )
 

@@ -9,7 +9,8 @@ from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
 from benchmarks.cases.case import Case, Graph, Many, first_column, levelled, nested
-from benchmarks.shop import Product
+from benchmarks.cases.whole import Whole, grouped
+from benchmarks.shop import Image, Product, Review, Tag
 from benchmarks.view_cases.case import Level, Rows
 from loadplan import LoadPlan, load
 
@@ -118,6 +119,32 @@ def build_levels(arrived: Sequence[Rows]) -> list[ProductView]:
     return [ProductView(id_, name, reviews[id_], images[id_], tags[id_]) for id_, name in arrived[0]]
 
 
+WHOLE = Whole(Product, "reviews", "images", "tags")
+WHOLE_REVIEW, WHOLE_IMAGE, WHOLE_TAG = Whole(Review), Whole(Image), Whole(Tag)
+
+WHOLE_LEVELS = (
+    Level(
+        f"SELECT {WHOLE_REVIEW.columns('r')} FROM shop_review r WHERE r.product_id = ANY($1) ORDER BY r.id",
+        first_column,
+    ),
+    Level(
+        f"SELECT {WHOLE_IMAGE.columns('i')} FROM shop_image i WHERE i.product_id = ANY($1) ORDER BY i.id",
+        first_column,
+    ),
+    LEVELS[2],
+)
+
+
+def build_whole(arrived: Sequence[Rows]) -> list[Any]:
+    """Return objects of the whole rows of four statements."""
+    reviews = grouped(arrived[1], 1, WHOLE_REVIEW.make)
+    images = grouped(arrived[2], 1, WHOLE_IMAGE.make)
+    tags: defaultdict[int, list[Any]] = defaultdict(list)
+    for product, id_, name in arrived[3]:
+        tags[product].append(WHOLE_TAG.make(id_, name))
+    return [WHOLE.make(*row, reviews[row[0]], images[row[0]], tags[row[0]]) for row in arrived[0]]
+
+
 GRAPH = Graph(
     name="products",
     entity=Product,
@@ -129,6 +156,9 @@ GRAPH = Graph(
     by_hand={
         "one statement": nested(NESTED, "p.id", build_nested),
         "a level": levelled("SELECT p.id, p.name FROM shop_product p {roots}", "p.id", LEVELS, build_levels),
+        "whole rows": levelled(
+            f"SELECT {WHOLE.columns('p')} FROM shop_product p {{roots}}", "p.id", WHOLE_LEVELS, build_whole
+        ),
     },
 )
 

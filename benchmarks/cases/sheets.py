@@ -50,7 +50,7 @@ GRAPH = Graph(
             f"SELECT s.{', s.'.join(COLUMNS)} FROM shop_sheet s {{roots}}",
             "s.id",
             lambda rows: [SheetView(*row) for row in rows],
-        )
+        ),
     },
 )
 

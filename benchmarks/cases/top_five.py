@@ -10,6 +10,7 @@ from sqlalchemy.orm import aliased, relationship, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
 from benchmarks.cases.case import Case, Graph, Many, first_column, levelled, nested
+from benchmarks.cases.whole import Whole, grouped
 from benchmarks.shop import Product, Review
 from benchmarks.view_cases.case import Level, Rows
 from loadplan import LoadPlan, load
@@ -106,6 +107,22 @@ def build_levels(arrived: Sequence[Rows]) -> list[ProductView]:
     return [ProductView(id_, name, reviews[id_]) for id_, name in arrived[0]]
 
 
+WHOLE, WHOLE_REVIEW = Whole(Product, "reviews"), Whole(Review)
+
+WHOLE_LATERAL = Level(
+    f"SELECT {WHOLE_REVIEW.columns('r')} FROM unnest($1::int[]) AS ids(id) CROSS JOIN LATERAL"
+    " (SELECT * FROM shop_review WHERE product_id = ids.id"
+    f" ORDER BY score DESC, id DESC LIMIT {BEST}) r ORDER BY r.score DESC, r.id DESC",
+    first_column,
+)
+
+
+def build_whole(arrived: Sequence[Rows]) -> list[Any]:
+    """Return objects of the whole rows of two statements."""
+    reviews = grouped(arrived[1], 1, WHOLE_REVIEW.make)
+    return [WHOLE.make(*row, reviews[row[0]]) for row in arrived[0]]
+
+
 ROOTS = "SELECT p.id, p.name FROM shop_product p {roots}"
 ORDER = (Review.score.desc(), Review.id.desc())
 
@@ -121,6 +138,9 @@ GRAPH = Graph(
         "one statement": nested(NESTED, "p.id", build_nested),
         "LATERAL": levelled(ROOTS, "p.id", (LATERAL,), build_levels),
         "window": levelled(ROOTS, "p.id", (WINDOW,), build_levels),
+        "whole rows": levelled(
+            f"SELECT {WHOLE.columns('p')} FROM shop_product p {{roots}}", "p.id", (WHOLE_LATERAL,), build_whole
+        ),
     },
 )
 

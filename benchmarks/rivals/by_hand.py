@@ -29,6 +29,9 @@ GRAPHS = (
 """What every rival is asked for."""
 
 
+WHOLE = "whole rows"
+"""The way that brings all columns, as entities have them."""
+
 Connect: TypeAlias = Callable[[URL], contextlib.AbstractAsyncContextManager[Any]]
 """Opens a pool of a driver."""
 
@@ -61,7 +64,7 @@ def rivals_by(driver: str, connect: Connect) -> tuple[Rival, ...]:
             connect,
             {graph.name: way(graph, graph.by_hand[name]) for graph in GRAPHS if name in graph.by_hand},
         )
-        for name in ("one statement", "a level", "LATERAL", "window")
+        for name in ("one statement", "a level", "LATERAL", "window", WHOLE)
     )
 
 

@@ -13,13 +13,14 @@ import attrs
 from sqlalchemy import URL
 
 from benchmarks.cases import carriers, chain, orders, products, sheets, top_five, tree
-from benchmarks.rivals.by_hand import way
+from benchmarks.rivals.by_hand import WHOLE, way
 from benchmarks.rivals.rival import POOL, Rival
 
 WAYS = {
     "one statement": (orders.ROW, chain.GRAPH, carriers.GRAPH, tree.GRAPH, sheets.GRAPH),
     "a level": (orders.GRAPH, products.GRAPH, carriers.GRAPH),
     "window": (top_five.GRAPH,),
+    WHOLE: (orders.ROW, orders.GRAPH, chain.GRAPH, carriers.GRAPH, products.GRAPH),
 }
 """Graphs by the way that MariaDB takes as it is written for PostgreSQL."""
 

@@ -111,7 +111,10 @@ def test_tables_say_who_was_faster_and_who_cannot() -> None:
     (loss,) = losses(results()).rows
     assert loss == ("one", "options prebuilt", "loadplan, entities", "2.00", "4.00", "0.50 (0.40 to 0.50)")
     (row,) = overview(results(), ["options prebuilt", "Piccolo"]).rows
-    assert row == ("one", "1.00", "-", "4.00", "**0.50**", "-")
+    assert row == ("one", "1.00", "-", "4.00", "4.00", "**0.50**", "-")
+    whole = Result("one", "asyncpg, whole rows", 1, (0.002, 0.002, 0.002), 2)
+    (row,) = overview([*results(), whole], []).rows
+    assert row == ("one", "1.00", "-", "4.00", "2.00")
     rows = case_table(results(), "one").rows
     assert [each[0] for each in rows] == ["asyncpg, a level", "options prebuilt", "loadplan, entities", "Piccolo"]
     assert rows[-1][-1] == "cannot: a reason"

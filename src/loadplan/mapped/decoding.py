@@ -9,6 +9,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import attrs
 from sqlalchemy import (
     ARRAY,
     BinaryExpression,
@@ -227,6 +228,24 @@ def _is_known(expression: Any) -> bool:
     return isinstance(kind, _DECODED) and not isinstance(kind, types.String)
 
 
+@attrs.frozen(eq=False)
+class OfFloats:
+    """Processes the floats of a column, and gives back every other value as it is.
+
+    A ``Numeric`` column needs it: the driver makes decimals of ``numeric`` by itself, and floats of ``float8``.
+    Generated code checks the class of each value where it stands, and calls ``process`` for floats alone.
+
+    Attributes:
+        process: makes the column's value of a float.
+    """
+
+    process: Processor
+
+    def __call__(self, value: Any) -> Any:
+        """Return the column's value."""
+        return self.process(value) if isinstance(value, float) else value
+
+
 def processor(kind: types.TypeEngine[Any], dialect: Dialect) -> Processor | None:
     """Return what SQLAlchemy does to values of a type that come from the driver, within a row or not; None for nothing.
 
@@ -247,5 +266,6 @@ def processor(kind: types.TypeEngine[Any], dialect: Dialect) -> Processor | None
         return None
     # the driver reads the type of the server's column, not the type of the mapping
     if of_decimal is None:
-        return lambda value: of_float(value) if of_float and isinstance(value, float) else value
+        assert of_float is not None  # noqa: S101 - one of them is there
+        return OfFloats(of_float)
     return lambda value: (of_float(value) if of_float else value) if isinstance(value, float) else of_decimal(value)

@@ -5,84 +5,26 @@ Each function goes through the rows of its statement once. For each new row, it 
 their objects to it.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from weakref import ref
 
 from loadplan.objects.instances import (
     Grown,
-    Kinds,
-    after_class,
-    as_tuple,
     fill_late,
-    identity_root,
-    is_plain,
     is_written_by_pydantic,
-    key_pickers,
     list_maker,
     note_left_out,
-    part_list,
-    row_keys,
     tell_listeners,
-    whole,
     widened,
 )
 from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
-from loadplan.objects.seal import Sealer
+from loadplan.objects.sites import Site, sites_of
 from loadplan.objects.view_script import Blueprint, Scope, Writer, tuple_source
 from loadplan.resolved.strategy import Way
 from loadplan.resolved.tree import Column, Edge, Instance, Part, Place, Recipe, instance_at
 from loadplan.sqlalchemy_internals import UnfinishedState, install_state, name_shard, state_script
 from loadplan.statements.statement import Statement
-
-
-class Site:
-    """A place at which instances are made, with the values that generated code needs there."""
-
-    def __init__(self, number: int, instance: Instance, label: str, hidden: Hidden) -> None:
-        self.number = number
-        self.instance = instance
-        self.mapper = instance.place.mapper
-        self.parts = tuple(part_list(instance.parts))
-        self.key, self.partial_keys, self.by_class = row_keys(self.mapper)
-        self.shared: int | None = None
-        self.kinds = Kinds(self.mapper, Sealer(label, instance, hidden), self.parts, self._key_of)
-        self.plain = is_plain(self.mapper)
-
-    def _key_of(self, cls: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
-        """Return a function that makes the tuple of a class's primary key from the key of a row."""
-        if self.instance.keys:
-            return key_pickers(self.mapper, (*self.key, *(each.name for each in self.instance.keys)))[cls]
-        if self.by_class:
-            return after_class
-        return as_tuple if len(self.key) == 1 else whole
-
-
-def sites_of(root: Instance, label: str, hidden: Hidden) -> list[Site]:
-    """Return every place of a plan. Classes at several places get numbers.
-
-    Args:
-        root: the recipe of the root.
-        label: of the plan.
-        hidden: whose rows the session may have hidden.
-    """
-    sites: list[Site] = []
-    waiting = [root]
-    while waiting:
-        instance = waiting.pop(0)
-        sites.append(Site(len(sites), instance, label, hidden))
-        edges = list(instance.place.edges)
-        for part in part_list(instance.parts):
-            edges += part.place.edges
-        waiting += [
-            edge.outputs[0] for edge in edges if edge.prop is not None and isinstance(edge.outputs[0], Instance)
-        ]
-    counts = Counter(identity_root(site.mapper) for site in sites)
-    numbers = {mapper: number for number, mapper in enumerate(each for each, count in counts.items() if count > 1)}
-    for site in sites:
-        site.shared = numbers.get(identity_root(site.mapper))
-    return sites
 
 
 class InstanceWriter(Writer):
@@ -190,7 +132,8 @@ class InstanceWriter(Writer):
             self._group(edge, statement, keys, made)
         self._finish_spread()
         if edge is None:
-            self._line(1, "return roots")
+            once = "list({id(root): root for root in roots}.values())"  # a root may come in several rows
+            self._line(1, f"return roots if len(roots) == len(at_{site.number}) else {once}")
         else:
             self._tie(1, edge, f"owners[{number}]", "groups.get(key, ())", "groups.get(key)")
         self.lines[head:head] = self._locals(start)

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 from sqlalchemy import Dialect
 
-from loadplan.mapped.decoding import processor
+from loadplan.mapped.decoding import OfFloats, processor
 from loadplan.objects.building import Guards
 from loadplan.resolved.strategy import Choice, Way
 from loadplan.resolved.tree import (
@@ -229,7 +229,12 @@ class Writer(abc.ABC):
         if not scope.nested and not self._raw:
             return name
         found = processor(kind, self._dialect)
-        return name if found is None else f"{self._given_as('process', found, key=kind)}({name})"
+        if found is None:
+            return name
+        if isinstance(found, OfFloats):  # a call for each value would take longer than the question
+            process = self._given_as("process", found.process, key=kind)
+            return f"({name} if {name}.__class__ is not float else {process}({name}))"
+        return f"{self._given_as('process', found, key=kind)}({name})"
 
     def _loop(self, edge: Edge, scope: Scope) -> tuple[Scope, str]:
         """Return the names within an array, and the loop over it."""

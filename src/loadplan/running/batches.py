@@ -11,7 +11,6 @@ from loadplan.resolved.tree import Edge, Place
 from loadplan.running import call_problems
 from loadplan.running.compiled import CompiledPlan
 from loadplan.running.execution import Execution, Rows, ask
-from loadplan.running.graph import distinct
 from loadplan.running.tally import Tally
 from loadplan.running.watching import note, watch_of
 from loadplan.sqlalchemy_internals import changes_statements
@@ -81,8 +80,7 @@ class Batches(Generic[T]):
             rows = self._without_last(part) if self._plan.root.identity else part
             self._tally.start_over()
             run = Execution(session, self._plan, self._parameters, self._tally)
-            built = run.build(run.counted(Rows(rows, False, run.dialect), self._plan.root))
-            if found := distinct(built) if self._plan.tree.of_entities else built:
+            if found := run.build(run.counted(Rows(rows, False, run.dialect), self._plan.root)):
                 return found
         return []
 

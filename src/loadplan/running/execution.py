@@ -150,7 +150,7 @@ class Execution(Generic[T]):
             return views
 
     def _grow(self, arrived: dict[int, Rows]) -> list[T]:
-        """Make the instances of all rows, from the roots down, and complete them."""
+        """Make the instances of all rows, from the roots down, and complete them. Return each root once."""
         first = self._hydrator(arrived[0])
         grown = first.start(len(self._view.later) + 1)
         roots: list[T] = []

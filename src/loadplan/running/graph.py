@@ -53,7 +53,7 @@ def load_roots(
     for parameters in executions:
         run = Execution(session, plan, parameters, tally, kept)
         rows = run.rows(plan.root, parameters, is_bounded=is_bounded)
-        found += distinct(run.build(rows)) if plan.tree.of_entities else run.build(rows)
+        found += run.build(rows)
     return found
 
 
@@ -91,8 +91,7 @@ def load_roots_beside(
         firsts, used = _first_rows(plan, rows.rows, keep)
         values = [tuple(row[width:]) for row in firsts]
         beside += values if not rows.raw else [_processed(each, kinds, rows.dialect) for each in values]
-        built = run.build(Rows([tuple(row[:width]) for row in used], rows.raw, rows.dialect))
-        views += distinct(built) if plan.tree.of_entities else built
+        views += run.build(Rows([tuple(row[:width]) for row in used], rows.raw, rows.dialect))
     return views, beside
 
 
@@ -131,11 +130,6 @@ def load_by_identity(
                 name = plan.mapper.class_.__name__
                 raise MultipleFound(call_problems.several_have_key(plan.tree.label, name, given))
     return dict(zip(identities, views, strict=True))
-
-
-def distinct(roots: list[T]) -> list[T]:
-    """Return instances in the order of their first rows, each once."""
-    return list({id(root): root for root in roots}.values())
 
 
 def _processed(values: Sequence[Any], kinds: Sequence[Any], dialect: Dialect) -> tuple[Any, ...]:
