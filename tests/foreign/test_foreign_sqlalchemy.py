@@ -51,5 +51,5 @@ def test_plans_over_the_mappings_of_sqlalchemys_own_tests(tmp_path: Path) -> Non
     texts = [f"{where}: {line}\n    {plan}" for (where, line), plan in plans.items() if f"{where}: {line}" in new]
     assert not new, f"{len(new)} new differences\n" + "\n".join(texts)
     assert len(broken) <= len(entries) // 100, broken
-    assert " passed" in said or " skipped" in said, said
+    assert any(word in said for word in (" passed", " skipped", "no tests ran")), said
     assert FILES or record.plans >= 5, said
