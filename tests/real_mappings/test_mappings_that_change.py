@@ -7,6 +7,7 @@ import attrs
 import pytest
 from real import filled
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, func, insert
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -18,6 +19,7 @@ from sqlalchemy.orm import (
 )
 
 from loadplan import LoadPlan, NotLoaded, PlanError, aggregate, count, exists, load, source
+from loadplan.audit import audit
 
 
 @attrs.frozen
@@ -236,3 +238,26 @@ async def test_views_and_plans_that_outlive_a_mapping(engine: AsyncEngine) -> No
                 assert [each.room for each in seen.books] == ["r", "r"]
     finally:
         first.dispose()
+
+
+def test_a_class_whose_mapping_failed_spoils_no_plan() -> None:
+    """In a notebook you correct a class and go on. The traceback of the first attempt still keeps that class."""
+
+    class Corrected(DeclarativeBase): ...
+
+    class Room(Corrected):
+        __tablename__ = "corrected_rooms"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        desks: Mapped[list["Desk"]] = relationship()
+
+    class Desk(Corrected):
+        __tablename__ = "corrected_desks"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        room_id: Mapped[int] = mapped_column(ForeignKey(Room.id))
+
+    with pytest.raises(ArgumentError, match="additional column") as kept:
+        type("Chair", (Corrected,), {"__table__": Desk.__table__, "legs": mapped_column(Integer)})
+    assert kept.tb is not None
+    assert LoadPlan(Room, load(Room.desks)).explain("sqlite").statements == 2
+    assert audit(Corrected).classes == 2
+    Corrected.registry.dispose()
