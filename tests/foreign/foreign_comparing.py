@@ -9,7 +9,7 @@ import pickle
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Annotated, Any, TypeAlias
 
 import attrs
@@ -102,7 +102,8 @@ class Reader:
         if not isinstance(value, list | set | tuple) and not prop.uselist:
             return self.visit(value, prop.mapper, each)
         children = [self.visit(child, prop.mapper, each) for child in value]
-        return children if each.order_by else sorted(children, key=repr)
+        is_set = isinstance(value, Set) or getattr(type(value), "__emulates__", None) is set  # it keeps no order
+        return children if each.order_by and not is_set else sorted(children, key=repr)
 
 
 def plain(value: Any) -> Any:
