@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
-from loadplan.mapped.mapping import mapper_of
+from loadplan.mapped.mapping import mapper_of, still_to_be_mapped
 from loadplan.sqlalchemy_internals import declared_arguments, mappers_in, mapping_mark, waits_for_configuration
 
 #: Whether a plan is checked on the line where it is written. ``loadplan check`` turns this off while it imports a
@@ -24,7 +24,7 @@ def can_configure(entity: object) -> bool:
     """
     mapper = mapper_of(entity)
     if mapper is None:
-        return True
+        return still_to_be_mapped(entity) is None
     mappers = mappers_in(mapper.registry)
     if all(each.configured for each in mappers):
         return True
