@@ -194,6 +194,9 @@ def _rows(edge: Edge) -> str:
 def not_mapped(given: object, at: At) -> Problem:
     """``LoadPlan`` or ``on`` of something that is not a mapped class."""
     what = safely_described(given).removeprefix("the class ")
+    if later := mapping.still_to_be_mapped(given):
+        hint = "complete its mapping before you use the plan."
+        return Problem("LP200", f"{what} is not mapped yet", at, detail=later, hint=hint)
     return Problem("LP200", f"{what} is not a mapped class", at, hint=meant.safely(meant.instead_of_class, given))
 
 
