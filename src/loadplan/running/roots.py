@@ -135,7 +135,7 @@ def _places(asked: Sequence[Identity]) -> list[int]:
 
 def _has_null(identity: Identity) -> bool:
     """Tell whether a part of a key is NULL. Values that Python cannot compare may stand beside it."""
-    return any(value is None for value in identity) if len(identity) > 1 else identity[0] is None
+    return any(value is None for value in identity)
 
 
 def by_id(compiled: Compiled[Any]) -> ById:
