@@ -103,7 +103,7 @@ def has_waiting_changes(state: InstanceState[Any], key: str) -> bool:
 def tell_of_refresh(entity: object, names: Iterable[str]) -> None:
     """Fire the ``refresh`` event of an instance, as ``loading.py`` does for a row that adds to one.
 
-    The listeners may set the attributes that were loaded. This is not a change, so no flush writes it.
+    The listeners may set the attributes that were loaded. This does not count as a change, so no flush writes it.
     """
     state: Any = instance_state(entity)
     loaded = set(names)
