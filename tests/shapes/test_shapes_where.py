@@ -232,6 +232,18 @@ async def test_parameters_of_the_fetch_and_of_the_plan_are_one_set(shapes: Async
         await loader.fetch_all(plan, params={"id": 2, "score": 1})
 
 
+async def test_a_value_of_its_own_at_one_place_is_none_for_the_other_places(shapes: AsyncEngine) -> None:
+    """The plan needs a value for ``low``. The condition of the fetch has one, for itself."""
+    plan = LoadPlan(User, load(User.posts, where=Post.score >= bindparam("low")))
+    loader = Loader(shapes)
+    with recording(shapes) as statements:
+        for call in (loader.fetch_all, loader.fetch_one):
+            with pytest.raises(ParameterError, match="parameter 'low' has no value"):
+                await call(plan, User.id > bindparam("low", 0))
+    assert statements == []
+    assert await loader.fetch_all(plan, User.id > bindparam("low", 0), params={"low": 1})
+
+
 async def test_a_parameter_with_a_value_of_its_own_may_be_left_out(shapes: AsyncEngine) -> None:
     plan = LoadPlan(User, load(User.posts, where=Post.score == bindparam("score", 2)))
     for given, score in (({}, 2), ({"score": 0}, 0)):

@@ -40,13 +40,14 @@ def _read(label: str, declared: Iterable[Parameter], given: Any, dialect: Dialec
         hint = "pass a dictionary: params={'name': value}."
         message = f"params= needs a mapping of names to values, but got {shown(given)}"
         raise ParameterError(Problem("LP405", message, (label,), hint=hint))
-    known = {parameter.name: parameter for parameter in declared}
+    everywhere = tuple(declared)  # the plan and the conditions of the fetch may both have a parameter of one name
+    known = dict.fromkeys(parameter.name for parameter in everywhere)
     values = {} if given is None else dict(given)
     for name in values:
         if name not in known:
             hint = did_you_mean(str(name), known, "Parameters")
             raise ParameterError(Problem("LP405", f"the plan has no parameter {shown(name)}", (label,), hint=hint))
-    for parameter in known.values():
+    for parameter in everywhere:
         if parameter.name in values:
             _check(label, parameter, values[parameter.name], dialect)
         elif parameter.required:
