@@ -51,8 +51,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Order, unchecked(selectinload(Order.lines))),
         "LP101: load() needs a relationship, but got a loader option of SQLAlchemy\n"
         "  at: Order\n"
-        "  hint: write load(User.posts) and nest what is below it. The plan chooses the loading strategy "
-        "itself.",
+        "  hint: write load(Order.lines). The plan chooses the loading strategy itself.",
     ),
     "LP102 an option": (
         lambda: plan_of(Order, selectinload(Order.lines)),

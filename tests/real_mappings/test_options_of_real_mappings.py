@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 from real import filled, lazily
-from sqlalchemy import ForeignKey, select
+from sqlalchemy import ForeignKey, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship, selectinload
 
-from loadplan import LoadPlan, StrategyName, load
+from loadplan import LoadPlan, PlanError, StrategyName, load
 
 
 class Base(DeclarativeBase):
@@ -31,6 +31,16 @@ class Spot(Base):
     pos: Mapped[int]
     area_id: Mapped[int] = mapped_column(ForeignKey(Area.id))
     area: Mapped[Area] = relationship(back_populates="spots", order_by="Spot.pos")
+
+
+class Mark(Base):
+    __tablename__ = "opt_marks"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    area_id: Mapped[int] = mapped_column(ForeignKey(Area.id))
+    area: Mapped[Area] = relationship()
+
+
+Area.highest = column_property(select(func.max(Mark.id)).where(Mark.area_id == Area.id).scalar_subquery())
 
 
 def rows() -> list[Any]:
@@ -81,3 +91,21 @@ async def test_a_subquery_below_a_row_that_is_also_a_root(engine: AsyncEngine, s
         found = await by_options(engine, plan, Area, read)
         right = await lazily(engine, select(Area).order_by(Area.id), read)
     assert found == right
+
+
+@pytest.mark.parametrize("strategy", [None, "joined", "selectin", "subquery"])
+async def test_a_subquery_in_a_column_keeps_its_table(engine: AsyncEngine, strategy: StrategyName | None) -> None:
+    """Below a joined row, SQLAlchemy takes the rows of the statement for the table that the subquery names."""
+    plan = LoadPlan(Mark, load(Mark.area, strategy=strategy))
+    marks = [Mark(id=key, area_id=2 + key % 2) for key in (1, 2, 3, 4)]
+    async with filled(engine, Base.metadata, *rows(), *marks):
+        found = await by_options(engine, plan, Mark, lambda mark: mark.area.__dict__["highest"])
+    assert found == [3, 4, 3, 4]
+
+
+def test_hints_for_options_and_for_ids() -> None:
+    """The hint for a loader option names its relationship, and the one for an id names the key."""
+    with pytest.raises(PlanError, match=r"hint: write load\(Area\.downs, load\(Area\.spots\)\)\."):
+        LoadPlan(Area, load(selectinload(Area.downs).joinedload(Area.spots)))
+    with pytest.raises(PlanError, match=r"hint: write where=Spot\.id == 3\."):
+        LoadPlan(Area, load(Area.spots, where=3))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import ClauseElement, Column, ColumnElement, Join, SelectBase, Table, inspect, select
+from sqlalchemy import ClauseElement, Column, ColumnElement, Join, Select, SelectBase, Table, inspect, select
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import (
     ColumnProperty,
@@ -94,6 +94,12 @@ def tables_in(selectable: Any) -> set[Any]:
     if isinstance(selectable, Join):
         return tables_in(selectable.left) | tables_in(selectable.right)
     return {selectable}
+
+
+def tables_of_subqueries(expression: Any) -> set[Any]:
+    """Return the tables that the subqueries in an expression select from."""
+    selects = (each for each in iterate(expression) if isinstance(each, Select))
+    return {table for each in selects for found in each.get_final_froms() for table in tables_in(found)}
 
 
 def mappers_below(base: type[Any]) -> Iterator[Mapper[Any]]:

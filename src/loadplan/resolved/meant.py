@@ -115,8 +115,6 @@ def nested(names: Sequence[str], inside: str) -> str:
 
 def instead_of_relationship(given: object) -> str:
     """Return the hint for a wrong value in ``load(...)``."""
-    if isinstance(given, AbstractLoad):
-        return _OPTION
     if isinstance(given, list | tuple | set | frozenset):
         return "write one load(...) for each relationship."
     if isinstance(given, Load):

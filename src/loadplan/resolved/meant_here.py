@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ClauseElement, UnaryExpression
+from sqlalchemy import ClauseElement, Integer, UnaryExpression
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
 from loadplan.declared.code import source
@@ -72,7 +72,18 @@ def _expression_hint(word: str, given: Any, here: type[Any] | None) -> str | Non
             return f"write order_by={here.__name__}.{found['name']}{'.desc()' if down else ''}."
     if isinstance(given, Aggregate):
         return _instead_of_aggregate(word, given)
+    if word == "where" and isinstance(given, int) and not isinstance(given, bool) and (key := _key_of(here)):
+        return f"write where={key} == {given}. To fetch by primary key, write fetch(plan, {given})."
     return None
+
+
+def _key_of(here: type[Any] | None) -> str | None:
+    """Return the code of the primary key of a class, if it is one number."""
+    mapper = _mapper(here)
+    columns = () if mapper is None else mapper.primary_key
+    if mapper is None or len(columns) != 1 or not isinstance(columns[0].type, Integer):
+        return None
+    return f"{mapper.class_.__name__}.{mapper.get_property_by_column(columns[0]).key}"
 
 
 def _instead_of_aggregate(word: str, given: Aggregate) -> str:

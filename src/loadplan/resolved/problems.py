@@ -15,6 +15,7 @@ from loadplan.errors import Problem, did_you_mean, one_of, shown
 from loadplan.mapped import mapping
 from loadplan.resolved import meant, meant_here
 from loadplan.resolved.tree import Edge
+from loadplan.sqlalchemy_internals import AbstractLoad
 
 At = tuple[str, ...]
 
@@ -29,7 +30,9 @@ def _name(mapper: Mapper[Any]) -> str:
 def not_a_relationship(given: object, at: At) -> Problem:
     """``load(...)`` of something that is not a relationship."""
     message = f"load() needs a relationship, but got {meant.described(given)}"
-    return Problem("LP101", message, at, hint=meant.instead_of_relationship(given))
+    of_option = isinstance(given, AbstractLoad)
+    hint = meant_here.load_hint(given, None) if of_option else meant.instead_of_relationship(given)
+    return Problem("LP101", message, at, hint=hint)
 
 
 def relationship_of_alias(given: QueryableAttribute[Any], at: At) -> Problem:

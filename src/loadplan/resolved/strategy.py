@@ -404,6 +404,10 @@ class _OptionsChooser(_Chooser):
         if edge.prop.entity.is_aliased_class and any(map(_would_join, edge.target.relationships)):
             # it drops what is joined below a join to an alias
             return "it leads to an alias, and joins go on from there only in a statement of its own"
+        above = mapping.tables_at(row.start.entity)
+        if any(above & mapping.tables_of_subqueries(each.expression) for each in edge.target.columns):
+            # in the subquery, SQLAlchemy would take the row of the statement for the table
+            return "a subquery in its columns reads a table of the statement above"
         if edge.asked in {"joined", "inner"} and not edge.cardinality.to_one:
             # it loses the list of a row that stands elsewhere in the same statement, without that list
             owner = edge.owner.mapper
