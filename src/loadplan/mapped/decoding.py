@@ -200,7 +200,7 @@ def is_of_builtin_type(expression: Any) -> bool:
     """Tell whether an expression without a type in SQLAlchemy has a PostgreSQL type that drivers read in nested rows.
 
     asyncpg reads most built-in types by their number, also in nested rows. It reads some of them wrongly: it takes the
-    bytes of ``money`` for text. An application's function may return any type, so the answer for it is no.
+    bytes of ``money`` for text. An application's function may return any type, so the answer for it is False.
     """
     element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
     while isinstance(element, Label | Grouping | FunctionFilter | WithinGroup | Over):
@@ -223,8 +223,10 @@ _ARITHMETIC = frozenset({operator.add, operator.sub, operator.mul, operator.true
 
 
 def _is_known(expression: Any) -> bool:
-    """Tell whether SQLAlchemy, or the name of the function, gives an expression a type that drivers read in nested
-    rows."""
+    """Tell whether drivers read an expression's type in nested rows.
+
+    SQLAlchemy, or the name of the function, tells the type.
+    """
     kind = expression.type
     if isinstance(kind, types.NullType):
         return isinstance(expression, Null) or is_of_builtin_type(expression)
@@ -250,8 +252,7 @@ class OfFloats:
 
 
 def processor(kind: types.TypeEngine[Any], dialect: Dialect) -> Processor | None:
-    """Return the function with which SQLAlchemy converts the driver's values of a type; None if it leaves them
-    unchanged.
+    """Return the function that converts a driver's values of a type; None if it leaves them unchanged.
 
     Args:
         kind: as mapped.

@@ -74,8 +74,7 @@ class LearnedIndexes:
         return bool(self.of_tables)
 
     def serve(self, table: Table, keys: Sequence[str], order: Sequence[str]) -> bool:
-        """Tell whether one of the indexes finds rows by these keys, and gives them in this order if ``order`` is not
-        empty."""
+        """Tell whether one of the indexes finds rows by these keys, and gives them in this order."""
         found = self._by_table.get(table, ())
         return any(each.walks(keys, order) if order else each.finds(keys) for each in found)
 

@@ -107,8 +107,10 @@ def far_key_columns(prop: RelationshipProperty[Any]) -> frozenset[str]:
 
 
 def collection_key_columns(prop: RelationshipProperty[Any]) -> frozenset[str]:
-    """Return the target's columns that make the key of a dictionary collection; all columns if SQLAlchemy cannot tell
-    which."""
+    """Return the target's columns that make the key of a dictionary collection.
+
+    All columns if SQLAlchemy cannot tell which.
+    """
     target = prop.mapper
     everything = default_columns(target)
     names = keyed_by(prop)
@@ -269,8 +271,7 @@ def served_by(
 
 
 def indexed_columns(table: Table) -> list[list[str]]:
-    """Return the columns of each index that the mapping declares on a table, including those of primary and unique
-    keys."""
+    """Return the columns of each index that the mapping declares on a table, also for primary and unique keys."""
     indexed = [[column.name for column in index.columns] for index in table.indexes if _is_whole_tree(index)]
     unique = [each for each in table.constraints if isinstance(each, PrimaryKeyConstraint | UniqueConstraint)]
     return indexed + [[column.name for column in each.columns] for each in unique]
@@ -288,7 +289,7 @@ _HARMLESS = frozenset(
 
 
 def _is_whole_tree(index: Index) -> bool:
-    """Tell whether an index is a B-tree over all rows. The database can read only such an index in order."""
+    """Tell whether an index is a B-tree over all rows. The database can read only this kind of index in order."""
     return len(index.columns) > 0 and set(index.dialect_kwargs) <= _HARMLESS
 
 

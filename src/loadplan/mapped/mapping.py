@@ -131,8 +131,7 @@ def property_of(entity: type[Any], key: str) -> RelationshipProperty[Any]:
 
 
 def column_attributes(mapper: Mapper[Any]) -> Iterator[ColumnProperty[Any]]:
-    """Yield the attributes that can be loaded as a column: columns and ``column_property``, without
-    ``query_expression``."""
+    """Yield the attributes that load as a column: columns and ``column_property``, without ``query_expression``."""
     for prop in mapper.column_attrs:
         flags = dict(prop.strategy_key)
         if flags.get("instrument", True) and "query_expression" not in flags:
@@ -209,7 +208,7 @@ def identity_of(entity: object) -> tuple[Any, ...]:
 
 
 def may_be_null(mapper: Mapper[Any], name: str) -> bool:
-    """Tell whether a column may hold NULL by its mapping. For anything else than a plain column, the answer is no."""
+    """Tell whether a column may hold NULL by its mapping. If it is not a plain column, the answer is False."""
     prop = mapper.attrs[name]
     assert isinstance(prop, ColumnProperty)  # noqa: S101 - the callers asked for columns
     columns: list[Any] = list(prop.columns)
@@ -224,8 +223,10 @@ def column_name(mapper: Mapper[Any], name: str) -> str:
 
 
 def composite_maker(prop: CompositeProperty[Any]) -> Callable[..., Any]:
-    """Return a function that makes a composite's value from its columns; None for all NULLs if the mapping asks for
-    that."""
+    """Return a function that makes a composite's value from its columns.
+
+    None for all NULLs if the mapping asks for that.
+    """
     make: Any = prop.composite_class
     none_on = getattr(prop, "return_none_on", None)  # since SQLAlchemy 2.1
     if not callable(none_on):
@@ -236,8 +237,8 @@ def composite_maker(prop: CompositeProperty[Any]) -> Callable[..., Any]:
 def columns_behind(mapper: Mapper[Any], key: str) -> tuple[str, ...] | None:
     """Return the column attributes that an attribute is made of, or None if there are none.
 
-    For a column, they are the column itself; for a composite, its parts; for a synonym, those of the attribute that it
-    names.
+    For a column, they are the column itself; for a composite, its parts; for a synonym, the columns of the attribute
+    that it names.
     """
     prop = mapper.attrs.get(key)
     if isinstance(prop, SynonymProperty):

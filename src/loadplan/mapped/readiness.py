@@ -1,5 +1,7 @@
-"""Checks whether mappers can be configured now. They only read, because a configuration that fails ruins the
-mappers."""
+"""Checks whether mappers can be configured now.
+
+They only read, because a configuration that fails ruins the mappers.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -64,7 +66,7 @@ def _is_known(argument: object, known: set[str]) -> bool:
     if isinstance(argument, FunctionType | MethodType):
         try:
             argument()
-        except Exception:  # the name may not be imported yet, which may raise any error
+        except Exception:  # if the name is not imported yet, this may raise any error
             return False
     return True
 
@@ -96,10 +98,10 @@ def as_mapped(mappers: Iterable[Mapper[Any]]) -> Mapped:
 def is_mapped_still(before: Mapped) -> bool:
     """Tell whether mappers are unchanged, so that a tree resolved against them is still right.
 
-    The answer is no if a class or one of its subclasses has a new relationship or column, and if the mappers were
-    cleared. SQLAlchemy clears the mappers of a registry together with those of registries that refer to it. The answer
-    is also no while a class waits for its configuration, because its ``backref`` may add a relationship to another
-    class.
+    The answer is False if a class or one of its subclasses has a new relationship or column, and if the mappers were
+    cleared. When SQLAlchemy clears the mappers of a registry, it also clears the registries that refer to it. The
+    answer is also False while a class waits for its configuration, because its ``backref`` may add a relationship to
+    another class.
     """
     root = before[0][0]
     if waits_for_configuration(root) or mapper_of(root.class_) is not root:

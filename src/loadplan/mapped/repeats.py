@@ -86,8 +86,7 @@ def has_unique_key(table: object, columns: set[Any]) -> bool:
 
 
 def other_keys(mapper: Mapper[Any]) -> dict[str, ColumnElement[Any]]:
-    """Return the columns of a union that are keys of its tables, for tables whose keys have other names than the
-    class's key."""
+    """Return the key columns of a union's tables, if their names differ from the names of the class's key."""
     own = primary_key(mapper)
     found: dict[str, ColumnElement[Any]] = {}
     for sub in mapper.self_and_descendants:
@@ -147,8 +146,10 @@ def is_never_null(mapper: Mapper[Any], expression: Any) -> bool:
 
 
 def may_be_null_in_key(mapper: Mapper[Any], name: str) -> bool:
-    """Tell whether an attribute of the primary key may be NULL. SQLAlchemy allows that if another part of the key is
-    not."""
+    """Tell whether an attribute of the primary key may be NULL.
+
+    SQLAlchemy allows that if another part of the key is not.
+    """
     is_composite = len(mapper.primary_key) > 1 and mapper.allow_partial_pks
     return is_composite and not is_never_null(mapper, getattr(mapper.class_, name))
 

@@ -70,7 +70,7 @@ def binds_by_itself(kind: types.TypeEngine[Any]) -> bool:
 
 
 def type_on(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngine[Any]:
-    """Return the type for a database: the variant that ``with_variant`` names for it, or else the type itself."""
+    """Return the type for a database: the variant that ``with_variant`` names for it, otherwise the type itself."""
     return variants_of(kind).get(dialect.name, kind)
 
 
