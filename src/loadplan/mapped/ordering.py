@@ -71,8 +71,10 @@ class Ordering:
         return self.on(self.expression)
 
     def puts_nulls_first(self, dialect: Dialect) -> bool:
-        """Tell whether NULLs come first. PostgreSQL and Oracle sort NULL as the largest value, the others as the
-        smallest."""
+        """Tell whether NULLs come first.
+
+        PostgreSQL and Oracle sort NULL as the largest value, the others as the smallest.
+        """
         if self.nulls_first is not None:
             return self.nulls_first
         return self.descending == (dialect.name in _NULLS_ARE_LARGEST)
