@@ -1,4 +1,4 @@
-"""The baseline file: findings that are known, and what plans cost when it was written."""
+"""The baseline file: known findings, and the costs of plans when the file was written."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ class Baseline:
 
 
 def read_baseline(path: Path | None) -> Baseline:
-    """Return what a file holds; nothing where there is none yet.
+    """Return the baseline in a file. If the file does not exist, the baseline is empty.
 
     Raises:
         TargetError: the file is not a baseline.
