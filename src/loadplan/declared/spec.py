@@ -60,7 +60,7 @@ V = TypeVar("V")
 
 
 def comparable(value: object) -> object:
-    """Return what equality and hashing of a declaration go by.
+    """Return the key that a declaration uses for equality and hashing.
 
     SQLAlchemy's attributes and expressions answer ``==`` with SQL, so they are compared by what they name.
     """
@@ -103,7 +103,7 @@ class _SameExpression:
 
 
 def facts_of(parameter: BindParameter[Any]) -> tuple[Any, ...]:
-    """Return what a parameter holds that is not a part of SQLAlchemy's cache key.
+    """Return the value of a parameter, which is not a part of SQLAlchemy's cache key.
 
     ``1``, ``True`` and ``1.0`` are equal to Python and three values to a database: each has its type and its ``repr``
     beside it. ``repr`` also tells ``0.0`` from ``-0.0``, and ``1.0`` from ``1.00``.

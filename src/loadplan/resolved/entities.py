@@ -19,7 +19,7 @@ from loadplan.resolved.tree import Column, Edge, Instance, Parameter, Part, Plac
 
 
 def resolve_entities(plan: Plan[Any]) -> Tree:
-    """Return what a plan of entities means against the mapping. Done once a plan, then remembered.
+    """Resolve a plan of entities against the mapping, and return its tree. This happens once for each plan.
 
     Raises:
         PlanError: with every problem of the plan.
@@ -170,7 +170,7 @@ class _Resolver:
     def parts(
         self, place: Place, said: Sequence[_Said], again: Sequence[_Again], at: tuple[str, ...]
     ) -> Iterator[Part]:
-        """Resolve what is declared for subclasses at a place, each subclass once.
+        """Resolve the declarations for subclasses at a place, each subclass once.
 
         Args:
             place: of the base.
@@ -205,7 +205,7 @@ class _Resolver:
         *,
         by_mapping: bool = False,
     ) -> Part:
-        """Resolve what a subclass adds to the rows of a place."""
+        """Resolve the columns and relationships that a subclass adds to the rows of a place."""
         name = f"on({sub.class_.__name__})"
         at = (*at, name)
         target = Place(sub, sub.class_, (*place.path, name))

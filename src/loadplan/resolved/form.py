@@ -22,7 +22,7 @@ MOST = (1 << 63) - 2
 
 
 def form_problems(plan: Plan[Any]) -> Iterator[Problem]:
-    """Yield what is wrong with a plan whatever its mapping turns out to be: LP101 to LP108, LP111, and LP200."""
+    """Yield the problems of a plan that do not depend on the mapping: LP101 to LP108, LP111, and LP200."""
     if mapping.mapper_of(plan.entity) is None:
         yield problems.not_mapped(plan.entity, () if plan.name is None else (plan.name,))
     yield from _part_problems(plan, (plan.label,))
@@ -132,7 +132,7 @@ def _counts(given: Any) -> bool:
 
 
 def load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
-    """Yield what is wrong with the form of a load, and of what it nests."""
+    """Yield the problems in the form of a load and of the loads inside it."""
     named: object = item.relationship
     if isinstance(named, str):
         yield from _part_problems(item, (*at, named))

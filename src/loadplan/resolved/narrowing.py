@@ -65,7 +65,7 @@ def merged(one: Wanted, other: Wanted) -> Wanted:
 
 
 def wanted_of(paths: Iterable[object], label: str) -> Wanted:
-    """Return what dotted names ask for.
+    """Return the attributes that dotted names ask for.
 
     Raises:
         PlanError: LP120, something is not text, or a path is longer than any plan is deep.
@@ -240,7 +240,10 @@ class _Entities:
 
 
 def _folded(wanted: Wanted, key: str) -> Wanted:
-    """Return what is wanted of a tree: the levels are one place, so ``children.children.name`` is ``children.name``."""
+    """Return the names wanted in a tree.
+
+    All levels are one place: ``children.children.name`` means ``children.name``.
+    """
     names: dict[str, Wanted] = {}
     waiting = [wanted]
     while waiting:

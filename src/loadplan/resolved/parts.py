@@ -37,7 +37,7 @@ class DeclaredPlace:
         return found
 
     def branches(self) -> "list[DeclaredPlace]":
-        """Return what is declared for subclasses, each once."""
+        """Return the declarations for subclasses, each subclass once."""
         found: dict[Mapper[Any], list[Below]] = {}
         for item in self._items():
             if isinstance(item, On):
@@ -84,7 +84,7 @@ class DeclaredPlace:
 
 
 def _flat(parts: Iterable[Below]) -> Iterator[Below]:
-    """Yield what a plan and its nested plans declare about a place."""
+    """Yield the declarations of a plan and its nested plans about a place."""
     for part in parts:
         yield part
         yield from _flat(item for item in part.loads if isinstance(item, Plan))

@@ -16,7 +16,7 @@ from loadplan.resolved.tree import Tree
 
 
 def resolve_once(plan: Plan[Any], resolve: Callable[[Plan[Any], Mapper[Any], list[Problem]], Tree | None]) -> Tree:
-    """Return what ``resolve`` makes of a plan, having checked its form and configured the mappers.
+    """Check the form of a plan, configure the mappers, and return the result of ``resolve``.
 
     Done once a plan, and again where the mapping has changed since.
 
@@ -49,7 +49,7 @@ def _made(
     mapper: Mapper[Any] | None,
     resolve: Callable[[Plan[Any], Mapper[Any], list[Problem]], Tree | None],
 ) -> dict[str, Any]:
-    """Return what is made of a plan from now on: by this one and by all that equal it.
+    """Store the result for a plan, and return the result that this plan and all equal plans use from now on.
 
     Raises:
         PlanError: with every problem of the plan.

@@ -127,7 +127,7 @@ class _Reader:
         at: At,
         around: tuple[tuple[Any, Mapper[Any]], ...],
     ) -> _Need:
-        """Return what models read of the objects of a class, or of its subclasses."""
+        """Return the attributes that models read of objects of a class, or of its subclasses."""
         need = _Need(mapper)
         for member in members:
             try:

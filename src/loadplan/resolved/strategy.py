@@ -362,7 +362,7 @@ class _Chooser:
         return None
 
     def _served(self, edge: Edge) -> Served | None:
-        """Return who knows of an index that finds the rows of one parent; None if nobody does."""
+        """Return where an index that finds the rows of one parent is known from; None if there is no known index."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
         link = links.link_in_database(edge.prop, edge.owner.mapper)
         if link.kind is LinkKind.PARENT:
@@ -381,7 +381,7 @@ class _OptionsChooser(_Chooser):
 
     @staticmethod
     def _why_sqlalchemy_cannot_join(edge: Edge, row: _Row) -> str | None:
-        """Return what SQLAlchemy would lose by a join, or None if it would not."""
+        """Return the reason why SQLAlchemy would lose rows or values with a join, or None if it would not."""
         if edge.prop is None or edge.asked == "subquery":
             return None
         if edge.prop.entity.is_aliased_class and any(map(_would_join, edge.target.relationships)):

@@ -339,7 +339,7 @@ def edges_below(place: Place) -> Iterator[Edge]:
 
 
 def instance_at(edge: Edge) -> Instance:
-    """Return what is made of the rows at the end of a relationship, in a plan of entities."""
+    """Return the recipe for the objects at the end of a relationship, in a plan of entities."""
     made = edge.outputs[0]
     assert isinstance(made, Instance)  # noqa: S101 - of a plan of entities
     return made

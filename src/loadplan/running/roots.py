@@ -1,4 +1,4 @@
-"""Which roots: a compiled graph narrowed by key, by keys, or by condition, order and limit."""
+"""Narrows a compiled graph to some roots: by key, by keys, or by condition, order and limit."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
@@ -71,7 +71,7 @@ class ByIds:
         return _parameters(self.graph, (), given)
 
     def executions(self, number: int) -> int:
-        """Return how many statements may run for the roots: by chunks of ids, and to ask which row answers which."""
+        """Return the largest number of statements for the roots: one or two for each chunk of ids."""
         chunks = 1 if self.keys.as_arrays else -(-number // CHUNK)
         return chunks if self.reader.exact else 2 * chunks
 
@@ -83,14 +83,14 @@ class ByIds:
         tally: Tally,
         kept: Kept | None = None,
     ) -> dict[Identity, Any]:
-        """Return what is found by identity, in as few executions as the keys go in."""
+        """Return the roots by identity. Keys go in chunks, each as large as the database allows."""
         whole = [identity for identity in identities if None not in identity]
         keys = [identity[0] for identity in whole] if self.keys.width == 1 else whole
         executions = [{**parameters, **bound} for bound in (self.keys.bind(keys) if keys else ())]
         found: dict[Identity, Any] = load_by_identity(self.graph, session, executions, tally, kept)
         one = by_id(self.compiled)
         for identity in identities:
-            if None in identity:  # this equals no key of a list
+            if None in identity:  # this value is equal to no key in a list
                 bound = {f"loadplan_id_{index}": value for index, value in enumerate(identity)}
                 for root in load_roots(one.graph, session, [{**parameters, **bound}], tally):
                     found[identity] = root
@@ -102,7 +102,7 @@ class ByIds:
         return found
 
     def _answers(self, session: Opened, missing: Sequence[Identity], tally: Tally) -> Iterator[Any]:
-        """Yield the place of each id that has a row after all, with the key as that row has it."""
+        """Yield (index, key of the row) for each id that only the database finds equal to a key."""
         columns = root_key(self.compiled.mapper)
         mapper = self.compiled.mapper
         for statement, values, read in asking(columns, missing, as_arrays=self.keys.as_arrays):
@@ -115,7 +115,7 @@ class ByIds:
 
 
 def by_id(compiled: Compiled[Any]) -> ById:
-    """Return a graph narrowed to one root, made once a graph."""
+    """Return a graph narrowed to one root. It is made once for each graph."""
     found: ById | None = compiled.variants.get("by id")
     if found is None:
         mapper, conditions = compiled.mapper, list[ColumnElement[bool]]()
@@ -129,7 +129,7 @@ def by_id(compiled: Compiled[Any]) -> ById:
 
 
 def by_ids(compiled: Compiled[Any]) -> ByIds:
-    """Return a graph narrowed to many roots, made once a graph."""
+    """Return a graph narrowed to many roots. It is made once for each graph."""
     found: ByIds | None = compiled.variants.get("by ids")
     if found is None:
         keys = keys_of(root_key(compiled.mapper), compiled.dialect)
@@ -152,7 +152,7 @@ class RootQuery:
         order_by: order expressions on the root.
 
     Raises:
-        PlanError: LP108, LP112 or LP215, a condition or an order that is none, or is about something else.
+        PlanError: LP108, LP112 or LP215, a condition or an order is not valid, or names another table.
     """
 
     def __init__(self, compiled: Compiled[Any], where: Sequence[Any], order_by: Sequence[Any]) -> None:
@@ -186,13 +186,13 @@ class RootQuery:
 
     @property
     def total_order(self) -> list[Ordering]:
-        """The order; by the primary key if none was given. Each knows whether it may be NULL."""
+        """The order of the roots, by default by the primary key. Each part knows whether it may be NULL."""
         mapper = self.compiled.mapper
         found = self.order or with_tie_breaker(root_key(mapper), mapper.class_)
         return [attrs.evolve(each, never_null=is_never_null(mapper, each.expression)) for each in found]
 
     def shows(self, number: int) -> bool:
-        """Tell whether the roots show the value that they are ordered by at a place of the total order."""
+        """Tell whether the plan loads the value of one part of the total order, so that you can read it from a root."""
         shown = self._shown[number] if number < len(self._given_order) else None
         return is_shown(self.total_order[number].expression, self.compiled.tree.root) if shown is None else shown
 
@@ -205,10 +205,10 @@ class RootQuery:
         return _parameters(self.compiled, (*self.where, *self._given_order), given)
 
     def graph(self, limit: int | None, offset: int | None, *, in_order: bool = False) -> Compiled[Any]:
-        """Return the graph of these roots, in a total order if they must be.
+        """Return the graph of these roots, in a total order if a limit, an offset or ``in_order`` needs it.
 
         Raises:
-            PlanError: LP107, a limit or offset that counts nothing.
+            PlanError: LP107, a limit or an offset is not a number of rows.
         """
         check_counts(self.compiled, limit, offset)
         return self.narrowed(limit, offset, in_order=in_order)
@@ -225,7 +225,7 @@ class RootShape:
 
     Attributes:
         graph: narrowed; the values in its condition are parameters named ``loadplan_value_0`` and so on.
-        declared: the parameters that a caller has to give.
+        declared: the parameters that the caller must give.
     """
 
     graph: Compiled[Any]
@@ -244,10 +244,10 @@ def roots_by(
     offset: int | None,
     params: Mapping[str, Any] | None,
 ) -> tuple[Compiled[Any], dict[str, Any]]:
-    """Return the graph narrowed to the roots that meet conditions, and the parameters to run it with.
+    """Return the graph narrowed to the roots that meet conditions, and the parameters of its statement.
 
-    Conditions that differ in their literal values alone share one statement: it is checked, narrowed and made a key of
-    once. The default value of a parameter with a name is a part of the statement.
+    Conditions that differ only in their literal values share one statement, which is checked and narrowed once. The
+    default value of a parameter with a name is a part of the statement.
 
     Raises:
         PlanError: LP107, LP108 or LP215, an argument is not a condition, an order or a number of roots.
@@ -281,7 +281,10 @@ def roots_by(
 
 
 def _defaults(parameters: Sequence[BindParameter[Any]]) -> tuple[Any, ...] | None:
-    """Return what the parameters with names hold, as ``bindparam("since", 3)``; None where nobody can tell."""
+    """Return the default values of parameters with names, as in ``bindparam("since", 3)``.
+
+    None if they are not known.
+    """
     named = [each for each in parameters if not each.unique]
     found = tuple(facts_of(each) for each in named)
     try:
@@ -292,7 +295,7 @@ def _defaults(parameters: Sequence[BindParameter[Any]]) -> tuple[Any, ...] | Non
 
 
 def _shape(expression: Any) -> Any:
-    """Return the shape of an expression; None where it is none, or asks a subquery, which is left as it is."""
+    """Return the shape of an expression; None if it is not an SQL expression, or contains a subquery."""
     if is_path(expression):
         return (expression, ()) if is_plain(expression) else None
     element = _element(expression)
@@ -313,7 +316,7 @@ def _root_shape(
     offset: int | None,
     literals: Sequence[Any],
 ) -> RootShape:
-    RootQuery(compiled, where, order_by)  # refuses a wrong one with the right message
+    RootQuery(compiled, where, order_by)  # this refuses a wrong value with the right message
     names = {id(value): index for index, value in enumerate(literals)}
 
     def renamed(element: Any, **_: Any) -> Any:
@@ -336,10 +339,13 @@ def _root_shape(
 
 
 def is_count(given: object, *, least: int) -> bool:
-    """Tell whether something is a number of rows, at least ``least``; whatever it is, it may come from outside."""
+    """Tell whether a value is a number of rows, at least ``least``.
+
+    The value may come from outside and have any type.
+    """
     try:
         return isinstance(given, int) and not isinstance(given, bool) and bool(given >= least)
-    except Exception:  # a custom number may raise any error
+    except Exception:  # a class of the caller may raise any error
         return False
 
 
@@ -347,7 +353,7 @@ def check_counts(compiled: Compiled[Any], limit: int | None, offset: int | None)
     """Check a limit and an offset.
 
     Raises:
-        PlanError: LP107, one of them counts nothing.
+        PlanError: LP107, one of them is not a number of rows.
     """
     for word, given in (("limit", limit), ("offset", offset)):
         if given is None:
@@ -358,7 +364,7 @@ def check_counts(compiled: Compiled[Any], limit: int | None, offset: int | None)
             raise PlanError([problems.too_large_count(word, given, (compiled.tree.label,))])
 
 
-#: Makes the condition for the rows beyond a cursor, from the columns of the order.
+#: A function that makes the condition for the rows beyond a cursor, from the columns of the order.
 Beyond: TypeAlias = Callable[[Sequence[Ordering]], ColumnElement[bool]]
 
 
@@ -373,18 +379,18 @@ def narrowing(
     beyond: Beyond | None = None,
     once: bool = False,
 ) -> Narrowing:
-    """Return what narrows a statement to roots by condition, order and limit.
+    """Return a function that narrows a statement to roots by condition, order and limit.
 
-    If a join may repeat roots, a subquery counts them, so that a limit counts roots and never rows. If one root may
-    come in several rows, that subquery numbers them: a root stands where its first row does.
+    If a join may repeat roots, a subquery selects the roots, so that a limit counts roots and not rows. If one root may
+    come in several rows, that subquery numbers them. A root takes the place of its first row.
 
     Args:
         compiled: the graph.
         where: conditions on the roots.
-        order: that they are read in.
-        limit: how many, if not all.
-        offset: how many are passed over.
-        forward: the order that tells a root's first row; ``order`` itself if it is not given.
+        order: the order in which the roots are read.
+        limit: the largest number of roots; None for all.
+        offset: the number of roots that are skipped.
+        forward: the order that decides which row of a root is the first. By default, it is ``order``.
         beyond: makes the condition of a page.
         once: whether the rows of one root must follow each other.
     """
@@ -400,7 +406,10 @@ def narrowing(
         return statement.where(*conditions, *past).order_by(*clauses).limit(limit).offset(offset)
 
     def with_rows(statement: AnySelect) -> list[Any]:
-        """Return the condition on roots that an inner join of the statement sets, if one does."""
+        """Return the condition that an inner join of the statement sets on the roots.
+
+        An empty list without an inner join.
+        """
         if all(choice.way is not Way.INNER for choice in compiled.chosen.values()):
             return []
         joined = statement.with_only_columns(*key, maintain_column_froms=True)
@@ -432,7 +441,7 @@ def narrowing(
 
 
 def locking(plan: Plan[Any], for_update: bool | Mapping[str, Any]) -> Narrowing:
-    """Return what has a statement lock the rows of the root, and no joined ones."""
+    """Return a function that makes a statement lock the rows of the root, but no joined rows."""
     options = dict(for_update) if isinstance(for_update, Mapping) else {}
     return lambda statement: statement.with_for_update(**{**options, "of": plan.entity})
 
