@@ -63,14 +63,14 @@ def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
 
 
 def _owner(part: Below, column: object) -> str | None:
-    """Return the name of the class that has an attribute which was named as text; None where nobody can tell."""
+    """Return the name of the class that has an attribute which was named as text; None if it is not known."""
     here = _class_at(part)
     known = isinstance(column, str) and column.isidentifier() and hasattr(here, column)
     return here.__name__ if known and here is not None else None
 
 
 def _class_at(part: Below) -> type[Any] | None:
-    """Return the class that a part of a plan is about; None if nobody can tell yet."""
+    """Return the class that a part of a plan is about; None if it is not known yet."""
     named: Any = part.relationship if isinstance(part, Load) else part.entity
     if meant.is_relationship(named) and named.parent.mapper.configured:
         named = named.property.mapper.class_

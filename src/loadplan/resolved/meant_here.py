@@ -18,7 +18,7 @@ _ORDER = re.compile(r"(?P<minus>-?)(?P<name>\w+)(?:\s+(?P<word>asc|desc))?", re.
 
 
 def load_hint(given: object, here: type[Any] | None) -> str:
-    """Return the hint for what stands where ``load(...)`` belongs, below a class; None if nobody knows the class."""
+    """Return the hint for what stands where ``load(...)`` belongs, below a class; None if the class is not known."""
     return meant.safely(_load_hint, given, _mapper(here)) or meant.instead_of_load(given)
 
 
@@ -59,7 +59,7 @@ def expression_hint(word: str, given: object, here: type[Any] | None) -> str | N
     Args:
         word: of the argument.
         given: that is not a SQL expression.
-        here: the class that the argument is about; None if nobody knows.
+        here: the class that the argument is about; None if it is not known.
     """
     return meant.safely(_expression_hint, word, given, here) or meant.safely(meant.instead_of_expression, word, given)
 

@@ -20,7 +20,7 @@ def is_shown(given: Any, place: Place) -> bool:
         place: with the columns that the plan loads.
 
     Returns:
-        True if the plan loads the value, or all columns that it is made of. False where nobody can tell.
+        True if the plan loads the value, or all columns that it is made of. False if it is not known.
     """
     if isinstance(given, Source):
         return _is_path_shown(list(given.path), place)
