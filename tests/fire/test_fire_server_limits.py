@@ -37,8 +37,8 @@ async def assert_usable(engine: AsyncEngine) -> None:
 
 @pytest.fixture(params=WAITING)
 async def impatient(request: pytest.FixtureRequest, library: AsyncEngine, postgres_url: URL) -> AsyncIterator[Any]:
-    """An engine whose server waits 50 ms for a lock, and the sqlstate of what it raises then."""
-    engine = limited(postgres_url, **{request.param: "50ms"})
+    """An engine whose server waits 120 ms for a lock, and the sqlstate of what it raises then."""
+    engine = limited(postgres_url, **{request.param: "120ms"})
     yield engine, WAITING[request.param]
     await engine.dispose()
 

@@ -119,6 +119,38 @@ async def test_a_single_statement_has_no_transaction_around_it(
     assert first != second
 
 
+@OWN
+async def test_without_the_snapshot_no_statement_has_a_transaction_around_it(
+    blog_postgres: AsyncEngine, kind: str
+) -> None:
+    with after_each_statement(blog_postgres, TRANSACTION) as numbers:
+        await Loader(bind_of(kind, blog_postgres), snapshot=False).fetch(POST_PAGE, 11)
+    assert len({number for pair in numbers for number in pair}) == 6
+
+
+async def test_without_the_snapshot_a_stream_and_an_isolation_of_yours_keep_the_transaction(
+    blog_postgres: AsyncEngine, postgres_url: URL
+) -> None:
+    with after_each_statement(blog_postgres, TRANSACTION) as numbers:
+        found = [author async for author in Loader(blog_postgres, snapshot=False).stream(POSTS, batch_size=1)]
+    assert len(found) > 1
+    assert len({number for pair in numbers for number in pair}) == 1
+    engine = create_async_engine(postgres_url, isolation_level="REPEATABLE READ")
+    with after_each_statement(engine, TRANSACTION) as numbers:
+        await Loader(engine, snapshot=False).fetch(POSTS, 2)
+    await engine.dispose()
+    assert len({number for pair in numbers for number in pair}) == 1
+
+
+async def test_without_the_snapshot_a_listener_keeps_the_transaction(blog_postgres: AsyncEngine) -> None:
+    with (
+        listening(blog_postgres.sync_engine, "begin", _noop),
+        after_each_statement(blog_postgres, TRANSACTION) as numbers,
+    ):
+        await Loader(blog_postgres, snapshot=False).fetch(POSTS, 2)
+    assert len({number for pair in numbers for number in pair}) == 1
+
+
 def _noop(*_: Any, **__: Any) -> None:
     """Listen without doing anything."""
 

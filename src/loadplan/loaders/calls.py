@@ -333,7 +333,7 @@ class Calls:
         bound = query.parameters(params)
         with self.told(plan, whole=False) as tally:
             batches = _batches(compiled, query, bound, min(batch_size, _MOST_OF_A_CURSOR), tally)
-            with private.open(compiled.mappers, statements=2, options=options) as opened:
+            with private.open(compiled.mappers, options=options) as opened:
                 try:
                     while batch := opened(batches.next_batch):
                         yield batch
@@ -402,7 +402,7 @@ class Calls:
         def work(session: Session) -> Analysis:
             return analyze(session, compiled, lambda session, tally: load_roots(one.graph, session, [bound], tally))
 
-        return private.run(work, compiled.mappers, statements=2, options=options)
+        return private.run(work, compiled.mappers, statements=None, options=options)
 
     def run(
         self,

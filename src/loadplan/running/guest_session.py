@@ -37,7 +37,7 @@ class GuestOfConnection(PrivateSession):
     def _refusals(self) -> contextlib.AbstractContextManager[None]:
         return one_task_at_a_time(type(self.connection).__name__)
 
-    def _start(self, mappers: Mappers, statements: int) -> Opened:
+    def _start(self, mappers: Mappers, statements: int | None) -> Opened:
         given = self.connection
         connection = given.sync_connection if isinstance(given, AsyncConnection) else given
         if self.bare and connection is not None:
@@ -73,7 +73,7 @@ class GuestOfSession(PrivateSession):
     def _refusals(self) -> contextlib.AbstractContextManager[None]:
         return one_task_at_a_time("AsyncSession" if isinstance(self.given, AsyncSession) else "Session")
 
-    def _start(self, mappers: Mappers, statements: int) -> Opened:
+    def _start(self, mappers: Mappers, statements: int | None) -> Opened:
         caller = self._flushed()
         kind: Any = type(caller)
         guest = _guest_class(kind)
@@ -103,7 +103,7 @@ class BareGuest(GuestOfSession):
         """Return the number and the dialect of the database of each class; None where one holds them all."""
         return None
 
-    def _start(self, mappers: Mappers, statements: int) -> Opened:
+    def _start(self, mappers: Mappers, statements: int | None) -> Opened:
         return GuestConnection(self._flushed().connection())
 
 

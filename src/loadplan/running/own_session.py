@@ -47,7 +47,7 @@ class OwnSession(PrivateSession):
         bind = self.session.bind
         return one_task_at_a_time("AsyncConnection") if isinstance(bind, Connection) else one_event_loop()
 
-    def _start(self, mappers: Mappers, statements: int) -> Session:
+    def _start(self, mappers: Mappers, statements: int | None) -> Session:
         session = self.session
         try:
             if not session.in_transaction():
@@ -87,7 +87,7 @@ class NoSession(PrivateSession):
     def _refusals(self) -> contextlib.AbstractContextManager[None]:
         return one_event_loop()
 
-    def _start(self, mappers: Mappers, statements: int) -> OwnConnection:
+    def _start(self, mappers: Mappers, statements: int | None) -> OwnConnection:
         engine = self.engine
         hooks = has_engine_hooks(engine)
         return OwnConnection(engine, beginning(engine, statements, snapshot=self.snapshot, hooks=hooks))

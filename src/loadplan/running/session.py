@@ -52,7 +52,7 @@ class PrivateSession(abc.ABC):
         return None
 
     @abc.abstractmethod
-    def _start(self, mappers: Mappers, statements: int) -> Opened:
+    def _start(self, mappers: Mappers, statements: int | None) -> Opened:
         """Return the session, or the connection in its place, ready for statements."""
 
     def _refusals(self) -> contextlib.AbstractContextManager[None]:
@@ -60,14 +60,20 @@ class PrivateSession(abc.ABC):
         return contextlib.nullcontext()
 
     def run(
-        self, work: Callable[[Opened], R], mappers: Mappers, *, statements: int, options: Mapping[str, Any] | None
+        self,
+        work: Callable[[Opened], R],
+        mappers: Mappers,
+        *,
+        statements: int | None,
+        options: Mapping[str, Any] | None,
     ) -> R:
         """Do ``work`` and close the session, which detaches its objects.
 
         Args:
             work: the work to do.
             mappers: the mappers that it will select, to begin the transactions of their databases.
-            statements: how many statements it may send. One statement needs no snapshot.
+            statements: how many statements it may send. One statement needs no snapshot. None if they need a
+                transaction, as a cursor does.
             options: execution options of all its statements.
         """
         with self._refusals():
@@ -79,10 +85,10 @@ class PrivateSession(abc.ABC):
                 session.close()
 
     @contextlib.contextmanager
-    def open(self, mappers: Mappers, *, statements: int, options: Mapping[str, Any] | None) -> Iterator[OpenedSession]:
-        """Open the session for work in several steps, and close it at the end, also after an error."""
+    def open(self, mappers: Mappers, *, options: Mapping[str, Any] | None) -> Iterator[OpenedSession]:
+        """Open the session for work with a cursor, in several steps, and close it at the end, also after an error."""
         with self._refusals():
-            session = with_options(self._start(mappers, statements), options)
+            session = with_options(self._start(mappers, None), options)
 
         def do(work: Callable[[Opened], R], /) -> R:
             with self._refusals(), criteria_name_columns():

@@ -32,30 +32,32 @@ class Beginning:
 _AS_IT_COMES = Beginning()
 
 
-def beginning(engine: Engine, statements: int, *, snapshot: bool, hooks: bool) -> Beginning:
+def beginning(engine: Engine, statements: int | None, *, snapshot: bool, hooks: bool) -> Beginning:
     """Return how a transaction begins.
 
     Args:
         engine: the engine of the connection.
-        statements: the most statements of the transaction.
+        statements: the most statements that it will see; None if they need a transaction, as a cursor does.
         snapshot: whether they must see one state.
         hooks: whether a listener may set something for the transaction.
     """
     name = engine.dialect.name
     if name == "postgresql":
         return _on_postgresql(engine, statements, snapshot=snapshot, hooks=hooks)
-    if name in {"mysql", "mariadb"} and statements > 1 and snapshot:
+    if name in {"mysql", "mariadb"} and statements != 1 and snapshot:
         return _on_mariadb(engine, hooks=hooks)
     return _AS_IT_COMES
 
 
-def _on_postgresql(engine: Engine, statements: int, *, snapshot: bool, hooks: bool) -> Beginning:
-    """Take one snapshot for several statements, and no transaction for a single one.
+def _on_postgresql(engine: Engine, statements: int | None, *, snapshot: bool, hooks: bool) -> Beginning:
+    """Take one snapshot for several statements, and no transaction where nothing needs one.
 
     asyncpg and psycopg send ``BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`` instead of ``BEGIN``, so the snapshot
-    costs nothing. BEGIN and ROLLBACK around one statement would cost two round trips.
+    costs nothing. BEGIN and ROLLBACK cost two round trips. A single statement needs neither. Several statements need
+    neither if each takes a snapshot for itself: so it is at READ COMMITTED, if the caller asks for no common snapshot.
     """
-    if statements == 1:
+    is_apart = not snapshot and statements is not None and chosen_isolation(engine) == "READ COMMITTED"
+    if statements == 1 or is_apart:
         return _AS_IT_COMES if hooks else Beginning({"isolation_level": "AUTOCOMMIT"})
     if not snapshot:
         return _AS_IT_COMES
