@@ -39,6 +39,7 @@ HOUSE = {
     "verb what": (r"^(?:return|yield|resolve|note|check|make|take|read)s? (?:what|who)\b", "name the thing"),
     "the same of": (r"^tells? the same\b", "repeat the noun"),
     "who knows": (r"\b(?:where|if) nobody (?:can tell|knows)\b", "'if it is not known'"),
+    "merge": (r"<{7}|={7}|>{7}", "decide between the two texts of a merge"),
     "old": (r"\b(?:anew|save for|for want of|foretells?|foretold|lest)\b", "use an everyday word"),
 }
 
