@@ -33,13 +33,13 @@ StrategyName: TypeAlias = Literal["joined", "inner", "selectin", "subquery"]
 
 
 class Entity(Protocol):
-    """What a type checker can know of a mapped class: it has a mapper. Every declarative base does."""
+    """A mapped class for type checkers: a class with a mapper. Every declarative base has one."""
 
     __mapper__: ClassVar[Mapper[Any]]
 
 
 class TableModel(Protocol):
-    """What a type checker can know of a SQLModel class: no other class has both names.
+    """A SQLModel class for type checkers. Only SQLModel classes have both names.
 
     mypy takes the ``__getattr__`` of SQLAlchemy's attributes for any method, but not for a class variable. pyright
     does not see that ``__sqlmodel_relationships__`` is one.

@@ -114,7 +114,7 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
         return ()
 
     def _drop(self, *_: Any, **__: Any) -> None:
-        """Leave the entries as they are."""
+        """Leave the entries unchanged."""
 
     __setitem__ = __delitem__ = clear = _drop
     update = _drop  # pyright: ignore[reportAssignmentType]

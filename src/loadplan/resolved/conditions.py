@@ -1,4 +1,4 @@
-"""Which rows of a relationship a declaration takes: conditions, orders and their parameters, against the mapping."""
+"""Checks conditions, orders and their parameters against the mapping. They choose the rows of a relationship."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

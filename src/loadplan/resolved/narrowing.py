@@ -43,7 +43,7 @@ class Wanted:
     """The names below one place. Equal names in any order give equal values.
 
     Attributes:
-        names: of columns, relationships or fields there, each with what is named below it.
+        names: the wanted columns, relationships or fields, each with the names below it.
         limit: rows of each parent that were asked for, if fewer than the plan allows are enough.
     """
 
@@ -98,7 +98,7 @@ def plan_for_paths(entity: type[Any], paths: Iterable[str], allowed: P) -> P:
 
 
 def narrowed_plan(plan: P, wanted: Wanted) -> P:
-    """Return the part of a plan that is wanted. Equal wishes get one plan, and what was compiled for it.
+    """Return the wanted part of a plan. Equal names get the same plan, which is compiled once.
 
     Raises:
         PlanError: LP120, with every name that the plan does not have.
@@ -183,7 +183,7 @@ def _allowed_for_another(entity: Any, allowed: Plan[Any]) -> Problem:
 
 @attrs.frozen
 class _Entities:
-    """Walks a plan of entities beside what is wanted; names that the plan does not have go to ``found``."""
+    """Walks through a plan of entities and the wanted names. It adds names that the plan does not have to ``found``."""
 
     found: list[Problem]
 
@@ -260,7 +260,7 @@ def _folded(wanted: Wanted, key: str) -> Wanted:
 
 @attrs.frozen
 class _Views:
-    """Walks view classes beside what is wanted, and makes classes with the wanted fields alone."""
+    """Walks through view classes and the wanted names, and makes classes with only the wanted fields."""
 
     found: list[Problem]
 
@@ -296,7 +296,7 @@ class _Views:
         return kind, given
 
     def loads(self, loads: Iterable[Below], wanted: Wanted) -> list[Any]:
-        """Return the loads beside a view that shape what is wanted."""
+        """Return the loads next to a view that belong to wanted fields."""
         if not wanted.names:
             return list(loads)
         kept: list[Any] = []

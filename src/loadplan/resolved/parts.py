@@ -1,6 +1,7 @@
 """Declarations of a plan of entities about one place, put together from all of its parts.
 
-It reads the declaration beside the mapping and decides nothing: which columns and relationships the plan loads there.
+It compares the declaration with the mapping, and decides nothing. It says which columns and relationships the plan
+loads at a place.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

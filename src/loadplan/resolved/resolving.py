@@ -1,4 +1,4 @@
-"""How any plan is resolved: its form is checked, the mappers are configured, and equal plans share the tree."""
+"""Resolves plans of every kind: checks the form, configures the mappers, and lets equal plans share one tree."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which way each edge takes, and why. Pure: a tree, a number of roots and a dialect in, choices out.
+"""Chooses a strategy for each edge, with its reason. Pure: it takes a tree, a number of roots and a dialect.
 
 docs/strategies.md has the rules, for entities and for views. A reason is a sentence of theirs.
 """
@@ -41,7 +41,7 @@ MAX_JOINS = 50
 
 
 class Roots(enum.Enum):
-    """How many roots a fetch may bring, as far as the choice depends on it."""
+    """The number of roots that a fetch may bring, in the classes that the choice depends on."""
 
     ONE = "one root"
     FEW = f"up to {FEW_ROOTS} roots"
@@ -64,7 +64,7 @@ STEPS: tuple[int | None, ...] = (1, FEW_ROOTS, PAGE_ROOTS, None)
 
 
 class Way(enum.Enum):
-    """How the rows at the end of an edge come."""
+    """The way in which the rows at the end of an edge are loaded."""
 
     JOIN = "left join"
     INNER = "inner join"
@@ -77,12 +77,12 @@ class Way(enum.Enum):
 
     @property
     def joins(self) -> bool:
-        """Whether the columns come from rows that are joined to the parent's own."""
+        """True if the columns come from rows that are joined to the parent's row."""
         return self in {Way.JOIN, Way.INNER}
 
     @property
     def own_statement(self) -> bool:
-        """Whether a separate statement brings the rows."""
+        """True if a separate statement loads the rows."""
         return self in {Way.KEYS, Way.GROUPED, Way.PARENTS}
 
 

@@ -81,12 +81,12 @@ class CompiledPlan(Generic[T]):
 
     @property
     def repeats_roots(self) -> bool:
-        """Whether a join may return several rows for one root: the plan joins a collection of entities."""
+        """True if a join may return several rows for one root, because the plan joins a collection of entities."""
         return any(not edge.single and self.chosen[edge].way.joins for edge in edges_below(self.tree.root))
 
     @property
     def nests(self) -> bool:
-        """Whether a statement has nested rows."""
+        """True if a statement has nested rows."""
         return bool(self.arrays)
 
     def narrowed(self, narrow: Narrowing) -> "CompiledPlan[T]":

@@ -1,4 +1,4 @@
-"""What the roots of a plan show of themselves: whoever may see a page may see these values, in its cursors too."""
+"""The values that the roots of a plan show. If you may see a page, you may also see these values in its cursors."""
 
 from typing import Any
 

@@ -21,7 +21,7 @@ def mapping_mark(mapper: Mapper[Any]) -> object:
 
 
 def notes_of(mapper: Mapper[Any]) -> dict[Any, Any]:
-    """Return a dictionary that lives as long as a class is mapped as it is.
+    """Return a dictionary that lives as long as the present mapping of a class.
 
     ``ClassManager.info`` is there for extensions, and not documented. A dictionary with weak references to mappers
     would never lose an entry, because the notes refer to the class.

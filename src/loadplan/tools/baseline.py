@@ -50,7 +50,7 @@ def write_baseline(
     check: Sequence[str] | None = None,
     plans: Sequence[PlanCost] | None = None,
 ) -> None:
-    """Write what is known now; the parts that are not given stay as they are.
+    """Write the present findings and costs. Parts that are not given stay unchanged.
 
     Raises:
         OSError: the file cannot be written.

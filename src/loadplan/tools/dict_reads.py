@@ -82,7 +82,7 @@ class DictWatch:
         _forget_lookups(self._entity)
 
     def stop(self) -> None:
-        """Put back what was there."""
+        """Restore the class."""
         if self._reduces:
             type.__delattr__(self._entity, "__reduce_ex__")
         self._put(self._own if self._has_own else None)
@@ -126,7 +126,7 @@ class ViewWatch:
                 self.ok = False
 
     def stop(self) -> None:
-        """Put back what was there."""
+        """Restore the class."""
         if self.ok and self._before is not None:
             type.__setattr__(self._view, "__getattribute__", self._before)
         elif self.ok:

@@ -100,7 +100,7 @@ class _Failure:
 
 @attrs.define(eq=False)
 class _Holder:
-    """Goes through plans, then tells what it saw."""
+    """Goes through plans, then reports its findings."""
 
     connection: Connection
     dialect: Dialect

@@ -46,7 +46,7 @@ class Wanted:
         return place
 
     def loads(self, *, columns: bool) -> list[Load[Any] | On[Any]]:
-        """Return the loads, and the branches for subclasses, that cover what was touched below the place.
+        """Return the loads, and the branches for subclasses, that cover all attributes read below the place.
 
         Args:
             columns: whether to load the touched columns alone.
