@@ -137,7 +137,7 @@ def asks_parent_further(prop: RelationshipProperty[Any]) -> bool:
     """Tell whether ``secondaryjoin`` names columns of the parent. Normally, only ``primaryjoin`` does.
 
     SQLAlchemy itself treats these columns in two ways: a join compares with the one parent's row, and a lazy load
-        compares with the rows of all parents.
+    compares with the rows of all parents.
     """
     if prop.secondaryjoin is None:
         return False
@@ -170,7 +170,7 @@ def _same_in_python(left: ColumnElement[Any], right: ColumnElement[Any]) -> bool
     """Tell whether two columns are equal in SQL exactly where their Python values are equal.
 
     The answer is no for types that the database converts before it compares them: it pads a CHAR, drops the time of a
-        timestamp, or rounds a number. It is also no for text with a collation in the mapping.
+    timestamp, or rounds a number. It is also no for text with a collation in the mapping.
     """
     variants = [variants_of(column.type) for column in (left, right)]
     pairs = [(left.type, right.type)]

@@ -37,7 +37,7 @@ def refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | 
     """Return why ``value`` cannot be a value of ``kind``, or None if it can.
 
     The value is never converted first: ``"42"`` is not an integer. A type that does not declare its Python values takes
-        every value.
+    every value.
 
     Args:
         value: the value, not None.

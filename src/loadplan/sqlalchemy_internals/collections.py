@@ -37,8 +37,8 @@ def collection_of(key: str) -> Callable[[InstanceState[Any], Iterable[Any]], Any
     """Return a function that makes the list of a relationship from its items and its owner's state.
 
     The list equals one that SQLAlchemy has filled: it has a ``CollectionAdapter``, and no event was fired. The public
-        ``set_committed_value`` does the same item by item, and takes eight times as long. The first change of the list,
-        or the first question to its adapter, completes the adapter.
+    ``set_committed_value`` does the same item by item, and takes eight times as long. The first change of the list,
+    or the first question to its adapter, completes the adapter.
     """
     new = _UnfinishedAdapter.__new__
 
