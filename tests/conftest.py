@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 
 import embedded_mariadb
+from random_cases import AGAIN, SAME_EACH_TIME, SEED
 
 #: The fixture of each engine by the name that it has in the ids of tests.
 FIXTURES = {"postgresql": "asyncpg", "psycopg": "psycopg", "sqlite": "sqlite", "mariadb": "mariadb"}
@@ -59,6 +60,20 @@ def engines_of(file: Path) -> list[str]:
         return list(only)
     wanted = {*ALWAYS, *MORE.get(folder, ()), *MORE.get(f"{folder}/{file.name}", ()), *names}
     return [each for each in FIXTURES if each in wanted]
+
+
+@pytest.hookimpl(tryfirst=True)  # before the plugin of Hypothesis reads the option
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw new random cases from the number of this run; ``--hypothesis-seed`` has precedence."""
+    if not SAME_EACH_TIME and config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = SEED
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Say how to run the same random cases again. It is the first line, so you have it if you stop the run, too."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not SAME_EACH_TIME and reporter is not None and not hasattr(session.config, "workerinput"):
+        reporter.write_line(f"random cases: {AGAIN}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -9,7 +9,7 @@ import pickle
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Annotated, Any, TypeAlias
 
 import attrs
@@ -19,6 +19,7 @@ from sqlalchemy import orm
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from loadplan import Load, Loader, LoadPlan, NotLoaded, PlanError, count
+from loadplan.sqlalchemy_internals import mappers_in
 from views.derived_views import column_names, read_views, view_plan
 
 Follow: TypeAlias = Callable[[Any, orm.RelationshipProperty[Any], Load[Any]], Any]
@@ -102,7 +103,13 @@ class Reader:
         if not isinstance(value, list | set | tuple) and not prop.uselist:
             return self.visit(value, prop.mapper, each)
         children = [self.visit(child, prop.mapper, each) for child in value]
-        return children if each.order_by else sorted(children, key=repr)
+        return children if each.order_by and not is_set(prop) else sorted(children, key=repr)
+
+
+def is_set(prop: orm.RelationshipProperty[Any]) -> bool:
+    """Tell whether a relationship gives a set, which keeps no order."""
+    made = prop.collection_class() if prop.collection_class else []
+    return isinstance(made, Set) or getattr(type(made), "__emulates__", None) is set
 
 
 def plain(value: Any) -> Any:
@@ -125,8 +132,10 @@ def identity(entity: Any) -> tuple[str, Any]:
         if state.identity is not None
         else tuple(vars(entity).get(each) for each in primary_key(state.mapper))
     )
-    # without a discriminator a row of a subclass is an object of either class to a session, and both may be there
-    told_apart = state.key is not None and state.mapper.base_mapper.polymorphic_on is None
+    # without a discriminator a row of a subclass is an object of either class to a session, and both may be there;
+    # tables of concrete subclasses may have the same keys
+    base = state.mapper.base_mapper
+    told_apart = state.key is not None and (base.polymorphic_on is None or state.mapper.concrete)
     return (state.key[0] if told_apart else state.mapper.base_mapper.class_).__name__, key
 
 
@@ -435,7 +444,7 @@ def _brief(value: Any) -> str:
 def importable(roots: Iterable[Any]) -> bool:
     """Tell whether pickle can find the classes."""
     for root in roots:
-        for mapper in sa.inspect(type(root)).registry.mappers:
+        for mapper in mappers_in(sa.inspect(type(root)).registry):
             each: Any = sys.modules.get(mapper.class_.__module__)
             for name in mapper.class_.__qualname__.split("."):
                 each = getattr(each, name, None)

@@ -57,7 +57,7 @@ class Drawer:
     def columns(self, mapper: orm.Mapper[Any]) -> dict[str, Any]:
         """Return ``only=``, ``defer=`` or neither."""
         named = [
-            getattr(mapper.class_, prop.key) for prop in mapper.column_attrs if isinstance(prop.columns[0], sa.Column)
+            getattr(mapper.class_, prop.key) for prop in attributes(mapper) if isinstance(prop.columns[0], sa.Column)
         ]
         word = self.random.choice((None, None, None, "only", "defer"))
         if word is None or not named:
@@ -88,12 +88,17 @@ class Drawer:
         plain = (sa.Integer, sa.String, sa.DateTime, sa.Date, sa.Uuid, sa.Boolean, sa.Numeric)
         found = [
             getattr(owner, prop.key)
-            for prop in mapper.column_attrs
+            for prop in attributes(mapper)
             if isinstance(prop.columns[0], sa.Column)
             and isinstance(getattr(prop.columns[0].type, "impl_instance", prop.columns[0].type), plain)
             and prop.columns[0].table in mapper.tables
         ]
         return found or [getattr(owner, key) for key in primary_key(mapper)]
+
+
+def attributes(mapper: orm.Mapper[Any]) -> list[orm.ColumnProperty[Any]]:
+    """Return the columns that the class has attributes for: it may have none for its discriminator."""
+    return [prop for prop in mapper.column_attrs if hasattr(mapper.class_, prop.key)]
 
 
 def primary_key(mapper: orm.Mapper[Any]) -> list[str]:

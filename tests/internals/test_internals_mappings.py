@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from forest import Bird, Fruit, Leaf, Tree
 from sqlalchemy import (
     Column,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     table,
     text,
 )
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -30,6 +32,7 @@ from sqlalchemy.orm import (
     relationship,
     selectinload,
 )
+from sqlalchemy.orm.exc import UnmappedClassError
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from loadplan import sqlalchemy_internals as internals
@@ -171,6 +174,24 @@ def test_a_property_that_joins_a_mapper_changes_its_mark() -> None:
     assert not internals.waits_for_configuration(root)
     assert internals.mapping_mark(root) is not before[0]
     Growing.registry.dispose()
+
+
+def test_classes_whose_mapping_failed_have_no_mapper() -> None:
+    """As long as such a class is alive, SQLAlchemy's own collection raises."""
+
+    class Failing(DeclarativeBase): ...
+
+    class Good(Failing):
+        __tablename__ = "good"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    with pytest.raises(ArgumentError) as kept:
+        type("Bad", (Failing,), {"__table__": Good.__table__, "more": mapped_column(Integer)})
+    with pytest.raises(UnmappedClassError):
+        _ = Failing.registry.mappers
+    assert kept.tb is not None  # its frames keep the class
+    assert internals.mappers_in(Failing.registry) == [inspect(Good)]
+    Failing.registry.dispose()
 
 
 def test_options_are_taken_apart() -> None:

@@ -7,7 +7,9 @@ import attrs
 import pytest
 from real import filled
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, func, insert
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.declarative import AbstractConcreteBase, DeferredReflection
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -18,6 +20,7 @@ from sqlalchemy.orm import (
 )
 
 from loadplan import LoadPlan, NotLoaded, PlanError, aggregate, count, exists, load, source
+from loadplan.audit import audit
 
 
 @attrs.frozen
@@ -236,3 +239,78 @@ async def test_views_and_plans_that_outlive_a_mapping(engine: AsyncEngine) -> No
                 assert [each.room for each in seen.books] == ["r", "r"]
     finally:
         first.dispose()
+
+
+def test_a_class_whose_mapping_failed_spoils_no_plan() -> None:
+    """In a notebook you correct a class and go on. The traceback of the first attempt still keeps that class."""
+
+    class Corrected(DeclarativeBase): ...
+
+    class Room(Corrected):
+        __tablename__ = "corrected_rooms"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        desks: Mapped[list["Desk"]] = relationship()
+
+    class Desk(Corrected):
+        __tablename__ = "corrected_desks"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        room_id: Mapped[int] = mapped_column(ForeignKey(Room.id))
+
+    with pytest.raises(ArgumentError, match="additional column") as kept:
+        type("Chair", (Corrected,), {"__table__": Desk.__table__, "legs": mapped_column(Integer)})
+    assert kept.tb is not None
+    assert LoadPlan(Room, load(Room.desks)).explain("sqlite").statements == 2
+    assert audit(Corrected).classes == 2
+    Corrected.registry.dispose()
+
+
+async def test_a_plan_written_before_a_concrete_base_has_its_mapping(engine: AsyncEngine) -> None:
+    """``AbstractConcreteBase`` is mapped when the mappers are configured, which is after the plan is written."""
+
+    class Staff(DeclarativeBase): ...
+
+    class Worker(AbstractConcreteBase, Staff):
+        strict_attrs = True
+        name = mapped_column(String(9))
+
+    plan = LoadPlan(Worker, name="workers")
+
+    class Clerk(Worker):
+        __tablename__ = "waiting_clerks"
+        id = mapped_column(Integer, primary_key=True)
+        __mapper_args__ = {"polymorphic_identity": "clerk", "concrete": True}
+
+    async with filled(engine, Staff.metadata, "INSERT INTO waiting_clerks (id, name) VALUES (1, 'Ann')") as loader:
+        (found,) = await loader.fetch_all(plan)
+    assert (type(found), found.id, found.name) == (Clerk, 1, "Ann")
+    Staff.registry.dispose()
+
+
+def test_a_plan_of_a_class_that_waits_for_reflection() -> None:
+    """The plan may be there before ``prepare()``. Its use before that is one readable error, and the audit goes on."""
+
+    class Reflected(DeclarativeBase): ...
+
+    class Waiting(DeferredReflection, Reflected):
+        __abstract__ = True
+
+    class Part(Waiting):
+        __tablename__ = "waiting_parts"
+
+    class Whole(Reflected):
+        __tablename__ = "waiting_wholes"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    plan = LoadPlan(Part, name="parts")
+    with pytest.raises(PlanError) as caught:
+        plan.explain("sqlite")
+    assert str(caught.value) == (
+        "LP200: 'Part' is not mapped yet\n"
+        "  at: parts\n"
+        f"  detail: Class {__name__}.Part is a subclass of DeferredReflection. "
+        "Mappings are not produced until the .prepare() method is called on the class hierarchy.\n"
+        "  hint: complete its mapping before you use the plan."
+    )
+    assert LoadPlan(Whole).explain("sqlite").statements == 1
+    assert audit(Part).classes == audit(Reflected).classes == 1
+    Reflected.registry.dispose()

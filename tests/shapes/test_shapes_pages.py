@@ -23,6 +23,7 @@ CHECKED = settings(
     max_examples=max(1, CASES // 2),
     deadline=None,
     derandomize=SAME_EACH_TIME,
+    print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

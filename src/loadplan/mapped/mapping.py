@@ -16,7 +16,7 @@ from sqlalchemy.orm import (
     class_mapper,
 )
 from sqlalchemy.orm.attributes import instance_state
-from sqlalchemy.orm.exc import UnmappedColumnError
+from sqlalchemy.orm.exc import UnmappedClassError, UnmappedColumnError
 from sqlalchemy.sql.elements import Null
 from sqlalchemy.sql.visitors import replacement_traverse
 
@@ -36,9 +36,24 @@ def mapper_of(entity: object) -> Mapper[Any] | None:
         return None
     try:
         inspected: object = inspect(entity)
-    except NoInspectionAvailable:
+    except (NoInspectionAvailable, UnmappedClassError):
         return None
     return inspected if isinstance(inspected, Mapper) else None
+
+
+def still_to_be_mapped(entity: object) -> str | None:
+    """Return SQLAlchemy's message for a class that gets its mapping later; None for anything else.
+
+    ``AbstractConcreteBase`` waits for its subclasses, and ``DeferredReflection`` for its ``prepare()``.
+    """
+    if isinstance(entity, type):
+        try:
+            inspect(entity)
+        except UnmappedClassError as error:
+            return " ".join(str(error).split())
+        except NoInspectionAvailable:
+            return None
+    return None
 
 
 def owner_of(attribute: object) -> Mapper[Any] | None:

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
-from loadplan.mapped.mapping import mapper_of
-from loadplan.sqlalchemy_internals import declared_arguments, mapping_mark, waits_for_configuration
+from loadplan.mapped.mapping import mapper_of, still_to_be_mapped
+from loadplan.sqlalchemy_internals import declared_arguments, mappers_in, mapping_mark, waits_for_configuration
 
 #: Whether a plan is checked on the line where it is written. ``loadplan check`` turns this off while it imports a
 #: package, because the first wrong plan of a module would hide the others.
@@ -27,8 +27,8 @@ def can_configure(entity: object) -> bool:
     """
     mapper = mapper_of(entity)
     if mapper is None:
-        return True
-    mappers = list(mapper.registry.mappers)
+        return still_to_be_mapped(entity) is None
+    mappers = mappers_in(mapper.registry)
     if all(each.configured for each in mappers):
         return True
     known = {each.class_.__name__ for each in mappers} | set(mapper.registry.metadata.tables)
@@ -73,7 +73,7 @@ def _is_known(argument: object, known: set[str]) -> bool:
 
 def missing_targets(mapper: Mapper[Any]) -> list[str]:
     """Return the relationships around a class whose target is a name that no mapped class has yet."""
-    mappers = list(mapper.registry.mappers)
+    mappers = mappers_in(mapper.registry)
     known = {each.class_.__name__ for each in mappers}
     return [
         f"'{each.class_.__name__}.{relationship.key}' leads to '{relationship.argument}'"

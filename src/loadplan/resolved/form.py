@@ -23,7 +23,7 @@ MOST = (1 << 63) - 2
 
 def form_problems(plan: Plan[Any]) -> Iterator[Problem]:
     """Yield the problems of a plan that do not depend on the mapping: LP101 to LP108, LP111, and LP200."""
-    if mapping.mapper_of(plan.entity) is None:
+    if mapping.mapper_of(plan.entity) is None and mapping.still_to_be_mapped(plan.entity) is None:
         yield problems.not_mapped(plan.entity, () if plan.name is None else (plan.name,))
     yield from _part_problems(plan, (plan.label,))
     if plan.into is None:
@@ -108,8 +108,9 @@ def is_condition(given: object) -> bool:
 
 
 def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
-    if item.strategy is not None and item.strategy not in get_args(StrategyName):
-        yield problems.not_a_strategy(item.strategy, at)
+    strategy: object = item.strategy
+    if strategy is not None and not (isinstance(strategy, str) and strategy in get_args(StrategyName)):
+        yield problems.not_a_strategy(strategy, at)
     for word in ("limit", "depth"):
         given: Any = getattr(item, word)
         if given is None or (word, given) == ("depth", "all"):

@@ -18,7 +18,7 @@ from loadplan.errors import PlanError, Problem, did_you_mean, shown
 from loadplan.mapped import mapping
 from loadplan.resolved import meant
 from loadplan.resolved.parts import DeclaredPlace
-from loadplan.resolved.resolving import configure_around
+from loadplan.resolved.resolving import configure_around, mapper_to_use
 from loadplan.resolved.view_loads import key_of
 from loadplan.sqlalchemy_internals import subtype_of
 from loadplan.view_classes.annotations import FieldType, members_with_branches
@@ -71,7 +71,8 @@ def wanted_of(paths: Iterable[object], label: str) -> Wanted:
         PlanError: LP120, something is not text, or a path is longer than any plan is deep.
     """
     tree: dict[str, Any] = {}
-    given: Any = (paths,) if isinstance(paths, str) else paths
+    several: object = paths
+    given: Any = paths if isinstance(several, Iterable) and not isinstance(several, str) else (paths,)
     for path in given:
         names = path.split(".", MOST_NAMES) if isinstance(path, str) else ()
         if not names or len(names) > MOST_NAMES:
@@ -108,7 +109,7 @@ def narrowed_plan(plan: P, wanted: Wanted) -> P:
 
 @lru_cache(maxsize=MOST_PLANS)
 def _narrowed_plan(plan: Plan[Any], wanted: Wanted) -> Plan[Any]:
-    mapper = mapping.mapper_of(plan.entity)
+    mapper = mapper_to_use(plan.entity, plan.label)
     if mapper is None:
         return plan
     configure_around(mapper, plan.label)

@@ -194,6 +194,9 @@ def _rows(edge: Edge) -> str:
 def not_mapped(given: object, at: At) -> Problem:
     """``LoadPlan`` or ``on`` of something that is not a mapped class."""
     what = safely_described(given).removeprefix("the class ")
+    if later := mapping.still_to_be_mapped(given):
+        hint = "complete its mapping before you use the plan."
+        return Problem("LP200", f"{what} is not mapped yet", at, detail=later, hint=hint)
     return Problem("LP200", f"{what} is not a mapped class", at, hint=meant.safely(meant.instead_of_class, given))
 
 
@@ -326,6 +329,17 @@ def key_without_hash(mapper: Mapper[Any], column: Any, at: At) -> Problem:
         detail=f"'{column.name}' is of type {type(column.type).__name__}. An object is found by its key, also in a "
         "SQLAlchemy session.",
         hint="read the rows as a view, with into=; or map a primary key of another type.",
+    )
+
+
+def key_outside_of_sessions(mapper: Mapper[Any], identity: Sequence[Any]) -> Problem:
+    """An object for a session, with a key that the session cannot find it by."""
+    kinds = ", ".join(type(each).__name__ for each in identity)
+    return Problem(
+        "LP223",
+        f"the primary key of '{_name(mapper)}' has values without a hash",
+        detail=f"its values are of type {kinds}. A SQLAlchemy session finds an object by its key.",
+        hint="use fetch, whose objects are in no session.",
     )
 
 

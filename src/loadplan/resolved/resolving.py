@@ -13,6 +13,7 @@ from loadplan.resolved import problems
 from loadplan.resolved.form import form_problems
 from loadplan.resolved.sharing import made_of_equal, share
 from loadplan.resolved.tree import Tree
+from loadplan.sqlalchemy_internals import mappers_in
 
 
 def resolve_once(plan: Plan[Any], resolve: Callable[[Plan[Any], Mapper[Any], list[Problem]], Tree | None]) -> Tree:
@@ -29,7 +30,7 @@ def resolve_once(plan: Plan[Any], resolve: Callable[[Plan[Any], Mapper[Any], lis
     """
     derived = plan._derived
     if not _holds(derived):
-        mapper = mapping.mapper_of(plan.entity)
+        mapper = mapper_to_use(plan.entity, plan.label)
         shared = None if mapper is None else made_of_equal(plan, mapper)
         if shared is None or not _holds(shared):
             shared = _made(plan, mapper, resolve)
@@ -56,6 +57,8 @@ def _made(
     """
     found = list(form_problems(plan))
     tree: Tree | None = None
+    if mapper is None and mapping.still_to_be_mapped(plan.entity):
+        found.append(problems.not_mapped(plan.entity, () if plan.name is None else (plan.name,)))
     if mapper is not None:
         configure_around(mapper, plan.label)
         tree = resolve(plan, mapper, found)
@@ -75,6 +78,20 @@ def _mappers(tree: Tree) -> Iterator[Mapper[Any]]:
             seen.add(id(place))
             yield place.mapper
             waiting += [edge.target for edge in place.edges]
+
+
+def mapper_to_use(entity: Any, label: str) -> Mapper[Any] | None:
+    """Return the mapper of a class. ``AbstractConcreteBase`` makes it when the classes around are configured.
+
+    Raises:
+        PlanError: LP208, they cannot be.
+    """
+    mapper = mapping.mapper_of(entity)
+    if mapper is None and mapping.still_to_be_mapped(entity):
+        for beside in mappers_in(entity.registry)[:1]:
+            configure_around(beside, label)
+        mapper = mapping.mapper_of(entity)
+    return mapper
 
 
 def configure_around(mapper: Mapper[Any], label: str) -> None:

@@ -15,7 +15,7 @@ from loadplan.errors import PlanError, Problem, did_you_mean
 from loadplan.mapped import mapping
 from loadplan.resolved import view_problems
 from loadplan.resolved.form import spelled_out
-from loadplan.resolved.resolving import configure_around
+from loadplan.resolved.resolving import configure_around, mapper_to_use
 from loadplan.resolved.view_loads import key_of
 from loadplan.view_classes.annotations import FieldType, annotation_source, members_with_branches
 from loadplan.view_classes.classes import is_view_class, read_schema
@@ -32,7 +32,7 @@ def loads_for_schema(
     Raises:
         PlanError: with every field that the entity cannot fill.
     """
-    mapper = mapping.mapper_of(entity)
+    mapper = mapper_to_use(entity, label)
     if mapper is None and mapping.mapper_of(schema) is not None:
         hint = f"the mapped class comes first: LoadPlan.for_schema({schema.__name__}, {annotation_source(entity)})."
         raise PlanError([Problem("LP200", f"'{annotation_source(entity)}' is not a mapped class", (label,), hint=hint)])

@@ -27,10 +27,11 @@ from sqlalchemy.orm.collections import (
 def is_plain_list(mapper: Mapper[Any], key: str) -> bool:
     """Tell whether the collection of a relationship is SQLAlchemy's default: a plain list.
 
-    ``CollectionAttributeImpl.collection_factory`` makes an empty collection. Nothing public tells its class.
+    ``CollectionAttributeImpl.collection_factory`` makes an empty collection. Nothing public tells its class. A list is
+    not plain if ``init_collection`` has a listener, because ``set_committed_value`` fires that event.
     """
     impl: Any = mapper.class_manager[key].impl
-    return type(impl.collection_factory()) is InstrumentedList
+    return type(impl.collection_factory()) is InstrumentedList and not impl.dispatch.init_collection
 
 
 def collection_of(key: str) -> Callable[[InstanceState[Any], Iterable[Any]], Any]:

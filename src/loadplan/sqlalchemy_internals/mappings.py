@@ -7,6 +7,7 @@ from sqlalchemy.orm import (
     KeyFuncDict,
     Mapper,
     RelationshipProperty,
+    registry,
 )
 
 
@@ -18,6 +19,16 @@ def mapping_mark(mapper: Mapper[Any]) -> object:
     already.
     """
     return mapper.attrs
+
+
+def mappers_in(registered: registry) -> list[Mapper[Any]]:
+    """Return the mappers of a registry.
+
+    ``registry.mappers`` raises ``UnmappedClassError`` as long as a class is alive whose mapping failed. In a notebook,
+    the traceback keeps it alive. ``DeferredReflection`` has classes like this until it prepares them. SQLAlchemy itself
+    passes over these classes by ``ClassManager.is_mapped``, as here.
+    """
+    return [manager.mapper for manager in list(registered._managers) if manager.is_mapped]
 
 
 def notes_of(mapper: Mapper[Any]) -> dict[Any, Any]:

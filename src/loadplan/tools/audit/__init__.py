@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapper, registry
 from loadplan.errors import PlanError
 from loadplan.mapped import mapping, readiness
 from loadplan.resolved import problems
+from loadplan.sqlalchemy_internals import mappers_in
 from loadplan.tools.audit.expiring import expiring_findings, session_factories, session_findings
 from loadplan.tools.audit.findings import Audit, Finding, Severity, sorted_findings
 from loadplan.tools.audit.keys import key_findings
@@ -85,11 +86,11 @@ def _add(scope: _Scope, target: object) -> None:
         scope.tables |= set(found.tables.values())
         for each in _registries_in(beside):
             if each.metadata is found:
-                scope.mappers |= set(each.mappers)
+                scope.mappers |= set(mappers_in(each))
     elif (mapper := mapping.mapper_of(found)) is not None:
         scope.mappers.add(mapper)
     elif isinstance(own := getattr(found, "registry", found), registry):
-        scope.mappers |= set(own.mappers)
+        scope.mappers |= set(mappers_in(own))
         scope.tables |= set(own.metadata.tables.values())
     elif isinstance(found, type) and (below := set(mapping.mappers_below(found))):
         scope.mappers |= below
@@ -110,7 +111,7 @@ def _add_module(scope: _Scope, module: ModuleType) -> None:
         modules.append(each)
     names = {each.__name__ for each in modules}
     registries = _registries_in(modules)
-    mappers = {mapper for each in registries for mapper in each.mappers if mapper.class_.__module__ in names}
+    mappers = {mapper for each in registries for mapper in mappers_in(each) if mapper.class_.__module__ in names}
     tables = {value for each in modules for _, value in values_in(each) if isinstance(value, Table)}
     if not mappers and not tables and not any(session_factories(modules)):
         raise TargetError(
