@@ -110,7 +110,7 @@ def far_key_columns(prop: RelationshipProperty[Any]) -> frozenset[str]:
 def collection_key_columns(prop: RelationshipProperty[Any]) -> frozenset[str]:
     """Return the target's columns that make the key of a dictionary collection.
 
-    All columns if SQLAlchemy cannot tell which.
+    The result is all columns if SQLAlchemy cannot tell which.
     """
     target = prop.mapper
     everything = default_columns(target)

@@ -240,7 +240,7 @@ def column_name(mapper: Mapper[Any], name: str) -> str:
 def composite_maker(prop: CompositeProperty[Any]) -> Callable[..., Any]:
     """Return a function that makes a composite's value from its columns.
 
-    None for all NULLs if the mapping asks for that.
+    The result is None for all NULLs if the mapping asks for that.
     """
     make: Any = prop.composite_class
     none_on = getattr(prop, "return_none_on", None)  # since SQLAlchemy 2.1

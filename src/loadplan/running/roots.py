@@ -315,7 +315,7 @@ def roots_by(
 def _defaults(parameters: Sequence[BindParameter[Any]]) -> tuple[Any, ...] | None:
     """Return the default values of parameters with names, as in ``bindparam("since", 3)``.
 
-    None if they are not known.
+    The result is None if they are not known.
     """
     named = [each for each in parameters if not each.unique]
     found = tuple(facts_of(each) for each in named)
@@ -440,7 +440,7 @@ def narrowing(
     def with_rows(statement: AnySelect) -> list[Any]:
         """Return the condition that an inner join of the statement sets on the roots.
 
-        An empty list without an inner join.
+        The result is an empty list without an inner join.
         """
         if all(choice.way is not Way.INNER for choice in compiled.chosen.values()):
             return []

@@ -82,7 +82,7 @@ _WORDS_OF_A_STATEMENT = frozenset(
 def criteria_added(before: Any, after: Any) -> frozenset[type[Any]] | None:
     """Return the classes for which ``with_loader_criteria`` was added to a statement.
 
-    None if anything else changed in it.
+    The result is None if anything else changed in it.
 
     ``LoaderCriteriaOption`` is documented, but its attributes are not: ``entity`` is a mapped class, and
     ``root_entity`` is a mixin or an unmapped base. A statement keeps its options in ``_with_options``. A method such as
