@@ -36,6 +36,10 @@ HOUSE = {
     "else": (r"\b(?:and|or) else\b", "'otherwise'"),
     "of": (r"^(?-i:Of)\b(?! course)", "begin with the subject"),
     "person": (r"\b(?:somebody|nobody|whoever)'s\b", "name the person: 'your', 'the caller's'"),
+    "verb what": (r"^(?:return|yield|resolve|note|check|make|take|read)s? (?:what|who)\b", "name the thing"),
+    "the same of": (r"^tells? the same\b", "repeat the noun"),
+    "who knows": (r"\b(?:where|if) nobody (?:can tell|knows)\b", "'if it is not known'"),
+    "merge": (r"<{7}|={7}|>{7}", "decide between the two texts of a merge"),
     "old": (r"\b(?:anew|save for|for want of|foretells?|foretold|lest)\b", "use an everyday word"),
 }
 

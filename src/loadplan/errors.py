@@ -1,4 +1,4 @@
-"""What can go wrong: exceptions that carry facts, and the one place that turns facts into text."""
+"""Errors: exceptions that have facts as attributes, and the one function that turns the facts into text."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -60,7 +60,7 @@ class LoadPlanError(Exception):
 
     @property
     def message(self) -> str:
-        """What is wrong."""
+        """The error in one sentence, with names in quotes."""
         return self.problem.message
 
     @property
@@ -70,12 +70,12 @@ class LoadPlanError(Exception):
 
     @property
     def detail(self) -> str | None:
-        """What was found."""
+        """More about the facts that loadplan found."""
         return self.problem.detail
 
     @property
     def hint(self) -> str | None:
-        """What to do."""
+        """The one thing to do."""
         return self.problem.hint
 
     def __str__(self) -> str:
@@ -211,7 +211,7 @@ def did_you_mean(name: str, known: Iterable[str], what: str) -> str:
     Args:
         name: as it was given.
         known: the names that would have been right.
-        what: what they are, as ``"Relationships of Order"``.
+        what: a title for the names, such as ``"Relationships of Order"``.
     """
     names = sorted(known)
     listed = f"{what}: {', '.join(names)}." if names else f"{what}: none."

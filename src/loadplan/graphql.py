@@ -95,7 +95,7 @@ class _Walk:
     def wanted(
         self, kind: GraphQLNamedType | None, sets: Iterable[SelectionSetNode], limit: int | None, depth: int
     ) -> Wanted:
-        """Return what selections of one type ask for."""
+        """Return the fields that the selections of one type ask for."""
         if depth > MOST_NAMES:
             raise PlanError([Problem("LP120", f"the query is more than {MOST_NAMES} levels deep", (self._label,))])
         fields: dict[str, list[tuple[FieldNode, Any]]] = {}

@@ -64,7 +64,7 @@ class _Watch:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take what a process saw. One that crashed has told nothing."""
+        """Take the report of a test process. A process that crashed has sent none."""
         told = getattr(node, "workeroutput", {}).get("loadplan")
         if told is not None:
             self._told.append(told)

@@ -1,4 +1,4 @@
 """The declaration: plans, loads, branches, and the sources of fields.
 
-In: your code. Out: immutable values that you can compare, hash and print as code. Nothing here looks at a mapper.
+In: your code. Out: immutable values that you can compare, hash and print as code. This folder never looks at a mapper.
 """

@@ -66,7 +66,7 @@ def _carried(attribute: QueryableAttribute[Any]) -> str:
 
 
 def _annotation(value: Any) -> str:
-    """Return the code of a generic class with its arguments, a union, or what is annotated."""
+    """Return the code of a generic class with its arguments, of a union, or of the type in ``Annotated``."""
     parts = get_args(value)
     if get_origin(value) in {Union, UnionType}:
         return " | ".join("None" if each is type(None) else source(each) for each in parts)

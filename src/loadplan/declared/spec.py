@@ -33,13 +33,13 @@ StrategyName: TypeAlias = Literal["joined", "inner", "selectin", "subquery"]
 
 
 class Entity(Protocol):
-    """What a type checker can know of a mapped class: it has a mapper. Every declarative base does."""
+    """A mapped class for type checkers: a class with a mapper. Every declarative base has one."""
 
     __mapper__: ClassVar[Mapper[Any]]
 
 
 class TableModel(Protocol):
-    """What a type checker can know of a SQLModel class: no other class has both names.
+    """A SQLModel class for type checkers. Only SQLModel classes have both names.
 
     mypy takes the ``__getattr__`` of SQLAlchemy's attributes for any method, but not for a class variable. pyright
     does not see that ``__sqlmodel_relationships__`` is one.
@@ -60,7 +60,7 @@ V = TypeVar("V")
 
 
 def comparable(value: object) -> object:
-    """Return what equality and hashing of a declaration go by.
+    """Return the key that a declaration uses for equality and hashing.
 
     SQLAlchemy's attributes and expressions answer ``==`` with SQL, so they are compared by what they name.
     """
@@ -103,7 +103,7 @@ class _SameExpression:
 
 
 def facts_of(parameter: BindParameter[Any]) -> tuple[Any, ...]:
-    """Return what a parameter holds that is not a part of SQLAlchemy's cache key.
+    """Return the value of a parameter, which is not a part of SQLAlchemy's cache key.
 
     ``1``, ``True`` and ``1.0`` are equal to Python and three values to a database: each has its type and its ``repr``
     beside it. ``repr`` also tells ``0.0`` from ``-0.0``, and ``1.0`` from ``1.00``.

@@ -1,4 +1,4 @@
-"""Arguments that do not exist, and what was meant by them: Python's own message names no way on."""
+"""Errors for arguments that do not exist, with a guess at the intended argument. Python's own message has no hint."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches

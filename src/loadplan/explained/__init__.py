@@ -1,4 +1,4 @@
-"""How a plan is loaded, for people: the tree with its reasons, the SQL, pictures, the database's own plan.
+"""Shows how a plan is loaded: the tree with its reasons, the SQL, pictures, the query plan of the database.
 
-In: a compiled plan. Out: values with a readable text. Nothing here fetches.
+In: a compiled plan. Out: values that you can print. Only ``analyze`` runs a fetch, which its caller hands it.
 """

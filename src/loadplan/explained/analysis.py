@@ -1,4 +1,4 @@
-"""What a plan really costs: each statement as it ran, and what the database reports about it."""
+"""Measures a plan: each statement that ran, and the report of the database about it."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from loadplan.resolved.tree import edges_below
 from loadplan.running.plans import Compiled
 from loadplan.running.tally import Tally
 
-#: Smaller tables are not reported when they are read from end to end.
+#: loadplan reports a sequential scan only if it reads at least this number of rows.
 LARGE_TABLE = 10_000
 
 
@@ -105,8 +105,8 @@ def analyze(session: Session, compiled: Compiled[Any], run: Callable[[Session, T
 
     Args:
         session: the private session. The explained text is the one that ran, so it has the criteria of the session.
-        compiled: for the names of its edges and the keys that they go by.
-        run: fetches with the session, and counts.
+        compiled: the compiled plan. It has the names of the edges and their keys.
+        run: fetches with the session, and counts rows and statements.
     """
     tally = Tally(compiled.tree.label)
     connections = {session.connection(bind_arguments={"mapper": mapper}) for mapper in compiled.mappers}
@@ -168,7 +168,7 @@ def _analyzed(sent: _Sent, indexes: Sequence[tuple[str, str]]) -> AnalyzedStatem
 
 
 def _plan_in_words(sent: _Sent) -> Any:
-    """Return a plan as a database that is not PostgreSQL gives it."""
+    """Return the query plan that MariaDB or SQLite reports."""
     dialect: Any = sent.connection.dialect
     if dialect.name == "sqlite":
         answer = sent.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sent.sql}", sent.parameters)
@@ -182,7 +182,7 @@ def _plan_in_words(sent: _Sent) -> Any:
 
 
 def _scans(node: Mapping[str, Any], indexes: Sequence[tuple[str, str]]) -> Iterator[SequentialScan]:
-    """Yield the large tables that a plan of PostgreSQL reads from end to end although most rows are of no use."""
+    """Yield the large tables that a query plan of PostgreSQL reads from end to end, although it discards most rows."""
     if node["Node Type"] == "Seq Scan":
         loops = node.get("Actual Loops", 1)
         dropped = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Join Filter", 0)
@@ -195,7 +195,7 @@ def _scans(node: Mapping[str, Any], indexes: Sequence[tuple[str, str]]) -> Itera
 
 
 def _missing_indexes(compiled: Compiled[Any]) -> Iterator[tuple[str, str]]:
-    """Yield (table, statement) of the indexes that a plan looks for rows by and nobody knows of."""
+    """Yield (table, CREATE INDEX statement) for each index that a plan needs and that loadplan does not know."""
     learned = compiled.learned.get(compiled.dialect, NOTHING_LEARNED)
     for prop, parent in _relationships(compiled):
         columns: list[Any] = list(links.link(prop, parent).columns)

@@ -1,4 +1,4 @@
-"""What both kinds of pictures show: an explanation as a tree of boxes, and the colours of its statements."""
+"""An explanation as a tree of boxes, with the colours of its statements. Both kinds of pictures draw it."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ COLOURS = (
     ("#64748b", "#b6c2d1"),
 )
 
-#: A box lists so many columns, and then says how many more there are.
+#: The number of columns that a box lists. If there are more, it says how many.
 MOST_COLUMNS = 12
 
 
@@ -28,11 +28,11 @@ class Box:
     """One place of the graph.
 
     Attributes:
-        entity: name of the class there.
-        lines: the columns that are loaded, where not all are.
-        statement: number of the statement that brings it.
-        edge: the relationship that leads there; None at the root.
-        below: the boxes it leads to.
+        entity: name of the class.
+        lines: the loaded columns; empty if all are loaded.
+        statement: number of the statement that loads it.
+        edge: the relationship that leads to it; None for the root.
+        below: the boxes that its relationships lead to.
     """
 
     entity: str
@@ -43,7 +43,7 @@ class Box:
 
     @property
     def label(self) -> tuple[str, ...]:
-        """The lines beside the arrow that leads there: relationship, cardinality, strategy."""
+        """The lines next to the arrow that leads to the box: relationship, cardinality, strategy."""
         if self.edge is None:
             return ()
         owner, dot, key = self.edge.name.partition(".")
@@ -68,7 +68,7 @@ def summary_of(explanation: Explained) -> str:
 
 
 def walk(box: Box) -> Iterator[Box]:
-    """Yield a box and all below it, parents first."""
+    """Yield a box and all boxes below it, parents first."""
     yield box
     for each in box.below:
         yield from walk(each)

@@ -1,4 +1,4 @@
-"""Plans explained for a kind of database that is only named: no engine, no driver, no connection."""
+"""Explains plans for a database that you only name. It needs no engine, no driver and no connection."""
 
 from typing import Any
 
@@ -11,8 +11,7 @@ from loadplan.explained.explanation import Explanation, explain_plan
 from loadplan.running.plans import compile_plan
 from loadplan.running.roots import by_id
 
-#: The asynchronous driver of a database, if SQLAlchemy would choose another one; also names of drivers. No driver is
-#: imported.
+#: The dialect with an asynchronous driver, by the name of a database or driver. This imports no driver.
 _DRIVERS = {
     "postgresql": "postgresql+asyncpg",
     "postgres": "postgresql+asyncpg",
@@ -32,8 +31,8 @@ def explain_for(plan: Plan[Any], dialect: str | Dialect | Engine | AsyncEngine) 
 
     Args:
         plan: what to explain.
-        dialect: ``"postgresql"``, ``"sqlite"`` and the like, with a driver or without; a SQLAlchemy dialect or an
-            engine, whose dialect is taken.
+        dialect: a name such as ``"postgresql"`` or ``"postgresql+psycopg"``, a SQLAlchemy dialect, or an engine with
+            the dialect.
 
     Raises:
         PlanError: the plan does not resolve.

@@ -13,7 +13,7 @@ class ExplainedEdge:
         cardinality: for example ``"one-to-many"``.
         strategy: ``"left join"``, ``"inner join"``, ``"select-in"`` or ``"subquery"``.
         reason: why loadplan chose this strategy.
-        columns: names of the loaded columns; None if all are loaded that the mapping loads by default.
+        columns: names of the loaded columns; None for all columns that the mapping loads by default.
         statement: number of the statement that loads it, from 1.
         edges: the relationships below it.
     """
@@ -43,16 +43,16 @@ class ExplainedStatement:
 
 @attrs.frozen
 class Explained:
-    """What an :class:`loadplan.Explanation` holds.
+    """The data of an :class:`loadplan.Explanation`.
 
     Attributes:
         plan: its label.
         entity: name of the class that the graph starts at.
-        columns: names of the root's columns that are loaded, or None for all that the mapping loads.
+        columns: names of the loaded columns of the root; None for all columns that the mapping loads by default.
         edges: the relationships.
-        sql: every statement, in the order they run.
-        statements: how many a fetch of up to 500 parents an edge takes.
-        formula: the same beyond.
+        sql: the statements, in the order in which they run.
+        statements: the number of statements of a fetch, for up to 500 parents of each relationship.
+        formula: the number of statements for any number of rows, as text.
     """
 
     plan: str

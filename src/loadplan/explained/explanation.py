@@ -1,4 +1,4 @@
-"""How a plan is loaded, as a value with a readable text: tree, strategies with their reasons, every statement."""
+"""The explanation of a plan, which you can print: the tree, the strategies with their reasons, every statement."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -24,7 +24,7 @@ class Explanation(Explained):
     Attributes:
         plan: its label.
         entity: name of the class that the graph starts at.
-        columns: names of the loaded columns of the root; None if all are loaded that the mapping loads by default.
+        columns: names of the loaded columns of the root; None for all columns that the mapping loads by default.
         edges: the relationships.
         sql: the statements, in the order in which they run.
         statements: how many statements a fetch takes, for up to 500 parents of each relationship.
@@ -40,7 +40,7 @@ class Explanation(Explained):
         return "\n".join(lines)
 
     def to_mermaid(self) -> str:
-        """Return a Mermaid flowchart: a box is an entity, an arrow a relationship, a colour a statement."""
+        """Return a Mermaid flowchart. A box is an entity, an arrow is a relationship, and a colour is a statement."""
         return to_mermaid(self)
 
     def to_svg(self) -> str:
@@ -49,7 +49,7 @@ class Explanation(Explained):
 
 
 def named_statements(compiled: Compiled[Any]) -> list[tuple[str, Select[Any]]]:
-    """Return every statement of a compiled plan with the name of the edge that it loads, in the order they run."""
+    """Return (edge, statement) for every statement of a compiled plan, in the order in which they run."""
     root = compiled.tree.root.mapper.class_.__name__
     later = [(each.edge.name, each.select) for each in compiled.later if each.edge is not None]
     return [(root, compiled.root.select), *later]
@@ -71,7 +71,7 @@ def explain_plan(view: CompiledPlan[object]) -> Explanation:
 
 
 def _read_columns(view: CompiledPlan[object], place: Place) -> tuple[str, ...] | None:
-    """Return the columns that are loaded at a place; None for all columns of an entity that its mapping loads."""
+    """Return the columns that are loaded at a place; None for all columns that the mapping loads by default."""
     names = tuple(dict.fromkeys(column.name for column in place.columns))
     is_whole = view.tree.of_entities and mapping.default_columns(place.mapper) == set(names)
     return None if is_whole else tuple(sorted(names)) if view.tree.of_entities else names
@@ -98,7 +98,7 @@ def _view_edges(
 
 
 def _view_edge_name(edge: Edge) -> str:
-    """Return the relationship, or the field that it is for where the two have different names."""
+    """Return the name of an edge: its relationship, or the view's field if that has another name."""
     if edge.aggregation is not None or edge.prop is None:
         return edge.field
     return edge.name if edge.field.endswith(f".{edge.key}") else f"{edge.field} by {edge.name}"
@@ -109,10 +109,10 @@ def _view_cardinality(edge: Edge) -> str:
 
 
 def _view_formula(view: CompiledPlan[object]) -> str:
-    """Return the number of statements as it depends on how many roots there are."""
+    """Return the formula for the number of statements, which depends on the number of roots."""
     words_for = {1: "one root", None: "more"}
     steps = [(words_for.get(roots) or f"up to {roots} roots", roots) for roots in STEPS]
-    counts: dict[str, str] = {}  # the widest step for each count
+    counts: dict[str, str] = {}  # for each count, the step with the most parents
     for words, roots in steps:
         counts.pop(count := _view_count(view.bringing(roots)), None)
         counts[count] = words

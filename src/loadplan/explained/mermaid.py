@@ -1,4 +1,4 @@
-"""Explained -> the text of a Mermaid flowchart."""
+"""Turns an explanation into the text of a Mermaid flowchart."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _PLAIN = re.compile(r"[^\w .,:'=+-]")
 def to_mermaid(explanation: Explained) -> str:
     """Return the graph as a flowchart from left to right, with a legend of its statements.
 
-    Names are escaped. Boxes are filled by nothing, so text is readable in the colours of a light or a dark page.
+    Escapes names. Boxes have no fill, so their text is readable on light and on dark pages.
     """
     root = boxes_of(explanation)
     ids = {id(box): f"n{number}" for number, box in enumerate(walk(root), start=1)}
@@ -39,9 +39,9 @@ def _arrows(root: Box, ids: dict[int, str]) -> Iterator[str]:
 
 
 def _legend(explanation: Explained, beside: str | None) -> Iterator[str]:
-    """Yield a box with the title, for Mermaid's own shows names with their escapes.
+    """Yield a box with the title. Mermaid's own title would show names with their escapes.
 
-    An arrow that is not drawn puts it into the last column, where no other arrow can cross it.
+    An invisible arrow moves it to the last column, where no other arrow can cross it.
     """
     title = f"<b>{_escaped(explanation.plan)}</b>"
     numbered = [f"{number}: {_escaped(name)}" for number, name in legend_of(explanation)]
@@ -52,7 +52,7 @@ def _legend(explanation: Explained, beside: str | None) -> Iterator[str]:
 
 
 def _last_parent(root: Box, ids: dict[int, str]) -> str | None:
-    """Return the box that the boxes farthest from the root hang below."""
+    """Return the parent of the boxes that are farthest from the root."""
     parent, level = None, [root]
     while below := [(box, each) for box in level for each in box.below]:
         parent, level = ids[id(below[-1][0])], [each for _, each in below]
@@ -74,5 +74,5 @@ def _joined(*lines: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return a name as Mermaid's own number codes where a character could mean something."""
+    """Return a name in which Mermaid's special characters are replaced by its number codes."""
     return _PLAIN.sub(lambda found: f"#{ord(found[0])};", " ".join(text.split()))

@@ -1,7 +1,7 @@
-"""Explained -> an SVG picture: a tidy tree from left to right.
+"""Turns an explanation into an SVG picture: a tree from left to right.
 
-Every parent stands at half the height of what hangs below it, and every level has its own column. There is no
-library in this: a tree needs no more than a walk, and the ones that lay out any graph want a program beside Python.
+Every parent is at half the height of the boxes below it, and every level has its own column. This needs no library: one
+walk places a tree. Libraries that place any graph need a program outside of Python.
 """
 
 import re
@@ -14,7 +14,7 @@ import attrs
 from loadplan.explained.boxes import COLOURS, Box, boxes_of, legend_of, summary_of
 from loadplan.explained.explained import Explained
 
-#: Lengths in pixels, if the picture is not scaled.
+#: Lengths in pixels, before the picture is scaled.
 _MARGIN = 24
 _HEADING = 30
 _LINE = 17
@@ -49,7 +49,7 @@ text { fill: #e8edf3 }
 
 @attrs.frozen(eq=False)
 class _Placed:
-    """A box and the middle of its left side."""
+    """A box and the position of the middle of its left side."""
 
     box: Box
     level: int
@@ -59,7 +59,7 @@ class _Placed:
 
 @attrs.frozen(eq=False)
 class _Column:
-    """A level of the tree: where its boxes begin, and how wide the widest is."""
+    """A level of the tree: the left edge of its boxes, and the width of the widest box."""
 
     x: float
     width: float
@@ -99,7 +99,7 @@ def to_svg(explanation: Explained) -> str:
 
 
 def _place(box: Box, level: int, top: float) -> tuple[_Placed, float]:
-    """Return a box in its place below ``top``, and the height that it takes with all that hangs below it."""
+    """Return a box with its position below ``top``, and the height of the box with all boxes below it."""
     own = max(_box_height(box), _LABEL_HEIGHT if level else 0)
     below: list[_Placed] = []
     y = top
@@ -146,7 +146,10 @@ def _label_width(box: Box) -> float:
 
 
 def _width(text: str, size: int) -> float:
-    """Return the width of a text in a monospaced font, whose letters are 0.61 of its size wide, or twice that."""
+    """Return the width of a text in a monospaced font.
+
+    A letter is 0.61 of its size wide, or twice as much if it is a wide one.
+    """
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in _plain(text)) * size * 0.61
 
 

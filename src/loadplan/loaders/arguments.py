@@ -67,7 +67,7 @@ def check_plan(plan: object) -> None:
 
 
 def plan_itself(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
-    """Return a plan as it is.
+    """Return the plan unchanged, after a check of its type.
 
     Raises:
         LoaderError: LP408, it is something else, a mapped class perhaps.

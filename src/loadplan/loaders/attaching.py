@@ -254,7 +254,7 @@ def gone(objects: Sequence[Any]) -> NotFound:
 
 
 def extension(objects: Given, loads: Sequence[Any], only: Any) -> LoadPlan[Any]:
-    """Return the plan that loads what the objects lack. Equal plans are remembered.
+    """Return the plan that loads the missing attributes of objects. Equal plans are remembered.
 
     Raises:
         PlanError: it does not resolve.

@@ -1,10 +1,10 @@
-"""How many rows stand at either end of a relationship."""
+"""The number of rows at each end of a relationship: one or many."""
 
 import enum
 
 
 class Cardinality(enum.Enum):
-    """How many targets a parent may have, and parents a target."""
+    """How many targets one parent may have, and how many parents one target may have."""
 
     MANY_TO_ONE = "many-to-one"
     ONE_TO_ONE = "one-to-one"
@@ -13,5 +13,5 @@ class Cardinality(enum.Enum):
 
     @property
     def to_one(self) -> bool:
-        """Whether a parent has one target at most."""
+        """True if a parent has at most one target."""
         return self in {Cardinality.MANY_TO_ONE, Cardinality.ONE_TO_ONE}

@@ -1,8 +1,8 @@
-"""Values out of the driver: what SQLAlchemy's types make of them, and what a driver can read inside of a row.
+"""Values from the driver: how SQLAlchemy's types convert them, and which of them a driver can read inside a nested row.
 
-asyncpg and psycopg decode a nested ``ROW(...)`` in binary by the types of its elements. They know the types that are
-built into PostgreSQL. A type that an application or an extension made has no decoder there: loadplan casts it to one
-that has.
+asyncpg and psycopg decode a nested ``ROW(...)`` in binary by the types of its elements. They have decoders for the
+types that are built into PostgreSQL. They have none for a type that an application or an extension created, so loadplan
+casts its values to a built-in type.
 """
 
 import operator
@@ -65,7 +65,8 @@ _DECODED = (
     postgresql.OID,
 )
 
-#: Types that both drivers read as text, but wrongly in a nested row. There, they are cast to text.
+#: Types that both drivers read as text in a plain row, and read wrongly in a nested row. In a nested row, loadplan
+#: casts them to text.
 _AS_TEXT = (
     types.Enum,
     postgresql.MACADDR,
@@ -83,15 +84,16 @@ _DECIMAL, _DECIMALS, _FLOAT, _FLOATS = 1700, 1231, 701, 1022
 
 
 def in_row(expression: Any, kind: types.TypeEngine[Any], dialect: Dialect, *, origin: Any) -> Any | None:
-    """Return an expression as a driver can read it inside of a row, or None if it cannot.
+    """Return an expression in a form that a driver can read inside a nested row, or None if there is no such form.
 
     Args:
-        expression: of that type.
-        kind: as mapped.
-        dialect: of a driver that reads rows within rows.
-        origin: what the expression is a column of; it tells more than a type that SQLAlchemy does not know.
+        expression: the expression to select.
+        kind: its type, as mapped.
+        dialect: the dialect of a driver that reads nested rows.
+        origin: the expression before it was selected in a subquery. If SQLAlchemy does not know the type, the origin
+            tells more.
     """
-    if isinstance(kind, types.NullType):  # without a processor, the value is the one that the driver reads
+    if isinstance(kind, types.NullType):  # without a processor, the result is the driver's value
         return expression if is_of_builtin_type(origin) else None
     own = kind.dialect_impl(dialect).column_expression(expression)  # the type wraps its columns in a function
     expression = expression if own is None else own
@@ -122,10 +124,10 @@ def _column_type(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEng
 
 
 def _cast_target(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngine[Any] | None:
-    """Return what a type that the server was taught is cast to, to be read."""
+    """Return the type that a value is cast to, so that the driver can read it in a nested row; None for no cast."""
     if isinstance(kind, _AS_TEXT):
         return Text()
-    if isinstance(kind, postgresql.HSTORE) and dialect.driver == "asyncpg":  # there, SQLAlchemy reads its text
+    if isinstance(kind, postgresql.HSTORE) and dialect.driver == "asyncpg":  # SQLAlchemy converts the text
         return Text()
     if isinstance(kind, postgresql.DOMAIN):
         base: types.TypeEngine[Any] = kind.data_type
@@ -140,11 +142,11 @@ NOT_IN_BINARY = "loadplan: psycopg has no binary reader for a type of this state
 
 
 class Undecodable(Exception):  # noqa: N818 - a signal between graph and loader, which reads the rows another way
-    """The driver met a value within a row whose type it cannot read there, whatever the mapping says of it."""
+    """A driver cannot read a value in a nested row, because the column's real type is not the mapped type."""
 
 
 def read_whole(expression: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
-    """Return an expression as it stands in a row that a driver reads as a whole in binary: enums and the like as text.
+    """Return an expression for a row that a driver reads whole, in binary; types without a decoder become text.
 
     Args:
         expression: of that type.
@@ -164,12 +166,12 @@ def read_whole(expression: Any, kind: types.TypeEngine[Any], dialect: Dialect) -
 
 
 def is_undecodable(error: Exception) -> bool:
-    """Tell whether an error of the driver says so. The connection and its transaction are none the worse for it."""
+    """Tell whether a driver's error means that it could not read a nested value. The connection stays usable."""
     return any(words in str(error) for words in ("no decoder for composite type element", NOT_IN_BINARY))
 
 
 def _is_decoded(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
-    if isinstance(kind, postgresql.BIT):  # psycopg reads it only as text
+    if isinstance(kind, postgresql.BIT):  # psycopg can read this type only as text
         return dialect.driver == "asyncpg"
     return isinstance(kind, _DECODED)
 
@@ -195,10 +197,10 @@ _GIVES_ARGUMENT = frozenset({"coalesce", "greatest", "least", "max", "min", "nul
 
 
 def is_of_builtin_type(expression: Any) -> bool:
-    """Tell whether an expression that SQLAlchemy has no type for is of one that drivers read alike within rows.
+    """Tell whether an expression without a type in SQLAlchemy has a PostgreSQL type that drivers read in nested rows.
 
-    asyncpg reads most of PostgreSQL's own types by their number, wherever they stand. It takes the bytes of some for
-    text, as the bytes of money, so a function of an application's own could be of any type.
+    asyncpg reads most built-in types by their number, also in nested rows. It reads some of them wrongly: it takes the
+    bytes of ``money`` for text. An application's function may return any type, so the answer for it is False.
     """
     element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
     while isinstance(element, Label | Grouping | FunctionFilter | WithinGroup | Over):
@@ -221,7 +223,10 @@ _ARITHMETIC = frozenset({operator.add, operator.sub, operator.mul, operator.true
 
 
 def _is_known(expression: Any) -> bool:
-    """Tell whether an expression is of a type that is read alike, known to SQLAlchemy or by its function."""
+    """Tell whether drivers read an expression's type in nested rows.
+
+    SQLAlchemy, or the name of the function, tells the type.
+    """
     kind = expression.type
     if isinstance(kind, types.NullType):
         return isinstance(expression, Null) or is_of_builtin_type(expression)
@@ -230,13 +235,13 @@ def _is_known(expression: Any) -> bool:
 
 @attrs.frozen(eq=False)
 class OfFloats:
-    """Processes the floats of a column, and gives back every other value as it is.
+    """Converts the floats of a column, and returns every other value unchanged.
 
-    A ``Numeric`` column needs it: the driver makes decimals of ``numeric`` by itself, and floats of ``float8``.
-    Generated code checks the class of each value where it stands, and calls ``process`` for floats alone.
+    A ``Numeric`` column needs it: the driver turns ``numeric`` into decimals by itself, and ``float8`` into floats.
+    Generated code checks the class of each value itself, and calls ``process`` only for floats.
 
     Attributes:
-        process: makes the column's value of a float.
+        process: converts a float into the column's value.
     """
 
     process: Processor
@@ -247,7 +252,7 @@ class OfFloats:
 
 
 def processor(kind: types.TypeEngine[Any], dialect: Dialect) -> Processor | None:
-    """Return what SQLAlchemy does to values of a type that come from the driver, within a row or not; None for nothing.
+    """Return the function that converts a driver's values of a type; None if it leaves them unchanged.
 
     Args:
         kind: as mapped.

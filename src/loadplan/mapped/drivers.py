@@ -1,6 +1,6 @@
-"""What loadplan knows of each driver: whether it takes its rows as they come, and whether it reads rows within rows.
+"""Facts about drivers: whether loadplan uses their raw rows, and whether they can read nested rows.
 
-A driver that is not listed here is served through SQLAlchemy's own rows, with one statement a level.
+For a driver that is not listed here, loadplan reads SQLAlchemy's rows and sends one statement for each level.
 """
 
 import attrs
@@ -12,10 +12,10 @@ class Driver:
     """What a driver can do.
 
     Attributes:
-        name: as SQLAlchemy calls it.
-        raw: whether loadplan knows the values in its rows, so that they need not pass through SQLAlchemy's.
-        nests: whether it reads ``array(select row(...))``.
-        in_binary: whether it does so in its binary format alone, which a cursor has to be asked for.
+        name: SQLAlchemy's name for the driver.
+        raw: whether loadplan can use the driver's rows directly, without SQLAlchemy's ``Row``.
+        nests: whether the driver can read ``array(select row(...))``.
+        in_binary: whether it can read these only in its binary format, which loadplan must ask the cursor for.
     """
 
     name: str
@@ -34,5 +34,5 @@ _KNOWN = {
 
 
 def driver_of(dialect: Dialect) -> Driver:
-    """Return what is known of a dialect's driver: nothing of one that is not listed."""
+    """Return the facts about a dialect's driver. For an unlisted driver, ``raw`` and ``nests`` are False."""
     return _KNOWN.get(dialect.driver) or Driver(dialect.driver)

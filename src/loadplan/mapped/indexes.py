@@ -1,4 +1,4 @@
-"""Indexes as a database has them, and the ones that loaders learned of, for each engine."""
+"""The indexes of a database, and those that loaders have learned about, for each engine."""
 
 from collections.abc import Mapping, Sequence
 from weakref import WeakKeyDictionary
@@ -9,15 +9,15 @@ from sqlalchemy import Dialect, Table
 
 @attrs.frozen
 class DatabaseIndex:
-    """An index, or a key that has one.
+    """An index of a database, or a key with its index.
 
     Attributes:
-        name: in the database; None where it has none.
-        columns: that it starts with, as far as they are plain columns.
-        whole: whether it finds all rows: those where its first column is NULL may be missing.
-        ordered: whether it can be walked in order.
-        unique: whether it keeps two rows from being equal.
-        partial: whether a condition leaves rows out.
+        name: its name in the database; None if it has no name.
+        columns: the plain columns that the index begins with.
+        whole: whether the index has all rows, except perhaps those with NULL in the first column.
+        ordered: whether the database can read the rows in the order of the index.
+        unique: whether it forbids two rows with equal values.
+        partial: whether a condition of the index leaves rows out.
     """
 
     name: str | None
@@ -28,11 +28,11 @@ class DatabaseIndex:
     partial: bool = False
 
     def finds(self, keys: Sequence[str]) -> bool:
-        """Tell whether it finds the rows of a key."""
+        """Tell whether the index finds rows by these key columns."""
         return self.whole and set(self.columns[: len(keys)]) == set(keys)
 
     def walks(self, keys: Sequence[str], order: Sequence[str]) -> bool:
-        """Tell whether it hands out the rows of a key in an order."""
+        """Tell whether the index finds rows by these key columns and gives them in this order."""
         start = self.columns[: len(keys)]
         rest = self.columns[len(keys) : len(keys) + len(order)]
         return self.whole and self.ordered and set(start) == set(keys) and rest == tuple(order)
@@ -59,10 +59,10 @@ class LearnedIndex:
 
 @attrs.frozen(cache_hash=True)
 class LearnedIndexes:
-    """The indexes of some tables that one database has and the mapping does not. An immutable value.
+    """Indexes that one database has and the mapping lacks, by table. Immutable.
 
     Attributes:
-        of_tables: each table that has any, with its indexes.
+        of_tables: the learned indexes of each table.
     """
 
     of_tables: frozenset[tuple[Table, tuple[DatabaseIndex, ...]]] = frozenset()
@@ -74,12 +74,12 @@ class LearnedIndexes:
         return bool(self.of_tables)
 
     def serve(self, table: Table, keys: Sequence[str], order: Sequence[str]) -> bool:
-        """Tell whether one of them finds the rows of a key, and hands them out in an order if there is one."""
+        """Tell whether one of the indexes finds rows by these keys, and gives them in this order."""
         found = self._by_table.get(table, ())
         return any(each.walks(keys, order) if order else each.finds(keys) for each in found)
 
     def but(self, found: Mapping[Table, Sequence[DatabaseIndex]]) -> "LearnedIndexes":
-        """Return the same with other indexes of some tables."""
+        """Return a copy in which the indexes of some tables are replaced."""
         given = {**self._by_table, **{table: tuple(indexes) for table, indexes in found.items()}}
         return LearnedIndexes(frozenset((table, indexes) for table, indexes in given.items() if indexes))
 
@@ -92,10 +92,10 @@ _learned: WeakKeyDictionary[Dialect, LearnedIndexes] = WeakKeyDictionary()
 
 
 def learned_of(dialect: Dialect) -> LearnedIndexes:
-    """Return what loaders learned of the database of an engine, by its dialect object."""
+    """Return the indexes that loaders have learned about the database of an engine, by the engine's dialect object."""
     return _learned.get(dialect, NOTHING_LEARNED) if _learned else NOTHING_LEARNED
 
 
 def remember(dialect: Dialect, found: Mapping[Table, Sequence[DatabaseIndex]]) -> None:
-    """Remember the indexes of some tables of an engine's database, instead of what was known of these tables."""
+    """Store the indexes of some tables of an engine's database, in place of the indexes stored before."""
     _learned[dialect] = learned_of(dialect).but(found)

@@ -1,4 +1,4 @@
-"""How the rows at the two ends of a relationship find each other: key columns, constraints, indexes."""
+"""The columns by which a relationship ties its target rows to their parents, with constraints and indexes."""
 
 import enum
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from loadplan.sqlalchemy_internals import keyed_by, variants_of
 
 
 class LinkKind(enum.Enum):
-    """The place of the keys that tie targets to their parents."""
+    """Which table has the key columns that tie targets to their parents."""
 
     TARGET = "columns of the target"
     SECONDARY = "columns of the association table"
@@ -34,14 +34,14 @@ class LinkKind(enum.Enum):
 
 @attrs.frozen(eq=False)
 class Link:
-    """How the rows of a separate statement find their parents.
+    """The columns by which loadplan assigns the rows of a separate statement to their parents.
 
     Attributes:
-        kind: where ``columns`` are.
+        kind: which table ``columns`` belong to.
         attributes: names of the parent's attributes whose values ``columns`` must equal, pair by pair.
-        columns: what is selected beside the target and compared with the parents' values.
+        columns: the columns that the statement selects next to the target, to compare with the parents' values.
         repeats: whether one target may be tied to one parent by several rows.
-        compares_text: whether a pair is text, which some databases compare without regard to case.
+        compares_text: whether a pair of columns holds text. Some databases ignore case when they compare text.
     """
 
     kind: LinkKind
@@ -54,9 +54,9 @@ class Link:
 def link(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> Link:
     """Return the shortest link between parents of class ``parent`` and their targets.
 
-    Plain equality of columns needs the target's table alone, or the association table's too. Everything else (an
-    expression in ``primaryjoin``, values that Python may compare otherwise than SQL) goes through a join with the
-    parent and is tied by its primary key.
+    If ``primaryjoin`` only says that columns are equal, the link needs the target's table, and the association table if
+    there is one. Otherwise the link is a join with the parent, by its primary key. Examples are an expression in
+    ``primaryjoin``, and values that Python and SQL compare differently.
     """
     pairs = _equated_pairs(prop)
     if pairs is None or not all(_same_in_python(*pair) for pair in pairs):
@@ -65,7 +65,7 @@ def link(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> Link:
 
 
 def link_in_database(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> Link:
-    """Return the shortest link where the database alone compares keys, in a join or in a subquery."""
+    """Return the shortest link for a join or a subquery, in which only the database compares keys."""
     by_join = link_by_join(parent)
     pairs = _equated_pairs(prop)
     if pairs is None or prop.entity.is_aliased_class:
@@ -91,24 +91,27 @@ def link_in_database(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> Li
 
 
 def link_by_join(parent: Mapper[Any]) -> Link:
-    """Return the link that always holds: a join with the parent, tied by its primary key."""
+    """Return the link that works for every relationship: a join with the parent, by its primary key."""
     return Link(LinkKind.PARENT, primary_key(parent), tuple(parent.primary_key), repeats=True)
 
 
 def key_columns(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> frozenset[str]:
-    """Return the parent's attributes that loading this relationship goes by."""
+    """Return the parent's key attributes, which loadplan needs to load this relationship."""
     keys = {attribute_of(parent, local) for local, _ in _pairs(prop)} | set(link(prop, parent).attributes)
     return frozenset(key for key in keys if key is not None)
 
 
 def far_key_columns(prop: RelationshipProperty[Any]) -> frozenset[str]:
-    """Return the target's attributes that tie it to its parent: foreign keys that loading goes by."""
+    """Return the target's key attributes (its foreign keys), which loadplan needs to find the parent."""
     keys = {attribute_of(prop.mapper, remote) for _, remote in _pairs(prop)}
     return frozenset(key for key in keys if key is not None)
 
 
 def collection_key_columns(prop: RelationshipProperty[Any]) -> frozenset[str]:
-    """Return the target's columns that a dictionary collection keys it by; all of them where that is not known."""
+    """Return the target's columns that make the key of a dictionary collection.
+
+    The result is all columns if SQLAlchemy cannot tell which.
+    """
     target = prop.mapper
     everything = default_columns(target)
     names = keyed_by(prop)
@@ -123,8 +126,8 @@ def _pairs(prop: RelationshipProperty[Any]) -> list[tuple[ColumnElement[Any], Co
 def _equated_pairs(
     prop: RelationshipProperty[Any],
 ) -> list[tuple[ColumnElement[Any], ColumnElement[Any]]] | None:
-    """Return (parent's column, far column) pairs if ``primaryjoin`` says nothing but that they are equal."""
-    spoken = _columns_in(prop.primaryjoin)  # the pairs of a many-to-many include the pairs of its secondaryjoin
+    """Return pairs (parent's column, far column) if ``primaryjoin`` only says that they are equal, otherwise None."""
+    spoken = _columns_in(prop.primaryjoin)  # for a many-to-many, these pairs include the pairs of secondaryjoin
     pairs = [(local, remote) for local, remote in _pairs(prop) if local in spoken and remote in spoken]
     if not pairs or not prop.primaryjoin.compare(and_(*(local == remote for local, remote in pairs))):
         return None
@@ -132,9 +135,10 @@ def _equated_pairs(
 
 
 def asks_parent_further(prop: RelationshipProperty[Any]) -> bool:
-    """Tell whether ``secondaryjoin`` speaks of the parent, whose side of a relationship is ``primaryjoin``.
+    """Tell whether ``secondaryjoin`` names columns of the parent. Normally, only ``primaryjoin`` does.
 
-    SQLAlchemy reads it in two ways: a join compares with the parent's row, a lazy load with the rows of all parents.
+    SQLAlchemy itself treats these columns in two ways: a join compares with the one parent's row, and a lazy load
+    compares with the rows of all parents.
     """
     if prop.secondaryjoin is None:
         return False
@@ -151,8 +155,8 @@ def _columns_in(expression: ColumnElement[Any]) -> set[ColumnElement[Any]]:
 def _same_in_python(left: ColumnElement[Any], right: ColumnElement[Any]) -> bool:
     """Tell whether two columns are equal in SQL exactly where their Python values are equal.
 
-    Types that the database converts before it compares are not: it pads a CHAR, drops the time of a timestamp, or
-    rounds a number. Text under a collation that the mapping names is not exact, either.
+    The answer is no for types that the database converts before it compares them: it pads a CHAR, drops the time of a
+    timestamp, or rounds a number. It is also no for text with a collation in the mapping.
     """
     variants = [variants_of(column.type) for column in (left, right)]
     pairs = [(left.type, right.type)]
@@ -166,12 +170,12 @@ def _same_in_python(left: ColumnElement[Any], right: ColumnElement[Any]) -> bool
 
 
 def _is_folded(kind: Any) -> bool:
-    """Tell whether text of a type is equal to other text in the eyes of the database."""
+    """Tell whether the database may treat different texts of a type as equal, for example if it ignores case."""
     return bool(getattr(kind, "collation", None)) or type(kind).__name__ == "CITEXT"
 
 
 def _exactness(kind: Any) -> tuple[Any, ...] | None:
-    """Return what two exact types must have in common; None for a type that is not exact."""
+    """Return a value that is equal for two types whose values compare exactly; None for a type that does not."""
     if not is_exact(kind):
         return None
     family = next(each for each in EXACT_TYPES if isinstance(kind, each))
@@ -186,15 +190,15 @@ def _exactness(kind: Any) -> tuple[Any, ...] | None:
 
 
 def _pairs_are_unique(prop: RelationshipProperty[Any]) -> bool:
-    """Tell whether a constraint keeps the association table from holding one pair twice."""
+    """Tell whether a constraint forbids the association table to hold one pair twice."""
     return has_unique_key(prop.secondary, {remote for _, remote in _pairs(prop)})
 
 
 def is_single(prop: RelationshipProperty[Any]) -> bool:
-    """Tell whether a constraint holds a parent to one target: a unique key within the far columns.
+    """Tell whether a constraint allows a parent only one target: a unique key within the far columns.
 
-    ``uselist=False`` alone is a promise of the mapping that the rows may break. A target that may come in several rows
-    is held to one by no constraint.
+    ``uselist=False`` is only a statement of the mapping; the rows may contradict it. The answer is also no if one
+    target may come in several rows.
     """
     if prop.uselist or prop.secondary is not None or may_repeat(prop.mapper):
         return False
@@ -203,9 +207,9 @@ def is_single(prop: RelationshipProperty[Any]) -> bool:
 
 
 def back_reference(prop: RelationshipProperty[Any]) -> str | None:
-    """Return the target's many-to-one that must point at the parent it was loaded through, if there is one.
+    """Return the target's many-to-one that must lead back to the parent, or None.
 
-    It must: its key columns are the very columns that the parent was found by.
+    Its key columns are the same columns by which the target was found, so it cannot lead to another row.
     """
     reverse = reverse_of(prop)
     if (
@@ -221,7 +225,7 @@ def back_reference(prop: RelationshipProperty[Any]) -> str | None:
 
 
 class Served(enum.Enum):
-    """The place that knows of the index which finds the rows of one parent."""
+    """Where the index that finds the rows of one parent is known from: the mapping or the database."""
 
     BY_MAPPING = "an index"
     BY_DATABASE = "an index that the database has and the mapping does not"
@@ -230,14 +234,14 @@ class Served(enum.Enum):
 def served_by(
     keys: Sequence[ColumnElement[Any]], order: Sequence[ColumnElement[Any]], learned: LearnedIndexes
 ) -> Served | None:
-    """Return who knows of an index that starts with these keys and goes on with this order; None if nobody does.
+    """Return where an index on these keys, followed by this order, is known from; None if no such index is known.
 
-    The primary key at the end of the order may be missing: the database sorts what ties.
+    The index may lack the primary key at the end of the order. The database then sorts the rows that tie.
 
     Args:
-        keys: columns that hold the parents' keys.
-        order: of the rows of each parent.
-        learned: of the database that has the rows.
+        keys: the columns that hold the parents' keys.
+        order: the columns that sort the rows of each parent.
+        learned: the indexes that loaders learned about the database.
     """
     plain = [_table_column(column) for column in (*keys, *order)]
     first = plain[0]
@@ -253,14 +257,14 @@ def served_by(
 
 
 def indexed_columns(table: Table) -> list[list[str]]:
-    """Return the columns of each index of a table that the mapping knows of, with the indexes of keys."""
+    """Return the columns of each index that the mapping declares on a table, also for primary and unique keys."""
     indexed = [[column.name for column in index.columns] for index in table.indexes if _is_whole_tree(index)]
     unique = [each for each in table.constraints if isinstance(each, PrimaryKeyConstraint | UniqueConstraint)]
     return indexed + [[column.name for column in each.columns] for each in unique]
 
 
 def index_serves(keys: Sequence[ColumnElement[Any]], order: Sequence[ColumnElement[Any]]) -> bool:
-    """Tell whether the mapping has an index that starts with these keys and goes on with this order."""
+    """Tell whether the mapping declares an index that begins with these keys and continues with this order."""
     return served_by(keys, order, NOTHING_LEARNED) is not None
 
 
@@ -271,7 +275,7 @@ _HARMLESS = frozenset(
 
 
 def _is_whole_tree(index: Index) -> bool:
-    """Tell whether an index is a B-tree over all rows; only that one can be walked in order."""
+    """Tell whether an index is a B-tree over all rows. The database can read only this kind of index in order."""
     return len(index.columns) > 0 and set(index.dialect_kwargs) <= _HARMLESS
 
 

@@ -1,4 +1,4 @@
-"""Facts of the mapping about classes and their attributes. Facts out, no decisions."""
+"""Facts of the mapping about classes and their attributes. The functions here decide nothing."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -42,7 +42,7 @@ def mapper_of(entity: object) -> Mapper[Any] | None:
 
 
 def still_to_be_mapped(entity: object) -> str | None:
-    """Return what SQLAlchemy says of a class that gets its mapping later, or None for anything else.
+    """Return SQLAlchemy's message for a class that gets its mapping later; None for anything else.
 
     ``AbstractConcreteBase`` waits for its subclasses, and ``DeferredReflection`` for its ``prepare()``.
     """
@@ -57,9 +57,9 @@ def still_to_be_mapped(entity: object) -> str | None:
 
 
 def owner_of(attribute: object) -> Mapper[Any] | None:
-    """Return the mapper of the class that an attribute was written of. Anything else has none.
+    """Return the mapper of the class that an attribute belongs to; None for anything else.
 
-    The class may have been mapped again since then: it is the mapper that the class has now.
+    If the class has been mapped again since, the result is its present mapper.
     """
     then = getattr(getattr(attribute, "parent", None), "mapper", None)
     return None if then is None else mapper_of(then.class_) or then
@@ -72,17 +72,17 @@ def relationship(mapper: Mapper[Any], key: str) -> RelationshipProperty[Any] | N
 
 
 def target_entity(mapper: Mapper[Any], key: str) -> Any:
-    """Return what a relationship selects: its target class, or the alias that the mapping relates to."""
+    """Return the entity that a relationship selects: its target class, or the alias that the mapping names."""
     return mapper.relationships[key].entity.entity
 
 
 def tables_of(mapper: Mapper[Any]) -> set[Any]:
-    """Return everything that columns of a class may come from."""
+    """Return the tables that columns of a class may come from, and the joins or subqueries that it is mapped to."""
     return {mapper.local_table, mapper.persist_selectable, mapper.selectable, *mapper.tables}
 
 
 def tables_at(entity: Any) -> set[Any]:
-    """Return everything that columns of a class, or of an alias of one, may come from."""
+    """Return the same as :func:`tables_of`, for a class or for an alias of a class."""
     inspected: Any = inspect(entity)
     if inspected.is_aliased_class:
         return {inspected.selectable, *tables_in(inspected.selectable)}
@@ -103,7 +103,7 @@ def tables_of_subqueries(expression: Any) -> set[Any]:
 
 
 def mappers_below(base: type[Any]) -> Iterator[Mapper[Any]]:
-    """Yield the mappers of the subclasses of a class: a declarative base, one that hides its registry, a mixin."""
+    """Yield the mappers of the subclasses of a class that need not be mapped: a declarative base or a mixin."""
     for sub in base.__subclasses__():
         if (mapper := mapper_of(sub)) is not None:
             yield mapper
@@ -114,9 +114,9 @@ def mapped_again(mapper: Mapper[Any], key: str, *, ordered: bool = True) -> Iter
     """Yield the nearest subclasses that map a relationship of a class again, to other rows or in another order.
 
     Args:
-        mapper: of the class.
-        key: of its relationship.
-        ordered: whether the order matters.
+        mapper: the mapper of the class.
+        key: the name of the relationship.
+        ordered: whether a different order counts, too.
     """
     prop = mapper.relationships[key]
     for sub in mapper.self_and_descendants:
@@ -152,7 +152,7 @@ def property_of(entity: type[Any], key: str) -> RelationshipProperty[Any]:
 
 
 def column_attributes(mapper: Mapper[Any]) -> Iterator[ColumnProperty[Any]]:
-    """Yield what can be loaded as a column: columns and ``column_property`` expressions, no ``query_expression``."""
+    """Yield the attributes that load as a column: columns and ``column_property``, without ``query_expression``."""
     for prop in mapper.column_attrs:
         flags = dict(prop.strategy_key)
         if flags.get("instrument", True) and "query_expression" not in flags:
@@ -160,14 +160,14 @@ def column_attributes(mapper: Mapper[Any]) -> Iterator[ColumnProperty[Any]]:
 
 
 def default_expressions(mapper: Mapper[Any]) -> Iterator[ColumnProperty[Any]]:
-    """Yield each ``query_expression`` that has an expression by default: no plan names it, and it comes always."""
+    """Yield each ``query_expression`` with a default expression. SQLAlchemy always loads it, and no plan names it."""
     for prop in mapper.column_attrs:
         if has_default_expression(prop):
             yield prop
 
 
 def has_default_expression(prop: object) -> bool:
-    """Tell whether an attribute is a ``query_expression`` that has a value where no statement gives it one."""
+    """Tell whether an attribute is a ``query_expression`` with a default expression."""
     if not isinstance(prop, ColumnProperty) or "query_expression" not in dict(prop.strategy_key):
         return False
     expression = prop.columns[0]
@@ -175,15 +175,15 @@ def has_default_expression(prop: object) -> bool:
 
 
 def default_columns(mapper: Mapper[Any]) -> frozenset[str]:
-    """Return the names of the columns that the mapping loads by itself: all that are not ``deferred``."""
+    """Return the names of the columns that the mapping loads by default: all except the ``deferred`` ones."""
     return frozenset(prop.key for prop in column_attributes(mapper) if not prop.deferred)
 
 
 def required_columns(mapper: Mapper[Any]) -> frozenset[str]:
     """Return the names of the columns that no plan may leave out.
 
-    They are the primary key, the discriminator (without it no class can be chosen) and the version counter (without
-    it a change cannot be flushed).
+    They are the primary key, the discriminator (it decides the class of each row) and the version counter (a flush of a
+    change needs it).
     """
     wanted: list[ColumnElement[Any] | None] = [
         *mapper.primary_key,
@@ -196,7 +196,7 @@ def required_columns(mapper: Mapper[Any]) -> frozenset[str]:
 
 
 def attribute_of(mapper: Mapper[Any], column: ColumnElement[Any]) -> str | None:
-    """Return the name of the attribute that maps ``column``, or None where it is not mapped."""
+    """Return the name of the attribute that maps ``column``, or None if it is not mapped."""
     try:
         return mapper.get_property_by_column(column).key
     except UnmappedColumnError:
@@ -209,12 +209,12 @@ def primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
 
 
 def unhashable_key(mapper: Mapper[Any]) -> ColumnElement[Any] | None:
-    """Return a column of the primary key whose values have no hash, as dictionaries and lists, or None."""
+    """Return a column of the primary key whose values cannot be hashed, such as dictionaries and lists, or None."""
     return next((column for column in mapper.primary_key if not column.type.hashable), None)
 
 
 def free_prefix(mapper: Mapper[Any]) -> str:
-    """Return a prefix for labels that no column of a class begins with."""
+    """Return a prefix for labels. No column of the class has a name that begins with it."""
     prefix = "loadplan_"
     while any(column.key.startswith(prefix) for column in mapper.columns):
         prefix = f"_{prefix}"
@@ -229,7 +229,7 @@ def identity_of(entity: object) -> tuple[Any, ...]:
 
 
 def may_be_null(mapper: Mapper[Any], name: str) -> bool:
-    """Tell whether a column may hold NULL, by its mapping; anything but a plain column is believed not to."""
+    """Tell whether a column may hold NULL by its mapping. If it is not a plain column, the answer is False."""
     prop = mapper.attrs[name]
     assert isinstance(prop, ColumnProperty)  # noqa: S101 - the callers asked for columns
     columns: list[Any] = list(prop.columns)
@@ -244,7 +244,10 @@ def column_name(mapper: Mapper[Any], name: str) -> str:
 
 
 def composite_maker(prop: CompositeProperty[Any]) -> Callable[..., Any]:
-    """Return the maker of a composite's value from its columns; it gives None for all NULLs if the mapping says so."""
+    """Return a function that makes a composite's value from its columns.
+
+    The result is None for all NULLs if the mapping asks for that.
+    """
     make: Any = prop.composite_class
     none_on = getattr(prop, "return_none_on", None)  # since SQLAlchemy 2.1
     if not callable(none_on):
@@ -253,9 +256,10 @@ def composite_maker(prop: CompositeProperty[Any]) -> Callable[..., Any]:
 
 
 def columns_behind(mapper: Mapper[Any], key: str) -> tuple[str, ...] | None:
-    """Return the column attributes that an attribute stands for, or None where it stands for none.
+    """Return the column attributes that an attribute is made of, or None if there are none.
 
-    A column is itself, a composite its parts, a synonym what it is a synonym of.
+    For a column, they are the column itself; for a composite, its parts; for a synonym, the columns of the attribute
+    that it names.
     """
     prop = mapper.attrs.get(key)
     if isinstance(prop, SynonymProperty):
@@ -268,7 +272,7 @@ def columns_behind(mapper: Mapper[Any], key: str) -> tuple[str, ...] | None:
 
 
 def describe_attribute(mapper: Mapper[Any], key: str) -> str:
-    """Say what an attribute is, for a sentence: ``a column``, ``a hybrid property``, ``nothing mapped``."""
+    """Return words for the kind of an attribute, to put in a sentence: ``a column``, ``a hybrid property``."""
     prop = mapper.attrs.get(key)
     if isinstance(prop, RelationshipProperty):
         return "a relationship"
@@ -284,7 +288,7 @@ def describe_attribute(mapper: Mapper[Any], key: str) -> str:
 
 
 def cardinality(prop: RelationshipProperty[Any]) -> Cardinality:
-    """Return how many rows may stand at either end, by the mapping."""
+    """Return the cardinality of a relationship, as the mapping declares it."""
     if prop.uselist:
         many = prop.direction is RelationshipDirection.MANYTOMANY
         return Cardinality.MANY_TO_MANY if many else Cardinality.ONE_TO_MANY
@@ -308,15 +312,15 @@ def reverse_of(prop: RelationshipProperty[Any]) -> RelationshipProperty[Any] | N
 
 
 def as_seen_from(mapper: Mapper[Any], expression: Any, *, subclasses: bool = False) -> Any:
-    """Return an expression with the columns of base classes, and of tables in a union, as columns of the class itself.
+    """Return an expression that names columns of the class itself, not of base classes or of a union's tables.
 
     Args:
-        mapper: of the class.
-        expression: a condition, an order or a value of its rows.
-        subclasses: whether to have the columns of joined subclasses read by subqueries, NULL for rows of other classes.
+        mapper: the mapper of the class.
+        expression: a condition, an order or a value of rows of the class.
+        subclasses: whether subqueries read the columns of joined subclasses. For rows of other classes, they give NULL.
 
-    A base class that the mapping loads with its subclasses, ``with_polymorphic="*"``, stands for a join:
-    ``Node.name`` in a statement of files would bring that join along. ``File.name`` is the same column without it.
+    A base class that is mapped ``with_polymorphic="*"`` stands for a join with its subclasses. ``Node.name`` in a
+    statement about files would add this join to it. ``File.name`` is the same column without the join.
     """
     above = {each.class_ for each in mapper.iterate_to_root() if each is not mapper and each.with_polymorphic_mappers}
     tables = set[Any]() if isinstance(mapper.selectable, Table | Join) else {*mapper.tables}
@@ -326,7 +330,7 @@ def as_seen_from(mapper: Mapper[Any], expression: Any, *, subclasses: bool = Fal
     plain = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
 
     def own(element: Any, **_: Any) -> Any:
-        if isinstance(element, SelectBase):  # it has its own rows
+        if isinstance(element, SelectBase):  # a subquery has its own rows
             return element
         behind, name = attribute_behind(element), None
         if behind is not None and (sub := joined.get(behind[0])) is not None:
@@ -349,7 +353,7 @@ def _joined_subclasses(mapper: Mapper[Any]) -> dict[type[Any], Mapper[Any]]:
 
 
 def _read_of_subclass(mapper: Mapper[Any], sub: Mapper[Any], name: str) -> Any:
-    """Return a column of a joined subclass's own table as a value of a row of the class; None if it has none there."""
+    """Return a subquery that reads a column of a joined subclass's table for a row of the class, or None."""
     prop = sub.attrs.get(name)
     column: Any = prop.columns[0] if isinstance(prop, ColumnProperty) else None
     table: Any = getattr(column, "table", None)
@@ -368,10 +372,10 @@ def mapper_behind(entity: Any) -> Mapper[Any]:
 
 
 def subclass_eager_relationships(mapper: Mapper[Any]) -> Iterator[QueryableAttribute[Any]]:
-    """Yield relationships of subclasses that would load by themselves when rows of those subclasses come.
+    """Yield relationships of subclasses that SQLAlchemy loads without being asked, with each row of these subclasses.
 
-    SQLAlchemy's wildcard against lazy loading does not reach the relationships of a class mapped
-    ``polymorphic_load="selectin"``; naming them does.
+    ``raiseload("*")`` does not reach the relationships of a class that is mapped with ``polymorphic_load="selectin"``.
+    An option that names each of them does.
     """
     for sub in mapper.self_and_descendants:
         if sub is not mapper and sub.polymorphic_load == "selectin":
@@ -381,10 +385,10 @@ def subclass_eager_relationships(mapper: Mapper[Any]) -> Iterator[QueryableAttri
 
 
 def columns_in_row(sub: Mapper[Any], base: Mapper[Any], keys: frozenset[str]) -> dict[str, ColumnElement[Any]] | None:
-    """Return columns of a subclass as rows of its base have them, or None where those rows lack one.
+    """Return columns of a subclass as they are in rows of its base, or None if these rows lack one of the columns.
 
-    They have all of single-table inheritance, what ``with_polymorphic`` of the mapping joins to the base, and what a
-    polymorphic union holds.
+    Rows of the base have all columns in single-table inheritance, all columns that ``with_polymorphic`` of the mapping
+    joins to the base, and all columns of a polymorphic union.
     """
     found: dict[str, ColumnElement[Any]] = {}
     for prop in column_attributes(sub):
@@ -409,7 +413,7 @@ def is_read_elsewhere(mapper: Mapper[Any]) -> bool:
 
 
 def polymorphic_loads(mapper: Mapper[Any]) -> list[Mapper[Any]]:
-    """Return the subclasses whose columns the mapping loads by itself, with rows of the class."""
+    """Return the subclasses whose columns the mapping loads together with rows of the class."""
     by_base = set(mapper.with_polymorphic_mappers)
     return [
         sub
@@ -419,7 +423,7 @@ def polymorphic_loads(mapper: Mapper[Any]) -> list[Mapper[Any]]:
 
 
 def why_not_joined(mapper: Mapper[Any]) -> str | None:
-    """Return why joins from a class would not reach all its rows, or None if they do."""
+    """Return the reason why a join from a class would miss some of its rows, or None if it would not."""
     if any(sub.concrete for sub in mapper.self_and_descendants if sub is not mapper):
         return "its subclasses are concrete, and a join reaches the rows of the base alone"
     return None

@@ -1,4 +1,4 @@
-"""Order expressions, taken apart: what is ordered by, in which direction, and where NULLs go."""
+"""Order expressions, split into the expression, the direction, and the place of NULLs."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ _NULLS_ARE_SMALLEST = frozenset({"sqlite", "mysql", "mariadb", "mssql"})
 
 
 class _Placed(UnaryExpression[Any]):
-    """An order with a place for NULLs: ``x DESC NULLS LAST``, or the same in words that the database has."""
+    """An order that says where NULLs go: ``x DESC NULLS LAST``, or two terms on a database without these words."""
 
     inherit_cache = True
 
@@ -30,7 +30,10 @@ def _placed(ordered: _Placed, compiler: SQLCompiler, **kw: Any) -> str:
 
 @compiles(_Placed, "mysql", "mariadb")
 def _placed_by_two_terms(ordered: _Placed, compiler: SQLCompiler, **kw: Any) -> str:
-    """Return two terms of an ORDER BY, ``x IS NULL, x``, or one where NULLs are there already: they are smallest."""
+    """Return ``x IS NULL, x``, or only ``x`` if the database already sorts NULLs to that place.
+
+    MariaDB and MySQL sort NULL as the smallest value.
+    """
     inner: Any = ordered.element
     nulls_first = ordered.modifier is operators.nulls_first_op
     if nulls_first == (inner.modifier is not operators.desc_op):
@@ -44,10 +47,10 @@ class Ordering:
     """One order expression.
 
     Attributes:
-        expression: what is ordered by, without direction.
-        descending: the direction.
-        nulls_first: where NULLs were asked to go; None where the database decides.
-        never_null: whether there are none.
+        expression: the expression to order by, without its direction.
+        descending: whether the largest value comes first.
+        nulls_first: whether the caller wants NULLs first; None if the database decides.
+        never_null: whether the expression is never NULL.
     """
 
     expression: ColumnElement[Any]
@@ -56,7 +59,7 @@ class Ordering:
     never_null: bool = False
 
     def on(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return the same order of another column, as of a subquery that hands the expression on."""
+        """Return the same order on another column, for example the column of a subquery that selects the expression."""
         ordered: ColumnElement[Any] = column.desc() if self.descending else column.asc()
         if self.nulls_first is None:
             return ordered
@@ -68,18 +71,21 @@ class Ordering:
         return self.on(self.expression)
 
     def puts_nulls_first(self, dialect: Dialect) -> bool:
-        """Tell where NULLs go: PostgreSQL and Oracle take NULL for the largest value, the others for the smallest."""
+        """Tell whether NULLs come first.
+
+        PostgreSQL and Oracle sort NULL as the largest value, the others as the smallest.
+        """
         if self.nulls_first is not None:
             return self.nulls_first
         return self.descending == (dialect.name in _NULLS_ARE_LARGEST)
 
     def knows_nulls(self, dialect: Dialect) -> bool:
-        """Tell whether that is known of a database."""
+        """Tell whether loadplan knows where a database puts NULLs."""
         return dialect.name in _NULLS_ARE_LARGEST | _NULLS_ARE_SMALLEST
 
 
 def orderings(given: Iterable[Any]) -> list[Ordering]:
-    """Take order expressions apart."""
+    """Split order expressions into their parts."""
     return [_ordering(each) for each in given]
 
 
@@ -98,9 +104,10 @@ def _ordering(given: Any) -> Ordering:
 
 
 def as_stored(ordering: Ordering, dialect: Dialect) -> Ordering:
-    """Return the order with the values as the database has them: what a decorated type makes of them is not ordered by.
+    """Return the order by the stored values, without the conversion that a decorated type does.
 
-    A type that binds one value differently each time, as an encrypting one does, can be compared in no other way.
+    It is the only possible comparison for a type that stores one value differently each time, for example an encrypting
+    type.
     """
     kind = stored_type(ordering.expression.type, dialect)
     if kind is type_on(ordering.expression.type, dialect):
@@ -109,10 +116,10 @@ def as_stored(ordering: Ordering, dialect: Dialect) -> Ordering:
 
 
 def with_tie_breaker(given: Sequence[Any], entity: Any) -> list[Ordering]:
-    """Return the order made total: rows that tie go by their primary key, ascending.
+    """Return a total order: the given order, then the primary key, ascending.
 
     Args:
-        given: order expressions; none at all stays no order.
+        given: order expressions. If there are none, the result is empty.
         entity: the class, or alias, whose rows are ordered.
     """
     mapper = mapping.mapper_behind(entity)

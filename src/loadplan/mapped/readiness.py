@@ -1,4 +1,7 @@
-"""Whether mappers can be configured by now: read beforehand, for a configuration that fails ruins them."""
+"""Checks whether mappers can be configured now.
+
+They only read, because a configuration that fails ruins the mappers.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -17,10 +20,10 @@ checks_early: ContextVar[bool] = ContextVar("checks_early", default=True)
 
 
 def can_configure(entity: object) -> bool:
-    """Tell whether the mappers around ``entity`` are configured, or surely can be.
+    """Tell whether the mappers around ``entity`` are configured, or can certainly be configured now.
 
-    Only reads: a configuration that fails part-way leaves mappers that never work again, so a class that is still
-    to be imported must be noticed before it is tried.
+    Only reads. Mappers never work again after a configuration that failed half-way. So this function must notice a
+    class that is not imported yet before anything tries to configure.
     """
     mapper = mapper_of(entity)
     if mapper is None:
@@ -51,7 +54,7 @@ _NAMES = re.compile(r"(?<![\w.'\"])([A-Za-z_]\w*)(?=\s*(?:\.|$))")
 
 
 def _is_known(argument: object, known: set[str]) -> bool:
-    """Tell whether what a relationship was declared with can be evaluated by now."""
+    """Tell whether an argument of ``relationship(...)`` can be evaluated now."""
     if isinstance(argument, str):
         return argument.rpartition(".")[2] in known or all(
             name in known or any(each.endswith(f".{name}") for each in known)
@@ -63,13 +66,13 @@ def _is_known(argument: object, known: set[str]) -> bool:
     if isinstance(argument, FunctionType | MethodType):
         try:
             argument()
-        except Exception:  # if the name is not imported yet, any error may come
+        except Exception:  # if the name is not imported yet, this may raise any error
             return False
     return True
 
 
 def missing_targets(mapper: Mapper[Any]) -> list[str]:
-    """Return relationships around a class whose target is named by a name that nothing has yet."""
+    """Return the relationships around a class whose target is a name that no mapped class has yet."""
     mappers = mappers_in(mapper.registry)
     known = {each.class_.__name__ for each in mappers}
     return [
@@ -88,16 +91,17 @@ Mapped: TypeAlias = tuple[tuple[Mapper[Any], object], ...]
 
 
 def as_mapped(mappers: Iterable[Mapper[Any]]) -> Mapped:
-    """Return mappers as they are now, for :func:`is_mapped_still`."""
+    """Return the present state of mappers, to give to :func:`is_mapped_still` later."""
     return tuple((each, mapping_mark(each)) for each in dict.fromkeys(mappers))
 
 
 def is_mapped_still(before: Mapped) -> bool:
-    """Tell whether what was resolved against mappers holds.
+    """Tell whether mappers are unchanged, so that a tree resolved against them is still right.
 
-    It does not after a relationship or a column joined a class, or one of its subclasses, nor after the mappers were
-    cleared: mappers of a registry, and of registries that lead to it, are cleared together. It does not hold while a
-    class waits to be configured, because its ``backref`` could join another class.
+    The answer is False if a class or one of its subclasses has a new relationship or column, and if the mappers were
+    cleared. When SQLAlchemy clears the mappers of a registry, it also clears the registries that refer to it. The
+    answer is also False while a class waits for its configuration, because its ``backref`` may add a relationship to
+    another class.
     """
     root = before[0][0]
     if waits_for_configuration(root) or mapper_of(root.class_) is not root:

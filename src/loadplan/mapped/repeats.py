@@ -1,4 +1,4 @@
-"""Which rows are one object: the columns that tell, and whether one object may come in several rows."""
+"""Rows and objects: the columns that identify an object, and whether one object may come in several rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,10 +26,10 @@ from loadplan.mapped.mapping import columns_in_row, mapper_behind, primary_key
 def may_repeat(mapper: Mapper[Any]) -> bool:
     """Tell whether one object of a class may come in several rows.
 
-    A table holds each object once if its own keys lie within the key of the mapping. The same holds for tables of
-    classes above, joined by their keys, and for a union of tables of concrete classes. A join, a query, a table whose
-    mapping chose a narrower key, and any other union may hold an object several times. So may the table of a subclass
-    that is joined by columns that are not its key.
+    A table has each object once if the key of the mapping contains the primary key of the table or a unique key. The
+    same is true if the tables of base classes are joined by their keys, and for a union of the tables of concrete
+    classes. A join, a query, a table whose mapping chose a narrower key, and any other union may hold an object several
+    times. So may the table of a subclass that is joined by columns that are not its key.
     """
     chain: list[Mapper[Any]] = []
     for each in mapper.iterate_to_root():
@@ -58,7 +58,7 @@ def _is_joined_loosely(mapper: Mapper[Any]) -> bool:
 
 
 def _is_of_concrete(mapper: Mapper[Any], selectable: Any) -> bool:
-    """Tell whether a selectable is a union of whole tables, each of them once, told apart by a discriminator."""
+    """Tell whether a selectable is a union of whole tables, each of them once, with a discriminator for each table."""
     if mapper.polymorphic_on is None or not any(sub.concrete for sub in mapper.self_and_descendants):
         return False
     union = selectable.element if isinstance(selectable, Alias | Subquery) else None
@@ -76,7 +76,7 @@ def _is_of_concrete(mapper: Mapper[Any], selectable: Any) -> bool:
 
 
 def has_unique_key(table: object, columns: set[Any]) -> bool:
-    """Tell whether a unique key of ``table`` lies within ``columns``."""
+    """Tell whether ``columns`` contain all columns of a unique key of ``table``."""
     if not isinstance(table, Table):
         return False
     keys: list[set[Any]] = [set(table.primary_key.columns)]
@@ -86,7 +86,7 @@ def has_unique_key(table: object, columns: set[Any]) -> bool:
 
 
 def other_keys(mapper: Mapper[Any]) -> dict[str, ColumnElement[Any]]:
-    """Return the columns of a union that are the keys of its parts, for parts whose keys have other names."""
+    """Return the key columns of a union's tables, if their names differ from the names of the class's key."""
     own = primary_key(mapper)
     found: dict[str, ColumnElement[Any]] = {}
     for sub in mapper.self_and_descendants:
@@ -97,9 +97,9 @@ def other_keys(mapper: Mapper[Any]) -> dict[str, ColumnElement[Any]]:
 
 
 def row_key(entity: Any) -> list[Any]:
-    """Return the columns that tell rows of a class apart.
+    """Return the columns whose values identify a row of a class.
 
-    Tables of concrete subclasses may use one id each, and have keys of other names.
+    The tables of concrete subclasses may use the same id for different objects, and may name their keys differently.
     """
     mapper = mapper_behind(entity)
     key = [getattr(entity, name) for name in primary_key(mapper)]
@@ -109,7 +109,7 @@ def row_key(entity: Any) -> list[Any]:
 
 
 def same_rows(ours: Sequence[Any], theirs: Sequence[Any], mapper: Mapper[Any]) -> ColumnElement[bool]:
-    """Return the condition that two keys of a class belong to one object; NULL is equal to NULL there."""
+    """Return the condition that two keys of a class belong to one object. In it, NULL equals NULL."""
     return and_(
         *(
             one == other if is_never_null(mapper, one) else one.is_not_distinct_from(other)
@@ -119,7 +119,7 @@ def same_rows(ours: Sequence[Any], theirs: Sequence[Any], mapper: Mapper[Any]) -
 
 
 def is_object(mapper: Mapper[Any]) -> ColumnElement[bool] | None:
-    """Return the condition that a row is an object: its key is not all NULL. None where that cannot happen."""
+    """Return the condition that a row has an object: a part of its key is not NULL. None if every row has one."""
     key = [getattr(mapper.class_, name) for name in primary_key(mapper)]
     if any(is_never_null(mapper, each) for each in key):
         return None
@@ -131,28 +131,31 @@ def is_object(mapper: Mapper[Any]) -> ColumnElement[bool] | None:
 def is_never_null(mapper: Mapper[Any], expression: Any) -> bool:
     """Tell whether a column holds a value in each row of a class.
 
-    NOT NULL of a table says so where all rows are of that table. It says nothing of a union, or of the outer side of a
-    join.
+    A NOT NULL column of a table has a value in each row of that table. In a union, or on the outer side of a join, it
+    may still be NULL.
     """
     column = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
     while isinstance(column, TypeCoerce):
         column = column.clause
     if getattr(column, "nullable", True):
         return False
-    if not isinstance(mapper.selectable, Table | Join):  # a union: its columns stand for the columns of its parts
+    if not isinstance(mapper.selectable, Table | Join):  # the columns of a union stand for the columns of its tables
         return False
     table = getattr(column, "table", None)
     return any(table in _solid_tables(each.local_table) for each in mapper.iterate_to_root())
 
 
 def may_be_null_in_key(mapper: Mapper[Any], name: str) -> bool:
-    """Tell whether an attribute may be the NULL of a primary key that is NULL in part, as SQLAlchemy allows."""
+    """Tell whether an attribute of the primary key may be NULL.
+
+    SQLAlchemy allows that if another part of the key is not.
+    """
     is_composite = len(mapper.primary_key) > 1 and mapper.allow_partial_pks
     return is_composite and not is_never_null(mapper, getattr(mapper.class_, name))
 
 
 def _solid_tables(selectable: Any) -> set[Any]:
-    """Return the tables that each row of a selectable has a row of."""
+    """Return the tables that have a row in each row of a selectable, so not the outer sides of joins."""
     if isinstance(selectable, Table):
         return {selectable}
     if not isinstance(selectable, Join) or selectable.full:

@@ -1,4 +1,4 @@
-"""Can this Python value be bound to that SQL type? Asked of ids before any SQL runs."""
+"""Checks whether a Python value can be bound to an SQL type. loadplan checks ids with it before any SQL runs."""
 
 import contextlib
 import datetime
@@ -36,20 +36,20 @@ _MYSQL = frozenset({"mysql", "mariadb"})
 def refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
     """Return why ``value`` cannot be a value of ``kind``, or None if it can.
 
-    A value is taken as it is, never converted: ``"42"`` is not an integer. Types that say nothing about their
-    Python values are believed.
+    The value is never converted first: ``"42"`` is not an integer. A type that does not declare its Python values takes
+    every value.
 
     Args:
-        value: not None.
+        value: the value, not None.
         kind: the column's type.
         dialect: decides the range of integers.
 
     Returns:
-        A clause for a sentence, as ``"it takes int, not str"``.
+        A clause for a sentence, for example ``"it takes int, not str"``.
     """
     try:
         return _refusal(value, type_on(kind, dialect), dialect)
-    except Exception as error:  # a value from outside may raise any error
+    except Exception as error:  # methods of the caller's value may raise any error
         return f"looking at it raises {type(error).__name__}"
 
 
@@ -63,19 +63,19 @@ def _refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str |
 
 
 def binds_by_itself(kind: types.TypeEngine[Any]) -> bool:
-    """Tell whether a type binds values with its own code, not SQLAlchemy's. Only that code knows the values."""
+    """Tell whether a type converts values with its own code. Then only this code knows which values it takes."""
     own: Any = type(kind)
     code = own if isinstance(kind, types.TypeDecorator) else own.bind_processor
     return not code.__module__.startswith("sqlalchemy.")
 
 
 def type_on(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngine[Any]:
-    """Return a type as a database has it: the one that ``with_variant`` names for it, if it names one."""
+    """Return the type for a database: the variant that ``with_variant`` names for it, otherwise the type itself."""
     return variants_of(kind).get(dialect.name, kind)
 
 
 def stored_type(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngine[Any]:
-    """Return the type of what a column holds in the database: a decorated type without its decorators."""
+    """Return the type of the stored value of a column: a decorated type without its decorators."""
     kind = type_on(kind, dialect)
     while isinstance(kind, types.TypeDecorator) and binds_by_itself(kind):
         kind = kind.load_dialect_impl(dialect)
@@ -83,7 +83,7 @@ def stored_type(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngi
 
 
 def _refusal_by_type(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
-    """Ask the type to bind the value, as the statement will; then look whether the column can hold what it made."""
+    """Let the type convert the value, as the statement will; then check whether the column can hold the result."""
     try:
         processor: Any = kind.dialect_impl(dialect).bind_processor(dialect)
         bound = value if processor is None else processor(value)
@@ -96,12 +96,12 @@ def _refusal_by_type(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) 
 
 
 def made_by_decorators(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
-    """Return what the decorators around a type make of a value; None where nobody can tell."""
+    """Return the value after the conversions of the decorators around a type; None if loadplan cannot run them."""
     if not (isinstance(kind, types.TypeDecorator) and binds_by_itself(kind)):
         return None
     if type(kind).bind_processor is not types.TypeDecorator.bind_processor:
         return None
-    with contextlib.suppress(NotImplementedError):  # it only changes results
+    with contextlib.suppress(NotImplementedError):  # the decorator converts only results
         value = kind.process_bind_param(value, dialect)
     inner = kind.load_dialect_impl(dialect)
     if isinstance(inner, types.TypeDecorator) and binds_by_itself(inner) and value is not None:
@@ -110,9 +110,9 @@ def made_by_decorators(value: Any, kind: types.TypeEngine[Any], dialect: Dialect
 
 
 def _refusal_of_made(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
-    """Return why a column cannot hold what a decorator made, in the words of what SQLAlchemy and drivers take.
+    """Return the reason why a column cannot hold the value that a decorator made, or None if it can.
 
-    They take more than a column gives: text for a UUID or an enum, a bool for a number.
+    SQLAlchemy and drivers take more types than a column returns: text for a UUID or an enum, a bool for a number.
     """
     if isinstance(kind, types.Uuid) and isinstance(value, str | uuid.UUID):
         return _uuid(str(value), types.Uuid(as_uuid=False), dialect)

@@ -158,7 +158,7 @@ def _forget_parts(state: InstanceState[Any], names: Any) -> None:
 
 @event.listens_for(Session, "before_flush")
 def _check_deleted(session: Session, _context: Any, _objects: Any) -> None:
-    """Check what a session is about to delete, before it sends anything."""
+    """Check the objects that a session is about to delete, before it sends a statement."""
     for entity in session.deleted:
         _go_on(session, entity)
     for entity in session.deleted:

@@ -1,4 +1,4 @@
-"""Mapped instances made directly from rows: what a class needs for that, and the work when a graph is complete."""
+"""Makes mapped instances directly from rows: the facts about each class, and the work when a graph is complete."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any

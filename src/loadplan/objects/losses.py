@@ -68,7 +68,7 @@ def part_of(prop: RelationshipProperty[Any], shape: Shape, hidden: Hidden, *, si
     Args:
         prop: the relationship.
         shape: which of its rows the plan takes.
-        hidden: what the session may have hidden.
+        hidden: the rows that the session may have hidden.
         single: whether a constraint holds an object to one row at most.
     """
     if shape.partial:
@@ -87,7 +87,7 @@ def is_lost_by_merge(held: Held, prop: RelationshipProperty[Any], part: Part | N
     Args:
         held: the object, which has a value for the relationship.
         prop: the relationship, which merge follows.
-        part: what is known of it.
+        part: the facts that loadplan knows about it.
     """
     if is_reference(prop):
         if not is_hidden(held, prop, part):
@@ -120,7 +120,7 @@ def is_lost_by_delete(held: Held, prop: RelationshipProperty[Any], part: Part | 
     Args:
         held: the object.
         prop: the relationship.
-        part: what is known of it.
+        part: the facts that loadplan knows about it.
     """
     if prop.viewonly or prop.key not in held[1]:
         return False

@@ -114,7 +114,7 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
         return ()
 
     def _drop(self, *_: Any, **__: Any) -> None:
-        """Leave the entries as they are."""
+        """Leave the entries unchanged."""
 
     __setitem__ = __delitem__ = clear = _drop
     update = _drop  # pyright: ignore[reportAssignmentType]
@@ -282,7 +282,7 @@ class Sealer:
         self._hidden = hidden
 
     def _declared(self, kind: type[Any]) -> frozenset[str]:
-        """Return what the plan declares for objects of a class here, also in branches for its base classes."""
+        """Return the plan's declarations for objects of a class here, also in branches for its base classes."""
         columns = [self._instance.columns, *(part.columns for part in self._parts(kind))]
         return frozenset[str]().union(*columns, (edge.key for edge in self._edges(kind)))
 
@@ -301,7 +301,7 @@ class Sealer:
             yield from part.place.relationships
 
     def _parts(self, kind: type[Any]) -> Iterator[SubclassPart]:
-        """Yield what is loaded besides of objects of a class."""
+        """Yield the attributes that are loaded in addition, for objects of a class."""
         waiting = list(self._instance.parts)
         while waiting:
             part = waiting.pop()

@@ -1,7 +1,7 @@
 """Puts a loaded graph where some of its rows already have objects: into a session, or into another loaded graph.
 
-These objects keep their values. The graph adds what they lack. With ``refresh``, it replaces values without changes.
-Nothing here sends SQL, or reads an attribute in a way that could.
+These objects keep their values. The graph adds the missing values. With ``refresh``, it also replaces values without
+changes. Nothing here sends SQL, or reads an attribute in a way that could.
 """
 
 import abc
@@ -179,7 +179,7 @@ class _Pair:
 
     @property
     def is_new(self) -> bool:
-        """Whether no object was there."""
+        """True if the session had no object for the row."""
         return self.made is self.here
 
     @property
@@ -200,7 +200,7 @@ def settle(made: Sequence[Any], home: Home, *, refresh: bool) -> dict[int, Any]:
     Args:
         made: all of them, each once; they are in no session.
         home: where they are put.
-        refresh: replace what is there, unless it has a change that is not flushed.
+        refresh: replace loaded values, except values with a change that is not flushed.
 
     Returns:
         For the ``id`` of each object of ``made``, the object of its row from now on.

@@ -121,7 +121,7 @@ class Writer(abc.ABC):
 
     @abc.abstractmethod
     def start(self, statements: int) -> Any:
-        """Return the containers that the functions of a run fill, besides their results."""
+        """Return the containers that the functions of a run fill in addition to their results."""
 
     @abc.abstractmethod
     def complete(self, grown: Any, session: Any) -> None:
@@ -164,7 +164,7 @@ class Writer(abc.ABC):
 
     @abc.abstractmethod
     def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
-        """Write the function that builds what the rows of a statement are for."""
+        """Write the function that builds the objects for the rows of a statement."""
 
     def _guarded(self, statement: Statement, value: str, scope: Scope) -> str:
         """Return a key for those rows alone that have the place which it is a key of."""
@@ -240,7 +240,7 @@ class ViewWriter(Writer):
         return []
 
     def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
-        """Write the function that builds what the rows of a statement are for."""
+        """Write the function that builds the objects for the rows of a statement."""
         names = {slot: f"c{at}" for at, slot in enumerate(statement.slots)}
         keys, own = statement.key_names(names)
         unpacked = ", ".join([*own, *names.values()])

@@ -1,4 +1,4 @@
-"""Which rows of a relationship a declaration takes: conditions, orders and their parameters, against the mapping."""
+"""Checks conditions, orders and their parameters against the mapping. They choose the rows of a relationship."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ def shape_problems(
     strategy: StrategyName | None,
     at: tuple[str, ...],
 ) -> Iterator[Problem]:
-    """Yield what is wrong with the rows that a declaration takes of a relationship: LP211 to LP215."""
+    """Yield the problems of the condition, order and limit of a relationship: LP211 to LP215."""
     if not prop.uselist:
         for word in ("order_by", "limit"):
             if getattr(shape, word) is not None:
@@ -58,7 +58,7 @@ def shape_problems(
 
 
 def _path_problems(prop: RelationshipProperty[Any], path: Source, at: tuple[str, ...]) -> Iterator[Problem]:
-    """Yield what is wrong with ``order_by=source(...)`` of a collection: LP112, LP215."""
+    """Yield the problems of ``order_by=source(...)`` of a collection: LP112, LP215."""
     if prop.entity.is_aliased_class:
         detail = f"'{prop.parent.class_.__name__}.{prop.key}' leads to an alias"
         yield problems.not_a_path("order_by", path, detail, at)
@@ -126,7 +126,7 @@ def _on_subclasses(mapper: Mapper[Any], condition: Any) -> Any:
 
 
 def _table_name(table: Any) -> str:
-    """Return what a table, an alias or a subquery is called; SQLAlchemy names some when it writes the statement."""
+    """Return the name of a table, an alias or a subquery. SQLAlchemy names some only when it writes the statement."""
     name = str(getattr(table, "name", "another query"))
     if "%(" not in name:
         return name

@@ -19,7 +19,7 @@ from loadplan.resolved.tree import Column, Edge, Instance, Parameter, Part, Plac
 
 
 def resolve_entities(plan: Plan[Any]) -> Tree:
-    """Return what a plan of entities means against the mapping. Done once a plan, then remembered.
+    """Resolve a plan of entities against the mapping, and return its tree. This happens once for each plan.
 
     Raises:
         PlanError: with every problem of the plan.
@@ -84,7 +84,7 @@ def _said_of_branch(item: On[Any]) -> _Said:
 
 @attrs.frozen
 class _Resolver:
-    """Walks a plan against the mappers; what is wrong goes to ``found``, and the walk goes on."""
+    """Walks through a plan and the mappers. It adds each problem to ``found`` and goes on."""
 
     found: list[Problem]
 
@@ -100,13 +100,13 @@ class _Resolver:
         ends: Mapping[str, int] | None = None,
         whole: Edge | None = None,
     ) -> Instance:
-        """Fill a place with all that is declared about it, and return what is made of its rows.
+        """Fill a place with its declarations, and return the recipe for the objects of its rows.
 
         Args:
             place: empty.
-            said: what is declared about it.
+            said: the declarations about it.
             at: the names that lead there, for errors.
-            keys: columns that loading goes by, whatever is declared.
+            keys: columns that loading needs, whether or not the plan declares them.
             ends: relationships that end here, with their depth.
             whole: the relationship that leads here and on through a whole tree, if one does.
         """
@@ -139,10 +139,10 @@ class _Resolver:
 
         Args:
             place: without relationships.
-            said: what is declared about it; grows by what nested plans for the same place say.
+            said: the declarations about it. The declarations of nested plans for the same place are added.
             at: the names that lead there, for errors.
             default: columns that are loaded where nothing is said about them.
-            keys: columns that loading goes by, whatever is declared.
+            keys: columns that loading needs, whether or not the plan declares them.
         """
         mapper = place.mapper
         for each in said:  # grows while nested plans for the same place are met
@@ -170,11 +170,11 @@ class _Resolver:
     def parts(
         self, place: Place, said: Sequence[_Said], again: Sequence[_Again], at: tuple[str, ...]
     ) -> Iterator[Part]:
-        """Resolve what is declared for subclasses at a place, each subclass once.
+        """Resolve the declarations for subclasses at a place, each subclass once.
 
         Args:
             place: of the base.
-            said: what is declared about it.
+            said: the declarations about it.
             again: relationships that subclasses map in another way.
             at: the names that lead there.
         """
@@ -205,7 +205,7 @@ class _Resolver:
         *,
         by_mapping: bool = False,
     ) -> Part:
-        """Resolve what a subclass adds to the rows of a place."""
+        """Resolve the columns and relationships that a subclass adds to the rows of a place."""
         name = f"on({sub.class_.__name__})"
         at = (*at, name)
         target = Place(sub, sub.class_, (*place.path, name))
@@ -238,7 +238,7 @@ class _Resolver:
     def by_relationship(
         self, mapper: Mapper[Any], said: Sequence[_Said], at: tuple[str, ...]
     ) -> dict[str, list[Load[Any]]]:
-        """Group what is declared below a place by relationship, in the order of first mention."""
+        """Group the declarations below a place by relationship, in the order in which each is first named."""
         groups: dict[str, list[Load[Any]]] = {}
         for each in said:
             for item in each.loads:

@@ -22,7 +22,7 @@ MOST = (1 << 63) - 2
 
 
 def form_problems(plan: Plan[Any]) -> Iterator[Problem]:
-    """Yield what is wrong with a plan whatever its mapping turns out to be: LP101 to LP108, LP111, and LP200."""
+    """Yield the problems of a plan that do not depend on the mapping: LP101 to LP108, LP111, and LP200."""
     if mapping.mapper_of(plan.entity) is None and mapping.still_to_be_mapped(plan.entity) is None:
         yield problems.not_mapped(plan.entity, () if plan.name is None else (plan.name,))
     yield from _part_problems(plan, (plan.label,))
@@ -63,14 +63,14 @@ def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
 
 
 def _owner(part: Below, column: object) -> str | None:
-    """Return the name of the class that has an attribute which was named as text; None where nobody can tell."""
+    """Return the name of the class that has an attribute which was named as text; None if it is not known."""
     here = _class_at(part)
     known = isinstance(column, str) and column.isidentifier() and hasattr(here, column)
     return here.__name__ if known and here is not None else None
 
 
 def _class_at(part: Below) -> type[Any] | None:
-    """Return the class that a part of a plan is about; None if nobody can tell yet."""
+    """Return the class that a part of a plan is about; None if it is not known yet."""
     named: Any = part.relationship if isinstance(part, Load) else part.entity
     if meant.is_relationship(named) and named.parent.mapper.configured:
         named = named.property.mapper.class_
@@ -133,7 +133,7 @@ def _counts(given: Any) -> bool:
 
 
 def load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
-    """Yield what is wrong with the form of a load, and of what it nests."""
+    """Yield the problems in the form of a load and of the loads inside it."""
     named: object = item.relationship
     if isinstance(named, str):
         yield from _part_problems(item, (*at, named))

@@ -1,4 +1,4 @@
-"""Hints for values of the wrong kind: what the author probably meant. Pure, and never raises."""
+"""Hints for values of the wrong kind, which guess at the intended value. Pure, and never raises."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -241,7 +241,7 @@ def instead_of_plan(given: object) -> str:
 
 
 def instead_of_bind(given: object, loader: str) -> str | None:
-    """Return the hint for what a loader was made with; None if it is nothing that leads to a bind.
+    """Return the hint for a wrong bind of a loader; None if nothing about it leads to a right one.
 
     Args:
         given: in place of a bind.

@@ -1,4 +1,4 @@
-"""What somebody meant at a place of a plan: hints with the names of the class that is there. Pure, and never raises."""
+"""Hints for wrong values at a place of a plan, with the names of the class at that place. Pure, and never raises."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ _ORDER = re.compile(r"(?P<minus>-?)(?P<name>\w+)(?:\s+(?P<word>asc|desc))?", re.
 
 
 def load_hint(given: object, here: type[Any] | None) -> str:
-    """Return the hint for what stands where ``load(...)`` belongs, below a class; None if nobody knows the class."""
+    """Return the hint for a value in the place of a ``load(...)`` below a class; None if the class is not known."""
     return meant.safely(_load_hint, given, _mapper(here)) or meant.instead_of_load(given)
 
 
@@ -44,7 +44,7 @@ def plan_of_column(entity: str, key: str) -> str:
 
 
 def _names_of_option(given: Any) -> list[str]:
-    """Return the longest chain of relationships that a loader option of SQLAlchemy goes by."""
+    """Return the longest chain of relationships in a loader option of SQLAlchemy."""
     longest: list[str] = []
     for step in option_steps([given]) or ():
         relationships = [each for each in step.path if getattr(each, "is_property", False) and hasattr(each, "mapper")]
@@ -59,7 +59,7 @@ def expression_hint(word: str, given: object, here: type[Any] | None) -> str | N
     Args:
         word: of the argument.
         given: that is not a SQL expression.
-        here: the class that the argument is about; None if nobody knows.
+        here: the class that the argument is about; None if it is not known.
     """
     return meant.safely(_expression_hint, word, given, here) or meant.safely(meant.instead_of_expression, word, given)
 

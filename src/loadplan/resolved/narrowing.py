@@ -43,7 +43,7 @@ class Wanted:
     """The names below one place. Equal names in any order give equal values.
 
     Attributes:
-        names: of columns, relationships or fields there, each with what is named below it.
+        names: the wanted columns, relationships or fields, each with the names below it.
         limit: rows of each parent that were asked for, if fewer than the plan allows are enough.
     """
 
@@ -65,7 +65,7 @@ def merged(one: Wanted, other: Wanted) -> Wanted:
 
 
 def wanted_of(paths: Iterable[object], label: str) -> Wanted:
-    """Return what dotted names ask for.
+    """Return the attributes that dotted names ask for.
 
     Raises:
         PlanError: LP120, something is not text, or a path is longer than any plan is deep.
@@ -99,7 +99,7 @@ def plan_for_paths(entity: type[Any], paths: Iterable[str], allowed: P) -> P:
 
 
 def narrowed_plan(plan: P, wanted: Wanted) -> P:
-    """Return the part of a plan that is wanted. Equal wishes get one plan, and what was compiled for it.
+    """Return the wanted part of a plan. Equal names get the same plan, which is compiled once.
 
     Raises:
         PlanError: LP120, with every name that the plan does not have.
@@ -184,7 +184,7 @@ def _allowed_for_another(entity: Any, allowed: Plan[Any]) -> Problem:
 
 @attrs.frozen
 class _Entities:
-    """Walks a plan of entities beside what is wanted; names that the plan does not have go to ``found``."""
+    """Walks through a plan of entities and the wanted names. It adds names that the plan does not have to ``found``."""
 
     found: list[Problem]
 
@@ -241,7 +241,10 @@ class _Entities:
 
 
 def _folded(wanted: Wanted, key: str) -> Wanted:
-    """Return what is wanted of a tree: the levels are one place, so ``children.children.name`` is ``children.name``."""
+    """Return the names wanted in a tree.
+
+    All levels are one place: ``children.children.name`` means ``children.name``.
+    """
     names: dict[str, Wanted] = {}
     waiting = [wanted]
     while waiting:
@@ -258,7 +261,7 @@ def _folded(wanted: Wanted, key: str) -> Wanted:
 
 @attrs.frozen
 class _Views:
-    """Walks view classes beside what is wanted, and makes classes with the wanted fields alone."""
+    """Walks through view classes and the wanted names, and makes classes with only the wanted fields."""
 
     found: list[Problem]
 
@@ -294,7 +297,7 @@ class _Views:
         return kind, given
 
     def loads(self, loads: Iterable[Below], wanted: Wanted) -> list[Any]:
-        """Return the loads beside a view that shape what is wanted."""
+        """Return the loads next to a view that belong to wanted fields."""
         if not wanted.names:
             return list(loads)
         kept: list[Any] = []

@@ -1,6 +1,7 @@
 """Declarations of a plan of entities about one place, put together from all of its parts.
 
-It reads the declaration beside the mapping and decides nothing: which columns and relationships the plan loads there.
+It compares the declaration with the mapping, and decides nothing. It says which columns and relationships the plan
+loads at a place.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,7 +38,7 @@ class DeclaredPlace:
         return found
 
     def branches(self) -> "list[DeclaredPlace]":
-        """Return what is declared for subclasses, each once."""
+        """Return the declarations for subclasses, each subclass once."""
         found: dict[Mapper[Any], list[Below]] = {}
         for item in self._items():
             if isinstance(item, On):
@@ -84,7 +85,7 @@ class DeclaredPlace:
 
 
 def _flat(parts: Iterable[Below]) -> Iterator[Below]:
-    """Yield what a plan and its nested plans declare about a place."""
+    """Yield the declarations of a plan and its nested plans about a place."""
     for part in parts:
         yield part
         yield from _flat(item for item in part.loads if isinstance(item, Plan))

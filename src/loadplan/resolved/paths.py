@@ -1,4 +1,4 @@
-"""Paths that order and choose rows, ``source(Order.customer, Customer.email)``: what is wrong with one."""
+"""Problems of paths in orders and conditions, such as ``source(Order.customer, Customer.email)``."""
 
 from typing import Any
 

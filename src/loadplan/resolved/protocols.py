@@ -1,4 +1,4 @@
-"""``typed=``: does a plan load what a Protocol promises of its results?"""
+"""``typed=``: checks that a plan loads every member of a Protocol."""
 
 from collections.abc import Iterator
 from typing import Any, get_type_hints

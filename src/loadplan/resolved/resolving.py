@@ -1,4 +1,4 @@
-"""How any plan is resolved: its form is checked, the mappers are configured, and equal plans share the tree."""
+"""Resolves plans of every kind: checks the form, configures the mappers, and lets equal plans share one tree."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -17,7 +17,7 @@ from loadplan.sqlalchemy_internals import mappers_in
 
 
 def resolve_once(plan: Plan[Any], resolve: Callable[[Plan[Any], Mapper[Any], list[Problem]], Tree | None]) -> Tree:
-    """Return what ``resolve`` makes of a plan, having checked its form and configured the mappers.
+    """Check the form of a plan, configure the mappers, and return the result of ``resolve``.
 
     Done once a plan, and again where the mapping has changed since.
 
@@ -50,7 +50,7 @@ def _made(
     mapper: Mapper[Any] | None,
     resolve: Callable[[Plan[Any], Mapper[Any], list[Problem]], Tree | None],
 ) -> dict[str, Any]:
-    """Return what is made of a plan from now on: by this one and by all that equal it.
+    """Store the result for a plan, and return the result that this plan and all equal plans use from now on.
 
     Raises:
         PlanError: with every problem of the plan.

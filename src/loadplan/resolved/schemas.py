@@ -1,4 +1,4 @@
-"""``LoadPlan.for_schema``: a response model -> the plan of entities that loads what the model reads of them."""
+"""``LoadPlan.for_schema``: makes a plan of entities that loads the attributes that a response model reads."""
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
@@ -54,8 +54,8 @@ class _Need:
     Attributes:
         mapper: of their class.
         columns: names of the columns; None for all of them, where code reads what cannot be told.
-        relationships: by name, what is read at the end of each.
-        branches: what is read of subclasses besides.
+        relationships: by name, the attributes that are read at the end of each.
+        branches: the attributes that are read of subclasses.
     """
 
     mapper: Mapper[Any]
@@ -109,7 +109,7 @@ def _shape(given: Load[Any] | None) -> dict[str, Any]:
 
 @attrs.frozen
 class _Reader:
-    """Walks response models against the mappers; what is wrong goes to ``found``.
+    """Walks through response models and mappers, and adds each problem to ``found``.
 
     Attributes:
         found: the problems.
@@ -127,7 +127,7 @@ class _Reader:
         at: At,
         around: tuple[tuple[Any, Mapper[Any]], ...],
     ) -> _Need:
-        """Return what models read of the objects of a class, or of its subclasses."""
+        """Return the attributes that models read of objects of a class, or of its subclasses."""
         need = _Need(mapper)
         for member in members:
             try:
@@ -141,7 +141,7 @@ class _Reader:
         return need
 
     def field(self, need: _Need, name: str, field: Any, given: Sequence[Any], at: At, around: tuple[Any, ...]) -> None:
-        """Add what a field reads: the first of its paths whose attribute there is."""
+        """Add the attribute that a field reads: the first of its paths that exists."""
         if field.type.strays:
             self.found.extend(view_problems.stray_annotation(name, each, at) for each in field.type.strays)
             return
@@ -167,7 +167,7 @@ class _Reader:
             self.found.append(problem)
 
     def places(self, need: _Need, key: str) -> Iterator[_Need]:
-        """Yield the place whose class has an attribute: this one, or what a subclass adds to it."""
+        """Yield the place whose class has an attribute: this place, or the part of a subclass."""
         if hasattr(need.mapper.class_, key):
             yield need
             return
@@ -216,7 +216,7 @@ class _Reader:
         at: At,
         around: tuple[Any, ...],
     ) -> None:
-        """Add what a field reads at the end of a relationship."""
+        """Add the attributes that a field reads at the end of a relationship."""
         shapes = [spelled_out(each) for each in given if isinstance(each, Load) and key_of(each) == prop.key]
         shape = shapes[0] if shapes else None
         below = shape.loads if shape is not None else ()
@@ -252,7 +252,7 @@ class _Reader:
         return merged
 
     def code(self, need: _Need, code: CodeType | None, given: Sequence[Any], seen: set[Any]) -> None:
-        """Add what a property reads, as far as the names in its code tell: too much rather than too little."""
+        """Add the attributes that a property may read: all attributes that its code names."""
         need.everything()
         names = set(_names_in(code))
         mapper = need.mapper

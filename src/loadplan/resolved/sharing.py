@@ -41,7 +41,7 @@ class SharedPlans:
         return len(self._found)
 
     def get(self, fingerprint: Fingerprint) -> dict[str, Any] | None:
-        """Return what was made of an equal plan, or None."""
+        """Return the values that were made from an equal plan, or None."""
         with self._lock:
             found = self._found.get(fingerprint)
             if found is not None:

@@ -1,4 +1,4 @@
-"""Which way each edge takes, and why. Pure: a tree, a number of roots and a dialect in, choices out.
+"""Chooses a strategy for each edge, with its reason. Pure: it takes a tree, a number of roots and a dialect.
 
 docs/strategies.md has the rules, for entities and for views. A reason is a sentence of theirs.
 """
@@ -41,7 +41,7 @@ MAX_JOINS = 50
 
 
 class Roots(enum.Enum):
-    """How many roots a fetch may bring, as far as the choice depends on it."""
+    """The number of roots that a fetch may bring, in the classes that the choice depends on."""
 
     ONE = "one root"
     FEW = f"up to {FEW_ROOTS} roots"
@@ -64,7 +64,7 @@ STEPS: tuple[int | None, ...] = (1, FEW_ROOTS, PAGE_ROOTS, None)
 
 
 class Way(enum.Enum):
-    """How the rows at the end of an edge come."""
+    """The way in which the rows at the end of an edge are loaded."""
 
     JOIN = "left join"
     INNER = "inner join"
@@ -77,12 +77,12 @@ class Way(enum.Enum):
 
     @property
     def joins(self) -> bool:
-        """Whether the columns come from rows that are joined to the parent's own."""
+        """True if the columns come from rows that are joined to the parent's row."""
         return self in {Way.JOIN, Way.INNER}
 
     @property
     def own_statement(self) -> bool:
-        """Whether a separate statement brings the rows."""
+        """True if a separate statement loads the rows."""
         return self in {Way.KEYS, Way.GROUPED, Way.PARENTS}
 
 
@@ -364,7 +364,7 @@ class _Chooser:
         return None
 
     def _served(self, edge: Edge) -> Served | None:
-        """Return who knows of an index that finds the rows of one parent; None if nobody does."""
+        """Return where an index that finds the rows of one parent is known from; None if there is no known index."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
         link = links.link_in_database(edge.prop, edge.owner.mapper)
         if link.kind is LinkKind.PARENT:
@@ -388,7 +388,7 @@ class _OptionsChooser(_Chooser):
         return super().rows(edge, row) if why_not is None else Choice(Way.KEYS, why_not)
 
     def _why_no_subquery(self, edge: Edge) -> str | None:
-        """Return what SQLAlchemy would lose by a subquery, or None if it would not."""
+        """Return the reason why SQLAlchemy would lose rows with a subquery, or None if it would not."""
         for mapper in (edge.owner.mapper, edge.target.mapper):
             if self.places[mapper.base_mapper] > 1:
                 # it loads nothing below a row that another place of the graph has loaded before
@@ -397,7 +397,7 @@ class _OptionsChooser(_Chooser):
 
     @staticmethod
     def _why_no_join(edge: Edge, row: _Row) -> str | None:
-        """Return what SQLAlchemy would lose by a join, or None if it would not."""
+        """Return the reason why SQLAlchemy would lose rows or values with a join, or None if it would not."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
         if edge.cardinality.to_one and not edge.single:
             return "no constraint holds it to one row, and SQLAlchemy gives a parent again for each row of a join"

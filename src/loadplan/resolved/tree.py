@@ -1,7 +1,7 @@
-"""The resolved tree of a plan, of entities or of views: what a plan means against the mapping. Data only.
+"""The resolved tree of a plan, of entities or of views: a plan combined with the facts of the mapping. Data only.
 
 Places are classes at spots of the graph, with the columns that are selected there. Edges are the ways between them.
-Recipes say what is made of the rows: mapped instances, or objects of the reader's classes.
+Recipes describe the objects made from the rows: mapped instances, or objects of the user's view classes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -56,7 +56,7 @@ class Shape:
 
     @property
     def partial(self) -> bool:
-        """Whether some of a parent's rows may be left out."""
+        """True if some of a parent's rows may be left out."""
         return bool(self.where) or self.limit is not None
 
 
@@ -79,7 +79,7 @@ class Parameter:
 
 @attrs.define(eq=False)
 class Place:
-    """A class at one spot of the graph, and what is selected there. Filled while a plan is resolved, then left alone.
+    """A class at one position of the graph, with the selected columns. Resolving fills it; afterwards it never changes.
 
     Attributes:
         mapper: of the class.
@@ -97,7 +97,7 @@ class Place:
 
     @property
     def relationships(self) -> "list[Edge]":
-        """The edges that are relationships; the others lead to what a subclass adds to the row."""
+        """The edges that are relationships. The other edges lead to a subclass's own columns of the same row."""
         return [edge for edge in self.edges if edge.prop is not None]
 
 
@@ -130,14 +130,14 @@ class Edge:
         name: ``"Post.comments"``.
         field: the field of a view that it is for, as ``"PostCard.comments"``.
         owner: where it starts.
-        prop: the relationship; None for the way to what a subclass adds to its own row.
+        prop: the relationship; None for the edge to a subclass's own columns of the same row.
         cardinality: of the relationship.
         target: where it leads.
         shape: which rows, in which order, how many.
         single: whether a constraint holds a parent to one row at most.
         asked: the ``strategy=`` of the declaration.
-        outputs: what is made of each row at the end; several fields may read one to-one.
-        aggregation: what is computed instead, if it is.
+        outputs: the recipes for each row at the end. There are several if several fields read one to-one.
+        aggregation: the aggregate that is computed in place of rows; None if rows are loaded.
         back: the many-to-one of the target that points back to the parent, if the mapping has one.
         in_row: whether the columns of a subclass are columns of the table that the parent's row is of.
     """
@@ -206,7 +206,7 @@ class One:
 
 @attrs.frozen(eq=False)
 class Many:
-    """A collection of what is at the end of an edge.
+    """A collection of the objects or values at the end of an edge.
 
     Attributes:
         edge: the way there.
@@ -247,7 +247,7 @@ class Choose:
 
     Attributes:
         column: the discriminator.
-        members: its values, and what is made of a row that has one of them.
+        members: each value of the discriminator, with the recipe for rows that have it.
         field: the field, or view, that is chosen for; for errors.
     """
 
@@ -280,7 +280,7 @@ class Part:
 
 @attrs.frozen(eq=False)
 class Instance:
-    """A mapped instance of a row, with a seal on what is not loaded.
+    """A mapped instance of a row, with a seal on the attributes that are not loaded.
 
     Attributes:
         place: whose columns and edges become its attributes.
@@ -288,7 +288,7 @@ class Instance:
         subset: ``"only"`` or ``"defer"``, the word that the plan restricts the columns by.
         frontier: relationships that the place above has and that end here, with the depth that they end at.
         discriminator: the column that tells its class; None where there is one class.
-        parts: what is loaded of subclasses.
+        parts: the loaded attributes of subclasses.
         whole: the relationship that runs through a whole tree of these instances, if one does.
         keys: columns that are the keys of subclasses whose keys have other names than the class's own.
     """
@@ -326,7 +326,7 @@ class Tree:
 
     @property
     def of_entities(self) -> bool:
-        """Whether mapped instances are made of its rows."""
+        """True if its rows become mapped instances."""
         return isinstance(self.recipe, Instance)
 
 
@@ -339,7 +339,7 @@ def edges_below(place: Place) -> Iterator[Edge]:
 
 
 def instance_at(edge: Edge) -> Instance:
-    """Return what is made of the rows at the end of a relationship, in a plan of entities."""
+    """Return the recipe for the objects at the end of a relationship, in a plan of entities."""
     made = edge.outputs[0]
     assert isinstance(made, Instance)  # noqa: S101 - of a plan of entities
     return made

@@ -1,4 +1,4 @@
-"""Errors of loads and arguments next to ``into=`` that the fields of a view do not read: LP310."""
+"""Problems of loads and arguments next to ``into=`` that the fields of a view do not use: LP310."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ At = tuple[str, ...]
 
 
 def unread_load(view: str, key: str, known: Iterable[str], at: At) -> Problem:
-    """A load that no field of the view reads."""
+    """A load has no field in the view."""
     return Problem(
         "LP310",
         f"no field of '{view}' reads '{key}'",
@@ -19,7 +19,7 @@ def unread_load(view: str, key: str, known: Iterable[str], at: At) -> Problem:
 
 
 def unread_into(view: str, key: str, into: str, items: Iterable[str], at: At) -> Problem:
-    """A load with ``into=`` for a field of another class."""
+    """The ``into=`` of a load names another class than the annotation of the field."""
     return Problem(
         "LP310",
         f"no field of '{view}' reads '{key}' into '{into}'",
@@ -29,7 +29,7 @@ def unread_into(view: str, key: str, into: str, items: Iterable[str], at: At) ->
 
 
 def nested_into(plan: str, into: str, item: str, at: At) -> Problem:
-    """A nested plan that builds another class than the field holds."""
+    """A nested plan builds another class than the annotation of the field."""
     return Problem(
         "LP310",
         f"plan '{plan}' builds '{into}', but the field holds '{item}'",
@@ -39,7 +39,7 @@ def nested_into(plan: str, into: str, item: str, at: At) -> Problem:
 
 
 def unread_branch(view: str, entity: str, at: At) -> Problem:
-    """An ``on(...)`` for a view that is not a union."""
+    """The plan has ``on(...)``, but the view is not a union."""
     return Problem(
         "LP310",
         f"on({entity}) has no effect: every row here becomes '{view}'",
@@ -49,7 +49,7 @@ def unread_branch(view: str, entity: str, at: At) -> Problem:
 
 
 def columns_of_view(word: str, view: str, at: At) -> Problem:
-    """``only=`` or ``defer=`` together with ``into=``."""
+    """The plan has ``only=`` or ``defer=`` together with ``into=``."""
     return Problem(
         "LP310",
         f"{word}= has no effect on the view '{view}'",
@@ -60,13 +60,13 @@ def columns_of_view(word: str, view: str, at: At) -> Problem:
 
 
 def strategy_of_view(strategy: str, name: str, at: At) -> Problem:
-    """A strategy that views do not support."""
+    """The load names a strategy that views do not support."""
     hint = "use 'joined' or 'selectin', or remove strategy= and let the plan choose."
     return Problem("LP310", f"views do not support strategy={strategy!r} of '{name}'", at, hint=hint)
 
 
 def disagreeing_loads(name: str, at: At) -> Problem:
-    """Two loads for one field."""
+    """One field has two different loads."""
     return Problem(
         "LP310",
         f"'{name}' is loaded twice, with different conditions",

@@ -1,4 +1,4 @@
-"""What a plan says beside its view classes, and where a field stands: what resolving carries from place to place."""
+"""The loads of a plan with ``into=``, and the position of a field. Resolving passes these from place to place."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,11 +17,11 @@ At = tuple[str, ...]
 
 
 class Loads:
-    """What a plan says beside a view: loads by relationship and branches by class, and which of them were used.
+    """The loads and branches that stand next to a view class in a plan. Notes which of them a field has used.
 
     Args:
-        given: loads, branches, and whole plans, whose loads count.
-        read: the loads among them that another field has to take.
+        given: loads, branches, and nested plans, whose loads count, too.
+        read: the loads among them that another field must use.
     """
 
     def __init__(self, given: Iterable[Any], read: Iterable[Any] = ()) -> None:
@@ -30,7 +30,7 @@ class Loads:
         self.plans: list[Plan[Any]] = []
         self._used = {id(each) for each in read}
         waiting = list(given)
-        for item in waiting:  # grows by the loads of nested plans
+        for item in waiting:  # the loads of nested plans are added later
             if isinstance(item, Plan):
                 self.plans.append(item)
                 waiting.extend(item.loads)
@@ -54,7 +54,7 @@ class Loads:
         return named
 
     def branch_of(self, member: Any) -> On[Any] | None:
-        """Return the branch whose rows become a class."""
+        """Return the branch whose rows become objects of a view class."""
         for branch in self.branches:
             if branch.into is not None and branch.into == member:
                 self._used.add(id(branch))
@@ -62,32 +62,32 @@ class Loads:
         return None
 
     def branch_for(self, entity: type[Any]) -> list[Any]:
-        """Return what branches load of a subclass."""
+        """Return the loads that branches have for a subclass."""
         found = [branch for branch in self.branches if branch.entity is entity]
         self._used |= {id(branch) for branch in found}
         return [item for branch in found for item in branch.loads]
 
     def unread(self) -> Iterator[Load[Any] | On[Any]]:
-        """Yield what no field took."""
+        """Yield the loads and branches that no field has used."""
         given: list[Load[Any] | On[Any]] = [*self.loads, *self.branches]
         yield from (each for each in given if id(each) not in self._used)
 
 
 def key_of(item: Load[Any]) -> str:
-    """Return the name of the relationship that a load is of."""
+    """Return the name of the relationship of a load."""
     return item.relationship if isinstance(item.relationship, str) else item.relationship.key
 
 
 @attrs.frozen(eq=False)
 class Trail:
-    """What leads to a place: the classes that contain it, and the trees that it is a level of.
+    """The way to a place: the view classes that contain it, and the trees of which it is a level.
 
     Attributes:
         containers: (view class, mapper) of every object around.
-        trees: those among them that are levels of a tree.
-        whole: of each relationship that runs through a whole tree, its edge.
-        levels: of each relationship that goes on below, its loads, with the depth that is left.
-        ends: of each relationship that ends here, the depth that it ends at.
+        trees: the containers that are levels of a tree.
+        whole: for each relationship that runs through a whole tree, its edge.
+        levels: for each relationship that goes on below, its loads with the remaining depth.
+        ends: for each relationship that ends here, its depth.
     """
 
     containers: tuple[tuple[Any, Mapper[Any]], ...] = ()
@@ -99,7 +99,7 @@ class Trail:
 
 @attrs.frozen(eq=False)
 class Spot:
-    """A field to be filled, and where."""
+    """A field and its position."""
 
     field: Field
     name: str
@@ -111,23 +111,23 @@ class Spot:
         return self.field.type
 
     def key(self, mapper: Mapper[Any]) -> str:
-        """The attribute of a class that it reads, if its annotation names none: by an alias, or by its own name."""
+        """The attribute that the field reads if its annotation has no source: by an alias, or by its own name."""
         known = mapper.all_orm_descriptors
         return next((each for each in self.field.aliases if each in known), self.field.name)
 
     @property
     def needs_value(self) -> bool:
-        """Whether None would not do."""
+        """True if the field must not be None."""
         free = self.type.given is Any or self.type.given is object or self.field.converts
         return not (self.type.optional or free or None in literal_values(self.type.given))
 
     def of(self, given: FieldType) -> "Spot":
-        """Return the spot of an item of this one."""
+        """Return the spot for an item of this field."""
         return attrs.evolve(self, field=attrs.evolve(self.field, type=given))
 
 
 def belongs(step: Any, mapper: Mapper[Any]) -> bool:
-    """Tell whether an attribute is one of a class, by itself or through a base."""
+    """Tell whether an attribute belongs to a class or to one of its base classes."""
     if isinstance(step, str):
         return True
     owner = owner_of(step)

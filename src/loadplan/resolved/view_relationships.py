@@ -1,4 +1,4 @@
-"""Fields that read relationships: the edges that lead there, which rows they take, and what is made of those."""
+"""Resolves fields that read relationships: their edges, the rows of each edge, and the objects made from these rows."""
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
@@ -29,16 +29,16 @@ from loadplan.view_classes.fields import Unreadable, is_subclass
 
 @attrs.frozen
 class RelationshipResolver(ValueResolver, abc.ABC):
-    """Resolves fields that read relationships; what is wrong goes to ``found``."""
+    """Resolves fields that read relationships, and adds each problem to ``found``."""
 
     @abc.abstractmethod
     def object(self, annotation: Any, place: Place, loads: Loads, field: str, at: At, trail: Trail) -> Recipe | None:
-        """Resolve what is made of a row: an object of a class, or of one of several."""
+        """Return the recipe for the object of a row: of one class, or of one of several."""
 
     def path(
         self, steps: list[Any], spot: Spot, place: Place, loads: Loads, trail: Trail, *, shared: bool
     ) -> Recipe | None:
-        """Resolve ``source(...)``: relationships, and a value at the end."""
+        """Resolve ``source(...)``: a path of relationships with a value at its end."""
         if not steps:
             self.found.append(source_problems.empty_source(spot.name, spot.at))
             return None
@@ -71,7 +71,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         return self.to_one(prop, shape, None, spot, place, lambda target: self.onward(step, rest, spot, target, below))
 
     def onward(self, step: Any, rest: list[Any], spot: Spot, target: Place, trail: Trail) -> Recipe | None:
-        """Resolve the rest of a path, at the end of a step or at what its ``of_type()`` adds there."""
+        """Resolve the rest of a path from the end of a step, or from the subclass of its ``of_type()``."""
         sub = mapping.mapper_of(subtype_of(step))
         if sub is None or sub is target.mapper:
             return self.path(rest, spot, target, Loads(()), trail, shared=False)
@@ -88,7 +88,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         resolve_end: Callable[[Place], Recipe | None],
         required: str | None,
     ) -> Recipe | None:
-        """Resolve what is read of rows that are of a subclass: its own columns are a joined part of the row."""
+        """Resolve a value of rows of a subclass. The subclass's own columns are a joined part of the row."""
         name = str(sub.class_.__name__)
         target = Place(sub, sub.class_, (*place.path, name))
         self.apart[target] = self.apart.get(place, frozenset()) - {sub}
@@ -103,7 +103,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
     def collected(
         self, step: Any, rest: list[Any], spot: Spot, place: Place, loads: Loads, carried: tuple[Any, ...]
     ) -> Recipe | None:
-        """Resolve a collection of values: a path that goes on from a relationship to many."""
+        """Resolve a collection of values: the path goes on after a relationship to many."""
         prop = mapping.relationship(place.mapper, step.key)
         assert prop is not None  # noqa: S101 - the caller found it
         name = f"{place.mapper.class_.__name__}.{prop.key}"
@@ -122,7 +122,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         shape = attrs.evolve(shape, where=(*carried, *shape.where))
         self.found.extend(shape_problems(place.mapper, prop, Shape(where=carried), None, (*spot.at, spot.field.name)))
         flat = item.container is None and any(map(_is_to_many, rest)) and spot.type.container is not Container.DICT
-        if flat:  # the items of all collections on the way, one after the other
+        if flat:  # the result has the items of all collections on the path, one after the other
             item = attrs.evolve(spot.type, container=Container.LIST, optional=True)
         recipe = self.onward(step, rest, spot.of(item), target, Trail())
         if recipe is None:
@@ -161,7 +161,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         shared: bool,
         used: Loads | None = None,
     ) -> Recipe | None:
-        """Resolve a field that reads a relationship into objects of a class, one or many."""
+        """Resolve a field that holds one or many objects at the end of a relationship."""
         kind, name = spot.type, f"{place.mapper.class_.__name__}.{prop.key}"
         said = [each for each in loads.loads if key_of(each) == prop.key]
         is_first = (
@@ -217,11 +217,14 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         return self.objects(prop, item, shape, load, below, spot, place, trail, at)
 
     def leads_back_twice(self, view: Any, item: Any) -> bool:
-        """Tell whether several fields of a class hold it again: no depth of one of them ends the other."""
+        """Tell whether several fields of a class hold the class again.
+
+        A depth for one field does not end the others.
+        """
         return sum(1 for each in read_class(view).fields if item in (each.type.item, each.type.given)) > 1
 
     def not_many(self, prop: RelationshipProperty[Any], spot: Spot, name: str) -> None:
-        """Report one value for a collection."""
+        """Report a field that holds one value of a relationship to many."""
         given = spot.type.given
         shown = annotation_source(given)
         if given is Any or given is object:
@@ -261,7 +264,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         trail: Trail,
         at: At,
     ) -> Recipe | None:
-        """Resolve the objects at the end of a relationship, and the edge that leads there."""
+        """Resolve the objects at the end of a relationship, and its edge."""
         depth = shape.depth
         inside = attrs.evolve(trail, whole={}, levels={}, ends={})
         if depth is not None:
@@ -312,7 +315,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         place: Place,
         resolve_end: Any,
     ) -> Recipe | None:
-        """Resolve what is at the end of a to-one; fields that read the same row share the way there."""
+        """Resolve the end of a to-one relationship. Fields that read the same row share one edge."""
         asked = None if load is None else load.strategy
         edge = next((each for each in place.edges if _is_same_way(each, prop, shape, asked)), None)
         is_new = edge is None
@@ -328,7 +331,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         return One(edge, len(edge.outputs) - 1, self.required(edge, spot))
 
     def required(self, edge: Edge, spot: Spot) -> str | None:
-        """Return the field if it must have a value, having checked that it may."""
+        """Return the name of a field that needs a value, or None. Report the field if the mapping allows NULL."""
         if not spot.needs_value:
             return None
         assert edge.prop is not None  # noqa: S101 - subclasses' parts are not asked about
@@ -342,7 +345,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
     def shape(
         self, prop: RelationshipProperty[Any], place: Place, named: Sequence[Load[Any]], spot: Spot
     ) -> tuple[Shape, Load[Any] | None, list[Any]]:
-        """Return which rows the loads of a relationship take, the one load that says so, and what they nest."""
+        """Return (shape, load, nested loads) of a relationship, from its loads."""
         name = f"{place.mapper.class_.__name__}.{prop.key}"
         at = (*spot.at, spot.field.name)
         for each in named:
@@ -390,7 +393,7 @@ def _is_same_way(edge: Edge, prop: RelationshipProperty[Any], shape: Shape, aske
 
 
 def _column_that_fits(mapper: Mapper[Any], wanted: Any) -> str | None:
-    """Return a column whose values are of a type, keys last. To Python a boolean is an integer; nobody means that."""
+    """Return a column whose values have the wanted type, keys last. A boolean does not count as an integer."""
     keys = {column for column in mapper.columns if column.primary_key or column.foreign_keys}
     props = sorted(mapping.column_attributes(mapper), key=lambda each: each.columns[0] in keys)
     props = [each for each in props if wanted is bool or not isinstance(each.columns[0].type, Boolean)]
@@ -399,5 +402,5 @@ def _column_that_fits(mapper: Mapper[Any], wanted: Any) -> str | None:
 
 
 def _is_plain_value(kind: Any) -> bool:
-    """Tell whether a class is a plain value's, as ``str``."""
+    """Tell whether a class is the class of plain values, such as ``str``."""
     return kind in {str, int, float, bool, bytes} or kind.__module__ in {"datetime", "decimal", "uuid"}

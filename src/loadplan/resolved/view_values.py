@@ -1,4 +1,4 @@
-"""One value of a row: a column, a composite, a hybrid, an expression, or an aggregate over a relationship."""
+"""Resolves fields with one value: a column, a composite, a hybrid, an expression, or an aggregate of a relationship."""
 
 from typing import Any, get_origin
 
@@ -27,18 +27,18 @@ from loadplan.view_classes.annotations import annotation_source
 
 @attrs.frozen
 class ValueResolver:
-    """Resolves fields that hold one value; what is wrong goes to ``found``.
+    """Resolves fields that hold one value, and adds each problem to ``found``.
 
     Attributes:
         found: the problems.
-        apart: by place, the subclasses whose rows become other views than those that are resolved there.
+        apart: by place, the subclasses whose rows become another view class.
     """
 
     found: list[Problem]
     apart: dict[Place, frozenset[Mapper[Any]]] = attrs.field(factory=dict)
 
     def value(self, step: Any, spot: Spot, place: Place) -> Recipe | None:
-        """Resolve a field that reads one value of the class at a place: column, composite, hybrid, expression."""
+        """Resolve a field that reads one value of the class at a place: a column, composite, hybrid or expression."""
         mapper = place.mapper
         key = step.key if isinstance(step, QueryableAttribute) else None
         if key is not None and key in mapper.attrs and belongs(step, mapper):
@@ -64,7 +64,7 @@ class ValueResolver:
         return self.derived(step, spot, place)
 
     def derived(self, step: Any, spot: Spot, place: Place) -> Recipe | None:
-        """Resolve what is no mapped attribute: a hybrid or an expression."""
+        """Resolve a value that is not a mapped attribute: a hybrid or an expression."""
         if not isinstance(step, ClauseElement | QueryableAttribute):
             self.found.append(source_problems.not_a_value(spot.name, step, spot.at))
             return None
@@ -80,7 +80,7 @@ class ValueResolver:
         return Read(column)
 
     def fits_composite(self, prop: CompositeProperty[Any], spot: Spot, what: str) -> None:
-        """Check a composite's class against an annotation."""
+        """Check that the class of a composite fits an annotation."""
         held, wanted = prop.composite_class, get_origin(spot.type.given) or spot.type.given
         if spot.field.converts or not (isinstance(held, type) and isinstance(wanted, type)):
             return
@@ -94,7 +94,7 @@ class ValueResolver:
         return Compose(tuple(self.column(place, part.key) for part in prop.props), mapping.composite_maker(prop))
 
     def column(self, place: Place, name: str) -> Column:
-        """Return the column of a place by its attribute, selected once however many fields read it."""
+        """Return the column of a place by its attribute. All fields that read it share one selected column."""
         for each in place.columns:
             if each.name == name and isinstance(each.expression, QueryableAttribute):
                 return each
@@ -104,7 +104,10 @@ class ValueResolver:
         return column
 
     def fits(self, column: Column, spot: Spot, what: Any) -> None:
-        """Check a column against an annotation; ``what`` is the text or the declaration to call it by."""
+        """Check that a column fits an annotation.
+
+        ``what`` is the name or the declaration of the column, for the error.
+        """
         if spot.field.converts:
             return
         reason = misfit(column.type, spot.type.given, lenient=spot.field.lenient)
@@ -116,7 +119,7 @@ class ValueResolver:
         self.found.append(problems.wrong_type(spot.name, shown, named, reason, right, spot.at))
 
     def fits_key(self, column: Column, spot: Spot, what: str) -> None:
-        """Check the column that a dictionary is keyed by."""
+        """Check the column that gives the keys of a dictionary."""
         key = spot.type.key
         reason = misfit(column.type, key, lenient=spot.field.lenient)
         held = python_type(column.type)
@@ -172,7 +175,7 @@ class ValueResolver:
     def step(
         self, step: Any, spot: Spot, mapper: Mapper[Any], word: str = "source"
     ) -> RelationshipProperty[Any] | None:
-        """Return the relationship of a class that a path goes by."""
+        """Return the relationship that a step of a path names."""
         prop = None
         if isinstance(step, QueryableAttribute) and belongs(step, mapper):
             prop = mapping.relationship(mapper, step.key)
@@ -183,7 +186,7 @@ class ValueResolver:
     def carried(
         self, step: QueryableAttribute[Any], prop: RelationshipProperty[Any], spot: Spot
     ) -> tuple[Any, ...] | None:
-        """Return the conditions that an attribute carries: of ``.and_()``, and to be of the class of ``.of_type()``."""
+        """Return the conditions of an attribute: from ``.and_()``, and a condition for the class in ``.of_type()``."""
         subtype, criteria = subtype_of(step), conditions_on(prop, criteria_of(step))
         if subtype is None:
             return criteria
@@ -235,7 +238,7 @@ class ValueResolver:
 
 
 def aggregation(given: Aggregate) -> Aggregation:
-    """Return what is computed, and what it is where there is no row."""
+    """Return the aggregation: the function, and its value if there is no row."""
     if given.kind == "count":
         return Aggregation("count", None, Integer(), 0)
     if given.kind == "exists":
@@ -247,7 +250,7 @@ def aggregation(given: Aggregate) -> Aggregation:
 
 
 def expression_column(place: Place, name: str, expression: Any) -> Column:
-    """Return the column of a place for an expression, selected there."""
+    """Return the column of a place for an expression, which its statement selects."""
     element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
     column = Column(name, expression, element.type)
     place.columns.append(column)

@@ -1,4 +1,4 @@
-"""View classes plus mapping -> tree, with every problem found on the way."""
+"""Resolves view classes against the mapping into a tree, and finds every problem."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -43,10 +43,10 @@ from loadplan.view_classes.fields import Unreadable, ViewClass
 
 
 def resolve_view(plan: Plan[Any]) -> Tree:
-    """Return what a plan with ``into=`` means against the mapping. Done once a plan, then remembered.
+    """Resolve a plan with ``into=`` against the mapping, and return its tree. This happens once for each plan.
 
     Raises:
-        PlanError: with every problem of the plan.
+        PlanError: the plan has problems. The error lists all of them.
     """
     return resolve_once(plan, _view)
 
@@ -65,12 +65,12 @@ def _view(plan: Plan[Any], mapper: Mapper[Any], found: list[Problem]) -> Tree | 
 
 @attrs.frozen
 class _Resolver(RelationshipResolver):
-    """Walks view classes against the mappers; what is wrong goes to ``found``, and the walk goes on."""
+    """Walks through view classes and mappers. It adds each problem to ``found`` and goes on."""
 
     # --- objects --------------------------------------------------------------------------------------------------
 
     def object(self, annotation: Any, place: Place, loads: Loads, field: str, at: At, trail: Trail) -> Recipe | None:
-        """Resolve what is made of a row: an object of a class, or of one of several."""
+        """Return the recipe for the object of a row: of one class, or of one of several."""
         members = list(members_with_branches(annotation))
         if len(members) == 1 and members[0][1] is None:
             return self.make(members[0][0], place, loads, at, trail)
@@ -78,7 +78,7 @@ class _Resolver(RelationshipResolver):
         return self.choose(members, place, loads, field, at, trail)
 
     def make(self, annotation: Any, place: Place, loads: Loads, at: At, trail: Trail) -> Make | None:
-        """Resolve an object of one class."""
+        """Return the recipe for an object of one class."""
         if mapping.mapper_of(annotation) is not None:
             self.found.append(problems.mapped_class(annotation.__name__, at))
             return None
@@ -117,7 +117,7 @@ class _Resolver(RelationshipResolver):
         return Make(view, place, tuple(fields))
 
     def check_plans(self, loads: Loads, annotation: Any, place: Place, at: At) -> None:
-        """Check the whole plans that are nested at a place: what they are for, and what they make."""
+        """Check the plans that are nested at a place: their entity, and their view class."""
         for plan in loads.plans:
             entity = mapping.mapper_of(plan.entity)
             if entity is None or not place.mapper.isa(entity):
@@ -137,7 +137,7 @@ class _Resolver(RelationshipResolver):
         at: At,
         trail: Trail,
     ) -> Choose | None:
-        """Resolve a union: which subclass each member is for, and what is read of its rows."""
+        """Resolve a union: find the subclass for each member, and the fields that are read from its rows."""
         mapper = place.mapper
         if mapper.polymorphic_on is None:
             self.found.append(problems.not_polymorphic(field, mapper, at))
@@ -164,7 +164,7 @@ class _Resolver(RelationshipResolver):
             self.found.append(problems.uncovered(field, sorted(missing), mapper, at))
         discriminator = mapper.polymorphic_on
         name = mapping.attribute_of(mapper, discriminator)
-        is_attribute = any(each.key == name for each in mapping.column_attributes(mapper))  # not one of ConcreteBase
+        is_attribute = any(each.key == name for each in mapping.column_attributes(mapper))  # it is not a ConcreteBase
         column = self.column(place, name or "") if is_attribute else expression_column(place, "type", discriminator)
         recipes = []
         self.apart[place] = self.apart.get(place, frozenset()) | (chosen.keys() - {mapper})
@@ -175,7 +175,7 @@ class _Resolver(RelationshipResolver):
         return Choose(column, tuple(recipes), field)
 
     def member(self, member: Any, sub: Mapper[Any], place: Place, loads: Loads, at: At, trail: Trail) -> Recipe | None:
-        """Resolve what is made of the rows of one subclass: its own columns are a joined part of the row."""
+        """Return the recipe for the rows of one subclass. Its own columns are a joined part of the row."""
         nested = Loads([*loads.loads, *loads.branch_for(sub.class_)], read=loads.loads)
         if sub is place.mapper:
             return self.make(member, place, nested, at, trail)
@@ -183,7 +183,7 @@ class _Resolver(RelationshipResolver):
         return self.added(sub, shown, place, lambda target: self.make(member, target, nested, at, trail), shown)
 
     def subclass_of(self, member: Any, branch: On[Any] | None, mapper: Mapper[Any]) -> Mapper[Any] | None:
-        """Return the class whose rows become a member: by a branch, or by a Literal of the discriminator."""
+        """Return the subclass for a member of a union. ``on(...)`` or a Literal of the discriminator names it."""
         if branch is not None:
             sub = mapping.mapper_of(branch.entity)
             return sub if sub is not None and sub.isa(mapper) else None
@@ -217,7 +217,7 @@ class _Resolver(RelationshipResolver):
     def field(
         self, view: ViewClass, spot: Spot, place: Place, loads: Loads, trail: Trail, *, shared: bool
     ) -> Recipe | None:
-        """Resolve a field: what it reads, and whether that fits."""
+        """Return the recipe for a field, and check that its annotation fits the value that it reads."""
         markers = spot.type.markers
         if spot.type.strays:
             self.found.extend(problems.stray_annotation(spot.name, each, spot.at) for each in spot.type.strays)
@@ -252,7 +252,7 @@ class _Resolver(RelationshipResolver):
     def attribute(
         self, view: ViewClass, spot: Spot, place: Place, loads: Loads, trail: Trail, *, shared: bool
     ) -> Recipe | None:
-        """Resolve a field that reads the attribute with the same name, or with the name of its alias."""
+        """Return the recipe for a field that reads the attribute with its name or alias."""
         name = spot.key(place.mapper)
         prop = mapping.relationship(place.mapper, name)
         if prop is not None:

@@ -83,12 +83,12 @@ class CompiledPlan(Generic[T]):
 
     @property
     def repeats_roots(self) -> bool:
-        """Whether a join of a statement may return several rows for one object: it joins a collection."""
+        """True if a join of a statement may return several rows for one object, because it joins a collection."""
         return any(repeats_rows(each, self.chosen) for each in self.builder.places)
 
     @property
     def nests(self) -> bool:
-        """Whether a statement has nested rows."""
+        """True if a statement has nested rows."""
         return bool(self.arrays)
 
     def narrowed(self, narrow: Narrowing) -> "CompiledPlan[T]":

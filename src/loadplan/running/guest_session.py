@@ -27,7 +27,7 @@ class GuestOfConnection(PrivateSession):
 
     @property
     def in_transaction_of_caller(self) -> bool:
-        """Whether it runs inside a transaction that the caller began."""
+        """True if it runs inside a transaction that the caller began."""
         return self.connection.in_transaction()
 
     def dialect(self, mapper: Mapper[Any]) -> Dialect:

@@ -1,4 +1,4 @@
-"""Ids: what a caller may pass, as the tuple that the primary key is compared with."""
+"""Ids: turns the id that a caller passes into the tuple of the primary key's values."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,7 +34,7 @@ class IdentityReader:
 
     @property
     def exact(self) -> bool:
-        """Whether keys that are equal in the database are equal in Python too."""
+        """True if keys that are equal in the database are also equal in Python."""
         return is_exact([column.type for column in self.mapper.primary_key])
 
     def read(self, given: object) -> Identity:

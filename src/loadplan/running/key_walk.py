@@ -28,7 +28,7 @@ _KEEPS_CURSORS = frozenset({"postgresql", "sqlite"})
 
 
 def walks_by_keys(dialect: Dialect) -> bool:
-    """Tell whether a stream goes by keys on a database."""
+    """Tell whether a stream on a database reads its roots in batches by their keys, without a cursor."""
     return dialect.name not in _KEEPS_CURSORS
 
 

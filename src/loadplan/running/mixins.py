@@ -41,7 +41,7 @@ def criteria_name_columns() -> Iterator[None]:
 
 
 def _is_below(mixin: type[Any], name: str) -> bool:
-    """Whether a mapped class below a mixin has the attribute."""
+    """True if a mapped subclass of a mixin has the attribute."""
     for each in type.__subclasses__(mixin):
         if (inspect(each, raiseerr=False) is not None and hasattr(each, name)) or _is_below(each, name):
             return True

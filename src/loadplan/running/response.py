@@ -1,6 +1,6 @@
-"""A page as a web framework's answer: what pydantic asks of it. pydantic is imported only when it asks.
+"""Pages as response models: the schemas that pydantic asks for. pydantic is imported only when it asks for one.
 
-Litestar and msgspec read classes of attrs by themselves; pydantic knows neither attrs nor msgspec.
+Litestar and msgspec can read attrs classes. pydantic can read neither attrs classes nor msgspec structs.
 """
 
 import sys
@@ -21,11 +21,11 @@ class _Attribute:
     """One field of a class.
 
     Attributes:
-        name: of the attribute.
+        name: the name of the attribute.
         shown: its name in an answer.
         argument: its name when an instance is made.
         annotation: its type.
-        default: ``attrs.NOTHING`` where there is none.
+        default: its default, or ``attrs.NOTHING``.
     """
 
     name: str
@@ -36,13 +36,13 @@ class _Attribute:
 
 
 def response_schema(source: Any, handler: Any) -> Any:
-    """Return pydantic's schema of a class of attrs or msgspec, by its fields.
+    """Return pydantic's schema for the fields of an attrs class or a msgspec struct.
 
-    Instances are taken as they are, mappings are made into instances, and what goes out is a mapping.
+    In validation, an instance stays unchanged, and a mapping becomes an instance. Serialization gives a mapping.
 
     Args:
-        source: the class, or one with its arguments: ``Page[PostCard]``.
-        handler: makes the schemas of all other types.
+        source: the class, or a generic class with its arguments, such as ``Page[PostCard]``.
+        handler: pydantic's function that makes the schema of any other type.
     """
     from pydantic_core import core_schema
 
@@ -110,7 +110,7 @@ def _is_factory(default: Any) -> bool:
 
 
 def _filled(annotation: Any, variables: dict[Any, Any]) -> Any:
-    """Return an annotation with the arguments of the class in the place of its type variables."""
+    """Return an annotation in which the arguments of the class replace its type variables."""
     if annotation in variables:
         return variables[annotation]
     parameters = getattr(annotation, "__parameters__", ())
@@ -118,7 +118,7 @@ def _filled(annotation: Any, variables: dict[Any, Any]) -> Any:
 
 
 def _known_to_pydantic(annotation: Any) -> Any:
-    """Return an annotation with a stand-in for each class that pydantic does not know."""
+    """Return an annotation in which a stand-in replaces each class that pydantic cannot read."""
     if _is_unknown(get_origin(annotation) or annotation):
         return _stand_in(annotation)
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -139,7 +139,7 @@ def _is_unknown(kind: Any) -> bool:
 
 @lru_cache(maxsize=512)
 def _stand_in(source: Any) -> Any:
-    """Return a class that pydantic asks for the schema of ``source``."""
+    """Return a stand-in class. pydantic asks it for its schema, and gets the schema of ``source``."""
 
     def schema(_cls: Any, _source: Any, handler: Any) -> Any:
         return response_schema(source, handler)
@@ -148,14 +148,14 @@ def _stand_in(source: Any) -> Any:
 
 
 def _title(source: Any) -> str:
-    """Return ``"Page[PostCard]"``."""
+    """Return the title of a schema, such as ``"Page[PostCard]"``."""
     arguments = get_args(source)
     name = str(getattr(get_origin(source) or source, "__name__", source))
     return f"{name}[{', '.join(map(_title, arguments))}]" if arguments else name
 
 
 def _reference(source: Any) -> str:
-    """Return a name that no other class has, in the form that pydantic makes names of schemas from."""
+    """Return a unique name for a class, in the form that pydantic uses for references to schemas."""
     kind: Any = get_origin(source) or source
     own = f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', kind)}:{id(kind)}"
     arguments = get_args(source)

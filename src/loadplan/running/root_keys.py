@@ -40,7 +40,7 @@ class RootKeys:
         )
 
     def mark_of(self, row: Sequence[Any]) -> tuple[Any, ...]:
-        """Return what tells a row apart that holds the values of ``selected``."""
+        """Return the mark of a row with the values of ``selected``. Rows of different roots have different marks."""
         return self.mark(row if self.by_value else row[len(self.columns) :])
 
 

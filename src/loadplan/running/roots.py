@@ -1,4 +1,4 @@
-"""Which roots: a compiled graph narrowed by key, by keys, or by condition, order and limit."""
+"""Narrows a compiled graph to some roots: by key, by keys, or by condition, order and limit."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
@@ -74,7 +74,7 @@ class ByIds:
         return _parameters(self.graph, (), given)
 
     def executions(self, number: int) -> int:
-        """Return how many statements may run for the roots: by chunks of ids, and to ask which row answers which."""
+        """Return the largest number of statements for the roots: one or two for each chunk of ids."""
         chunks = 1 if self.keys.as_arrays else -(-number // CHUNK)
         return chunks if self.reader.exact else 2 * chunks
 
@@ -86,7 +86,10 @@ class ByIds:
         tally: Tally,
         kept: Kept | None = None,
     ) -> list[Any]:
-        """Return the root of each id, or None, in as few executions as the keys go in. Equal ids have one root."""
+        """Return the root of each id, or None. Equal ids have one root.
+
+        Keys go in chunks, each as large as the database allows.
+        """
         places = _places(asked)
         distinct = {place: identity for identity, place in zip(asked, places, strict=True)}
         whole = {place: each for place, each in distinct.items() if not _has_null(each)}
@@ -113,7 +116,7 @@ class ByIds:
         return [found.get(place) for place in places]
 
     def _answers(self, session: Opened, missing: Sequence[Identity], tally: Tally) -> Iterator[Any]:
-        """Yield the place of each id that has a row after all, with what tells that row apart."""
+        """Yield (index, mark of the row) for each id that only the database finds equal to a key."""
         mapper, keys = self.compiled.mapper, self.root_keys
         for statement, values, read in asking(keys.columns, keys.told, missing, as_arrays=self.keys.as_arrays):
             tally.sent(mapper.class_.__name__)
@@ -134,12 +137,12 @@ def _places(asked: Sequence[Identity]) -> list[int]:
 
 
 def _has_null(identity: Identity) -> bool:
-    """Tell whether a part of a key is NULL. Values that Python cannot compare may stand beside it."""
+    """Tell whether a part of a key is NULL. The other parts may be values that Python cannot compare."""
     return any(value is None for value in identity)
 
 
 def by_id(compiled: Compiled[Any]) -> ById:
-    """Return a graph narrowed to one root, made once a graph."""
+    """Return a graph narrowed to one root. It is made once for each graph."""
     found: ById | None = compiled.variants.get("by id")
     if found is None:
         mapper, conditions = compiled.mapper, list[ColumnElement[bool]]()
@@ -153,7 +156,7 @@ def by_id(compiled: Compiled[Any]) -> ById:
 
 
 def by_ids(compiled: Compiled[Any]) -> ByIds:
-    """Return a graph narrowed to many roots, made once a graph."""
+    """Return a graph narrowed to many roots. It is made once for each graph."""
     found: ByIds | None = compiled.variants.get("by ids")
     if found is None:
         keys = keys_of(root_key(compiled.mapper), compiled.dialect)
@@ -177,7 +180,7 @@ class RootQuery:
         order_by: order expressions on the root.
 
     Raises:
-        PlanError: LP108, LP112 or LP215, a condition or an order that is none, or is about something else.
+        PlanError: LP108, LP112 or LP215, a condition or an order is not valid, or names another table.
     """
 
     def __init__(self, compiled: Compiled[Any], where: Sequence[Any], order_by: Sequence[Any]) -> None:
@@ -211,17 +214,17 @@ class RootQuery:
 
     @property
     def total_order(self) -> list[Ordering]:
-        """The order; by the primary key if none was given. Each knows whether it may be NULL."""
+        """The order of the roots, by default by the primary key. Each part knows whether it may be NULL."""
         mapper = self.compiled.mapper
         found = self.order or with_tie_breaker(root_key(mapper), mapper.class_)
         return [attrs.evolve(each, never_null=is_never_null(mapper, each.expression)) for each in found]
 
     def breaks_ties(self, number: int) -> bool:
-        """Tell whether nobody asked for the part of the total order at a place: a key that follows the given order."""
+        """Tell whether one part of the total order is a key that loadplan added after the given order."""
         return number >= len(self._given_order)
 
     def shows(self, number: int) -> bool:
-        """Tell whether the roots show the value that they are ordered by at a place of the total order."""
+        """Tell whether the plan loads the value of one part of the total order, so that you can read it from a root."""
         shown = None if self.breaks_ties(number) else self._shown[number]
         return is_shown(self.total_order[number].expression, self.compiled.tree.root) if shown is None else shown
 
@@ -234,10 +237,10 @@ class RootQuery:
         return _parameters(self.compiled, (*self.where, *self._given_order), given)
 
     def graph(self, limit: int | None, offset: int | None, *, in_order: bool = False) -> Compiled[Any]:
-        """Return the graph of these roots, in a total order if they must be.
+        """Return the graph of these roots, in a total order if a limit, an offset or ``in_order`` needs it.
 
         Raises:
-            PlanError: LP107, a limit or offset that counts nothing.
+            PlanError: LP107, a limit or an offset is not a number of rows.
         """
         check_counts(self.compiled, limit, offset)
         return self.narrowed(limit, offset, in_order=in_order)
@@ -254,7 +257,7 @@ class RootShape:
 
     Attributes:
         graph: narrowed; the values in its condition are parameters named ``loadplan_value_0`` and so on.
-        declared: the parameters that a caller has to give.
+        declared: the parameters that the caller must give.
     """
 
     graph: Compiled[Any]
@@ -273,10 +276,10 @@ def roots_by(
     offset: int | None,
     params: Mapping[str, Any] | None,
 ) -> tuple[Compiled[Any], dict[str, Any]]:
-    """Return the graph narrowed to the roots that meet conditions, and the parameters to run it with.
+    """Return the graph narrowed to the roots that meet conditions, and the parameters of its statement.
 
-    Conditions that differ in their literal values alone share one statement: it is checked, narrowed and made a key of
-    once. The default value of a parameter with a name is a part of the statement.
+    Conditions that differ only in their literal values share one statement, which is checked and narrowed once. The
+    default value of a parameter with a name is a part of the statement.
 
     Raises:
         PlanError: LP107, LP108 or LP215, an argument is not a condition, an order or a number of roots.
@@ -310,7 +313,10 @@ def roots_by(
 
 
 def _defaults(parameters: Sequence[BindParameter[Any]]) -> tuple[Any, ...] | None:
-    """Return what the parameters with names hold, as ``bindparam("since", 3)``; None where nobody can tell."""
+    """Return the default values of parameters with names, as in ``bindparam("since", 3)``.
+
+    The result is None if they are not known.
+    """
     named = [each for each in parameters if not each.unique]
     found = tuple(facts_of(each) for each in named)
     try:
@@ -321,7 +327,7 @@ def _defaults(parameters: Sequence[BindParameter[Any]]) -> tuple[Any, ...] | Non
 
 
 def _shape(expression: Any) -> Any:
-    """Return the shape of an expression; None where it is none, or asks a subquery, which is left as it is."""
+    """Return the shape of an expression; None if it is not an SQL expression, or contains a subquery."""
     if is_path(expression):
         return (expression, ()) if is_plain(expression) else None
     element = _element(expression)
@@ -342,7 +348,7 @@ def _root_shape(
     offset: int | None,
     literals: Sequence[Any],
 ) -> RootShape:
-    RootQuery(compiled, where, order_by)  # refuses a wrong one with the right message
+    RootQuery(compiled, where, order_by)  # this refuses a wrong value with the right message
     names = {id(value): index for index, value in enumerate(literals)}
 
     def renamed(element: Any, **_: Any) -> Any:
@@ -365,10 +371,13 @@ def _root_shape(
 
 
 def is_count(given: object, *, least: int) -> bool:
-    """Tell whether something is a number of rows, at least ``least``; whatever it is, it may come from outside."""
+    """Tell whether a value is a number of rows, at least ``least``.
+
+    The value may come from outside and have any type.
+    """
     try:
         return isinstance(given, int) and not isinstance(given, bool) and bool(given >= least)
-    except Exception:  # a custom number may raise any error
+    except Exception:  # a class of the caller may raise any error
         return False
 
 
@@ -376,7 +385,7 @@ def check_counts(compiled: Compiled[Any], limit: int | None, offset: int | None)
     """Check a limit and an offset.
 
     Raises:
-        PlanError: LP107, one of them counts nothing.
+        PlanError: LP107, one of them is not a number of rows.
     """
     for word, given in (("limit", limit), ("offset", offset)):
         if given is None:
@@ -387,7 +396,7 @@ def check_counts(compiled: Compiled[Any], limit: int | None, offset: int | None)
             raise PlanError([problems.too_large_count(word, given, (compiled.tree.label,))])
 
 
-#: Makes the condition for the rows beyond a cursor, from the columns of the order.
+#: A function that makes the condition for the rows beyond a cursor, from the columns of the order.
 Beyond: TypeAlias = Callable[[Sequence[Ordering]], ColumnElement[bool]]
 
 
@@ -402,18 +411,18 @@ def narrowing(
     beyond: Beyond | None = None,
     once: bool = False,
 ) -> Narrowing:
-    """Return what narrows a statement to roots by condition, order and limit.
+    """Return a function that narrows a statement to roots by condition, order and limit.
 
-    If a join may repeat roots, a subquery counts them, so that a limit counts roots and never rows. If one root may
-    come in several rows, that subquery numbers them: a root stands where its first row does.
+    If a join may repeat roots, a subquery selects the roots, so that a limit counts roots and not rows. If one root may
+    come in several rows, that subquery numbers them. A root takes the place of its first row.
 
     Args:
         compiled: the graph.
         where: conditions on the roots.
-        order: that they are read in.
-        limit: how many, if not all.
-        offset: how many are passed over.
-        forward: the order that tells a root's first row; ``order`` itself if it is not given.
+        order: the order in which the roots are read.
+        limit: the largest number of roots; None for all.
+        offset: the number of roots that are skipped.
+        forward: the order that decides which row of a root is the first. By default, it is ``order``.
         beyond: makes the condition of a page.
         once: whether the rows of one root must follow each other.
     """
@@ -429,7 +438,10 @@ def narrowing(
         return statement.where(*conditions, *past).order_by(*clauses).limit(limit).offset(offset)
 
     def with_rows(statement: AnySelect) -> list[Any]:
-        """Return the condition on roots that an inner join of the statement sets, if one does."""
+        """Return the condition that an inner join of the statement sets on the roots.
+
+        The result is an empty list without an inner join.
+        """
         if all(choice.way is not Way.INNER for choice in compiled.chosen.values()):
             return []
         joined = statement.with_only_columns(*key, maintain_column_froms=True)
@@ -461,7 +473,7 @@ def narrowing(
 
 
 def locking(plan: Plan[Any], for_update: bool | Mapping[str, Any]) -> Narrowing:
-    """Return what has a statement lock the rows of the root, and no joined ones."""
+    """Return a function that makes a statement lock the rows of the root, but no joined rows."""
     options = dict(for_update) if isinstance(for_update, Mapping) else {}
     return lambda statement: statement.with_for_update(**{**options, "of": plan.entity})
 

@@ -40,7 +40,7 @@ class PrivateSession(abc.ABC):
 
     @property
     def in_transaction_of_caller(self) -> bool:
-        """Whether it runs inside a transaction that the caller began and will end."""
+        """True if it runs inside a transaction that the caller began and will end."""
         return True
 
     @abc.abstractmethod

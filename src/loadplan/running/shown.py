@@ -1,4 +1,4 @@
-"""What the roots of a plan show of themselves: whoever may see a page may see these values, in its cursors too."""
+"""The values that the roots of a plan show. If you may see a page, you may also see these values in its cursors."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def is_shown(given: Any, place: Place) -> bool:
         place: with the columns that the plan loads.
 
     Returns:
-        True if the plan loads the value, or all columns that it is made of. False where nobody can tell.
+        True if the plan loads the value, or all columns that it is made of. False if it is not known.
     """
     if isinstance(given, Source):
         return _is_path_shown(list(given.path), place)

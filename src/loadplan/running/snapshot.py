@@ -1,4 +1,4 @@
-"""How the transaction of a fetch begins: one snapshot for several statements, with the SQL of each database."""
+"""Begins the transaction of a fetch: one snapshot for several statements, with the SQL of each database."""
 
 from collections.abc import Mapping
 from typing import Any

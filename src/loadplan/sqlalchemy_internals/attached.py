@@ -1,4 +1,4 @@
-"""Instances in a session: loading as mapped, expired attributes, and what has changed."""
+"""Instances in a session: loading as mapped, expired attributes, and changes that wait for a flush."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -16,14 +16,14 @@ from sqlalchemy.util.concurrency import in_greenlet as runs_in_greenlet
 
 from loadplan.sqlalchemy_internals.instances import AttributeLoader, keep_as_loaded
 
-#: The result of an attribute loader that has no value and must not run SQL.
+#: An attribute loader returns this if it has no value and must not run SQL.
 NO_RESULT = LoaderCallableStatus.PASSIVE_NO_RESULT
 
 
 def load_as_mapped(state: InstanceState[Any], key: str, passive: PassiveFlag) -> Any:
-    """Answer as the mapping's own loader would, for the unit of work that must see a value before it deletes.
+    """Load a value with the mapping's own loader. The unit of work needs the value before it deletes an object.
 
-    ``AttributeImpl.callable_`` is the class-level loader that ``InstanceState.callables`` took precedence over.
+    ``AttributeImpl.callable_`` is the loader of the class. SQLAlchemy asks ``InstanceState.callables`` before it.
     """
     loader = state.manager[key].impl.callable_
     return LoaderCallableStatus.ATTR_EMPTY if loader is None else loader(state, passive)
@@ -33,16 +33,16 @@ def load_column_as_mapped(state: InstanceState[Any], key: str, passive: PassiveF
     """Load a column that a statement left out, as SQLAlchemy does on first access.
 
     A statement that leaves a column out puts a loader for it into ``InstanceState.callables``, and the mapping has no
-    loader for it. The strategy of deferred columns is what that loader calls.
+    loader for it. That loader calls the strategy of deferred columns, and so does this function.
     """
     prop: Any = state.manager.mapper.attrs[key]
     return prop._get_strategy((("deferred", True), ("instrument", True)))._load_for_state(state, passive)
 
 
 def can_wait() -> bool:
-    """Tell whether an asynchronous driver can be waited for here: ``await_only`` raises MissingGreenlet where not.
+    """Tell whether code can wait for an asynchronous driver here. If not, ``await_only`` raises MissingGreenlet.
 
-    It is what ``await_only`` itself asks before it waits.
+    ``await_only`` itself makes the same check before it waits.
     """
     return bool(runs_in_greenlet())
 
@@ -50,8 +50,8 @@ def can_wait() -> bool:
 def guard_expired(mapper: Mapper[Any], guard: Callable[[InstanceState[Any], str], None]) -> None:
     """Call ``guard`` before a class loads expired columns, with the name of the column that was read.
 
-    Expired columns are never looked up in ``InstanceState.callables``. ``ClassManager.expired_attribute_loader`` is
-    what loads them, all at once. Only the frame of ``_fire_loader_callables`` knows which of them was read.
+    Expired columns are never looked up in ``InstanceState.callables``. ``ClassManager.expired_attribute_loader`` loads
+    all of them at once. Only the frame of ``_fire_loader_callables`` knows which column was read.
     """
     manager: Any = mapper.class_manager
     loader = manager.expired_attribute_loader
@@ -67,7 +67,7 @@ def guard_expired(mapper: Mapper[Any], guard: Callable[[InstanceState[Any], str]
 
 
 def _column_read(names: set[str]) -> str:
-    """Return which of expired columns is read right now; the first one where nobody can tell."""
+    """Return the expired column that is being read; the first one if the frame cannot be found."""
     frame: Any = sys._getframe(1)
     for _ in range(5):
         if frame is None:
@@ -79,13 +79,16 @@ def _column_read(names: set[str]) -> str:
 
 
 def replace_loaders(state: InstanceState[Any], loaders: Mapping[str, AttributeLoader]) -> None:
-    """Have ``loaders`` asked, as by :func:`install_loaders`, and leave all else of an object in a session as it is."""
+    """Install ``loaders`` as :func:`install_loaders` does, on an object in a session.
+
+    Everything else of it stays unchanged.
+    """
     behind: Any = state
     behind.callables = loaders
 
 
 def attach_as_loaded(session: Session, entity: object) -> None:
-    """Put an instance into a session as ``loading.py`` does with one that it made of a row.
+    """Put an instance into a session as SQLAlchemy's ``loading.py`` does with an instance that it made from a row.
 
     ``Session.add`` is the public way. It cascades, and its events tell of an object that was detached before.
     """
@@ -96,12 +99,12 @@ def attach_as_loaded(session: Session, entity: object) -> None:
 
 
 def has_waiting_changes(state: InstanceState[Any], key: str) -> bool:
-    """Tell whether a collection that is not loaded has changes that wait for it, of back-references."""
+    """Tell whether back-references have added to, or removed from, a collection that is not loaded yet."""
     return key in state.__dict__.get("_pending_mutations", ())
 
 
 def tell_of_refresh(entity: object, names: Iterable[str]) -> None:
-    """Fire the ``refresh`` event of an instance, as ``loading.py`` does for a row that adds to one.
+    """Fire the ``refresh`` event of an instance, as ``loading.py`` does when a row adds values to an instance.
 
     The listeners may set the attributes that were loaded. This does not count as a change, so no flush writes it.
     """
@@ -118,8 +121,8 @@ def tell_of_refresh(entity: object, names: Iterable[str]) -> None:
 def guard_dynamic(mapper: Mapper[Any], key: str, guard: Callable[[InstanceState[Any], str], None]) -> None:
     """Call ``guard`` whenever the ``lazy="dynamic"`` attribute ``key`` is read.
 
-    A dynamic attribute never looks at ``callables``; detached it answers ``[]``, which is a lie. On every read, it
-    calls ``query_class(impl, state)``.
+    A dynamic attribute ignores ``callables``. On a detached object it wrongly gives ``[]``. On every read, it calls
+    ``query_class(impl, state)``, so the guard is installed there.
     """
     impl: Any = mapper.class_manager[key].impl
     query_class = impl.query_class

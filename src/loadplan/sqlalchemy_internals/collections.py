@@ -25,21 +25,21 @@ from sqlalchemy.orm.collections import (
 
 
 def is_plain_list(mapper: Mapper[Any], key: str) -> bool:
-    """Tell whether the collection of a relationship is a list as SQLAlchemy makes it by default.
+    """Tell whether the collection of a relationship is SQLAlchemy's default: a plain list.
 
-    ``CollectionAttributeImpl.collection_factory`` makes an empty collection; nothing public tells of which class. A
-    list is not plain if somebody listens to ``init_collection``: ``set_committed_value`` fires that event.
+    ``CollectionAttributeImpl.collection_factory`` makes an empty collection. Nothing public tells its class. A list is
+    not plain if ``init_collection`` has a listener, because ``set_committed_value`` fires that event.
     """
     impl: Any = mapper.class_manager[key].impl
     return type(impl.collection_factory()) is InstrumentedList and not impl.dispatch.init_collection
 
 
 def collection_of(key: str) -> Callable[[InstanceState[Any], Iterable[Any]], Any]:
-    """Return what makes the list of a relationship out of its items, given the owner's state.
+    """Return a function that makes the list of a relationship from its items and its owner's state.
 
-    A list as SQLAlchemy would have filled it: with its ``CollectionAdapter``, and without an event. The public
-    ``set_committed_value`` does the same item by item, in eight times the time. The adapter is completed when somebody
-    changes the list, or asks it for something.
+    The list equals one that SQLAlchemy has filled: it has a ``CollectionAdapter``, and no event was fired. The public
+    ``set_committed_value`` does the same item by item, and takes eight times as long. The first change of the list,
+    or the first question to its adapter, completes the adapter.
     """
     new = _UnfinishedAdapter.__new__
 
@@ -60,10 +60,10 @@ _TAKE_AS_IT_IS = (InstrumentedList, InstrumentedSet, InstrumentedDict, KeyFuncDi
 
 
 def fill_silently(owner: object, key: str, items: Sequence[Any]) -> None:
-    """Fill a collection. Its class may change its items as they come: what it changes is set back.
+    """Fill a collection. If its class changes attributes of the items, set them back to their old values.
 
-    An ordering list numbers its items; a class of the application's own may set any attribute. The items keep what
-    the database has, and their history stays as it was.
+    An ordering list numbers its items, and a class of the application may set any attribute. The items keep the values
+    of the database, and their history stays unchanged.
     """
     kind: Any = instance_state(owner).manager[key].impl
     collection: Any = kind.collection_factory()
@@ -80,11 +80,11 @@ def fill_silently(owner: object, key: str, items: Sequence[Any]) -> None:
 
 
 def _set_back(state: InstanceState[Any], names: Iterable[str], *, was_modified: bool) -> None:
-    """Give attributes the values that they had before they were set."""
+    """Give attributes of an instance their values from before a change."""
     values = state.dict
     for name in names:
         old = state.committed_state.pop(name)
-        if isinstance(old, LoaderCallableStatus):  # there was none
+        if isinstance(old, LoaderCallableStatus):  # there was no value before
             values.pop(name, None)
         else:
             values[name] = old
@@ -94,15 +94,15 @@ def _set_back(state: InstanceState[Any], names: Iterable[str], *, was_modified: 
 
 
 class _CopiesQuietly(CollectionAdapter):
-    """The adapter of a collection whose deep copies come without events."""
+    """The adapter of a collection. A deep copy of the collection fires no events."""
 
     __slots__ = ()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle the adapter of an ordering list without the list, which its ``__reduce__`` pickles.
 
-        The list pickles its dictionary before itself, and the adapter is in it. An adapter that pickles the list again
-        would have the list made of a dictionary that is still empty.
+        The list pickles its dictionary before itself, and the adapter is in it. If the adapter pickled the list again,
+        unpickling would make the list from a dictionary that is still empty.
         """
         if isinstance(self.data, OrderingList):
             return _adapter_to_come, (self.owner_state, self._key)
@@ -113,22 +113,23 @@ class _CopiesQuietly(CollectionAdapter):
         copied: Any = memo.get(id(data))
         if copied is None:
             return self._copied_before(memo)
-        # a list, a set or a dict is filled item by item; anything else is copied with its items
+        # ``deepcopy`` fills a list, a set or a dict item by item, and copies any other collection with its items
         built_in: Any = next((each for each in (list, set, dict) if isinstance(copied, each)), None)
         kind = _CopiesQuietly if built_in is None else _Rebuilding
         adapter: Any = memo.setdefault(id(self), kind.__new__(kind))
         state: Any = self.__getstate__()  # type: ignore[no-untyped-call]
         adapter.__setstate__(deepcopy(state, memo))
-        if built_in is not None:  # a dict by key is made at once, and needs its adapter for that
+        if built_in is not None:  # a keyed dict is made in one step, which needs the adapter
             target: Any = copied
             target._loadplan_to_come = built_in.__len__(data) - built_in.__len__(copied)
             adapter.count(0)
         return adapter
 
     def _copied_before(self, memo: dict[int, Any]) -> Any:
-        """Return the adapter of a copy that is not made yet: one that finds its collection when somebody asks.
+        """Return an adapter for a copy that does not exist yet. It finds its collection at the first question.
 
-        ``OrderingList.__reduce__`` hands over what is in its dictionary, the adapter too, for the copy to be made of.
+        ``OrderingList.__reduce__`` returns the content of its dictionary, with the adapter, and ``deepcopy`` makes the
+        copy from it.
         """
         adapter: Any = memo.setdefault(id(self), _UnfinishedAdapter.__new__(_UnfinishedAdapter))
         return _adapter_to_come(deepcopy(self.owner_state, memo), self._key, adapter)
@@ -139,7 +140,7 @@ class _CopiesQuietly(CollectionAdapter):
 
 
 class _UnfinishedAdapter(_CopiesQuietly):
-    """The adapter of a list that nobody has changed yet: it knows the list, its owner, and by which name."""
+    """The adapter of a list that is not changed yet. It has the list, its owner, and the name of the attribute."""
 
     __slots__ = ()
 
@@ -153,7 +154,7 @@ class _UnfinishedAdapter(_CopiesQuietly):
 
 
 def _finish_adapter(adapter: Any) -> None:
-    """Make of an adapter what ``CollectionAdapter.__init__`` makes."""
+    """Set the attributes of an adapter that ``CollectionAdapter.__init__`` sets."""
     state, data = adapter.owner_state, adapter._data()
     adapter.__class__ = _CopiesQuietly
     # if the list of an adapter was freed, it gets another one, which is freed as well
@@ -162,7 +163,7 @@ def _finish_adapter(adapter: Any) -> None:
 
 
 def _adapter_to_come(state: InstanceState[Any], key: str, adapter: Any = None) -> Any:
-    """Return the adapter of a collection that is not there yet: it finds its collection when somebody asks."""
+    """Return an adapter for a collection that does not exist yet. It finds its collection at the first question."""
     adapter = _UnfinishedAdapter.__new__(_UnfinishedAdapter) if adapter is None else adapter
     adapter._key = key
     adapter.owner_state = state
@@ -171,12 +172,12 @@ def _adapter_to_come(state: InstanceState[Any], key: str, adapter: Any = None) -
 
 
 class _Rebuilding(_CopiesQuietly):
-    """The adapter of a copy that ``deepcopy`` still fills, item by item."""
+    """The adapter of a copy while ``deepcopy`` fills it, item by item."""
 
     __slots__ = ()
 
     def count(self, arrived: int) -> None:
-        """Note that so many items have arrived; the last one ends the quiet."""
+        """Count the items that have arrived. After the last one, events fire again."""
         data: Any = self.data
         data._loadplan_to_come -= arrived
         if data._loadplan_to_come <= 0:
@@ -184,23 +185,24 @@ class _Rebuilding(_CopiesQuietly):
             self.__class__ = _CopiesQuietly  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
 
     def fire_append_event(self, item: Any, initiator: Any = None, key: Any = None) -> Any:
-        """Take an item as it is: it was in the collection before."""
+        """Accept an item without an event, because it was in the original collection."""
         self.count(1)
         return item
 
 
 def copy_quietly(collection: Any) -> None:
-    """Have ``copy.deepcopy`` copy a loaded collection as it is.
+    """Make ``copy.deepcopy`` copy a loaded collection without events.
 
-    ``deepcopy`` gives the copy of a list its ``CollectionAdapter`` first and then appends the items, each of which the
-    adapter announces: the copy has changes to flush, and a many-to-many with both sides loaded holds items twice.
+    ``deepcopy`` first gives the copy of a list its ``CollectionAdapter`` and then appends the items. The adapter fires
+    an event for each. As a result, the copy would have changes to flush, and a many-to-many with both sides loaded
+    would have its items twice.
     """
     collection_adapter(collection).__class__ = _CopiesQuietly
     _copy_as_keyed(collection)
 
 
 def _copy_as_keyed(collection: Any) -> None:
-    """Have a dictionary that is keyed by its items copied as one: ``KeyFuncDict.__reduce__`` loses the adapter."""
+    """Make ``deepcopy`` copy a keyed dictionary in one step, because ``KeyFuncDict.__reduce__`` loses the adapter."""
     if isinstance(collection, KeyFuncDict):
         vars(collection)["__deepcopy__"] = partial(_keyed_copy, ref(collection))
 
@@ -220,13 +222,13 @@ def _keyed_copy(original: "ref[KeyFuncDict[Any, Any]]", memo: dict[int, Any]) ->
 
 
 def invalidate_collection(collection: Any) -> None:
-    """Have a collection that is no longer its owner's warn whoever changes it, as one that expired does."""
+    """Make a replaced collection warn when you change it, as SQLAlchemy does for an expired collection."""
     collection_adapter(collection).invalidated = True
 
 
 def items_of(prop: RelationshipProperty[Any], value: Any) -> Iterable[Any]:
-    """Return the objects in the value of a relationship, whatever kind of collection it is; a to-one has one or none.
+    """Return the objects in the value of a relationship: the items of any kind of collection, or a to-one's object.
 
-    ``collection_adapter`` is public, that one can be iterated over is not.
+    ``collection_adapter`` is public. That you can iterate over an adapter is not documented.
     """
     return () if value is None else collection_adapter(value) if prop.uselist else (value,)

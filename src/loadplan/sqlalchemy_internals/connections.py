@@ -1,4 +1,4 @@
-"""Connections: rows as the driver made them, and transactions."""
+"""Connections: the driver's own rows, and transactions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +12,10 @@ BY_POSITION: Mapping[str, Any] = {"_result_disable_adapt_to_context": True}
 
 
 def takes_text(connection: Connection) -> bool:
-    """Tell whether a statement may go to a connection as text, compiled before.
+    """Tell whether loadplan may send a statement to a connection as text that it compiled before.
 
-    It must not if somebody listens to statements before they are text, on the engine or the connection; the public API
-    cannot list these listeners. It must not either if SQLAlchemy translates names of schemas.
+    The answer is False if a listener on the engine or the connection receives statements before they are text; the
+    public API cannot list these listeners. It is also False if SQLAlchemy translates names of schemas.
     """
     dispatch: Any = connection.dispatch
     return not (
@@ -26,11 +26,10 @@ def takes_text(connection: Connection) -> bool:
 
 
 def is_silent(connection: Connection) -> bool:
-    """Tell whether a connection does nothing with a text but send it.
+    """Tell whether a connection only sends a text, without listeners and without a log.
 
-    Nobody ever listened to it, its engine or its dialect, nobody reads its log, and SQLAlchemy translates no names of
-    schemas. ``_has_events`` is what SQLAlchemy itself asks before it looks for listeners, and ``_echo``
-    before it logs.
+    The connection, its engine and its dialect never had a listener, its log is off, and SQLAlchemy translates no names
+    of schemas. SQLAlchemy itself reads ``_has_events`` before it looks for listeners, and ``_echo`` before it logs.
     """
     ours: Any = connection
     return not (
@@ -43,9 +42,9 @@ def is_silent(connection: Connection) -> bool:
 
 
 def is_in_plain_transaction(connection: Connection) -> bool:
-    """Tell whether a connection is in a transaction that nothing ended, so that a text may go to its driver.
+    """Tell whether a connection is in a transaction that has not ended, so that loadplan may send a text to its driver.
 
-    ``Connection.execute`` asks the same before it sends anything.
+    ``Connection.execute`` makes the same check before it sends a statement.
     """
     ours: Any = connection
     outer, inner = ours._transaction, ours._nested_transaction
@@ -54,11 +53,12 @@ def is_in_plain_transaction(connection: Connection) -> bool:
 
 
 def rows_of_text(connection: Connection, sql: str, parameters: tuple[Any, ...] | dict[str, Any]) -> list[Any]:
-    """Return all rows of a text as the driver made them, through the cursor of a silent connection.
+    """Send a text through the cursor of a silent connection, and return the driver's own rows.
 
-    ``exec_driver_sql`` also serves listeners, the log, and a result that knows its columns. That is half of the time of
-    a small statement. ``Connection._handle_dbapi_exception`` handles errors, as for every statement: the error becomes
-    SQLAlchemy's, and a lost connection is taken out of the pool with all others of its age.
+    ``exec_driver_sql`` also calls listeners, writes the log, and makes a result that knows its columns. This takes half
+    of the time of a small statement. ``Connection._handle_dbapi_exception`` handles errors, as for every statement: the
+    error becomes SQLAlchemy's, and SQLAlchemy takes a lost connection out of the pool, with all connections that are as
+    old.
     """
     cursor = connection.connection.cursor()
     try:
@@ -66,16 +66,16 @@ def rows_of_text(connection: Connection, sql: str, parameters: tuple[Any, ...] |
         rows = list(cursor.fetchall())
     except BaseException as error:
         dbapi: Any = connection.dialect.loaded_dbapi
-        known = isinstance(error, dbapi.Error)  # the statement does not have this name, so its value stays as it is
+        known = isinstance(error, dbapi.Error)  # any other error is raised unchanged
         connection._handle_dbapi_exception(error, sql if known else None, parameters, cursor, None)
     cursor.close()
     return rows
 
 
 def chosen_isolation(engine: Engine) -> str | None:
-    """Return the isolation level that transactions of an engine have, as far as it is known by now.
+    """Return the isolation level of an engine's transactions, or None if it is not known yet.
 
-    ``create_engine(isolation_level=...)`` is kept in a private name of the dialect alone.
+    SQLAlchemy stores ``create_engine(isolation_level=...)`` only in a private name of the dialect.
     """
     chosen = engine.get_execution_options().get("isolation_level")
     at_connect = getattr(engine.dialect, "_on_connect_isolation_level", None)
@@ -84,10 +84,10 @@ def chosen_isolation(engine: Engine) -> str | None:
 
 
 def driver_rows(result: CursorResult[Any]) -> list[Any]:
-    """Return all rows of a result as the driver made them, and close it.
+    """Return the driver's own rows of a result, and close the result.
 
-    ``CursorResult.cursor`` is the DBAPI cursor, which the documentation does not name. Rows that go into objects at
-    once need no ``Row`` around them; making those takes as long as the driver does for the rows themselves.
+    ``CursorResult.cursor`` is the DBAPI cursor, which the documentation does not name. loadplan puts the values into
+    objects at once, so it needs no ``Row``. Making a ``Row`` takes as long as the driver takes for the row itself.
     """
     cursor: Any = result.cursor
     rows: list[Any] = cursor.fetchall()

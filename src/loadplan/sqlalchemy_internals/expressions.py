@@ -1,4 +1,4 @@
-"""Statements and expressions: what they name, carry and cost nothing to compare."""
+"""Statements and expressions: the attributes, options and criteria that they contain, and keys to compare them by."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -17,7 +17,7 @@ AbstractLoad: TypeAlias = _AbstractLoad
 
 
 def left_as_is(part: Any) -> Any:
-    """Return a part of a statement that the ORM's adapters do not look into.
+    """Mark a part of a statement so that the ORM does not replace tables in it, and return it.
 
     A class may be mapped ``with_polymorphic`` to a union or a join. The ORM then replaces its tables by the union or
     join in every expression of a statement, also within subqueries that are about other rows. SQLAlchemy marks the
@@ -27,10 +27,10 @@ def left_as_is(part: Any) -> Any:
 
 
 def attribute_behind(expression: ClauseElement) -> tuple[type[Any], str] | None:
-    """Return (class, name) of the mapped attribute that an expression is, or None.
+    """Return (class, name) if an expression is a mapped attribute, otherwise None.
 
-    The ORM annotates a column that came from an attribute with its mapper and the attribute's name; nothing public
-    leads back from ``Post.id`` inside ``Post.id.desc()`` to the class.
+    The ORM annotates a column that came from an attribute with its mapper and the attribute's name; no public way leads
+    from ``Post.id`` inside ``Post.id.desc()`` to the class.
     """
     notes = expression._annotations
     entity, key = notes.get("parententity"), notes.get("proxy_key")
@@ -38,30 +38,33 @@ def attribute_behind(expression: ClauseElement) -> tuple[type[Any], str] | None:
 
 
 def subtype_of(attribute: QueryableAttribute[Any]) -> Any:
-    """Return the class of ``Company.employees.of_type(Manager)``, or None; only a private name keeps it."""
+    """Return ``Manager`` for ``Company.employees.of_type(Manager)``, or None.
+
+    SQLAlchemy keeps it under a private name.
+    """
     subtype = getattr(attribute, "_of_type", None)
     return None if subtype is None else subtype.entity
 
 
 def criteria_of(attribute: QueryableAttribute[Any]) -> tuple[Any, ...]:
-    """Return the conditions of ``User.posts.and_(Post.published)``, or nothing; only a private name keeps them."""
+    """Return the conditions of ``User.posts.and_(Post.published)``. SQLAlchemy keeps them under a private name."""
     return tuple(getattr(attribute, "_extra_criteria", ()))
 
 
 def variants_of(kind: TypeEngine[Any]) -> Mapping[str, TypeEngine[Any]]:
     """Return the types that ``with_variant`` gave a type, by the names of their dialects.
 
-    ``dialect_impl`` gives the driver's own class, which no longer tells what the mapping says of its values.
+    ``dialect_impl`` gives the driver's own class, which has lost the facts that the mapping gives about its values.
     """
     found: Mapping[str, TypeEngine[Any]] = kind._variant_mapping
     return found
 
 
 def shape_of(expression: ClauseElement) -> tuple[Any, Sequence[BindParameter[Any]]] | None:
-    """Return what an expression has in common with those that differ in literal values alone, and those values.
+    """Return a key that expressions share if they differ only in literal values, and the literal values.
 
-    It is the key that SQLAlchemy's own cache of compiled statements goes by. ``ClauseElement.compare`` is the public
-    way to ask, but it compares two; nothing public gives a key to look up.
+    SQLAlchemy's own cache of compiled statements uses the same key. The public ``ClauseElement.compare`` compares two
+    expressions, but gives no key to look up.
 
     Returns:
         A hashable key and the parameters in a fixed order; None for an expression that SQLAlchemy does not cache.
@@ -77,11 +80,13 @@ _WORDS_OF_A_STATEMENT = frozenset(
 
 
 def criteria_added(before: Any, after: Any) -> frozenset[type[Any]] | None:
-    """Return the classes that ``with_loader_criteria`` was added to a statement for; None if more was done to it.
+    """Return the classes for which ``with_loader_criteria`` was added to a statement.
 
-    ``LoaderCriteriaOption`` is documented, and what it is about is not: ``entity`` is a mapped class,
-    ``root_entity`` a mixin or an unmapped base. A statement keeps its options in ``_with_options``, and each step of
-    its making in an attribute that the next one takes over as it is.
+    The result is None if anything else changed in it.
+
+    ``LoaderCriteriaOption`` is documented, but its attributes are not: ``entity`` is a mapped class, and
+    ``root_entity`` is a mixin or an unmapped base. A statement keeps its options in ``_with_options``. A method such as
+    ``where()`` copies all other attributes unchanged.
     """
     if type(before) is not type(after):
         return None
@@ -98,11 +103,12 @@ class OptionStep(NamedTuple):
     """One step of a loader option, as ``selectinload(User.posts)`` in ``joinedload(Post.author).selectinload(...)``.
 
     Attributes:
-        path: what it is about: mappers (or aliases) and the attributes between them; a wildcard is its token, a text.
-        strategy: what it does there, as ``{"lazy": "selectin"}`` or ``{"deferred": True, "instrument": True}``; None
-            where it only leads on, as ``defaultload`` does.
-        arguments: ``innerjoin``, ``recursion_depth``, ``entities`` and the like.
-        criteria: of ``and_()``.
+        path: the path to its attribute: mappers (or aliases) and the attributes between them. For a wildcard, it ends
+            with a text.
+        strategy: how the attribute is loaded, for example ``{"lazy": "selectin"}`` or ``{"deferred": True,
+            "instrument": True}``. None if the step only leads to the next one, as ``defaultload`` does.
+        arguments: its other arguments, for example ``innerjoin``, ``recursion_depth`` and ``entities``.
+        criteria: the conditions of ``and_()``.
     """
 
     path: tuple[Any, ...]
@@ -112,10 +118,10 @@ class OptionStep(NamedTuple):
 
 
 def option_steps(options: Iterable[Any]) -> list[OptionStep] | None:
-    """Take loader options apart; None if one of them is not a loader option.
+    """Split loader options into their steps. Return None if one of them is not a loader option.
 
-    There is no public way to read what an option does. ``Load.context`` has the steps of a chain, each with the
-    attributes that its factory gave it; a wildcard, as ``raiseload("*")``, has its own class.
+    There is no public way to read an option. ``Load.context`` has the steps of a chain, each with the attributes that
+    its factory gave it. A wildcard such as ``raiseload("*")`` has its own class.
     """
     found: list[OptionStep] = []
     for option in options:
@@ -138,5 +144,5 @@ def option_steps(options: Iterable[Any]) -> list[OptionStep] | None:
 
 
 def options_of(statement: Any) -> tuple[Any, ...]:
-    """Return the options that a ``select()`` carries; it has no public attribute for them."""
+    """Return the options of a ``select()``, which has no public attribute for them."""
     return tuple(statement._with_options)

@@ -1,4 +1,4 @@
-"""The state of a mapped instance: made without the ORM, finished when somebody first asks."""
+"""The state of a mapped instance: loadplan makes it without the ORM, and finishes it at its first use."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -16,16 +16,16 @@ AttributeLoader = Callable[[InstanceState[Any], PassiveFlag], Any]
 
 
 def install_loaders(entity: object, loaders: Mapping[str, AttributeLoader]) -> None:
-    """Have ``loaders`` asked for the attributes of ``entity`` that hold no value, instead of SQLAlchemy's own.
+    """Install ``loaders`` on ``entity``. Reading an absent attribute then calls them, not the loaders of SQLAlchemy.
 
-    ``InstanceState.callables`` maps a key to what is called when the attribute is touched and absent from
-    ``__dict__``; it is consulted before the loader strategy, and survives pickling, copying and re-attaching. There is
-    no public hook for this: a raise option speaks only while the object is attached. The mapping is shared by all
-    objects of one class at one place of a plan, so it must not let itself be changed.
+    ``InstanceState.callables`` maps the name of an attribute to a function. SQLAlchemy calls the function if the
+    attribute is read and absent from ``__dict__``, before it asks the loader strategy. The mapping survives pickling,
+    copying and re-attaching. There is no public hook for this: a raise option only works while the object is attached.
+    All objects of one class at one place of a plan share the mapping, so it must be immutable.
 
-    ``load_options`` and ``load_path`` are what the statement left for later lazy loads. There will be none, and
-    criteria in them would break pickling. ``expired_attributes`` names subclass columns that the row did not hold;
-    it would be asked before ``callables``.
+    A statement leaves ``load_options`` and ``load_path`` for later lazy loads. loadplan clears them: no lazy load will
+    happen, and criteria in them would break pickling. ``expired_attributes`` has the subclass columns that were not in
+    the row. SQLAlchemy would ask it before ``callables``.
     """
     state: Any = instance_state(entity)
     state.callables = loaders
@@ -37,7 +37,7 @@ def install_loaders(entity: object, loaders: Mapping[str, AttributeLoader]) -> N
 
 
 def installed_loaders(state: InstanceState[Any]) -> Mapping[str, AttributeLoader]:
-    """Return what :func:`install_loaders` left, or what SQLAlchemy itself put there."""
+    """Return the loaders that :func:`install_loaders` installed, or the loaders of SQLAlchemy itself."""
     return state._origin.loaders if isinstance(state, UnfinishedState) else state.callables
 
 
@@ -46,10 +46,10 @@ class Origin:
     """The facts that the instances of one class at one place of a plan share.
 
     Attributes:
-        manager: of the class.
-        identity: the class in the identity.
-        key_of: makes the tuple of an instance's primary key of what the row's key was.
-        loaders: what is asked for absent attributes.
+        manager: the ``ClassManager`` of the class.
+        identity: the class that the identity key begins with.
+        key_of: makes the tuple of the primary key from the key in the row.
+        loaders: the functions that are called for absent attributes.
     """
 
     manager: Any
@@ -59,7 +59,7 @@ class Origin:
 
 
 class LoadedState(InstanceState[Any]):
-    """The state of an instance that was made of a row.
+    """The state of an instance that loadplan made from a row.
 
     Its pickles and copies are plain states.
     """
@@ -74,11 +74,11 @@ class LoadedState(InstanceState[Any]):
 
 
 class UnfinishedState(LoadedState):
-    """A state that nobody has asked for anything yet.
+    """A state that has not been used yet.
 
-    Reading a loaded attribute needs ``__dict__`` alone, so most instances of a result are never asked. The
-    objects that ``InstanceState.__init__`` makes take more time and memory than the instance itself; they are made at
-    the first question. From then on the state is a :class:`LoadedState`.
+    Reading a loaded attribute needs only ``__dict__``, so the states of most instances are never used.
+    ``InstanceState.__init__`` makes objects that take more time and memory than the instance itself. loadplan makes
+    them at the first use of the state. From then on, the state is a :class:`LoadedState`.
     """
 
     __slots__ = ()
@@ -89,7 +89,7 @@ class UnfinishedState(LoadedState):
 
 
 class _AtFirstNeed:
-    """An attribute of a state that is not there before somebody asks."""
+    """An attribute of a state that is made when it is first read."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -109,15 +109,15 @@ class _AtFirstNeed:
         delattr(state, self._name)
 
 
-#: Attributes that ``InstanceState.__init__`` sets, except ``obj``, and those that a loaded instance has besides.
+#: Attributes that ``InstanceState.__init__`` sets, except ``obj``, and further attributes of a loaded instance.
 for _name in ("class_", "manager", "committed_state", "expired_attributes", "key", "callables"):
     setattr(UnfinishedState, _name, _AtFirstNeed(_name))
 
 
 def _finish(state: Any) -> None:
-    """Make of a state what ``loading.py`` would have made for a row.
+    """Complete a state, so that it equals the state that SQLAlchemy's ``loading.py`` makes for a row.
 
-    The reference to the instance becomes one that tells the state of the instance's end, which a session relies on.
+    The reference to the instance becomes one that informs the state when the instance is freed. A session needs this.
     """
     origin, entity = state._origin, state.obj()
     state.__class__ = LoadedState
@@ -131,23 +131,23 @@ def _finish(state: Any) -> None:
 
 
 def blank_state() -> InstanceState[Any]:
-    """Return a state that ``__setstate__`` is about to fill; what unpickling calls."""
+    """Return an empty state. Unpickling calls this function, and then ``__setstate__`` fills the state."""
     return InstanceState.__new__(InstanceState)
 
 
 def state_script(made: str, found: str, origin: str, key: str, *, plain: bool) -> list[str]:
     """Return the source that gives a new instance its state.
 
-    SQLAlchemy finds the state under ``_sa_instance_state``. It is source and no function, for a call for each row would
-    take a tenth of the time of the row. ``new_state``, ``State`` and ``ref`` are ``object.__new__``,
+    SQLAlchemy finds the state under ``_sa_instance_state``. It is source, not a function, because a call for each row
+    would add a tenth to the time of the row. ``new_state``, ``State`` and ``ref`` are ``object.__new__``,
     :class:`UnfinishedState` and ``weakref.ref``.
 
     Args:
-        made: the name of the instance.
-        found: of its ``__dict__``.
-        origin: of the :class:`Origin` of its class and place.
-        key: of its key in the rows.
-        plain: whether the class keeps the state in ``__dict__``.
+        made: the name of the variable with the instance.
+        found: the name of its ``__dict__``.
+        origin: the name of the :class:`Origin` of its class and place.
+        key: the name of its key in the rows.
+        plain: whether the class has the state in ``__dict__``.
     """
     return [
         "state = new_state(State)",
@@ -159,22 +159,22 @@ def state_script(made: str, found: str, origin: str, key: str, *, plain: bool) -
 
 
 def keeps_state_in_dict(cls: type[Any]) -> bool:
-    """Tell whether instances of a class hold their state in ``__dict__``, and not in a slot of that name."""
+    """Tell whether instances of a class have their state in ``__dict__``, and not in a slot with the same name."""
     return cls.__dictoffset__ != 0 and not any("_sa_instance_state" in vars(each) for each in cls.__mro__)
 
 
 def install_state(entity: object, state: InstanceState[Any]) -> None:
-    """Give an instance its state, where the class keeps it elsewhere than in ``__dict__``.
+    """Give an instance its state, if its class does not keep the state in ``__dict__``.
 
-    ``ClassManager.setup_instance`` is what SQLAlchemy itself calls for a new object.
+    SQLAlchemy itself calls ``ClassManager.setup_instance`` for a new object.
     """
     state.manager.setup_instance(entity, state)
 
 
 def has_load_listeners(mapper: Mapper[Any]) -> bool:
-    """Tell whether somebody listens to what is loaded of a class: events, reconstructors, mutable types, composites.
+    """Tell whether a class has listeners for its loads: events, reconstructors, mutable types, composites.
 
-    The public API registers listeners and never lists them.
+    The public API can register listeners, but cannot list them.
     """
     return bool(mapper.class_manager.dispatch.load)
 
@@ -187,7 +187,7 @@ def tell_of_load(entity: object) -> None:
 
 
 def keep_as_loaded(state: InstanceState[Any]) -> None:
-    """Take what listeners have set on a new instance for its loaded values, as ``loading.py`` does.
+    """Treat values that listeners have set on a new instance as loaded values, as ``loading.py`` does.
 
     A listener that decrypts a column, for example, sets the attribute. A flush must not write that value.
     """

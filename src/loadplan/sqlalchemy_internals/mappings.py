@@ -1,4 +1,4 @@
-"""Mappers and relationships: what was declared, and notes that go with the mapping."""
+"""Mappers and relationships: the arguments that were declared, and notes that live as long as the mapping."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,10 +12,11 @@ from sqlalchemy.orm import (
 
 
 def mapping_mark(mapper: Mapper[Any]) -> object:
-    """Return an object that stays the same as long as no property joins a mapper, or a mapper below it.
+    """Return an object that stays the same until a property is added to a mapper or to a mapper of a subclass.
 
-    ``Mapper.attrs`` is public; that a new collection takes its place is not. Nothing public tells of a property that
-    joins a configured class: ``after_configured`` and ``mapper_configured`` do not fire for it.
+    ``Mapper.attrs`` is public. That SQLAlchemy replaces it when a property is added is not documented. There is no
+    public event for this: ``after_configured`` and ``mapper_configured`` do not fire for a class that is configured
+    already.
     """
     return mapper.attrs
 
@@ -31,10 +32,10 @@ def mappers_in(registered: registry) -> list[Mapper[Any]]:
 
 
 def notes_of(mapper: Mapper[Any]) -> dict[Any, Any]:
-    """Return a dictionary that lives as long as a class is mapped as it is.
+    """Return a dictionary that lives as long as the present mapping of a class.
 
-    ``ClassManager.info`` is there for extensions, and not documented. A weak dictionary by mapper would not do: what is
-    noted leads back to the class, so no entry would ever go.
+    ``ClassManager.info`` is there for extensions, and not documented. A dictionary with weak references to mappers
+    would never lose an entry, because the notes refer to the class.
     """
     notes: dict[Any, Any] = mapper.class_manager.info
     return notes
@@ -43,16 +44,16 @@ def notes_of(mapper: Mapper[Any]) -> dict[Any, Any]:
 def waits_for_configuration(mapper: Mapper[Any]) -> bool:
     """Tell whether a class has been mapped since the mappers around one were configured; ``_new_mappers`` says so.
 
-    ``registry.mappers`` would have to be walked for it, at each fetch.
+    Without this name, each fetch would have to walk over ``registry.mappers``.
     """
     return bool(getattr(mapper.registry, "_new_mappers", False))
 
 
 def keyed_by(relationship: RelationshipProperty[Any]) -> tuple[str, ...] | None:
-    """Return the attributes that the key of a dictionary collection is made of; None where only its function knows.
+    """Return the attributes that make the key of a dictionary collection; None if a function makes the key.
 
-    ``attribute_keyed_dict`` and ``column_keyed_dict`` keep them in their ``keyfunc``, under private names. The key is
-    asked for while the collection is filled, so those attributes must have been loaded.
+    ``attribute_keyed_dict`` and ``column_keyed_dict`` keep them in their ``keyfunc``, under private names. SQLAlchemy
+    computes the key while it fills the collection, so these attributes must be loaded before.
     """
     collection_class: Any = relationship.collection_class
     if collection_class is None:
@@ -78,10 +79,10 @@ def is_told_to_overlap(relationship: RelationshipProperty[Any]) -> bool:
 
 
 def declared_arguments(relationship: RelationshipProperty[Any]) -> Iterator[Any]:
-    """Yield what ``relationship(...)`` was called with and evaluates later: names, expressions in strings, lambdas.
+    """Yield the arguments of ``relationship(...)`` that SQLAlchemy evaluates later: names, expressions, lambdas.
 
     ``RelationshipProperty._init_args`` keeps them. The public attributes exist only once the mappers are configured,
-    and trying that too early ruins the mappers for good.
+    and a configuration that comes too early ruins the mappers for good.
     """
     yield relationship.argument
     for name, declared in relationship._init_args._asdict().items():

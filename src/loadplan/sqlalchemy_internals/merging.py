@@ -1,4 +1,4 @@
-"""The objects that ``Session.merge`` reaches, asked before it writes anything."""
+"""A check of all objects that ``Session.merge`` reaches, before the merge writes anything."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
@@ -19,9 +19,10 @@ Held: TypeAlias = tuple[InstanceState[Any], Mapping[str, Any]]
 
 
 def history_of(held: Held, key: str) -> History:
-    """Return what became of an attribute since it was loaded, without loading it.
+    """Return the changes of an attribute since it was loaded, without loading it.
 
-    The public ``get_history`` looks the state's object up, which a shallow copy shares with its original.
+    The public ``get_history`` reads the state's object. A shallow copy shares its state with the original, so that may
+    be the wrong object.
     """
     state, values = held
     impl: Any = state.manager[key].impl
@@ -38,16 +39,17 @@ def guard_merge(
     check: Callable[[Iterable[tuple[Held, RelationshipProperty[Any]]]], None],
     compare: Callable[[Held, RelationshipProperty[Any], Held], None],
 ) -> None:
-    """Have a merge ask before it writes over what a relationship holds.
+    """Make a merge call ``check`` and ``compare`` before it replaces the value of a relationship.
 
-    ``MapperProperty.merge`` is documented, a hook before it is not there. Its sixth argument holds what one merge has
-    seen: the states that it has merged, and pairs of a state and the relationship that led to it. A merge asks the
-    relationships of an object before its columns, so a whole graph is checked before anything is written.
+    ``MapperProperty.merge`` is documented, but there is no hook that runs before it. Its sixth argument has the states
+    that one merge has seen, and pairs of a state and the relationship that led to it. A merge goes through the
+    relationships of an object before its columns. So the whole graph is checked before anything is written.
 
     Args:
         prop: the relationship.
-        check: looks at all that the merge will follow, once for each object.
-        compare: looks at one object and the session's, whose value it loads if that is not there, as ``merge`` does.
+        check: is called once, with every object and relationship that the merge will follow.
+        compare: is called with one object and with the session's object. It loads the value of the latter if needed, as
+            ``merge`` does.
     """
     if "merge" in vars(prop):
         return
@@ -64,7 +66,10 @@ def guard_merge(
 
 
 def value_to_merge_into(held: Held, key: str) -> Any:
-    """Return what the session's object has for a relationship, loaded as ``RelationshipProperty.merge`` loads it."""
+    """Return the value that a relationship has on the session's object.
+
+    Loads it as ``RelationshipProperty.merge`` does.
+    """
     state, values = held
     impl: Any = state.manager[key].impl
     found = impl.get(state, values, passive=PassiveFlag.PASSIVE_OFF | PassiveFlag.NO_RAISE)
@@ -72,16 +77,18 @@ def value_to_merge_into(held: Held, key: str) -> Any:
 
 
 def _merged_from(start: Held, seen: dict[Any, Any], *, load: bool) -> Iterator[tuple[Held, RelationshipProperty[Any]]]:
-    """Yield each object that a merge reaches and each relationship of it that the merge follows, once a merge.
+    """Yield each object that a merge reaches, with each of its relationships that the merge follows.
 
-    It goes as ``RelationshipProperty.merge`` does: not back over ``_reverse_property``, the other side of a pair.
+    Each pair comes once.
+
+    Like ``RelationshipProperty.merge``, it does not go back over ``_reverse_property``, the other side of a pair.
     """
     led, met = seen.setdefault(_CHECKED, (set(), set()))
     if start[0] in met:
         return
 
     def follow(held: Held) -> Iterator[tuple[Held, RelationshipProperty[Any] | None]]:
-        """Yield the relationships of an object, and after each one the objects to go on with."""
+        """Yield the relationships of an object, each followed by the relationships of its objects."""
         state, values = held
         met.add(state)
         for prop in state.mapper.relationships:

@@ -1,4 +1,4 @@
-"""Sessions: who listens to them, how they route, shards, greenlets."""
+"""Sessions: their listeners, their databases, shards, greenlets."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -16,29 +16,30 @@ R = TypeVar("R")
 
 
 def shard_names(session: ShardedSession) -> list[str]:
-    """Return the names of a session's shards, as they were given: it has a public way to add one, and none to list."""
+    """Return the names of a session's shards. The public API can add a shard, but cannot list them."""
     known: Any = session
     return list(known._ShardedSession__shards)
 
 
 def name_shard(entity: object, shard: str) -> None:
-    """Note where a new instance is from, as SQLAlchemy's sharded session does: the third part of its identity."""
+    """Note the shard of a new instance as SQLAlchemy's sharded session does: in the third part of its identity."""
     state: Any = instance_state(entity)
     state.key = (*state.key[:2], shard)
     state.identity_token = shard
 
 
 def copy_listeners(source: Session, target: Session) -> None:
-    """Register the listeners of the session ``source``, those on that one instance too, on ``target``.
+    """Register all listeners of the session ``source`` on ``target``, also the listeners on this one instance.
 
-    ``event.listen(session, "do_orm_execute", ...)`` keeps its listener in the instance's dispatcher; a session that
-    runs statements on its behalf must ask them as well, and the public API registers but never lists.
+    ``event.listen(session, "do_orm_execute", ...)`` keeps its listener in the instance's dispatcher. A session that
+    runs statements in its place must call these listeners, too. The public API can register listeners, but cannot list
+    them.
     """
     target.dispatch._update(source.dispatch, only_propagate=False)
 
 
 def has_transaction_hooks(session: Session, engine: Engine) -> bool:
-    """Tell whether somebody listens who may tie state to the transaction, such as ``SET LOCAL`` of a tenant.
+    """Tell whether a session or its engine has a listener that may change the transaction, such as ``SET LOCAL``.
 
     This listener needs a transaction even around a single statement. The public API cannot list listeners.
     """
@@ -47,7 +48,7 @@ def has_transaction_hooks(session: Session, engine: Engine) -> bool:
 
 
 def has_engine_hooks(engine: Engine) -> bool:
-    """Tell the same of an engine alone."""
+    """Tell whether an engine has a listener that may change the transaction."""
     dispatch: Any = engine.dispatch
     return bool(dispatch.begin or dispatch.engine_connect or dispatch.before_execute or dispatch.before_cursor_execute)
 
@@ -64,13 +65,13 @@ _HEARD = (
 
 
 def is_session_heard(session: Session = _PLAIN) -> bool:
-    """Tell whether somebody listens to what a session does in a fetch; by default, to what every ``Session`` does."""
+    """Tell whether a session has listeners for the events of a fetch. By default, tell it for the class ``Session``."""
     dispatch: Any = session.dispatch
     return any(getattr(dispatch, name) for name in _HEARD)
 
 
 def is_session_class_heard(kind: type[Session]) -> bool:
-    """Tell the same of a class of sessions, as each sessionmaker makes one.
+    """Tell whether a class of sessions has listeners for the events of a fetch. Each sessionmaker makes its own class.
 
     The listeners of a class are in the ``_clslevel`` of each event, by the class that they were registered on.
     """
@@ -83,7 +84,7 @@ def is_session_class_heard(kind: type[Session]) -> bool:
 
 
 def adds_nothing(kind: type[Any], base: type[Any]) -> bool:
-    """Tell whether a subclass does all as its base does: it and those between have nothing in their bodies."""
+    """Tell whether a subclass behaves as its base: its body is empty, as are the bodies of the classes between."""
     between = kind.__mro__[: kind.__mro__.index(base)]
     return all(set(vars(each)) <= _NO_BODY for each in between)
 
@@ -106,7 +107,7 @@ _watched: WeakKeyDictionary[Session, list[bool]] = WeakKeyDictionary()
 
 
 def is_closed(session: Session) -> bool:
-    """Tell whether a session was closed since this was first asked of it, and nobody has used it again.
+    """Tell whether a session was closed after the first call of this function, and was not used again since.
 
     A closed session begins again when it is used, and then keeps its connection until it is closed again.
     SQLAlchemy has no event for ``close()``, and no attribute tells a closed session from a new one. So ``close`` is
@@ -130,19 +131,19 @@ def is_closed(session: Session) -> bool:
 
 
 def in_greenlet(work: Callable[[], R]) -> Awaitable[R]:
-    """Do ``work`` where SQLAlchemy can wait for the driver.
+    """Run ``work`` in a greenlet, where SQLAlchemy can wait for an asynchronous driver.
 
-    ``run_sync`` of an ``AsyncSession`` or an ``AsyncConnection`` is the public way. Here a plain ``Connection`` opens
-    and closes within the work, with one switch instead of three.
+    ``run_sync`` of an ``AsyncSession`` or an ``AsyncConnection`` is the public way. Here, ``work`` opens and closes a
+    plain ``Connection``, which takes one switch of greenlets instead of three.
     """
     return greenlet_spawn(work)
 
 
 def changes_statements(session: Session) -> bool:
-    """Tell whether a session may do anything to a statement on its way to the connection.
+    """Tell whether a session may change a statement before it reaches the connection.
 
-    Listeners for ``do_orm_execute``, on the class or on the instance, may do so; the public API cannot list them. A
-    subclass may override ``execute``. Since SQLAlchemy 2.1 a session has its own execution options, too.
+    A listener for ``do_orm_execute``, on the class or on the instance, may change it. The public API cannot list
+    listeners. A subclass may override ``execute``. Since SQLAlchemy 2.1 a session has its own execution options, too.
     """
     dispatch: Any = session.dispatch
     return bool(

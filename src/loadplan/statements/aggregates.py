@@ -14,7 +14,7 @@ from loadplan.statements.selected import labelled, selecting
 
 
 def grouped(edge: Edge, ties: Linked) -> tuple[Sequence[Any], Any, AnySelect]:
-    """Return the parents' keys, what is computed for each, and a statement grouped by them.
+    """Return the key columns of the parents, the computed values, and a statement grouped by the keys.
 
     Args:
         edge: whose rows something is computed over.

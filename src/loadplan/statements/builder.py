@@ -380,7 +380,7 @@ class StatementBuilder:
 
     @property
     def _has_aliases(self) -> bool:
-        """Whether SQLAlchemy may name aliases in a statement: of parents, or of targets."""
+        """True if SQLAlchemy may name aliases in a statement: aliases of parents or of targets."""
         return any(
             ties.link.kind is LinkKind.PARENT or (edge.prop is not None and edge.prop.entity.is_aliased_class)
             for edge, ties in self._ties.items()

@@ -23,7 +23,7 @@ class DriverText:
     Attributes:
         sql: with the driver's own placeholders.
         own: for each placeholder its parameter's name, and the value that stands in the statement itself.
-        processors: by position, what the type of a parameter does to its value.
+        processors: by position, the function of the parameter's type that converts its value.
         placeholders: the names that the driver knows the placeholders by; None where it counts them.
     """
 

@@ -1,4 +1,4 @@
-"""One statement of a plan: what it selects, and where a hydrator finds it. Data only."""
+"""One statement of a plan: its columns, and the position at which a hydrator finds each. Data only."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -61,7 +61,7 @@ class Statement:
 
     @property
     def nests(self) -> bool:
-        """Whether its rows have nested rows."""
+        """True if its rows have nested rows."""
         return any(isinstance(slot, Edge) and slot.aggregation is None for slot in self.slots)
 
     @property

@@ -1,4 +1,4 @@
-"""Hand-written loader options, read back into the plan that loads the same."""
+"""Reads hand-written loader options, and makes the plan that loads the same attributes."""
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
@@ -22,16 +22,16 @@ _EAGER = frozenset({"joined", False, "selectin", "subquery", "immediate"})
 
 
 class NotAdoptable(Exception):  # noqa: N818 - it says what is the case
-    """Options that no plan says; the text says which, and what to do."""
+    """Options that a plan cannot express. The text names them, and says what to do."""
 
 
 @attrs.frozen
 class Adopted:
-    """A plan made of options.
+    """A plan made from options.
 
     Attributes:
-        plan: that loads the same.
-        remarks: what the statement says besides, and what the plan does otherwise.
+        plan: the plan.
+        remarks: parts of the statement that are not in the plan, and differences between the two.
     """
 
     plan: LoadPlan[Any]
@@ -56,7 +56,7 @@ class _Spot:
     subclasses: list[type[Any]] = attrs.field(factory=list)
 
     def columns(self, word: str) -> list[Any] | None:
-        """Return what ``only=`` or ``defer=`` takes here; None where the word is not needed."""
+        """Return the value of ``only=`` or ``defer=`` here; None if the plan does not need this argument."""
         if self.only is None and not self.undeferred:
             names = list(dict.fromkeys(self.deferred)) if word == "defer" else []
         elif word == "defer":
@@ -85,7 +85,7 @@ class _Way:
 
 
 def plan_of_options(found: object, name: str | None = None) -> Adopted:
-    """Return the plan that loads what loader options load.
+    """Return the plan that loads the same attributes as loader options.
 
     Args:
         found: a ``select()`` of one entity, options, or a function that returns either; arguments that the function
@@ -93,7 +93,7 @@ def plan_of_options(found: object, name: str | None = None) -> Adopted:
         name: of the plan.
 
     Raises:
-        NotAdoptable: there are no options, or some that no plan says.
+        NotAdoptable: there are no options, or a plan cannot express one of them.
     """
     given = _called(found)
     reader = _Reader()
@@ -125,10 +125,10 @@ def plan_of_options(found: object, name: str | None = None) -> Adopted:
 
 
 def adopted_of_module(module: ModuleType) -> list[tuple[str, Adopted | NotAdoptable]]:
-    """Return the plans for all statements and lists of options that a module or its classes hold, by name.
+    """Return the plans for all statements and lists of options in a module or its classes, by name.
 
-    Functions are left alone, because only somebody who names one knows that it may be called. A statement without
-    options is left out, too.
+    Functions are not called, because only the user knows whether calling them is safe. A statement without options is
+    left out, too.
     """
     found: dict[int, tuple[str, object]] = {}
     for name, value in values_in(module):
@@ -279,7 +279,7 @@ class _Reader:
         spot.subclasses += [each.class_ for each in step.arguments.get("entities", ())]
 
     def _columns(self, spot: _Spot, attribute: Any, step: OptionStep, *, is_only: bool) -> None:
-        """Note what ``load_only``, ``defer`` and ``undefer`` say, and wildcards below a place."""
+        """Note the columns of ``load_only``, ``defer`` and ``undefer``, and wildcards below a place."""
         strategy = step.strategy or {}
         if isinstance(attribute, str):
             if attribute.startswith("relationship") and strategy.get("lazy") in {"raise", "raise_on_sql"}:
@@ -319,7 +319,7 @@ class _Reader:
         way.inner = bool(step.arguments.get("innerjoin")) and lazy == "joined" and not way.prop.uselist
         depth = step.arguments.get("recursion_depth")
         if depth is not None:
-            way.depth = "all" if depth < 0 else depth + 1  # SQLAlchemy loads one level more than its number says
+            way.depth = "all" if depth < 0 else depth + 1  # SQLAlchemy loads one level more than this number
         if lazy in {"select", True}:
             self.remarks.append(f"lazyload({name}) loads when it is read; add load({name}) if your code reads it.")
         elif lazy == "noload":
@@ -328,7 +328,7 @@ class _Reader:
     # --- the plan ---
 
     def loads(self, spot: _Spot, above: tuple[Mapper[Any], ...]) -> list[Load[Any] | On[Any]]:
-        """Return the loads of a place: those that options name, and those that the mapping loads by itself."""
+        """Return the loads of a place: for the options, and for relationships that the mapping loads by default."""
         found: list[Load[Any] | On[Any]] = []
         by_subclass: dict[type[Any], list[Load[Any]]] = {each: [] for each in spot.subclasses}
         for way in self._ways(spot, above):
@@ -369,7 +369,7 @@ class _Reader:
 
 
 def _defers_the_rest(step: OptionStep) -> bool:
-    """Tell the second half of ``load_only``: every column that it does not name is deferred."""
+    """Tell whether a step is the second half of ``load_only``, which defers every column that it does not name."""
     last = step.path[-1]
     return isinstance(last, str) and last.startswith("column") and bool((step.strategy or {}).get("deferred"))
 

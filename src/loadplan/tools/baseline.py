@@ -1,4 +1,4 @@
-"""The baseline file: findings that are known, and what plans cost when it was written."""
+"""The baseline file: known findings, and the costs of plans when the file was written."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ class Baseline:
 
 
 def read_baseline(path: Path | None) -> Baseline:
-    """Return what a file holds; nothing where there is none yet.
+    """Return the baseline in a file. If the file does not exist, the baseline is empty.
 
     Raises:
         TargetError: the file is not a baseline.
@@ -50,7 +50,7 @@ def write_baseline(
     check: Sequence[str] | None = None,
     plans: Sequence[PlanCost] | None = None,
 ) -> None:
-    """Write what is known now; the parts that are not given stay as they are.
+    """Write the present findings and costs. Parts that are not given stay unchanged.
 
     Raises:
         OSError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""``loadplan check``: imports a package, resolves its plans, counts them, and holds them against a database."""
+"""``loadplan check``: imports a package, resolves its plans, counts them, and compares them with a database."""
 
 import ast
 import importlib
@@ -36,16 +36,16 @@ from loadplan.tools.targets import (
 
 @attrs.frozen
 class CheckOptions:
-    """What a check is asked for.
+    """The options of a check.
 
     Attributes:
-        database: URL of a database to hold the plans against.
+        database: URL of a database to compare the plans with.
         small: tables that need no index.
         rows: tables with fewer rows need no index.
-        costs: whether to tell the cost of every plan.
-        dialect: that the costs are for.
+        costs: whether to report the cost of every plan.
+        dialect: the dialect for the costs.
         ignore: names of findings to leave out.
-        baseline: file with what is known.
+        baseline: the file with known findings and costs.
         update: whether to update that file.
     """
 
@@ -61,16 +61,16 @@ class CheckOptions:
 
 @attrs.frozen(eq=False)
 class Checked:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
         plans: the plans, resolved or not.
-        findings: that are neither ignored nor in the baseline.
-        text: for people; without the summary.
+        findings: the findings that are neither ignored nor in the baseline.
+        text: the report as text, without the summary.
         summary: one line.
-        costs: of the plans that resolve, if they were asked for.
-        held: what the database had to say, if one was asked.
-        spots: lines of files by the name that a finding is about.
+        costs: the costs of the plans that resolve, if the options ask for them.
+        held: the result of the comparison with a database, if the options name one.
+        spots: the line in a file for each name that a finding is about.
     """
 
     plans: Sequence[FoundPlan]

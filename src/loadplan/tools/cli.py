@@ -1,4 +1,4 @@
-"""The command ``loadplan``: says what is missing where its extra is not installed, and runs it where it is."""
+"""The command ``loadplan``. If its extra is not installed, it says so."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the commands of ``loadplan`` do. ``check --database`` alone opens a database, and writes nothing to it."""
+"""The commands of ``loadplan``. Only ``check --database`` opens a database, and it writes nothing to it."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -258,7 +258,7 @@ def _named(found: Iterable[FoundPlan]) -> list[tuple[str, LoadPlan[Any]]]:
 
 
 def _stale_types(module: ModuleType) -> str | None:
-    """Return what is wrong with a module that ``loadplan types`` wrote: a plan has changed since."""
+    """Return an error if a plan has changed since ``loadplan types`` wrote a module, otherwise None."""
     made = made_by(module.__doc__)
     if made is None or module.__file__ is None:
         return None
@@ -323,7 +323,7 @@ def _refuse_update_without_file(file: Path | None, *, update: bool) -> None:
 
 
 def _plan(target: str) -> LoadPlan[object]:
-    """Return the plan that a name leads to, unresolved: its problems are told apart from problems of the name.
+    """Return the plan with a name, unresolved, so that its problems are not mixed with problems of the name.
 
     Raises:
         TargetError: there is none.
@@ -348,7 +348,7 @@ def _plan(target: str) -> LoadPlan[object]:
 
 @contextmanager
 def _usage_errors() -> Iterator[None]:
-    """Turn an error in what was typed into its text and exit status 2."""
+    """Print an error in the arguments as text, and exit with status 2."""
     try:
         yield
     except TargetError as error:

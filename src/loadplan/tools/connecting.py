@@ -1,4 +1,4 @@
-"""Opening a database by its URL, with whichever driver is installed, synchronous or not."""
+"""Opens a database by its URL, with an installed driver, synchronous or asynchronous."""
 
 import asyncio
 import importlib.util
@@ -25,7 +25,7 @@ _NAMES = {"postgres": "postgresql"}
 
 
 class DatabaseError(Exception):
-    """A database that cannot be opened; the text says why and what to do."""
+    """A database cannot be opened. The text says why, and what to do."""
 
 
 def url_of(given: str) -> URL:

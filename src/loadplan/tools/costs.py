@@ -1,4 +1,4 @@
-"""What a plan costs, in numbers that need no database: statements, joins, columns."""
+"""The cost of a plan, counted without a database: statements, joins, columns."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,10 +25,10 @@ class PlanCost:
     """The cost of a fetch by primary key.
 
     Attributes:
-        where: the plan.
-        statements: that are sent, for up to 500 parents an edge.
-        joins: in all of them.
-        columns: that they select, over all of them; a nested array counts as one.
+        where: the name of the plan.
+        statements: the number of statements, for up to 500 parents of each edge.
+        joins: the number of joins in all statements.
+        columns: the number of columns that all statements select. A nested array counts as one.
     """
 
     where: str
@@ -38,7 +38,7 @@ class PlanCost:
 
 
 def plan_cost(plan: LoadPlan[Any], dialect: Dialect, where: str = "") -> PlanCost:
-    """Return what a fetch of a plan by primary key takes. Pure.
+    """Return the cost of a fetch of a plan by primary key. Pure.
 
     Raises:
         PlanError: the plan does not resolve.
@@ -53,7 +53,7 @@ def plan_cost(plan: LoadPlan[Any], dialect: Dialect, where: str = "") -> PlanCos
 
 
 def _selected(sql: str) -> int:
-    """Return how many columns a statement selects: the commas of its outermost SELECT, and one more."""
+    """Return the number of columns that a statement selects: one more than the commas of its outermost SELECT."""
     depth = number = 0
     for word in _WORDS.findall(sql):
         depth += (word == "(") - (word == ")")
@@ -77,7 +77,7 @@ def cost_table(costs: Sequence[PlanCost]) -> str:
 
 
 def growth(costs: Sequence[PlanCost], before: Mapping[str, PlanCost]) -> Iterator[CheckFinding]:
-    """Yield a finding for each plan that takes more than it did."""
+    """Yield a finding for each plan that costs more than before."""
     for cost in costs:
         known = before.get(cost.where)
         if known is None:

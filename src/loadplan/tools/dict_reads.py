@@ -1,8 +1,9 @@
-"""Watching who reads ``__dict__`` of an object, or any attribute of a view: for serializers that go past attributes.
+"""Watches reads of an object's ``__dict__`` and of a view's attributes, because serializers may read those.
 
-Some serializers never call ``obj.name``: pydantic writes its own classes, SQLModel's tables among them, out of
-``__dict__``. CPython keeps that descriptor in the dictionary of the class, where ``setattr`` cannot put another one;
-the garbage collector hands out the dictionary itself. It is done for classes that are watched, while they are watched.
+Some serializers never read ``obj.name``: pydantic serializes its own classes, also SQLModel's tables, from
+``__dict__``. CPython keeps the descriptor of ``__dict__`` in the dictionary of the class, and ``setattr`` cannot
+replace it. The garbage collector gives access to that dictionary. loadplan replaces the descriptor only for watched
+classes, and only while it watches.
 """
 
 import gc
@@ -22,7 +23,10 @@ _COPIERS = frozenset({"sqlalchemy", "loadplan", "copy", "copyreg", "pickle", "_p
 
 
 def is_a_use(depth: int = 2) -> bool:
-    """Tell whether the code that reads, so many frames above, uses what it reads; copying and comparing do not."""
+    """Tell whether the reading code, ``depth`` frames above, uses the value.
+
+    Copying and comparing do not count as use.
+    """
     frame: FrameType | None = currentframe()
     for _ in range(depth):
         frame = None if frame is None else frame.f_back
@@ -33,7 +37,7 @@ def is_a_use(depth: int = 2) -> bool:
 
 
 class DictWatch:
-    """A ``__dict__`` of a class that tells when somebody uses it.
+    """A replacement for the ``__dict__`` of a class. It calls ``used`` when code uses the ``__dict__`` of an object.
 
     Args:
         entity: the class.
@@ -78,7 +82,7 @@ class DictWatch:
         _forget_lookups(self._entity)
 
     def stop(self) -> None:
-        """Put back what was there."""
+        """Restore the class."""
         if self._reduces:
             type.__delattr__(self._entity, "__reduce_ex__")
         self._put(self._own if self._has_own else None)
@@ -91,13 +95,13 @@ def _namespace(entity: type[Any]) -> dict[str, Any]:
 
 
 def _forget_lookups(entity: type[Any]) -> None:
-    """Have Python look attributes of a class up anew: any ``setattr`` on it does."""
+    """Make Python forget its cached attributes of a class. Any ``setattr`` on the class does that."""
     type.__setattr__(entity, "_loadplan_watched", True)
     type.__delattr__(entity, "_loadplan_watched")
 
 
 class ViewWatch:
-    """The attributes of a view class, told as they are used; ``ok`` is False where the class does not allow it.
+    """Watches the attributes of a view class. ``ok`` is False if the class does not allow that.
 
     Args:
         view: the class.
@@ -122,7 +126,7 @@ class ViewWatch:
                 self.ok = False
 
     def stop(self) -> None:
-        """Put back what was there."""
+        """Restore the class."""
         if self.ok and self._before is not None:
             type.__setattr__(self._view, "__getattribute__", self._before)
         elif self.ok:

@@ -1,4 +1,4 @@
-"""What a check finds, as values, and the forms that it is reported in: text, JSON, GitHub annotations, SARIF."""
+"""The findings of a check as values, and their reports: text, JSON, GitHub annotations, SARIF."""
 
 import json
 from collections import Counter
@@ -19,17 +19,17 @@ _SARIF = {Severity.RISK: "error", Severity.COST: "warning", Severity.NOTE: "note
 
 @attrs.frozen
 class CheckFinding:
-    """One thing that a check has to say.
+    """A finding of a check.
 
     Attributes:
         severity: how bad it is.
         rule: what it is about: ``"import"``, ``"plan"``, ``"statement"``, ``"type"``, ``"index"``, ``"order"``,
             ``"differs"`` or ``"growth"``.
         subject: the name: ``"lines.order_id"``, ``"shop.plans:ORDER_PAGE"``.
-        found: what is the case.
-        effect: what that does.
-        mends: what to do about it; a line each, as code where it is code.
-        plans: the plans that it concerns, each with the place in it.
+        found: the fact.
+        effect: its effect.
+        mends: what to do about it, one line each, as code if possible.
+        plans: the plans that have it, each with the place in the plan.
     """
 
     severity: Severity
@@ -42,7 +42,7 @@ class CheckFinding:
 
     @property
     def key(self) -> str:
-        """The identity of the finding in a baseline; the plans that it concerns may change."""
+        """The text that identifies the finding in a baseline. It does not contain the plans, which may change."""
         return f"{self.rule}: {self.subject}: {self.found}"
 
     def __str__(self) -> str:
@@ -57,14 +57,14 @@ class CheckFinding:
 
 @attrs.frozen
 class Spot:
-    """A line of a file, for reports that point at one."""
+    """A line of a file, for reports that link to the code."""
 
     file: str
     line: int
 
 
 def sorted_findings(findings: Iterable[CheckFinding]) -> list[CheckFinding]:
-    """Return findings with the worst first, then by rule and name."""
+    """Return findings sorted by severity (the worst first), rule and name."""
     return sorted(set(findings), key=lambda each: (_ORDER[each.severity], each.rule, each.subject, each.found))
 
 
@@ -84,7 +84,7 @@ Where = Callable[[CheckFinding], Spot | None]
 
 
 def as_github(findings: Iterable[CheckFinding], where: Where) -> str:
-    """Return findings as workflow commands, which GitHub shows beside the lines of a pull request."""
+    """Return findings as workflow commands. GitHub shows them next to the lines of a pull request."""
     lines = []
     for each in findings:
         spot = where(each)
@@ -133,5 +133,5 @@ def _result(finding: CheckFinding, spot: Spot | None) -> dict[str, Any]:
 
 
 def as_data(finding: CheckFinding) -> dict[str, Any]:
-    """Return a finding as JSON has it."""
+    """Return a finding as data for JSON."""
     return attrs.asdict(finding, value_serializer=lambda _, __, value: getattr(value, "value", value))

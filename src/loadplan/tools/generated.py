@@ -1,4 +1,4 @@
-"""Classes that say what plans load, as source text: Protocols for ``typed=``, view classes for ``into=``."""
+"""Writes classes that describe the results of plans: Protocols for ``typed=``, view classes for ``into=``."""
 
 import builtins
 import enum
@@ -44,9 +44,10 @@ def source_of_types(plans: Iterable[tuple[str, LoadPlan[Any]]], command: str, ki
     """Return a module with a class for each plan of entities, and one for each place below it. Pure.
 
     Args:
-        plans: by the names that they have in their module, as ``("USER_PAGE", plan)``. Plans of views have classes.
-        command: what was typed, for the head of the module.
-        kind: what is written.
+        plans: pairs of the name in a module and the plan, such as ``("USER_PAGE", plan)``. Plans with ``into=`` are
+            skipped, because they have a class.
+        command: the command line, for the head of the module.
+        kind: the kind of classes.
     """
     writer = _Writer(kind)
     for name, plan in plans:
@@ -70,20 +71,20 @@ def _article(mapper: Mapper[Any]) -> str:
     return f"{'an' if name[0] in 'AEIOU' and not _SOUNDS_LIKE_YOU.match(name) else 'a'} {name}"
 
 
-#: A User, a Unit and a Url, but an Upload.
+#: Words in "u" that take "a": a User, a Unit, a Url. But: an Upload.
 _SOUNDS_LIKE_YOU = re.compile(r"U[nrst][aeiou]|Eu|UR|UUID|Uuid|Url|One")
 
 
 @attrs.define
 class _Writer:
-    """Collects classes, the innermost first, and what they import."""
+    """Collects classes, the innermost first, and their imports."""
 
     kind: Kind
     classes: list[str] = attrs.field(factory=list)
     imports: set[str] = attrs.field(factory=set)
 
     def class_of(self, name: str, place: DeclaredPlace, doc: str, around: dict[Any, str]) -> None:
-        """Write the class of a place, behind the classes of the places below it."""
+        """Write the class of a place, after the classes of the places below it."""
         mapper = place.mapper
         fields: list[tuple[str, str]] = []
         columns = place.loaded_columns()
@@ -127,7 +128,7 @@ class _Writer:
 
     def name_of(self, kind: type | None) -> str:
         """Return the name of a class, imported if it needs to be."""
-        if kind is None or "<" in kind.__qualname__:  # unknown, or a class within a function
+        if kind is None or "<" in kind.__qualname__:  # the type is unknown, or a class within a function
             self.imports.add("from typing import Any")
             return "Any"
         if kind in {list, dict}:
@@ -172,7 +173,7 @@ class _Writer:
 
 
 def _joined(lines: Iterable[str]) -> Iterator[str]:
-    """Yield one import a module."""
+    """Yield one import statement for each module."""
     names: dict[str, list[str]] = {}
     for line in sorted(lines):
         module, _, name = line.removeprefix("from ").partition(" import ")

@@ -1,4 +1,4 @@
-"""Plans checked against a database: does every statement fit its tables, and is there an index for every edge?
+"""Compares plans with a database: whether every statement fits its tables, and whether every edge has an index.
 
 The database may be empty, as after the migrations of a test run. No statement of a plan is executed: PostgreSQL
 prepares it and shows its generic plan, MariaDB and SQLite explain it.
@@ -41,13 +41,13 @@ _GENERIC_PLANS = 12
 
 @attrs.frozen
 class Held:
-    """The result of holding plans against a database.
+    """The result of comparing plans with a database.
 
     Attributes:
         database: its kind and version.
         plans: how many plans were checked against it.
         statements: how many statements were explained.
-        small: tables that were left out of what is said about indexes.
+        small: tables for which no index is needed.
         findings: the worst first.
     """
 
@@ -61,10 +61,10 @@ class Held:
 def hold_plans(
     plans: Sequence[FoundPlan], connection: Connection, *, small: Collection[str] = (), rows: int | None = None
 ) -> Held:
-    """Hold plans that resolve against a database.
+    """Compare plans that resolve with a database.
 
     Args:
-        plans: to hold.
+        plans: the plans.
         connection: to the database; nothing is written, and the transaction should be rolled back.
         small: names of tables for which no index is asked.
         rows: tables with rows, but fewer than this, count as small; an empty table tells nothing and does not.
@@ -100,7 +100,7 @@ class _Failure:
 
 @attrs.define(eq=False)
 class _Holder:
-    """Goes through plans, then tells what it saw."""
+    """Goes through plans, then reports its findings."""
 
     connection: Connection
     dialect: Dialect
@@ -446,7 +446,7 @@ def _names(sql: str, name: str) -> bool:
 
 
 def _words(error: DBAPIError) -> str:
-    """Return what the database said, without the wrapping of driver and SQLAlchemy."""
+    """Return the database's own message, without the texts that the driver and SQLAlchemy add."""
     orig: Any = error.orig
     diagnosis = getattr(getattr(orig, "diag", None), "message_primary", None)
     if diagnosis:
@@ -491,7 +491,7 @@ _SAMPLES: dict[Any, Any] = {
 
 
 def _sample(parameter: BindParameter[Any]) -> Any:
-    """Return a value for a parameter, of a kind that any driver takes: what it is does not matter."""
+    """Return any value for a parameter, of a type that every driver takes."""
     try:
         kind = parameter.type.python_type
     except NotImplementedError:

@@ -129,7 +129,7 @@ def _learner(engine: Engine, before: LoadPlan[Any], root: object, *, columns: bo
 def _learned(
     learner: "Learner", start: type[T] | LoadPlan[T], *, columns: bool, name: str | None, quiet: bool
 ) -> LoadPlan[T]:
-    """Return the plan of what the code has touched, and print it."""
+    """Return the plan for the attributes that the code has read, and print it."""
     plan: LoadPlan[T]
     if isinstance(start, LoadPlan):
         plan = learner.wanted.added_to(start)
@@ -147,11 +147,11 @@ def _named(plan: LoadPlan[T], name: str) -> LoadPlan[T]:
 
 
 class Learner:
-    """Loads what is touched, and notes it by the way that the code took to it.
+    """Loads the attributes that code reads, and notes each with the path from the root.
 
     Args:
         engine: for the second connection.
-        wanted: the root's place; all that is touched is noted there.
+        wanted: the root's place, with notes on every attribute that was read.
         columns: whether to note columns that are loaded, too.
     """
 
@@ -163,7 +163,7 @@ class Learner:
         self._alive: list[object] = []  # keep the object alive, so that no other object gets its id
 
     def met(self, instance: object, path: tuple[Step, ...]) -> None:
-        """Note the way that the code took to an object: the last one counts."""
+        """Note the path on which the code came to an object. The last path counts."""
         if id(instance) not in self._paths:
             self._alive.append(instance)
         self._paths[id(instance)] = path
@@ -334,9 +334,9 @@ class Lesson:
 
     Attributes:
         plan: of that name.
-        wanted: what it lacks.
+        wanted: the attributes that it lacks.
         times: how often something was missing.
-        missing: what was, and how often: plain data, for a run that is spread over processes.
+        missing: the missing attributes and how often each was missing, as plain data for a run in several processes.
     """
 
     plan: LoadPlan[Any]
@@ -365,17 +365,17 @@ class Lessons:
         return iter(self._lessons.values())
 
     def fetched(self, plan: LoadPlan[Any], bind: object) -> None:
-        """Note a plan that is fetched, and what it is fetched with."""
+        """Note a plan that is fetched, and the engine or session that fetches it."""
         if plan.label != FETCHED:
             self._plans[plan.label] = (plan, bind)
 
     @property
     def seen(self) -> list[Missing]:
-        """What was missing: plain data, for a run that is spread over processes."""
+        """The missing attributes, as plain data for a run in several processes."""
         return [each.counted(times) for lesson in self for each, times in lesson.missing.items()]
 
     def read(self, read: Get, attribute: Any, instance: Any) -> Any:
-        """Return the value of an attribute; what is missing is noted, and fetched if that can be."""
+        """Return the value of an attribute. If it is missing, note it, and fetch it if possible."""
         try:
             return read(attribute, instance)
         except NotLoaded as error:
@@ -416,7 +416,7 @@ def _lesson(lessons: dict[str, Lesson], plan: LoadPlan[Any]) -> Lesson:
 
 
 def note(lesson: Lesson, path: Sequence[str], entity: type[Any], attribute: str, times: int) -> None:
-    """Note something that a plan lacks. Anything beyond a branch, or an alias, is left out.
+    """Note an attribute that a plan lacks. Attributes beyond a branch or an alias are left out.
 
     Args:
         lesson: of the plan.
@@ -443,7 +443,7 @@ def note(lesson: Lesson, path: Sequence[str], entity: type[Any], attribute: str,
 
 
 def lessons_report(seen: Iterable[Missing]) -> str:
-    """Return what plans lack, as several processes of one run saw it.
+    """Return the report on the attributes that plans lack, for all processes of one run.
 
     If a module holds the plan, it is printed with everything that it lacks. Otherwise, only the lines to add are
     printed.
@@ -466,7 +466,7 @@ def lessons_report(seen: Iterable[Missing]) -> str:
 
 @contextmanager
 def learning() -> Iterator[Lessons]:
-    """Learn what all plans lack while the block runs."""
+    """Note the attributes that plans lack while the block runs."""
     lessons = Lessons()
     watchers.append(lessons.fetched)
     try:

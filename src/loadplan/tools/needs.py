@@ -1,4 +1,4 @@
-"""What a plan needs of a database: tables, and an index for every edge that looks for rows by keys."""
+"""The tables and indexes that a plan needs: one index for every edge that finds rows by keys."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,14 +17,14 @@ from loadplan.statements.linked import collection_order
 
 @attrs.frozen(eq=False)
 class NeededIndex:
-    """An index that an edge looks for.
+    """An index that an edge needs.
 
     Attributes:
         edge: name of the edge.
-        table: that the rows are looked up in.
+        table: the table with the rows.
         keys: columns that hold the parents' keys.
-        order: columns and directions that the rows of each parent are walked in; empty without a limit.
-        limit: of the edge.
+        order: columns and directions that sort the rows of each parent; empty without a limit.
+        limit: the limit of the edge.
         known: whether the mapping has an index for it.
     """
 
@@ -48,7 +48,7 @@ def tables_of_plan(compiled: Compiled[Any]) -> set[Table]:
 
 
 def needed_indexes(compiled: Compiled[Any]) -> Iterator[NeededIndex]:
-    """Yield what each edge of a compiled plan looks for; primary keys too, which every table has."""
+    """Yield the index that each edge of a compiled plan needs, also if it is a primary key."""
     for name, prop, parent, shape in _edges(compiled):
         link = links.link(prop, parent)
         columns = link.columns if link.kind is not LinkKind.PARENT else _far_columns(prop)
@@ -72,7 +72,7 @@ def _walked_order(
     if any(column is None or column.table is not table for column in columns):
         return ()
     while len(order) > 1 and columns[-1] is not None and columns[-1].primary_key:
-        order.pop()  # so few rows are equal in the order that they can be sorted
+        order.pop()  # few rows tie in the order, so the database can sort them
         columns.pop()
     return tuple(order)
 

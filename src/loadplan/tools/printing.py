@@ -1,4 +1,4 @@
-"""Plans as code to paste: ``repr`` on as many lines as it takes."""
+"""Prints plans as code that you can paste: their ``repr``, on several lines."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ _WORDS = ("only", "defer", "where", "order_by", "limit", "depth", "strategy", "i
 
 
 def plan_code(plan: LoadPlan[Any], variable: str | None = None) -> str:
-    """Return the code that builds a plan, at most about 100 letters a line.
+    """Return the code that builds a plan, in lines of about 100 characters at most.
 
     Args:
         plan: to print.

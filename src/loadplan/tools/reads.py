@@ -1,4 +1,4 @@
-"""Finds what plans load and your code never reads, over a whole run: relationships, columns, fields of views."""
+"""Finds relationships, columns and fields of views that plans load and your code never reads, over a whole run."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -88,7 +88,7 @@ class Reads:
                     self._met.add((below.plan, below.path))
 
     def _used_whole(self, instance: Any) -> None:
-        """Note all that is loaded of an object, whose ``__dict__`` somebody uses."""
+        """Note all loaded attributes of an object as read, because code uses its ``__dict__``."""
         place = place_of(instance)
         if place is None:
             return
@@ -100,7 +100,7 @@ class Reads:
                 self._note(place, prop, values[prop.key])
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         for watch in self._watches.values():
             watch.stop()
         self._watches.clear()
@@ -109,7 +109,7 @@ class Reads:
 
     @property
     def seen(self) -> list[PlanReads]:
-        """What was seen of each plan: plain data, for a run that is spread over processes."""
+        """The reads of each plan, as plain data for a run in several processes."""
         return merged_reads(map(self._seen_of, self._fetches))
 
     @property
@@ -123,12 +123,12 @@ class Reads:
         return [each.__name__ for each in self._unwatched]
 
     def report(self) -> str:
-        """Return what was not read, and the code of each plan without it."""
+        """Return the report on unread attributes, with the code of each plan without them."""
         plans = {name_of(plan): plan for plan in reversed(self._fetches)}
         return reads_report(self.seen, self.unwatched, lambda where, paths: code_without(plans[where], paths))
 
     def _seen_of(self, plan: LoadPlan[Any]) -> PlanReads:
-        """Return what was read of a plan and what was not; each with its path: edges, and the attribute at the end."""
+        """Return the paths of a plan that were read, and the paths that were not. A path is edges and an attribute."""
         where, tree = name_of(plan), resolve_plan(plan)
         if isinstance(tree.recipe, Instance):
             told = list(self._told_below(plan.label, tree.recipe, tree.root.path))
@@ -155,7 +155,7 @@ class Reads:
     def _told_below(
         self, label: str, made: Instance | Part, place: tuple[str, ...]
     ) -> Iterator[tuple[str, tuple[str, ...], str, bool]]:
-        """Yield what is loaded at a place and below: its code, its place, its name, and whether it was read."""
+        """Yield (code, place, name, whether it was read) for each attribute that is loaded at a place or below it."""
         if (label, place) not in self._met:
             return  # no code came here: it did not read the relationship, or there were no rows
         for edge in made.place.relationships:
@@ -182,7 +182,7 @@ def _is_key(mapper: Mapper[Any], key: str) -> bool:
 
 
 def code_without(plan: LoadPlan[Any] | None, paths: Sequence[tuple[str, ...]]) -> str | None:
-    """Return the code of a plan of entities without what paths lead to; None of a view, whose class is the plan."""
+    """Return the code of a plan without some paths; None for a plan with ``into=``, whose class you must change."""
     return None if plan is None or plan.into is not None else plan_code(without(plan, paths))
 
 
@@ -234,7 +234,7 @@ def _kept_columns(
 
 @contextmanager
 def record_reads(ignore: Iterable[str] = ()) -> Iterator[Reads]:
-    """Record what your code reads of the graphs that are fetched while the block runs, in all threads and tasks.
+    """Record which attributes of fetched graphs your code reads while the block runs, in all threads and tasks.
 
     Args:
         ignore: names to leave out: attributes such as ``"Post.text"``, or plans such as ``"shop.plans:USER_PAGE"``.

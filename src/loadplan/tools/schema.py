@@ -1,4 +1,4 @@
-"""What a database has: the tables, columns, types and indexes that plans speak of, as it tells itself."""
+"""Reads the tables, columns, types and indexes of a database."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,13 +14,13 @@ from loadplan.tools.audit.keys import plain_start
 
 @attrs.frozen
 class TypeDifference:
-    """A column whose type in the database is another one than the mapping's.
+    """A column whose type in the database differs from the mapped type.
 
     Attributes:
         column: its name.
         mapped: the type that the mapping gives it.
         actual: the type in the database.
-        fits: whether values of one serve as values of the other.
+        fits: whether a value of one type is also a value of the other.
     """
 
     column: str
@@ -45,7 +45,7 @@ class DatabaseTable:
 
 
 def read_table(connection: Connection, table: Table) -> DatabaseTable | None:
-    """Return a table as the database has it, or None if there is none."""
+    """Return a table of the database, or None if it does not exist."""
     inspector = inspect(connection)
     schema = table.schema
     if not inspector.has_table(table.name, schema=schema):
@@ -71,7 +71,7 @@ def mapped_indexes(table: Table) -> list[DatabaseIndex]:
 
 
 def has_rows(connection: Connection, table: Table, least: int) -> bool | None:
-    """Tell whether a table has at least so many rows; None if it is empty, which tells nothing."""
+    """Tell whether a table has at least ``least`` rows; None if it is empty."""
     quoted = connection.dialect.identifier_preparer.format_table(table)
     counted = f"SELECT count(*) FROM (SELECT 1 AS one FROM {quoted} LIMIT {int(least)}) AS counted"  # noqa: S608 - quoted
     number = connection.execute(text(counted.replace(":", "\\:"))).scalar_one()
@@ -80,7 +80,7 @@ def has_rows(connection: Connection, table: Table, least: int) -> bool | None:
 
 # --- types, on PostgreSQL -------------------------------------------------------------------------------------------
 
-#: Types of one kind. A value of one stays unchanged in another.
+#: Groups of types. A value of one type of a group is unchanged in another type of the group.
 _SAME = ({"text", "character varying", "name"}, {"json", "jsonb"}, {"smallint", "integer", "bigint"})
 
 _COLUMNS = """
@@ -125,5 +125,5 @@ def type_differences(connection: Connection, table: Table, columns: Iterable[Col
 def _type_name(connection: Connection, column: Column[Any]) -> str | None:
     try:
         return str(column.type.compile(dialect=connection.dialect))
-    except (CompileError, SQLAlchemyError, NotImplementedError):  # NullType, and types that no DDL can name
+    except (CompileError, SQLAlchemyError, NotImplementedError):  # NullType, and types without a name in DDL
         return None

@@ -1,4 +1,4 @@
-"""``[tool.loadplan]`` of pyproject.toml: what the command line takes where an option is not given."""
+"""``[tool.loadplan]`` of pyproject.toml: defaults for the options of the command line."""
 
 import tomllib
 from pathlib import Path
@@ -13,7 +13,7 @@ from loadplan.tools.targets import TargetError
 
 @attrs.frozen
 class Settings:
-    """What a project says once.
+    """The settings of a project.
 
     Attributes:
         fail_on: severity from which on a command returns 1; None for each command's own.
@@ -21,8 +21,8 @@ class Settings:
         baseline: file with the findings and costs that are known.
         small_tables: tables that need no index.
         rows: tables with fewer rows need no index.
-        dialect: that ``explain`` speaks of.
-        database: URL that ``check`` holds plans against.
+        dialect: the dialect for ``explain``.
+        database: URL of the database for ``check``.
     """
 
     fail_on: Severity | None = None
@@ -47,10 +47,10 @@ _KINDS: dict[str, type[Any]] = {
 
 
 def read_settings(folder: Path) -> Settings:
-    """Return the settings of the nearest pyproject.toml, in a folder or above; none where there is none.
+    """Return the settings in the nearest pyproject.toml, in a folder or above it. Without a file, they are empty.
 
     Raises:
-        TargetError: the table has a key or a value that means nothing.
+        TargetError: the table has an unknown key or a wrong value.
     """
     for each in (folder, *folder.parents):
         path = each / "pyproject.toml"
@@ -81,7 +81,7 @@ def _settings(path: Path) -> Settings:
 
 
 def severity_of(word: str) -> Severity:
-    """Return the severity that a word means.
+    """Return the severity with a name.
 
     Raises:
         TargetError: there is none.

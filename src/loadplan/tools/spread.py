@@ -1,4 +1,4 @@
-"""Test runs that pytest-xdist spreads over processes: what each saw crosses as plain data, and is put together."""
+"""Combines the reports of a test run that pytest-xdist splits over processes. They travel as plain data."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from loadplan.tools.together import Missing, PlanReads, merged_reads, plan_at, r
 
 
 def told_by(reads: Reads | None, lessons: Lessons | None) -> dict[str, Any]:
-    """Return what one process saw, made of numbers, texts, tuples and sets alone."""
+    """Return the reads and lessons of one process as plain data: numbers, texts, tuples and sets."""
     return {
         "reads": [] if reads is None else [attrs.astuple(each, recurse=False) for each in reads.seen],
         "unwatched": [] if reads is None else reads.unwatched,
@@ -20,9 +20,9 @@ def told_by(reads: Reads | None, lessons: Lessons | None) -> dict[str, Any]:
 
 
 def told_together(told: Sequence[dict[str, Any]]) -> tuple[str, str]:
-    """Return what plans lack, and what no code reads, as all processes of a run saw it together.
+    """Return two reports for all processes of a run: attributes that plans lack, and attributes that no code reads.
 
-    The code of a plan is printed where a module holds the plan that this process can import.
+    The report has the code of a plan if this process can import the module of the plan.
     """
     missing = [Missing(*each) for process in told for each in process["missing"]]
     seen = merged_reads(PlanReads(*each) for process in told for each in process["reads"])

@@ -1,4 +1,4 @@
-"""Every statement that a plan can send: by id, by ids, as a list, and those that follow."""
+"""Lists every statement that a plan can send: by id, by ids, as a list, and the statements below."""
 
 import re
 from collections.abc import Iterator
@@ -22,11 +22,11 @@ class PlanStatement:
     """One statement of a plan.
 
     Attributes:
-        edge: that it loads; the entity's name for the roots.
+        edge: the edge that it loads; the name of the entity for the roots.
         use: the call that sends it: ``"by id"``, ``"by ids"`` or ``"as a list"``.
         text: the SQL, with the dialect's own marks for parameters.
-        names: the parameters in the order of their marks, where the dialect goes by positions.
-        parameters: by name.
+        names: the parameters in the order of their marks, if the dialect has positional parameters.
+        parameters: the parameters by name.
     """
 
     edge: str
@@ -77,7 +77,7 @@ def _statement(edge: str, use: str, select: Select[Any], dialect: Dialect) -> Pl
 
 
 def _nulls(parameter: BindParameter[Any] | None, dialect: Dialect) -> str:
-    """Return what stands for a list of values: one NULL, of the values' type where the database minds."""
+    """Return the text that replaces a list of values: one NULL, with a cast if the database needs its type."""
     if parameter is None:
         return "NULL"
     if isinstance(parameter.type, types.TupleType):

@@ -1,4 +1,4 @@
-"""Names given on a command line, ``package.module:NAME``, to the objects they mean."""
+"""Finds the objects for names on a command line, such as ``package.module:NAME``."""
 
 import importlib
 import importlib.util
@@ -20,7 +20,7 @@ from loadplan.plan import LoadPlan
 
 
 class TargetError(Exception):
-    """A name that leads to nothing; the text says what is there instead."""
+    """A name that does not exist. The text lists names that do."""
 
 
 @attrs.frozen
@@ -50,7 +50,7 @@ class BrokenModule:
 
 
 def import_target(text: str) -> Any:
-    """Return what ``package.module`` or ``package.module:attribute.of.it`` names.
+    """Return the object that ``package.module`` or ``package.module:attribute.of.it`` names.
 
     Raises:
         TargetError: there is no such module or attribute, or the module itself cannot be imported.
@@ -67,7 +67,7 @@ def import_target(text: str) -> Any:
 
 
 def _own_names(target: object) -> set[str]:
-    """Return the public names of something, without what a module has imported from elsewhere."""
+    """Return the public names of an object. For a module, leave out the names that it has imported."""
     here = getattr(target, "__name__", None)
     return {
         name
@@ -82,8 +82,8 @@ def import_by_name(name: str, wanted: str = "package.module") -> ModuleType:
     """Return a module by its dotted name.
 
     Args:
-        name: that was typed.
-        wanted: what should have been typed, for the error.
+        name: the name.
+        wanted: the expected form of the name, for the error.
 
     Raises:
         TargetError: there is none, with the nearest names; or importing it raises.
@@ -125,7 +125,7 @@ def modules_below(module: ModuleType) -> Iterator[ModuleType | BrokenModule]:
 
 
 def values_in(module: ModuleType) -> Iterator[tuple[str, object]]:
-    """Yield the names of a module and their values, without proxies that stand for nothing outside of a request."""
+    """Yield the names of a module and their values, without proxies that only work in a request."""
     for name, value in list(vars(module).items()):
         try:
             value.__class__  # noqa: B018 - what isinstance() reads
@@ -137,8 +137,8 @@ def values_in(module: ModuleType) -> Iterator[tuple[str, object]]:
 def plans_in(modules: list[ModuleType]) -> list[FoundPlan]:
     """Return every plan that modules hold, each once, in the order of the modules.
 
-    They are looked for among the names of a module, in lists, tuples, sets and dictionaries there, and among the
-    attributes of its classes.
+    It looks at the names of a module, at lists, tuples, sets and dictionaries with these names, and at attributes of
+    classes.
     """
     found: dict[int, FoundPlan] = {}
     for module in modules:
@@ -155,7 +155,7 @@ def _plans_of(module: ModuleType) -> Iterator[tuple[str, LoadPlan[Any]]]:
                 yield from _held(f"{name}.{inner_name}", inner)
 
 
-#: Containers within containers that may hold plans.
+#: The number of containers within each other that it looks into.
 _DEEPEST = 4
 
 
@@ -189,7 +189,7 @@ _OTHERS = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "
 
 
 def not_imported(module: BrokenModule) -> str:
-    """Return why a module cannot be imported: the error, the line of the project that it comes from, what to set."""
+    """Return the reason why a module cannot be imported: the error, its line in the project, and a hint."""
     lines = [f"module '{module.name}' cannot be imported: {_said(module.error)}"]
     spot = spot_of(module.error)
     if spot is not None:
@@ -201,7 +201,7 @@ def not_imported(module: BrokenModule) -> str:
 
 
 def broken_once(modules: Iterable[BrokenModule]) -> list[tuple[BrokenModule, list[str]]]:
-    """Return modules that cannot be imported, each cause once, with the names of the modules that it breaks besides."""
+    """Return the modules that cannot be imported, one for each cause, with the other modules that it breaks."""
     found: dict[object, tuple[BrokenModule, list[str]]] = {}
     for module in modules:
         cause = (spot_of(module.error), _said(module.error))
@@ -213,7 +213,7 @@ def broken_once(modules: Iterable[BrokenModule]) -> list[tuple[BrokenModule, lis
 
 
 def spot_of(error: BaseException) -> tuple[str, int] | None:
-    """Return the file and line of the project's own code that an error comes from; None where none is known."""
+    """Return the file and line of the project's code that an error comes from, or None."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return relative_path(error.filename), error.lineno
     found = None
@@ -230,7 +230,7 @@ def relative_path(name: str) -> str:
 
 
 def _unset_variables(error: Exception) -> list[str]:
-    """Return the environment variables that an import asked for and did not find."""
+    """Return the environment variables that an import needs and that are not set."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
     if isinstance(error, KeyError) and any(each.filename.endswith(("os.py", "<frozen os>")) for each in last):
         return [str(error.args[0])]
@@ -249,7 +249,7 @@ def _unset_variables(error: Exception) -> list[str]:
 
 
 def _is_about_a_value(error: Exception) -> bool:
-    """Tell whether an error may come from a variable that is not set: None where a text was expected."""
+    """Tell whether an error may come from a variable that is not set, because the code got None instead of a text."""
     return type(error).__name__ in {"ArgumentError", "TypeError", "AttributeError"} and "None" in str(error)
 
 
@@ -282,7 +282,7 @@ def _elsewhere(name: str) -> Path | None:
 
 
 def _no_module(name: str) -> str:
-    """Say that a module is missing, and what its neighbours are called."""
+    """Return the text that a module is missing, with the names of modules next to it."""
     package, _, last = name.rpartition(".")
     message = f"there is no module '{name}'"
     if package:

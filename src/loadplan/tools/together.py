@@ -1,4 +1,4 @@
-"""What several processes of one run saw of plans, put together: plain data that can cross from process to process."""
+"""Combines the reads of several processes of one run. The values are plain data, which can go to another process."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ Told: TypeAlias = tuple[str, str, tuple[str, ...]]
 
 @attrs.frozen
 class Unread:
-    """Something that plans load and no code read.
+    """An attribute or a load that a plan has and that no code has read.
 
     Attributes:
         plan: where the plan is, as ``"shop.plans:USER_PAGE"``, or its name.
@@ -41,8 +41,8 @@ class PlanReads:
     Attributes:
         plan: where the plan is, or its name.
         fetches: how often it was fetched.
-        unread: what no code read, of all that code came near to.
-        read: the paths of what code read.
+        unread: the paths that no code has read, below objects that code has reached.
+        read: the paths that code has read.
     """
 
     plan: str
@@ -51,19 +51,19 @@ class PlanReads:
     read: frozenset[tuple[str, ...]]
 
     def and_of(self, other: "PlanReads") -> "PlanReads":
-        """Return what both saw of one plan: what either of them read is read."""
+        """Return the reads of both processes for one plan. A path counts as read if one of them has read it."""
         read = self.read | other.read
         unread = [each for each in dict.fromkeys((*self.unread, *other.unread)) if each[2] not in read]
         return PlanReads(self.plan, self.fetches + other.fetches, tuple(unread), read)
 
     @property
     def found(self) -> list[Unread]:
-        """What is unread, for people."""
+        """The unread paths, in words."""
         return [Unread(self.plan, what, at, self.fetches) for what, at, _ in self.unread]
 
 
 def merged_reads(seen: Iterable[PlanReads]) -> list[PlanReads]:
-    """Return what several processes saw, one value a plan."""
+    """Return the combined reads of several processes, one value for each plan."""
     found: dict[str, PlanReads] = {}
     for each in seen:
         found[each.plan] = found[each.plan].and_of(each) if each.plan in found else each
@@ -75,12 +75,12 @@ def reads_report(
     unwatched: Sequence[str],
     code_without: Callable[[str, Sequence[tuple[str, ...]]], str | None],
 ) -> str:
-    """Return what was not read, each plan with its code as it would be without it.
+    """Return the report on unread paths. For each plan, it has the code without these paths.
 
     Args:
-        seen: of each plan.
+        seen: the reads of each plan.
         unwatched: names of view classes whose fields cannot be watched.
-        code_without: the code of a plan without what paths lead to; None where it cannot be told.
+        code_without: returns the code of a plan without some paths, or None.
     """
     parts: list[str] = []
     for each in seen:
@@ -94,7 +94,7 @@ def reads_report(
 
 @attrs.frozen
 class Missing:
-    """Something that a run touched and a plan does not load.
+    """An attribute that code of a run has read and that the plan does not load.
 
     Attributes:
         plan: the name of the plan.
@@ -115,12 +115,12 @@ class Missing:
     times: int = 1
 
     def counted(self, times: int) -> "Missing":
-        """Return the same, missing so many times."""
+        """Return a copy with another number of times."""
         return attrs.evolve(self, times=times)
 
 
 def name_of(plan: LoadPlan[Any]) -> str:
-    """Return where a plan is, as ``"shop.plans:USER_PAGE"``: the module name that it has; else its own name."""
+    """Return the place of a plan, such as ``"shop.plans:USER_PAGE"``; if it is unknown, the name of the plan."""
     for name, module in list(sys.modules.items()):
         for variable, value in list(getattr(module, "__dict__", {}).items()):
             if type(value) is LoadPlan and value is plan:
@@ -145,7 +145,7 @@ def counted_times(number: int) -> str:
 
 
 def lines_to_add(missing: Sequence[Missing]) -> str:
-    """Return what one plan lacks line by line, for a plan that is at hand in no module."""
+    """Return the missing attributes of one plan, one a line, for a plan that is in no module."""
     times = sum(each.times for each in missing)
     places = dict.fromkeys((" > ".join(each.path) or "its root", each.add) for each in missing)
     lines = [f"{missing[0].plan}: something was missing {counted_times(times)}. Add to the plan:"]

@@ -1,4 +1,4 @@
-"""The attributes of a graph that code touched, as a tree of places, and the plan that covers them."""
+"""The attributes of a graph that code has read, as a tree of places, and the plan that loads them."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeAlias, TypeVar
@@ -18,10 +18,10 @@ Step: TypeAlias = tuple[type[Any], str]
 
 @attrs.define(eq=False)
 class Wanted:
-    """A place of a graph, and what was touched there.
+    """A place of a graph, and the attributes that code has read there.
 
     Attributes:
-        mapper: of the class at the place.
+        mapper: the mapper of the class at the place.
         edges: the relationships that were touched.
         columns: the columns that were touched, each with the class that maps it.
     """
@@ -46,7 +46,7 @@ class Wanted:
         return place
 
     def loads(self, *, columns: bool) -> list[Load[Any] | On[Any]]:
-        """Return the loads, and the branches for subclasses, that cover what was touched below the place.
+        """Return the loads, and the branches for subclasses, that cover all attributes read below the place.
 
         Args:
             columns: whether to load the touched columns alone.
@@ -85,7 +85,7 @@ class Wanted:
         return issubclass(self.mapper.class_, entity)
 
     def added_to(self, plan: LoadPlan[T]) -> LoadPlan[T]:
-        """Return a plan that loads what it loads, and what was touched besides."""
+        """Return a plan with all loads of the given plan, and with all attributes that code has read."""
         only, defer = _columns(plan, self)
         return LoadPlan(
             plan.entity, *_merged(plan.loads, self), only=only, defer=defer, name=plan.name, budget=plan.budget
@@ -93,7 +93,7 @@ class Wanted:
 
 
 def _merged(loads: Sequence[Below], wanted: Wanted) -> list[Below]:
-    """Return the loads of a place with what was touched there: within those that there are, or behind them."""
+    """Return the loads of a place, and loads for the further relationships that code has read."""
     found = list(loads)
     lacking = Wanted(wanted.mapper)
     for (entity, key), below in wanted.edges.items():
@@ -133,11 +133,11 @@ def _columns(part: Load[Any] | LoadPlan[Any], wanted: Wanted) -> tuple[Sequence[
 
 
 def _with_deferred(mapper: Mapper[Any], keys: Sequence[str], without: Collection[str] = ()) -> list[Any] | None:
-    """Return all columns that load by themselves, and the touched ones; None if nothing touched is deferred.
+    """Return all columns that load by default and the touched columns; None if no touched column is deferred.
 
     Args:
         mapper: of the class.
-        keys: that were touched.
+        keys: the touched columns.
         without: columns that the plan leaves out.
     """
     loaded = mapping.default_columns(mapper)

@@ -1,4 +1,4 @@
-"""Watching mapped attributes as code reads them: one hook, in place only while a tool watches."""
+"""Watches reads of mapped attributes, with one hook that is installed only while a tool watches."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -15,14 +15,14 @@ _lock = threading.RLock()
 
 @contextmanager
 def watching(watch: Callable[[Get, Any, Any], Any]) -> Iterator[None]:
-    """Have ``watch`` read every mapped attribute of every object while the block runs.
+    """Call ``watch`` for every read of a mapped attribute, of every object, while the block runs.
 
-    ``InstrumentedAttribute.__get__`` is what Python calls for ``user.posts``, whoever made ``user`` and however. It is
-    replaced for the block, in all threads, and costs nothing before and after.
+    Python calls ``InstrumentedAttribute.__get__`` for ``user.posts``, on any mapped object. This function replaces it
+    for the block, in all threads. Before and after the block, it costs nothing.
 
     Args:
         watch: called as ``watch(read, attribute, instance)``; returns the value, or raises. ``read(attribute,
-            instance)`` is what would have been done without it.
+            instance)`` does the read without the hook.
     """
     kind: Any = InstrumentedAttribute
     with _lock:

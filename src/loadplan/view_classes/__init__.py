@@ -1,4 +1,4 @@
-"""Reads your own result classes: attrs, dataclasses, pydantic, msgspec and named tuples.
+"""Reads your result classes: attrs, dataclasses, pydantic, msgspec and named tuples.
 
-In: a class. Out: its fields, and how an object of it is made. Nothing here looks at columns.
+In: a class. Out: its fields, and a function that makes an object of it. This folder never looks at columns.
 """

@@ -1,4 +1,4 @@
-"""What the annotation of a field says: one value or many, may it be None, of what, and from where."""
+"""Reads the annotation of a field: one value or many, whether it may be None, its class, and its source."""
 
 import collections.abc
 import enum
@@ -43,7 +43,8 @@ _CONTAINERS: Mapping[Any, Container] = {
 #: Values in ``Annotated[...]`` that say where the value of a field comes from.
 _MARKERS = (Aggregate, KeepDefault, Source, Load)
 
-#: Packages whose objects and classes do not belong there, unless they are markers: SQLAlchemy and loadplan itself.
+#: Packages whose objects and classes are errors in ``Annotated[...]``, unless they are markers: SQLAlchemy and
+#: loadplan.
 _LIBRARIES = frozenset({"sqlalchemy", "loadplan"})
 
 #: Modules whose classes are values, not views.
@@ -52,17 +53,17 @@ _NO_VIEWS = frozenset({"builtins", "datetime", "decimal", "uuid", "typing"})
 
 @attrs.frozen(eq=False)
 class FieldType:
-    """An annotation, taken apart.
+    """The parts of an annotation.
 
     Attributes:
         given: the annotation without ``Annotated`` and ``None``.
-        optional: whether None is among its values.
-        container: of a collection; None for one value.
-        item: of each item, or of the one value.
-        key: of a dictionary's keys.
-        markers: of loadplan's, found in ``Annotated``.
-        strays: what was found there, or within the parts of the annotation, that must have been meant for one: a SQL
-            expression, an attribute, a function not called.
+        optional: whether the field may be None.
+        container: the class of the collection; None for one value.
+        item: the annotation of each item, or of the one value.
+        key: the annotation of the keys of a dictionary.
+        markers: loadplan's markers in ``Annotated``, such as ``count(...)``.
+        strays: objects in ``Annotated`` or in the parts of the annotation that look like a mistaken marker: an SQL
+            expression, an attribute, a function that is not called.
     """
 
     given: Any
@@ -75,17 +76,17 @@ class FieldType:
 
     @property
     def keeps_default(self) -> bool:
-        """Whether the field has no source."""
+        """True if the field has no source and keeps its default."""
         return any(isinstance(each, KeepDefault) for each in self.markers)
 
 
 def read_annotation(annotation: Any, arguments: Mapping[Any, Any], metadata: tuple[Any, ...] = ()) -> FieldType:
-    """Take an annotation apart.
+    """Split an annotation into its parts.
 
     Args:
-        annotation: evaluated, ``Annotated`` still in it.
-        arguments: what stands for the type variables of a generic class.
-        metadata: found beside the annotation already.
+        annotation: the evaluated annotation, with its ``Annotated``.
+        arguments: the types that replace the type variables of a generic class.
+        metadata: metadata of the field that is not in the annotation.
     """
     given, markers = without_annotated(substitute(annotation, arguments))
     markers = (*metadata, *markers)
@@ -116,7 +117,7 @@ def read_annotation(annotation: Any, arguments: Mapping[Any, Any], metadata: tup
 
 
 def _is_stray(metadata: Any) -> bool:
-    """Tell whether something in ``Annotated[...]`` is of SQLAlchemy or of loadplan and says nothing there."""
+    """Tell whether an object in ``Annotated[...]`` comes from SQLAlchemy or loadplan, but has no meaning there."""
     if isinstance(metadata, _MARKERS):
         return False
     if isinstance(metadata, list | tuple | set | frozenset):
@@ -136,10 +137,10 @@ def _library_of(given: Any) -> str:
 
 
 def _strays_in_parts(annotation: Any) -> Iterator[Any]:
-    """Yield what says nothing within the members of a union and the items of a collection.
+    """Yield markers that have no meaning, because they are inside the members of a union or the items of a collection.
 
-    The source of a field stands around the whole annotation. Only ``on(...)`` is said of a member, which must be a
-    class of yours.
+    The source of a field must annotate the whole field. Only ``on(...)`` annotates a member, which must be a view
+    class.
     """
     if not union_members(annotation) and get_origin(annotation) not in _CONTAINERS:
         return
@@ -153,7 +154,7 @@ def _strays_in_parts(annotation: Any) -> Iterator[Any]:
 
 
 def without_annotated(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Return what ``Annotated``, ``Required`` and type aliases are wrapped around, and the metadata among them."""
+    """Return the annotation inside ``Annotated``, ``Required`` and type aliases, and the metadata of ``Annotated``."""
     metadata: tuple[Any, ...] = ()
     while True:
         origin = get_origin(annotation)
@@ -183,16 +184,16 @@ def is_none(annotation: Any) -> bool:
 
 
 def union_members(annotation: Any) -> tuple[Any, ...]:
-    """Return the members of a union as they are written, or nothing for anything else."""
+    """Return the members of a union; an empty tuple for any other annotation."""
     if get_origin(annotation) in {Union, types.UnionType}:
         return get_args(annotation)
     return ()
 
 
 def members_with_branches(annotation: Any) -> Iterator[tuple[Any, On[Any] | None]]:
-    """Yield the members of a union, or the one class, each with the ``on(...)`` that is annotated to it.
+    """Yield the members of a union, or the one class, each with the ``on(...)`` of its ``Annotated``.
 
-    None is left out: it stands for no row.
+    None is not a member: it means that there is no row.
     """
     bare, metadata = without_annotated(annotation)
     members = [each for each in union_members(bare) if not is_none(each)]
@@ -204,13 +205,13 @@ def members_with_branches(annotation: Any) -> Iterator[tuple[Any, On[Any] | None
 
 
 def literal_values(annotation: Any) -> tuple[Any, ...]:
-    """Return what a ``Literal[...]`` allows, or nothing for anything else."""
+    """Return the values that a ``Literal[...]`` allows; an empty tuple for any other annotation."""
     bare, _ = without_annotated(annotation)
     return get_args(bare) if get_origin(bare) is Literal else ()
 
 
 def substitute(annotation: Any, arguments: Mapping[Any, Any]) -> Any:
-    """Return the annotation with type variables replaced by what they stand for."""
+    """Return the annotation with its type variables replaced by their types."""
     if not arguments:
         return annotation
     if isinstance(annotation, TypeVar):
@@ -227,14 +228,14 @@ def substitute(annotation: Any, arguments: Mapping[Any, Any]) -> Any:
     if union_members(annotation):
         return Union[replaced]  # noqa: UP007
     try:
-        return annotation.copy_with(replaced)  # aliases of the typing module have it
+        return annotation.copy_with(replaced)  # aliases of the typing module have this method
     except AttributeError:
         origin: Any = get_origin(annotation)
         return origin[replaced]
 
 
 def annotation_source(annotation: Any) -> str:
-    """Return an annotation for a message: names of classes without their modules."""
+    """Return an annotation as text for a message, with names of classes without their modules."""
     bare, _ = without_annotated(annotation)
     members = union_members(bare)
     if members:

@@ -1,6 +1,6 @@
-"""View classes: which fields a class of attrs, dataclasses, pydantic, msgspec or a NamedTuple has, and how it is built.
+"""View classes: the fields and the constructor of a class of attrs, dataclasses, pydantic, msgspec, or a NamedTuple.
 
-None of those libraries but attrs is imported here: a class of theirs cannot be met unless its library is loaded.
+This module imports only attrs. A program that has a class of another library has imported that library.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ _NONE: Final = object()
 
 
 def is_view_class(annotation: Any) -> bool:
-    """Tell whether an annotation is a class that a view can be made of."""
+    """Tell whether an annotation is a class that can be a view."""
     kind = get_origin(annotation) or annotation
     return isinstance(kind, type) and (
         attrs.has(kind)
@@ -34,7 +34,7 @@ def read_class(annotation: Any) -> ViewClass:
     """Return the fields of a view class.
 
     Args:
-        annotation: the class, or a generic one with its arguments, as ``Page[PostCard]``.
+        annotation: the class, or a generic class with its arguments, for example ``Page[PostCard]``.
 
     Raises:
         Unreadable: it is not a class of these kinds, or rows cannot fill it.
@@ -55,12 +55,12 @@ def read_class(annotation: Any) -> ViewClass:
             return read_dataclass(annotation, kind, fields)
     else:
         fields = _named_tuple_fields(kind, arguments)
-    build: Any = get_origin(annotation) or annotation  # a type checker sees no constructor here
+    build: Any = get_origin(annotation) or annotation  # type checkers do not see this constructor
     return ViewClass(annotation, class_name(annotation), tuple(_as_taken(build, list(fields))), build)
 
 
 def _no_view(annotation: Any) -> Unreadable:
-    """Return why something is not a class with fields, and what was meant, as far as that can be guessed."""
+    """Return the error for an annotation that is not a class with fields, with a guess at the intended class."""
     kind: Any = get_origin(annotation) or annotation
     name = annotation_source(annotation)
     item = read_annotation(annotation, {})
@@ -91,7 +91,7 @@ def _no_view(annotation: Any) -> Unreadable:
 
 
 def read_schema(annotation: Any) -> list[SchemaField]:
-    """Return the fields of a model as it reads them from attributes: pydantic by aliases, all others by name.
+    """Return the fields of a model and the attributes that fill them: by alias for pydantic, by name for all others.
 
     Raises:
         Unreadable: it is not a class with fields.
@@ -104,7 +104,7 @@ def read_schema(annotation: Any) -> list[SchemaField]:
 
 
 def type_arguments(annotation: Any) -> dict[Any, dict[Any, Any]]:
-    """Return, for each class that an annotation's class is made of, what stands for its type variables."""
+    """Return, for an annotation's class and each of its base classes, the types that replace its type variables."""
     found: dict[Any, dict[Any, Any]] = {}
 
     def visit(given: Any, above: Mapping[Any, Any]) -> None:
@@ -122,7 +122,8 @@ def type_arguments(annotation: Any) -> dict[Any, dict[Any, Any]]:
     return found
 
 
-# --- one function a library -----------------------------------------------------------------------------------------
+# --- one function for each library
+# -----------------------------------------------------------------------------------------
 
 
 def _attrs_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
@@ -180,10 +181,10 @@ def _msgspec_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
 
 
 def _as_taken(kind: Any, fields: list[Field]) -> list[Field]:
-    """Return fields as the constructor takes them: a class may have written its own.
+    """Return fields in the way that the constructor takes them. A class may have its own constructor.
 
     Raises:
-        Unreadable: it does not take a field, or asks for something else.
+        Unreadable: the constructor does not take a field, or requires another argument.
     """
     try:
         parameters = inspect.signature(kind).parameters
@@ -210,9 +211,10 @@ _BY_NAME = frozenset({inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter
 
 
 def _hints(kind: Any) -> dict[str, Any]:
-    """Return the annotations of a class, evaluated where each was written.
+    """Return the evaluated annotations of a class. Each is evaluated with the names of the module that has it.
 
-    A class within a function, or within another class, knows itself and what is nested in it.
+    If a class is in a function or in another class, its annotations may name the class itself and the classes nested in
+    it.
     """
     try:
         try:
@@ -234,7 +236,7 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 def annotations_of(kind: Any) -> Collection[str]:
     """Return the names that a class itself annotates."""
-    if sys.version_info >= (3, 14):  # annotations are evaluated now, and may fail
+    if sys.version_info >= (3, 14):  # this evaluates the annotations, which may fail
         import annotationlib
 
         return annotationlib.get_annotations(kind, format=annotationlib.Format.FORWARDREF)

@@ -1,4 +1,4 @@
-"""What a view class is to the rest: its fields, and how an object of it is made. Data only."""
+"""A view class as data: its fields, and how to make an object of it."""
 
 import sys
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from loadplan.view_classes.annotations import FieldType
 
 
 class Unreadable(Exception):  # noqa: N818 - the reason why a class cannot be a view, caught where the plan is resolved
-    """A class that cannot be a view, with the reason and what to do."""
+    """A class cannot be a view. The error has the reason and a hint."""
 
     def __init__(self, reason: str, hint: str) -> None:
         super().__init__(reason)
@@ -23,14 +23,14 @@ class Field:
     """A field that the constructor of a view class takes.
 
     Attributes:
-        name: of the attribute.
-        parameter: what the constructor knows it by.
+        name: the name of the attribute.
+        parameter: the name of the constructor's parameter.
         type: its annotation.
-        keyword: whether the constructor takes it by name alone.
-        has_default: whether the constructor can do without it.
-        converts: whether code of the class makes the value, of whatever it is given, None among it.
-        lenient: whether the library turns values of other types into the annotated one, as pydantic does.
-        aliases: names of attributes that the class reads the field from before its own name, as pydantic does.
+        keyword: whether the constructor takes it only as a keyword.
+        has_default: whether you may leave it out when you call the constructor.
+        converts: whether the class converts the given value with its own code, which may take any value, also None.
+        lenient: whether the library converts values of other types to the annotated type, as pydantic does.
+        aliases: names of attributes that the class tries before the field's own name, as pydantic does.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Field:
 
 @attrs.frozen(eq=False)
 class ViewClass:
-    """A class to build.
+    """A view class.
 
     Attributes:
-        given: the class, or a generic one with its arguments.
-        name: to print.
-        fields: in the order that the constructor takes them by position.
-        build: the constructor; it takes one dictionary where ``by_mapping`` says so.
+        given: the class, or a generic class with its arguments.
+        name: its name for messages.
+        fields: its fields, in the order of the constructor's positional parameters.
+        build: the constructor. If ``by_mapping`` is True, it takes one dictionary.
         by_mapping: whether ``build`` takes a dictionary of parameters.
     """
 
@@ -68,9 +68,9 @@ class SchemaField:
 
     Attributes:
         name: of the field.
-        paths: of attributes that it is read from: the first that there is.
+        paths: paths of attributes. The field is read from the first of them that exists.
         type: its annotation.
-        has_default: whether the model does without it.
+        has_default: whether the model has a default for it.
     """
 
     name: str
@@ -80,7 +80,7 @@ class SchemaField:
 
 
 def class_name(annotation: Any) -> str:
-    """Return the name of a class, with the arguments of a generic one."""
+    """Return the name of a class, and for a generic class its arguments, too."""
     parts = get_args(annotation)
     kind = get_origin(annotation) or annotation
     name = str(getattr(kind, "__name__", kind))
@@ -88,7 +88,7 @@ def class_name(annotation: Any) -> str:
 
 
 def is_subclass(kind: Any, library: str, name: str) -> bool:
-    """Tell whether a class is of a library that is perhaps not installed; then nobody can have one of its classes."""
+    """Tell whether a class inherits from a library's class. If the library is not imported, the answer is False."""
     module = sys.modules.get(library)
     base = None if module is None else getattr(module, name, None)
     return base is not None and isinstance(kind, type) and issubclass(kind, base)

@@ -1,4 +1,4 @@
-"""View classes with some of their fields alone, made when names from outside ask for those."""
+"""Makes view classes with only some fields of another view class, for names that come with a request."""
 
 import copy
 import dataclasses
@@ -19,14 +19,14 @@ Fields = tuple[tuple[str, tuple[FieldType, Any]], ...]
 
 
 def narrowed_class(kind: Any, fields: Fields) -> Any:
-    """Return a class like a view class, of the same library, with these fields alone.
+    """Return a class of the same library as a view class, with only these fields.
 
-    It has the name of the view class and is not a subclass of it. Methods and validators of the class stay behind; what
-    is said with a field (its alias, its converter, pydantic's constraints) comes along.
+    It has the name of the view class, but is not a subclass of it. It keeps the settings of each field (its alias, its
+    converter, pydantic's constraints). It has none of the methods and validators of the class.
 
     Args:
         kind: the view class.
-        fields: by name, how each was annotated, and the annotation without None and ``Annotated`` that it has now.
+        fields: by name, the annotation that the field had, and its new annotation without None and ``Annotated``.
     """
     return _made(kind, tuple((name, _annotation(*each)) for name, each in fields))
 
@@ -64,11 +64,11 @@ def _made(given: Any, fields: tuple[tuple[str, Any], ...]) -> Any:
 
 
 def with_members(annotation: Any, members: Mapping[Any, Any]) -> Any:
-    """Return an annotation with classes in it replaced."""
+    """Return an annotation in which some classes are replaced."""
     try:
         if annotation in members:
             return members[annotation]
-    except TypeError:  # it cannot be hashed, so it is not a class
+    except TypeError:  # an annotation that cannot be hashed is not a class
         return annotation
     parts = get_args(annotation)
     origin: Any = get_origin(annotation)

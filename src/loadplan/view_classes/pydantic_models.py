@@ -1,4 +1,4 @@
-"""Fields of pydantic's models and dataclasses. The library is not imported: its classes tell all of it."""
+"""Reads the fields of pydantic's models and dataclasses from these classes, without an import of pydantic."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -9,18 +9,18 @@ import attrs
 from loadplan.view_classes.annotations import read_annotation
 from loadplan.view_classes.fields import Field, SchemaField, Unreadable, ViewClass, class_name, is_subclass
 
-#: Annotations that may convert a value of any type, also None, into the annotated type.
+#: Metadata that may convert a value of any type, also None, into the annotated type.
 _CONVERTERS = frozenset({"BeforeValidator", "WrapValidator", "PlainValidator"})
 
-#: Modes of a validator that sees the value before pydantic does.
+#: Modes of a validator that gets the value before pydantic converts it.
 _BEFORE = frozenset({"before", "wrap", "plain"})
 
 
 def read_model(annotation: Any, kind: Any) -> ViewClass:
-    """Return a model as a view.
+    """Return a pydantic model as a view class.
 
     Raises:
-        Unreadable: it is a RootModel, or has a field that no name fills.
+        Unreadable: the model is a RootModel, or you cannot set one of its fields by a name.
     """
     if is_subclass(kind, "pydantic", "RootModel"):
         raise Unreadable(
@@ -33,19 +33,19 @@ def read_model(annotation: Any, kind: Any) -> ViewClass:
 
 
 def read_dataclass(annotation: Any, kind: Any, plain: Iterable[Field]) -> ViewClass:
-    """Return one of pydantic's dataclasses as a view.
+    """Return a dataclass of pydantic as a view class.
 
     Args:
         annotation: the class as it was given.
         kind: the class.
-        plain: its fields as the standard library knows them.
+        plain: its fields, as the standard library describes them.
     """
     known = {each.name: each for each in _fields(kind, kind.__pydantic_fields__, kind.__pydantic_config__)}
     return ViewClass(annotation, class_name(annotation), tuple(known.get(each.name, each) for each in plain), kind)
 
 
 def read_model_schema(kind: Any) -> Iterator[SchemaField]:
-    """Yield the fields of a model as it reads them from the attributes of an object."""
+    """Yield the fields of a model, with the attributes of an object that fill them."""
     complete(kind)
     for name, info in kind.model_fields.items():
         paths = _alias_paths(info) if kind.model_config.get("validate_by_alias", True) else []
@@ -56,7 +56,7 @@ def read_model_schema(kind: Any) -> Iterator[SchemaField]:
 
 
 def complete(kind: Any) -> None:
-    """Have pydantic resolve the names in a model's annotations."""
+    """Make pydantic resolve the names in a model's annotations."""
     if not kind.__pydantic_complete__:
         kind.model_rebuild(raise_errors=False)
     if not kind.__pydantic_complete__:
@@ -113,7 +113,7 @@ def _field(name: str, info: Any, config: Any) -> Field:
 
 
 def _alias_paths(info: Any) -> list[tuple[str, ...]]:
-    """Return the attributes that pydantic reads a field from, in the order that it tries them."""
+    """Return the attributes from which pydantic reads a field, in the order of its attempts."""
     alias = info.validation_alias if info.validation_alias is not None else info.alias
     paths: list[tuple[str, ...]] = []
     for each in getattr(alias, "choices", [alias]):

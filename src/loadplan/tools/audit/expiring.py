@@ -1,4 +1,4 @@
-"""Values that a flush or a commit takes away: the next touch of one would run SQL.
+"""Finds values that expire at a flush or a commit. The next access to the value would run SQL.
 
 tests/tools/test_audit_facts.py has SQLAlchemy do it.
 """

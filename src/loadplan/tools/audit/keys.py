@@ -1,4 +1,4 @@
-"""Foreign keys that no index serves."""
+"""Finds foreign keys without an index."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -18,7 +18,7 @@ _BY_EQUALITY = frozenset({"btree", "hash"})
 def key_findings(tables: Iterable[Table]) -> Iterator[Finding]:
     """Yield a finding for every foreign key without an index that starts with its columns.
 
-    Only what the metadata knows of is seen; an index that a migration alone makes is not.
+    It sees only the indexes in the metadata, not an index that only a migration creates.
     """
     for table in tables:
         served = [columns for columns in _indexed(table) if columns]

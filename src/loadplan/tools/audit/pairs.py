@@ -1,4 +1,4 @@
-"""Relationships that are the two sides of one thing and do not know it; relationships that write the same column."""
+"""Finds relationships that need ``back_populates``, and relationships that write the same column."""
 
 from collections.abc import Iterable, Iterator
 from itertools import combinations
