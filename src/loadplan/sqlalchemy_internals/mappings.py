@@ -24,8 +24,8 @@ def mappers_in(registered: registry) -> list[Mapper[Any]]:
     """Return the mappers of a registry.
 
     ``registry.mappers`` raises ``UnmappedClassError`` as long as a class is alive whose mapping failed: in a notebook,
-    the traceback keeps it. ``DeferredReflection`` has classes like this until it prepares them. SQLAlchemy itself passes
-    over these classes by ``ClassManager.is_mapped``, as here.
+    the traceback keeps it. ``DeferredReflection`` has classes like this until it prepares them. SQLAlchemy itself
+    passes over these classes by ``ClassManager.is_mapped``, as here.
     """
     return [manager.mapper for manager in list(registered._managers) if manager.is_mapped]
 
