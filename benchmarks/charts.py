@@ -214,17 +214,15 @@ def main(results: Path, to: Path) -> None:
         shown_fully = [found for (name, _), found in of_cases.items() if name in FULLY]
         paths += save("rivals", to, partial(rival_chart, shown_fully))
         paths += save("cases", to, partial(case_chart, list(of_cases.values())))
-    if (path := results / "growth.json").exists():
-        found = read_json(path).results
-        paths += save("growth", to, partial(growth_chart, found))
-    if (path := results / "strategy_costs.json").exists():
-        costs = read_json(path).results
+    runs = figures.runs_in(results)
+    if "growth" in runs:
+        paths += save("growth", to, partial(growth_chart, runs["growth"].results))
+    if "strategy_costs" in runs:
         for kind in ("entities", "views"):
-            paths += save(f"strategies-{kind}", to, partial(strategy_chart, kind, costs))
-    if (path := results / "compile_cost.json").exists():
-        plans = read_json(path).results
-        paths += save("plan-cost", to, partial(plan_chart, plans))
-    print(*paths, *figures.main(results, to), sep="\n")
+            paths += save(f"strategies-{kind}", to, partial(strategy_chart, kind, runs["strategy_costs"].results))
+    if "compile_cost" in runs:
+        paths += save("plan-cost", to, partial(plan_chart, runs["compile_cost"].results))
+    print(*paths, *figures.write_tables(runs, to), sep="\n")
 
 
 if __name__ == "__main__":

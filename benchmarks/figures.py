@@ -1,10 +1,13 @@
 """Tables of growth, strategies and plans, as Markdown that pages take in. ``charts.py`` writes them."""
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import attrs
+
 from benchmarks import compile_cost, growth, weights
-from benchmarks.report import Result, Run, by_case, read_json
+from benchmarks.report import Result, Run, by_case, lacking, read_json
 from benchmarks.strategy_cases import ENTITIES, ENTITY_COLUMNS, NO_OTHER, OTHER, VIEW_COLUMNS, VIEWS
 from benchmarks.strategy_costs import SAME, cell
 
@@ -99,17 +102,76 @@ def strategy_page(run: Run) -> Iterator[str]:
         yield ""
 
 
-PAGES = {"growth": growth_page, "compile_cost": plan_page, "strategy_costs": strategy_page}
+def _cells_of_growth(run: Run) -> Iterator[tuple[str, int, str]]:
+    yield from ((case, size, name) for case, size in by_case(run.results) for name in growth.WAYS)
+
+
+def _cells_of_plans(run: Run) -> Iterator[tuple[str, int, str]]:
+    sizes = {each.case: each.size for each in run.results}
+    cells = [(compile_cost.COLD + step, name) for step in compile_cost.STEPS for name in compile_cost.WAYS]
+    cells += [(weights.WEIGHT + kind, holder) for kind in weights.KINDS for holder in weights.HOLDERS]
+    yield from ((case, sizes.get(case, 0), name) for case, name in cells)
+
+
+def _cells_of_strategies(run: Run) -> Iterator[tuple[str, int, str]]:
+    for case, size in by_case(run.results):
+        names = ENTITY_COLUMNS if case.startswith(f"{ENTITIES}:") else VIEW_COLUMNS
+        yield from ((case, size, name) for name in names)
+
+
+@attrs.frozen
+class Page:
+    """What is made of a file of results.
+
+    Attributes:
+        lines: makes the tables.
+        cells: the results that tables and charts of this version need.
+        part: the part of the suite that makes the file.
+    """
+
+    lines: Callable[[Run], Iterator[str]]
+    cells: Callable[[Run], Iterator[tuple[str, int, str]]]
+    part: str
+
+
+PAGES = {
+    "growth": Page(growth_page, _cells_of_growth, "growth"),
+    "compile_cost": Page(plan_page, _cells_of_plans, "plan-cost"),
+    "strategy_costs": Page(strategy_page, _cells_of_strategies, "strategies"),
+}
 """What is made of each file of results."""
+
+
+def runs_in(results: Path) -> dict[str, Run]:
+    """Return the runs in the files of results, by the names of the files. Say which files an older version made."""
+    runs = {}
+    for name, page in PAGES.items():
+        if not (path := results / f"{name}.json").exists():
+            continue
+        run = read_json(path)
+        if not (lacks := lacking(run.results, page.cells(run))):
+            runs[name] = run
+            continue
+        more = f" and {len(lacks) - 1} more" if len(lacks) > 1 else ""
+        print(
+            f"{path} is of an older version of the benchmarks: it has no {lacks[0]}{more}. Nothing is drawn of it. "
+            f"To make it again: python -m benchmarks {page.part} --to {path}",
+            file=sys.stderr,
+        )
+    return runs
+
+
+def write_tables(runs: Mapping[str, Run], to: Path) -> list[Path]:
+    """Write the tables of runs, and return their files."""
+    paths = []
+    to.mkdir(parents=True, exist_ok=True)
+    for name, run in runs.items():
+        written = to / f"{name}.md"
+        written.write_text("\n".join(PAGES[name].lines(run)).rstrip() + "\n", encoding="utf-8")
+        paths.append(written)
+    return paths
 
 
 def main(results: Path, to: Path) -> list[Path]:
     """Write the tables of what there are results of, and return their files."""
-    paths = []
-    to.mkdir(parents=True, exist_ok=True)
-    for name, page in PAGES.items():
-        if (path := results / f"{name}.json").exists():
-            written = to / f"{name}.md"
-            written.write_text("\n".join(page(read_json(path))).rstrip() + "\n", encoding="utf-8")
-            paths.append(written)
-    return paths
+    return write_tables(runs_in(results), to)

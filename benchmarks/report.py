@@ -83,6 +83,17 @@ def read_json(path: Path) -> Run:
     return Run(found["environment"], [Result(**each) for each in found["results"]])
 
 
+def lacking(results: Iterable[Result], wanted: Iterable[tuple[str, int, str]]) -> list[str]:
+    """Return the results that a table or a chart needs and that an older run does not have.
+
+    Args:
+        results: of a run.
+        wanted: case, size and rival of each.
+    """
+    held = {(each.case, each.size, each.rival) for each in results}
+    return [f"'{case}' of '{rival}'" for case, size, rival in wanted if (case, size, rival) not in held]
+
+
 def by_case(results: Iterable[Result]) -> dict[tuple[str, int], list[Result]]:
     """Return results by case and size, in the order in which they came."""
     found: dict[tuple[str, int], list[Result]] = {}

@@ -116,6 +116,9 @@ async def time_case(engine: AsyncEngine, case: StrategyCase, roots: int, rounds:
     for name in (AUTOMATIC, *case.forced):
         number = len(await count(engine, ways[name])) if name in ways else None
         found.append(Result(title, name, roots, timed.get(name, ()), number, note=notes.get(name, "")))
+    silent = [each.rival for each in found[1:] if not (each.seconds or each.note)]
+    assert found[0].seconds, f"{title}: nothing was timed"
+    assert not silent, f"{title}: nothing is said of {', '.join(silent)}"
     return found
 
 

@@ -12,6 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from loadplan import Load, LoadPlan
 from loadplan.running.key_walk import walks_by_keys
 
+#: Options for a pytest that a test starts. To import Hypothesis and Faker would take longer than all the rest.
+LIGHT_PYTEST = "-p no:hypothesispytest -p no:faker"
+
 
 class Statements(list[str]):
     """The SQL texts that ran while recording, in order; SELECTs alone unless asked otherwise."""

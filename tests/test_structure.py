@@ -33,6 +33,7 @@ STAGES = {
         "drivers",
         "values",
         "decoding",
+        "telling",
         "mapping",
         "indexes",
         "repeats",
@@ -56,6 +57,7 @@ STAGES = {
         "problems",
         "paths",
         "view_problems",
+        "source_problems",
         "view_load_problems",
         "form",
         "conditions",
@@ -81,6 +83,7 @@ STAGES = {
         "driver_text",
         "statement",
         "selected",
+        "place_columns",
         "first_rows",
         "aggregates",
         "builder",
@@ -95,6 +98,7 @@ STAGES = {
         "settling",
         "going_back",
         "view_script",
+        "hydrator",
         "instances",
         "sites",
         "instance_script",
@@ -116,6 +120,7 @@ STAGES = {
         "table_indexes",
         "tested",
         "identity",
+        "root_keys",
         "mixins",
         "own_connection",
         "binds",
@@ -155,6 +160,7 @@ STAGES = {
         "sharding",
         "batching",
         "sync_loader",
+        "fetching",
         "loader",
     ],
     "graphql": [],
@@ -286,7 +292,14 @@ def test_only_the_loader_waits() -> None:
         for name, path in modules().items()
         if any(isinstance(node, ast.AsyncFunctionDef | ast.Await) for node in ast.walk(ast.parse(path.read_text())))
     }
-    assert waits <= {"running.session", "loaders.batching", "loaders.loader", "tools.connecting", "tools.learning"}
+    assert waits <= {
+        "running.session",
+        "loaders.fetching",
+        "loaders.batching",
+        "loaders.loader",
+        "tools.connecting",
+        "tools.learning",
+    }
 
 
 def private(name: str | None) -> bool:

@@ -1,6 +1,7 @@
 """The benchmarks in their smallest form: every rival brings equal values, with the statements it is said to send."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,9 @@ def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_smoke(folder: Path) -> Run:
-    """Run all cases as small as they get."""
+    """Run all cases as small as they get, or read the run that CI has made with all rivals."""
+    if made := os.environ.get("LOADPLAN_BENCHMARK_RESULTS"):
+        return read_json(Path(made) / "cases.json")
     done = benchmarks("--cases", "--smoke", "--results", str(folder))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "Faster than" in (folder / "cases.md").read_text()

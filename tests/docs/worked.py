@@ -13,6 +13,8 @@ from pathlib import Path
 import attrs
 from pages import WORKED, Block, blocks_of
 
+from support import LIGHT_PYTEST
+
 #: What the commands import, of which each takes long.
 IMPORTED = ["loadplan", "asyncpg", "sqlalchemy.ext.asyncio", "alembic.operations", "typer", "rich.console", "pytest"]
 
@@ -70,7 +72,7 @@ def typed(command: str, folder: Path, database: str) -> tuple[str, int]:
 
     It runs in a fork of a process that has imported the large libraries already.
     """
-    environment = {"COLUMNS": "88", "NO_COLOR": "1", "DATABASE_URL": database}
+    environment = {"COLUMNS": "88", "NO_COLOR": "1", "DATABASE_URL": database, "PYTEST_ADDOPTS": LIGHT_PYTEST}
     words = [environment["DATABASE_URL"] if word == "$DATABASE_URL" else word for word in shlex.split(command)]
     forks = multiprocessing.get_context("forkserver")
     forks.set_forkserver_preload(IMPORTED)

@@ -64,7 +64,7 @@ EVERYWHERE: list[tuple[Any, Any, str]] = [
     (ByUuid, str(SOME_UUID), "it takes uuid.UUID, not str."),
     (ByUuid, 1, "it takes uuid.UUID, not int."),
     (ByColour, "GREEN", "it takes Colour, not str."),
-    (ByColour, "RED", "it takes Colour, not str."),
+    (ByColour, "red", "it takes Colour, not str."),
     (ByColour, "r", "it takes Colour, not str."),
     (ByWord, "green", "it must be one of 'red', 'blue'."),
     (ByWord, Colour.RED, "it takes str, not Colour."),

@@ -46,6 +46,65 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
 }
 
+#: name: (what is written, the first line of the error)
+MADE: dict[str, tuple[Callable[[], Any], str]] = {
+    "a relationship beside a view": (
+        lambda: plan_of(Order, Order.customer, into=ByColour),
+        "LP102: a plan needs load(...) here, but got 'Order.customer'",
+    ),
+    "an annotation beside a view": (
+        lambda: plan_of(Order, count(Order.lines), into=ByColour),
+        "LP102: a plan needs load(...) here, but got count(Order.lines)",
+    ),
+    "a load for a path": (
+        lambda: plan_of(Order, load(Order.customer)).narrowed_to(load(Order.customer)),
+        "LP120: load(Order.customer) is not a path of names",
+    ),
+    "an attribute for paths": (
+        lambda: plan_of(Order, load(Order.customer)).narrowed_to(Order.customer),
+        "LP120: <sqlalchemy.orm.attributes.InstrumentedAttribute",
+    ),
+    "a relationship for a strategy": (
+        lambda: plan_of(Order, load_of(Order.customer, strategy=Order.lines)),
+        "LP105: ",
+    ),
+}
+
+
+#: name: (what is written, how the error begins)
+EXPRESSIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "a lock by a condition": (
+        lambda loader: loader.batched().fetch(ORDER, 1, for_update=Order.id == 1),
+        "LP408: for_update=<sqlalchemy.sql.elements.BinaryExpression",
+    ),
+    "an attribute for the ids without a row": (
+        lambda loader: loader.fetch_many(ORDER, [1], missing=Order.customer),
+        "LP408: missing=<sqlalchemy.orm.attributes.InstrumentedAttribute",
+    ),
+    "an attribute for a total": (
+        lambda loader: loader.fetch_page(ORDER, Order.id, total=Order.lines),
+        "LP408: total=<sqlalchemy.orm.attributes.InstrumentedAttribute",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+async def test_an_expression_for_a_word(sqlite: AsyncEngine, name: str) -> None:
+    """An expression answers ``==`` with another expression, or with an error of its own."""
+    call, expected = EXPRESSIONS[name]
+    with pytest.raises(LoadPlanError) as caught:
+        await call(Loader(sqlite))
+    assert str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_plan_that_is_made_of_other_things(name: str) -> None:
+    """They end in errors of loadplan, and not in an AttributeError deep in it."""
+    written, said = MADE[name]
+    with pytest.raises(PlanError) as caught:
+        written()
+    assert said in str(caught.value)
+
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_call(sqlite: AsyncEngine, name: str) -> None:

@@ -186,7 +186,7 @@ async def test_fifty_plans_again_and_again(few: AsyncEngine) -> None:
 
     fetched, readings = 0, [await read(few, 0)]
     for _ in range(times(2, 40)):
-        until = fetched + times(500, 5_000)
+        until = fetched + times(300, 5_000)
         while fetched < until:
             fetched += sum(await asyncio.gather(*(use_all() for _ in range(CONNECTIONS))))
         readings.append(await read(few, fetched))
@@ -268,9 +268,9 @@ async def serve(loader: Loader, kind: str, requests: int) -> list[weakref.ref[An
 async def test_a_plan_that_is_made_for_one_request_is_gone_with_it(one: AsyncEngine, kind: str) -> None:
     """The last plans of a class are remembered, for equal ones; with those gone nothing is left."""
     loader = Loader(one)
-    await serve(loader, kind, MOST_PLANS + times(16, 400))  # SQLAlchemy's own caches are full by then
+    await serve(loader, kind, MOST_PLANS + times(2, 400))  # SQLAlchemy's own caches are full by then
     before, sources, heard = collect(), generated(), listeners()
-    made = await serve(loader, kind, MOST_PLANS + times(16, 3_000))
+    made = await serve(loader, kind, MOST_PLANS + times(2, 3_000))
     assert made
     after = collect()
     assert generated() == sources

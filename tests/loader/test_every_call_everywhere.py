@@ -199,7 +199,7 @@ CALLS: dict[str, Line] = {
 
 @pytest.mark.asynchronous
 def test_the_table_has_every_call() -> None:
-    assert set(CALLS) == {name for name in vars(loadplan.Loader) if not name.startswith("_")}
+    assert set(CALLS) == {name for name in dir(loadplan.Loader) if not name.startswith("_")}
 
 
 def hide(state: ORMExecuteState) -> None:

@@ -102,3 +102,63 @@ async def test_plain_attributes_that_an_event_sets_are_no_change(shelves: AsyncE
         with recording(shelves) as statements:
             await session.commit()
     assert statements == []
+
+
+async def test_mapped_attributes_that_an_event_sets_are_loaded_values(shelves: AsyncEngine) -> None:
+    """A listener that decrypts a column sets it. SQLAlchemy takes that for the loaded value, and writes nothing."""
+
+    def decrypt(book: Book, *_: Any) -> None:
+        book.title = "clear"
+
+    def rename(session: Session, entity: Any) -> None:
+        if isinstance(entity, Shelf):
+            entity.name = "heard"
+
+    event.listen(Book, "load", decrypt)
+    event.listen(Book, "refresh", decrypt)
+    try:
+        shelf = await Loader(shelves).fetch(SHELF, 1)
+        extended = await Loader(shelves).extend(await Loader(shelves).fetch(LoadPlan(Shelf), 1), load(Shelf.books))
+        for each in (shelf, extended):
+            assert [book.title for book in each.books] == ["clear", "clear"]
+            assert not any(inspect(book).modified or inspect(book).attrs.title.history.deleted for book in each.books)
+        async with AsyncSession(shelves) as session:
+            event.listen(session.sync_session, "loaded_as_persistent", rename)
+            attached = await Loader(session).fetch_attached(SHELF, 1)
+            book = attached.books[1]
+            session.expire(book)
+            assert await Loader(session).fetch_attached(LoadPlan(Book), 2) is book
+            assert (attached.name, book.title) == ("heard", "clear")
+            assert not session.dirty
+            fetched = await Loader(session).fetch(LoadPlan(Shelf), 1)
+            assert fetched.name == "heard"
+            with recording(shelves) as statements:
+                await session.commit()
+        async with AsyncSession(shelves) as session:
+            session.add_all([shelf, *shelf.books])
+            with recording(shelves) as more:
+                await session.commit()
+        assert [*statements, *more] == []
+    finally:
+        event.remove(Book, "load", decrypt)
+        event.remove(Book, "refresh", decrypt)
+
+
+async def test_a_listener_that_makes_collections_ready_hears_of_plain_lists(shelves: AsyncEngine) -> None:
+    """It hears of sets and dictionaries, too. SQLAlchemy fires the event for each collection that it makes."""
+    heard: list[tuple[int, str]] = []
+
+    def ready(shelf: Shelf, collection: Any, adapter: Any) -> None:
+        heard.append((shelf.id, type(collection).__name__))
+
+    event.listen(Shelf.books, "init_collection", ready)
+    try:
+        plan = LoadPlan(Shelf, load(Shelf.books, load(Book.shelf)))
+        shelf = await Loader(shelves).fetch(plan, 1)
+        (same,) = await Loader(shelves).fetch_all(plan)
+        async with AsyncSession(shelves) as session:
+            attached = await Loader(session).fetch_attached(plan, 1)
+    finally:
+        event.remove(Shelf.books, "init_collection", ready)
+    assert all([book.id for book in each.books] == [1, 2] for each in (shelf, same, attached))
+    assert heard[:3] == [(1, "InstrumentedList")] * 3

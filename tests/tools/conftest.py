@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from loadplan.tools.commands import app
+from support import LIGHT_PYTEST
 
 MODELS = """
 from sqlalchemy import ForeignKey
@@ -41,6 +42,12 @@ from shop.models import Customer, Order
 ORDER_PAGE = LoadPlan(Order, load(Order.customer, only=[Customer.name]), name="order page")
 CUSTOMER_PAGE = LoadPlan(Customer, load(Customer.orders, strategy="selectin"), name="customer page")
 """
+
+
+@pytest.fixture(autouse=True)
+def light_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pytest that a test starts imports no plugin that takes long and has no part in the test."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", LIGHT_PYTEST)
 
 
 @pytest.fixture

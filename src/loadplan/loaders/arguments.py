@@ -93,7 +93,7 @@ def plan_behind(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
 
 def locks(for_update: ForUpdate) -> bool:
     """Tell whether the fetch locks the root rows."""
-    return isinstance(for_update, Mapping) or bool(for_update)
+    return for_update is not None and for_update is not False
 
 
 def not_found(plan: LoadPlan[Any], missing: Sequence[object]) -> NotFound:
@@ -111,7 +111,7 @@ def check_missing(missing: object, plan: LoadPlan[Any]) -> None:
     Raises:
         LoaderError: LP408, it is something else.
     """
-    if missing not in ("raise", "skip"):
+    if not isinstance(missing, str) or missing not in ("raise", "skip"):
         message = f"missing={shown(missing)} is not a way to answer for ids without a row"
         raise LoaderError(Problem("LP408", message, (plan.label,), hint='use missing="raise" or missing="skip".'))
 
@@ -122,7 +122,7 @@ def check_call(call: object) -> None:
     Raises:
         LoaderError: LP408, it is something else.
     """
-    if call not in get_args(Call):
+    if not isinstance(call, str) or call not in get_args(Call):
         hint = f"use {one_of(get_args(Call))}."
         raise LoaderError(Problem("LP408", f"call={shown(call)} is not a call to explain", hint=hint))
 

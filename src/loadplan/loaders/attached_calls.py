@@ -31,7 +31,6 @@ from loadplan.running import call_problems
 from loadplan.running.call_options import check_options
 from loadplan.running.execution import Kept
 from loadplan.running.graph import load_roots
-from loadplan.running.identity import Identity
 from loadplan.running.own_connection import Opened
 from loadplan.running.plans import Compiled
 from loadplan.running.roots import by_id, by_ids, locking
@@ -96,17 +95,16 @@ class AllCalls(Calls):
         if objects.session is not None:
             check_attachable(plan, "extend")
         plan = self._in_fewest(plan, len(objects.objects))
-        identities: list[Identity] = []
 
         def prepare(compiled: Compiled[Any], tally: Tally) -> Work[None]:
             many = by_ids(compiled)
             bound = many.parameters(params)
-            identities[:] = map(many.reader.read_hashable, objects.identities)
+            identities = [many.reader.read(each) for each in objects.identities]
 
             def work(private: Opened) -> None:
                 kept: Kept = []
-                found = many.run(private, list(dict.fromkeys(identities)), bound, tally, kept)
-                _put(objects, [found.get(each) for each in identities], kept, compiled, refresh=refresh)
+                found = many.run(private, identities, bound, tally, kept)
+                _put(objects, found, kept, compiled, refresh=refresh)
 
             return work
 
@@ -162,6 +160,6 @@ def _put(objects: Given, roots: Sequence[Any], kept: Kept, compiled: Compiled[An
     missing = [each for each, root in zip(objects.objects, roots, strict=True) if root is None]
     if missing:
         raise gone(missing)
-    home = objects.home(stay_in(compiled), dict(enumerate(roots)))
+    home = objects.home(stay_in(compiled), dict(enumerate(roots)), compiled.dialect)
     for made in kept:
         settle(made, home, refresh=refresh)

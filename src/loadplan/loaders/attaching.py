@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 import attrs
-from sqlalchemy import inspect
+from sqlalchemy import Dialect, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstanceState, Mapper, Session
 from sqlalchemy.orm.attributes import instance_state
@@ -85,7 +85,8 @@ class Given:
     def identities(self) -> list[Any]:
         """The primary key of each object, as a fetch takes it."""
         keys = [mapping.identity_of(each) for each in self.objects]
-        return [key[0] if len(key) == 1 else key for key in keys]
+        # a dictionary would stand for the names of a composite key, and a tuple for its values
+        return [key[0] if len(key) == 1 and not isinstance(key[0], Mapping | tuple) else key for key in keys]
 
     @property
     def expired(self) -> list[str]:
@@ -107,19 +108,22 @@ class Given:
             if names
         ]
 
-    def home(self, stay: Stay, found: Mapping[int, Any]) -> Home:
+    def home(self, stay: Stay, found: Mapping[int, Any], dialect: Dialect) -> Home:
         """Return the home for the loaded graph.
 
         Args:
             stay: how objects in a session are sealed.
             found: for the position of an object, the loaded root with its key.
+            dialect: of the database that has the rows.
         """
         roots: dict[int, list[Any]] = {}
         for number, each in enumerate(self.objects):
             there = roots.setdefault(id(found[number]), [])
             if all(each is not other for other in there):
                 there.append(each)
-        return GraphHome(self.objects, roots) if self.session is None else SessionHome(self.session, stay, roots)
+        return (
+            GraphHome(self.objects, roots, dialect) if self.session is None else SessionHome(self.session, stay, roots)
+        )
 
 
 def _expired(entity: Any) -> set[str]:

@@ -43,7 +43,6 @@ from loadplan.running.binds import Bind, SyncBind, check_bind, is_async
 from loadplan.running.call_options import check_options
 from loadplan.running.cursors import CursorKey
 from loadplan.running.graph import load_roots
-from loadplan.running.identity import Identity
 from loadplan.running.key_walk import KeyWalk, walks_by_keys
 from loadplan.running.own_connection import Opened
 from loadplan.running.paging import Page, page_of
@@ -160,19 +159,17 @@ class Calls:
         check_options(options)
         if not asked:
             return []
-        wanted: list[Identity] = []
 
-        def prepare(compiled: Compiled[T], tally: Tally) -> Work[dict[Identity, T]]:
+        def prepare(compiled: Compiled[T], tally: Tally) -> Work[list[T | None]]:
             many = by_ids(compiled)
             bound = many.parameters(params)
-            wanted[:] = map(many.reader.read_hashable, asked)
-            return lambda session: many.run(session, list(dict.fromkeys(wanted)), bound, tally)
+            wanted = [many.reader.read(each) for each in asked]
+            return lambda session: many.run(session, wanted, bound, tally)
 
         def executions(compiled: Compiled[T]) -> int:
             return by_ids(compiled).executions(len(asked))
 
-        found = self.run(plan, prepare, options, roots=len(asked), executions=executions)
-        return [found.get(identity) for identity in wanted]
+        return self.run(plan, prepare, options, roots=len(asked), executions=executions)
 
     def check_call(self, plan: LoadPlan[Any], given: object, params: Params, options: Options) -> None:
         """Check the arguments of a fetch, without any SQL.
@@ -186,7 +183,7 @@ class Calls:
         check_options(options)
         many = by_ids(self.compiled(plan, self.private(), None))
         many.parameters(params)
-        many.reader.read_hashable(given)
+        many.reader.read(given)
 
     def fetch_one(
         self, plan: LoadPlan[T], where: RootConditions | None, params: Params, for_update: ForUpdate, options: Options

@@ -186,7 +186,7 @@ def check_total(plan: LoadPlan[Any], total: object) -> None:
     Raises:
         LoaderError: LP408, it is something else.
     """
-    if total is not None and total not in ("exact", "estimated"):
+    if total is not None and (not isinstance(total, str) or total not in ("exact", "estimated")):
         message = f"total={shown(total)} is not a way to count"
         hint = 'use total="exact", total="estimated", or leave it out.'
         raise LoaderError(Problem("LP408", message, (plan.label,), hint=hint))

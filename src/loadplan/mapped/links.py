@@ -20,6 +20,7 @@ from loadplan.mapped.mapping import (
     tables_in,
 )
 from loadplan.mapped.repeats import has_unique_key, may_repeat
+from loadplan.mapped.telling import EXACT_TYPES, is_exact
 from loadplan.sqlalchemy_internals import keyed_by, variants_of
 
 
@@ -147,21 +148,6 @@ def _columns_in(expression: ColumnElement[Any]) -> set[ColumnElement[Any]]:
     }
 
 
-#: Types whose values are equal in SQL if and only if they are equal in Python, apart from collations.
-EXACT_TYPES = (
-    types.Integer,
-    types.String,
-    types.Uuid,
-    types.Date,
-    types.DateTime,
-    types.Time,
-    types.Boolean,
-    types.Numeric,
-    types.Float,
-    types.LargeBinary,
-)
-
-
 def _same_in_python(left: ColumnElement[Any], right: ColumnElement[Any]) -> bool:
     """Tell whether two columns are equal in SQL exactly where their Python values are equal.
 
@@ -186,9 +172,9 @@ def _is_folded(kind: Any) -> bool:
 
 def _exactness(kind: Any) -> tuple[Any, ...] | None:
     """Return what two exact types must have in common; None for a type that is not exact."""
-    family = next((each for each in EXACT_TYPES if isinstance(kind, each)), None)
-    if family is None:
+    if not is_exact(kind):
         return None
+    family = next(each for each in EXACT_TYPES if isinstance(kind, each))
     if isinstance(kind, types.Enum):
         return types.Enum, kind.enum_class, tuple(kind.enums)
     if isinstance(kind, types.CHAR):

@@ -18,7 +18,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.exc import UnmappedClassError, UnmappedColumnError
 from sqlalchemy.sql.elements import Null
-from sqlalchemy.sql.visitors import replacement_traverse
+from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from loadplan.mapped.cardinality import Cardinality
 from loadplan.sqlalchemy_internals import attribute_behind
@@ -287,6 +287,13 @@ def cardinality(prop: RelationshipProperty[Any]) -> Cardinality:
     reverse = reverse_of(prop)
     one_to_one = reverse is not None and not reverse.uselist
     return Cardinality.ONE_TO_ONE if one_to_one else Cardinality.MANY_TO_ONE
+
+
+def ordered_by_another_table(prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether the ``order_by`` of a relationship's mapping reads a table that its target does not have."""
+    own = tables_at(prop.entity)
+    read = (each for order in prop.order_by or () for each in iterate(order))
+    return any(isinstance(each, Column) and each.table is not None and each.table not in own for each in read)
 
 
 def reverse_of(prop: RelationshipProperty[Any]) -> RelationshipProperty[Any] | None:

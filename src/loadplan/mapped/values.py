@@ -87,7 +87,7 @@ def _refusal_by_type(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) 
     try:
         processor: Any = kind.dialect_impl(dialect).bind_processor(dialect)
         bound = value if processor is None else processor(value)
-        made = _made_by_decorators(value, kind, dialect)
+        made = made_by_decorators(value, kind, dialect)
     except Exception as error:  # the user's type may raise any error for a wrong value
         return f"{type(kind).__name__} refuses it: {error}"
     if bound is None or made is None:
@@ -95,7 +95,7 @@ def _refusal_by_type(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) 
     return _refusal_of_made(made, stored_type(kind, dialect), dialect)
 
 
-def _made_by_decorators(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
+def made_by_decorators(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
     """Return what the decorators around a type make of a value; None where nobody can tell."""
     if not (isinstance(kind, types.TypeDecorator) and binds_by_itself(kind)):
         return None
@@ -105,7 +105,7 @@ def _made_by_decorators(value: Any, kind: types.TypeEngine[Any], dialect: Dialec
         value = kind.process_bind_param(value, dialect)
     inner = kind.load_dialect_impl(dialect)
     if isinstance(inner, types.TypeDecorator) and binds_by_itself(inner) and value is not None:
-        return _made_by_decorators(value, inner, dialect)
+        return made_by_decorators(value, inner, dialect)
     return value
 
 
@@ -150,10 +150,32 @@ def _text(value: Any, kind: Any, dialect: Dialect) -> str | None:
 
 def _enum(value: Any, kind: types.Enum, dialect: Dialect) -> str | None:
     if kind.enum_class is not None:
-        return None if isinstance(value, kind.enum_class) else _wrong_type(value, kind.enum_class.__name__)
+        is_named = isinstance(value, str) and _member_for(value, kind, dialect) is not None
+        return None if is_named or isinstance(value, kind.enum_class) else _wrong_type(value, kind.enum_class.__name__)
     if not isinstance(value, str):
         return _wrong_type(value, "str")
     return None if value in kind.enums else _none_of(kind.enums)
+
+
+def as_member(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
+    """Return the member of an enum that SQLAlchemy binds a text as; any other value unchanged."""
+    kind = type_on(kind, dialect)
+    if not isinstance(kind, types.Enum) or kind.enum_class is None or not isinstance(value, str):
+        return value
+    return value if isinstance(value, kind.enum_class) else _member_for(value, kind, dialect) or value
+
+
+def _member_for(text: str, kind: types.Enum, dialect: Dialect) -> enum.Enum | None:
+    """Return the member for a text, which is mostly its name; None if there is none."""
+    bind: Any = kind.dialect_impl(dialect).bind_processor(dialect)
+    try:
+        bound = text if bind is None else bind(text)
+    except LookupError:
+        return None
+    members: list[enum.Enum] = [] if kind.enum_class is None else list(kind.enum_class.__members__.values())
+    if len(members) != len(kind.enums):  # without the aliases
+        members = list(dict.fromkeys(members))
+    return dict(zip(kind.enums, members, strict=False)).get(bound)
 
 
 def _none_of(known: Iterable[str]) -> str:

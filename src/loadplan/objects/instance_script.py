@@ -253,7 +253,7 @@ class InstanceWriter(Writer):
         if site.instance.whole is not None:
             edge = site.instance.whole
             statement = self._statements[self._numbers[edge]]
-            onward = tuple_source([self._column(each, scope) for each in statement.onward])
+            onward = tuple_source([self._told(each, scope) for each in statement.onward])
             self._line(inner, f"own_{self._numbers[edge]}(({onward}, {made}))")
         for flag, part in zip(flags, site.parts, strict=True):
             if self._has_below(part.place):
@@ -273,8 +273,7 @@ class InstanceWriter(Writer):
     def _key(self, depth: int, site: Site, scope: Scope) -> str:
         """Write the code that reads the key of a row; return its name. A shared key has the class."""
         number = site.number
-        values = [self._processed_name(site, name, scope) for name in site.key]
-        values += [self._column(each, scope) for each in site.instance.keys]
+        values = [self._told(each, scope) for each in self._keys_at(site)]
         flags = [f"f{number}_{each}" for each in range(len(site.parts))]
         if not site.by_class:
             self._line(depth, f"p{number} = {tuple_source(values)}")
@@ -287,8 +286,17 @@ class InstanceWriter(Writer):
         self._line(depth, f"p{number} = ({identity}, {', '.join(values)})")
         return f"p{number}"
 
-    def _processed_name(self, site: Site, name: str, scope: Scope) -> str:
-        return self._column(self._column_named(site, name), scope)
+    def _keys_at(self, site: Site) -> list[Column]:
+        return [*(self._column_named(site, name) for name in site.key), *site.instance.keys]
+
+    def _identity(self, site: Site, scope: Scope, key: str) -> str:
+        """Return the key of a row with the values of its columns, where what tells rows apart is not these values."""
+        columns = self._keys_at(site)
+        if not any(each in self._tellers for each in columns):
+            return key
+        held = self._attributes(site.instance.place)
+        values = [f"d{site.number}[{each.name!r}]" if each in held else self._column(each, scope) for each in columns]
+        return f"({key}[0], {', '.join(values)})" if site.by_class else tuple_source(values)
 
     def _make(self, depth: int, site: Site, scope: Scope, key: str, flags: Sequence[str]) -> None:
         """Write the code that makes a new instance."""
@@ -314,6 +322,7 @@ class InstanceWriter(Writer):
                 self._line(depth, f"if {self._part_there(flag, part, scope)}:")
                 for column in columns:
                     self._line(depth + 1, f"{found}[{column.name!r}] = {self._column(column, scope)}")
+        key = self._identity(site, scope, key)
         for text in state_script(made, found, given["origin"], key, plain=site.plain):
             self._line(depth, text)
 
@@ -381,7 +390,7 @@ class InstanceWriter(Writer):
             way = self._chosen[edge].way
             if way.own_statement:
                 number = self._numbers[edge]
-                key = tuple_source([self._column(each, scope) for each in self._statements[number].parents])
+                key = tuple_source([self._told(each, scope) for each in self._statements[number].parents])
                 self._line(depth, f"own_{number}(({key}, {made}))")
             elif way is Way.NESTED:
                 self._nested(depth, edge, scope, made, found)

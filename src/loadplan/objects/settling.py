@@ -5,18 +5,22 @@ Nothing here sends SQL, or reads an attribute in a way that could.
 """
 
 import abc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
+from sqlalchemy import Dialect
 from sqlalchemy.orm import InstanceState, Mapper, RelationshipDirection, RelationshipProperty, Session
 from sqlalchemy.orm.attributes import instance_state, set_committed_value
 from sqlalchemy.orm.collections import collection_adapter
 
+from loadplan.errors import PlanError
 from loadplan.mapped import mapping
+from loadplan.mapped.telling import has_hash, marker
 from loadplan.objects.left_out import note_absent, note_present
 from loadplan.objects.seal import Seal
 from loadplan.objects.wider_seal import Stay, widened_by
+from loadplan.resolved import problems
 from loadplan.sqlalchemy_internals import (
     attach_as_loaded,
     copy_quietly,
@@ -74,8 +78,10 @@ class SessionHome(Home):
         self._session = session
 
     def _known(self, made: Any) -> Sequence[Any]:
-        key: Any = instance_state(made).key
-        found = self._session.identity_map.get(key)
+        state: Any = instance_state(made)
+        if not has_hash(state.key):
+            raise PlanError([problems.key_outside_of_sessions(state.mapper, state.identity)])
+        found = self._session.identity_map.get(state.key)
         return () if found is None else (found,)
 
     def take(self, made: Any) -> None:
@@ -97,22 +103,38 @@ class GraphHome(Home):
     Args:
         objects: the objects at which the graph starts.
         roots: see :class:`Home`.
+        dialect: of the database that has the rows.
     """
 
-    def __init__(self, objects: Iterable[Any], roots: Mapping[int, Sequence[Any]]) -> None:
+    def __init__(self, objects: Iterable[Any], roots: Mapping[int, Sequence[Any]], dialect: Dialect) -> None:
         super().__init__(Stay.DETACHED, roots)
+        self._dialect = dialect
+        self._markers: dict[Mapper[Any], list[Callable[[Any], Any] | None]] = {}
         self._objects: dict[Any, list[Any]] = {}
         for each in graph_of(objects):
             state = instance_state(each)
             if state.key is not None and state.session is None:
-                self._objects.setdefault(state.key, []).append(each)
+                self._objects.setdefault(self._mark(each), []).append(each)
+
+    def _mark(self, entity: Any) -> Any:
+        """Return what tells the row of an object apart: its key, if Python can compare it."""
+        state: Any = instance_state(entity)
+        if state.mapper not in self._markers:
+            columns = state.mapper.primary_key
+            self._markers[state.mapper] = [marker(column.type, self._dialect) for column in columns]
+        markers = self._markers[state.mapper]
+        if all(each is None for each in markers):
+            return state.key
+        cls, identity, token = state.key
+        values = (value if mark is None else mark(value) for value, mark in zip(identity, markers, strict=True))
+        return cls, tuple(values), token
 
     def _known(self, made: Any) -> Sequence[Any]:
-        return self._objects.get(instance_state(made).key, ())
+        return self._objects.get(self._mark(made), ())
 
     def take(self, made: Any) -> None:
         """Remember a loaded object."""
-        self._objects[instance_state(made).key] = [made]
+        self._objects[self._mark(made)] = [made]
 
     def told(self, new: Iterable[Any]) -> None:
         """Do nothing: there is no session."""
@@ -282,12 +304,21 @@ def _is_stale(pair: _Pair, prop: RelationshipProperty[Any], items: list[Any]) ->
     values, fresh, unmodified = pair.here.__dict__, pair.made.__dict__, pair.state.unmodified
     if any(name not in values or name not in fresh or name not in unmodified for name in names):
         return False
-    if any(values[name] != fresh[name] for name in names):
+    if not all(_is_same(values[name], fresh[name]) for name in names):
         return False
     if not items and not all(fresh[name] is None for name in names):  # the target is hidden
         return False
     before = _items(pair.here, prop)
-    return [instance_state(each).key for each in before] != [instance_state(each).key for each in items]
+    keys, fresh_keys = ([instance_state(each).key for each in objects] for objects in (before, items))
+    return not _is_same(keys, fresh_keys)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Compare values of keys. A type of an application may refuse to compare them."""
+    try:
+        return one is other or bool(one == other)
+    except Exception:
+        return False
 
 
 def _fill(pair: _Pair, key: str, items: list[Any]) -> None:

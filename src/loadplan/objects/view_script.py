@@ -5,8 +5,6 @@ It contains no text of the application: classes, names and values are globals, u
 
 import abc
 import itertools
-import linecache
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +12,7 @@ import attrs
 from sqlalchemy import Dialect
 
 from loadplan.mapped.decoding import OfFloats, processor
+from loadplan.mapped.telling import may_be_nan, same_number
 from loadplan.objects.building import Guards
 from loadplan.resolved.strategy import Choice, Way
 from loadplan.resolved.tree import (
@@ -35,8 +34,6 @@ from loadplan.resolved.tree import (
 from loadplan.statements.statement import Slot, Statement
 from loadplan.view_classes.annotations import Container
 
-_numbers = itertools.count(1)
-
 #: Code that makes a container from an iterable of its items.
 _CONTAINERS: Mapping[Container, Any] = {
     Container.TUPLE: tuple,
@@ -44,31 +41,6 @@ _CONTAINERS: Mapping[Container, Any] = {
     Container.FROZENSET: frozenset,
     Container.DICT: dict,
 }
-
-
-@attrs.frozen(eq=False)
-class Hydrator:
-    """The compiled functions of a plan.
-
-    Attributes:
-        source: their source.
-        build: for the number of a statement, a function that builds objects from its rows and from the objects of later
-            statements.
-        keys: for the number of a statement, a function that collects its keys from the rows of the statement above.
-        onward: for the number of a statement, a function that collects the keys of the next level of a tree from its
-            rows.
-        start: for entities, makes the containers that the functions fill, for the number of statements.
-        complete: for entities, does the work when all rows were read.
-        made: for entities, returns all instances, for a caller that completes them in another way.
-    """
-
-    source: str
-    build: Mapping[int, Callable[..., Any]]
-    keys: Mapping[int, Callable[[Sequence[Any]], list[Any]]]
-    onward: Mapping[int, Callable[[Sequence[Any]], list[Any]]]
-    start: Callable[[int], Any]
-    complete: Callable[[Any, Any], None]
-    made: Callable[[Any, Any], list[Any]]
 
 
 @attrs.frozen(eq=False)
@@ -98,6 +70,7 @@ class Blueprint:
         dialect: the dialect of the values.
         guards: makes the functions that raise errors for rows that cannot become a view.
         columns: all columns that are selected at each place.
+        tellers: for keys that Python cannot compare, the columns that tell rows apart.
     """
 
     recipe: Recipe
@@ -108,39 +81,12 @@ class Blueprint:
     dialect: Dialect
     guards: Guards
     columns: Mapping[Place, Sequence[Column]]
+    tellers: Mapping[Column, Column]
 
     @property
     def label(self) -> str:
         """The plan's name."""
         return self.guards.label
-
-
-def make_hydrator(writer: "Writer", blueprint: Blueprint) -> Hydrator:
-    """Return the functions that build views, or instances, compiled from source that tracebacks can show.
-
-    Args:
-        writer: the class that writes the functions.
-        blueprint: the objects to build.
-    """
-    statements = blueprint.statements
-    for number, statement in enumerate(statements):
-        writer.keys_of(number, statement)
-        writer.build(number, statement, blueprint.recipe)
-    source = "\n".join(writer.lines) + "\n"
-    name = f"<loadplan view {next(_numbers)}>"
-    namespace = dict(writer.values)
-    exec(compile(source, name, "exec"), namespace)  # noqa: S102 - generated, and no text from outside is in it
-    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-
-    def functions(name: str) -> dict[int, Any]:
-        return {at: namespace[f"{name}_{at}"] for at in range(len(statements)) if f"{name}_{at}" in namespace}
-
-    hydrator = Hydrator(
-        source, functions("build"), functions("keys"), functions("onward"), writer.start, writer.complete, writer.made
-    )
-    # if the plan is freed, its source is freed, too
-    weakref.finalize(hydrator, linecache.cache.pop, name, None).atexit = False
-    return hydrator
 
 
 class Writer(abc.ABC):
@@ -154,6 +100,7 @@ class Writer(abc.ABC):
     def __init__(self, blueprint: Blueprint, *, raw: bool) -> None:
         self.lines: list[str] = []
         self._columns = blueprint.columns
+        self._tellers = blueprint.tellers
         self.values: dict[str, Any] = {"first": first, "grow": blueprint.guards.grow}
         self._numbers = {each.edge: number for number, each in enumerate(blueprint.statements)}
         self._statements = blueprint.statements
@@ -192,19 +139,28 @@ class Writer(abc.ABC):
             return
         above = next(each for each in self._statements if set(statement.parents) <= set(each.slots))
         scope = Scope({slot: f"row[{above.width + at}]" for at, slot in enumerate(above.slots)}, nested=False)
-        value = tuple_source([self._column(each, scope) for each in statement.parents])
-        self._keys_function(f"keys_{number}", self._guarded(statement, value, scope), len(statement.parents))
+        value = tuple_source([self._told(each, scope) for each in statement.parents])
+        bound = self._bound(statement.bound, statement.parents, scope)
+        self._keys_function(f"keys_{number}", self._guarded(statement, value, scope), len(statement.parents), bound)
         if statement.level_by_level:
             scope = Scope(
                 {slot: f"row[{statement.width + at}]" for at, slot in enumerate(statement.slots)}, nested=False
             )
-            value = tuple_source([self._column(each, scope) for each in statement.onward])
-            self._keys_function(f"onward_{number}", value, len(statement.onward))
+            value = tuple_source([self._told(each, scope) for each in statement.onward])
+            bound = self._bound(statement.bound_onward, statement.onward, scope)
+            self._keys_function(f"onward_{number}", value, len(statement.onward), bound)
 
-    def _keys_function(self, name: str, value: str, width: int) -> None:
+    def _bound(self, bound: Sequence[Column], told: Sequence[Column], scope: Scope) -> str | None:
+        """Return the value that is bound for a key, if it is not the key itself."""
+        return None if bound == told else tuple_source([self._column(each, scope) for each in bound])
+
+    def _keys_function(self, name: str, value: str, width: int, bound: str | None) -> None:
         asked = "key is not None" if width == 1 else "None not in key"
         self._line(0, f"def {name}(rows):")
-        self._line(1, f"return [key for key in dict.fromkeys([{value} for row in rows]) if {asked}]")
+        if bound is None:
+            self._line(1, f"return [key for key in dict.fromkeys([{value} for row in rows]) if {asked}]")
+        else:
+            self._line(1, f"return {{key: {bound} for row in rows for key in ({value},) if {asked}}}")
 
     @abc.abstractmethod
     def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
@@ -216,14 +172,25 @@ class Writer(abc.ABC):
 
     def _key_of(self, statement: Statement, keys: Sequence[str]) -> str:
         """Return the key of the parent in a row, with the value that the parent itself has."""
-        scope = Scope({}, nested=False)
-        values = [self._processed(key, column.type, scope) for key, column in zip(keys, statement.parents, strict=True)]
-        return tuple_source(values)
+        scope = Scope(dict(zip(statement.parents, keys, strict=True)), nested=False)
+        return tuple_source([self._told(each, scope) for each in statement.parents])
 
     # --- values ---------------------------------------------------------------------------------------------------
 
     def _column(self, column: Column, scope: Scope) -> str:
         return self._processed(scope.names[column], column.type, scope)
+
+    def _told(self, column: Column, scope: Scope) -> str:
+        """Return what tells rows apart by a column: its value, or the value of the column that stands for it."""
+        column = self._tellers.get(column, column)
+        value = self._column(column, scope)
+        if may_be_nan(column.type, self._dialect):
+            return f"{self._given_as('same', same_number)}({value})"
+        return value
+
+    def _marked(self, column: Column, scope: Scope) -> str:
+        """Return the same for rows of one statement, which need no conversion to be compared."""
+        return self._told(column, scope) if may_be_nan(column.type, self._dialect) else scope.names[column]
 
     def _processed(self, name: str, kind: Any, scope: Scope) -> str:
         if not scope.nested and not self._raw:
@@ -330,7 +297,7 @@ class ViewWriter(Writer):
         self._line(4, f"built[key] = [{item}]")
 
     def _once(self, held: Sequence[str], statement: Statement, scope: Scope) -> None:
-        mark = ", ".join([*held, *(scope.names[each] for each in statement.identity), ""])
+        mark = ", ".join([*held, *(self._marked(each, scope) for each in statement.identity), ""])
         self._line(3, f"mark = ({mark})")
         self._line(3, "if mark in seen:")
         self._line(4, "continue")
@@ -339,14 +306,14 @@ class ViewWriter(Writer):
     def _tree(self, number: int, statement: Statement, unpacked: str, item: str, scope: Scope) -> None:
         """Write the code that builds a whole tree: first the rows of each parent, then objects from the leaves up."""
         keys, _ = statement.key_names(scope.names)
-        onward = [self._column(each, scope) for each in statement.onward]
+        onward = [self._told(each, scope) for each in statement.onward]
         self._line(1, f"found_{number} = {{}}")
         self._line(1, "grouped = {}")
         self._line(1, "seen = set()")
         self._line(1, "for row in rows:")
         self._line(2, f"{unpacked} = row")
         self._line(2, f"key = {self._key_of(statement, keys)}")
-        mark = ", ".join(["key", *(scope.names[each] for each in statement.identity)])
+        mark = ", ".join(["key", *(self._marked(each, scope) for each in statement.identity)])
         self._line(2, f"mark = ({mark})")
         self._line(2, "if mark not in seen:")
         self._line(3, "seen.add(mark)")
@@ -485,7 +452,7 @@ class ViewWriter(Writer):
         columns = statement.parents
         if not all(each in scope.names for each in columns):  # one level further down a whole tree
             columns = statement.onward
-        return f"found_{number}", tuple_source([self._column(each, scope) for each in columns])
+        return f"found_{number}", tuple_source([self._told(each, scope) for each in columns])
 
 
 def tuple_source(values: Iterable[str]) -> str:

@@ -108,8 +108,9 @@ def is_condition(given: object) -> bool:
 
 
 def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
-    if item.strategy is not None and item.strategy not in get_args(StrategyName):
-        yield problems.not_a_strategy(item.strategy, at)
+    strategy: object = item.strategy
+    if strategy is not None and not (isinstance(strategy, str) and strategy in get_args(StrategyName)):
+        yield problems.not_a_strategy(strategy, at)
     for word in ("limit", "depth"):
         given: Any = getattr(item, word)
         if given is None or (word, given) == ("depth", "all"):

@@ -71,7 +71,8 @@ def wanted_of(paths: Iterable[object], label: str) -> Wanted:
         PlanError: LP120, something is not text, or a path is longer than any plan is deep.
     """
     tree: dict[str, Any] = {}
-    given: Any = (paths,) if isinstance(paths, str) else paths
+    several: object = paths
+    given: Any = paths if isinstance(several, Iterable) and not isinstance(several, str) else (paths,)
     for path in given:
         names = path.split(".", MOST_NAMES) if isinstance(path, str) else ()
         if not names or len(names) > MOST_NAMES:

@@ -332,6 +332,17 @@ def key_without_hash(mapper: Mapper[Any], column: Any, at: At) -> Problem:
     )
 
 
+def key_outside_of_sessions(mapper: Mapper[Any], identity: Sequence[Any]) -> Problem:
+    """An object for a session, with a key that the session cannot find it by."""
+    kinds = ", ".join(type(each).__name__ for each in identity)
+    return Problem(
+        "LP223",
+        f"the primary key of '{_name(mapper)}' has values without a hash",
+        detail=f"its values are of type {kinds}. A SQLAlchemy session finds an object by its key.",
+        hint="use fetch, whose objects are in no session.",
+    )
+
+
 def asks_parent_further(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> Problem:
     """A ``secondaryjoin`` with columns of the parent."""
     return Problem(

@@ -21,7 +21,7 @@ from loadplan.mapped.drivers import driver_of
 from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.links import LinkKind, Served
 from loadplan.mapped.repeats import may_repeat
-from loadplan.resolved.tree import UNKNOWN, Edge, Place, Tree
+from loadplan.resolved.tree import UNKNOWN, Edge, Place, Tree, edges_below
 
 #: Up to so many roots, the whole graph comes in one statement. For more roots, a statement for each level is faster
 #: than looking up rows parent by parent. The first rows of each parent are always looked up parent by parent.
@@ -130,7 +130,9 @@ def choose_ways(
 
 def choose_for_options(tree: Tree) -> Mapping[Edge, Choice]:
     """Return the ways of a plan of entities for ``plan.options()``: by any number of roots, on any database."""
-    chooser = _OptionsChooser(Roots.MANY, DefaultDialect(), False, {}, {}, of_entities=True)
+    ends = [each.target for each in edges_below(tree.root) if each.prop is not None]
+    places = Counter(each.mapper.base_mapper for each in (tree.root, *ends))
+    chooser = _OptionsChooser(Roots.MANY, DefaultDialect(), False, {}, {}, of_entities=True, places=places)
     chooser.place(tree.root, _Row(tree.root, one_parent=False, nested=False))
     return chooser.chosen
 
@@ -375,15 +377,30 @@ class _Chooser:
 class _OptionsChooser(_Chooser):
     """Chooses for SQLAlchemy's own loading: by the same rules, without arrays, and with what SQLAlchemy differs in."""
 
+    places: Counter[Mapper[Any]] = attrs.field(factory=Counter)
+
     def rows(self, edge: Edge, row: _Row) -> Choice:
-        forced = self._why_sqlalchemy_cannot_join(edge, row)
-        return super().rows(edge, row) if forced is None else Choice(Way.KEYS, forced)
+        if edge.prop is None:
+            return super().rows(edge, row)
+        if edge.single and edge.asked in {"selectin", "subquery"} and mapping.ordered_by_another_table(edge.prop):
+            return Choice(Way.JOIN, "its mapping orders it by a column that a statement of its own would not have")
+        why_not = self._why_no_subquery(edge) if edge.asked == "subquery" else self._why_no_join(edge, row)
+        return super().rows(edge, row) if why_not is None else Choice(Way.KEYS, why_not)
+
+    def _why_no_subquery(self, edge: Edge) -> str | None:
+        """Return what SQLAlchemy would lose by a subquery, or None if it would not."""
+        for mapper in (edge.owner.mapper, edge.target.mapper):
+            if self.places[mapper.base_mapper] > 1:
+                # it loads nothing below a row that another place of the graph has loaded before
+                return f"a {mapper.class_.__name__} stands at several places of the graph"
+        return None
 
     @staticmethod
-    def _why_sqlalchemy_cannot_join(edge: Edge, row: _Row) -> str | None:
+    def _why_no_join(edge: Edge, row: _Row) -> str | None:
         """Return what SQLAlchemy would lose by a join, or None if it would not."""
-        if edge.prop is None or edge.asked == "subquery":
-            return None
+        assert edge.prop is not None  # noqa: S101 - the caller asked
+        if edge.cardinality.to_one and not edge.single:
+            return "no constraint holds it to one row, and SQLAlchemy gives a parent again for each row of a join"
         if edge.prop.entity.is_aliased_class and any(map(_would_join, edge.target.relationships)):
             # it drops what is joined below a join to an alias
             return "it leads to an alias, and joins go on from there only in a statement of its own"

@@ -36,7 +36,7 @@ class Loads:
                 waiting.extend(item.loads)
             elif isinstance(item, On):
                 self.branches.append(item)
-            elif is_reference(item):
+            elif isinstance(item, Load) and is_reference(item):
                 self.loads.append(spelled_out(item))
 
     def of(self, key: str, items: Sequence[Any], *, shared: bool) -> list[Load[Any]]:

@@ -13,7 +13,7 @@ from loadplan.declared.spec import Load, comparable, load
 from loadplan.mapped import mapping
 from loadplan.mapped.cardinality import Cardinality
 from loadplan.resolved import problems as plan_problems
-from loadplan.resolved import view_load_problems
+from loadplan.resolved import source_problems, view_load_problems
 from loadplan.resolved import view_problems as problems
 from loadplan.resolved.conditions import conditions_on, shape_problems
 from loadplan.resolved.fitting import misfit, spelled, why_empty
@@ -40,7 +40,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
     ) -> Recipe | None:
         """Resolve ``source(...)``: relationships, and a value at the end."""
         if not steps:
-            self.found.append(problems.empty_source(spot.name, spot.at))
+            self.found.append(source_problems.empty_source(spot.name, spot.at))
             return None
         step, rest = steps[0], steps[1:]
         if isinstance(step, Aggregate) and not rest:
@@ -49,7 +49,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         prop = mapping.relationship(place.mapper, key) if key is not None else None
         if not rest and (prop is None or not belongs(step, place.mapper)):
             if isinstance(step, QueryableAttribute) and not belongs(step, place.mapper):
-                self.found.append(problems.wrong_step(spot.name, step, place.mapper, spot.at))
+                self.found.append(source_problems.wrong_step(spot.name, step, place.mapper, spot.at))
                 return None
             return self.value(step, spot, place)
         prop = self.step(step, spot, place.mapper)
@@ -114,7 +114,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
             return Total(parts, _TOTALS[last.kind]) if isinstance(parts, Many) else None
         if spot.type.container is None:
             shown = annotation_source(spot.type.given)
-            self.found.append(problems.collection_in_path(spot.name, name, shown, spot.at))
+            self.found.append(source_problems.collection_in_path(spot.name, name, shown, spot.at))
             return None
         item = read_annotation(spot.type.item, {})
         target = self.place_below(place, prop)

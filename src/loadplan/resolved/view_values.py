@@ -14,6 +14,7 @@ from loadplan.declared.spec import Load
 from loadplan.errors import Problem
 from loadplan.mapped import links, mapping
 from loadplan.resolved import problems as plan_problems
+from loadplan.resolved import source_problems
 from loadplan.resolved import view_problems as problems
 from loadplan.resolved.conditions import conditions_on, foreign_tables, shape_problems
 from loadplan.resolved.fitting import misfit, null_without_rows, python_type, spelled
@@ -65,14 +66,14 @@ class ValueResolver:
     def derived(self, step: Any, spot: Spot, place: Place) -> Recipe | None:
         """Resolve what is no mapped attribute: a hybrid or an expression."""
         if not isinstance(step, ClauseElement | QueryableAttribute):
-            self.found.append(problems.not_a_value(spot.name, step, spot.at))
+            self.found.append(source_problems.not_a_value(spot.name, step, spot.at))
             return None
         read = step
         if place.entity is place.mapper.class_:
             read = mapping.as_seen_from(place.mapper, step, subclasses=True)
         tables = foreign_tables(mapping.tables_at(place.entity), [read])
         if tables:
-            self.found.append(problems.speaks_of_others(spot.name, step, place.mapper, tables, spot.at))
+            self.found.append(source_problems.speaks_of_others(spot.name, step, place.mapper, tables, spot.at))
             return None
         column = expression_column(place, spot.field.name, read)
         self.fits(column, spot, step)
@@ -149,10 +150,12 @@ class ValueResolver:
                 kind = attrs.evolve(kind, expression=expression)
             tables = foreign_tables(mapping.tables_at(target.entity), [expression])
             if tables:
-                self.found.append(problems.speaks_of_others(spot.name, given.expression, prop.mapper, tables, spot.at))
+                self.found.append(
+                    source_problems.speaks_of_others(spot.name, given.expression, prop.mapper, tables, spot.at)
+                )
                 return None
             if not isinstance(given.expression, ClauseElement) or attribute_behind(given.expression) is not None:
-                self.found.append(problems.not_an_aggregate(spot.name, given.expression, spot.at))
+                self.found.append(source_problems.not_an_aggregate(spot.name, given.expression, spot.at))
                 return None
             if spot.needs_value and null_without_rows(given.expression):
                 shown = spelled(spot.type.given, optional=False)
@@ -174,7 +177,7 @@ class ValueResolver:
         if isinstance(step, QueryableAttribute) and belongs(step, mapper):
             prop = mapping.relationship(mapper, step.key)
         if prop is None:
-            self.found.append(problems.wrong_step(spot.name, step, mapper, spot.at, word))
+            self.found.append(source_problems.wrong_step(spot.name, step, mapper, spot.at, word))
         return prop
 
     def carried(
@@ -186,7 +189,7 @@ class ValueResolver:
             return criteria
         sub, mapper = mapping.mapper_of(subtype), prop.mapper
         if sub is None or not sub.isa(mapper) or prop.entity.is_aliased_class or mapper.polymorphic_on is None:
-            self.found.append(problems.type_of_step(spot.name, step, spot.at))
+            self.found.append(source_problems.type_of_step(spot.name, step, spot.at))
             return None
         if sub is mapper:
             return criteria

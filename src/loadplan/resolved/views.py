@@ -15,6 +15,7 @@ from loadplan.declared.spec import Load, On, Plan
 from loadplan.errors import Problem
 from loadplan.mapped import mapping
 from loadplan.resolved import problems as plan_problems
+from loadplan.resolved import source_problems
 from loadplan.resolved import view_load_problems as load_problems
 from loadplan.resolved import view_problems as problems
 from loadplan.resolved.conditions import parameters_in
@@ -243,7 +244,7 @@ class _Resolver(RelationshipResolver):
                 return None
             prop = mapping.relationship(place.mapper, key_of(marker))
             if prop is None or not belongs(marker.relationship, place.mapper):
-                self.found.append(problems.wrong_step(spot.name, marker.relationship, place.mapper, spot.at))
+                self.found.append(source_problems.wrong_step(spot.name, marker.relationship, place.mapper, spot.at))
                 return None
             return self.relationship(prop, spot, place, Loads([marker, *loads.loads]), trail, shared=False, used=loads)
         return self.attribute(view, spot, place, loads, trail, shared=shared)

@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, and_, bindparam, case, func, or_, select, types
 PARTS = 200
 
 Reader: TypeAlias = Callable[[Iterable[Any]], Iterator[tuple[Any, ...]]]
-"""Takes out of the rows of a statement which id they answer, and the primary key as the row has it."""
+"""Takes out of the rows of a statement which id they answer, and what tells the row apart."""
 
 
 def is_exact(kinds: Sequence[types.TypeEngine[Any]]) -> bool:
@@ -28,7 +28,7 @@ def is_exact(kinds: Sequence[types.TypeEngine[Any]]) -> bool:
 
 
 def asking(
-    columns: Sequence[Any], identities: Sequence[tuple[Any, ...]], *, as_arrays: bool
+    columns: Sequence[Any], told: Sequence[Any], identities: Sequence[tuple[Any, ...]], *, as_arrays: bool
 ) -> Iterator[tuple[Any, dict[str, Any], Reader]]:
     """Yield the statements that find the rows of ids, each with its parameters and a reader of its rows.
 
@@ -36,6 +36,7 @@ def asking(
 
     Args:
         columns: of the primary key.
+        told: what tells its rows apart: the same columns, or the expressions that stand for them.
         identities: values for these columns, as somebody asked for them.
         as_arrays: whether the database takes arrays of these columns' types.
     """
@@ -51,7 +52,7 @@ def asking(
             f"loadplan_asked_{name}": list(each)
             for name, each in zip(names, zip(*identities, strict=True), strict=True)
         }
-        yield select(*columns, asked.c.place - 1).where(*same), values, _by_place
+        yield select(*told, asked.c.place - 1).where(*same), values, _by_place
         return
     for start in range(0, len(identities), PARTS):
         conditions = []
@@ -63,7 +64,7 @@ def asking(
             conditions.append(and_(*(column == each for column, each in zip(columns, bound, strict=True))))
             values |= {each.key: value for each, value in zip(bound, identity, strict=True)}
         answers = [case((each, 1), else_=0).label(f"loadplan_{place}") for place, each in enumerate(conditions)]
-        yield select(*columns, *answers).where(or_(*conditions)), values, partial(_by_flags, len(columns), start)
+        yield select(*told, *answers).where(or_(*conditions)), values, partial(_by_flags, len(columns), start)
 
 
 def _by_place(rows: Iterable[Any]) -> Iterator[tuple[Any, ...]]:

@@ -10,13 +10,15 @@ from sqlalchemy.orm import Mapper
 
 from loadplan.mapped import mapping
 from loadplan.mapped.indexes import LearnedIndexes, learned_of
+from loadplan.mapped.telling import may_be_nan, same_number
 from loadplan.objects.building import Guards
+from loadplan.objects.hydrator import Hydrator, make_hydrator
 from loadplan.objects.instance_script import InstanceWriter
 from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
-from loadplan.objects.view_script import Blueprint, Hydrator, ViewWriter, make_hydrator
+from loadplan.objects.view_script import Blueprint, ViewWriter
 from loadplan.resolved.strategy import Choice, Databases, Learned, Roots, choose_ways, roots_of
 from loadplan.resolved.tree import Column, Edge, Tree, edges_below
-from loadplan.statements.builder import StatementBuilder
+from loadplan.statements.builder import StatementBuilder, repeats_rows
 from loadplan.statements.linked import Narrowing
 from loadplan.statements.statement import Slot, Statement
 
@@ -81,8 +83,8 @@ class CompiledPlan(Generic[T]):
 
     @property
     def repeats_roots(self) -> bool:
-        """Whether a join may return several rows for one root: the plan joins a collection of entities."""
-        return any(not edge.single and self.chosen[edge].way.joins for edge in edges_below(self.tree.root))
+        """Whether a join of a statement may return several rows for one object: it joins a collection."""
+        return any(repeats_rows(each, self.chosen) for each in self.builder.places)
 
     @property
     def nests(self) -> bool:
@@ -172,7 +174,8 @@ class CompiledPlan(Generic[T]):
                 self.arrays,
                 dialect,
                 Guards(self.tree.label),
-                self.builder.all_columns,
+                self.builder.columns.of(self.builder.places),
+                self.builder.columns.tellers,
             )
             writer = (
                 InstanceWriter(blueprint, raw=raw, hidden=hidden)
@@ -191,13 +194,22 @@ class CompiledPlan(Generic[T]):
     def root_key(self) -> Callable[[Any], Any]:
         """Return a function that reads the key of a root from its row."""
         if self.root.identity:
-            return itemgetter(*map(self.root.slots.index, self.root.identity))
+            return self._picker(self.root.identity)
         names = {*mapping.primary_key(self.mapper)}
         told: Column | None = getattr(self.tree.recipe, "discriminator", None)
-        own = [*self.builder.columns(self.tree.root)]
+        own = [*self.builder.columns.at(self.tree.root)]
         others = getattr(self.tree.recipe, "keys", ())
         wanted = [column for column in own if column.name in names or column is told or column in others]
-        return itemgetter(*(self.root.slots.index(column) for column in wanted))
+        return self._picker([self.builder.columns.tellers.get(each, each) for each in wanted])
+
+    def _picker(self, columns: Sequence[Column]) -> Callable[[Any], Any]:
+        """Return a function that reads columns of a root from its row."""
+        pick = itemgetter(*map(self.root.slots.index, columns))
+        if not any(may_be_nan(each.type, self.dialect) for each in columns):
+            return pick
+        if len(columns) == 1:
+            return lambda row: same_number(pick(row))
+        return lambda row: tuple(map(same_number, pick(row)))
 
     def root_with(self, columns: Sequence[Any]) -> Statement:
         """Return the statement of the roots with more columns. The same columns give the same statement."""
@@ -219,7 +231,7 @@ def compile_tree(tree: Tree, dialect: Dialect, learned: LearnedIndexes) -> Compi
 
 def _compile(tree: Tree, dialect: Dialect, roots: Roots, databases: Databases, learned: Learned) -> CompiledPlan[Any]:
     chosen = choose_ways(tree, roots, dialect, databases, learned)
-    builder = StatementBuilder(tree.root, chosen, dialect, databases, learned)
+    builder = StatementBuilder(tree.root, chosen, dialect, databases, learned, of_entities=tree.of_entities)
     root = builder.root(tree.root)
     statements, above = [root], dict[int, int]()
     for edge in edges_below(tree.root):

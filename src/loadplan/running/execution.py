@@ -9,8 +9,8 @@ from sqlalchemy.orm import ORMExecuteState, Session
 
 from loadplan.mapped.decoding import Undecodable, is_undecodable
 from loadplan.mapped.drivers import driver_of
+from loadplan.objects.hydrator import Hydrator
 from loadplan.objects.losses import NOTHING_HIDDEN
-from loadplan.objects.view_script import Hydrator
 from loadplan.running.binary import in_binary
 from loadplan.running.compiled import CompiledPlan
 from loadplan.running.garbage import uncollected
@@ -169,30 +169,31 @@ class Execution(Generic[T]):
         hidden = NOTHING_HIDDEN if self._watch is None else self._watch.hidden
         return self._view.hydrator(rows.dialect, raw=rows.raw, hidden=hidden)
 
-    def _rows_below(self, number: int, statement: Statement, keys: list[Any]) -> Rows:
+    def _rows_below(self, number: int, statement: Statement, keys: list[Any] | dict[Any, Any]) -> Rows:
         """Return the rows for these keys; without recursive SQL, of all levels of a tree."""
         rows: list[Any] = []
         raw, dialect, asked = True, self.dialect, set(keys)
         executions = self._executions[number] = list[Parameters]()
         while keys:
-            fresh: list[Any] = []
+            fresh: dict[Any, Any] = {}
             for parameters in self._bound(number, statement, keys):
                 executions.append(parameters)
                 part = self.rows(statement, parameters)
                 raw, dialect = part.raw, part.dialect
                 rows += part.rows
                 if statement.level_by_level:
-                    fresh += self._hydrator(part).onward[number](part.rows)
-            keys = [key for key in dict.fromkeys(fresh) if key not in asked]
+                    onward = self._hydrator(part).onward[number](part.rows)
+                    fresh |= onward if isinstance(onward, dict) else dict(zip(onward, onward, strict=True))
+            keys = {key: value for key, value in fresh.items() if key not in asked}
             asked.update(keys)
         return Rows(rows, raw, dialect)
 
-    def _bound(self, number: int, statement: Statement, keys: list[Any]) -> Iterator[Parameters]:
+    def _bound(self, number: int, statement: Statement, keys: list[Any] | dict[Any, Any]) -> Iterator[Parameters]:
         """Yield the parameters of each execution: the keys of parents, or the parameters of the parents' statement."""
         if statement.keys is None:
             yield from self._executions[self._view.above[number]]
             return
-        for bound in statement.keys.bind(keys):
+        for bound in statement.keys.bind(list(keys.values()) if isinstance(keys, dict) else keys):
             yield {**self._parameters, **bound}
 
 

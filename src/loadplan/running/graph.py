@@ -7,13 +7,14 @@ from typing import Any, TypeVar
 from sqlalchemy import Dialect
 
 from loadplan.errors import MultipleFound
-from loadplan.mapped import mapping
 from loadplan.mapped.decoding import processor
 from loadplan.mapped.repeats import row_key
+from loadplan.mapped.telling import has_hash
 from loadplan.running import call_problems
 from loadplan.running.compiled import CompiledPlan
 from loadplan.running.execution import Execution, Kept, Rows
 from loadplan.running.own_connection import Opened
+from loadplan.running.root_keys import RootKeys
 from loadplan.running.tally import Tally
 from loadplan.statements.linked import Parameters
 
@@ -113,23 +114,30 @@ def load_by_identity(
     plan: CompiledPlan[T],
     session: Opened,
     executions: Sequence[Parameters],
+    keys: RootKeys,
     tally: Tally,
     kept: Kept | None = None,
-) -> dict[tuple[Any, ...], T]:
-    """Load roots, by their primary keys.
+) -> tuple[dict[tuple[Any, ...], T], dict[tuple[Any, ...], T]]:
+    """Load roots, by the values of their primary keys that have a hash, and by what tells their rows apart.
 
     Raises:
         MultipleFound: LP403, concrete classes share a key.
     """
-    key = [getattr(plan.tree.root.entity, name) for name in mapping.primary_key(plan.mapper)]
-    views, identities = load_roots_beside(plan, session, executions, key, tally, kept=kept)
-    if len(row_key(plan.tree.root.entity)) > len(key):  # concrete classes
-        for identity, count in Counter(identities).items():
+    width = len(keys.columns)
+    views, rows = load_roots_beside(plan, session, executions, keys.selected, tally, kept=kept)
+    marks = [keys.mark_of(each) for each in rows]
+    if len(row_key(plan.tree.root.entity)) > width:  # concrete classes
+        for mark, count in Counter(marks).items():
             if count > 1:
-                given = identity if len(key) > 1 else identity[0]
+                identity = rows[marks.index(mark)][:width]
                 name = plan.mapper.class_.__name__
+                given = identity if width > 1 else identity[0]
                 raise MultipleFound(call_problems.several_have_key(plan.tree.label, name, given))
-    return dict(zip(identities, views, strict=True))
+    by_mark = dict(zip(marks, views, strict=True))
+    if keys.by_value:
+        return by_mark, by_mark
+    pairs = ((row[:width], view) for row, view in zip(rows, views, strict=True))
+    return {identity: view for identity, view in pairs if has_hash(identity)}, by_mark
 
 
 def _processed(values: Sequence[Any], kinds: Sequence[Any], dialect: Dialect) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from sqlalchemy.types import TypeEngine
 from loadplan.errors import IdentityError
 from loadplan.mapped import mapping
 from loadplan.mapped.repeats import may_be_null_in_key
-from loadplan.mapped.values import binds_by_itself, refusal, type_on
+from loadplan.mapped.values import as_member, binds_by_itself, refusal, type_on
 from loadplan.running import call_problems
 from loadplan.running.answers import is_exact
 
@@ -53,19 +53,6 @@ class IdentityReader:
         except Exception as error:  # an object from outside may raise any error
             raise self._error(given, f"reading it raises {type(error).__name__}") from error
 
-    def read_hashable(self, given: object) -> Identity:
-        """Return the same, where rows are looked up by it.
-
-        Raises:
-            IdentityError: LP404, for a value that has no hash, too.
-        """
-        values = self.read(given)
-        try:
-            hash(values)
-        except Exception as error:
-            raise self._error(given, f"it has no hash: {type(error).__name__}") from error
-        return values
-
     def _values(self, given: object) -> Identity:
         names = mapping.primary_key(self.mapper)
         if isinstance(given, Mapping):
@@ -86,7 +73,8 @@ class IdentityReader:
             if reason is not None:
                 where = f"'{name}': " if len(names) > 1 else ""
                 raise self._error(given, f"{where}{reason}")
-        return values
+        columns = self.mapper.primary_key
+        return tuple(as_member(each, column.type, self.dialect) for each, column in zip(values, columns, strict=True))
 
     def _error(self, given: object, detail: str) -> IdentityError:
         names = mapping.primary_key(self.mapper)

@@ -15,7 +15,8 @@ from sqlalchemy import Dialect, select
 from loadplan.running.graph import load_roots
 from loadplan.running.own_connection import Opened
 from loadplan.running.plans import Compiled
-from loadplan.running.roots import RootQuery, narrowing, root_key
+from loadplan.running.root_keys import root_keys
+from loadplan.running.roots import RootQuery, narrowing
 from loadplan.running.tally import Tally
 from loadplan.statements.keys import keys_of
 
@@ -50,7 +51,8 @@ class KeyWalk(Generic[T]):
         self._size = size if tally.max_rows is None else min(size, tally.max_rows + 1)
         self._tally = tally
         self._name = compiled.mapper.class_.__name__
-        self._keys = keys_of(root_key(compiled.mapper), compiled.dialect)
+        self._root = root_keys(compiled.mapper.class_, compiled.mapper, compiled.dialect)
+        self._keys = keys_of(self._root.columns, compiled.dialect)
         # check the conditions again: the caller's transaction may have no snapshot
         where = (*query.where, self._keys.condition)
         self._graph = compiled.narrowed(narrowing(compiled, where, query.total_order, None, None))
@@ -71,12 +73,13 @@ class KeyWalk(Generic[T]):
         return []
 
     def _all_keys(self, session: Opened) -> Sequence[Any]:
-        columns = self._keys.columns
-        statement = select(*columns).where(*self._query.where)
+        statement = select(*self._root.selected).where(*self._query.where)
         statement = statement.order_by(*(each.clause for each in self._query.total_order))
-        rows = session.execute(statement, self._parameters)
-        found = rows.scalars() if len(columns) == 1 else map(tuple, rows)
-        return list(dict.fromkeys(found))
+        width = len(self._root.columns)
+        found: dict[Any, Any] = {}
+        for row in session.execute(statement, self._parameters):
+            found.setdefault(self._root.mark_of(row), row[0] if width == 1 else tuple(row[:width]))
+        return list(found.values())
 
     def close(self, session: Opened) -> None:
         """Stop reading. Nothing is open."""

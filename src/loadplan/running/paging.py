@@ -28,6 +28,7 @@ from loadplan.errors import CursorError, PlanError, Problem
 from loadplan.mapped import mapping
 from loadplan.mapped.ordering import Ordering, as_stored, orderings
 from loadplan.mapped.repeats import row_key
+from loadplan.mapped.telling import teller
 from loadplan.mapped.values import binds_by_itself, refusal, stored_type, type_on
 from loadplan.resolved import problems
 from loadplan.resolved.form import MOST
@@ -185,7 +186,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
         raise CursorError(Problem("LP407", "after= and before= cannot be used together", (label,), hint=hint))
     dialect = query.compiled.dialect
     given = query.total_order
-    stored = [as_stored(each, dialect) for each in given]
+    stored = [_as_stored(each, dialect, is_tie=query.breaks_ties(index)) for index, each in enumerate(given)]
     unfit = [each for each in stored if not _has_place_in_cursor(type_on(each.expression.type, dialect))]
     if unfit:
         raise PlanError([call_problems.not_pageable(type(each.expression.type).__name__, (label,)) for each in unfit])
@@ -308,6 +309,12 @@ def exact_value(expression: ColumnElement[Any], dialect: Dialect) -> ColumnEleme
     if dialect.name in _SHOW_OTHERWISE and isinstance(type_on(expression.type, dialect), Float):
         return type_coerce(expression + literal_column("0e0", Double), expression.type)
     return expression
+
+
+def _as_stored(ordering: Ordering, dialect: Dialect, *, is_tie: bool) -> Ordering:
+    """Return an order with the values that the database has; of a key that only breaks ties, what tells rows apart."""
+    told = teller(ordering.expression, dialect) if is_tie else None
+    return as_stored(ordering, dialect) if told is None else attrs.evolve(ordering, expression=told)
 
 
 def _has_place_in_cursor(kind: types.TypeEngine[Any]) -> bool:

@@ -14,6 +14,7 @@ from loadplan.errors import PlanError
 from loadplan.mapped import mapping
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
 from loadplan.mapped.repeats import is_never_null, is_object, may_be_null_in_key, row_key, same_rows
+from loadplan.mapped.telling import has_hash
 from loadplan.resolved import problems
 from loadplan.resolved.conditions import conditions_of, foreign_tables, parameters_in
 from loadplan.resolved.form import MOST, is_condition, is_expression
@@ -27,6 +28,7 @@ from loadplan.running.identity import Identity, IdentityReader
 from loadplan.running.own_connection import Opened
 from loadplan.running.parameters import read_parameters
 from loadplan.running.plans import Compiled
+from loadplan.running.root_keys import RootKeys, root_keys
 from loadplan.running.shown import is_shown
 from loadplan.running.tally import Tally
 from loadplan.sqlalchemy_internals import shape_of
@@ -65,6 +67,7 @@ class ByIds:
     graph: Compiled[Any]
     reader: IdentityReader
     keys: Keys
+    root_keys: RootKeys
 
     def parameters(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the caller's parameters, checked."""
@@ -78,40 +81,61 @@ class ByIds:
     def run(
         self,
         session: Opened,
-        identities: Sequence[Identity],
+        asked: Sequence[Identity],
         parameters: Mapping[str, Any],
         tally: Tally,
         kept: Kept | None = None,
-    ) -> dict[Identity, Any]:
-        """Return what is found by identity, in as few executions as the keys go in."""
-        whole = [identity for identity in identities if None not in identity]
-        keys = [identity[0] for identity in whole] if self.keys.width == 1 else whole
+    ) -> list[Any]:
+        """Return the root of each id, or None, in as few executions as the keys go in. Equal ids have one root."""
+        places = _places(asked)
+        distinct = {place: identity for identity, place in zip(asked, places, strict=True)}
+        whole = {place: each for place, each in distinct.items() if not _has_null(each)}
+        keys = [each[0] for each in whole.values()] if self.keys.width == 1 else list(whole.values())
         executions = [{**parameters, **bound} for bound in (self.keys.bind(keys) if keys else ())]
-        found: dict[Identity, Any] = load_by_identity(self.graph, session, executions, tally, kept)
+        by_value, by_mark = load_by_identity(self.graph, session, executions, self.root_keys, tally, kept)
+        found: dict[int, Any] = {}
         one = by_id(self.compiled)
-        for identity in identities:
-            if None in identity:  # this equals no key of a list
-                bound = {f"loadplan_id_{index}": value for index, value in enumerate(identity)}
-                for root in load_roots(one.graph, session, [{**parameters, **bound}], tally):
-                    found[identity] = root
-        missing = [each for each in whole if each not in found]
-        if found and missing and not self.reader.exact:
-            for place, *identity in self._answers(session, missing, tally):
-                if tuple(identity) in found:
-                    found[missing[place]] = found[tuple(identity)]
-        return found
+        for place in (each for each in distinct if each not in whole):  # a key with NULL equals no key of a list
+            bound = {f"loadplan_id_{index}": value for index, value in enumerate(distinct[place])}
+            for root in load_roots(one.graph, session, [{**parameters, **bound}], tally):
+                found[place] = root
+        missing = []
+        for place, identity in whole.items():
+            root = by_value.get(self.root_keys.mark(identity)) if has_hash(identity) else None
+            if root is None:
+                missing.append(place)
+            else:
+                found[place] = root
+        if by_mark and missing and not self.reader.exact:
+            for number, *mark in self._answers(session, [whole[each] for each in missing], tally):
+                if (root := by_mark.get(self.root_keys.mark(mark))) is not None:
+                    found[missing[number]] = root
+        return [found.get(place) for place in places]
 
     def _answers(self, session: Opened, missing: Sequence[Identity], tally: Tally) -> Iterator[Any]:
-        """Yield the place of each id that has a row after all, with the key as that row has it."""
-        columns = root_key(self.compiled.mapper)
-        mapper = self.compiled.mapper
-        for statement, values, read in asking(columns, missing, as_arrays=self.keys.as_arrays):
+        """Yield the place of each id that has a row after all, with what tells that row apart."""
+        mapper, keys = self.compiled.mapper, self.root_keys
+        for statement, values, read in asking(keys.columns, keys.told, missing, as_arrays=self.keys.as_arrays):
             tally.sent(mapper.class_.__name__)
             if isinstance(session, Session):
                 result = session.execute(statement, values, bind_arguments={"mapper": mapper})
             else:
                 result = session.connection({}).execute(statement, values)
             yield from read(tally.counted(result.all(), mapper.class_.__name__))
+
+
+def _places(asked: Sequence[Identity]) -> list[int]:
+    """Return for each id the place of the first id that is equal to it."""
+    first: dict[Any, int] = {}
+    try:
+        return [first.setdefault(each, at) for at, each in enumerate(asked)]
+    except Exception:  # one has no hash, or an id from outside raises another error
+        return [first.setdefault(each, at) if has_hash(each) else at for at, each in enumerate(asked)]
+
+
+def _has_null(identity: Identity) -> bool:
+    """Tell whether a part of a key is NULL. Values that Python cannot compare may stand beside it."""
+    return any(value is None for value in identity) if len(identity) > 1 else identity[0] is None
 
 
 def by_id(compiled: Compiled[Any]) -> ById:
@@ -134,7 +158,8 @@ def by_ids(compiled: Compiled[Any]) -> ByIds:
     if found is None:
         keys = keys_of(root_key(compiled.mapper), compiled.dialect)
         graph = compiled.narrowed(lambda statement: statement.where(keys.condition))
-        found = compiled.variants["by ids"] = ByIds(compiled, graph, _reader(compiled), keys)
+        told = root_keys(compiled.tree.root.entity, compiled.mapper, compiled.dialect)
+        found = compiled.variants["by ids"] = ByIds(compiled, graph, _reader(compiled), keys, told)
     return found
 
 
@@ -191,9 +216,13 @@ class RootQuery:
         found = self.order or with_tie_breaker(root_key(mapper), mapper.class_)
         return [attrs.evolve(each, never_null=is_never_null(mapper, each.expression)) for each in found]
 
+    def breaks_ties(self, number: int) -> bool:
+        """Tell whether nobody asked for the part of the total order at a place: a key that follows the given order."""
+        return number >= len(self._given_order)
+
     def shows(self, number: int) -> bool:
         """Tell whether the roots show the value that they are ordered by at a place of the total order."""
-        shown = self._shown[number] if number < len(self._given_order) else None
+        shown = None if self.breaks_ties(number) else self._shown[number]
         return is_shown(self.total_order[number].expression, self.compiled.tree.root) if shown is None else shown
 
     def parameters(self, given: Mapping[str, Any] | None) -> dict[str, Any]:

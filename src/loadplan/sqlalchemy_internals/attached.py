@@ -14,7 +14,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.util.concurrency import in_greenlet as runs_in_greenlet
 
-from loadplan.sqlalchemy_internals.instances import AttributeLoader
+from loadplan.sqlalchemy_internals.instances import AttributeLoader, keep_as_loaded
 
 #: The result of an attribute loader that has no value and must not run SQL.
 NO_RESULT = LoaderCallableStatus.PASSIVE_NO_RESULT
@@ -101,9 +101,18 @@ def has_waiting_changes(state: InstanceState[Any], key: str) -> bool:
 
 
 def tell_of_refresh(entity: object, names: Iterable[str]) -> None:
-    """Fire the ``refresh`` event of an instance, as ``loading.py`` does for a row that adds to one."""
+    """Fire the ``refresh`` event of an instance, as ``loading.py`` does for a row that adds to one.
+
+    The listeners may set the attributes that were loaded. This does not count as a change, so no flush writes it.
+    """
     state: Any = instance_state(entity)
-    state.manager.dispatch.refresh(state, None, set(names))
+    loaded = set(names)
+    was_modified = state.modified
+    state.manager.dispatch.refresh(state, None, loaded)
+    for name in loaded:
+        state.committed_state.pop(name, None)
+    if state.modified and not was_modified and not state.committed_state:
+        keep_as_loaded(state)
 
 
 def guard_dynamic(mapper: Mapper[Any], key: str, guard: Callable[[InstanceState[Any], str], None]) -> None:

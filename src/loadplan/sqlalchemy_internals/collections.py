@@ -27,10 +27,11 @@ from sqlalchemy.orm.collections import (
 def is_plain_list(mapper: Mapper[Any], key: str) -> bool:
     """Tell whether the collection of a relationship is a list as SQLAlchemy makes it by default.
 
-    ``CollectionAttributeImpl.collection_factory`` makes an empty collection; nothing public tells of which class.
+    ``CollectionAttributeImpl.collection_factory`` makes an empty collection; nothing public tells of which class. A
+    list is not plain if somebody listens to ``init_collection``: ``set_committed_value`` fires that event.
     """
     impl: Any = mapper.class_manager[key].impl
-    return type(impl.collection_factory()) is InstrumentedList
+    return type(impl.collection_factory()) is InstrumentedList and not impl.dispatch.init_collection
 
 
 def collection_of(key: str) -> Callable[[InstanceState[Any], Iterable[Any]], Any]:

@@ -183,6 +183,17 @@ def tell_of_load(entity: object) -> None:
     """Fire the ``load`` event of an instance, as ``loading.py`` of SQLAlchemy does for a row."""
     state: Any = instance_state(entity)
     state.manager.dispatch.load(state, None)
+    keep_as_loaded(state)
+
+
+def keep_as_loaded(state: InstanceState[Any]) -> None:
+    """Take what listeners have set on a new instance for its loaded values, as ``loading.py`` does.
+
+    A listener that decrypts a column, for example, sets the attribute. A flush must not write that value.
+    """
+    if state.modified:
+        session: Any = state.session
+        state._commit_all(state.dict, None if session is None else session.identity_map)
 
 
 def tell_of_persistence(session: object, entities: Iterable[object]) -> None:
@@ -191,4 +202,6 @@ def tell_of_persistence(session: object, entities: Iterable[object]) -> None:
         heard: Any = session.dispatch
         if heard.loaded_as_persistent:
             for entity in entities:
-                heard.loaded_as_persistent(session, instance_state(entity))
+                state = instance_state(entity)
+                heard.loaded_as_persistent(session, state)
+                keep_as_loaded(state)

@@ -29,7 +29,8 @@ from loadplan.mapped.decoding import in_row, read_whole
 from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.links import LinkKind
 from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
-from loadplan.mapped.repeats import may_repeat, other_keys, row_key
+from loadplan.mapped.repeats import may_repeat, row_key
+from loadplan.mapped.telling import is_bindable
 from loadplan.resolved.strategy import Choice, Databases, Learned, Way
 from loadplan.resolved.tree import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.sqlalchemy_internals import left_as_is
@@ -42,7 +43,9 @@ from loadplan.statements.linked import (
     collection_order,
     link_on,
     linked,
+    told,
 )
+from loadplan.statements.place_columns import PlaceColumns
 from loadplan.statements.reached import ordered
 from loadplan.statements.selected import labelled, named, plain_number, selecting, shortened, slot_name, slot_of
 from loadplan.statements.statement import Slot, Statement
@@ -57,20 +60,27 @@ class StatementBuilder:
         dialect: of the database and its driver.
         databases: of classes that live in several; empty for one of all.
         learned: indexes that the databases have and the mapping does not.
+        of_entities: whether mapped instances are made of the rows, which need their keys.
     """
 
     def __init__(
-        self, root: Place, chosen: Mapping[Edge, Choice], dialect: Dialect, databases: Databases, learned: Learned
+        self,
+        root: Place,
+        chosen: Mapping[Edge, Choice],
+        dialect: Dialect,
+        databases: Databases,
+        learned: Learned,
+        *,
+        of_entities: bool,
     ) -> None:
         self._chosen = chosen
         self._dialect = dialect
         self._databases = databases
         self._learned = learned
-        self._extra: dict[Place, list[Column]] = {}
         self._ties: dict[Edge, Linked] = {}
-        self._rows_of_base: dict[Place, Place] = {}
         self._ranks: list[Any] = []
-        self._places = [root, *(edge.target for edge in edges_below(root))]
+        self.columns = PlaceColumns(dialect)
+        self.places = [root, *(edge.target for edge in edges_below(root))]
         self._tables = frozenset(root.mapper.registry.metadata.tables)
         self._aliases = set(self._tables)
         self.root_ranks: tuple[Any, ...] = ()
@@ -80,20 +90,23 @@ class StatementBuilder:
             self._prepare(edge)
         self.repeats_roots = may_repeat(root.mapper)
         if self.repeats_roots:
-            self._identity(root)
-        if not self.columns(root):  # the first column gives the mapped class of the statement
-            self._key(root)
+            self.columns.identity(root)
+        if of_entities:
+            for place in [root, *(edge.target for edge in edges_below(root) if edge.prop is not None)]:
+                self.columns.tell_objects_apart(place)
+        if not self.columns.at(root):  # the first column gives the mapped class of the statement
+            self.columns.key(root)
         for edge in edges_below(root):
-            if self._chosen[edge].way is Way.NESTED and not self.columns(edge.target):  # ROW() needs a column
-                self._key(edge.target)
+            if self._chosen[edge].way is Way.NESTED and not self.columns.at(edge.target):  # ROW() needs a column
+                self.columns.key(edge.target)
 
-    # --- columns that nobody reads into a field -------------------------------------------------------------------
+    # --- keys -----------------------------------------------------------------------------------------------------
 
     def _prepare(self, edge: Edge) -> None:
         """Select the columns that an edge needs at both ends."""
         way = self._chosen[edge].way
         if way is Way.SAME_ROW:
-            self._rows_of_base[edge.target] = self._base(edge.owner)
+            self.columns.is_in_row_of(edge.target, edge.owner)
         if edge.prop is not None:
             parent = edge.owner.mapper
             link = (
@@ -103,15 +116,15 @@ class StatementBuilder:
             )
             ties = self._ties[edge] = linked(edge.prop, parent, link)
             if way.own_statement:
-                for name in ties.link.attributes:
-                    self.attribute(edge.owner, name)
-                    if edge.shape.depth == "all":
-                        self.attribute(edge.target, name)
+                self._ties[edge] = told(ties, self._dialect_of(edge))
+                self.parents(edge)
+                if edge.shape.depth == "all":
+                    self._onward(edge)
                 if way is not Way.GROUPED and self._repeats(edge):
-                    self._identity(edge.target)
+                    self.columns.identity(edge.target)
         if way.joins:
             plain = (each for each in edge.target.columns if each.never_null and _is_stored(each))
-            self.present[edge] = next(plain, None) or self._key(edge.target)[0]
+            self.present[edge] = next(plain, None) or self.columns.key(edge.target)[0]
 
     def _repeats(self, edge: Edge) -> bool:
         """Tell whether the statement of an edge may return one target several times for a parent.
@@ -122,74 +135,26 @@ class StatementBuilder:
             self._ties[edge].link.repeats
             or edge.shape.depth == "all"
             or self._chosen[edge].way is Way.PARENTS
-            or self._repeats_rows(edge.target)
+            or repeats_rows(edge.target, self._chosen)
             or may_repeat(edge.target.mapper)
         )
 
-    def _repeats_rows(self, place: Place) -> bool:
-        """Tell whether a join below a place may return several rows for one row of the place."""
-        return any(
-            (way.joins and not edge.single) or ((way.joins or way is Way.SAME_ROW) and self._repeats_rows(edge.target))
-            for edge in place.edges
-            for way in (self._chosen[edge].way,)
-        )
-
-    def attribute(self, place: Place, name: str) -> Column:
-        """Return the column of a place for an attribute. Select it if it is not selected yet."""
-        for each in self.columns(place):
-            if each.name == name and _is_attribute(each):
-                return each
-        expression = self._expression(place, name)
-        column = Column(name, expression, expression.type, is_attribute=True)
-        self._extra.setdefault(place, []).append(column)
-        return column
-
-    def _base(self, place: Place) -> Place:
-        """Return the place whose rows a place reads: for a subclass in the same table, its base."""
-        return self._rows_of_base.get(place, place)
-
-    def _expression(self, place: Place, name: str) -> Any:
-        """Return an attribute of a place as an expression for its statement."""
-        base = self._rows_of_base.get(place)
-        if base is None:
-            return getattr(place.entity, name)
-        columns = mapping.columns_in_row(place.mapper, base.mapper, frozenset({name}))
-        assert columns is not None  # noqa: S101 - else the subclass would have rows of its own
-        return columns[name]
-
-    def _key(self, place: Place) -> list[Column]:
-        return [self.attribute(place, name) for name in mapping.primary_key(place.mapper)]
-
-    def _identity(self, place: Place) -> tuple[Column, ...]:
-        """Return the columns of a place that tell its objects apart. Select them if they are not selected yet."""
-        found, mapper = self._key(place), place.mapper
-        further: dict[str, Any] = {} if place.entity is not mapper.class_ else other_keys(mapper)
-        if len(row_key(place.entity)) > len(found) + len(further):
-            further = {"loadplan_type": mapper.polymorphic_on, **further}
-        for name, expression in further.items():
-            held = next((each for each in self.columns(place) if each.expression is expression), None)
-            if held is None:
-                held = Column(name, expression, expression.type)
-                self._extra.setdefault(place, []).append(held)
-            found.append(held)
-        return tuple(found)
-
-    def columns(self, place: Place) -> list[Column]:
-        """Return all columns that are selected at a place."""
-        return [*place.columns, *self._extra.get(place, ())]
-
-    @property
-    def all_columns(self) -> Mapping[Place, list[Column]]:
-        """All columns that are selected, by place."""
-        return {place: self.columns(place) for place in self._places}
-
     def parents(self, edge: Edge) -> tuple[Column, ...]:
         """Return the columns, in the statement above, that hold the keys which the rows of an edge are found by."""
-        return tuple(self.attribute(edge.owner, name) for name in self._ties[edge].link.attributes)
+        return tuple(self.columns.told(edge.owner, each) for each in self._keys_at(edge, edge.owner))
 
     def _onward(self, edge: Edge) -> tuple[Column, ...]:
         """Return the columns that hold the same keys one level further down a whole tree."""
-        return tuple(self.attribute(edge.target, name) for name in self._ties[edge].link.attributes)
+        return tuple(self.columns.told(edge.target, each) for each in self._keys_at(edge, edge.target))
+
+    def _keys_at(self, edge: Edge, place: Place) -> list[Column]:
+        """Return the attributes of a place that are the keys which the rows of an edge are found by."""
+        return [self.columns.attribute(place, name) for name in self._ties[edge].link.attributes]
+
+    def _bound(self, edge: Edge, place: Place) -> tuple[Column, ...]:
+        """Return the columns of a place with the values that the statement of an edge binds."""
+        pairs = [(each, self.columns.told(place, each)) for each in self._keys_at(edge, place)]
+        return tuple(told if told is key or is_bindable(told.expression) else key for key, told in pairs)
 
     def _order(self, edge: Edge) -> list[Ordering]:
         """Return the order of the rows at the end of an edge; none if there is at most one row."""
@@ -221,7 +186,7 @@ class StatementBuilder:
             place,
             selecting(statement, columns),
             tuple(slot for slot, _ in items),
-            identity=self._identity(place) if self.repeats_roots else (),
+            identity=self.columns.identity(place) if self.repeats_roots else (),
             values=tuple(columns),
         )
 
@@ -234,7 +199,7 @@ class StatementBuilder:
         assert edge.prop is not None  # noqa: S101 - what a subclass adds is joined
         ties, place = self._ties[edge], edge.target
         repeats_parents = self._chosen[edge].way is Way.PARENTS
-        keys = None if repeats_parents else keys_of(ties.columns, self._dialect_of(edge))
+        keys = None if repeats_parents else keys_of(ties.asked, self._dialect_of(edge))
         order = self._order(edge)
         rows = ties.rows.where(*edge.shape.where)
         how, level_by_level = "", False
@@ -266,8 +231,10 @@ class StatementBuilder:
             edge,
             keys,
             parents=self.parents(edge),
-            identity=self._identity(place) if repeats else (),
+            bound=self._bound(edge, edge.owner),
+            identity=self.columns.identity(place) if repeats else (),
             onward=self._onward(edge) if edge.shape.depth == "all" else (),
+            bound_onward=self._bound(edge, place) if edge.shape.depth == "all" else (),
             level_by_level=level_by_level,
             how=how,
             above=above if repeats_parents else None,
@@ -277,11 +244,11 @@ class StatementBuilder:
 
     def _among_parents(self, edge: Edge, above: Statement) -> Any:
         """Return the condition that rows belong to the parents of a statement, with that statement as a subquery."""
-        columns = [above.values[above.slots.index(slot)] for slot in self.parents(edge)]
+        columns = [above.values[above.slots.index(slot)] for slot in self._bound(edge, edge.owner)]
         inner = above.select.with_only_columns(*columns).correlate(None)
         if mapping.is_read_elsewhere(edge.target.mapper):
             inner = left_as_is(inner)
-        return among(self._ties[edge].columns, inner, self._dialect_of(edge))
+        return among(self._ties[edge].asked, inner, self._dialect_of(edge))
 
     def _first_rows(
         self, edge: Edge, rows: AnySelect, keys: Keys, order: Sequence[Ordering]
@@ -296,7 +263,7 @@ class StatementBuilder:
             reason = "a field below it asks a subquery"
         if reason is None and any(self._chosen[each].way is Way.INNER for each in edge.target.edges):
             reason = "an inner join below it leaves out rows that its limit counts"
-        if reason is None and self._repeats_rows(edge.target):
+        if reason is None and repeats_rows(edge.target, self._chosen):
             reason = "a joined collection below it repeats rows that its limit counts"
         self._ranks = []
         if reason is None:
@@ -320,22 +287,30 @@ class StatementBuilder:
         )
 
     def _grouped_statement(self, edge: Edge) -> Statement:
-        columns, value, statement = grouped(edge, self._ties[edge])
-        keys = keys_of(columns, self._dialect_of(edge))
+        ties, dialect = self._ties[edge], self._dialect_of(edge)
+        if all(one is other for one, other in zip(ties.asked, ties.columns, strict=True)):
+            columns, value, statement = grouped(edge, ties)
+            keys = keys_of(columns, dialect)
+            statement = statement.where(keys.condition)
+        else:  # the groups have no longer the columns that are asked for
+            keys = keys_of(ties.asked, dialect)
+            ties = attrs.evolve(ties, statement=ties.statement.where(keys.condition))
+            columns, value, statement = grouped(edge, ties)
         return Statement(
             edge.target,
-            selecting(statement.where(keys.condition), [*columns, value]),
+            selecting(statement, [*columns, value]),
             (edge,),
             edge,
             keys,
             parents=self.parents(edge),
+            bound=self._bound(edge, edge.owner),
         )
 
     # --- rows: what stands in one statement -----------------------------------------------------------------------
 
     def _row(self, place: Place, statement: AnySelect) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
         """Return a statement with the joins of a place, and its slots."""
-        items: list[tuple[Slot, Any]] = [(column, column.expression) for column in self.columns(place)]
+        items: list[tuple[Slot, Any]] = [(column, column.expression) for column in self.columns.at(place)]
         for edge in place.edges:
             way = self._chosen[edge].way
             if way.joins:
@@ -361,7 +336,7 @@ class StatementBuilder:
         # before the orders of collections that are joined further down
         self._ranks[before:before] = [each.on(below.c[f"order_{index}"]) for index, each in enumerate(order)]
         join = statement.join_from if inner else statement.outerjoin_from
-        return join(self._base(edge.owner).entity, below, met), items
+        return join(self.columns.base(edge.owner).entity, below, met), items
 
     def _subquery(self, edge: Edge, order: Sequence[Ordering] = ()) -> tuple[Any, list[tuple[Slot, Any]], list[str]]:
         """Return the rows at the end of an edge as a subquery, its slots, and the names of its key columns."""
@@ -391,7 +366,7 @@ class StatementBuilder:
         selects. This must not change the rows at the end of an edge.
         """
         below = statement.subquery(self._alias(edge))
-        return left_as_is(below) if mapping.is_read_elsewhere(self._base(edge.owner).mapper) else below
+        return left_as_is(below) if mapping.is_read_elsewhere(self.columns.base(edge.owner).mapper) else below
 
     def _alias(self, edge: Edge) -> str:
         """Return a name for the subquery of an edge that no table and no other subquery has."""
@@ -415,7 +390,7 @@ class StatementBuilder:
         """Yield the expressions of the outer statement that the key columns of an edge's rows must equal."""
         names = self._row_key(edge) if edge.prop is None else self._ties[edge].link.attributes
         for name in names:
-            yield self._expression(edge.owner, name)
+            yield self.columns.expression(edge.owner, name)
 
     def _row_key(self, edge: Edge) -> tuple[str, ...]:
         return mapping.primary_key(edge.owner.mapper)
@@ -480,16 +455,25 @@ class StatementBuilder:
         return found if empty is None else func.coalesce(found, literal_column(str(empty), Integer))
 
 
+def repeats_rows(place: Place, chosen: Mapping[Edge, Choice]) -> bool:
+    """Tell whether a join below a place may return several rows for one row of the place.
+
+    Args:
+        place: where a statement starts, or a place that is joined to it.
+        chosen: the way of every edge.
+    """
+    return any(
+        (way.joins and not edge.single) or ((way.joins or way is Way.SAME_ROW) and repeats_rows(edge.target, chosen))
+        for edge in place.edges
+        for way in (chosen[edge].way,)
+    )
+
+
 def _limit(edge: Edge) -> int | None:
     """Return the most rows that each parent gets; None for all."""
     if edge.cardinality.to_one and not edge.single and edge.shape.depth is None:
         return 1
     return edge.shape.limit
-
-
-def _is_attribute(column: Column) -> bool:
-    named = hasattr(column.expression, "property") and column.name == getattr(column.expression, "key", None)
-    return column.is_attribute or named
 
 
 def _is_stored(column: Column) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 from sqlalchemy import ARRAY, BindParameter, ColumnElement, Dialect, and_, any_, bindparam, func, select, tuple_
 
-from loadplan.mapped.links import EXACT_TYPES
+from loadplan.mapped.telling import EXACT_TYPES
 
 #: Keys in one expanding IN, as in SQLAlchemy's selectinload. SQLite takes 32,766 parameters at most.
 CHUNK = 500

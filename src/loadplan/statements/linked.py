@@ -11,6 +11,7 @@ from loadplan.mapped import links, mapping
 from loadplan.mapped.links import Link, LinkKind
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
 from loadplan.mapped.repeats import is_object
+from loadplan.mapped.telling import is_bindable, teller
 from loadplan.resolved.tree import Shape
 
 #: A select of any columns. SQLAlchemy 2.0 and 2.1 spell that type differently.
@@ -33,14 +34,18 @@ class Linked:
     Attributes:
         link: the columns that connect targets and parents.
         target: the class that is selected, or the alias in the mapping.
-        columns: the columns with the keys of the parents.
+        columns: the columns with the keys of the parents, or with what tells these keys apart.
         statement: the statement for target and columns, for all parents.
+        asked: the columns that are compared with the keys of the parents.
     """
 
     link: Link
     target: Any
     columns: tuple[ColumnElement[Any], ...]
     statement: AnySelect
+    asked: tuple[ColumnElement[Any], ...] = attrs.field(
+        default=attrs.Factory(lambda self: self.columns, takes_self=True)
+    )
 
     @property
     def rows(self) -> AnySelect:
@@ -89,6 +94,17 @@ def _linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) ->
         through = through.of_type(target)
     # write the condition as a WHERE: a primaryjoin may use a third table, which a JOIN would not include
     return Linked(link, target, columns, select(target, *columns).where(through.__clause_element__()))
+
+
+def told(ties: Linked, dialect: Dialect) -> Linked:
+    """Return targets with the keys of their parents as Python can compare them."""
+    tellers = [teller(each, dialect) for each in ties.columns]
+    if all(each is None for each in tellers):
+        return ties
+    pairs = list(zip(tellers, ties.columns, strict=True))
+    columns = tuple(key if told is None else told for told, key in pairs)
+    asked = tuple(key if told is None or not is_bindable(told) else told for told, key in pairs)
+    return attrs.evolve(ties, columns=columns, asked=asked)
 
 
 def _mapped(mapper: Any, column: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -24,12 +24,14 @@ class Statement:
         slots: the contents of its columns in order, after the keys of the parents.
         edge: the edge that it loads; None for the roots.
         keys: how parents' keys are bound; None for the roots.
-        parents: the columns, in the statement above, that hold those keys there.
+        parents: the columns, in the statement above, that hold those keys there, as Python can compare them.
+        bound: the columns there whose values are bound as keys.
         identity: the columns that tell rows apart, if a row may come twice for a parent.
         above: the statement of the parents that it contains as a subquery; None if keys are bound, and for the roots.
         values: the expressions of ``slots``.
         shared: for each of ``parents``, the slot with the same column; None if the key has a separate column.
         onward: for a whole tree, the columns that are the key of a parent, one level down.
+        bound_onward: for a whole tree, the columns with the values that are bound for the next level.
         level_by_level: whether a whole tree takes the statement again for each of its levels.
         how: a description for explain of what the statement does besides keys; empty if nothing.
         texts: the statement as text for the driver.
@@ -41,8 +43,10 @@ class Statement:
     edge: Edge | None = None
     keys: Keys | None = None
     parents: tuple[Column, ...] = ()
+    bound: tuple[Column, ...] = ()
     identity: tuple[Column, ...] = ()
     onward: tuple[Column, ...] = ()
+    bound_onward: tuple[Column, ...] = ()
     level_by_level: bool = False
     how: str = ""
     above: "Statement | None" = None

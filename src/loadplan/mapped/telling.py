@@ -1,0 +1,144 @@
+"""What tells rows apart: the value of a key, or, for types whose values Python cannot compare, what the database has.
+
+A type of an application may make objects without ``__eq__`` or ``__hash__``, or the same object of two rows. So the
+statement also selects what is stored: the value without the decorators of its type, or a text of it.
+"""
+
+import decimal
+import math
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import ColumnElement, Dialect, Label, Text, TypeCoerce, cast, type_coerce, types
+from sqlalchemy.dialects import mysql, postgresql
+
+from loadplan.mapped.values import binds_by_itself, made_by_decorators, type_on
+
+#: Types whose values are equal in SQL if and only if they are equal in Python, apart from collations.
+EXACT_TYPES = (
+    types.Integer,
+    types.String,
+    types.Uuid,
+    types.Date,
+    types.DateTime,
+    types.Time,
+    types.Boolean,
+    types.Numeric,
+    types.Float,
+    types.LargeBinary,
+)
+
+#: Further types whose values have a hash and are equal to themselves.
+_TELLING = (
+    *EXACT_TYPES,
+    types.Interval,
+    types.NullType,
+    postgresql.INTERVAL,
+    postgresql.INET,
+    postgresql.CIDR,
+    postgresql.MACADDR,
+    postgresql.MACADDR8,
+    postgresql.MONEY,
+    postgresql.BIT,
+    postgresql.OID,
+    postgresql.REGCLASS,
+    postgresql.REGCONFIG,
+    postgresql.TSVECTOR,
+)
+
+#: Databases that have no number that is not equal to itself.
+_WITHOUT_NAN = frozenset({"sqlite", "mysql", "mariadb"})
+
+
+_NAN = decimal.Decimal("NaN")
+
+
+def reads_by_itself(kind: types.TypeEngine[Any]) -> bool:
+    """Tell whether a type makes values with its own code or its own SQL, not with SQLAlchemy's."""
+    own: Any = type(kind)
+    code = [own.result_processor, own.column_expression]
+    if isinstance(kind, types.TypeDecorator):
+        code.append(own.process_result_value)
+    return not all(each.__module__.startswith("sqlalchemy.") for each in code)
+
+
+def is_exact(kind: types.TypeEngine[Any]) -> bool:
+    """Tell whether a type is one of :data:`EXACT_TYPES`, and only SQLAlchemy's code binds and reads its values."""
+    return isinstance(kind, EXACT_TYPES) and not (reads_by_itself(kind) or binds_by_itself(kind))
+
+
+def tells_rows_apart(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
+    """Tell whether Python can compare values of a type: each has a hash, and the values of two rows differ."""
+    kind = type_on(kind, dialect)
+    while isinstance(kind, types.TypeDecorator) and not isinstance(kind, types.Interval):
+        if reads_by_itself(kind) or isinstance(kind, types.PickleType):
+            return False
+        kind = type_on(kind.load_dialect_impl(dialect), dialect)
+    return isinstance(kind, _TELLING) and not isinstance(kind, mysql.SET) and not reads_by_itself(kind)
+
+
+def teller(expression: Any, dialect: Dialect) -> ColumnElement[Any] | None:
+    """Return the expression that tells rows apart in place of a key; None if the key itself does.
+
+    It is what the database has, of a type of SQLAlchemy, or its text.
+    """
+    if tells_rows_apart(expression.type, dialect):
+        return None
+    kind = type_on(expression.type, dialect)
+    while isinstance(kind, types.TypeDecorator):
+        kind = type_on(kind.load_dialect_impl(dialect), dialect)
+    if reads_by_itself(kind) or binds_by_itself(kind):
+        known = next(each for each in type(kind).__mro__ if each.__module__.startswith("sqlalchemy."))
+        kind = kind.adapt(known) if issubclass(known, EXACT_TYPES) else kind
+    if is_exact(kind):
+        return type_coerce(expression, kind)
+    if dialect.name == "postgresql":
+        return cast(expression, Text)
+    return type_coerce(expression, types.NullType())
+
+
+def is_bindable(told: ColumnElement[Any]) -> bool:
+    """Tell whether a statement can ask for the values of a teller, as it asks for keys."""
+    element = told.element if isinstance(told, Label) else told
+    return isinstance(element, TypeCoerce) and is_exact(told.type)
+
+
+def may_be_nan(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
+    """Tell whether a value of a type may be NaN, which is equal to itself in the database and not in Python."""
+    return isinstance(kind, types.Numeric | types.Float) and dialect.name not in _WITHOUT_NAN
+
+
+def same_number(value: Any) -> Any:
+    """Return a number, and one and the same object for every NaN of a type."""
+    if value == value:
+        return value
+    return math.nan if isinstance(value, float) else _NAN
+
+
+def marker(kind: types.TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    """Return a function that makes of a value what tells rows apart; None if the value itself does.
+
+    This is for values of objects that were loaded before. It asks the type what it binds.
+    """
+    if tells_rows_apart(kind, dialect):
+        return same_number if may_be_nan(kind, dialect) else None
+    bind: Any = kind.dialect_impl(dialect).bind_processor(dialect)
+
+    def mark(value: Any) -> Any:
+        bound = made_by_decorators(value, kind, dialect)  # a driver may wrap what its own types bind
+        if bound is None:
+            bound = value if bind is None else bind(value)
+        if isinstance(bound, float | decimal.Decimal):
+            return same_number(bound)
+        return bound if has_hash(bound) else repr(bound)
+
+    return mark
+
+
+def has_hash(value: object) -> bool:
+    """Tell whether a value has a hash."""
+    try:
+        hash(value)
+    except Exception:  # a value from outside may raise any error
+        return False
+    return True
