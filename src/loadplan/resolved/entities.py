@@ -43,7 +43,7 @@ def _entities(plan: Plan[Any], mapper: Mapper[Any], found: list[Problem]) -> Tre
 
 @attrs.frozen
 class _Said:
-    """One declaration's say about a place: nothing about its columns, all of them, or a subset."""
+    """The loads and columns that one declaration names for a place: no columns, all columns, or a subset."""
 
     loads: tuple[Below, ...]
     only: tuple[QueryableAttribute[Any], ...] | None
@@ -135,13 +135,13 @@ class _Resolver:
         default: frozenset[str],
         keys: frozenset[str] = frozenset(),
     ) -> tuple[frozenset[str], list[_Again]]:
-        """Add the relationships of a place that are declared; return the columns, and what subclasses map again.
+        """Add the declared relationships of a place; return its columns and the loads that subclasses map again.
 
         Args:
             place: without relationships.
             said: the declarations about it. The declarations of nested plans for the same place are added.
             at: the names that lead there, for errors.
-            default: columns that are loaded where nothing is said about them.
+            default: columns to load if no declaration names columns.
             keys: columns that loading needs, whether or not the plan declares them.
         """
         mapper = place.mapper
@@ -354,7 +354,7 @@ def _run_length(path: tuple[str, ...]) -> int:
 
 
 def _select(place: Place, names: frozenset[str]) -> None:
-    """Have columns selected at a place, and what its class loads in any case."""
+    """Add columns to the selected columns of a place, and the expressions that its class always loads."""
     own = {column.name for column in place.columns}
     for prop in mapping.column_attributes(place.mapper):
         if prop.key in names and prop.key not in own:

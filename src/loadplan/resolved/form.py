@@ -148,7 +148,7 @@ def load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
 
 
 def spelled_out(item: Load[Any]) -> Load[Any]:
-    """Return a load that says by arguments what its attribute carries.
+    """Return the load with the criteria and the subclass of its attribute written as arguments.
 
     ``load(User.posts.and_(Post.published))`` is read as ``load(User.posts, where=Post.published)``, and
     ``load(Company.employees.of_type(Manager), ...)`` as ``load(Company.employees, on(Manager, ...))``.

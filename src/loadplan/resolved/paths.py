@@ -55,7 +55,7 @@ def _end_problem(given: Source, mapper: Mapper[Any], at: At) -> Problem | None:
 
 
 def end_of(given: Source, mapper: Mapper[Any]) -> tuple[Mapper[Any], Any]:
-    """Return the class that a path leads to, and the value there; nothing is wrong with the path."""
+    """Return the class at the end of a path, and the value at its end. The path has been checked before."""
     for step in given.path[:-1]:
         prop = mapping.relationship(mapper, step.key)
         assert prop is not None  # noqa: S101 - the path was checked

@@ -53,7 +53,7 @@ class _Need:
 
     Attributes:
         mapper: of their class.
-        columns: names of the columns; None for all of them, where code reads what cannot be told.
+        columns: names of the columns; None means all columns, because loadplan cannot see which ones some code reads.
         relationships: by name, the attributes that are read at the end of each.
         branches: the attributes that are read of subclasses.
     """
@@ -64,7 +64,7 @@ class _Need:
     branches: "dict[Mapper[Any], _Need]" = attrs.field(factory=dict)
 
     def only(self) -> list[Any] | None:
-        """Return the columns for ``only=``; the primary key stands for none at all."""
+        """Return the columns for ``only=``. If the model reads no column, return the primary key."""
         if self.columns is None:
             return None
         names = sorted(self.columns) or list(mapping.primary_key(self.mapper))
@@ -188,7 +188,7 @@ class _Reader:
         at: At,
         around: tuple[Any, ...],
     ) -> None:
-        """Add what reading an attribute takes."""
+        """Add the columns and relationships that one attribute reads."""
         mapper, key = need.mapper, path[0]
         prop = mapping.relationship(mapper, key)
         if prop is not None:

@@ -364,7 +364,7 @@ class _Chooser:
         return None
 
     def _served(self, edge: Edge) -> Served | None:
-        """Return where an index that finds the rows of one parent is known from; None if there is no known index."""
+        """Return the source that names an index for the rows of one parent, or None if no index is known."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
         link = links.link_in_database(edge.prop, edge.owner.mapper)
         if link.kind is LinkKind.PARENT:
@@ -375,7 +375,7 @@ class _Chooser:
 
 @attrs.frozen
 class _OptionsChooser(_Chooser):
-    """Chooses for SQLAlchemy's own loading: by the same rules, without arrays, and with what SQLAlchemy differs in."""
+    """Chooses for SQLAlchemy's own loading. It uses the same rules without arrays, and adds SQLAlchemy's limits."""
 
     places: Counter[Mapper[Any]] = attrs.field(factory=Counter)
 
@@ -391,7 +391,7 @@ class _OptionsChooser(_Chooser):
         """Return the reason why SQLAlchemy would lose rows with a subquery, or None if it would not."""
         for mapper in (edge.owner.mapper, edge.target.mapper):
             if self.places[mapper.base_mapper] > 1:
-                # it loads nothing below a row that another place of the graph has loaded before
+                # SQLAlchemy loads nothing below a row that another place of the graph has loaded before
                 return f"a {mapper.class_.__name__} stands at several places of the graph"
         return None
 
@@ -402,7 +402,7 @@ class _OptionsChooser(_Chooser):
         if edge.cardinality.to_one and not edge.single:
             return "no constraint holds it to one row, and SQLAlchemy gives a parent again for each row of a join"
         if edge.prop.entity.is_aliased_class and any(map(_would_join, edge.target.relationships)):
-            # it drops what is joined below a join to an alias
+            # SQLAlchemy drops the joins below a join to an alias
             return "it leads to an alias, and joins go on from there only in a statement of its own"
         above = mapping.tables_at(row.start.entity)
         if any(above & mapping.tables_of_subqueries(each.expression) for each in edge.target.columns):

@@ -223,7 +223,7 @@ class Many:
 
 @attrs.frozen(eq=False)
 class Total:
-    """One value of many counts, or of many existences: their sum, or whether there is one.
+    """One value made of many: the sum of counts, or whether any of several rows exists.
 
     Attributes:
         parts: the collection of them.

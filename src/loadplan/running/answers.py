@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, and_, bindparam, case, func, or_, select, types
 PARTS = 200
 
 Reader: TypeAlias = Callable[[Iterable[Any]], Iterator[tuple[Any, ...]]]
-"""Takes out of the rows of a statement which id they answer, and what tells the row apart."""
+"""Reads two things from each row of a statement: the id that it answers, and the value that identifies the row."""
 
 
 def is_exact(kinds: Sequence[types.TypeEngine[Any]]) -> bool:

@@ -233,7 +233,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
         past = _beyond(on, nulls_first, edge)
         if inclusive:
             past = or_(past, and_(*(_equals(each, value) for each, value in zip(on, edge, strict=True))))
-        # without the row of the cursor, the page is empty, and not what comes after NULL
+        # if the row of the cursor is gone, the page is empty; it must not start after NULL
         return and_(past, *(edge[index].is_not(None) for index in read_there))
 
     return PageQuery(query, read, beyond, size, cursor, backwards, key, order, values, kept, read_there)

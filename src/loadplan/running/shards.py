@@ -88,5 +88,5 @@ def stay_on_shard(session: Session, shard: str) -> None:
 
 
 def in_shard(shard: str | None) -> dict[str, Any]:
-    """Return the bind arguments that name a shard; none where there is none."""
+    """Return the bind arguments that name a shard, or an empty dict if there is no shard."""
     return {} if shard is None else {"shard_id": shard}

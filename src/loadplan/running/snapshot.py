@@ -50,11 +50,11 @@ def beginning(engine: Engine, statements: int | None, *, snapshot: bool, hooks: 
 
 
 def _on_postgresql(engine: Engine, statements: int | None, *, snapshot: bool, hooks: bool) -> Beginning:
-    """Take one snapshot for several statements, and no transaction where nothing needs one.
+    """Take one snapshot for several statements. Open no transaction if the statements do not need one.
 
     asyncpg and psycopg send ``BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`` instead of ``BEGIN``, so the snapshot
     costs nothing. BEGIN and ROLLBACK cost two round trips. A single statement needs neither. Several statements need
-    neither if each takes a snapshot for itself: so it is at READ COMMITTED, if the caller asks for no common snapshot.
+    neither if each takes its own snapshot. Each does at READ COMMITTED, if the caller asks for no common snapshot.
     """
     is_apart = not snapshot and statements is not None and chosen_isolation(engine) == "READ COMMITTED"
     if statements == 1 or is_apart:

@@ -30,7 +30,7 @@ FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = to_re
 
 
 def read_indexes(connection: Connection, table: Table, schema: str | None) -> tuple[DatabaseIndex, ...]:
-    """Return the indexes that a table has in the database, those for its keys too; none if the table is not there.
+    """Return the indexes of a table in the database, with the indexes of its keys. Empty if the table does not exist.
 
     Args:
         connection: to the database. Only its catalogs are read.
