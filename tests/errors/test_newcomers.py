@@ -7,7 +7,7 @@ import attrs
 import pytest
 from errors_models import Customer, Line, Order
 from pydantic import BaseModel
-from sqlalchemy import bindparam, create_engine, select, text
+from sqlalchemy import bindparam, create_engine, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, aliased
 
@@ -283,6 +283,19 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         "  hint: order by a subquery, for example order_by=select(func.count()).where(Line.order_id == "
         "Order.id).scalar_subquery().",
     ),
+    "order by a to-one": (
+        lambda: LoadPlan(Customer, load(Customer.orders, order_by=Order.customer)),
+        "LP215: order_by= of 'Customer.orders' uses 'err_customers', but only 'Order' is available here\n"
+        "  at: Customer > orders\n"
+        "  detail: without a join condition, every row would be paired with every row of the other table.\n"
+        "  hint: write order_by=source(Order.customer, Customer.name).",
+    ),
+    "SQLAlchemy's count in an annotation": (
+        lambda: plan_of(Order, into=row("V", n=Annotated[int, func.count(Line.position)])),
+        "LP307: 'V.n' is annotated with a SQL expression, which is not a source\n"
+        "  at: V\n"
+        "  hint: count related rows with loadplan's count: Annotated[int, count(Post.comments)].",
+    ),
     "into an entity": (
         lambda: plan_of(Order, into=Customer),
         "LP304: 'Customer' is a mapped class, not a view class\n"
@@ -465,7 +478,20 @@ FETCHES: dict[str, tuple[Callable[[AsyncEngine], Any], str]] = {
     ),
     "a limit below zero": (
         lambda sqlite: Loader(sqlite).fetch_all(LoadPlan(Order), limit=-1),
-        "LP107: limit=-1 must be a whole number of 0 or more\n  at: Order",
+        "LP107: limit=-1 must be a whole number of 0 or more\n"
+        "  at: Order\n"
+        "  hint: limit= is the number of roots to fetch. Remove it to fetch all roots.",
+    ),
+    "a parameter for a plan without parameters": (
+        lambda sqlite: Loader(sqlite).fetch_all(LoadPlan(Order), params={"since": 3}),
+        "LP405: the plan has no parameter 'since'\n"
+        "  at: Order\n"
+        "  hint: remove params=, or use the value in a condition of the plan, with bindparam('since').",
+    ),
+    "the id before the plan": (
+        lambda sqlite: Loader(sqlite).fetch(1, LoadPlan(Order)),
+        "LP408: a fetch needs a LoadPlan, but got 1\n"
+        "  hint: the plan is the first argument, and the id is the second: fetch(plan, 1).",
     ),
     "a page of no size": (
         lambda sqlite: Loader(sqlite).fetch_page(LoadPlan(Order), size=0),

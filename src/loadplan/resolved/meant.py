@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     URL,
@@ -237,6 +238,8 @@ def instead_of_plan(given: object) -> str:
         return "put the load into a plan: LoadPlan(User, load(User.posts))."
     if isinstance(given, list | tuple | set | frozenset) and any(isinstance(each, Plan) for each in given):
         return "pass one plan, without brackets. loader.check takes several: check(*plans)."
+    if isinstance(given, int | UUID | tuple):
+        return f"the plan is the first argument, and the id is the second: fetch(plan, {shown(given)})."
     return "make a plan, for example LoadPlan(User, load(User.posts))."
 
 

@@ -128,12 +128,23 @@ def _columns_in(given: Sequence[Any], target: type[Any]) -> Iterator[tuple[type[
 
 def path_to(target: Mapper[Any], given: Sequence[Any]) -> str | None:
     """Return the code of a path to a column of another class, with its direction, if a to-one leads there."""
+    for each in given:  # the relationship itself has no order, but a column of its target has one
+        prop = each.property if isinstance(each, QueryableAttribute) else None
+        if isinstance(prop, RelationshipProperty) and not prop.uselist and prop.parent is target:
+            name = _telling_column(prop.mapper)
+            return f"source({target.class_.__name__}.{prop.key}, {prop.mapper.class_.__name__}.{name})"
     for owner, name, words in _columns_in(given, target.class_):
         for prop in target.relationships:
             if not prop.uselist and issubclass(prop.mapper.class_, owner):
                 path = f"source({target.class_.__name__}.{prop.key}, {prop.mapper.class_.__name__}.{name})"
                 return path + "".join(f".{word}()" for word in words)
     return None
+
+
+def _telling_column(mapper: Mapper[Any]) -> str:
+    """Return the name of the column by which people would order: ``name``, ``title``, or else the first one."""
+    names = mapper.column_attrs.keys()
+    return next((each for each in ("name", "title") if each in names), names[0])
 
 
 def subquery_of(target: Mapper[Any], given: Sequence[Any], table: str) -> str:

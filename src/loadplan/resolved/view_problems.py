@@ -307,6 +307,8 @@ def _stray(given: Any) -> tuple[str, str]:
     if isinstance(given, MapperProperty | TypeEngine):
         return f"a {type(given).__name__} of SQLAlchemy", "leave it out: it belongs to the mapping."
     if isinstance(given, ClauseElement) or hasattr(given, "__clause_element__"):
+        if code.startswith("func.count("):
+            return "a SQL expression", "count related rows with loadplan's count: Annotated[int, count(Post.comments)]."
         inside = code if code.startswith("func.") else "..."
         return "a SQL expression", f"make it a source: Annotated[..., source({inside})]."
     if isinstance(given, list | tuple | set | frozenset | dict):

@@ -172,4 +172,11 @@ def not_pageable(type_name: str, at: At) -> Problem:
 
 def bad_count(word: str, given: object, at: At) -> Problem:
     """A ``limit=`` or ``offset=`` of a fetch that is not a whole number."""
-    return Problem("LP107", f"{word}={shown(given)} must be a whole number of 0 or more", at)
+    message = f"{word}={shown(given)} must be a whole number of 0 or more"
+    return Problem("LP107", message, at, hint=_COUNT_HINTS.get(word))
+
+
+_COUNT_HINTS = {
+    "limit": "limit= is the number of roots to fetch. Remove it to fetch all roots.",
+    "offset": "offset= is the number of roots to skip. Remove it to start at the first root.",
+}

@@ -35,6 +35,11 @@ def read_parameters(
         ) from error
 
 
+def _no_parameters(name: str) -> str:
+    """Return the hint for a value that a plan without parameters cannot use."""
+    return f"remove params=, or use the value in a condition of the plan, with bindparam({name})."
+
+
 def _read(label: str, declared: Iterable[Parameter], given: Any, dialect: Dialect) -> dict[str, Any]:
     if given is not None and not isinstance(given, Mapping):
         hint = "pass a dictionary: params={'name': value}."
@@ -45,7 +50,7 @@ def _read(label: str, declared: Iterable[Parameter], given: Any, dialect: Dialec
     values = {} if given is None else dict(given)
     for name in values:
         if name not in known:
-            hint = did_you_mean(str(name), known, "Parameters")
+            hint = did_you_mean(str(name), known, "Parameters") if known else _no_parameters(shown(name))
             raise ParameterError(Problem("LP405", f"the plan has no parameter {shown(name)}", (label,), hint=hint))
     for parameter in everywhere:
         if parameter.name in values:
