@@ -142,7 +142,7 @@ def path_to(target: Mapper[Any], given: Sequence[Any]) -> str | None:
 
 
 def _telling_column(mapper: Mapper[Any]) -> str:
-    """Return the name of the column by which people would order: ``name``, ``title``, or else the first one."""
+    """Return the name of the column by which people would order: ``name``, ``title``, otherwise the first one."""
     names = mapper.column_attrs.keys()
     return next((each for each in ("name", "title") if each in names), names[0])
 
