@@ -70,11 +70,11 @@ async def _fill(engine: AsyncEngine) -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("key", ["profile", "draft", "password"])
 async def test_one_to_one_from_the_side_without_the_key(engine: AsyncEngine, key: str, strategy: str | None) -> None:
-    """Absent is None, present points back."""
+    """Absent is None, present points back. Nothing holds a draft to one row, so options ask for it separately."""
     plan = LoadPlan(User, load(key, strategy=strategy))  # type: ignore[arg-type]
     async with tables(engine, Base.metadata):
         await _fill(engine)
-        users = await same_as_lazy(engine, plan, 1 if strategy in {None, "joined"} else 2)
+        users = await same_as_lazy(engine, plan, 1 if strategy in {None, "joined"} and key != "draft" else 2)
     for user in users:
         assert getattr(user, key) is None or getattr(user, key).user is user
 
@@ -115,12 +115,12 @@ async def test_round_trips_between_the_two_sides(engine: AsyncEngine, strategy: 
     assert profiles[0].user.profile is profiles[0]
 
 
-async def test_everything_at_once_is_one_statement(engine: AsyncEngine) -> None:
-    """Three one-to-ones and a collection below one of them."""
+async def test_everything_at_once(engine: AsyncEngine) -> None:
+    """Three one-to-ones, one of which nothing holds to one row, and a collection below that one."""
     plan = LoadPlan(User, load(User.profile), load("password"), load(User.draft, load(Draft.notes)))
     async with tables(engine, Base.metadata):
         await _fill(engine)
-        await same_as_lazy(engine, plan, 2)
+        await same_as_lazy(engine, plan, 3)
 
 
 @pytest.mark.filterwarnings("ignore:Multiple rows returned with uselist=False")
