@@ -170,8 +170,3 @@ def write_tables(runs: Mapping[str, Run], to: Path) -> list[Path]:
         written.write_text("\n".join(PAGES[name].lines(run)).rstrip() + "\n", encoding="utf-8")
         paths.append(written)
     return paths
-
-
-def main(results: Path, to: Path) -> list[Path]:
-    """Write the tables of what there are results of, and return their files."""
-    return write_tables(runs_in(results), to)

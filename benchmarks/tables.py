@@ -40,14 +40,21 @@ def named(results: Sequence[Result], name: str) -> Result | None:
 
 
 def limit_of(results: Sequence[Result]) -> Result | None:
-    """Return the fastest SQL by hand."""
-    by_hand = [each for each in results if each.rival.startswith(LIMIT) and each.seconds]
+    """Return the fastest SQL by hand that reads only the named columns."""
+    by_hand = [each for each in _by_hand(results) if not each.rival.endswith(WHOLE)]
     return min(by_hand, key=lambda each: each.milliseconds, default=None)
 
 
 def whole_rows_of(results: Sequence[Result]) -> Result | None:
-    """Return SQL by hand that brings all columns, as entities have them; else the fastest, which then does so too."""
-    return next((each for each in results if each.rival.endswith(WHOLE) and each.seconds), None) or limit_of(results)
+    """Return SQL by hand that reads all columns, as entities have them.
+
+    A case without it names the columns that entities have, so the limit stands for it.
+    """
+    return next((each for each in _by_hand(results) if each.rival.endswith(WHOLE)), None) or limit_of(results)
+
+
+def _by_hand(results: Sequence[Result]) -> list[Result]:
+    return [each for each in results if each.rival.startswith(LIMIT) and each.seconds]
 
 
 def ratio(result: Result | None, other: Result | None) -> float | None:

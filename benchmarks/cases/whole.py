@@ -5,7 +5,7 @@ entities has two parts: the columns that nobody reads, and the making of mapped 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -39,15 +39,10 @@ def grouped(rows: Rows, key: int, make: Callable[..., Any]) -> defaultdict[Any, 
 
     Args:
         rows: of one statement.
-        key: the place of the column. It is the last place for a column that the objects do not have.
-        make: takes the values of a row.
+        key: the place of the column in a row.
+        make: makes an object of all values of a row.
     """
     found: defaultdict[Any, list[Any]] = defaultdict(list)
     for row in rows:
         found[row[key]].append(make(*row))
     return found
-
-
-def first_of(place: int) -> Callable[[Sequence[Rows]], list[Any]]:
-    """Return a function that takes the distinct values of a root's column."""
-    return lambda arrived: list(dict.fromkeys(row[place] for row in arrived[0]))

@@ -90,7 +90,10 @@ def write_results(folder: Path) -> None:
 
 def test_tables_of_what_there_is(tmp_path: Path) -> None:
     write_results(tmp_path)
-    assert [path.name for path in figures.main(tmp_path, tmp_path)] == ["growth.md", "strategy_costs.md"]
+    assert [path.name for path in figures.write_tables(figures.runs_in(tmp_path), tmp_path)] == [
+        "growth.md",
+        "strategy_costs.md",
+    ]
     page = (tmp_path / "strategy_costs.md").read_text()
     assert "| 50 | 2,000 | 0.50 | auto | n/a | auto | n/a |" in page
     assert "- few parents; select-in, other form: n/a, it has no such form" in page

@@ -115,6 +115,9 @@ def test_tables_say_who_was_faster_and_who_cannot() -> None:
     whole = Result("one", "asyncpg, whole rows", 1, (0.002, 0.002, 0.002), 2)
     (row,) = overview([*results(), whole], []).rows
     assert row == ("one", "1.00", "-", "4.00", "2.00")
+    faster = Result("one", "asyncpg, whole rows", 1, (0.0005, 0.0005, 0.0005), 2)
+    (row,) = overview([*results(), faster], []).rows
+    assert row == ("one", "1.00", "-", "4.00", "8.00"), "by chance the faster one, and still not the limit"
     rows = case_table(results(), "one").rows
     assert [each[0] for each in rows] == ["asyncpg, a level", "options prebuilt", "loadplan, entities", "Piccolo"]
     assert rows[-1][-1] == "cannot: a reason"

@@ -288,14 +288,9 @@ class StatementBuilder:
 
     def _grouped_statement(self, edge: Edge) -> Statement:
         ties, dialect = self._ties[edge], self._dialect_of(edge)
-        if all(one is other for one, other in zip(ties.asked, ties.columns, strict=True)):
-            columns, value, statement = grouped(edge, ties)
-            keys = keys_of(columns, dialect)
-            statement = statement.where(keys.condition)
-        else:  # the groups have no longer the columns that are asked for
-            keys = keys_of(ties.asked, dialect)
-            ties = attrs.evolve(ties, statement=ties.statement.where(keys.condition))
-            columns, value, statement = grouped(edge, ties)
+        keys = keys_of(ties.asked, dialect)  # before the grouping, whose columns may be other ones
+        asked = attrs.evolve(ties, statement=ties.statement.where(keys.condition))
+        columns, value, statement = grouped(edge, asked)
         return Statement(
             edge.target,
             selecting(statement, [*columns, value]),
