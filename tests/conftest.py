@@ -156,7 +156,8 @@ def mariadb_url() -> Iterator[URL]:
 @pytest.fixture(scope="session")
 async def mariadb(mariadb_url: URL) -> AsyncIterator[AsyncEngine]:
     """An engine on real MariaDB through aiomysql; text is compared letter by letter, as on the other databases."""
-    init = "SET sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO')"  # a row with the key 0 keeps it
+    zero = "sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO')"  # a row with the key 0 keeps it
+    init = f"SET {zero}, max_recursive_iterations = 1000000"
     engine = create_async_engine(mariadb_url.set(database="exact"), connect_args={"init_command": init})
     yield engine
     await engine.dispose()
