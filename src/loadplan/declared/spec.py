@@ -359,7 +359,7 @@ class Budget:
 
     Attributes:
         rows: rows of all statements. Rows that come nested in the row of their parent count as one row with it.
-        statements: number of statements.
+                statements: number of statements.
         error: raise :class:`loadplan.OverBudget`. By default, you get the warning :class:`loadplan.OverBudgetWarning`.
     """
 
