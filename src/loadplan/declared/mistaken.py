@@ -70,8 +70,8 @@ _OPERATORS: dict[str, dict[str, str]] = {
         "__le__": "the comparison stands within the path: source(Post.author, User.age <= 18).",
         "__gt__": "the comparison stands within the path: source(Post.author, User.age > 18).",
         "__ge__": "the comparison stands within the path: source(Post.author, User.age >= 18).",
-        "__and__": "pass a list, whose conditions must all hold: where=[Post.public, source(Post.author, User.active)].",
-        "__or__": "write Post.author.has(...) for a condition among others: Post.public | Post.author.has(User.active).",
+        "__and__": "pass a list if all must hold: where=[Post.public, source(Post.author, User.active)].",
+        "__or__": "use has() beside other conditions: Post.public | Post.author.has(User.active).",
         "__invert__": "'not' stands within the path: source(Post.author, ~User.active).",
     }
 }
@@ -104,6 +104,6 @@ def with_hints(kind: str) -> Callable[[type[C]], type[C]]:
 
 def _operator_with(hint: str) -> Callable[..., NoReturn]:
     def refused(self: object, *_: object) -> NoReturn:
-        raise TypeError(f"a '{type(self).__name__}' is no SQL expression\n  hint: {hint}")
+        raise TypeError(f"a '{type(self).__name__}' is not a SQL expression\n  hint: {hint}")
 
     return refused
