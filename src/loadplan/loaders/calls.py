@@ -48,7 +48,8 @@ from loadplan.running.own_connection import Opened
 from loadplan.running.paging import Page, page_of
 from loadplan.running.plans import Compiled, compile_plan, compile_resolved, resolve_plan
 from loadplan.running.private_session import private_session
-from loadplan.running.roots import RootQuery, by_id, by_ids, is_count, locking, narrowing, roots_by
+from loadplan.running.root_shapes import roots_by
+from loadplan.running.roots import RootQuery, by_id, by_ids, is_count, locking, narrowing
 from loadplan.running.session import PrivateSession
 from loadplan.running.table_indexes import unmapped_indexes
 from loadplan.running.tally import FetchRecord, Tally, told
