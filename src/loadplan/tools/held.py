@@ -80,7 +80,7 @@ def hold_plans(
 
 
 def _planning_dialect(connection: Connection) -> Dialect:
-    """Return the dialect that the statements are compiled for. PostgreSQL's writes parameters as ``PREPARE`` reads them."""
+    """Return the dialect to compile statements for. asyncpg's numbers the parameters, as PostgreSQL's PREPARE does."""
     return dialect_of("postgresql") if connection.dialect.name == "postgresql" else connection.dialect
 
 

@@ -244,7 +244,7 @@ def fetch_missing(engine: Engine, instance: Any, key: str) -> list[Any]:
 
 
 def _second(engine: Engine) -> Engine:
-    """Return an engine on the same database with connections of its own. The caller's pool keeps all its connections."""
+    """Return an engine on the same database with a separate pool, so that it takes no connection from the caller."""
     return Engine(engine.pool.recreate(), engine.dialect, engine.url)
 
 

@@ -55,7 +55,7 @@ def _indexed(table: Table) -> Iterator[list[str]]:
 
 
 def _finds_all_rows(index: Index) -> bool:
-    """Tell whether an index has all rows of a key. A partial index over rows whose key is not NULL has them all, too."""
+    """Tell whether an index has all rows of a key. An index over only the rows whose key is not NULL has."""
     for name, value in index.dialect_kwargs.items():
         option = name.partition("_")[2]
         if option == "where" and value is not None:
