@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, Dialect, Integer, and_, literal_column, or_, select
 
 from loadplan.mapped.links import Link
 from loadplan.statements.keys import Keys, row_of
@@ -25,3 +25,18 @@ def in_whole_tree(linked: Any, link: Link, keys: Keys, target: Any) -> ColumnEle
     met = and_(*(column == tree.c[f"key_{index}"] for index, column in enumerate(keys.columns)))
     tree = tree.union(linked.with_only_columns(*onward, maintain_column_froms=True).where(met))
     return or_(keys.condition, row_of(keys.columns).in_(select(*tree.c)))
+
+
+def greatest_depth(dialect: Dialect) -> list[ColumnElement[Any]]:
+    """Return a column with the number of levels after which the database ends a recursive statement without an error.
+
+    Only MariaDB does so. MySQL raises an error; it skips the special comment, and answers the greatest number.
+    Source: https://mariadb.com/docs/server/server-management/variables-and-modes/server-system-variables
+
+    Returns:
+        one column on MariaDB and MySQL, and none on other databases.
+    """
+    if dialect.name not in {"mysql", "mariadb"}:
+        return []
+    text = "coalesce(/*M! @@max_recursive_iterations, */ 4294967295)"
+    return [literal_column(text, Integer).label("loadplan_depth")]
