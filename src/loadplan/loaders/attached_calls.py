@@ -1,4 +1,4 @@
-"""The calls whose result is in the caller's session, or on objects that the caller already has."""
+"""The calls that put loaded values into the caller's session, or onto objects that the caller already has."""
 
 from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
@@ -133,7 +133,7 @@ class AllCalls(Calls):
         return attrs.evolve(explained, formula=f"{explained.formula}; 1 more for each further {CHUNK} objects")
 
     def _in_fewest(self, plan: LoadPlan[Any], roots: int | None) -> LoadPlan[Any]:
-        """Return the form of an extension that takes the fewest statements."""
+        """Return the plan of an extension, or an equivalent plan that takes fewer statements."""
         private = self.private()
         compiled = self.compiled(plan, private, roots)
         if not any(each.edge is not None and each.edge.owner is compiled.tree.root for each in compiled.later):
@@ -145,7 +145,7 @@ class AllCalls(Calls):
 
 
 def _with_reason(edge: ExplainedEdge, by_itself: ExplainedEdge) -> ExplainedEdge:
-    """Return an edge of an extension with the reason why it joins, if it does so to save its statement."""
+    """Return an edge of an extension. If it joins only to save a statement, give this as its reason."""
     if edge.strategy == by_itself.strategy:
         return edge
     return attrs.evolve(edge, reason="joins the rows of the objects, which saves a statement")

@@ -1,4 +1,4 @@
-"""The calls of a loader, written once, as synchronous code. ``Loader`` and ``SyncLoader`` both use them."""
+"""The calls of a loader, written once, as synchronous code. ``Loader`` and ``SyncLoader`` both use this code."""
 
 from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
@@ -77,16 +77,16 @@ class _Batches(Protocol):
 
 @attrs.frozen(eq=False)
 class Calls:
-    """Every call of a loader. On an asynchronous bind they run in SQLAlchemy's greenlet.
+    """Every call of a loader. On an asynchronous bind, the calls run in SQLAlchemy's greenlet.
 
     Attributes:
         bind: the bind of the loader.
-        snapshot: see :class:`loadplan.Loader`, also for the next three.
-        max_rows: the most rows that one call may return.
-        cursor_key: the key of the cursors.
-        on_fetch: called at the end of each call.
-        shard: in a sharded session, the shard for the calls.
-        tally: the tally of the call that these calls are a part of; None if each is a separate call.
+        snapshot: see :class:`loadplan.Loader`.
+        max_rows: the most rows that one call may return; see :class:`loadplan.Loader`.
+        cursor_key: the key of the cursors; see :class:`loadplan.Loader`.
+        on_fetch: the function to call at the end of each call; see :class:`loadplan.Loader`.
+        shard: in a sharded session, the shard that the calls go to.
+        tally: counts for a larger call that these calls are a part of; None if each is a separate call.
     """
 
     bind: Bind | SyncBind
@@ -101,10 +101,10 @@ class Calls:
         """Check the arguments of the loader.
 
         Args:
-            loader: name of its class.
+            loader: the name of the loader's class.
 
         Raises:
-            LoaderError: LP408.
+            LoaderError: LP408, an argument has a wrong value.
         """
         check_bind(self.bind, loader)
         key = self.cursor_key
@@ -155,7 +155,7 @@ class Calls:
         return [root for root in found if root is not None]
 
     def find(self, plan: LoadPlan[T], asked: Sequence[object], params: Params, options: Options) -> list[T | None]:
-        """Return the graph of each id in order, or None if it has no row. Equal ids have one object."""
+        """Return the graph of each id in order, or None for an id without a row. Equal ids share one object."""
         check_options(options)
         if not asked:
             return []
@@ -175,9 +175,9 @@ class Calls:
         """Check the arguments of a fetch, without any SQL.
 
         Raises:
-            IdentityError: LP404.
-            ParameterError: LP405.
-            LoaderError: LP408.
+            IdentityError: LP404, the id cannot be a key.
+            ParameterError: LP405, ``params`` does not fit the plan.
+            LoaderError: LP408, an option has a wrong value.
         """
         check_plan(plan)
         check_options(options)
@@ -270,7 +270,7 @@ class Calls:
     def total(
         self, plan: LoadPlan[Any], where: RootConditions | None, params: Params, total: Total, options: Options
     ) -> int:
-        """Return the number of roots as ``fetch_page(total=...)`` finds it."""
+        """Return the number of all roots, counted or estimated, for ``fetch_page(total=...)``."""
 
         def prepare(compiled: Compiled[Any], tally: Tally) -> Work[int]:
             graph, bound = roots_by(compiled, tuple_or_none(where) or (), (), None, None, params)
@@ -418,7 +418,7 @@ class Calls:
             plan: the plan to run.
             prepare: checks the input and returns the work.
             options: execution options of all statements.
-            roots: the most roots that it returns; None for any number.
+            roots: the most roots that the call returns; None for any number.
             for_update: whether, and how, to lock the roots.
             executions: how often the statement of the roots may run. If it runs more than once, it needs a snapshot.
             follows: whether the statements below the roots run, too.
@@ -431,7 +431,7 @@ class Calls:
         private = self.private(bare=bare)
         if locks(for_update) and not private.in_transaction_of_caller:
             raise LoaderError(call_problems.lock_without_transaction(is_async(self.bind), (plan.label,)))
-        number = roots if is_count(roots, least=0) else None  # ``prepare`` reports a wrong one
+        number = roots if is_count(roots, least=0) else None  # ``prepare`` reports a wrong value
         with self.told(plan) as tally:
             while True:
                 compiled = self.compiled(plan, private, number)
@@ -443,22 +443,22 @@ class Calls:
                     return private.run(work, compiled.mappers, statements=statements, options=options)
                 except Undecodable as signal:
                     if not compiled.nests and signal.__cause__ is not None:
-                        raise signal.__cause__ from None  # also with a statement for each level
+                        raise signal.__cause__ from None  # no rows were nested, so nesting did not cause it
                     compiled.without_nesting()
                 tally.start_over()
                 private = self.private(bare=bare)
 
     def told(self, plan: LoadPlan[Any], *, whole: bool = True) -> contextlib.AbstractContextManager[Tally]:
-        """Count the rows and statements of a call, and report them at its end.
+        """Count the rows and statements of a call, and report the numbers at the end of the call.
 
-        A part of a call counts with the whole call.
+        If the call is a part of a larger call, the larger call counts and reports them.
         """
         if self.tally is not None:
             return contextlib.nullcontext(self.tally)
         return told(plan, self.bind, self.max_rows, self.on_fetch, whole=whole)
 
     def private(self, *, bare: bool = False) -> PrivateSession:
-        """Return a private session for one run. Nothing is opened yet."""
+        """Return a private session for one run. The session is not open yet."""
         return private_session(self.bind, snapshot=self.snapshot, bare=bare, shard=self.shard)
 
     def compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:

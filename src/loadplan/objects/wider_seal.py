@@ -114,7 +114,7 @@ class WiderSeal(Seal):
             self.before.pop(key, None)
 
     def pop(self, key: str, default: Any = None) -> Any:
-        """Return the default, or raise ``KeyError``. Leave the entry unchanged."""
+        """Remove the loader that SQLAlchemy had for an attribute, and return the entry, or the default."""
         del self[key]
         return self.get(key, default)
 
