@@ -34,8 +34,8 @@ def row(**fields: Any) -> Any:
 
 
 OF_FETCH = (
-    "Conditions, orders and limits of the roots come with the fetch: fetch_all(plan, where=..., order_by=..., "
-    "limit=...). Those of a relationship belong into its load(...)."
+    "Pass conditions, orders and limits of the roots to the fetch: fetch_all(plan, where=..., order_by=..., "
+    "limit=...). Write those of a relationship into its load(...)."
 )
 
 #: name: (what is written, what the TypeError says)

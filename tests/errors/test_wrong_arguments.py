@@ -120,13 +120,13 @@ UNKNOWN: dict[str, tuple[Callable[[], object], str]] = {
     "a path within or_()": (
         lambda: or_(Order.total > 3, source_of(Order.customer, Customer.name == "Ada")),
         "LP112: source(Order.customer, Customer.name == 'Ada') cannot be a part of a SQL expression\n"
-        "  detail: a path stands alone, in where= or order_by= of a fetch.\n"
+        "  detail: write a path alone, in where= or order_by= of a fetch.\n"
         "  hint: for a condition among others, write Order.customer.has(Customer.name == 'Ada').",
     ),
     "a path within desc()": (
         lambda: desc(source_of(Line.order, Order.customer, Customer.name)),
         "LP112: source(Line.order, Order.customer, Customer.name) cannot be a part of a SQL expression\n"
-        "  detail: a path stands alone, in where= or order_by= of a fetch.\n"
+        "  detail: write a path alone, in where= or order_by= of a fetch.\n"
         "  hint: for a direction, write source(Line.order, Order.customer, Customer.name).desc().",
     ),
 }
@@ -150,7 +150,7 @@ def test_an_argument_that_is_not_there(name: str) -> None:
         (
             source(Order.customer, Customer.name),
             "ilike",
-            "a condition stands within the path: source(Post.author, User.name.ilike(...)).",
+            "write the condition inside the path: source(Post.author, User.name.ilike(...)).",
         ),
         (
             SyncLoader(create_engine("sqlite://")),

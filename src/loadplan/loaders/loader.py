@@ -1,4 +1,4 @@
-"""The loader takes a plan and an id, and returns a graph. ``calls`` has the steps of each call. This module awaits them."""
+"""The loader takes a plan and an id, and returns a graph. ``calls`` has the steps of each call."""
 
 from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
