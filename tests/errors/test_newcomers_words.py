@@ -145,7 +145,7 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan.for_schema(Model, Order),
         "LP200: 'Model' is not a mapped class\n"
         "  at: Order\n"
-        "  hint: the mapped class comes first: LoadPlan.for_schema(Order, Model).",
+        "  hint: pass the mapped class first: LoadPlan.for_schema(Order, Model).",
     ),
     "paths within a class": (
         lambda: LoadPlan.for_paths(Order, ["lines"], allowed=Order),  # type: ignore[arg-type]

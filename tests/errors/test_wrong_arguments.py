@@ -197,7 +197,7 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a path chooses related rows": (
         lambda: load_in(where=source(Order.customer, Customer.name == "Ada")),
-        "ask through the relationship: where=Order.customer.has(Customer.name == 'Ada').",
+        "write the condition with the relationship: where=Order.customer.has(Customer.name == 'Ada').",
     ),
     "a count orders related rows": (
         lambda: load_in(order_by=count(Order.lines)),
@@ -206,7 +206,7 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "an exists of loadplan as condition": (
         lambda: load_in(where=exists(Order.lines)),
-        "write Order.lines.any() to choose those that have rows there.",
+        "write Order.lines.any() to choose rows that have related rows.",
     ),
     "a load of a deferred column": (
         lambda: plan_of(Dated, load_of(Dated.text)),
@@ -225,8 +225,8 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
 
 
 _COMPUTED = (
-    "name what it reads instead. In GraphQL, say it once: selected_plan(info, plan, reads={'Type.field': "
-    "['first_name', 'last_name']})."
+    "name the attributes that it reads instead. In GraphQL, declare them once: "
+    "selected_plan(info, plan, reads={'Type.field': ['first_name', 'last_name']})."
 )
 HINTS |= {
     "a request for a hybrid": (lambda: LoadPlan(Customer).narrowed_to(["loud"]), _COMPUTED),

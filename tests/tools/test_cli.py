@@ -23,7 +23,7 @@ def test_explain_prints_the_tree_and_the_sql(command: Command) -> None:
     assert lines == [
         "order page: Order, 1 statement (1, however many rows)",
         "└─ Order.customer -> Customer (id, name): many-to-one, left join, statement 1",
-        "        one row at most; LEFT OUTER, so a missing or hidden one never drops its parent",
+        "        one row at most; LEFT OUTER, so a missing or hidden row never drops its parent",
         "",
         "-- 1. Order",
         'SELECT "order".id, "order".customer_id, customer_1.id AS id_1, customer_1.name',

@@ -184,7 +184,7 @@ class LoadOptions(TypedDict, total=False):
 
 
 class TableOptions(TypedDict, total=False):
-    """The keyword arguments of :func:`load` for SQLModel classes. Type checkers see their attributes as plain values."""
+    """The keyword arguments of :func:`load` for SQLModel classes, whose attributes have plain types."""
 
     only: Bare | None
     defer: Bare | None
