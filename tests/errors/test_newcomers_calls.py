@@ -153,7 +153,7 @@ FETCHES: dict[str, tuple[Callable[[AsyncEngine], Any], str]] = {
     ),
     "a lock on an engine": (
         lambda sqlite: Loader(sqlite).fetch(LoadPlan(Order), 1, for_update=True),
-        "LP408: for_update= needs a transaction of yours, but this Loader opens its own\n"
+        "LP408: for_update= needs your own transaction, but this Loader opens a separate one\n"
         "  at: Order\n"
         "  detail: the lock would end when the fetch returns.\n"
         "  hint: make the Loader with the AsyncSession or AsyncConnection that changes the row "

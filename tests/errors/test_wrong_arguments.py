@@ -350,7 +350,7 @@ def test_the_synchronous_loader_speaks_of_synchronous_sessions() -> None:
     with pytest.raises(LoaderError) as caught:
         SyncLoader(engine).fetch(ORDER, 1, for_update=True)
     assert str(caught.value) == (
-        "LP408: for_update= needs a transaction of yours, but this SyncLoader opens its own\n"
+        "LP408: for_update= needs your own transaction, but this SyncLoader opens a separate one\n"
         "  at: order\n"
         "  detail: the lock would end when the fetch returns.\n"
         "  hint: make the SyncLoader with the Session or Connection that changes the row afterwards."

@@ -410,7 +410,7 @@ def _relationships_below(root: Place) -> Iterator[tuple[RelationshipProperty[Any
 
 
 def _conflicts(root: Place, label: str) -> Iterator[Problem]:
-    """Yield a problem for each relationship of which two paths load different rows: an object can hold only one value."""
+    """Yield a problem for each relationship that two paths load with different rows. An object holds only one value."""
     seen: dict[RelationshipProperty[Any], Edge] = {}
     for prop, edge in _relationships_below(root):
         other = seen.setdefault(prop, edge)

@@ -71,7 +71,7 @@ class _Need:
         return [getattr(self.mapper.class_, name) for name in names]
 
     def loads(self, without: str | None = None) -> list[Any]:
-        """Return the loads of this place. For a level of a tree, leave out the relationship of the tree (``without``)."""
+        """Return the loads of this place. A level of a tree leaves out the relationship of the tree (``without``)."""
         found: list[Any] = [
             load(
                 getattr(self.mapper.class_, key),

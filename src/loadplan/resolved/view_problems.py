@@ -1,4 +1,4 @@
-"""Makes the problems of wrong views, LP3xx. For each, a function turns the facts into a :class:`~loadplan.errors.Problem`.
+"""Makes the problems of wrong views, LP3xx. For each, a function turns facts into a :class:`~loadplan.errors.Problem`.
 
 All texts are here. The modules that resolve a plan find the problems.
 """
