@@ -19,10 +19,9 @@ from loadplan.explained.explanation import Explanation
 from loadplan.plan import LoadPlan
 from loadplan.resolved.strategy import ASKED
 from loadplan.tools.costs import PlanCost, plan_cost
-from loadplan.tools.learning import learn, learn_sync, learning
+from loadplan.tools.learning import learn, learn_sync
 from loadplan.tools.reads import Reads, record_reads
 from loadplan.tools.recording import Repetition, Statement, Statements, record_statements
-from loadplan.tools.spread import told_by, told_together
 from loadplan.tools.together import Unread
 
 __all__ = [
@@ -34,11 +33,8 @@ __all__ = [
     "assert_plan",
     "learn",
     "learn_sync",
-    "learning",
     "record_reads",
     "record_statements",
-    "told_by",
-    "told_together",
 ]
 
 

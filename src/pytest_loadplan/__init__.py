@@ -38,11 +38,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 class _Watch:
     """Watches one process of a run, and reports at its end.
 
-    With pytest-xdist, each process passes what it saw to the process that started it, which combines everything.
+    With pytest-xdist, each process passes its report to the main process, which combines the reports.
     """
 
     def __init__(self, config: pytest.Config) -> None:
-        from loadplan.pytest_plugin import learning, record_reads
+        from loadplan.tools.learning import learning
+        from loadplan.tools.reads import record_reads
 
         self._config = config
         self._stack = ExitStack()
@@ -55,23 +56,23 @@ class _Watch:
             self._reads = self._stack.enter_context(record_reads(config.getoption("--loadplan-ignore") or ()))
 
     def pytest_sessionfinish(self) -> None:
-        """Hand over what was seen, in a process that another one started."""
+        """In a process of pytest-xdist, pass the recorded reads and lessons to the main process."""
         output: dict[str, Any] | None = getattr(self._config, "workeroutput", None)
         if output is not None:
-            from loadplan.pytest_plugin import told_by
+            from loadplan.tools.spread import told_by
 
             output["loadplan"] = told_by(self._reads, self._lessons)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take the report of a test process. A process that crashed has sent none."""
+        """Take the report of a test process. A process that crashed has not sent a report."""
         told = getattr(node, "workeroutput", {}).get("loadplan")
         if told is not None:
             self._told.append(told)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print what was seen."""
-        from loadplan.pytest_plugin import told_together
+        """Print the reports: attributes that plans lack, and attributes that no code reads."""
+        from loadplan.tools.spread import told_together
 
         if self._told:
             lacking, unread = told_together(self._told)
