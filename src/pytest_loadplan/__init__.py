@@ -1,7 +1,7 @@
-"""What pytest loads of loadplan: a fixture and two options, and nothing else until one of them is used.
+"""The pytest plugin: a fixture and three options. It imports loadplan only when a test or an option needs it.
 
-It is a separate package, because importing anything of ``loadplan`` imports SQLAlchemy. A suite that does not use the
-fixture pays for one import of pytest.
+It is a separate package, because importing a module of ``loadplan`` imports SQLAlchemy. A test suite that does not use
+the fixture only imports this module.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def statements() -> "Iterator[Statements]":
-    """The SQL statements that all engines execute while the test runs: what, where and how often."""
+    """Record the SQL statements that all engines execute while the test runs, with the lines of code that sent them."""
     from loadplan.pytest_plugin import record_statements
 
     with record_statements() as recorded:
@@ -24,7 +24,7 @@ def statements() -> "Iterator[Statements]":
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options."""
+    """Add the options ``--loadplan-unread``, ``--loadplan-learn`` and ``--loadplan-ignore``."""
     group = parser.getgroup("loadplan")
     group.addoption("--loadplan-unread", action="store_true", help="Report what plans load and your code never reads.")
     group.addoption(
@@ -84,14 +84,14 @@ class _Watch:
             terminalreporter.write_line(lacking or "nothing: no attribute was missing")
         if self._reads is not None:
             terminalreporter.section("loadplan: what no code reads")
-            terminalreporter.write_line(unread or "nothing: all that was loaded was read")
+            terminalreporter.write_line(unread or "nothing: your code read everything that was loaded")
 
     def pytest_unconfigure(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._stack.close()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start watching, if the run asks for it."""
+    """Start watching if an option of the run asks for a report."""
     if config.getoption("--loadplan-unread") or config.getoption("--loadplan-learn"):
         config.pluginmanager.register(_Watch(config), "loadplan-watch")

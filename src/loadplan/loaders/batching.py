@@ -64,7 +64,7 @@ class _Batch:
         )
 
     def left(self, _: object) -> None:
-        """Stop the work when every caller was cancelled."""
+        """Cancel the fetch of the batch if every caller was cancelled."""
         if self.task is not None and all(waiter.cancelled() for waiter in self.waiters):
             self.task.cancel()
 
@@ -77,7 +77,7 @@ class Batcher:
         wait: runs work on the bind of the loader.
         max_batch: the most ids of a batch.
         context: context variables that must be equal within a batch; None for all of them.
-        in_turn: whether a batch must end before the next one begins, because all use one connection.
+        in_turn: whether a batch must end before the next batch begins, because all batches use one connection.
 
     Raises:
         LoaderError: LP408, ``max_batch`` is not a number of 1 or more.

@@ -87,14 +87,14 @@ def condition_problems(
 
 
 def is_expression(word: str, given: object) -> bool:
-    """Tell whether something can be a condition, or an order: that one has a direction, which a ``text()`` hides."""
+    """Tell whether a value can be a condition or an order. ``text()`` cannot be an order: it hides the direction."""
     try:
         if isinstance(given, UnaryExpression) and meant.is_named_order(given):
             return False
         return isinstance(given, QueryableAttribute | ColumnElement) or (
             word == "where" and isinstance(given, TextClause)
         )
-    except Exception:  # an object may raise any error when it is asked for its class
+    except Exception:  # reading __class__ of the value may raise any error
         return False
 
 
