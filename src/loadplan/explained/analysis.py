@@ -25,7 +25,7 @@ class SequentialScan:
     """A large table that was read from end to end.
 
     Attributes:
-        table: its name.
+        table: the name of the table.
         rows: number of rows that were read, over all repetitions.
         index: the SQL statement that makes the missing index; None if no relationship of the plan finds rows of the
             table by key.

@@ -55,7 +55,7 @@ class AllCalls(Calls):
         for_update: ForUpdate | None,
         options: Options,
     ) -> T:
-        """See :meth:`loadplan.Loader.fetch_attached`."""
+        """Return a graph as objects of the caller's session. See :meth:`loadplan.Loader.fetch_attached`."""
         check_plan(plan)
         session = session_of(self.bind, "fetch_attached")
         check_attachable(plan, "fetch_attached")
@@ -86,7 +86,7 @@ class AllCalls(Calls):
     def extend(
         self, given: object, loads: Sequence[Any], only: Any, refresh: bool, params: Params, options: Options
     ) -> Any:
-        """See :meth:`loadplan.Loader.extend`."""
+        """Load more relationships and columns onto objects of the caller. See :meth:`loadplan.Loader.extend`."""
         check_options(options)
         objects = read_objects(given, self.bind, loads)
         if objects is None:
@@ -117,7 +117,7 @@ class AllCalls(Calls):
     def explain(
         self, plan: LoadPlan[Any] | type[Any], roots: int | None, call: Call, total: Total | None
     ) -> Explanation:
-        """See :meth:`loadplan.Loader.explain`."""
+        """Return how a plan is loaded. See :meth:`loadplan.Loader.explain`."""
         if call != "extend":
             return super().explain(plan, roots, call, total)
         asked = extension_by(plan_itself(plan))

@@ -122,7 +122,7 @@ class Batcher:
         return found
 
     def _batch(self, plan: LoadPlan[Any], params: Params, options: Options) -> _Batch:
-        """Return the open batch for these callers, or a new one."""
+        """Return the open batch for a plan with these parameters and options, or a new batch."""
         loop, context = asyncio.get_running_loop(), copy_context()
         seen = context if self._variables is None else [context.get(each) for each in self._variables]
         batch = _Batch(loop, plan, dict(params or {}), dict(options or {}), seen, context)

@@ -119,7 +119,7 @@ class Calls:
             raise LoaderError(Problem("LP408", message, hint="remove max_rows= to allow any number of rows."))
 
     def fetch(self, plan: LoadPlan[T], given: object, params: Params, for_update: ForUpdate, options: Options) -> T:
-        """See :meth:`loadplan.Loader.fetch`."""
+        """Return the graph of one root by primary key. See :meth:`loadplan.Loader.fetch`."""
         found = self.fetch_or_none(plan, given, params, for_update, options)
         if found is None:
             raise not_found(plan, [given])
@@ -128,7 +128,7 @@ class Calls:
     def fetch_or_none(
         self, plan: LoadPlan[T], given: object, params: Params, for_update: ForUpdate, options: Options
     ) -> T | None:
-        """See :meth:`loadplan.Loader.fetch_or_none`."""
+        """Return the graph of one root by primary key, or None. See :meth:`loadplan.Loader.fetch_or_none`."""
 
         def prepare(compiled: Compiled[T], tally: Tally) -> Work[list[T]]:
             one = by_id(compiled)
@@ -144,7 +144,7 @@ class Calls:
     def fetch_many(
         self, plan: LoadPlan[T], ids: Iterable[object], missing: str, params: Params, options: Options
     ) -> list[T]:
-        """See :meth:`loadplan.Loader.fetch_many`."""
+        """Return the graphs of many roots by primary key. See :meth:`loadplan.Loader.fetch_many`."""
         check_plan(plan)
         check_missing(missing, plan)
         asked = listed(plan, ids)
@@ -188,7 +188,7 @@ class Calls:
     def fetch_one(
         self, plan: LoadPlan[T], where: RootConditions | None, params: Params, for_update: ForUpdate, options: Options
     ) -> T:
-        """See :meth:`loadplan.Loader.fetch_one`."""
+        """Return the graph of the one root that meets a condition. See :meth:`loadplan.Loader.fetch_one`."""
         found = self.fetch_one_or_none(plan, where, params, for_update, options)
         if found is None:
             entity = plan.entity.__name__
@@ -198,7 +198,7 @@ class Calls:
     def fetch_one_or_none(
         self, plan: LoadPlan[T], where: RootConditions | None, params: Params, for_update: ForUpdate, options: Options
     ) -> T | None:
-        """See :meth:`loadplan.Loader.fetch_one_or_none`."""
+        """Return the root that meets a condition, or None. See :meth:`loadplan.Loader.fetch_one_or_none`."""
         found = self.fetch_all(plan, where, None, 2, None, params, for_update, options)
         if len(found) > 1:
             raise MultipleFound(
@@ -222,7 +222,7 @@ class Calls:
         for_update: ForUpdate,
         options: Options,
     ) -> list[T]:
-        """See :meth:`loadplan.Loader.fetch_all`."""
+        """Return the graphs of all roots that meet a condition. See :meth:`loadplan.Loader.fetch_all`."""
 
         def prepare(compiled: Compiled[T], tally: Tally) -> Work[list[T]]:
             conditions, order = tuple_or_none(where) or (), tuple_or_none(order_by) or ()
@@ -245,7 +245,7 @@ class Calls:
         total: Total | None,
         options: Options,
     ) -> Page[T]:
-        """See :meth:`loadplan.Loader.fetch_page`."""
+        """Return one page of roots. See :meth:`loadplan.Loader.fetch_page`."""
         check_plan(plan)
         check_total(plan, total)
 
@@ -282,13 +282,13 @@ class Calls:
     def count(
         self, plan: LoadPlan[Any] | type[Any], where: RootConditions | None, params: Params, options: Options
     ) -> int:
-        """See :meth:`loadplan.Loader.count`."""
+        """Return the number of roots that meet a condition. See :meth:`loadplan.Loader.count`."""
         return self._counted(plan, where, params, options, "count")
 
     def exists(
         self, plan: LoadPlan[Any] | type[Any], where: RootConditions | None, params: Params, options: Options
     ) -> bool:
-        """See :meth:`loadplan.Loader.exists`."""
+        """Tell whether a root meets a condition. See :meth:`loadplan.Loader.exists`."""
         return bool(self._counted(plan, where, params, options, "exists"))
 
     def _counted(
@@ -342,7 +342,7 @@ class Calls:
     def explain(
         self, plan: LoadPlan[Any] | type[Any], roots: int | None, call: Call, total: Total | None
     ) -> Explanation:
-        """See :meth:`loadplan.Loader.explain`."""
+        """Return how a plan is loaded. See :meth:`loadplan.Loader.explain`."""
         check_call(call)
         plan = plan_behind(plan) if call in {"count", "exists"} else plan_itself(plan)
         check_total(plan, total)
@@ -361,7 +361,7 @@ class Calls:
         return attrs.evolve(explained, columns=None, edges=(), sql=sql, statements=1, formula=formula)
 
     def learn_indexes(self, given: Sequence[LoadPlan[Any] | type[Any]], options: Options) -> tuple[LearnedIndex, ...]:
-        """See :meth:`loadplan.Loader.learn_indexes`."""
+        """Read which indexes the database has. See :meth:`loadplan.Loader.learn_indexes`."""
         check_options(options)
         wanted = dict.fromkeys(pair for each in given for pair in tables_of(each))
 
@@ -388,7 +388,7 @@ class Calls:
         return tuple(sorted(learned, key=str))
 
     def analyze(self, plan: LoadPlan[Any], given: object, params: Params, options: Options) -> Analysis:
-        """See :meth:`loadplan.Loader.analyze`."""
+        """Fetch a root, and have the database explain each statement. See :meth:`loadplan.Loader.analyze`."""
         check_plan(plan)
         check_options(options)
         private = self.private()

@@ -140,7 +140,7 @@ class ShardedCalls(AllCalls):
         return read.objects[0] if read.is_one else list(read.objects)
 
     def check_call(self, plan: LoadPlan[Any], given: object, params: Params, options: Options) -> None:
-        """See :meth:`loadplan.loaders.calls.Calls.check_call`."""
+        """Check the arguments of a fetch, without any SQL. See :meth:`loadplan.loaders.calls.Calls.check_call`."""
         self.first.check_call(plan, given, params, options)
 
     def analyze(self, plan: LoadPlan[Any], given: object, params: Params, options: Options) -> Analysis:

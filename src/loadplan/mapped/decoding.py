@@ -88,7 +88,7 @@ def in_row(expression: Any, kind: types.TypeEngine[Any], dialect: Dialect, *, or
 
     Args:
         expression: the expression to select.
-        kind: its type, as mapped.
+        kind: the mapped type of the expression.
         dialect: the dialect of a driver that reads nested rows.
         origin: the expression before it was selected in a subquery. If SQLAlchemy does not know the type of
             ``expression``, the origin may show it.

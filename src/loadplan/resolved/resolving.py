@@ -26,7 +26,7 @@ def resolve_once(plan: Plan[Any], resolve: Callable[[Plan[Any], Mapper[Any], lis
         resolve: takes the plan, the mapper of its entity, and a list for the problems that it finds.
 
     Raises:
-        PlanError: with every problem of the plan.
+        PlanError: the plan has problems. The error lists all of them.
     """
     derived = plan._derived
     if not _holds(derived):
@@ -53,7 +53,7 @@ def _made(
     """Resolve a plan, and return the result that this plan and all equal plans use from now on.
 
     Raises:
-        PlanError: with every problem of the plan.
+        PlanError: the plan has problems. The error lists all of them.
     """
     found = list(form_problems(plan))
     tree: Tree | None = None

@@ -186,7 +186,7 @@ class CompiledPlan(Generic[T]):
         return found
 
     def without_nesting(self) -> None:
-        """Never nest rows again, because the driver cannot read a type in a nested row."""
+        """Stop nesting rows in all later fetches of the plan, because the driver cannot read a type in a nested row."""
         if self.dialect.driver not in self.tree.undecodable:
             self.tree.undecodable.append(self.dialect.driver)
 

@@ -107,7 +107,7 @@ class OptionStep(NamedTuple):
             with a text.
         strategy: how the attribute is loaded, for example ``{"lazy": "selectin"}`` or ``{"deferred": True,
             "instrument": True}``. None if the step only leads to the next one, as ``defaultload`` does.
-        arguments: its other arguments, for example ``innerjoin``, ``recursion_depth`` and ``entities``.
+        arguments: the other arguments of the option, for example ``innerjoin``, ``recursion_depth`` and ``entities``.
         criteria: the conditions in the attribute's ``and_()``.
     """
 

@@ -114,7 +114,7 @@ class _Holder:
     lacking: set[tuple[str, tuple[str, ...]]] = attrs.field(factory=set)
 
     def hold(self, plan: FoundPlan) -> None:
-        """Explain every statement of a plan, and note what it needs."""
+        """Have the database explain every statement of a plan, and note the tables and indexes that the plan needs."""
         compiled = {id(each): each for _, each in compiled_uses(plan.plan, self.dialect)}
         first: Compiled[Any] = next(iter(compiled.values()))
         for table in tables_of_plan(first):

@@ -150,7 +150,7 @@ class Learner:
     """Loads the attributes that code reads, and notes each with the path from the root.
 
     Args:
-        engine: for the second connection.
+        engine: the engine for the second connection.
         wanted: the root's place, with notes on every attribute that was read.
         columns: whether to note columns that are loaded, too.
     """
@@ -422,8 +422,8 @@ def note(lesson: Lesson, path: Sequence[str], entity: type[Any], attribute: str,
         lesson: the lesson of the plan.
         path: the relationships that lead to the object from the root.
         entity: the class that has the attribute.
-        attribute: its name.
-        times: how often it was missing.
+        attribute: the name of the attribute.
+        times: how often code has read it.
     """
     try:
         place = lesson.wanted

@@ -46,7 +46,7 @@ class Repetition:
     Attributes:
         text: the SQL.
         table: the table that it reads first.
-        times: how often it ran with new parameters.
+        times: how often the query ran with new parameters.
         lines: the lines that it came from, the most frequent one first.
     """
 
@@ -99,7 +99,7 @@ class Statements:
             self._recorded.append(statement)
 
     def clear(self) -> None:
-        """Forget what was recorded so far, for example the INSERTs at the start of a test."""
+        """Forget the statements recorded so far, for example the INSERTs at the start of a test."""
         self._recorded.clear()
 
     def n_plus_one(self, times: int = 3) -> list[Repetition]:

@@ -40,7 +40,7 @@ class PlanReads:
 
     Attributes:
         plan: the place of the plan, or its name.
-        fetches: how often it was fetched.
+        fetches: how often the plan was fetched.
         unread: the paths that no code has read, below objects that code has reached.
         read: the paths that code has read.
     """
@@ -101,9 +101,9 @@ class Missing:
         where: the place of the plan, as ``"shop.plans:USER_PAGE"``, or its name.
         path: the relationships that lead to the object.
         entity: the class that has the attribute, as ``"shop.models:User"``.
-        attribute: its name.
+        attribute: the name of the attribute.
         add: the code that loads it.
-        times: how often it was missing.
+        times: how often code has read it.
     """
 
     plan: str
