@@ -173,13 +173,13 @@ def test_a_method_of_another_library(given: object, name: str, hint: str) -> Non
 @pytest.mark.parametrize(
     ("written", "hint"),
     [
-        (lambda path: path > 3, "the comparison stands within the path: source(Post.author, User.age > 18)."),
-        (lambda path: path <= 3, "the comparison stands within the path: source(Post.author, User.age <= 18)."),
+        (lambda path: path > 3, "write the comparison inside the path: source(Post.author, User.age > 18)."),
+        (lambda path: path <= 3, "write the comparison inside the path: source(Post.author, User.age <= 18)."),
         (
             lambda path: path & path,
             "pass a list if all must hold: where=[Post.public, source(Post.author, User.active)].",
         ),
-        (lambda path: ~path, "'not' stands within the path: source(Post.author, ~User.active)."),
+        (lambda path: ~path, "write 'not' inside the path: source(Post.author, ~User.active)."),
     ],
 )
 def test_an_operator_on_a_path(written: Callable[[Any], object], hint: str) -> None:

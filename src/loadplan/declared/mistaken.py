@@ -66,13 +66,13 @@ _METHODS: dict[str, dict[str, str]] = {
 #: By class, then by the method of an operator: what to write in place of the operator.
 _OPERATORS: dict[str, dict[str, str]] = {
     "Source": {
-        "__lt__": "the comparison stands within the path: source(Post.author, User.age < 18).",
-        "__le__": "the comparison stands within the path: source(Post.author, User.age <= 18).",
-        "__gt__": "the comparison stands within the path: source(Post.author, User.age > 18).",
-        "__ge__": "the comparison stands within the path: source(Post.author, User.age >= 18).",
+        "__lt__": "write the comparison inside the path: source(Post.author, User.age < 18).",
+        "__le__": "write the comparison inside the path: source(Post.author, User.age <= 18).",
+        "__gt__": "write the comparison inside the path: source(Post.author, User.age > 18).",
+        "__ge__": "write the comparison inside the path: source(Post.author, User.age >= 18).",
         "__and__": "pass a list if all must hold: where=[Post.public, source(Post.author, User.active)].",
         "__or__": "use has() beside other conditions: Post.public | Post.author.has(User.active).",
-        "__invert__": "'not' stands within the path: source(Post.author, ~User.active).",
+        "__invert__": "write 'not' inside the path: source(Post.author, ~User.active).",
     }
 }
 

@@ -95,7 +95,7 @@ def to_svg(explanation: Explained) -> str:
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
-# --- where things stand ---------------------------------------------------------------------------------------------
+# --- positions ------------------------------------------------------------------------------------------------------
 
 
 def _place(box: Box, level: int, top: float) -> tuple[_Placed, float]:
@@ -153,7 +153,7 @@ def _width(text: str, size: int) -> float:
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in _plain(text)) * size * 0.61
 
 
-# --- what is drawn --------------------------------------------------------------------------------------------------
+# --- drawing --------------------------------------------------------------------------------------------------------
 
 
 def _tree(placed: _Placed, columns: list[_Column]) -> Iterator[str]:

@@ -229,7 +229,7 @@ def _cannot(what: str, hint: str, detail: str | None = None) -> LoaderError:
 
 
 def _nothing() -> LoaderError:
-    return _cannot("nothing to load", "name what is missing: extend(objects, load(User.posts)).")
+    return _cannot("nothing to load", "name the missing relationships or columns: extend(objects, load(User.posts)).")
 
 
 def gone(objects: Sequence[Any]) -> NotFound:

@@ -38,7 +38,7 @@ class Loader(Fetching):
             you have flushed. A session with autoflush is flushed first. Objects in your session do not change.
         snapshot: on an engine or sessionmaker of PostgreSQL, run a plan of several statements in one REPEATABLE READ,
             READ ONLY transaction, so that all statements see the same data. ``False`` saves the round trips of BEGIN
-            and ROLLBACK. Each statement then sees what is committed when it starts.
+            and ROLLBACK. Each statement then sees the data that is committed when it starts.
         max_rows: the most rows that a fetch may return, over all its statements. A stream counts each batch.
         cursor_key: a secret that signs the cursors of :meth:`fetch_page`, or a cipher that encrypts them: an object
             with ``encrypt`` and ``decrypt``, such as ``cryptography.fernet.Fernet``. Without a key, loadplan notices a

@@ -158,7 +158,7 @@ def instead_of_load(given: object) -> str:
     return "pass load(...), on(...) or a whole LoadPlan."
 
 
-_OPTION = "write load(User.posts) and nest what is below it. The plan chooses the loading strategy itself."
+_OPTION = "write load(User.posts) and nest the loads below it. The plan chooses the loading strategy itself."
 
 
 def instead_of_expression(word: str, given: object) -> str:

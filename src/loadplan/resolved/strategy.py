@@ -411,7 +411,7 @@ class _OptionsChooser(_Chooser):
             # in the subquery, SQLAlchemy would take the row of the statement for the table
             return "a subquery in its columns reads a table of the statement above"
         if edge.asked in {"joined", "inner"} and not edge.cardinality.to_one:
-            # it loses the list of a row that stands elsewhere in the same statement, without that list
+            # SQLAlchemy loses the list of a row if the row is also at another place of the statement, without the list
             owner = edge.owner.mapper
             if _classes_joined(row.start)[owner.base_mapper] > 1:
                 return f"the statement above has a {owner.class_.__name__} at several places"

@@ -312,7 +312,7 @@ def _stray(given: Any) -> tuple[str, str]:
         inside = code if code.startswith("func.") else "..."
         return "a SQL expression", f"make it a source: Annotated[..., source({inside})]."
     if isinstance(given, list | tuple | set | frozenset | dict):
-        return f"a {type(given).__name__}", "write what is in it beside the type: Annotated[..., source(...)]."
+        return f"a {type(given).__name__}", "write its contents next to the type: Annotated[..., source(...)]."
     if isinstance(given, type | FunctionType):
         name = str(getattr(given, "__name__", given))
         of_ours = str(given.__module__).startswith("loadplan") and name in {
