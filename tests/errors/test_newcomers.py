@@ -359,7 +359,7 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: plan_of(Line, into=row("Row", n=Annotated[str, source(Customer.name)])),
         "LP307: 'Row.n' is read from 'Line', which has no 'Customer.name'\n"
         "  at: Row\n"
-        "  hint: go there first: source(Line.order, Order.customer, Customer.name).",
+        "  hint: start with the relationships to it: source(Line.order, Order.customer, Customer.name).",
     ),
 }
 

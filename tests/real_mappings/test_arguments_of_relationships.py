@@ -270,7 +270,7 @@ def test_the_newest_of_many_is_not_counted(computed: Any) -> None:
     assert str(caught.value) == (
         f"LP306: 'Line.n' is {computed!r}, but 'File.newest' leads to the first of many rows\n"
         "  at: Line\n"
-        "  detail: no unique key holds it to one row, so the database would take all of them.\n"
+        "  detail: no unique key ensures one row at most, so the database would count all rows.\n"
         "  hint: use exists(File.newest), or name a relationship that is mapped as a collection."
     )
     LoadPlan(File, into=attrs.make_class("Line", {"n": attrs.field(type=Annotated[bool, exists(File.newest)])}))

@@ -374,7 +374,7 @@ async def test_a_view_reads_no_relationship_that_a_subclass_maps_again(engine: A
     assert str(caught.value) == (
         "LP309: 'PetRow.toys' reads 'Pet.toys', but 'Dog' maps 'toys' again\n"
         "  at: PetRow\n"
-        "  detail: a row of the subclass has other rows behind the relationship than a row of the base class.\n"
+        "  detail: a row of the subclass has other related rows than a row of the base class.\n"
         "  hint: make other views of these rows: Annotated[..., on(Pet)] | Annotated[..., on(Dog)]."
     )
     both: Any = Annotated[PetRow, on(Pet)] | Annotated[DogRow, on(Dog)]

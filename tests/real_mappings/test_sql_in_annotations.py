@@ -220,7 +220,7 @@ def test_the_hint_of_a_container_leads_out() -> None:
     assert str(caught.value) == (
         "LP307: 'Line.title' is annotated with a list, which is not a source\n"
         "  at: Line\n"
-        "  hint: write what is in it beside the type: Annotated[..., source(...)]."
+        "  hint: write its contents next to the type: Annotated[..., source(...)]."
     )
     LoadPlan(
         Post, into=attrs.make_class("Line", {"title": attrs.field(type=Annotated[str, source(func.upper(Post.title))])})

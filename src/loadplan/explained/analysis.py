@@ -25,10 +25,10 @@ class SequentialScan:
     """A large table that was read from end to end.
 
     Attributes:
-        table: its name.
+        table: the name of the table.
         rows: number of rows that were read, over all repetitions.
-        index: the statement that makes the missing index; None if no relationship of the plan looks for rows there by
-            key.
+        index: the SQL statement that makes the missing index; None if no relationship of the plan finds rows of the
+            table by key.
     """
 
     table: str
@@ -42,13 +42,13 @@ class AnalyzedStatement:
 
     Attributes:
         edge: the relationship that it loaded; for the first statement, the name of the root's class.
-        sql: its text, as the driver got it.
+        sql: the text of the statement, as the driver got it.
         rows: number of rows that it returned.
         bytes: size of its result on the wire; None if the database does not report it.
         milliseconds: time from sending it until all rows arrived.
-        plan: the query plan: from PostgreSQL the output of ``EXPLAIN (ANALYZE, FORMAT JSON)``, from MariaDB the output
-            of ``ANALYZE FORMAT=JSON``, from others a list of lines.
-        scans: large tables that it read from end to end.
+        plan: the query plan. PostgreSQL gives the output of ``EXPLAIN (ANALYZE, FORMAT JSON)``, MariaDB the output of
+            ``ANALYZE FORMAT=JSON``, other databases a list of lines.
+        scans: large tables that the statement read from end to end.
     """
 
     edge: str
@@ -74,12 +74,12 @@ class Analysis:
 
     @property
     def rows(self) -> int:
-        """Rows of all statements."""
+        """The number of rows that all statements returned."""
         return sum(each.rows for each in self.statements)
 
     @property
     def milliseconds(self) -> float:
-        """Time of all statements."""
+        """The time that all statements took, in milliseconds."""
         return sum(each.milliseconds for each in self.statements)
 
     def __str__(self) -> str:
@@ -104,9 +104,9 @@ def analyze(session: Session, compiled: Compiled[Any], run: Callable[[Session, T
     """Run a compiled plan, then have the database explain each statement that was sent, with the same parameters.
 
     Args:
-        session: the private session. The explained text is the one that ran, so it has the criteria of the session.
+        session: the private session. The database explains the text that ran, so the text has the session's criteria.
         compiled: the compiled plan. It has the names of the edges and their keys.
-        run: fetches with the session, and counts rows and statements.
+        run: the function that fetches with the session, and counts rows and statements.
     """
     tally = Tally(compiled.tree.label)
     connections = {session.connection(bind_arguments={"mapper": mapper}) for mapper in compiled.mappers}

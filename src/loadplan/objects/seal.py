@@ -1,4 +1,4 @@
-"""Sealing: reading what the plan does not load raises an error, also after pickling or copying."""
+"""Seals objects: reading an attribute that the plan does not load raises an error, also after pickling or copying."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -31,11 +31,11 @@ class Place:
     """The plan of an object and its place there, for :class:`NotLoaded`.
 
     Attributes:
-        plan: its label.
-        path: the edges that lead there: ``("User.posts",)``.
-        entity: the class at this place; an object may be of a subclass.
+        plan: the label of the plan.
+        path: the edges that lead to the place: ``("User.posts",)``.
+        entity: the class at the place. The object may have a subclass of it.
         subset: ``"only"`` or ``"defer"`` if the plan restricts the columns there.
-        frontier: relationships of a tree that end here, each with its last level.
+        frontier: relationships with ``depth=`` that end at the place, each with its depth.
     """
 
     plan: str
@@ -46,10 +46,10 @@ class Place:
 
 
 class Seal(dict[str, "SealedAttribute"], Guarded):
-    """The sealed attributes of one class at one place of a plan; one value shared by all objects there.
+    """The sealed attributes of one class at one place of a plan. All objects of the class there share one seal.
 
     When SQLAlchemy refreshes or expires an object, it removes entries and adds its own. This must not change the other
-    objects, so the seal ignores it. SQLAlchemy never looks up an attribute with a value here.
+    objects, so the seal ignores these changes. SQLAlchemy looks into the seal only for an attribute without a value.
     """
 
     def __init__(self, entity: type[Any], place: Place, declared: frozenset[str], partial: frozenset[Part]) -> None:
@@ -86,19 +86,19 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
             guard_dynamic(mapper, key, _refuse_dynamic)
 
     def with_partial(self, more: frozenset[Part]) -> "Seal":
-        """Return a seal that knows more relationships to be partial."""
+        """Return a seal in which more relationships may lack rows."""
         entity: Any = self.origin[0]
         _, place, declared, partial = self.origin
         return restore_seal(entity, place, declared, partial | more)
 
     def without(self, names: frozenset[str]) -> "Seal":
-        """Return a seal for which these relationships hold all of their rows."""
+        """Return a seal in which some relationships count as complete."""
         entity: Any = self.origin[0]
         _, place, declared, partial = self.origin
         return restore_seal(entity, place, declared, frozenset(each for each in partial if each.key not in names))
 
     def where(self) -> tuple[str, ...]:
-        """Return the plan and the edges that lead to the object."""
+        """Return the label of the plan, then the edges that lead to the object."""
         place = self.origin[1]
         return (place.plan, *place.path)
 
@@ -108,8 +108,8 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
     def keys(self) -> Any:
         """Return no entries to ``Session.merge``: the session's object is not sealed.
 
-        SQLAlchemy copies with ``dict(seal)``. That calls this method, because ``__iter__`` is overridden. Nothing else
-        calls it.
+        SQLAlchemy copies the seal with ``dict(seal)``, which calls this method because ``__iter__`` is overridden.
+        Nothing else calls it.
         """
         return ()
 
@@ -120,7 +120,7 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
     update = _drop  # pyright: ignore[reportAssignmentType]
 
     def pop(self, key: str, default: Any = None) -> Any:
-        """Return the default, or raise as if there was no entry. The entry stays."""
+        """Return the entry of an attribute, or the default. Unlike ``dict.pop``, leave the entry in place."""
         return self.get(key, default)
 
     def __reduce__(self) -> tuple[Callable[..., "Seal"], tuple[Any, ...]]:
@@ -151,7 +151,7 @@ def _seal(_mapped: object, entity: Any, place: Place, declared: frozenset[str], 
 
 @attrs.frozen
 class SealedAttribute:
-    """SQLAlchemy calls this instead of the mapping's own loader, if the attribute has no value when it is read."""
+    """An attribute that raises an error. If it has no value, SQLAlchemy calls this, not the mapping's own loader."""
 
     key: str
     entity: type[Any]
@@ -173,7 +173,7 @@ class SealedAttribute:
         """Raise the error with the plan, the place and the code to add.
 
         Args:
-            generated: the method that reads the attribute, where a dataclass wrote it.
+            generated: the method that reads the attribute, if a dataclass generated this method.
         """
         at = " > ".join(self.place.path) or "its root"
         raise NotLoaded(
@@ -205,7 +205,7 @@ class SealedAttribute:
         words = _WORDS[method]
         made = "mapped_column" if self.is_column else "relationship"
         said = ", ".join(f"{word}=False" for word in words)
-        return f"{method} is the dataclass's own, which reads every field: map '{self.key}' as {made}({said})"
+        return f"the dataclass generated {method}, which reads every field: map '{self.key}' as {made}({said})"
 
     def _hint(self) -> str:
         name = f"{self.entity.__name__}.{self.key}"
@@ -243,7 +243,7 @@ _WORDS = {
 
 
 def generated_by_dataclass(kind: type[Any], key: str) -> str | None:
-    """Return the method of a mapped dataclass that is reading a field, if the dataclass itself wrote that method.
+    """Return the method of a mapped dataclass that is reading a field, if ``dataclasses`` generated this method.
 
     The standard library compiles these methods from text, for the fields that they read.
     """
@@ -264,14 +264,14 @@ def _refuse_dynamic(state: InstanceState[Any], key: str) -> None:
 
 
 def _surest_last(part: Part) -> tuple[bool, str]:
-    """Sort facts of two places about a relationship: always partial before partial if None."""
+    """Return a sort key for parts: a part that may always lack rows comes after a part that may lack them if None."""
     return not part.if_none, part.why.value
 
 
 class Sealer:
     """Makes the seals of one place.
 
-    The seal of a class is made when its first object comes, because only the rows show which subclasses there are.
+    It makes the seal of a class when the first object of the class comes, because only the rows show the subclasses.
     """
 
     def __init__(self, label: str, instance: Instance, hidden: Hidden = NOTHING_HIDDEN) -> None:
@@ -282,7 +282,7 @@ class Sealer:
         self._hidden = hidden
 
     def _declared(self, kind: type[Any]) -> frozenset[str]:
-        """Return the plan's declarations for objects of a class here, also in branches for its base classes."""
+        """Return the attributes that the plan loads for objects of a class, also in branches for its base classes."""
         columns = [self._instance.columns, *(part.columns for part in self._parts(kind))]
         return frozenset[str]().union(*columns, (edge.key for edge in self._edges(kind)))
 
@@ -293,7 +293,7 @@ class Sealer:
         return frozenset(each for each in parts if each is not None)
 
     def _edges(self, kind: type[Any]) -> Iterator[Edge]:
-        """Yield the relationships that are loaded of objects of a class."""
+        """Yield the relationships that the plan loads for objects of a class."""
         yield from self._instance.place.relationships
         if self._instance.whole is not None:
             yield self._instance.whole
@@ -301,7 +301,7 @@ class Sealer:
             yield from part.place.relationships
 
     def _parts(self, kind: type[Any]) -> Iterator[SubclassPart]:
-        """Yield the attributes that are loaded in addition, for objects of a class."""
+        """Yield the parts of the place that the plan loads for objects of a class."""
         waiting = list(self._instance.parts)
         while waiting:
             part = waiting.pop()

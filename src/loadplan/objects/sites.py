@@ -43,12 +43,12 @@ class Site:
 
 
 def sites_of(root: Instance, label: str, hidden: Hidden) -> list[Site]:
-    """Return every place of a plan. Classes at several places get numbers.
+    """Return a site for every place of a plan. A class at several places gets a number, which its sites share.
 
     Args:
         root: the recipe of the root.
-        label: of the plan.
-        hidden: whose rows the session may have hidden.
+        label: the label of the plan.
+        hidden: the classes whose rows the session may have hidden.
     """
     sites: list[Site] = []
     waiting = [root]

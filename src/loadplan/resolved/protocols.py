@@ -20,20 +20,21 @@ def check_typed(plan: Plan[Any]) -> None:
     """Check that a plan of entities loads each member of its Protocol, with the type that the Protocol says.
 
     Raises:
-        PlanError: with every member that is not loaded (LP121), or is of another type (LP122).
+        PlanError: the plan does not load a member (LP121), or the member has another type (LP122). The error lists all
+            of these members.
     """
     mapper = mapping.mapper_of(plan.entity)
     if plan.typed is None or mapper is None:
         return
     if plan.into is not None:
         hint = "leave typed= out: a plan with into= has the type of that class."
-        raise PlanError([Problem("LP121", "typed= and into= are given together", (plan.label,), hint=hint)])
+        raise PlanError([Problem("LP121", "typed= and into= cannot be used together", (plan.label,), hint=hint)])
     if not is_protocol(plan.typed):
         problem = Problem(
             "LP121",
             f"typed={annotation_source(plan.typed)} is not a Protocol",
             (plan.label,),
-            hint="derive it from typing.Protocol; a class to build belongs in into=.",
+            hint="derive it from typing.Protocol. To build a class, pass it as into=.",
         )
         raise PlanError([problem])
     found = list(_problems(plan.typed, DeclaredPlace(mapper, [plan]), (plan.label,), ()))
@@ -42,12 +43,12 @@ def check_typed(plan: Plan[Any]) -> None:
 
 
 def is_protocol(kind: Any) -> bool:
-    """Tell whether something is a Protocol."""
+    """Tell whether a value is a Protocol class."""
     return isinstance(kind, type) and bool(getattr(kind, "_is_protocol", False))
 
 
 def members_of(protocol: Any) -> dict[str, Any]:
-    """Return the members of a Protocol: annotated names and properties with their types, methods with None."""
+    """Return the members of a Protocol with their types. A method has the type None."""
     found: dict[str, Any] = {}
     for base in reversed(protocol.__mro__):
         if is_protocol(base) and base.__module__ != "typing":
@@ -102,7 +103,10 @@ def _place(at: At) -> str:
 
 def _not_loaded(member: str, mapper: Any, name: str, hint: str, at: At) -> Problem:
     return Problem(
-        "LP121", f"'{member}' is promised, but the plan does not load '{mapper.class_.__name__}.{name}'", at, hint=hint
+        "LP121",
+        f"'{member}' is in the Protocol, but the plan does not load '{mapper.class_.__name__}.{name}'",
+        at,
+        hint=hint,
     )
 
 

@@ -30,14 +30,14 @@ def loads_for_schema(
     """Return the loads and the columns of the entities that a model reads; see :meth:`loadplan.LoadPlan.for_schema`.
 
     Raises:
-        PlanError: with every field that the entity cannot fill.
+        PlanError: the entity cannot fill some fields. The error lists all of them.
     """
     mapper = mapper_to_use(entity, label)
     if mapper is None and mapping.mapper_of(schema) is not None:
-        hint = f"the mapped class comes first: LoadPlan.for_schema({schema.__name__}, {annotation_source(entity)})."
+        hint = f"pass the mapped class first: LoadPlan.for_schema({schema.__name__}, {annotation_source(entity)})."
         raise PlanError([Problem("LP200", f"'{annotation_source(entity)}' is not a mapped class", (label,), hint=hint)])
     if mapper is None:
-        return [], None  # a plan of it reports what is wrong
+        return [], None  # the plan itself reports that the class is not mapped
     configure_around(mapper, label)
     reader = _Reader([], f"LoadPlan({entity.__name__}, into={annotation_source(schema)})")
     given = list(loads)
@@ -49,13 +49,13 @@ def loads_for_schema(
 
 @attrs.define(eq=False)
 class _Need:
-    """The attributes that are read of the objects at one place.
+    """The attributes that a model reads from the objects at one place.
 
     Attributes:
-        mapper: of their class.
-        columns: names of the columns; None means all columns, because loadplan cannot see which ones some code reads.
-        relationships: by name, the attributes that are read at the end of each.
-        branches: the attributes that are read of subclasses.
+        mapper: the mapper of the objects' class.
+        columns: names of the columns; None for all columns, because loadplan cannot see which ones some code reads.
+        relationships: by name of a relationship, the attributes that are read at its end.
+        branches: by subclass, the attributes that are read from its objects.
     """
 
     mapper: Mapper[Any]
@@ -71,7 +71,7 @@ class _Need:
         return [getattr(self.mapper.class_, name) for name in names]
 
     def loads(self, without: str | None = None) -> list[Any]:
-        """Return the loads of this place; the loads of a tree's levels are without the tree itself."""
+        """Return the loads of this place. A level of a tree leaves out the relationship of the tree (``without``)."""
         found: list[Any] = [
             load(
                 getattr(self.mapper.class_, key),
@@ -87,15 +87,15 @@ class _Need:
         return found
 
     def unread(self, given: Iterable[Any]) -> list[Any]:
-        """Return those loads of a caller's that the model does not read: the plan brings them all the same."""
+        """Return the caller's loads for relationships that the model does not read. The plan loads them, too."""
         return [each for each in given if not (isinstance(each, Load) and key_of(each) in self.relationships)]
 
     def everything(self) -> None:
-        """Have all columns loaded."""
+        """Note that all columns are read."""
         self.columns = None
 
     def column(self, names: Iterable[str]) -> None:
-        """Have columns loaded."""
+        """Note that some columns are read."""
         if self.columns is not None:
             self.columns.update(names)
 
@@ -127,7 +127,7 @@ class _Reader:
         at: At,
         around: tuple[tuple[Any, Mapper[Any]], ...],
     ) -> _Need:
-        """Return the attributes that models read of objects of a class, or of its subclasses."""
+        """Return the attributes that models read from objects of a class or of its subclasses."""
         need = _Need(mapper)
         for member in members:
             try:
@@ -167,7 +167,7 @@ class _Reader:
             self.found.append(problem)
 
     def places(self, need: _Need, key: str) -> Iterator[_Need]:
-        """Yield the place whose class has an attribute: this place, or the part of a subclass."""
+        """Yield each place whose class has an attribute: this place, or the places of subclasses."""
         if hasattr(need.mapper.class_, key):
             yield need
             return
@@ -236,14 +236,14 @@ class _Reader:
             need.relationships[prop.key] = (need, asked if asked.depth else attrs.evolve(asked, depth="all"))
             return
         read = self.objects(prop.mapper, members, below, at, around)
-        if not members:  # the model takes it as it is
+        if not members:  # the model takes the object unchanged
             read.everything()
         self.end(need, prop, shape, read)
 
     def end(
         self, need: _Need, prop: RelationshipProperty[Any], shape: Load[Any] | None, read: _Need | None = None
     ) -> _Need:
-        """Return the place at the end of a relationship, which other fields may read as well."""
+        """Return the place at the end of a relationship. Other fields may read the same place."""
         before, asked = need.relationships.get(prop.key, (None, None))
         merged = before or read or _Need(prop.mapper)
         if before is not None and read is not None:
@@ -274,7 +274,7 @@ class _Reader:
 
 
 def _reads_its_own(marker: Any, paths: Sequence[tuple[str, ...]]) -> bool:
-    """Tell whether a source names the attribute that the model reads in any case."""
+    """Tell whether a source names the same attribute that the model reads without it."""
     path = marker.path if isinstance(marker, Source) else ()
     return len(path) == 1 and (getattr(path[0], "key", None),) == paths[0] and not isinstance(path[0], Aggregate)
 
@@ -284,7 +284,7 @@ def _attribute(prop: RelationshipProperty[Any]) -> Any:
 
 
 def _merge(one: _Need, other: _Need) -> None:
-    """Add to one need all of another."""
+    """Add all attributes of one need to another."""
     if other.columns is None:
         one.everything()
     else:
@@ -316,7 +316,7 @@ def _code_of(mapper: Mapper[Any], key: str) -> CodeType | None:
 
 
 def _names_in(code: CodeType | None) -> Iterator[str]:
-    """Yield every name that code and the functions within it speak of."""
+    """Yield every name that a piece of code and the functions within it use."""
     if code is None:
         return
     yield from code.co_names

@@ -106,7 +106,7 @@ class ValueResolver:
     def fits(self, column: Column, spot: Spot, what: Any) -> None:
         """Check that a column fits an annotation.
 
-        ``what`` is the name or the declaration of the column, for the error.
+        ``what`` is the name or the declaration of the column, for the error message.
         """
         if spot.field.converts:
             return
@@ -162,7 +162,7 @@ class ValueResolver:
                 return None
             if spot.needs_value and null_without_rows(given.expression):
                 shown = spelled(spot.type.given, optional=False)
-                reason = f"{code_of(given.expression)} is NULL where there is no row"
+                reason = f"{code_of(given.expression)} is NULL if there is no row"
                 what = code_of(given)
                 self.found.append(problems.required_but_nullable(spot.name, what, reason, shown, spot.at))
         column = Column(spot.field.name, given.expression, kind.type)
@@ -215,7 +215,7 @@ class ValueResolver:
         *,
         ordered: bool = True,
     ) -> Edge:
-        """Return a new edge; ``ordered`` says whether the order of the rows matters."""
+        """Return a new edge. ``ordered`` is True if the order of the rows matters."""
         if links.asks_parent_further(prop):
             self.found.append(plan_problems.asks_parent_further(place.mapper, prop, spot.at))
         apart = self.apart.get(place, frozenset())
@@ -238,7 +238,7 @@ class ValueResolver:
 
 
 def aggregation(given: Aggregate) -> Aggregation:
-    """Return the aggregation: the function, and its value if there is no row."""
+    """Return the aggregation that an annotation declares, with its value for no rows."""
     if given.kind == "count":
         return Aggregation("count", None, Integer(), 0)
     if given.kind == "exists":

@@ -70,7 +70,7 @@ class _Resolver(RelationshipResolver):
     # --- objects --------------------------------------------------------------------------------------------------
 
     def object(self, annotation: Any, place: Place, loads: Loads, field: str, at: At, trail: Trail) -> Recipe | None:
-        """Return the recipe for the object of a row: of one class, or of one of several."""
+        """Return the recipe for the object of a row. The annotation is one class or a union of classes."""
         members = list(members_with_branches(annotation))
         if len(members) == 1 and members[0][1] is None:
             return self.make(members[0][0], place, loads, at, trail)
@@ -175,7 +175,7 @@ class _Resolver(RelationshipResolver):
         return Choose(column, tuple(recipes), field)
 
     def member(self, member: Any, sub: Mapper[Any], place: Place, loads: Loads, at: At, trail: Trail) -> Recipe | None:
-        """Return the recipe for the rows of one subclass. Its own columns are a joined part of the row."""
+        """Return the recipe for the rows of one subclass. Its own columns are joined to the row."""
         nested = Loads([*loads.loads, *loads.branch_for(sub.class_)], read=loads.loads)
         if sub is place.mapper:
             return self.make(member, place, nested, at, trail)
@@ -201,7 +201,7 @@ class _Resolver(RelationshipResolver):
     # --- fields ---------------------------------------------------------------------------------------------------
 
     def relationship_of(self, spot: Spot, place: Place) -> str | None:
-        """Return the relationship that a field reads first, if it reads one."""
+        """Return the name of the first relationship that a field reads, or None."""
         marker = next(iter(spot.type.markers), None)
         step: Any = spot.key(place.mapper)
         if isinstance(marker, Load):
@@ -288,7 +288,7 @@ def _parameters(root: Place) -> Iterator[Parameter]:
 
 
 def _proxied(step: Any, place: Place) -> list[Any] | None:
-    """Return the path that an association proxy stands for, or None for anything else."""
+    """Return the path that an association proxy stands for; None if the step is not a proxy."""
     if getattr(step, "target_collection", None) is None:
         return None
     collection = getattr(place.entity, step.target_collection)

@@ -15,15 +15,14 @@ from sqlalchemy import Connection
 
 from loadplan.mapped.decoding import NOT_IN_BINARY, Undecodable
 
-#: Types that the application may have taught psycopg to read in its own way, which is only for text. Then loadplan uses
-#: it.
+#: Types for which the application may have registered its own reader. psycopg uses this reader only for text format.
 _READ_IN_BINARY = (
     *("bool", "bytea", "bpchar", "cidr", "date", "daterange", "float4", "float8", "inet", "int2", "int4", "int4range"),
     *("int8", "int8range", "interval", "json", "jsonb", "numeric", "numrange", "text", "time", "timestamp"),
     *("timestamptz", "timetz", "tsrange", "tstzrange", "uuid", "varchar"),
 )
 
-#: The key of the answer in the dictionary that SQLAlchemy keeps for each connection of the driver.
+#: The key under which :func:`in_binary` stores its check in the dictionary that SQLAlchemy keeps for each connection.
 _NOTE = "loadplan_reads_in_binary"
 
 
@@ -48,7 +47,7 @@ def in_binary(connection: Connection) -> Iterator[None]:
 
 
 def _reads_alike(driver: Any) -> bool:
-    """Tell whether a connection reads each type in the same way in both formats."""
+    """Tell whether a connection reads each type in the same way in text and in binary format."""
     import psycopg
     from psycopg.pq import Format
 

@@ -1,4 +1,4 @@
-"""Chooses the private session for a bind: a separate one, a guest of the caller's session, or only a connection."""
+"""Chooses the private session for a bind: a separate session, a guest of the caller's session, or only a connection."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from loadplan.sqlalchemy_internals import (
 def private_session(
     bind: Bind | SyncBind, *, snapshot: bool, bare: bool = False, shard: str | None = None
 ) -> PrivateSession:
-    """Return a private session on ``bind``. Nothing is opened before it runs.
+    """Return a private session on ``bind``. It opens nothing before it runs.
 
     Args:
         bind: the bind of the loader.
-        snapshot: whether several statements of a separate transaction see one state.
-        bare: whether a connection is enough, if a session would add nothing.
+        snapshot: whether several statements of a separate transaction see one snapshot.
+        bare: whether a connection is enough if a session would add nothing.
         shard: in a sharded session, the shard for all of the work.
     """
     if isinstance(bind, AsyncEngine | Engine):
@@ -43,19 +43,19 @@ def private_session(
         engine_alone = _engine_of(bind) if bare else None
         if engine_alone is not None:
             return NoSession(engine_alone, snapshot)
-        # on a connection, whatever way of joining its transaction the application chose must not end it
+        # the sessionmaker may be bound to a connection: its join_transaction_mode must not end the caller's transaction
         given = bind(autoflush=False, join_transaction_mode="rollback_only")
         if shard is not None:
             stay_on_shard(given.sync_session if isinstance(given, AsyncSession) else given, shard)
         return OwnSession(given, snapshot)
     if isinstance(bind, AsyncSession | Session):
         session = bind.sync_session if isinstance(bind, AsyncSession) else bind
-        is_closed(session)  # from now on its end is noted
+        is_closed(session)  # the first call makes loadplan listen for the end of the session
         return BareGuest(bind) if bare and shard is None and _is_plain(session) else GuestOfSession(bind, shard)
     return GuestOfConnection(bind, bare and not is_session_heard())
 
 
-#: Arguments of a sessionmaker that make no difference to statements and rows.
+#: Arguments of a sessionmaker that do not change statements or rows.
 _HARMLESS = {"bind", "autoflush", "autobegin", "expire_on_commit", "info", "join_transaction_mode", "close_resets_only"}
 
 

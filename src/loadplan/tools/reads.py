@@ -69,7 +69,7 @@ class Reads:
             self._unwatched[view] = None
 
     def read(self, read: Get, attribute: Any, instance: Any) -> Any:
-        """Return the value of an attribute, noted as read unless the code only copies, compares or prints."""
+        """Return the value of an attribute. Note it as read, unless the code only copies, compares or prints it."""
         value = read(attribute, instance)
         if is_a_use(3):
             place = place_of(instance)
@@ -176,7 +176,7 @@ class Reads:
 
 
 def _is_key(mapper: Mapper[Any], key: str) -> bool:
-    """Tell whether a column ties rows to others: it comes along whether or not code reads it."""
+    """Tell whether a column is a foreign key. A plan needs it to find other rows, even if no code reads it."""
     column: Any = mapper.attrs[key].columns[0]
     return bool(getattr(column, "foreign_keys", None))
 

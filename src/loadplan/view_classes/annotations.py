@@ -57,9 +57,9 @@ class FieldType:
 
     Attributes:
         given: the annotation without ``Annotated`` and ``None``.
-        optional: whether the field may be None.
+        optional: whether the annotation allows None.
         container: the class of the collection; None for one value.
-        item: the annotation of each item, or of the one value.
+        item: the annotation of each item of a collection, or of the one value.
         key: the annotation of the keys of a dictionary.
         markers: loadplan's markers in ``Annotated``, such as ``count(...)``.
         strays: objects in ``Annotated`` or in the parts of the annotation that look like a mistaken marker: an SQL
@@ -191,9 +191,9 @@ def union_members(annotation: Any) -> tuple[Any, ...]:
 
 
 def members_with_branches(annotation: Any) -> Iterator[tuple[Any, On[Any] | None]]:
-    """Yield the members of a union, or the one class, each with the ``on(...)`` of its ``Annotated``.
+    """Yield the members of a union, or the only class, each with the ``on(...)`` of its ``Annotated``.
 
-    None is not a member: it means that there is no row.
+    None does not count as a member, because it stands for a missing row.
     """
     bare, metadata = without_annotated(annotation)
     members = [each for each in union_members(bare) if not is_none(each)]
@@ -235,7 +235,7 @@ def substitute(annotation: Any, arguments: Mapping[Any, Any]) -> Any:
 
 
 def annotation_source(annotation: Any) -> str:
-    """Return an annotation as text for a message, with names of classes without their modules."""
+    """Return an annotation as text for a message. The names of classes have no modules in front."""
     bare, _ = without_annotated(annotation)
     members = union_members(bare)
     if members:

@@ -1,6 +1,6 @@
 """View classes: the fields and the constructor of a class of attrs, dataclasses, pydantic, msgspec, or a NamedTuple.
 
-This module imports only attrs. A program that has a class of another library has imported that library.
+This module imports only attrs. If a program has a class of another library, it has already imported that library.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ def read_class(annotation: Any) -> ViewClass:
         annotation: the class, or a generic class with its arguments, for example ``Page[PostCard]``.
 
     Raises:
-        Unreadable: it is not a class of these kinds, or rows cannot fill it.
+        Unreadable: the annotation is not a class of one of these libraries, or rows cannot fill it.
     """
     kind: Any = get_origin(annotation) or annotation
     if not is_view_class(annotation):
@@ -94,7 +94,7 @@ def read_schema(annotation: Any) -> list[SchemaField]:
     """Return the fields of a model and the attributes that fill them: by alias for pydantic, by name for all others.
 
     Raises:
-        Unreadable: it is not a class with fields.
+        Unreadable: the annotation is not a class with fields.
     """
     kind: Any = get_origin(annotation) or annotation
     if is_subclass(kind, "pydantic", "BaseModel") and not is_subclass(kind, "pydantic", "RootModel"):
@@ -122,8 +122,7 @@ def type_arguments(annotation: Any) -> dict[Any, dict[Any, Any]]:
     return found
 
 
-# --- one function for each library
-# -----------------------------------------------------------------------------------------
+# --- one function for each library ----------------------------------------------------------------------------------
 
 
 def _attrs_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
@@ -177,11 +176,11 @@ def _msgspec_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
         yield Field(name=name, parameter=name, type=hint, keyword=True, has_default=has_default)
 
 
-# --- what they share ------------------------------------------------------------------------------------------------
+# --- shared by all libraries ----------------------------------------------------------------------------------------
 
 
 def _as_taken(kind: Any, fields: list[Field]) -> list[Field]:
-    """Return fields in the way that the constructor takes them. A class may have its own constructor.
+    """Return fields as the constructor takes them: by position or by keyword. A class may have its own constructor.
 
     Raises:
         Unreadable: the constructor does not take a field, or requires another argument.
@@ -211,7 +210,7 @@ _BY_NAME = frozenset({inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter
 
 
 def _hints(kind: Any) -> dict[str, Any]:
-    """Return the evaluated annotations of a class. Each is evaluated with the names of the module that has it.
+    """Return the evaluated annotations of a class. Each is evaluated in the module that contains it.
 
     If a class is in a function or in another class, its annotations may name the class itself and the classes nested in
     it.

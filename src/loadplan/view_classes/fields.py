@@ -25,9 +25,9 @@ class Field:
     Attributes:
         name: the name of the attribute.
         parameter: the name of the constructor's parameter.
-        type: its annotation.
-        keyword: whether the constructor takes it only as a keyword.
-        has_default: whether you may leave it out when you call the constructor.
+        type: the annotation of the field.
+        keyword: whether the constructor takes the field only as a keyword.
+        has_default: whether a call of the constructor may leave the field out.
         converts: whether the class converts the given value with its own code, which may take any value, also None.
         lenient: whether the library converts values of other types to the annotated type, as pydantic does.
         aliases: names of attributes that the class tries before the field's own name, as pydantic does.
@@ -67,10 +67,10 @@ class SchemaField:
     """A field of a model that is filled from an object's attributes.
 
     Attributes:
-        name: of the field.
-        paths: paths of attributes. The field is read from the first of them that exists.
-        type: its annotation.
-        has_default: whether the model has a default for it.
+        name: the name of the field.
+        paths: paths of attributes. The model reads the field from the first path that exists.
+        type: the annotation of the field.
+        has_default: whether the model has a default for the field.
     """
 
     name: str
@@ -80,7 +80,7 @@ class SchemaField:
 
 
 def class_name(annotation: Any) -> str:
-    """Return the name of a class, and for a generic class its arguments, too."""
+    """Return the name of a class. For a generic class, include its arguments: ``Page[PostCard]``."""
     parts = get_args(annotation)
     kind = get_origin(annotation) or annotation
     name = str(getattr(kind, "__name__", kind))
@@ -88,7 +88,7 @@ def class_name(annotation: Any) -> str:
 
 
 def is_subclass(kind: Any, library: str, name: str) -> bool:
-    """Tell whether a class inherits from a library's class. If the library is not imported, the answer is False."""
+    """Tell whether a class inherits from a library's class. If the library is not imported, return False."""
     module = sys.modules.get(library)
     base = None if module is None else getattr(module, name, None)
     return base is not None and isinstance(kind, type) and issubclass(kind, base)

@@ -36,9 +36,9 @@ def read_dataclass(annotation: Any, kind: Any, plain: Iterable[Field]) -> ViewCl
     """Return a dataclass of pydantic as a view class.
 
     Args:
-        annotation: the class as it was given.
-        kind: the class.
-        plain: its fields, as the standard library describes them.
+        annotation: the class, or a generic class with its arguments.
+        kind: the class without arguments.
+        plain: the fields of the class, read with the standard library.
     """
     known = {each.name: each for each in _fields(kind, kind.__pydantic_fields__, kind.__pydantic_config__)}
     return ViewClass(annotation, class_name(annotation), tuple(known.get(each.name, each) for each in plain), kind)
