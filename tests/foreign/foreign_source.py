@@ -53,8 +53,15 @@ def files_with_tests(folder: Path) -> list[str]:
     return sorted(each.relative_to(folder).as_posix() for each in found if "asyncio" not in each.parts)
 
 
-def run_tests(folder: Path, report: Path, arguments: Sequence[str], plans: int) -> str:
-    """Run SQLAlchemy's tests with the hook, on SQLite in memory, and return the end of their output.
+def run_tests(folder: Path, report: Path, arguments: Sequence[str], plans: int, url: str | None = None) -> str:
+    """Run SQLAlchemy's tests with the hook, and return the end of their output.
+
+    Args:
+        folder: of the source distribution.
+        report: where the hook writes what it found.
+        arguments: of pytest: the files.
+        plans: for each test.
+        url: of the database. Without it, the tests run on SQLite in memory.
 
     Raises:
         RuntimeError: pytest could not run them. A file without tests for SQLite is no error.
@@ -68,6 +75,7 @@ def run_tests(folder: Path, report: Path, arguments: Sequence[str], plans: int) 
     }
     without = [word for name in ("loadplan", "asyncio", "anyio", "xdist") for word in ("-p", f"no:{name}")]
     command = [sys.executable, "-s", "-m", "pytest", "-p", "foreign_hook", *without, "-o", "addopts=", "-q", "--tb=no"]
+    command += ["--dburi", url] if url else []
     done = subprocess.run(  # noqa: S603
         [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
