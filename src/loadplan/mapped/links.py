@@ -149,7 +149,7 @@ def asks_parent_further(prop: RelationshipProperty[Any]) -> bool:
 def leads_to_second_mapper(prop: RelationshipProperty[Any]) -> bool:
     """Tell whether a relationship leads to a mapper with ``non_primary=True``, which reads another table or alias.
 
-    Only SQLAlchemy 2.0 has such mappers. They are deprecated since 1.3 in favour of ``aliased(Class, selectable)``.
+    Only SQLAlchemy 2.0 has these mappers. They are deprecated since 1.3 in favour of ``aliased(Class, selectable)``.
     """
     return bool(getattr(prop.mapper, "non_primary", False))
 

@@ -11,7 +11,7 @@ At = tuple[str, ...]
 
 
 def problems_of(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> list[Problem]:
-    """Return what keeps both entities and views from loading a relationship."""
+    """Return the reasons why neither entities nor views can load a relationship."""
     checks = (
         (links.asks_parent_further, asks_parent_further),
         (links.leads_to_second_mapper, leads_to_second_mapper),
