@@ -55,6 +55,7 @@ STAGES = {
         "parts",
         "fitting",
         "problems",
+        "unloadable",
         "paths",
         "view_problems",
         "source_problems",

@@ -146,6 +146,14 @@ def asks_parent_further(prop: RelationshipProperty[Any]) -> bool:
     return bool(tables & ({*prop.parent.tables} - {*prop.mapper.tables} - tables_in(prop.secondary)))
 
 
+def leads_to_second_mapper(prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether a relationship leads to a mapper with ``non_primary=True``, which reads another table or alias.
+
+    Only SQLAlchemy 2.0 has these mappers. They are deprecated since 1.3 in favour of ``aliased(Class, selectable)``.
+    """
+    return bool(getattr(prop.mapper, "non_primary", False))
+
+
 def _columns_in(expression: ColumnElement[Any]) -> set[ColumnElement[Any]]:
     return {
         cast("ColumnElement[Any]", element) for element in iterate(expression) if element.__visit_name__ == "column"

@@ -11,7 +11,7 @@ from loadplan.errors import Problem
 from loadplan.mapped import links, mapping
 from loadplan.mapped.cardinality import Cardinality
 from loadplan.mapped.repeats import other_keys
-from loadplan.resolved import problems
+from loadplan.resolved import problems, unloadable
 from loadplan.resolved.conditions import conditions_on, parameters_in, shape_problems
 from loadplan.resolved.form import MOST_LEVELS, is_reference, spelled_out
 from loadplan.resolved.resolving import resolve_once
@@ -260,10 +260,10 @@ class _Resolver:
         owner = mapping.owner_of(named)
         if prop is not None and (owner is None or mapper.isa(owner)):
             if prop.lazy in mapping.UNLOADABLE_LAZY:
-                self.found.append(problems.unloadable(mapper, prop, at))
+                self.found.append(unloadable.lazy_query(mapper, prop, at))
                 return None
-            if links.asks_parent_further(prop):
-                self.found.append(problems.asks_parent_further(mapper, prop, at))
+            if unfit := unloadable.problems_of(mapper, prop, at):
+                self.found.extend(unfit)
                 return None
             return prop
         self.found.append(problems.no_relationship(mapper, key, owner, at))

@@ -323,17 +323,6 @@ def wrong_plan(mapper: Mapper[Any], plan: Plan[Any], at: At) -> Problem:
     )
 
 
-def unloadable(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> Problem:
-    """Return the problem of a relationship that is mapped ``lazy="dynamic"`` or ``lazy="write_only"``."""
-    return Problem(
-        "LP205",
-        f"'{_name(mapper)}.{prop.key}' cannot be eagerly loaded",
-        (*at, prop.key),
-        detail=f'it is mapped lazy="{prop.lazy}", which does not support object population.',
-        hint='map it lazy="raise", or leave it out of the plan.',
-    )
-
-
 def key_without_hash(mapper: Mapper[Any], column: Any, at: At) -> Problem:
     """Return the problem of a primary key whose values are dictionaries or lists."""
     return Problem(
@@ -354,19 +343,6 @@ def key_outside_of_sessions(mapper: Mapper[Any], identity: Sequence[Any]) -> Pro
         f"the primary key of '{_name(mapper)}' has values without a hash",
         detail=f"its values are of type {kinds}. A SQLAlchemy session finds an object by its key.",
         hint="use fetch, whose objects are in no session.",
-    )
-
-
-def asks_parent_further(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> Problem:
-    """Return the problem of a relationship whose ``secondaryjoin`` uses columns of the parent."""
-    return Problem(
-        "LP205",
-        f"'{_name(mapper)}.{prop.key}' cannot be eagerly loaded",
-        (*at, prop.key),
-        detail=f"its secondaryjoin uses columns of '{_name(prop.parent)}'; SQLAlchemy's joins and lazy loads read that "
-        "differently.",
-        hint=f"move the condition into primaryjoin, with a join as secondary= if it needs columns of "
-        f"'{_name(prop.mapper)}'.",
     )
 
 

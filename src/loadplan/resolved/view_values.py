@@ -13,8 +13,7 @@ from loadplan.declared.sources import Aggregate
 from loadplan.declared.spec import Load
 from loadplan.errors import Problem
 from loadplan.mapped import links, mapping
-from loadplan.resolved import problems as plan_problems
-from loadplan.resolved import source_problems
+from loadplan.resolved import source_problems, unloadable
 from loadplan.resolved import view_problems as problems
 from loadplan.resolved.conditions import conditions_on, foreign_tables, shape_problems
 from loadplan.resolved.fitting import misfit, null_without_rows, python_type, spelled
@@ -216,8 +215,7 @@ class ValueResolver:
         ordered: bool = True,
     ) -> Edge:
         """Return a new edge. ``ordered`` is True if the order of the rows matters."""
-        if links.asks_parent_further(prop):
-            self.found.append(plan_problems.asks_parent_further(place.mapper, prop, spot.at))
+        self.found.extend(unloadable.problems_of(place.mapper, prop, spot.at))
         apart = self.apart.get(place, frozenset())
         ordered = ordered and bool(prop.uselist) and shape.order_by is None
         found = mapping.mapped_again(place.mapper, prop.key, ordered=ordered)
