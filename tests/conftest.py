@@ -35,6 +35,7 @@ MORE = {
     "shapes/test_shapes_pages.py": ("mariadb",),
     "shapes/test_shapes_stream.py": ("psycopg", "mariadb"),
     "shapes/test_shapes_trees.py": ("mariadb",),
+    "views/test_values_at_random.py": ("psycopg",),
     "views/test_values_by_type.py": ("psycopg", "mariadb"),
     "views/test_views_edges.py": ("mariadb",),
 }
