@@ -40,11 +40,14 @@ MORE = {
     "views/test_views_edges.py": ("mariadb",),
 }
 
-#: Files with a fixture ``engine`` of their own, which takes these as its parameter: drivers of PostgreSQL.
+#: Files with a fixture ``engine`` of their own, which takes these as its parameter: drivers of PostgreSQL. Also files
+#: that are about one driver.
 ONLY = {
     "fire/test_fire_broken_connections.py": ("postgresql", "psycopg"),
     "fire/test_fire_cancellation.py": ("postgresql", "psycopg"),
     "fire/test_fire_server_restarts.py": ("postgresql", "psycopg"),
+    "scaling/test_pgbouncer.py": ("postgresql",),
+    "scaling/test_pgbouncer_psycopg.py": ("psycopg",),
 }
 
 
@@ -78,15 +81,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests of the fixtures ``engine`` and ``postgres`` on each engine of this run."""
+    """Run the tests of the fixtures ``engine``, ``postgres`` and ``drivername`` on each engine of this run."""
     engines = engines_of(metafunc.definition.path)
     if "engine" in metafunc.fixturenames:
         metafunc.parametrize("engine", engines, indirect=True)
     file = metafunc.definition.path
     own = f"{file.parent.name}/{file.name}" in ONLY
     drivers = [] if own else [each for each in engines if each in {"postgresql", "psycopg"}]
-    if "postgres" in metafunc.fixturenames and len(drivers) > 1:
-        metafunc.parametrize("postgres", drivers, indirect=True, scope="session")
+    for name in ("postgres", "drivername"):
+        if name in metafunc.fixturenames and len(drivers) > 1:
+            metafunc.parametrize(name, drivers, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -135,6 +139,12 @@ def postgres(request: pytest.FixtureRequest) -> AsyncEngine:
     """An engine on real PostgreSQL: through asyncpg, and in some runs through psycopg as well."""
     found: AsyncEngine = request.getfixturevalue(FIXTURES[getattr(request, "param", "postgresql")])
     return found
+
+
+@pytest.fixture(scope="session")
+def drivername(request: pytest.FixtureRequest) -> str:
+    """The first part of a URL, for tests with servers and databases of their own; it differs as ``postgres`` does."""
+    return f"postgresql+{FIXTURES[getattr(request, 'param', 'postgresql')]}"
 
 
 @pytest.fixture
