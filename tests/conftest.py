@@ -13,6 +13,7 @@ from sqlalchemy.ext.compiler import compiles
 
 import embedded_mariadb
 from random_cases import AGAIN, SAME_EACH_TIME, SEED
+from support import engines_asked_for
 
 #: The fixture of each engine by the name that it has in the ids of tests.
 FIXTURES = {"postgresql": "asyncpg", "psycopg": "psycopg", "sqlite": "sqlite", "mariadb": "mariadb"}
@@ -43,6 +44,7 @@ MORE = {
 #: Files with a fixture ``engine`` of their own, which takes these as its parameter: drivers of PostgreSQL. Also files
 #: that are about one driver.
 ONLY = {
+    "examples/test_telemetry.py": ("postgresql",),
     "fire/test_fire_broken_connections.py": ("postgresql", "psycopg"),
     "fire/test_fire_cancellation.py": ("postgresql", "psycopg"),
     "fire/test_fire_server_restarts.py": ("postgresql", "psycopg"),
@@ -53,9 +55,7 @@ ONLY = {
 
 def engines_of(file: Path) -> list[str]:
     """Return the engines that the tests of a file run on; ``LOADPLAN_TEST_ENGINES`` names further ones."""
-    asked = os.environ.get("LOADPLAN_TEST_ENGINES", "")
-    names = [each.strip() for each in asked.split(",") if each.strip()]
-    names = list(FIXTURES) if names == ["all"] else names
+    names = engines_asked_for(FIXTURES)
     unknown = sorted(set(names) - set(FIXTURES))
     if unknown:
         raise pytest.UsageError(f"LOADPLAN_TEST_ENGINES: {unknown[0]} is none of all, {', '.join(FIXTURES)}")

@@ -64,7 +64,7 @@ async def test_a_plain_sessionmaker_is_its_engine(blog: AsyncEngine) -> None:
 async def test_a_two_phase_sessionmaker_reads_in_one_phase(
     blog: AsyncEngine, plan: LoadPlan[Author], snapshot: bool
 ) -> None:
-    """psycopg begins no two-phase transaction in autocommit, and MariaDB no snapshot in a two-phase transaction."""
+    """With psycopg, no two-phase transaction begins in autocommit; MariaDB takes no snapshot in one."""
     loader = Loader(async_sessionmaker(blog, twophase=True), snapshot=snapshot)
     assert (await loader.fetch(plan, 1)).id == 1
     assert [each.id async for each in loader.stream(plan, where=Author.id == 1)] == [1]
