@@ -80,11 +80,18 @@ def batches_of_roots(engine: AsyncEngine, batches: int) -> int:
     return 1 + batches if walks_by_keys(engine.dialect) else 1
 
 
+def server_settings(url: URL, **settings: str) -> dict[str, Any]:
+    """Return the ``connect_args`` with which each connection to PostgreSQL begins with settings of the server."""
+    if url.get_driver_name() == "psycopg":
+        options = (f"-c {name}=" + value.replace(" ", r"\ ") for name, value in settings.items())
+        return {"options": " ".join(options)}
+    return {"server_settings": settings}
+
+
 def named_driver(engine: str, url: URL, name: str) -> tuple[URL, dict[str, Any]]:
     """Return the URL of a driver, by its name in the ids of tests, and the arguments that name its connections."""
-    if engine == "psycopg":
-        return url.set(drivername="postgresql+psycopg"), {"application_name": name}
-    return url, {"server_settings": {"application_name": name}}
+    url = url.set(drivername="postgresql+psycopg") if engine == "psycopg" else url
+    return url, server_settings(url, application_name=name)
 
 
 def engines_asked_for(known: Iterable[str]) -> list[str]:
