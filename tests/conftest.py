@@ -13,6 +13,7 @@ from sqlalchemy.ext.compiler import compiles
 
 import embedded_mariadb
 from random_cases import AGAIN, SAME_EACH_TIME, SEED
+from support import engines_asked_for
 
 #: The fixture of each engine by the name that it has in the ids of tests.
 FIXTURES = {"postgresql": "asyncpg", "psycopg": "psycopg", "sqlite": "sqlite", "mariadb": "mariadb"}
@@ -35,23 +36,26 @@ MORE = {
     "shapes/test_shapes_pages.py": ("mariadb",),
     "shapes/test_shapes_stream.py": ("psycopg", "mariadb"),
     "shapes/test_shapes_trees.py": ("mariadb",),
+    "views/test_values_at_random.py": ("psycopg",),
     "views/test_values_by_type.py": ("psycopg", "mariadb"),
     "views/test_views_edges.py": ("mariadb",),
 }
 
-#: Files with a fixture ``engine`` of their own, which takes these as its parameter: drivers of PostgreSQL.
+#: Files with a fixture ``engine`` of their own, which takes these as its parameter: drivers of PostgreSQL. Also files
+#: that are about one driver.
 ONLY = {
+    "examples/test_telemetry.py": ("postgresql",),
     "fire/test_fire_broken_connections.py": ("postgresql", "psycopg"),
     "fire/test_fire_cancellation.py": ("postgresql", "psycopg"),
     "fire/test_fire_server_restarts.py": ("postgresql", "psycopg"),
+    "scaling/test_pgbouncer.py": ("postgresql",),
+    "scaling/test_pgbouncer_psycopg.py": ("psycopg",),
 }
 
 
 def engines_of(file: Path) -> list[str]:
     """Return the engines that the tests of a file run on; ``LOADPLAN_TEST_ENGINES`` names further ones."""
-    asked = os.environ.get("LOADPLAN_TEST_ENGINES", "")
-    names = [each.strip() for each in asked.split(",") if each.strip()]
-    names = list(FIXTURES) if names == ["all"] else names
+    names = engines_asked_for(FIXTURES)
     unknown = sorted(set(names) - set(FIXTURES))
     if unknown:
         raise pytest.UsageError(f"LOADPLAN_TEST_ENGINES: {unknown[0]} is none of all, {', '.join(FIXTURES)}")
@@ -77,15 +81,19 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests of the fixtures ``engine`` and ``postgres`` on each engine of this run."""
+    """Run the tests of the fixtures ``engine`` and ``drivername`` on each engine of this run.
+
+    All fixtures of PostgreSQL stand on ``drivername``. A test that names ``engine`` alone has the driver from there.
+    """
     engines = engines_of(metafunc.definition.path)
     if "engine" in metafunc.fixturenames:
         metafunc.parametrize("engine", engines, indirect=True)
     file = metafunc.definition.path
     own = f"{file.parent.name}/{file.name}" in ONLY
     drivers = [] if own else [each for each in engines if each in {"postgresql", "psycopg"}]
-    if "postgres" in metafunc.fixturenames and len(drivers) > 1:
-        metafunc.parametrize("postgres", drivers, indirect=True, scope="session")
+    names = set(metafunc.fixturenames)
+    if "drivername" in names and not ("engine" in names and "postgres" not in names) and len(drivers) > 1:
+        metafunc.parametrize("drivername", drivers, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -99,8 +107,8 @@ def server_url() -> URL:
 
 
 @pytest.fixture(scope="session")
-async def postgres_url(server_url: URL) -> AsyncIterator[URL]:
-    """A database of this run's own."""
+async def database_url(server_url: URL) -> AsyncIterator[URL]:
+    """A database of this run's own, through asyncpg."""
     name = f"loadplan_{uuid.uuid4().hex[:12]}"
     admin = create_async_engine(server_url, isolation_level="AUTOCOMMIT")
     async with admin.connect() as connection:
@@ -114,25 +122,37 @@ async def postgres_url(server_url: URL) -> AsyncIterator[URL]:
 
 
 @pytest.fixture(scope="session")
-async def asyncpg(postgres_url: URL) -> AsyncIterator[AsyncEngine]:
+async def asyncpg(database_url: URL) -> AsyncIterator[AsyncEngine]:
     """An engine on real PostgreSQL through asyncpg: for what is about that driver."""
-    engine = create_async_engine(postgres_url)
+    engine = create_async_engine(database_url)
     yield engine
     await engine.dispose()
 
 
 @pytest.fixture(scope="session")
-async def psycopg(postgres_url: URL) -> AsyncIterator[AsyncEngine]:
+async def psycopg(database_url: URL) -> AsyncIterator[AsyncEngine]:
     """An engine on the same database through psycopg: for what is about that driver."""
-    engine = create_async_engine(postgres_url.set(drivername="postgresql+psycopg"))
+    engine = create_async_engine(database_url.set(drivername="postgresql+psycopg"))
     yield engine
     await engine.dispose()
 
 
 @pytest.fixture(scope="session")
-def postgres(request: pytest.FixtureRequest) -> AsyncEngine:
-    """An engine on real PostgreSQL: through asyncpg, and in some runs through psycopg as well."""
-    found: AsyncEngine = request.getfixturevalue(FIXTURES[getattr(request, "param", "postgresql")])
+def drivername(request: pytest.FixtureRequest) -> str:
+    """The first part of a URL of PostgreSQL: asyncpg, and in some runs psycopg as well."""
+    return f"postgresql+{FIXTURES[getattr(request, 'param', 'postgresql')]}"
+
+
+@pytest.fixture(scope="session")
+def postgres_url(database_url: URL, drivername: str) -> URL:
+    """The database of this run, for tests with engines of their own."""
+    return database_url.set(drivername=drivername)
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest, drivername: str) -> AsyncEngine:
+    """An engine on real PostgreSQL, through the driver of ``drivername``."""
+    found: AsyncEngine = request.getfixturevalue(drivername.partition("+")[2])
     return found
 
 

@@ -1,7 +1,10 @@
 """What tests share: recording the SQL that runs, databases made for one test, and the errors read aloud."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+import gc
+import os
+import warnings
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -78,17 +81,48 @@ def batches_of_roots(engine: AsyncEngine, batches: int) -> int:
     return 1 + batches if walks_by_keys(engine.dialect) else 1
 
 
+def server_settings(url: URL, **settings: str) -> dict[str, Any]:
+    """Return the ``connect_args`` with which each connection to PostgreSQL begins with settings of the server."""
+    if url.get_driver_name() == "psycopg":
+        options = (f"-c {name}=" + value.replace(" ", r"\ ") for name, value in settings.items())
+        return {"options": " ".join(options)}
+    return {"server_settings": settings}
+
+
 def named_driver(engine: str, url: URL, name: str) -> tuple[URL, dict[str, Any]]:
     """Return the URL of a driver, by its name in the ids of tests, and the arguments that name its connections."""
-    if engine == "psycopg":
-        return url.set(drivername="postgresql+psycopg"), {"application_name": name}
-    return url, {"server_settings": {"application_name": name}}
+    url = url.set(drivername="postgresql+psycopg") if engine == "psycopg" else url
+    return url, server_settings(url, application_name=name)
 
 
-def skip_streams_of_psycopg(request: pytest.FixtureRequest) -> None:
-    """Skip a test that breaks a stream on psycopg: it warns, of what it cannot close, in whichever test comes later."""
-    if request.param == "psycopg" and "stream" in request.node.name:
-        pytest.skip("psycopg warns when the server cursor of a lost connection is collected")
+def engines_asked_for(known: Iterable[str]) -> list[str]:
+    """Return the engines that ``LOADPLAN_TEST_ENGINES`` names; ``all`` stands for the known ones."""
+    names = [each.strip() for each in os.environ.get("LOADPLAN_TEST_ENGINES", "").split(",") if each.strip()]
+    return list(known) if names == ["all"] else names
+
+
+@contextlib.contextmanager
+def lost_cursors_allowed() -> Iterator[None]:
+    """Let a test break streams: psycopg warns when it collects the server cursor of a lost connection.
+
+    It warns with plain SQLAlchemy, too.
+    """
+    # pytest restores the filters after the test
+    warnings.filterwarnings("ignore", ".*AsyncServerCursor.*was deleted while still open", ResourceWarning)
+    yield
+    gc.collect()  # none of them is left for another test
+
+
+def breaking_streams(request: pytest.FixtureRequest) -> contextlib.AbstractContextManager[None]:
+    """Return a context for a test that may break streams on a driver.
+
+    On psycopg, these tests take long, so they only run if ``LOADPLAN_TEST_ENGINES`` names it.
+    """
+    if request.param != "psycopg" or "stream" not in request.node.name:
+        return contextlib.nullcontext()
+    if "psycopg" not in engines_asked_for(["psycopg"]):
+        pytest.skip("streams that break on psycopg run with LOADPLAN_TEST_ENGINES=psycopg")
+    return lost_cursors_allowed()
 
 
 async def execute(url: URL, *statements: str) -> None:

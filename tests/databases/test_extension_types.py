@@ -61,9 +61,9 @@ PASSAGE = LoadPlan(Passage, load(Passage.topic), name="passage")
 
 
 @pytest.fixture(params=DRIVERS)
-async def vectors(request: pytest.FixtureRequest, postgres_url: URL) -> AsyncIterator[AsyncEngine]:
+async def vectors(request: pytest.FixtureRequest, database_url: URL) -> AsyncIterator[AsyncEngine]:
     """Two topics with passages in a space of three dimensions; the last passage has no place there."""
-    engine = create_async_engine(postgres_url.set(drivername=f"postgresql+{request.param}"))
+    engine = create_async_engine(database_url.set(drivername=f"postgresql+{request.param}"))
     async with engine.begin() as connection:
         await connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
     async with tables(engine, VectorBase.metadata):

@@ -43,12 +43,12 @@ async def atlas_engine(atlas_url: URL) -> AsyncIterator[AsyncEngine]:
 
 
 @pytest.fixture(scope="session")
-async def web_url(postgres_url: URL) -> URL:
+async def web_url(database_url: URL, drivername: str) -> URL:
     """A database with the atlas in it, which the tests of the web examples read."""
-    engine = create_async_engine(postgres_url)
+    engine = create_async_engine(database_url)
     await ensure_atlas(engine)
     await engine.dispose()
-    return postgres_url
+    return database_url.set(drivername=drivername)
 
 
 @pytest.fixture(scope="session")

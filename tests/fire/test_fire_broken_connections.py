@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loadplan import Loader, LoadPlan
-from support import skip_streams_of_psycopg
+from support import breaking_streams
 
 NAME = "loadplan fire relay"
 
@@ -44,10 +44,10 @@ async def relay(library: AsyncEngine, postgres_url: URL) -> AsyncIterator[Relay]
 
 @pytest.fixture
 async def engine(request: pytest.FixtureRequest, relay: Relay, postgres_url: URL) -> AsyncIterator[AsyncEngine]:
-    skip_streams_of_psycopg(request)
-    engine = engine_through(relay, postgres_url, NAME, request.param)
-    yield engine
-    await engine.dispose()
+    with breaking_streams(request):
+        engine = engine_through(relay, postgres_url, NAME, request.param)
+        yield engine
+        await engine.dispose()
 
 
 def places(count: int, seed: int, few: int) -> list[int]:

@@ -12,18 +12,18 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from loadplan import Loader, LoadPlan
-from support import named_driver, skip_streams_of_psycopg
+from support import breaking_streams, named_driver
 
 NAME = "loadplan fire cancelled"
 
 
 @pytest.fixture
 async def engine(request: pytest.FixtureRequest, library: AsyncEngine, postgres_url: URL) -> AsyncIterator[AsyncEngine]:
-    skip_streams_of_psycopg(request)
     url, arguments = named_driver(request.param, postgres_url, NAME)
-    engine = create_async_engine(url, pool_size=2, max_overflow=0, pool_timeout=5, connect_args=arguments)
-    yield engine
-    await engine.dispose()
+    with breaking_streams(request):
+        engine = create_async_engine(url, pool_size=2, max_overflow=0, pool_timeout=5, connect_args=arguments)
+        yield engine
+        await engine.dispose()
 
 
 Call = Callable[[AsyncEngine, LoadPlan[Any]], Awaitable[Any]]

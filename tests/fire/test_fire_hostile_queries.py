@@ -185,8 +185,14 @@ async def test_a_row_as_a_column_that_the_driver_cannot_read_is_an_error_and_no_
     """No way of loading helps: the column itself is a row that holds an enum, which a new connection does not know."""
     engine = create_async_engine(postgres_url)
     plan: LoadPlan[Any] = LoadPlan(Thing, into=view)
-    with pytest.raises(Exception, match="no decoder for composite type element"):
-        await Loader(engine).fetch(plan, 1)
-    with pytest.raises(Exception, match="no decoder for composite type element"):
-        await Loader(engine, max_rows=5).fetch_all(plan)
+    if engine.dialect.driver == "psycopg":  # it reads rows as text, where it knows no better
+        async with engine.connect() as connection:
+            row = await connection.scalar(select(func.row(Thing.id, Thing.color)).where(Thing.id == 1))
+        assert (await Loader(engine).fetch(plan, 1)).row == row
+        assert row in [each.row for each in await Loader(engine, max_rows=50).fetch_all(plan)]
+    else:
+        with pytest.raises(Exception, match="no decoder for composite type element"):
+            await Loader(engine).fetch(plan, 1)
+        with pytest.raises(Exception, match="no decoder for composite type element"):
+            await Loader(engine, max_rows=5).fetch_all(plan)
     await engine.dispose()

@@ -13,6 +13,7 @@ from sqlalchemy import URL, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from loadplan import Loader, LoaderError, LoadPlan, NotFound, load
+from support import server_settings
 
 NAME = "loadplan fire tasks"
 
@@ -22,7 +23,7 @@ names = pytest.mark.parametrize("name", PLANS)
 @pytest.fixture
 async def ten(library: AsyncEngine, postgres_url: URL) -> AsyncIterator[AsyncEngine]:
     """A pool of ten connections and no more."""
-    arguments = {"server_settings": {"application_name": NAME}}
+    arguments = server_settings(postgres_url, application_name=NAME)
     engine = create_async_engine(postgres_url, pool_size=10, max_overflow=0, connect_args=arguments)
     yield engine
     await engine.dispose()

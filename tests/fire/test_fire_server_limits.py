@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.util import await_only
 
 from loadplan import Loader
+from support import server_settings
 
 NAME = "loadplan fire limits"
 
@@ -24,7 +25,7 @@ names = pytest.mark.parametrize("name", PLANS)
 
 
 def limited(url: URL, **settings: str) -> AsyncEngine:
-    arguments = {"server_settings": {"application_name": NAME, **settings}}
+    arguments = server_settings(url, application_name=NAME, **settings)
     return create_async_engine(url, pool_size=2, max_overflow=0, connect_args=arguments)
 
 

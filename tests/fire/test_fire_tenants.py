@@ -26,6 +26,7 @@ from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
 from loadplan import Loader, LoadPlan, LoadPlanError, load
 from loadplan.graphql import selected_plan
+from support import server_settings
 
 #: Plans in all, and after how many of them the rows are others.
 PLANS, FRESH = times(8, 300), 8
@@ -45,7 +46,7 @@ class Databases:
 
 
 def on_schema(url: URL, schema: str, **settings: str) -> AsyncEngine:
-    return create_async_engine(url, connect_args={"server_settings": {"search_path": schema, **settings}})
+    return create_async_engine(url, connect_args=server_settings(url, search_path=schema, **settings))
 
 
 @pytest.fixture(scope="session")

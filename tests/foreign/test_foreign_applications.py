@@ -49,16 +49,16 @@ async def test_random_plans_on_sqlite(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ON_POSTGRESQL)
-async def test_random_plans_on_postgresql(name: str, asyncpg: AsyncEngine) -> None:
+async def test_random_plans_on_postgresql(name: str, postgres: AsyncEngine) -> None:
     """The same on PostgreSQL, where keys go in arrays and small graphs come in one statement."""
 
     @contextlib.asynccontextmanager
     async def engine_of(application: Application, seed: int) -> AsyncIterator[AsyncEngine]:
         try:
-            await fill(asyncpg, application, seed)
-            yield asyncpg
+            await fill(postgres, application, seed)
+            yield postgres
         finally:
-            async with asyncpg.begin() as connection:
+            async with postgres.begin() as connection:
                 await connection.run_sync(application.metadata.drop_all)
 
     await hold_plans(name, engine_of)
@@ -122,23 +122,23 @@ async def test_histories_on_sqlite(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ON_POSTGRESQL)
-async def test_histories_on_postgresql(name: str, asyncpg: AsyncEngine) -> None:
+async def test_histories_on_postgresql(name: str, postgres: AsyncEngine) -> None:
     """The same on PostgreSQL, which checks every key."""
     with quiet(), live(name) as application:
 
         @contextlib.asynccontextmanager
         async def database() -> AsyncIterator[AsyncEngine]:
-            async with asyncpg.begin() as connection:
+            async with postgres.begin() as connection:
                 for table in application.metadata.tables.values():  # keys are checked at the commit
                     await connection.execute(sa.delete(table))
                 await connection.run_sync(insert_all, application, rows)
-            yield asyncpg
+            yield postgres
 
         try:
-            rows = await fill(asyncpg, application, 1)
+            rows = await fill(postgres, application, 1)
             await hold_histories(name, application, database)
         finally:
-            async with asyncpg.begin() as connection:
+            async with postgres.begin() as connection:
                 await connection.run_sync(application.metadata.drop_all)
 
 

@@ -59,6 +59,17 @@ async def test_a_plain_sessionmaker_is_its_engine(blog: AsyncEngine) -> None:
     assert isinstance(await opened(async_sessionmaker(binds={Author: blog})), Session)
 
 
+@pytest.mark.parametrize("snapshot", [True, False])
+@pytest.mark.parametrize("plan", [PLAN, LoadPlan(Author, name="author alone")], ids=lambda plan: plan.name)
+async def test_a_two_phase_sessionmaker_reads_in_one_phase(
+    blog: AsyncEngine, plan: LoadPlan[Author], snapshot: bool
+) -> None:
+    """With psycopg, no two-phase transaction begins in autocommit; MariaDB takes no snapshot in one."""
+    loader = Loader(async_sessionmaker(blog, twophase=True), snapshot=snapshot)
+    assert (await loader.fetch(plan, 1)).id == 1
+    assert [each.id async for each in loader.stream(plan, where=Author.id == 1)] == [1]
+
+
 async def test_a_plain_session_lends_its_connection(blog: AsyncEngine) -> None:
     async with AsyncSession(blog) as session:
         assert type(await opened(session)) is GuestConnection

@@ -54,7 +54,7 @@ CARDS = LoadPlan(Post, into=Card, name="cards")
 def sync_blog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """The blog, on each driver in turn."""
     if request.param == "psycopg":
-        url: URL = request.getfixturevalue("postgres_url")
+        url: URL = request.getfixturevalue("database_url")
         made = create_engine(url.set(drivername="postgresql+psycopg"))
     elif request.param == "pymysql":
         url = request.getfixturevalue("mariadb_url")
@@ -218,8 +218,8 @@ def test_threads_share_a_loader_on_an_engine(sync_blog: Engine) -> None:
     assert found == [[11, 12], [13], [11, 12], [13]]
 
 
-def test_a_graph_is_one_snapshot_on_psycopg(postgres_url: URL) -> None:
-    engine = create_engine(postgres_url.set(drivername="postgresql+psycopg"))
+def test_a_graph_is_one_snapshot_on_psycopg(database_url: URL) -> None:
+    engine = create_engine(database_url.set(drivername="postgresql+psycopg"))
     try:
         Base.metadata.create_all(engine)
         with Session(engine) as session:

@@ -20,9 +20,9 @@ def servers() -> Iterator[Servers]:
 
 
 @pytest.fixture
-async def primary(servers: Servers) -> AsyncIterator[AsyncEngine]:
+async def primary(servers: Servers, drivername: str) -> AsyncIterator[AsyncEngine]:
     """An engine on the primary, with a new forum."""
-    engine = create_async_engine(servers.primary)
+    engine = create_async_engine(servers.primary.set(drivername=drivername))
     await make_forum(engine)
     yield engine
     async with engine.begin() as connection:
@@ -31,9 +31,9 @@ async def primary(servers: Servers) -> AsyncIterator[AsyncEngine]:
 
 
 @pytest.fixture
-async def standby(servers: Servers, primary: AsyncEngine) -> AsyncIterator[AsyncEngine]:
+async def standby(servers: Servers, primary: AsyncEngine, drivername: str) -> AsyncIterator[AsyncEngine]:
     """An engine on the standby, which has the forum; two connections at most."""
-    engine = create_async_engine(servers.standby, pool_size=2, max_overflow=0)
+    engine = create_async_engine(servers.standby.set(drivername=drivername), pool_size=2, max_overflow=0)
     await catch_up(primary, engine)
     yield engine
     await engine.dispose()

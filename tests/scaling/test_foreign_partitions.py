@@ -67,7 +67,7 @@ def two_servers() -> Iterator[tuple[URL, URL]]:
 
 
 @pytest.fixture(scope="module")
-async def partitioned(two_servers: tuple[URL, URL]) -> AsyncIterator[AsyncEngine]:
+async def partitioned(two_servers: tuple[URL, URL], drivername: str) -> AsyncIterator[AsyncEngine]:
     """Orders of Europe on the near server, those of Asia on the far one; two lines each."""
     near, far = two_servers
     await execute(
@@ -95,7 +95,7 @@ async def partitioned(two_servers: tuple[URL, URL]) -> AsyncIterator[AsyncEngine
         "INSERT INTO orders SELECT 'europe', n, 'near ' || n FROM generate_series(41, 80) n",
         "INSERT INTO lines SELECT 'europe', n, (n + 1) / 2 FROM generate_series(81, 160) n",
     )
-    engine = create_async_engine(near)
+    engine = create_async_engine(near.set(drivername=drivername))
     yield engine
     await engine.dispose()
 

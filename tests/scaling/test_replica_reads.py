@@ -102,19 +102,23 @@ async def test_waiting_for_a_server_that_replays_nothing_says_so(primary: AsyncE
 
 
 async def test_a_driver_that_knows_both_servers_finds_the_standby(servers: Servers, standby: AsyncEngine) -> None:
-    """``target_session_attrs`` of asyncpg: one engine that goes to a standby if there is one."""
+    """``target_session_attrs`` of the driver: one engine that goes to a standby if there is one."""
     both = [servers.primary.query["host"], servers.standby.query["host"]]
-    arguments = {"host": both, "port": [5432, 5432], "target_session_attrs": "prefer-standby"}
-    engine = create_async_engine("postgresql+asyncpg://postgres@/postgres", connect_args=arguments)
+    if standby.dialect.driver == "psycopg":
+        arguments: dict[str, Any] = {"host": ",".join(map(str, both))}
+    else:
+        arguments = {"host": both, "port": [5432, 5432]}
+    arguments["target_session_attrs"] = "prefer-standby"
+    engine = create_async_engine(f"{standby.url.drivername}://postgres@/postgres", connect_args=arguments)
     async with engine.connect() as connection:
         assert (await connection.execute(text("SELECT pg_is_in_recovery()"))).scalar() is True
     assert values(await Loader(engine).fetch(LATEST, 3)) == values(await Loader(standby).fetch(LATEST, 3))
     await engine.dispose()
 
 
-async def test_a_single_statement_can_have_a_read_only_transaction(primary: AsyncEngine, servers: Servers) -> None:
+async def test_a_single_statement_can_have_a_read_only_transaction(primary: AsyncEngine) -> None:
     """For databases that serve READ ONLY transactions from replicas: an engine that says so, and a listener."""
-    engine = create_async_engine(servers.primary, execution_options={"postgresql_readonly": True})
+    engine = create_async_engine(primary.url, execution_options={"postgresql_readonly": True})
     event.listen(engine.sync_engine, "begin", lambda _connection: None)
     shown: list[Any] = []
 

@@ -112,20 +112,20 @@ CHOOSERS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-async def continents(server_url: URL) -> AsyncIterator[dict[str, URL]]:
+async def continents(server_url: URL, drivername: str) -> AsyncIterator[dict[str, URL]]:
     """Two empty databases of PostgreSQL."""
     names = {each: f"{each}_{uuid.uuid4().hex[:12]}" for each in SHARDS}
     await execute(server_url, *(f"CREATE DATABASE {name}" for name in names.values()))
-    yield {each: server_url.set(database=name) for each, name in names.items()}
+    yield {each: server_url.set(drivername=drivername, database=name) for each, name in names.items()}
     await execute(server_url, *(f"DROP DATABASE {name} WITH (FORCE)" for name in names.values()))
 
 
-@pytest.fixture(params=["asyncpg", "aiosqlite"])
+@pytest.fixture(params=["PostgreSQL", "SQLite"])
 async def engines(
     request: pytest.FixtureRequest, continents: dict[str, URL], tmp_path: Path
 ) -> AsyncIterator[dict[str, AsyncEngine]]:
     """Two databases with the cities of one continent each."""
-    if request.param == "aiosqlite":
+    if request.param == "SQLite":
         found = {each: create_async_engine(f"sqlite+aiosqlite:///{tmp_path / each}") for each in SHARDS}
     else:
         found = {each: create_async_engine(url) for each, url in continents.items()}
@@ -245,7 +245,7 @@ async def test_a_list_of_one_shard_asks_no_other(sessions: Any, engines: Any) ->
 )
 async def test_lists_and_pages_are_merged_in_order(sessions: Any, request: Any, order: Any, expected: Any) -> None:
     loader = Loader(sessions)
-    if "aiosqlite" in request.node.name and "collate" in request.node.name:
+    if "SQLite" in request.node.name and "collate" in request.node.name:
         order = [City.name.desc()]  # SQLite has no collation of that name
     for plan in (CITY, CARD):
         found: list[Any] = await loader.fetch_all(plan, order_by=order)

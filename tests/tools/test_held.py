@@ -113,11 +113,11 @@ def blog(shop: Path) -> None:
 
 
 @pytest.fixture
-def database(server_url: URL, blog: None) -> Iterator[Database]:
+def database(server_url: URL, drivername: str, blog: None) -> Iterator[Database]:
     """A database with the tables of the mapping, and with the one index that the mapping knows."""
     name = f"loadplan_held_{uuid.uuid4().hex[:12]}"
     asyncio.run(execute(server_url, f"CREATE DATABASE {name}"))
-    made = Database(server_url.set(database=name))
+    made = Database(server_url.set(drivername=drivername, database=name))
     made.execute(*TABLES)
     yield made
     asyncio.run(execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))

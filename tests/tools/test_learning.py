@@ -143,10 +143,10 @@ async def test_what_is_not_committed_is_noted_and_raised(loader: Loader, postgre
 
 
 @pytest.fixture(params=["psycopg", "sqlite"])
-def sync_engine(request: pytest.FixtureRequest, loader: Loader, postgres_url: URL, tmp_path: Path) -> Iterator[Engine]:
+def sync_engine(request: pytest.FixtureRequest, loader: Loader, database_url: URL, tmp_path: Path) -> Iterator[Engine]:
     """The rows of ``loader`` by a synchronous driver; a SQLite file has rows of its own."""
     if request.param == "psycopg":
-        engine = create_engine(postgres_url.set(drivername="postgresql+psycopg"))
+        engine = create_engine(database_url.set(drivername="postgresql+psycopg"))
     else:
         engine = create_engine(f"sqlite:///{tmp_path / 'learn.db'}")
         Base.metadata.create_all(engine)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, ORMExecuteState, Session, ma
 from sqlalchemy.orm import with_loader_criteria as criteria
 
 from loadplan import Loader, LoadPlan, load
-from support import recording, tables
+from support import recording, server_settings, tables
 
 
 class Base(DeclarativeBase):
@@ -216,9 +216,7 @@ async def test_what_the_database_refuses_is_sqlalchemys_error(
 
 async def test_a_connection_that_is_lost_is_taken_out_of_the_pool(boxes: AsyncEngine) -> None:
     """With all others of its age, as SQLAlchemy does: one fetch fails, and no other."""
-    name = {"application_name": "silent"}
-    of_driver = name if boxes.dialect.driver == "psycopg" else {"server_settings": name}
-    silent = create_async_engine(boxes.url, connect_args=of_driver)
+    silent = create_async_engine(boxes.url, connect_args=server_settings(boxes.url, application_name="silent"))
     loader = Loader(silent)
     for _ in range(3):
         await asyncio.gather(*(loader.fetch(NESTED, 1) for _ in range(4)))

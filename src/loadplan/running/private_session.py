@@ -45,8 +45,10 @@ def private_session(
             return NoSession(engine_alone, snapshot)
         # the sessionmaker may be bound to a connection: its join_transaction_mode must not end the caller's transaction
         given = bind(autoflush=False, join_transaction_mode="rollback_only")
+        session = given.sync_session if isinstance(given, AsyncSession) else given
+        session.twophase = False  # there is nothing to commit, and a two-phase transaction begins in its own way
         if shard is not None:
-            stay_on_shard(given.sync_session if isinstance(given, AsyncSession) else given, shard)
+            stay_on_shard(session, shard)
         return OwnSession(given, snapshot)
     if isinstance(bind, AsyncSession | Session):
         session = bind.sync_session if isinstance(bind, AsyncSession) else bind
