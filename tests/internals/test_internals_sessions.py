@@ -116,6 +116,23 @@ def test_what_changes_the_statements_of_a_session_is_seen(database: Engine) -> N
             assert internals.changes_statements(session)
 
 
+def test_a_session_is_flushing_in_its_listeners_of_the_flush(database: Engine) -> None:
+    """``Session._flushing``."""
+    seen: list[bool] = []
+
+    def listener(session: Session, *_: Any) -> None:
+        seen.append(internals.is_flushing(session))
+
+    with Session(database) as session:
+        for moment in ("before_flush", "after_flush", "after_flush_postexec"):
+            event.listen(session, moment, listener)
+        session.add(Tree(id=1_000))
+        assert not internals.is_flushing(session)
+        session.flush()
+        assert not internals.is_flushing(session)
+    assert seen == [True, True, True]
+
+
 def test_the_isolation_of_an_engine_is_known() -> None:
     """Chosen for the engine, or at create_engine, which a private name of the dialect keeps."""
     plain = create_engine("sqlite://")

@@ -168,6 +168,23 @@ def test_it_works_in_the_session_s_transaction(sync_blog: Engine) -> None:
         SyncLoader(sync_blog).fetch(AUTHOR, 1, for_update=True)
 
 
+@pytest.mark.parametrize("moment", ["before_flush", "after_flush", "after_flush_postexec"])
+def test_a_listener_can_fetch_during_a_flush(sync_blog: Engine, moment: str) -> None:
+    """As in SQLAlchemy's own queries there, nothing is flushed first."""
+    found: list[tuple[str, int]] = []
+
+    def audit(session: Session, *_: Any) -> None:
+        author = SyncLoader(session).fetch(POSTS, 2)
+        found.append((author.name, len(author.posts)))
+
+    with Session(sync_blog) as session:
+        event.listen(session, moment, audit)
+        session.get_one(Author, 2).name = "Bea"
+        session.add(Post(id=50, title="new", author_id=2))
+        session.commit()
+    assert found[0] == (("Ben", 2) if moment == "before_flush" else ("Bea", 3))
+
+
 def test_criteria_and_options_hold_in_every_call(sync_blog: Engine) -> None:
     def hide(state: ORMExecuteState) -> None:
         if not state.execution_options.get("with_hidden"):
