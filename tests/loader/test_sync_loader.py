@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import psycopg
 import pytest
 from loader_models import AUTHOR, POST_PAGE, POSTS, Author, Base, Comment, Hideable, Post, rows
 from sqlalchemy import URL, Connection, Engine, create_engine, event, update
@@ -254,6 +255,25 @@ def test_a_graph_is_one_snapshot_on_psycopg(postgres_url: URL) -> None:
         assert len(SyncLoader(engine).fetch(POST_PAGE, 11).comments) == 2
         assert wrote == [True]
         assert SyncLoader(engine).fetch(POST_PAGE, 11).comments == []
+    finally:
+        Base.metadata.drop_all(engine)
+        engine.dispose()
+
+
+def test_cursors_of_psycopg_without_a_binary_format(postgres_url: URL) -> None:
+    """They read no nested rows, so a small graph comes in a statement for each level."""
+    url = postgres_url.set(drivername="postgresql+psycopg")
+    engine = create_engine(url, connect_args={"cursor_factory": psycopg.ClientCursor})
+    try:
+        Base.metadata.create_all(engine)
+        with Session(engine) as session:
+            session.add_all(rows())
+            session.commit()
+        loader = SyncLoader(engine)
+        for _ in range(2):
+            post = loader.fetch(POST_PAGE, 11)
+            assert (post.author.name, len(post.comments), len(post.tags)) == ("Ben", 2, 2)
+            assert loader.fetch(CARDS, 11) == Card(11, "one", Name(2, "Ben"), [Text(101), Text(102)])
     finally:
         Base.metadata.drop_all(engine)
         engine.dispose()
