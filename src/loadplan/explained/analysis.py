@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
-from sqlalchemy import Column, Connection, Table, event
+from sqlalchemy import Column, Connection, CursorResult, Table, event
 from sqlalchemy.orm import Session
 
 from loadplan.mapped import links
 from loadplan.mapped.indexes import NOTHING_LEARNED
 from loadplan.resolved.tree import edges_below
+from loadplan.running.own_connection import AT_ONCE
 from loadplan.running.plans import Compiled
 from loadplan.running.tally import Tally
 
@@ -155,7 +156,7 @@ def _analyzed(sent: _Sent, indexes: Sequence[tuple[str, str]]) -> AnalyzedStatem
         version: Any = sent.connection.dialect.server_version_info
         if version is not None and version[0] >= 17:
             options += ", SERIALIZE BINARY"
-        answer = sent.connection.exec_driver_sql(f"EXPLAIN ({options}) {sent.sql}", sent.parameters).scalar_one()
+        answer = _answer(sent, f"EXPLAIN ({options}) {sent.sql}").scalar_one()
         plan = answer[0]
         top = plan["Plan"]
         volume = plan.get("Serialization", {}).get("Output Volume")
@@ -163,7 +164,7 @@ def _analyzed(sent: _Sent, indexes: Sequence[tuple[str, str]]) -> AnalyzedStatem
         size = estimate if volume is None or volume <= 1 else int(volume * 1024)  # MariaDB reports whole kilobytes
         rows = int(top["Actual Rows"])
         return AnalyzedStatement(sent.edge, sent.sql, rows, size, milliseconds, plan, tuple(_scans(top, indexes)))
-    rows = len(sent.connection.exec_driver_sql(sent.sql, sent.parameters).all())
+    rows = len(_answer(sent, sent.sql).all())
     return AnalyzedStatement(sent.edge, sent.sql, rows, None, milliseconds, _plan_in_words(sent))
 
 
@@ -171,14 +172,19 @@ def _plan_in_words(sent: _Sent) -> Any:
     """Return the query plan that MariaDB or SQLite reports."""
     dialect: Any = sent.connection.dialect
     if dialect.name == "sqlite":
-        answer = sent.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sent.sql}", sent.parameters)
+        answer = _answer(sent, f"EXPLAIN QUERY PLAN {sent.sql}")
         return [str(row[-1]) for row in answer]
     if dialect.name not in {"mysql", "mariadb"}:
         return []
     if not dialect.is_mariadb:
-        text: str = sent.connection.exec_driver_sql(f"EXPLAIN ANALYZE {sent.sql}", sent.parameters).scalar_one()
+        text: str = _answer(sent, f"EXPLAIN ANALYZE {sent.sql}").scalar_one()
         return text.splitlines()
-    return json.loads(sent.connection.exec_driver_sql(f"ANALYZE FORMAT=JSON {sent.sql}", sent.parameters).scalar_one())
+    return json.loads(_answer(sent, f"ANALYZE FORMAT=JSON {sent.sql}").scalar_one())
+
+
+def _answer(sent: _Sent, sql: str) -> CursorResult[Any]:
+    """Execute a text with the parameters of a statement that ran."""
+    return sent.connection.exec_driver_sql(sql, sent.parameters, execution_options=AT_ONCE)
 
 
 def _scans(node: Mapping[str, Any], indexes: Sequence[tuple[str, str]]) -> Iterator[SequentialScan]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -15,7 +16,7 @@ from loadplan.explained.explained import ExplainedStatement
 from loadplan.mapped.repeats import is_never_null, is_object, row_key
 from loadplan.plan import LoadPlan
 from loadplan.resolved.strategy import Way
-from loadplan.running.own_connection import Opened, OwnConnection
+from loadplan.running.own_connection import AT_ONCE, Opened, OwnConnection
 from loadplan.running.plans import Compiled
 from loadplan.running.roots import root_key
 from loadplan.running.tally import Tally
@@ -119,14 +120,20 @@ def _counting(graph: Compiled[Any], conditions: Sequence[Any]) -> AnySelect:
 
 
 def _first(
-    opened: Opened, statement: AnySelect, parameters: Mapping[str, Any], mapper: Mapper[Any], tally: Tally
+    opened: Opened,
+    statement: AnySelect,
+    parameters: Mapping[str, Any],
+    mapper: Mapper[Any],
+    tally: Tally,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
     """Execute a statement that returns at most one row, and return the row or None."""
     tally.sent(mapper.class_.__name__)
     if isinstance(opened, OwnConnection):
-        row = opened.connection({}).execute(statement, parameters).first()
+        row = opened.connection({}).execute(statement, parameters, execution_options=options).first()
     else:
-        row = opened.execute(statement, parameters, bind_arguments={"mapper": mapper}).first()
+        arguments = {"mapper": mapper}
+        row = opened.execute(statement, parameters, execution_options=options, bind_arguments=arguments).first()
     tally.rows += row is not None
     return row
 
@@ -156,7 +163,7 @@ def _explained(
     connection = opened.connection(bind_arguments={"mapper": mapper})
     event.listen(connection, "before_cursor_execute", ask, retval=True)
     try:
-        row = _first(opened, statement, parameters, mapper, tally)
+        row = _first(opened, statement, parameters, mapper, tally, AT_ONCE)
     finally:
         event.remove(connection, "before_cursor_execute", ask)
     if not asked:

@@ -31,7 +31,8 @@ def in_binary(connection: Connection) -> Iterator[None]:
     """Let psycopg's cursors on a connection read in binary while the block runs.
 
     Raises:
-        Undecodable: the application registered its own reader for a type in text format, and binary would ignore it.
+        Undecodable: the cursors of the application have no binary format, or it registered its own reader for a type
+            in text format, which binary would ignore.
     """
     driver: Any = connection.connection.driver_connection
     if _NOTE not in connection.info:
@@ -47,9 +48,15 @@ def in_binary(connection: Connection) -> Iterator[None]:
 
 
 def _reads_alike(driver: Any) -> bool:
-    """Tell whether a connection reads each type in the same way in text and in binary format."""
+    """Tell whether a connection reads each type in the same way in text and in binary format.
+
+    A cursor that puts the parameters into the text itself has no binary format.
+    """
     import psycopg
     from psycopg.pq import Format
+
+    if issubclass(driver.cursor_factory, psycopg.ClientCursor | psycopg.AsyncClientCursor):
+        return False
 
     def is_own(oid: int, kind: Format) -> bool:
         return driver.adapters.get_loader(oid, kind) is not psycopg.adapters.get_loader(oid, kind)

@@ -15,7 +15,7 @@ from loadplan.running.own_connection import GuestConnection, Opened
 from loadplan.running.refusals import closed_session, one_task_at_a_time
 from loadplan.running.session import Mappers, PrivateSession, databases_of
 from loadplan.running.shards import in_shard, stay_on_shard
-from loadplan.sqlalchemy_internals import copy_listeners, is_closed
+from loadplan.sqlalchemy_internals import copy_listeners, is_closed, is_flushing
 
 
 @attrs.frozen(eq=False)
@@ -85,13 +85,16 @@ class GuestOfSession(PrivateSession):
     def _flushed(self) -> Session:
         """Flush the caller's session if it has autoflush, and return it.
 
+        A listener for ``before_flush`` can fetch with a ``SyncLoader``: as in SQLAlchemy, nothing is flushed then. An
+        ``AsyncSession`` cannot be here during its own flush, so there the flush belongs to another task.
+
         Raises:
             LoaderError: LP408, the session is closed.
         """
         caller = self.session
         if is_closed(caller):
             raise closed_session(self.given)
-        if caller.autoflush:
+        if caller.autoflush and not (isinstance(self.given, Session) and is_flushing(caller)):
             caller.flush()
         return caller
 

@@ -12,6 +12,11 @@ Opened: TypeAlias = Any
 """The object that a fetch runs on: a ``Session``, or an :class:`OwnConnection` if that is enough."""
 
 
+#: Execution options of a statement that cannot run in a server-side cursor, such as ``EXPLAIN``. An engine may have
+#: ``stream_results`` or ``yield_per`` for all of its statements.
+AT_ONCE: Mapping[str, Any] = {"stream_results": False, "yield_per": None}
+
+
 class OwnConnection:
     """Has the methods of a session that a fetch needs, on a connection of an engine.
 

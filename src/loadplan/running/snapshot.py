@@ -56,6 +56,8 @@ def _on_postgresql(engine: Engine, statements: int | None, *, snapshot: bool, ho
     costs nothing. BEGIN and ROLLBACK cost two round trips. A single statement needs neither of them. Several statements
     need neither if the caller wants no common snapshot: at READ COMMITTED, each statement takes its own snapshot.
     """
+    chosen = engine.get_execution_options()
+    hooks = hooks or any(chosen.get(name) for name in ("stream_results", "yield_per"))  # their cursor needs one
     is_apart = not snapshot and statements is not None and chosen_isolation(engine) == "READ COMMITTED"
     if statements == 1 or is_apart:
         return _AS_IT_COMES if hooks else Beginning({"isolation_level": "AUTOCOMMIT"})

@@ -86,10 +86,12 @@ def chosen_isolation(engine: Engine) -> str | None:
 def driver_rows(result: CursorResult[Any]) -> list[Any]:
     """Return the driver's own rows of a result, and close the result.
 
-    ``CursorResult.cursor`` is the DBAPI cursor, which the documentation does not name. loadplan puts the values into
-    objects at once, so it needs no ``Row``. Making a ``Row`` takes as long as the driver takes for the row itself.
+    ``CursorResult.cursor`` is the DBAPI cursor, and its strategy knows how to read it. The documentation names neither.
+    With ``stream_results`` or ``yield_per``, SQLAlchemy has taken the first rows from the cursor already, and the
+    strategy has them. loadplan puts the values into objects at once, so it needs no ``Row``. Making a ``Row`` takes as
+    long as the driver takes for the row itself.
     """
-    cursor: Any = result.cursor
-    rows: list[Any] = cursor.fetchall()
+    strategy: Any = result.cursor_strategy
+    rows: list[Any] = strategy.fetchall(result, result.cursor)
     result.close()
     return rows

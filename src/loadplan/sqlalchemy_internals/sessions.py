@@ -130,6 +130,15 @@ def is_closed(session: Session) -> bool:
     return bool(note)
 
 
+def is_flushing(session: Session) -> bool:
+    """Tell whether a session is in the middle of a flush. Your listeners for ``before_flush`` run there.
+
+    SQLAlchemy's autoflush reads the same flag, and does nothing during a flush. The public ``flush()`` raises instead.
+    """
+    ours: Any = session
+    return bool(ours._flushing)
+
+
 def in_greenlet(work: Callable[[], R]) -> Awaitable[R]:
     """Run ``work`` in a greenlet, where SQLAlchemy can wait for an asynchronous driver.
 
