@@ -40,6 +40,19 @@ class Mark(Base):
     area: Mapped[Area] = relationship()
 
 
+class Board(Base):
+    __tablename__ = "opt_boards"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Pin(Base):
+    __tablename__ = "opt_pins"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    board_id: Mapped[int] = mapped_column(ForeignKey(Board.id))
+    board: Mapped[Board] = relationship(order_by="Pin.id")
+
+
+Board.highest = column_property(select(func.max(Pin.id)).where(Pin.board_id == Board.id).scalar_subquery())
 Area.highest = column_property(select(func.max(Mark.id)).where(Mark.area_id == Area.id).scalar_subquery())
 
 
@@ -101,6 +114,17 @@ async def test_a_subquery_in_a_column_keeps_its_table(engine: AsyncEngine, strat
     async with filled(engine, Base.metadata, *rows(), *marks):
         found = await by_options(engine, plan, Mark, lambda mark: mark.area.__dict__["highest"])
     assert found == [3, 4, 3, 4]
+
+
+@pytest.mark.parametrize("strategy", [None, "joined", "inner", "selectin", "subquery"])
+async def test_an_order_that_no_statement_of_options_has(engine: AsyncEngine, strategy: StrategyName | None) -> None:
+    """The subquery in a column rules out a join, and the order rules out a statement of its own."""
+    plan = LoadPlan(Pin, load(Pin.board, strategy=strategy))
+    with pytest.raises(PlanError, match=r"LP206: loader options cannot load 'Pin\.board'"):
+        plan.options()
+    async with filled(engine, Base.metadata, Board(id=1), Pin(id=1, board_id=1), Pin(id=2, board_id=1)) as loader:
+        found = await loader.fetch_all(plan, order_by=Pin.id)
+    assert [pin.board.__dict__["highest"] for pin in found] == [2, 2]
 
 
 def test_hints_for_options_and_for_ids() -> None:

@@ -300,8 +300,8 @@ def cardinality(prop: RelationshipProperty[Any]) -> Cardinality:
 
 
 def ordered_by_another_table(prop: RelationshipProperty[Any]) -> bool:
-    """Tell whether the ``order_by`` of a relationship's mapping reads a table that its target does not have."""
-    own = tables_at(prop.entity)
+    """Tell whether the ``order_by`` of a relationship's mapping reads a table that its own statement does not have."""
+    own = tables_at(prop.entity) | (set() if prop.secondary is None else tables_in(prop.secondary))
     read = (each for order in prop.order_by or () for each in iterate(order))
     return any(isinstance(each, Column) and each.table is not None and each.table not in own for each in read)
 

@@ -382,9 +382,12 @@ class _OptionsChooser(_Chooser):
     def rows(self, edge: Edge, row: _Row) -> Choice:
         if edge.prop is None:
             return super().rows(edge, row)
+        no_join = self._why_no_join(edge, row)
         if edge.single and edge.asked in {"selectin", "subquery"} and mapping.ordered_by_another_table(edge.prop):
-            return Choice(Way.JOIN, "its mapping orders it by a column that a statement of its own would not have")
-        why_not = self._why_no_subquery(edge) if edge.asked == "subquery" else self._why_no_join(edge, row)
+            if no_join is None:
+                return Choice(Way.JOIN, "its mapping orders it by a column that a statement of its own would not have")
+            return Choice(Way.KEYS, no_join)
+        why_not = self._why_no_subquery(edge) if edge.asked == "subquery" else no_join
         return super().rows(edge, row) if why_not is None else Choice(Way.KEYS, why_not)
 
     def _why_no_subquery(self, edge: Edge) -> str | None:

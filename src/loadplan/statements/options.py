@@ -85,7 +85,14 @@ def _beyond_options(made: Instance, chosen: Mapping[Edge, Choice], label: str) -
             words.insert(0, "where")  # SQLAlchemy does not pass parameters to the statements that follow
         if words:
             yield problems.beyond_options(label, edge, words)
+        elif not chosen[edge].way.joins and _lacks_order(edge):
+            yield problems.order_beyond_options(label, edge, chosen[edge].reason)
         yield from _beyond_options(instance_at(edge), chosen, label)
+
+
+def _lacks_order(edge: Edge) -> bool:
+    """Tell whether SQLAlchemy would order a to-one by a table that a statement of its own does not have."""
+    return edge.cardinality.to_one and edge.prop is not None and mapping.ordered_by_another_table(edge.prop)
 
 
 def plan_select(plan: Plan[Any]) -> Select[Any]:
