@@ -116,6 +116,16 @@ async def test_a_subquery_in_a_column_keeps_its_table(engine: AsyncEngine, strat
     assert found == [3, 4, 3, 4]
 
 
+@pytest.mark.parametrize("strategy", [None, "joined", "selectin", "subquery"])
+async def test_a_subquery_in_a_condition_keeps_its_table(engine: AsyncEngine, strategy: StrategyName | None) -> None:
+    """Below a joined row, SQLAlchemy takes the row of the statement for the one that the condition asks about."""
+    plan = LoadPlan(Area, load(Area.up.and_(Area.up.has(Area.id == 1)), strategy=strategy))
+    async with filled(engine, Base.metadata, *rows()) as loader:
+        found = await by_options(engine, plan, Area, lambda area: area.up and area.up.id)
+        fetched = await loader.fetch_all(plan, order_by=Area.id)
+    assert found == [area.up and area.up.id for area in fetched] == [None, None, None, 2]
+
+
 @pytest.mark.parametrize("strategy", [None, "joined", "inner", "selectin", "subquery"])
 async def test_an_order_that_no_statement_of_options_has(engine: AsyncEngine, strategy: StrategyName | None) -> None:
     """The subquery in a column rules out a join, and the order rules out a statement of its own."""

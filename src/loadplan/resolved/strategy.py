@@ -411,6 +411,8 @@ class _OptionsChooser(_Chooser):
         if any(above & mapping.tables_of_subqueries(each.expression) for each in edge.target.columns):
             # in the subquery, SQLAlchemy would take the row of the statement for the table
             return "a subquery in its columns reads a table of the statement above"
+        if any(above & mapping.tables_of_subqueries(each) for each in edge.shape.where or ()):
+            return "a subquery in its where= reads a table of the statement above"
         if edge.asked in {"joined", "inner"} and not edge.cardinality.to_one:
             # it loses the list of a row that stands elsewhere in the same statement, without that list
             owner = edge.owner.mapper
