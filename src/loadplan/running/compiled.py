@@ -91,13 +91,22 @@ class CompiledPlan(Generic[T]):
         """True if a statement has nested rows."""
         return bool(self.arrays)
 
-    def narrowed(self, narrow: Narrowing) -> "CompiledPlan[T]":
-        """Return the graph for the roots that ``narrow`` leaves: conditions, order and limits of the root."""
+    def narrowed(self, narrow: Narrowing, above: Narrowing | None = None) -> "CompiledPlan[T]":
+        """Return the graph for the roots that ``narrow`` leaves: conditions, order and limits of the root.
+
+        Args:
+            narrow: narrows the statement of the roots.
+            above: narrows it where a later statement contains it as a subquery. By default, it is ``narrow``.
+        """
+        root = self._root(narrow)
+        within = root if above is None or all(each.above is None for each in self.later) else self._root(above)
+        return attrs.evolve(self, root=root, later=self._later_below(within), variants={})
+
+    def _root(self, narrow: Narrowing) -> Statement:
         select = narrow(self.root.select)
         if self.builder.root_ranks:  # the order of a joined collection comes after the order of its parents
             select = select.order_by(*self.builder.root_ranks)
-        root = attrs.evolve(self.root, select=select)
-        return attrs.evolve(self, root=root, later=self._later_below(root), variants={})
+        return attrs.evolve(self.root, select=select)
 
     def _later_below(self, root: Statement) -> tuple[Statement, ...]:
         """Return the later statements for a statement of the roots, which some of them contain as a subquery."""
