@@ -52,7 +52,10 @@ def _is_as_mapped(made: Instance) -> bool:
 def _load(edge: Edge, way: Way) -> AbstractLoad:
     attribute = getattr(edge.owner.entity, edge.key)
     if edge.shape.where:
-        attribute = attribute.and_(*edge.shape.where)
+        where = edge.shape.where
+        if edge.prop is not None and not edge.prop.entity.is_aliased_class:
+            where = tuple(mapping.as_seen_from(edge.prop.mapper, each, bases=True) for each in where)
+        attribute = attribute.and_(*where)
     if way is Way.INNER:
         # below a LEFT JOIN it stays a LEFT JOIN: SQLAlchemy nests an inner join in the wrong one of two aliases
         return joinedload(attribute, innerjoin="unnested")
