@@ -396,6 +396,9 @@ class _OptionsChooser(_Chooser):
             if self.places[mapper.base_mapper] > 1:
                 # SQLAlchemy loads nothing below a row that another place of the graph has loaded before
                 return f"a {mapper.class_.__name__} stands at several places of the graph"
+        if any(map(mapping.tables_of_subqueries, edge.shape.where or ())):
+            # SQLAlchemy takes the parents' subquery for the tables that it selects from, also within the condition
+            return "its where= has a subquery"
         return None
 
     @staticmethod
