@@ -300,8 +300,8 @@ def cardinality(prop: RelationshipProperty[Any]) -> Cardinality:
 
 
 def ordered_by_another_table(prop: RelationshipProperty[Any]) -> bool:
-    """Tell whether the ``order_by`` of a relationship's mapping reads a table that its target does not have."""
-    own = tables_at(prop.entity)
+    """Tell whether the ``order_by`` of a relationship's mapping reads a table that its own statement does not have."""
+    own = tables_at(prop.entity) | (set() if prop.secondary is None else tables_in(prop.secondary))
     read = (each for order in prop.order_by or () for each in iterate(order))
     return any(isinstance(each, Column) and each.table is not None and each.table not in own for each in read)
 
@@ -311,18 +311,21 @@ def reverse_of(prop: RelationshipProperty[Any]) -> RelationshipProperty[Any] | N
     return prop.mapper.relationships.get(prop.back_populates) if prop.back_populates else None
 
 
-def as_seen_from(mapper: Mapper[Any], expression: Any, *, subclasses: bool = False) -> Any:
+def as_seen_from(mapper: Mapper[Any], expression: Any, *, subclasses: bool = False, bases: bool = False) -> Any:
     """Return an expression that names columns of the class itself, not of base classes or of a union's tables.
 
     Args:
         mapper: the mapper of the class.
         expression: a condition, an order or a value of rows of the class.
         subclasses: whether subqueries read the columns of joined subclasses. For rows of other classes, they give NULL.
+        bases: whether columns of all base classes become columns of the class. SQLAlchemy needs this in the condition
+            of a joined loader option.
 
     A base class that is mapped ``with_polymorphic="*"`` stands for a join with its subclasses. ``Node.name`` in a
     statement about files would add this join to it. ``File.name`` is the same column without the join.
     """
-    above = {each.class_ for each in mapper.iterate_to_root() if each is not mapper and each.with_polymorphic_mappers}
+    over = [each for each in mapper.iterate_to_root() if each is not mapper]
+    above = {each.class_ for each in over if bases or each.with_polymorphic_mappers}
     tables = set[Any]() if isinstance(mapper.selectable, Table | Join) else {*mapper.tables}
     joined = {} if not subclasses else _joined_subclasses(mapper)
     if not (above or tables or joined):

@@ -41,7 +41,7 @@ def shape_problems(
             yield problems.strategy_cannot(prop, str(strategy), word, at)
     for word in ("where", "order_by"):
         known = mapping.tables_at(prop.entity.entity)
-        if prop.secondary is not None and strategy not in {"joined", "inner"}:
+        if prop.secondary is not None:
             known |= {prop.secondary}
         given = getattr(shape, word) or ()
         for path in filter(is_path, given):

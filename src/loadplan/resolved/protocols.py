@@ -5,6 +5,7 @@ from typing import Any, get_type_hints
 
 from sqlalchemy.orm import ColumnProperty, RelationshipProperty
 
+from loadplan.declared.code import source as code_of
 from loadplan.declared.spec import Load, Plan
 from loadplan.errors import PlanError, Problem, did_you_mean
 from loadplan.mapped import mapping
@@ -67,6 +68,14 @@ def _problems(protocol: Any, place: DeclaredPlace, at: At, around: tuple[Any, ..
     for name, hint in members_of(protocol).items():
         member = f"{protocol.__name__}.{name}"
         kind = read_annotation(hint, {})
+        if kind.markers or kind.strays:
+            said = (*kind.markers, *kind.strays)[0]
+            yield Problem(
+                "LP122",
+                f"'{member}' is annotated with {code_of(said)}, but a plan with typed= loads entities",
+                at,
+                hint="remove it, or use a view with into= in place of typed=.",
+            )
         prop = mapping.relationship(mapper, name)
         behind = mapping.columns_behind(mapper, name)
         if prop is not None and prop.key in loads:

@@ -384,9 +384,12 @@ class _OptionsChooser(_Chooser):
     def rows(self, edge: Edge, row: _Row) -> Choice:
         if edge.prop is None:
             return super().rows(edge, row)
+        no_join = self._why_no_join(edge, row)
         if edge.single and edge.asked in {"selectin", "subquery"} and mapping.ordered_by_another_table(edge.prop):
-            return Choice(Way.JOIN, "its mapping orders it by a column that a separate statement would not have")
-        why_not = self._why_no_subquery(edge) if edge.asked == "subquery" else self._why_no_join(edge, row)
+            if no_join is None:
+                return Choice(Way.JOIN, "its mapping orders it by a column that a separate statement would not have")
+            return Choice(Way.KEYS, no_join)
+        why_not = self._why_no_subquery(edge) if edge.asked == "subquery" else no_join
         return super().rows(edge, row) if why_not is None else Choice(Way.KEYS, why_not)
 
     def _why_no_subquery(self, edge: Edge) -> str | None:
@@ -395,6 +398,9 @@ class _OptionsChooser(_Chooser):
             if self.places[mapper.base_mapper] > 1:
                 # SQLAlchemy loads nothing below a row that another place of the graph has loaded before
                 return f"the graph has a {mapper.class_.__name__} at several places"
+        if any(map(mapping.tables_of_subqueries, edge.shape.where or ())):
+            # SQLAlchemy takes the parents' subquery for the tables that it selects from, also within the condition
+            return "its where= has a subquery"
         return None
 
     @staticmethod
@@ -410,6 +416,8 @@ class _OptionsChooser(_Chooser):
         if any(above & mapping.tables_of_subqueries(each.expression) for each in edge.target.columns):
             # in the subquery, SQLAlchemy would take the row of the statement for the table
             return "a subquery in its columns reads a table of the statement above"
+        if any(above & mapping.tables_of_subqueries(each) for each in edge.shape.where or ()):
+            return "a subquery in its where= reads a table of the statement above"
         if edge.asked in {"joined", "inner"} and not edge.cardinality.to_one:
             # SQLAlchemy loses the list of a row if the row is also at another place of the statement, without the list
             owner = edge.owner.mapper

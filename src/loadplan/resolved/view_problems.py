@@ -20,7 +20,7 @@ from loadplan.declared.spec import Load, On, Plan
 from loadplan.errors import Problem, did_you_mean
 from loadplan.mapped import mapping
 from loadplan.sqlalchemy_internals import AbstractLoad
-from loadplan.view_classes.annotations import annotation_source
+from loadplan.view_classes.annotations import StrayDefault, annotation_source
 from loadplan.view_classes.fields import Field, Unreadable, ViewClass
 
 At = tuple[str, ...]
@@ -283,9 +283,17 @@ def beyond_entity(field: str, entity: str, as_view: str, given: object, at: At) 
 
 
 def stray_annotation(field: str, given: Any, at: At) -> Problem:
-    """Return the problem of a value of SQLAlchemy or loadplan in an annotation that cannot be a source there."""
+    """Return the problem of a value of SQLAlchemy or loadplan that is at a wrong place of a field, or is not a source."""
+    if isinstance(given, StrayDefault):
+        shown = source(given.value)
+        hint = f"put it into the annotation: Annotated[..., {_as_source(given.value, shown)}]."
+        return Problem("LP307", f"'{field}' has {shown} as its default or in its metadata", at, hint=hint)
     shown, hint = _stray(given)
     return Problem("LP307", f"'{field}' is annotated with {shown}, which is not a source", at, hint=hint)
+
+
+def _as_source(given: Any, code: str) -> str:
+    return code if isinstance(given, Aggregate | Source | Load | KeepDefault) else f"source({code})"
 
 
 def _stray(given: Any) -> tuple[str, str]:

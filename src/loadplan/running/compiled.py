@@ -91,13 +91,23 @@ class CompiledPlan(Generic[T]):
         """True if a statement has nested rows."""
         return bool(self.arrays)
 
-    def narrowed(self, narrow: Narrowing) -> "CompiledPlan[T]":
-        """Return the plan for fewer roots. ``narrow`` adds conditions, order and limit to their statement."""
+    def narrowed(self, narrow: Narrowing, above: Narrowing | None = None) -> "CompiledPlan[T]":
+        """Return the plan for fewer roots.
+
+        Args:
+            narrow: adds conditions, order and limit to the statement of the roots.
+            above: does the same where a later statement contains that statement as a subquery. By default, it is
+                ``narrow``.
+        """
+        root = self._root(narrow)
+        within = root if above is None or all(each.above is None for each in self.later) else self._root(above)
+        return attrs.evolve(self, root=root, later=self._later_below(within), variants={})
+
+    def _root(self, narrow: Narrowing) -> Statement:
         select = narrow(self.root.select)
         if self.builder.root_ranks:  # the order of a joined collection comes after the order of its parents
             select = select.order_by(*self.builder.root_ranks)
-        root = attrs.evolve(self.root, select=select)
-        return attrs.evolve(self, root=root, later=self._later_below(root), variants={})
+        return attrs.evolve(self.root, select=select)
 
     def _later_below(self, root: Statement) -> tuple[Statement, ...]:
         """Return the later statements for a new statement of the roots. Some of them contain it as a subquery."""

@@ -40,6 +40,7 @@ from loadplan.running.own_connection import Opened
 from loadplan.running.response import response_schema
 from loadplan.running.roots import Beyond, RootQuery, is_count, narrowing
 from loadplan.running.tally import Tally
+from loadplan.statements.linked import Narrowing
 
 T = TypeVar("T")
 
@@ -112,10 +113,13 @@ class PageQuery:
         compiled = self.query.compiled
         most = tally.max_rows
         rows_wanted = self.size + 1 if most is None else min(self.size, most) + 1
-        narrow = narrowing(
-            compiled, self.query.where, self.order, rows_wanted, None, forward=self.total, beyond=self.beyond
-        )
-        graph = compiled.narrowed(narrow)
+
+        def narrow(limit: int) -> Narrowing:
+            where, beyond = self.query.where, self.beyond
+            return narrowing(compiled, where, self.order, limit, None, forward=self.total, beyond=beyond)
+
+        # the root after the page is not shown, so the subqueries of strategy="subquery" leave it out
+        graph = compiled.narrowed(narrow(rows_wanted), narrow(self.size))
         prefix = mapping.free_prefix(compiled.mapper)
         values = [
             (

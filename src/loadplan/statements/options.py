@@ -52,7 +52,10 @@ def _is_as_mapped(made: Instance) -> bool:
 def _load(edge: Edge, way: Way) -> AbstractLoad:
     attribute = getattr(edge.owner.entity, edge.key)
     if edge.shape.where:
-        attribute = attribute.and_(*edge.shape.where)
+        where = edge.shape.where
+        if edge.prop is not None and not edge.prop.entity.is_aliased_class:
+            where = tuple(mapping.as_seen_from(edge.prop.mapper, each, bases=True) for each in where)
+        attribute = attribute.and_(*where)
     if way is Way.INNER:
         # below a LEFT JOIN, ``unnested`` makes it a LEFT JOIN, too: SQLAlchemy nests an inner join in the wrong alias
         return joinedload(attribute, innerjoin="unnested")
@@ -85,7 +88,14 @@ def _beyond_options(made: Instance, chosen: Mapping[Edge, Choice], label: str) -
             words.insert(0, "where")  # SQLAlchemy does not pass parameters to the statements that follow
         if words:
             yield problems.beyond_options(label, edge, words)
+        elif not chosen[edge].way.joins and _lacks_order(edge):
+            yield problems.order_beyond_options(label, edge, chosen[edge].reason)
         yield from _beyond_options(instance_at(edge), chosen, label)
+
+
+def _lacks_order(edge: Edge) -> bool:
+    """Tell whether SQLAlchemy would order a to-one by a table that a statement of its own does not have."""
+    return edge.cardinality.to_one and edge.prop is not None and mapping.ordered_by_another_table(edge.prop)
 
 
 def plan_select(plan: Plan[Any]) -> Select[Any]:

@@ -2,9 +2,10 @@
 
 import collections.abc
 import enum
+import functools
 import types
 from collections.abc import Iterator, Mapping
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Annotated, Any, Literal, NotRequired, Required, TypeVar, Union, get_args, get_origin
 
 import attrs
@@ -63,7 +64,7 @@ class FieldType:
         key: the annotation of the keys of a dictionary.
         markers: loadplan's markers in ``Annotated``, such as ``count(...)``.
         strays: objects in ``Annotated`` or in the parts of the annotation that look like a mistaken marker: an SQL
-            expression, an attribute, a function that is not called.
+            expression, an attribute, a function that is not called. Also a default of the field that looks like one.
     """
 
     given: Any
@@ -78,6 +79,19 @@ class FieldType:
     def keeps_default(self) -> bool:
         """True if the field has no source and keeps its default."""
         return any(isinstance(each, KeepDefault) for each in self.markers)
+
+
+@attrs.frozen(eq=False)
+class StrayDefault:
+    """A source or a SQL expression that is not in the annotation, but is the field's default or in its metadata."""
+
+    value: Any
+
+
+def with_given(kind: FieldType, *given: Any) -> FieldType:
+    """Return the type of a field with the strays among its default and the values of its metadata."""
+    strays = tuple(StrayDefault(each) for each in given if isinstance(each, _MARKERS) or _is_stray(each))
+    return attrs.evolve(kind, strays=(*kind.strays, *strays)) if strays else kind
 
 
 def read_annotation(annotation: Any, arguments: Mapping[Any, Any], metadata: tuple[Any, ...] = ()) -> FieldType:
@@ -124,6 +138,10 @@ def _is_stray(metadata: Any) -> bool:
         return any(isinstance(each, _MARKERS) or _is_stray(each) for each in metadata)
     if isinstance(metadata, dict):
         return _is_stray([*metadata, *metadata.values()])
+    if isinstance(metadata, functools.partial):
+        return _is_stray([metadata.func, *metadata.args, *metadata.keywords.values()])
+    if isinstance(metadata, MethodType):
+        return _is_stray(metadata.__self__)
     kind = metadata if isinstance(metadata, type) else type(metadata)
     if isinstance(metadata, FunctionType):
         return _library_of(metadata) in _LIBRARIES

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar, get_args, get_origin, get_type_
 
 import attrs
 
-from loadplan.view_classes.annotations import FieldType, annotation_source, read_annotation
+from loadplan.view_classes.annotations import FieldType, annotation_source, read_annotation, with_given
 from loadplan.view_classes.fields import Field, SchemaField, Unreadable, ViewClass, class_name, is_subclass
 from loadplan.view_classes.pydantic_models import read_dataclass, read_model, read_model_schema
 
@@ -132,7 +132,7 @@ def _attrs_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
             yield Field(
                 name=each.name,
                 parameter=each.alias or each.name,
-                type=_field_type(kind, each.name, hints, arguments),
+                type=with_given(_field_type(kind, each.name, hints, arguments), each.default, *each.metadata.values()),
                 keyword=bool(each.kw_only),
                 has_default=each.default is not attrs.NOTHING,
                 converts=each.converter is not None,
@@ -154,7 +154,7 @@ def _dataclass_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field
             yield Field(
                 name=each.name,
                 parameter=each.name,
-                type=_field_type(kind, each.name, hints, arguments),
+                type=with_given(_field_type(kind, each.name, hints, arguments), each.default, *each.metadata.values()),
                 keyword=bool(each.kw_only),
                 has_default=_has_default(each),
             )
@@ -163,7 +163,7 @@ def _dataclass_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field
 def _named_tuple_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
     hints = _hints(kind)
     for name in kind._fields:
-        hint = _field_type(kind, name, hints, arguments)
+        hint = with_given(_field_type(kind, name, hints, arguments), kind._field_defaults.get(name))
         yield Field(name=name, parameter=name, type=hint, has_default=name in kind._field_defaults)
 
 
@@ -172,7 +172,7 @@ def _msgspec_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
     defaults = (_NONE,) * (len(kind.__struct_fields__) - len(kind.__struct_defaults__)) + kind.__struct_defaults__
     for name, default in zip(kind.__struct_fields__, defaults, strict=True):
         has_default = default is not _NONE and default is not sys.modules["msgspec"].NODEFAULT
-        hint = _field_type(kind, name, hints, arguments)
+        hint = with_given(_field_type(kind, name, hints, arguments), default)
         yield Field(name=name, parameter=name, type=hint, keyword=True, has_default=has_default)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from loadplan.view_classes.annotations import read_annotation
+from loadplan.view_classes.annotations import FieldType, read_annotation, with_given
 from loadplan.view_classes.fields import Field, SchemaField, Unreadable, ViewClass, class_name, is_subclass
 
 #: Metadata that may convert a value of any type, also None, into the annotated type.
@@ -51,8 +51,7 @@ def read_model_schema(kind: Any) -> Iterator[SchemaField]:
         paths = _alias_paths(info) if kind.model_config.get("validate_by_alias", True) else []
         if not paths or _reads_by_name(kind.model_config):
             paths.append((name,))
-        kind_of_field = read_annotation(info.annotation, {}, tuple(info.metadata))
-        yield SchemaField(name, tuple(paths), kind_of_field, not info.is_required())
+        yield SchemaField(name, tuple(paths), _type(info), not info.is_required())
 
 
 def complete(kind: Any) -> None:
@@ -101,7 +100,7 @@ def _field(name: str, info: Any, config: Any) -> Field:
     return Field(
         name=name,
         parameter=name if alias is None or config.get("validate_by_alias") is False else alias,
-        type=read_annotation(info.annotation, {}, tuple(info.metadata)),
+        type=_type(info),
         keyword=True,
         has_default=not info.is_required(),
         converts=any(type(each).__name__ in _CONVERTERS for each in info.metadata),
@@ -110,6 +109,11 @@ def _field(name: str, info: Any, config: Any) -> Field:
             path[0] for path in _alias_paths(info) if len(path) == 1 and config.get("validate_by_alias", True)
         ),
     )
+
+
+def _type(info: Any) -> FieldType:
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    return with_given(read_annotation(info.annotation, {}, tuple(info.metadata)), info.default, *extra.values())
 
 
 def _alias_paths(info: Any) -> list[tuple[str, ...]]:
