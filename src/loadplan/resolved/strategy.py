@@ -144,6 +144,18 @@ _ELSEWHERE = "its rows are in another database"
 MAX_DEPTH = 12
 
 
+def _is_mapped_again(edge: Edge) -> bool:
+    """Tell whether a subclass that the plan speaks of maps the relationship of an edge in another way."""
+    parts = [each.target for each in edge.owner.edges if each.prop is None]
+    while parts:
+        for each in parts.pop().edges:
+            if each.prop is None:
+                parts.append(each.target)
+            elif each.key == edge.key and each.prop is not edge.prop:
+                return True
+    return False
+
+
 def _has_collections(place: Place) -> bool:
     """Tell whether a collection hangs below a place, however deep."""
     return any(
@@ -232,7 +244,10 @@ class _Chooser:
         why_not = self._why_not_joined(edge, row)
         if edge.cardinality.to_one and why_not is None and edge.asked not in {"selectin", "subquery"}:
             if edge.asked == "inner":
-                return Choice(Way.INNER, "the plan asks for strategy='inner'")
+                reason = self._why_not_inner(edge, row)
+                if reason is None:
+                    return Choice(Way.INNER, "the plan asks for strategy='inner'")
+                return Choice(Way.JOIN, f"LEFT OUTER: {reason}")
             if edge.asked is None and row.depth >= MAX_DEPTH:
                 return Choice(Way.KEYS, f"it stands {MAX_DEPTH} joins deep in the statement above")
             if edge.asked is None and len(row.joined) >= MAX_JOINS:
@@ -284,10 +299,17 @@ class _Chooser:
             return "the parent stands in a part of a row, which a join would repeat"
         if edge.shape.depth == "all":
             return "a whole tree: as deep as the rows go"
-        parts = (each.target for each in edge.owner.edges if each.prop is None)
-        if any(each.key == edge.key and each.prop is not edge.prop for part in parts for each in part.edges):
+        if _is_mapped_again(edge):
             return "a subclass maps it again"
         return mapping.why_not_joined(edge.owner.mapper)
+
+    def _why_not_inner(self, edge: Edge, row: _Row) -> str | None:
+        """Return why an inner join of a to-one would leave out more than the parents without a target, or None."""
+        if row.of_subclass:
+            return "the parent is a part of a row, and an inner join would leave out the rest of that row"
+        if _is_mapped_again(edge):
+            return "a subclass maps it again, and an inner join would ask its rows for the wrong target"
+        return None
 
     def _why_not_joined(self, edge: Edge, row: _Row) -> str | None:
         """Return why a to-one cannot, or should not, be joined to its parent's row."""
