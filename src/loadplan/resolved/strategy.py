@@ -144,6 +144,16 @@ _ELSEWHERE = "its rows are in another database"
 MAX_DEPTH = 12
 
 
+#: The reason for a separate statement if the first rows of a parent are not the first rows of a join.
+_LEAVES_OUT = "an inner join below it leaves out rows that its limit counts"
+
+
+def _is_first_above_inner(edge: Edge) -> bool:
+    """Tell whether an edge leads to the first of many rows, of which an inner join below it may leave out some."""
+    is_first = edge.shape.limit is not None or (edge.cardinality.to_one and not edge.single)
+    return is_first and any(each.asked == "inner" for each in edge.target.edges)
+
+
 def _is_mapped_again(edge: Edge) -> bool:
     """Tell whether a subclass that the plan speaks of maps the relationship of an edge in another way."""
     parts = [each.target for each in edge.owner.edges if each.prop is None]
@@ -240,6 +250,8 @@ class _Chooser:
         if self._is_elsewhere(edge):
             return Choice(Way.KEYS, _ELSEWHERE)
         if edge.asked == "subquery" and self.of_entities and self.roots is not Roots.COUNTED:
+            if _is_first_above_inner(edge):
+                return Choice(Way.KEYS, _LEAVES_OUT)
             return Choice(Way.PARENTS, "the plan asks for strategy='subquery'")
         why_not = self._why_not_joined(edge, row)
         if edge.cardinality.to_one and why_not is None and edge.asked not in {"selectin", "subquery"}:
@@ -254,6 +266,8 @@ class _Chooser:
                 return Choice(Way.KEYS, f"the statement above joins {MAX_JOINS} tables already")
             if self._is_wide_and_shared(edge, row):
                 return Choice(Way.KEYS, "many roots may share few wide rows: by key, each of those comes once")
+            if not edge.single:
+                return Choice(Way.JOIN, "the plan asks for it: no constraint holds it to one row, so all rows are sent")
             return Choice(Way.JOIN, "one row at most; LEFT OUTER, so a missing or hidden one never drops its parent")
         if edge.asked == "inner" and self.of_entities:
             reason = self._why_not_spread(edge, row)
@@ -299,6 +313,8 @@ class _Chooser:
             return "the parent stands in a part of a row, which a join would repeat"
         if edge.shape.depth == "all":
             return "a whole tree: as deep as the rows go"
+        if edge.asked == "joined" and _is_first_above_inner(edge):
+            return _LEAVES_OUT
         if _is_mapped_again(edge):
             return "a subclass maps it again"
         return mapping.why_not_joined(edge.owner.mapper)
@@ -358,8 +374,8 @@ class _Chooser:
             return "its condition is more than equal keys"
         if may_repeat(edge.target.mapper):
             return "one of its objects may come in several rows"
-        if edge.shape.limit is not None and any(each.asked == "inner" for each in edge.target.edges):
-            return "an inner join below it leaves out rows that its limit counts"
+        if _is_first_above_inner(edge):
+            return _LEAVES_OUT
         if link.repeats:
             return "the association may hold a pair twice, and no constraint keeps it from that"
         if edge.asked is None and not row.one_parent and self._served(edge) is None:
