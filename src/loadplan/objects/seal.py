@@ -1,6 +1,6 @@
 """Seals objects: reading an attribute that the plan does not load raises an error, also after pickling or copying."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from inspect import currentframe
 from typing import Any, NoReturn
@@ -56,6 +56,7 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
         mapper = mapping.mapper_of(entity)
         assert mapper is not None  # noqa: S101 - rows are only ever loaded as mapped classes
         self.origin = (entity, place, declared, partial)
+        self.mapped = mapping_mark(mapper)
         self.partial = partial
         self.parts = {each.key: each for each in sorted(partial, key=_surest_last)}
         guard_class(mapper, self.parts)
@@ -84,6 +85,17 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
         self.absent = {key: AbsentValue(each) for key, each in self.items() if each.is_column and key in written}
         for key in self.dynamic:
             guard_dynamic(mapper, key, _refuse_dynamic)
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) or key in self._for_new_mapping()
+
+    def __missing__(self, key: str) -> "SealedAttribute":
+        return self._for_new_mapping()[key]
+
+    def _for_new_mapping(self) -> "Mapping[str, SealedAttribute]":
+        """Return the seal with the attributes that came into the mapping after this object was loaded, if any did."""
+        mapper = mapping.mapper_of(self.origin[0])
+        return {} if mapper is None or mapping_mark(mapper) is self.mapped else self.with_partial(frozenset())
 
     def with_partial(self, more: frozenset[Part]) -> "Seal":
         """Return a seal in which more relationships may lack rows."""
@@ -228,6 +240,8 @@ class SealedAttribute:
             return f"the mapping defers this column; replace defer=[...] of {here} by only=[...] that names it"
         if self.place.subset == "defer":
             return f"take {name} out of defer=[...] of {here}"
+        if not self.is_deferred:
+            return "the column came into the mapping after this object was loaded; fetch it again"
         if self.place.path:
             again = f"load({self.place.path[-1]}, only=[{name}])"
             return f"the mapping defers this column; add {again} beside {here}"

@@ -287,6 +287,5 @@ def _refuse_expired(state: InstanceState[Any], key: str) -> None:
         return
     if state.session is not None and (loaders.stay is Stay.SYNC or can_wait()):
         return
-    entry = loaders.get(key)
-    if entry is not None:
-        entry.refuse(generated_by_dataclass(state.class_, key))
+    if key in loaders:
+        loaders[key].refuse(generated_by_dataclass(state.class_, key))

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from loadplan.declared.code import source as code_of
 from loadplan.declared.sources import Source
 from loadplan.errors import Problem
-from loadplan.mapped import mapping
+from loadplan.mapped import links, mapping
 from loadplan.resolved import problems
 from loadplan.sqlalchemy_internals import subtype_of
 
@@ -36,6 +36,9 @@ def path_problem(given: Source, mapper: Mapper[Any], at: At) -> Problem | None:
             return problems.not_a_path("order_by", given, detail, at)
         if prop.uselist:
             return problems.not_a_path("order_by", given, f"'{code_of(step)}' leads to many rows", at)
+        again = [*mapping.mapped_again(mapper, prop.key, ordered=not links.is_single(prop))]
+        if again:
+            return problems.path_mapped_again(given, code_of(step), again, at)
         mapper = target_of(prop, step)
     return _end_problem(given, mapper, at)
 

@@ -358,6 +358,18 @@ def not_a_path(word: str, given: object, detail: str, at: At) -> Problem:
     )
 
 
+def path_mapped_again(given: object, step: str, subs: Sequence[Mapper[Any]], at: At) -> Problem:
+    """A path through a relationship that a subclass maps in another way: it would read other rows than are loaded."""
+    names = ", ".join(repr(_name(each)) for each in subs)
+    return Problem(
+        "LP112",
+        f"{source(given)} cannot go through '{step}'",
+        at,
+        detail=f"{names} maps it again, so a row of that class has other rows behind it.",
+        hint="write the SQL expression that you mean.",
+    )
+
+
 def mapping_incomplete(mapper: Mapper[Any], missing: Sequence[str], at: At) -> Problem:
     """Return the problem of a mapping that names a class which has not been imported."""
     return Problem(

@@ -19,7 +19,7 @@ from loadplan.resolved.resolving import configure_around, mapper_to_use
 from loadplan.resolved.view_loads import key_of
 from loadplan.view_classes.annotations import FieldType, annotation_source, members_with_branches
 from loadplan.view_classes.classes import is_view_class, read_schema
-from loadplan.view_classes.fields import Unreadable
+from loadplan.view_classes.fields import SchemaField, Unreadable
 
 At = tuple[str, ...]
 
@@ -140,8 +140,10 @@ class _Reader:
                 self.field(need, f"{annotation_source(member)}.{field.name}", field, given, (*at, field.name), inside)
         return need
 
-    def field(self, need: _Need, name: str, field: Any, given: Sequence[Any], at: At, around: tuple[Any, ...]) -> None:
-        """Add the attribute that a field reads: the first of its paths that exists."""
+    def field(
+        self, need: _Need, name: str, field: SchemaField, given: Sequence[Any], at: At, around: tuple[Any, ...]
+    ) -> None:
+        """Add the attributes that a field may read: of its paths, up to the first that surely leads to a value."""
         if field.type.strays:
             self.found.extend(view_problems.stray_annotation(name, each, at) for each in field.type.strays)
             return
@@ -154,17 +156,26 @@ class _Reader:
             entity = need.mapper.class_.__name__
             self.found.append(view_problems.beyond_entity(name, entity, self.as_view, marker, at))
             return
+        found = False
         for path in field.paths:
-            for place in self.places(need, path[0]):
-                self.attribute(place, name, path, field.type, given, at, around)
+            read = [
+                self.attribute(place, name, path, field.type, given, at, around) for place in self.places(need, path[0])
+            ]
+            found = found or any(read)
+            if found and len(path) == 1:  # a longer path may lead to nothing, and pydantic then reads the next one
                 return
-        if not field.has_default:
-            entity = need.mapper.class_.__name__
-            known = [str(key) for key in need.mapper.all_orm_descriptors.keys()]  # noqa: SIM118 - no dictionary
-            known = [key for key in known if not key.startswith("_")]
-            hint = did_you_mean(field.paths[0][0], known, f"Attributes of {entity}")
-            problem = Problem("LP303", f"'{entity}' has no '{field.paths[0][0]}' for '{name}'", at, hint=hint)
-            self.found.append(problem)
+        if not found and not field.has_default:
+            self.found.append(self.missing(need.mapper, name, field, at))
+
+    def missing(self, mapper: Mapper[Any], name: str, field: SchemaField, at: At) -> Problem:
+        """Return the problem of a field that no attribute of the entity fills."""
+        entity, path = mapper.class_.__name__, ".".join(field.paths[0])
+        known = [str(key) for key in mapper.all_orm_descriptors.keys()]  # noqa: SIM118 - no dictionary
+        known = [key for key in known if not key.startswith("_")]
+        hint = did_you_mean(field.paths[0][0], known, f"Attributes of {entity}")
+        if hasattr(mapper.class_, field.name) and field.name != path:
+            hint = f"pydantic reads objects by the alias '{path}'; set populate_by_name=True in the model_config."
+        return Problem("LP303", f"'{entity}' has no '{path}' for '{name}'", at, hint=hint)
 
     def places(self, need: _Need, key: str) -> Iterator[_Need]:
         """Yield each place whose class has an attribute: this place, or the places of subclasses."""
@@ -187,23 +198,26 @@ class _Reader:
         given: Sequence[Any],
         at: At,
         around: tuple[Any, ...],
-    ) -> None:
-        """Add the columns and relationships that one attribute reads."""
+    ) -> bool:
+        """Add the columns and relationships that one attribute reads; return False if the path leads to no attribute.
+
+        In a path, an index or a key follows the name of a collection.
+        """
         mapper, key = need.mapper, path[0]
         prop = mapping.relationship(mapper, key)
         if prop is not None:
-            self.relationship(need, prop, name, path[1:], kind, given, at, around)
-            return
+            return self.relationship(need, prop, name, path[2 if prop.uselist else 1 :], kind, given, at, around)
         columns = mapping.columns_behind(mapper, key)
         if columns is not None:
             need.column(columns)
-            return
+            return True
         proxy = getattr(mapper.class_, key)
         if getattr(proxy, "target_collection", None) is not None:
             through = mapper.relationships[proxy.target_collection]
-            self.relationship(need, through, name, (proxy.value_attr,), kind, given, at, around)
-            return
+            rest = (proxy.value_attr, *path[2 if through.uselist else 1 :])
+            return self.relationship(need, through, name, rest, kind, given, at, around)
         self.code(need, _code_of(mapper, key), given, set())
+        return True
 
     def relationship(
         self,
@@ -215,30 +229,32 @@ class _Reader:
         given: Sequence[Any],
         at: At,
         around: tuple[Any, ...],
-    ) -> None:
-        """Add the attributes that a field reads at the end of a relationship."""
+    ) -> bool:
+        """Add the attributes that a field reads at the end of a relationship; return False if there is none."""
         shapes = [spelled_out(each) for each in given if isinstance(each, Load) and key_of(each) == prop.key]
         shape = shapes[0] if shapes else None
         below = shape.loads if shape is not None else ()
         if rest:
-            end = self.end(need, prop, shape)
-            self.attribute(end, name, rest, kind, below, at, around)
-            return
+            read = _Need(prop.mapper)
+            found = [self.attribute(each, name, rest, kind, below, at, around) for each in self.places(read, rest[0])]
+            self.end(need, prop, shape, read)
+            return any(found)
         members = [member for member, _ in members_with_branches(kind.item) if is_view_class(member)]
         inner = [member for member in members if (member, prop.mapper) in around]
         is_tree = prop.mapper.isa(prop.parent) and around[-1][0] in inner
         if inner and not is_tree:
             shown = annotation_source(inner[0])
             self.found.append(view_problems.contains_itself(name, shown, prop, at))
-            return
+            return True
         if inner:
             asked = shape if shape is not None else load(_attribute(prop))
             need.relationships[prop.key] = (need, asked if asked.depth else attrs.evolve(asked, depth="all"))
-            return
+            return True
         read = self.objects(prop.mapper, members, below, at, around)
         if not members:  # the model takes the object unchanged
             read.everything()
         self.end(need, prop, shape, read)
+        return True
 
     def end(
         self, need: _Need, prop: RelationshipProperty[Any], shape: Load[Any] | None, read: _Need | None = None

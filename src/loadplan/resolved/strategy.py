@@ -144,6 +144,31 @@ _ELSEWHERE = "its rows are in another database"
 MAX_DEPTH = 12
 
 
+#: The reason for a separate statement if the first rows of a parent are not the first rows of a join.
+_LEAVES_OUT = "an inner join below it leaves out rows that its limit counts"
+
+#: The reason for a separate statement if rows of a subclass have another target.
+_MAPPED_AGAIN = "a subclass maps the relationship again"
+
+
+def _is_first_above_inner(edge: Edge) -> bool:
+    """Tell whether an edge leads to the first of many rows, of which an inner join below it may leave out some."""
+    is_first = edge.shape.limit is not None or (edge.cardinality.to_one and not edge.single)
+    return is_first and any(each.asked == "inner" for each in edge.target.edges)
+
+
+def _is_mapped_again(edge: Edge) -> bool:
+    """Tell whether a subclass that the plan speaks of maps the relationship of an edge in another way."""
+    parts = [each.target for each in edge.owner.edges if each.prop is None]
+    while parts:
+        for each in parts.pop().edges:
+            if each.prop is None:
+                parts.append(each.target)
+            elif each.key == edge.key and each.prop is not edge.prop:
+                return True
+    return False
+
+
 def _has_collections(place: Place) -> bool:
     """Tell whether a place has a collection below it, at any depth."""
     return any(
@@ -230,17 +255,24 @@ class _Chooser:
         if self._is_elsewhere(edge):
             return Choice(Way.KEYS, _ELSEWHERE)
         if edge.asked == "subquery" and self.of_entities and self.roots is not Roots.COUNTED:
+            if _is_first_above_inner(edge):
+                return Choice(Way.KEYS, _LEAVES_OUT)
             return Choice(Way.PARENTS, "the plan asks for strategy='subquery'")
         why_not = self._why_not_joined(edge, row)
         if edge.cardinality.to_one and why_not is None and edge.asked not in {"selectin", "subquery"}:
             if edge.asked == "inner":
-                return Choice(Way.INNER, "the plan asks for strategy='inner'")
+                reason = self._why_not_inner(edge, row)
+                if reason is None:
+                    return Choice(Way.INNER, "the plan asks for strategy='inner'")
+                return Choice(Way.JOIN, f"LEFT OUTER: {reason}")
             if edge.asked is None and row.depth >= MAX_DEPTH:
                 return Choice(Way.KEYS, f"it is {MAX_DEPTH} joins deep in the statement above")
             if edge.asked is None and len(row.joined) >= MAX_JOINS:
                 return Choice(Way.KEYS, f"the statement above joins {MAX_JOINS} tables already")
             if self._is_wide_and_shared(edge, row):
                 return Choice(Way.KEYS, "many roots may share few wide rows, and by key, each wide row comes once")
+            if not edge.single:
+                return Choice(Way.JOIN, "the plan asks for it: no constraint holds it to one row, so all rows are sent")
             return Choice(Way.JOIN, "one row at most; LEFT OUTER, so a missing or hidden row never drops its parent")
         if edge.asked == "inner" and self.of_entities:
             reason = self._why_not_spread(edge, row)
@@ -286,10 +318,19 @@ class _Chooser:
             return "the parent is a part of another row, and a join would repeat that row"
         if edge.shape.depth == "all":
             return "a whole tree: as deep as the rows go"
-        parts = (each.target for each in edge.owner.edges if each.prop is None)
-        if any(each.key == edge.key and each.prop is not edge.prop for part in parts for each in part.edges):
-            return "a subclass maps the relationship again"
+        if edge.asked == "joined" and _is_first_above_inner(edge):
+            return _LEAVES_OUT
+        if _is_mapped_again(edge):
+            return _MAPPED_AGAIN
         return mapping.why_not_joined(edge.owner.mapper)
+
+    def _why_not_inner(self, edge: Edge, row: _Row) -> str | None:
+        """Return why an inner join of a to-one would leave out more than the parents without a target, or None."""
+        if row.of_subclass:
+            return "the parent is a part of a row, and an inner join would leave out the rest of that row"
+        if _is_mapped_again(edge):
+            return f"{_MAPPED_AGAIN}, and an inner join would ask its rows for the wrong target"
+        return None
 
     def _why_not_joined(self, edge: Edge, row: _Row) -> str | None:
         """Return the reason why a to-one cannot or should not be joined to its parent's row, or None."""
@@ -338,8 +379,8 @@ class _Chooser:
             return "its condition does more than compare keys"
         if may_repeat(edge.target.mapper):
             return "one of its objects may come in several rows"
-        if edge.shape.limit is not None and any(each.asked == "inner" for each in edge.target.edges):
-            return "an inner join below it leaves out rows that its limit counts"
+        if _is_first_above_inner(edge):
+            return _LEAVES_OUT
         if link.repeats:
             return "the association may hold a pair twice, because no constraint prevents it"
         if edge.asked is None and not row.one_parent and self._served(edge) is None:

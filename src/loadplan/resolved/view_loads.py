@@ -112,8 +112,12 @@ class Spot:
 
     def key(self, mapper: Mapper[Any]) -> str:
         """Return the attribute that the field reads without a source: an alias of the field, or its own name."""
+        return self.path(mapper)[0]
+
+    def path(self, mapper: Mapper[Any]) -> tuple[str, ...]:
+        """Return the path of that attribute, which may lead on into its value."""
         known = mapper.all_orm_descriptors
-        return next((each for each in self.field.aliases if each in known), self.field.name)
+        return next((each for each in self.field.aliases if each[0] in known), (self.field.name,))
 
     @property
     def needs_value(self) -> bool:

@@ -283,7 +283,7 @@ def beyond_entity(field: str, entity: str, as_view: str, given: object, at: At) 
 
 
 def stray_annotation(field: str, given: Any, at: At) -> Problem:
-    """Return the problem of a value of SQLAlchemy or loadplan that is at a wrong place of a field, or is not a source."""
+    """Return the problem of a value of SQLAlchemy or loadplan that is misplaced in a field, or is not a source."""
     if isinstance(given, StrayDefault):
         shown = source(given.value)
         hint = f"put it into the annotation: Annotated[..., {_as_source(given.value, shown)}]."

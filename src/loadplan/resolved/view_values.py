@@ -217,7 +217,7 @@ class ValueResolver:
         """Return a new edge. ``ordered`` is True if the order of the rows matters."""
         self.found.extend(unloadable.problems_of(place.mapper, prop, spot.at))
         apart = self.apart.get(place, frozenset())
-        ordered = ordered and bool(prop.uselist) and shape.order_by is None
+        ordered = ordered and not links.is_single(prop) and shape.order_by is None
         found = mapping.mapped_again(place.mapper, prop.key, ordered=ordered)
         again = [sub for sub in found if not any(map(sub.isa, apart))]
         if again:

@@ -39,7 +39,7 @@ from loadplan.view_classes.annotations import (
     members_with_branches,
 )
 from loadplan.view_classes.classes import is_view_class, read_class
-from loadplan.view_classes.fields import Unreadable, ViewClass
+from loadplan.view_classes.fields import Unreadable, ViewClass, reads_a_part
 
 
 def resolve_view(plan: Plan[Any]) -> Tree:
@@ -194,7 +194,8 @@ class _Resolver(RelationshipResolver):
             fields = read_class(member).fields
         except Unreadable:
             return None
-        values = next((literal_values(each.type.given) for each in fields if name in {each.name, *each.aliases}), ())
+        read = ((each, {each.name, *(path[0] for path in each.aliases)}) for each in fields)
+        values = next((literal_values(each.type.given) for each, names in read if name in names), ())
         subs = [mapper.polymorphic_map[value] for value in values if value in mapper.polymorphic_map]
         return next((sub for sub in subs if all(each.isa(sub) for each in subs)), None)
 
@@ -247,6 +248,9 @@ class _Resolver(RelationshipResolver):
                 self.found.append(source_problems.wrong_step(spot.name, marker.relationship, place.mapper, spot.at))
                 return None
             return self.relationship(prop, spot, place, Loads([marker, *loads.loads]), trail, shared=False, used=loads)
+        if len(spot.path(place.mapper)) > 1:
+            self.found.append(problems.unreadable_class(reads_a_part(spot.field.name), spot.at))
+            return None
         return self.attribute(view, spot, place, loads, trail, shared=shared)
 
     def attribute(

@@ -99,6 +99,8 @@ def read_schema(annotation: Any) -> list[SchemaField]:
     kind: Any = get_origin(annotation) or annotation
     if is_subclass(kind, "pydantic", "BaseModel") and not is_subclass(kind, "pydantic", "RootModel"):
         return list(read_model_schema(kind))
+    if dataclasses.is_dataclass(kind) and hasattr(kind, "__pydantic_fields__"):
+        return list(read_model_schema(kind))
     fields = read_class(annotation).fields
     return [SchemaField(each.name, ((each.name,),), each.type, each.has_default) for each in fields]
 

@@ -18,6 +18,14 @@ class Unreadable(Exception):  # noqa: N818 - the reason why a class cannot be a 
         self.hint = hint
 
 
+def reads_a_part(name: str) -> Unreadable:
+    """Return the error for a field whose alias leads into another value."""
+    return Unreadable(
+        f"the field '{name}' has an AliasPath, which reads a part of another value",
+        "give it a validation_alias that is one name.",
+    )
+
+
 @attrs.frozen(eq=False)
 class Field:
     """A field that the constructor of a view class takes.
@@ -30,7 +38,7 @@ class Field:
         has_default: whether a call of the constructor may leave the field out.
         converts: whether the class converts the given value with its own code, which may take any value, also None.
         lenient: whether the library converts values of other types to the annotated type, as pydantic does.
-        aliases: names of attributes that the class tries before the field's own name, as pydantic does.
+        aliases: paths of attributes that the class tries before the field's own name, as pydantic does.
     """
 
     name: str
@@ -40,7 +48,7 @@ class Field:
     has_default: bool = False
     converts: bool = False
     lenient: bool = False
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[tuple[str, ...], ...] = ()
 
 
 @attrs.frozen(eq=False)
@@ -68,7 +76,8 @@ class SchemaField:
 
     Attributes:
         name: the name of the field.
-        paths: paths of attributes. The model reads the field from the first path that exists.
+        paths: paths of attributes. The model reads the field from the first path that exists. An index or a key follows
+            the name of a collection.
         type: the annotation of the field.
         has_default: whether the model has a default for the field.
     """
