@@ -33,7 +33,7 @@ def order_beyond_options(label: str, edge: Edge, why_no_join: str) -> Problem:
         "LP206",
         f"loader options cannot load '{edge.name}'",
         (label, *edge.target.path),
-        detail=f"it needs a statement of its own ({why_no_join}). Its mapping orders it by a table that is not in it.",
+        detail=f"it needs a separate statement ({why_no_join}), and its mapping orders it by a table that this statement does not have.",
         hint=f"fetch the plan with a Loader, or remove order_by= from the mapping of '{edge.name}'.",
     )
 
