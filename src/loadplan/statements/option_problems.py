@@ -28,12 +28,12 @@ def beyond_options(label: str, edge: Edge, words: Sequence[str]) -> Problem:
 
 
 def order_beyond_options(label: str, edge: Edge, why_no_join: str) -> Problem:
-    """``plan.options()`` of a to-one that cannot be joined, and is ordered by a table that its own statement lacks."""
+    """``plan.options()`` of a to-one that cannot be joined, and is ordered by a table that its separate statement lacks."""
     return Problem(
         "LP206",
         f"loader options cannot load '{edge.name}'",
         (label, *edge.target.path),
-        detail=f"it needs a statement of its own ({why_no_join}). Its mapping orders it by a table that is not in it.",
+        detail=f"it needs a separate statement ({why_no_join}). Its mapping orders it by a table that is not in it.",
         hint=f"fetch the plan with a Loader, or remove order_by= from the mapping of '{edge.name}'.",
     )
 

@@ -94,7 +94,7 @@ def _beyond_options(made: Instance, chosen: Mapping[Edge, Choice], label: str) -
 
 
 def _lacks_order(edge: Edge) -> bool:
-    """Tell whether SQLAlchemy would order a to-one by a table that a statement of its own does not have."""
+    """Tell whether SQLAlchemy would order a to-one by a table that its separate statement does not have."""
     return edge.cardinality.to_one and edge.prop is not None and mapping.ordered_by_another_table(edge.prop)
 
 
