@@ -52,15 +52,6 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
     entity = _name(mapper)
     name = f"{view.name}.{field.name}"
     annotation = annotation_source(field.type.given)
-    default = _default(view.given, field.name)
-    if isinstance(default, Aggregate | Source | Load):
-        return Problem(
-            "LP303",
-            f"'{name}' has {source(default)} as its default",
-            at,
-            detail="a default cannot tell loadplan where a value comes from.",
-            hint=f"move it into the annotation: {field.name}: Annotated[{annotation}, {source(default)}].",
-        )
     if isinstance(field.type.given, Aggregate | Source):
         kinds = {"count": "int", "exists": "bool"}
         type_name = kinds.get(annotation.partition("(")[0], "...")
@@ -101,17 +92,6 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
     if field.has_default:
         hint += f" To keep the default, write Annotated[{annotation}, keep_default]."
     return Problem("LP303", f"'{entity}' has no '{field.name}' for '{name}'", at, hint=hint)
-
-
-def _default(given: Any, name: str) -> Any:
-    """Return the default of a field, if it can be found."""
-    kind: Any = get_origin(given) or given
-    if attrs.has(kind):
-        return attrs.fields_dict(kind)[name].default
-    known: Any = getattr(kind, "model_fields", None) or getattr(kind, "_field_defaults", None)
-    if isinstance(known, Mapping):
-        return getattr(known.get(name), "default", known.get(name))
-    return vars(kind).get(name)
 
 
 def _through_relationship(name: str, annotation: str, mapper: Mapper[Any]) -> str | None:
@@ -285,9 +265,15 @@ def beyond_entity(field: str, entity: str, as_view: str, given: object, at: At) 
 def stray_annotation(field: str, given: Any, at: At) -> Problem:
     """Return the problem of a value of SQLAlchemy or loadplan that is misplaced in a field, or is not a source."""
     if isinstance(given, StrayDefault):
-        shown = source(given.value)
-        hint = f"put it into the annotation: Annotated[..., {_as_source(given.value, shown)}]."
-        return Problem("LP307", f"'{field}' has {shown} as its default or in its metadata", at, hint=hint)
+        shown, name = source(given.value), field.rpartition(".")[2]
+        written = f"Annotated[{annotation_source(given.annotation)}, {_as_source(given.value, shown)}]"
+        return Problem(
+            "LP307",
+            f"'{field}' has {shown} {'as its default' if given.is_default else 'in its metadata'}",
+            at,
+            detail="only the annotation can tell loadplan where a value comes from.",
+            hint=f"move it into the annotation: {name}: {written}.",
+        )
     shown, hint = _stray(given)
     return Problem("LP307", f"'{field}' is annotated with {shown}, which is not a source", at, hint=hint)
 

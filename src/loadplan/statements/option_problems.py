@@ -28,12 +28,13 @@ def beyond_options(label: str, edge: Edge, words: Sequence[str]) -> Problem:
 
 
 def order_beyond_options(label: str, edge: Edge, why_no_join: str) -> Problem:
-    """``plan.options()`` of a to-one that cannot be joined, and is ordered by a table that its own statement lacks."""
+    """Return the problem of a to-one that no join can load, with an order that a separate statement cannot have."""
     return Problem(
         "LP206",
         f"loader options cannot load '{edge.name}'",
         (label, *edge.target.path),
-        detail=f"it needs a separate statement ({why_no_join}), and its mapping orders it by a table that this statement does not have.",
+        detail=f"it needs a separate statement ({why_no_join}), and its mapping orders it by a table that this statement "
+        "does not have.",
         hint=f"fetch the plan with a Loader, or remove order_by= from the mapping of '{edge.name}'.",
     )
 

@@ -83,14 +83,26 @@ class FieldType:
 
 @attrs.frozen(eq=False)
 class StrayDefault:
-    """A source or a SQL expression that is not in the annotation, but is the field's default or in its metadata."""
+    """A source or a SQL expression that is not in the annotation.
+
+    Attributes:
+        value: the source or the expression.
+        annotation: the annotation of the field, without ``Annotated``.
+        is_default: whether the value is the default of the field. Otherwise it is in the metadata.
+    """
 
     value: Any
+    annotation: Any
+    is_default: bool
 
 
-def with_given(kind: FieldType, *given: Any) -> FieldType:
+def with_given(kind: FieldType, default: Any, *metadata: Any) -> FieldType:
     """Return the type of a field with the strays among its default and the values of its metadata."""
-    strays = tuple(StrayDefault(each) for each in given if isinstance(each, _MARKERS) or _is_stray(each))
+    strays = tuple(
+        StrayDefault(each, kind.given, is_default)
+        for each, is_default in ((default, True), *((each, False) for each in metadata))
+        if isinstance(each, _MARKERS) or _is_stray(each)
+    )
     return attrs.evolve(kind, strays=(*kind.strays, *strays)) if strays else kind
 
 
