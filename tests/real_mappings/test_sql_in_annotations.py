@@ -204,7 +204,7 @@ def test_a_default_is_no_source(name: str) -> None:
     """A source in the place of a default, or in the metadata of a field, is LP307: it would read 'Post.title'."""
     with pytest.raises(PlanError, match=r"LP307: 'Line\.title' has .*func\.upper\(Post\.title\)") as caught:
         LoadPlan(Post, into=GIVEN_ELSEWHERE[name])
-    hint = "hint: put it into the annotation: Annotated[..., source(func.upper(Post.title))]."
+    hint = "hint: move it into the annotation: title: Annotated[str, source(func.upper(Post.title))]."
     assert hint in str(caught.value)
 
 

@@ -4,11 +4,10 @@ All texts are here. The modules that resolve a plan find the problems.
 """
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from types import FunctionType
-from typing import Any, get_origin
+from typing import Any
 
-import attrs
 from sqlalchemy import ClauseElement, Exists
 from sqlalchemy.ext.hybrid import HybridExtensionType
 from sqlalchemy.orm import Mapper, MapperProperty, QueryableAttribute, RelationshipProperty
