@@ -21,38 +21,23 @@ def problems_of(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) ->
 
 def lazy_query(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> Problem:
     """Return the problem of an entity's relationship that is mapped ``lazy="dynamic"`` or ``lazy="write_only"``."""
-    return _problem(
-        mapper,
-        prop,
-        at,
-        detail=f'it is mapped lazy="{prop.lazy}", which does not support object population.',
-        hint='map it lazy="raise", or leave it out of the plan.',
-    )
+    detail = f'it is mapped lazy="{prop.lazy}", which does not support object population.'
+    return _problem(mapper, prop, at, detail, 'map it lazy="raise", or leave it out of the plan.')
 
 
 def asks_parent_further(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> Problem:
     """Return the problem of a relationship whose ``secondaryjoin`` uses columns of the parent."""
-    return _problem(
-        mapper,
-        prop,
-        at,
-        detail=f"its secondaryjoin uses columns of '{_class_name(prop.parent)}'; "
-        "SQLAlchemy's joins and lazy loads read that differently.",
-        hint=f"move the condition into primaryjoin, with a join as secondary= if it needs columns of "
-        f"'{_class_name(prop.mapper)}'.",
-    )
+    uses = f"its secondaryjoin uses columns of '{_class_name(prop.parent)}'"
+    target = f"'{_class_name(prop.mapper)}'"
+    hint = f"move the condition into primaryjoin, with a join as secondary= if it needs columns of {target}."
+    return _problem(mapper, prop, at, f"{uses}; SQLAlchemy's joins and lazy loads read that differently.", hint)
 
 
 def leads_to_second_mapper(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> Problem:
     """Return the problem of a relationship to a mapper with ``non_primary=True``."""
-    return _problem(
-        mapper,
-        prop,
-        at,
-        detail=f"it leads to a mapper of '{_class_name(prop.mapper)}' with non_primary=True, which SQLAlchemy 2.1 does "
-        "not have.",
-        hint=f"map it to aliased({_class_name(prop.mapper)}, ...) of the same table or alias.",
-    )
+    target = _class_name(prop.mapper)
+    detail = f"it leads to a mapper of '{target}' with non_primary=True, which SQLAlchemy 2.1 does not have."
+    return _problem(mapper, prop, at, detail, f"map it to aliased({target}, ...) of the same table or alias.")
 
 
 def _class_name(mapper: Mapper[Any]) -> str:
