@@ -213,8 +213,8 @@ class Fetching:
 
         It reads the roots in batches, and loads the graph of each batch with the statements of the plan. All of it is
         one transaction and one snapshot. A row is one object within a batch. PostgreSQL reads the roots with a
-        server-side cursor. MariaDB and MySQL cannot keep a cursor open: there, loadplan first reads the keys of all
-        roots, and keeps them in memory, about a hundred bytes each. If you leave the loop early, use
+        server-side cursor. MariaDB and MySQL cannot keep a cursor open. There, loadplan first reads the keys of all
+        roots, and keeps them in memory. A key takes about a hundred bytes. If you leave the loop early, use
         ``contextlib.aclosing`` to end the transaction at once.
 
         Args:

@@ -322,8 +322,8 @@ def _as_stored(ordering: Ordering, dialect: Dialect, *, is_tie: bool) -> Orderin
 def _has_place_in_cursor(kind: types.TypeEngine[Any]) -> bool:
     """Tell whether pages can be ordered by values of a type.
 
-    They cannot for JSON, which has two kinds of null, for composed values, which have no single order, and for hstore,
-    which PostgreSQL sorts but cannot compare.
+    This is False for JSON, which has two kinds of null, and for composed values, which have no single order. It is also
+    False for hstore, which PostgreSQL sorts but cannot compare.
     """
     return not isinstance(kind, types.JSON | types.ARRAY | types.PickleType | types.TupleType | HSTORE)
 

@@ -27,8 +27,8 @@ from loadplan.tools.watching import Get, watching
 class Reads:
     """The attributes that were fetched, and those that were read.
 
-    If code reads an object, this counts for the place of the plan at which the object was found, even if the code came
-    to it by another path.
+    A read of an object counts for the object's place in the plan. This is so even if the code came to the object by
+    another path.
     """
 
     def __init__(self, ignore: Iterable[str] = ()) -> None:
