@@ -76,7 +76,8 @@ class PageQuery:
     Attributes:
         query: the roots that the pages show.
         order: the order with the primary key, in the direction in which rows are read: backwards for ``before=``.
-        total: the order with the primary key, forwards. Cursors are signed with it.
+        total: the order with the primary key, forwards.
+    text: the SQL of ``total``. Cursors are signed with it.
         beyond: makes the condition for the rows beyond the cursor; None without a cursor.
         size: the number of roots on a page.
         cursor: the cursor at which the page starts.
@@ -95,6 +96,7 @@ class PageQuery:
     backwards: bool
     key: CursorKey
     total: Sequence[Ordering]
+    text: str
     values: Sequence[Any] = ()
     kept: "Mapping[int, KeptValue]" = attrs.field(factory=dict)
     read_there: "Mapping[int, KeptValue]" = attrs.field(factory=dict)
@@ -137,7 +139,7 @@ class PageQuery:
         if not roots:
             if self.cursor is None:
                 return Page([], None, None)
-            here = encode_cursor(self.values, _order_text(self.total) + _INCLUSIVE, self.key)
+            here = encode_cursor(self.values, self.text + _INCLUSIVE, self.key)
             return Page([], here if self.backwards else None, None if self.backwards else here)
         first, last = cursors
         if self.backwards:
@@ -163,7 +165,7 @@ class PageQuery:
             for index, value in enumerate(row)
         ]
         try:
-            return encode_cursor(row, _order_text(self.total), self.key)
+            return encode_cursor(row, self.text, self.key)
         except TypeError as error:
             label = self.query.compiled.tree.label
             raise PlanError([call_problems.not_pageable(str(error), (label,))]) from None
@@ -202,15 +204,16 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     backwards = before is not None
     cursor = before if backwards else after
     read = [_reversed(each, each.puts_nulls_first(dialect)) for each in order] if backwards else order
+    text = _order_text(order)
     if cursor is None:
-        return PageQuery(query, read, None, size, None, backwards, key, order, (), kept)
+        return PageQuery(query, read, None, size, None, backwards, key, order, text, (), kept)
     enums = [getattr(type_on(each.expression.type, dialect), "enum_class", None) for each in order]
     inclusive = False
     try:
-        values = decode_cursor(cursor, _order_text(order), key, label, enums)
+        values = decode_cursor(cursor, text, key, label, enums)
     except CursorError:
         inclusive = True
-        values = decode_cursor(cursor, _order_text(order) + _INCLUSIVE, key, label, enums)
+        values = decode_cursor(cursor, text + _INCLUSIVE, key, label, enums)
     for index, (each, value) in enumerate(zip(order, values, strict=True)):
         wrong: Any = each.never_null and value is None
         if index in kept and value is kept[index].mark:
@@ -234,7 +237,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
         # if the row of the cursor is gone, its value reads as NULL: the page must be empty, not start after NULL
         return and_(past, *(edge[index].is_not(None) for index in read_there))
 
-    return PageQuery(query, read, beyond, size, cursor, backwards, key, order, values, kept, read_there)
+    return PageQuery(query, read, beyond, size, cursor, backwards, key, order, text, values, kept, read_there)
 
 
 @attrs.frozen(eq=False)
