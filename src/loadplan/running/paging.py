@@ -77,7 +77,7 @@ class PageQuery:
         query: the roots that the pages show.
         order: the order with the primary key, in the direction in which rows are read: backwards for ``before=``.
         total: the order with the primary key, forwards.
-    text: the SQL of ``total``. Cursors are signed with it.
+        text: the SQL of ``total``. Cursors are signed with it.
         beyond: makes the condition for the rows beyond the cursor; None without a cursor.
         size: the number of roots on a page.
         cursor: the cursor at which the page starts.

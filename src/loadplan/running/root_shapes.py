@@ -113,7 +113,7 @@ def _shape_of_path(given: Source) -> Any:
 
 
 def _expressions(given: Sequence[Any]) -> list[Any]:
-    """Return the expressions in conditions and orders, which may stand at the end of a path."""
+    """Return the expressions in conditions and orders. An expression may be the last item of a path."""
     ends = (each.path[-1:] if is_path(each) else (each,) for each in given)
     return [each for end in ends for each in end]
 
@@ -130,7 +130,7 @@ def _root_shape(
     offset: int | None,
     literals: Sequence[Any],
 ) -> RootShape:
-    RootQuery(compiled, where, order_by)  # this refuses a wrong value with the right message
+    RootQuery(compiled, where, order_by)  # raises the error for a wrong value
     names = {id(value): index for index, value in enumerate(literals)}
 
     def renamed(element: Any, **_: Any) -> Any:
