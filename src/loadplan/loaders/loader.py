@@ -132,6 +132,10 @@ class Loader(Fetching):
             call: ``"count"`` or ``"exists"`` to explain only the statement of this call. ``"extend"`` to explain the
                 statements of ``extend(objects, *plan.loads, only=plan.only)``; ``roots`` is then the number of objects.
             total: also explain the statement for the total of a page.
+
+        Raises:
+            PlanError: the plan does not resolve.
+            LoaderError: LP408, ``call`` does not name a call that can be explained.
         """
         return self._calls.explain(plan, roots, call, total)
 
