@@ -156,8 +156,8 @@ class Fetching:
             execution_options: see :meth:`fetch`.
 
         Raises:
-            PlanError: LP107, a limit or an offset is not a number of rows; LP108, LP112 or LP215, a condition or an order
-                is not valid for the root.
+            PlanError: LP107, ``limit`` or ``offset`` is not a number of rows; LP108, LP112 or LP215, a condition or an
+                order is not valid for the root.
             ParameterError: LP405, ``params`` does not fit the plan and the conditions.
             TooManyRows: LP406, the graphs have more than ``max_rows`` rows.
         """
@@ -200,7 +200,7 @@ class Fetching:
 
         Raises:
             CursorError: LP407, the cursor was changed, or was made for another order. Raised before any SQL.
-            PlanError: LP107, ``size`` is not a number of 1 or more; LP110, a cursor cannot hold the values of the order.
+            PlanError: LP107, ``size`` is not a number of 1 or more; LP110, a cursor cannot hold the values of an order.
         """
         return await self._wait(
             lambda: self._calls.fetch_page(plan, order_by, size, after, before, where, params, total, execution_options)
