@@ -56,7 +56,7 @@ class _Spot:
     subclasses: list[type[Any]] = attrs.field(factory=list)
 
     def columns(self, word: str) -> list[Any] | None:
-        """Return the value of ``only=`` or ``defer=`` here; None if the plan does not need this argument."""
+        """Return the value of ``only=`` or ``defer=`` at this place; None if the plan does not need the argument."""
         if self.only is None and not self.undeferred:
             names = list(dict.fromkeys(self.deferred)) if word == "defer" else []
         elif word == "defer":
