@@ -42,7 +42,7 @@ async def wait_until_replayed(standby: AsyncEngine, position: str, *, patience: 
         while not replayed:
             replayed = (await connection.execute(_REPLAYED, {"position": position})).scalar_one()
             if replayed is None:
-                raise RuntimeError("this server replays no WAL: it is no standby")
+                raise RuntimeError("this server does not replay WAL, so it is not a standby")
 
 
 async def catch_up(primary: AsyncEngine, standby: AsyncEngine) -> None:

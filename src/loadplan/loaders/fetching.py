@@ -154,6 +154,12 @@ class Fetching:
             params: values of the bindparams of plan, ``where`` and ``order_by``.
             for_update: lock the root rows. Other rows are not locked.
             execution_options: see :meth:`fetch`.
+
+        Raises:
+            PlanError: LP107, ``limit`` or ``offset`` is not a number of rows; LP108, LP112 or LP215, a condition or an
+                order is not valid for the root.
+            ParameterError: LP405, ``params`` does not fit the plan and the conditions.
+            TooManyRows: LP406, the graphs have more than ``max_rows`` rows.
         """
         return await self._wait(
             lambda: self._calls.fetch_all(plan, where, order_by, limit, offset, params, for_update, execution_options)
@@ -194,6 +200,7 @@ class Fetching:
 
         Raises:
             CursorError: LP407, the cursor was changed, or was made for another order. Raised before any SQL.
+            PlanError: LP107, ``size`` is not a number of 1 or more; LP110, a cursor cannot hold the values of an order.
         """
         return await self._wait(
             lambda: self._calls.fetch_page(plan, order_by, size, after, before, where, params, total, execution_options)
@@ -213,8 +220,8 @@ class Fetching:
 
         It reads the roots in batches, and loads the graph of each batch with the statements of the plan. All of it is
         one transaction and one snapshot. A row is one object within a batch. PostgreSQL reads the roots with a
-        server-side cursor. MariaDB and MySQL cannot keep a cursor open: there, loadplan first reads the keys of all
-        roots, and keeps them in memory, about a hundred bytes each. If you leave the loop early, use
+        server-side cursor. MariaDB and MySQL cannot keep a cursor open. There, loadplan first reads the keys of all
+        roots, and keeps them in memory. A key takes about a hundred bytes. If you leave the loop early, use
         ``contextlib.aclosing`` to end the transaction at once.
 
         Args:

@@ -36,9 +36,9 @@ class Loader(Fetching):
             ``async_sessionmaker``, each fetch takes its own connection, so tasks can share the loader. With an
             ``AsyncSession`` or ``AsyncConnection``, each fetch runs inside your transaction and sees the changes that
             you have flushed. A session with autoflush is flushed first. Objects in your session do not change.
-        snapshot: on an engine or sessionmaker of PostgreSQL, run a plan of several statements in one REPEATABLE READ,
-            READ ONLY transaction, so that all statements see the same data. ``False`` saves the round trips of BEGIN
-            and ROLLBACK. Each statement then sees the data that is committed when it starts.
+        snapshot: let all statements of a fetch see the same data. On an engine or sessionmaker of PostgreSQL, a plan of
+            several statements then runs in one REPEATABLE READ, READ ONLY transaction. ``False`` saves the round trips
+            of BEGIN and ROLLBACK. Each statement then sees the data that is committed when it starts.
         max_rows: the most rows that a fetch may return, over all its statements. A stream counts each batch.
         cursor_key: a secret that signs the cursors of :meth:`fetch_page`, or a cipher that encrypts them: an object
             with ``encrypt`` and ``decrypt``, such as ``cryptography.fernet.Fernet``. Without a key, loadplan notices a
@@ -132,6 +132,10 @@ class Loader(Fetching):
             call: ``"count"`` or ``"exists"`` to explain only the statement of this call. ``"extend"`` to explain the
                 statements of ``extend(objects, *plan.loads, only=plan.only)``; ``roots`` is then the number of objects.
             total: also explain the statement for the total of a page.
+
+        Raises:
+            PlanError: the plan does not resolve.
+            LoaderError: LP408, ``call`` does not name a call that can be explained.
         """
         return self._calls.explain(plan, roots, call, total)
 
@@ -155,8 +159,8 @@ class Loader(Fetching):
             execution_options: see :meth:`fetch`.
 
         Returns:
-            Rows, bytes and milliseconds of each statement, the query plan of the database, and the large tables that it
-            read from end to end, with the missing index.
+            For each statement: its rows, bytes and milliseconds, and the query plan of the database. Also the large
+            tables that a statement read from end to end, each with the missing index.
         """
         return await self._wait(lambda: self._calls.analyze(plan, id, params, execution_options))
 

@@ -84,7 +84,7 @@ _DECIMAL, _DECIMALS, _FLOAT, _FLOATS = 1700, 1231, 701, 1022
 
 
 def in_row(expression: Any, kind: types.TypeEngine[Any], dialect: Dialect, *, origin: Any) -> Any | None:
-    """Return an expression in a form that a driver can read inside a nested row, or None if there is no such form.
+    """Return an expression in a form that a driver can read inside a nested row, or None if no form exists.
 
     Args:
         expression: the expression to select.

@@ -256,7 +256,7 @@ def composite_maker(prop: CompositeProperty[Any]) -> Callable[..., Any]:
 
 
 def columns_behind(mapper: Mapper[Any], key: str) -> tuple[str, ...] | None:
-    """Return the column attributes that an attribute is made of, or None if there are none.
+    """Return the column attributes that an attribute is made of; None if it is not made of columns.
 
     For a column, they are the column itself; for a composite, its parts; for a synonym, the columns of the attribute
     that it names.

@@ -1,6 +1,6 @@
 """Raises an error before ``merge`` or ``delete`` loses rows of an object that may hold only some of its rows.
 
-The guards listen to ``merge``, which fires an event for each relationship that it reads, and to ``flush``, which lists
+The guards listen to ``merge``, which fires an event for each relationship. They also listen to ``flush``, which lists
 the objects that it will delete. They listen to all sessions, because an object may go into any session. They ignore
 objects that no plan loaded.
 """

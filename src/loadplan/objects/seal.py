@@ -28,7 +28,7 @@ from loadplan.sqlalchemy_internals import (
 
 @attrs.frozen
 class Place:
-    """The plan of an object and its place there, for :class:`NotLoaded`.
+    """The plan of an object, and the object's place in the plan, for :class:`NotLoaded`.
 
     Attributes:
         plan: the label of the plan.
@@ -301,7 +301,7 @@ class Sealer:
         return frozenset[str]().union(*columns, (edge.key for edge in self._edges(kind)))
 
     def _partial(self, kind: type[Any]) -> frozenset[Part]:
-        """Return the relationships here that may hold only some of their rows."""
+        """Return the relationships of a class at this place that may hold only some of their rows."""
         own = class_mapper(kind).relationships
         parts = (part_of(own[each.key], each.shape, self._hidden, single=each.single) for each in self._edges(kind))
         return frozenset(each for each in parts if each is not None)

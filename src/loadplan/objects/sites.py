@@ -21,7 +21,7 @@ from loadplan.resolved.tree import Instance
 
 
 class Site:
-    """A place at which instances are made, with the values that generated code needs there."""
+    """A place at which instances are made, with the values that generated code needs for them."""
 
     def __init__(self, number: int, instance: Instance, label: str, hidden: Hidden) -> None:
         self.number = number

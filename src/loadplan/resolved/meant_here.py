@@ -54,7 +54,7 @@ def _names_of_option(given: Any) -> list[str]:
 
 
 def expression_hint(word: str, given: object, here: type[Any] | None) -> str | None:
-    """Return the hint for a wrong value in ``where=`` or ``order_by=``; None if there is nothing special to say.
+    """Return the hint for a wrong value in ``where=`` or ``order_by=``; None if there is no special hint.
 
     Args:
         word: ``"where"`` or ``"order_by"``.

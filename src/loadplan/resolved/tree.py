@@ -40,7 +40,7 @@ class Column:
 
 @attrs.frozen(eq=False)
 class Shape:
-    """The rows of a relationship that a declaration takes; all of them, in the mapping's order, by default.
+    """The rows of a relationship that a declaration takes. By default, it takes all rows in the mapping's order.
 
     Attributes:
         where: conditions on the target that must all hold.

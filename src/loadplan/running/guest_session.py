@@ -67,7 +67,7 @@ class GuestOfSession(PrivateSession):
         return self.session.get_bind(mapper=mapper, **in_shard(self.shard)).dialect
 
     def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
-        """Return the number and the dialect of the database of each class; None where one holds them all."""
+        """Return (number, dialect) of the database of each class; None if one database has all classes."""
         return None if self.shard is not None else databases_of(self.session, mappers)
 
     def _refusals(self) -> contextlib.AbstractContextManager[None]:
@@ -103,7 +103,7 @@ class BareGuest(GuestOfSession):
     """The connection that the caller's session has, or would take, if no listener needs the session."""
 
     def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
-        """Return the number and the dialect of the database of each class; None where one holds them all."""
+        """Return (number, dialect) of the database of each class; None if one database has all classes."""
         return None
 
     def _start(self, mappers: Mappers, statements: int | None) -> Opened:

@@ -40,7 +40,7 @@ class OwnSession(PrivateSession):
         return self.session.get_bind(mapper=mapper).dialect
 
     def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
-        """Return the number and the dialect of the database of each class; None where one holds them all."""
+        """Return (number, dialect) of the database of each class; None if one database has all classes."""
         return databases_of(self.session, mappers)
 
     def _refusals(self) -> contextlib.AbstractContextManager[None]:

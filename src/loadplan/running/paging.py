@@ -78,7 +78,7 @@ class PageQuery:
         query: the roots that the pages show.
         order: the order with the primary key, in the direction in which rows are read: backwards for ``before=``.
         total: the order with the primary key, forwards.
-        text: the SQL of that order. Cursors are signed with it.
+        text: the SQL of ``total``. Cursors are signed with it.
         beyond: makes the condition for the rows beyond the cursor; None without a cursor.
         size: the number of roots on a page.
         cursor: the cursor at which the page starts.
@@ -329,8 +329,8 @@ def _as_stored(ordering: Ordering, dialect: Dialect, *, is_tie: bool) -> Orderin
 def _has_place_in_cursor(kind: types.TypeEngine[Any]) -> bool:
     """Tell whether pages can be ordered by values of a type.
 
-    They cannot for JSON, which has two kinds of null, for composed values, which have no single order, and for hstore,
-    which PostgreSQL sorts but cannot compare.
+    This is False for JSON, which has two kinds of null, and for composed values, which have no single order. It is also
+    False for hstore, which PostgreSQL sorts but cannot compare.
     """
     return not isinstance(kind, types.JSON | types.ARRAY | types.PickleType | types.TupleType | HSTORE)
 

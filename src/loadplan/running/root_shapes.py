@@ -1,4 +1,4 @@
-"""Roots by conditions and orders that differ only in their values: one statement serves all values."""
+"""Narrows a graph by conditions and orders. If these differ only in their values, they share one statement."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -113,7 +113,7 @@ def _shape_of_path(given: Source) -> Any:
 
 
 def _expressions(given: Sequence[Any]) -> list[Any]:
-    """Return the expressions in conditions and orders, which may stand at the end of a path."""
+    """Return the expressions in conditions and orders. An expression may be the last item of a path."""
     ends = (each.path[-1:] if is_path(each) else (each,) for each in given)
     return [each for end in ends for each in end]
 

@@ -48,7 +48,7 @@ class PrivateSession(abc.ABC):
         """Return the dialect of the database that holds ``mapper``. Open nothing."""
 
     def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
-        """Return the number and the dialect of the database of each class; None where one holds them all."""
+        """Return (number, dialect) of the database of each class; None if one database has all classes."""
         return None
 
     @abc.abstractmethod

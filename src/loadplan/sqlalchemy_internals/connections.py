@@ -14,7 +14,7 @@ BY_POSITION: Mapping[str, Any] = {"_result_disable_adapt_to_context": True}
 def takes_text(connection: Connection) -> bool:
     """Tell whether loadplan may send a statement to a connection as text that it compiled before.
 
-    The answer is False if a listener on the engine or the connection receives statements before they are text; the
+    The answer is False if a listener on the engine or the connection receives statements before they are text. The
     public API cannot list these listeners. It is also False if SQLAlchemy translates names of schemas.
     """
     dispatch: Any = connection.dispatch

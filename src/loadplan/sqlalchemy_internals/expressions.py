@@ -29,8 +29,8 @@ def left_as_is(part: Any) -> Any:
 def attribute_behind(expression: ClauseElement) -> tuple[type[Any], str] | None:
     """Return (class, name) if an expression is a mapped attribute, otherwise None.
 
-    The ORM annotates a column that came from an attribute with its mapper and the attribute's name; no public way leads
-    from ``Post.id`` inside ``Post.id.desc()`` to the class.
+    If a column came from an attribute, the ORM annotates it with the mapper and the name of the attribute. No public
+    function returns the class of ``Post.id`` inside ``Post.id.desc()``.
     """
     notes = expression._annotations
     entity, key = notes.get("parententity"), notes.get("proxy_key")

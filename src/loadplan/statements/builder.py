@@ -158,7 +158,7 @@ class StatementBuilder:
         return tuple(told if told is key or is_bindable(told.expression) else key for key, told in pairs)
 
     def _order(self, edge: Edge) -> list[Ordering]:
-        """Return the order of the rows at the end of an edge; none if there is at most one row."""
+        """Return the order of the rows at the end of an edge; an empty list if a parent has at most one row."""
         if edge.prop is None or (edge.cardinality.to_one and edge.single):
             return []
         shape, at = edge.shape, (*edge.owner.path, edge.name)

@@ -33,7 +33,7 @@ def order_beyond_options(label: str, edge: Edge, why_no_join: str) -> Problem:
         "LP206",
         f"loader options cannot load '{edge.name}'",
         (label, *edge.target.path),
-        detail=f"it needs a separate statement ({why_no_join}). This statement lacks the table that its mapping orders by.",
+        detail=f"it needs a separate statement ({why_no_join}), which lacks the table that its mapping orders by.",
         hint=f"fetch the plan with a Loader, or remove order_by= from the mapping of '{edge.name}'.",
     )
 

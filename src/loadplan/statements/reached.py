@@ -129,7 +129,10 @@ def _of_row(sub: Mapper[Any], value: Any, base: Mapper[Any], *, is_condition: bo
 
 
 def _is_among(attributes: Sequence[Any], rows: Any) -> ColumnElement[bool]:
-    """Return the condition that attributes are among the rows of a statement, whose tables are not those around it."""
+    """Return the condition that attributes are among the rows of a statement.
+
+    A subquery around the statement keeps its tables apart from the tables of the outer statement.
+    """
     return row_of(attributes).in_(select(*rows.subquery().c))
 
 

@@ -9,7 +9,7 @@ from loadplan.statements.keys import Keys, row_of
 
 
 def in_whole_tree(linked: Any, link: Link, keys: Keys, target: Any) -> ColumnElement[bool]:
-    """Return the condition that a row's parent is one of the keys, or anything below one of them.
+    """Return the condition that a row's parent has one of the keys, or is a row below a row with one of the keys.
 
     ``UNION`` drops a row that was reached before, so the recursion also ends if the rows form a cycle. The keys are in
     the same table as the rows below them: with OR, databases would read the whole table instead of an index.

@@ -56,7 +56,7 @@ class _Spot:
     subclasses: list[type[Any]] = attrs.field(factory=list)
 
     def columns(self, word: str) -> list[Any] | None:
-        """Return the value of ``only=`` or ``defer=`` here; None if the plan does not need this argument."""
+        """Return the value of ``only=`` or ``defer=`` at this place; None if the plan does not need the argument."""
         if self.only is None and not self.undeferred:
             names = list(dict.fromkeys(self.deferred)) if word == "defer" else []
         elif word == "defer":
@@ -221,8 +221,8 @@ class _Reader:
             if steps is None:
                 raise NotAdoptable(
                     f"{type(option).__name__} is not a loader option\n"
-                    "  hint: with_loader_criteria holds for every statement of a session: put it into an event of the "
-                    "session, and loadplan applies it."
+                    "  hint: with_loader_criteria is for every statement of a session. Put it into an event of the "
+                    "session. loadplan then applies it."
                 )
             only_at = {step.path[:-1] for step in steps if _defers_the_rest(step)}
             for step in steps:

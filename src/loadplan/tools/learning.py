@@ -212,7 +212,7 @@ FETCHED = "loadplan learn"
 
 
 def fetch_missing(engine: Engine, instance: Any, key: str) -> list[Any]:
-    """Fetch an attribute of an object by a second connection, and set it there.
+    """Fetch an attribute of an object by a second connection, and set it on the object.
 
     Returns:
         The objects that came, if the attribute is a relationship.
