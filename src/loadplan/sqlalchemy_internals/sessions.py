@@ -110,24 +110,30 @@ def is_closed(session: Session) -> bool:
     """Tell whether a session was closed after the first call of this function, and was not used again since.
 
     A closed session begins again when it is used, and then keeps its connection until it is closed again.
-    SQLAlchemy has no event for ``close()``, and no attribute tells a closed session from a new one. So ``close`` is
-    noted on the instance, which calls the method of its class as before.
+    SQLAlchemy has no event for ``close()``, and no attribute tells a closed session from a new one. So ``close`` and
+    ``invalidate`` are noted on the instance, which calls the methods of its class as before.
     """
     note = _watched.get(session)
     if note is None:
         note = _watched[session] = []
         kind, behind = type(session), ref(session)
-
-        def close() -> None:
-            found = behind()
-            if found is not None:
-                note.append(True)
-                kind.close(found)
-
-        vars(session)["close"] = close
+        vars(session)["close"] = _noted(kind.close, behind, note)
+        vars(session)["invalidate"] = _noted(kind.invalidate, behind, note)
     if note and session.in_transaction():
         note.clear()
     return bool(note)
+
+
+def _noted(method: Callable[[Session], None], behind: ref[Session], note: list[bool]) -> Callable[[], None]:
+    """Return a function for the instance that calls a method of its class, and notes that it was called."""
+
+    def close() -> None:
+        found = behind()
+        if found is not None:
+            note.append(True)
+            method(found)
+
+    return close
 
 
 def in_greenlet(work: Callable[[], R]) -> Awaitable[R]:
