@@ -76,7 +76,8 @@ class PageQuery:
     Attributes:
         query: the roots that are paged through.
         order: the order with the primary key, in the direction in which rows are read: backwards for ``before=``.
-        total: the same order forwards. Cursors are signed with it.
+        total: the same order forwards.
+        text: the SQL of that order. Cursors are signed with it.
         beyond: makes the condition for the rows beyond the cursor; None without a cursor.
         size: roots a page.
         cursor: the cursor at which the page starts.
@@ -96,6 +97,7 @@ class PageQuery:
     backwards: bool
     key: CursorKey
     total: Sequence[Ordering]
+    text: str
     values: Sequence[Any] = ()
     kept: "Mapping[int, KeptValue]" = attrs.field(factory=dict)
     read_there: "Mapping[int, KeptValue]" = attrs.field(factory=dict)
@@ -138,7 +140,7 @@ class PageQuery:
         if not roots:
             if self.cursor is None:
                 return Page([], None, None)
-            here = encode_cursor(self.values, _order_text(self.total) + _INCLUSIVE, self.key)
+            here = encode_cursor(self.values, self.text + _INCLUSIVE, self.key)
             return Page([], here if self.backwards else None, None if self.backwards else here)
         first, last = cursors
         if self.backwards:
@@ -164,7 +166,7 @@ class PageQuery:
             for index, value in enumerate(row)
         ]
         try:
-            return encode_cursor(row, _order_text(self.total), self.key)
+            return encode_cursor(row, self.text, self.key)
         except TypeError as error:
             label = self.query.compiled.tree.label
             raise PlanError([call_problems.not_pageable(str(error), (label,))]) from None
@@ -203,15 +205,16 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     backwards = before is not None
     cursor = before if backwards else after
     read = [_reversed(each, each.puts_nulls_first(dialect)) for each in order] if backwards else order
+    text = _order_text(order)
     if cursor is None:
-        return PageQuery(query, read, None, size, None, backwards, key, order, (), kept)
+        return PageQuery(query, read, None, size, None, backwards, key, order, text, (), kept)
     enums = [getattr(type_on(each.expression.type, dialect), "enum_class", None) for each in order]
     inclusive = False
     try:
-        values = decode_cursor(cursor, _order_text(order), key, label, enums)
+        values = decode_cursor(cursor, text, key, label, enums)
     except CursorError:
         inclusive = True
-        values = decode_cursor(cursor, _order_text(order) + _INCLUSIVE, key, label, enums)
+        values = decode_cursor(cursor, text + _INCLUSIVE, key, label, enums)
     for index, (each, value) in enumerate(zip(order, values, strict=True)):
         wrong: Any = each.never_null and value is None
         if index in kept and value is kept[index].mark:
@@ -235,7 +238,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
         # if the row of the cursor is gone, the page is empty; it must not start after NULL
         return and_(past, *(edge[index].is_not(None) for index in read_there))
 
-    return PageQuery(query, read, beyond, size, cursor, backwards, key, order, values, kept, read_there)
+    return PageQuery(query, read, beyond, size, cursor, backwards, key, order, text, values, kept, read_there)
 
 
 @attrs.frozen(eq=False)
