@@ -94,12 +94,23 @@ async def test_a_closed_session_is_refused_and_takes_no_connection(engine: Async
         await session.close()
 
 
-def test_a_closed_synchronous_session_is_refused() -> None:
+async def test_a_session_that_was_closed_before_the_first_fetch_is_refused(engine: AsyncEngine) -> None:
+    """A repository leaves the block of its session before anybody asks it for something."""
+    async with AsyncSession(engine) as session:
+        loader = Loader(session)
+    with pytest.raises(LoaderError, match=r"LP408: the AsyncSession of this loader is closed"):
+        await loader.fetch_all(PLAN)
+    assert not session.in_transaction()
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["used", "not used"])
+def test_a_closed_synchronous_session_is_refused(used: bool) -> None:
     engine = create_engine("sqlite://")
     Base.metadata.create_all(engine)
     with Session(engine) as session:
         loader = SyncLoader(session)
-        assert loader.fetch_all(PLAN) == []
+        if used:
+            assert loader.fetch_all(PLAN) == []
     with pytest.raises(LoaderError, match=r"LP408: the Session of this loader is closed"):
         loader.fetch_all(PLAN)
     engine.dispose()

@@ -293,15 +293,16 @@ def test_what_a_cursor_raises_becomes_sqlalchemys_error(database: Engine) -> Non
         assert internals.rows_of_text(connection, "SELECT 1", ()) == [(1,)]
 
 
-def test_a_closed_session_is_told_from_a_new_one_and_from_one_that_is_used_again(database: Engine) -> None:
-    """``vars(session)["close"]``: SQLAlchemy has no event for ``close()``."""
+@pytest.mark.parametrize("end", ["close", "invalidate"])
+def test_a_closed_session_is_told_from_a_new_one_and_from_one_that_is_used_again(database: Engine, end: str) -> None:
+    """``vars(session)["close"]``: SQLAlchemy has no event for ``close()`` and ``invalidate()``."""
     session = Session(database)
     assert not internals.is_closed(session)
-    session.scalars(select(Tree)).all()
-    session.close()
+    session.scalar(select(literal(1)))
+    getattr(session, end)()
     assert internals.is_closed(session)
     assert not session.in_transaction()
-    session.scalars(select(Tree)).all()
+    session.scalar(select(literal(1)))
     assert not internals.is_closed(session)
     session.close()
     assert internals.is_closed(session)

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from loadplan.errors import LoaderError
 from loadplan.running import call_problems
+from loadplan.sqlalchemy_internals import is_closed
 
 Bind: TypeAlias = AsyncEngine | async_sessionmaker[Any] | AsyncSession | AsyncConnection
 """The binds of a Loader."""
@@ -17,7 +18,7 @@ SyncBind: TypeAlias = Engine | sessionmaker[Any] | Session | Connection
 
 
 def check_bind(bind: object, loader: str) -> None:
-    """Check that a loader can use a bind.
+    """Check that a loader can use a bind. If it is a session, loadplan notes from now on when you close it.
 
     Args:
         bind: the value that the caller passed.
@@ -28,6 +29,8 @@ def check_bind(bind: object, loader: str) -> None:
     """
     ours, others = (_ASYNC, _SYNC) if loader == "Loader" else (_SYNC, _ASYNC)
     if isinstance(bind, ours):
+        if isinstance(bind, AsyncSession | Session):
+            is_closed(bind.sync_session if isinstance(bind, AsyncSession) else bind)
         return
     raise LoaderError(
         call_problems.not_a_bind(bind, loader, [each.__name__ for each in ours], of_other=isinstance(bind, others))

@@ -17,7 +17,6 @@ from loadplan.sqlalchemy_internals import (
     adds_nothing,
     changes_statements,
     has_binds,
-    is_closed,
     is_session_class_heard,
     is_session_heard,
 )
@@ -52,7 +51,6 @@ def private_session(
         return OwnSession(given, snapshot)
     if isinstance(bind, AsyncSession | Session):
         session = bind.sync_session if isinstance(bind, AsyncSession) else bind
-        is_closed(session)  # the first call makes loadplan listen for the end of the session
         return BareGuest(bind) if bare and shard is None and _is_plain(session) else GuestOfSession(bind, shard)
     return GuestOfConnection(bind, bare and not is_session_heard())
 

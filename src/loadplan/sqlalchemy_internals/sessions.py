@@ -111,23 +111,29 @@ def is_closed(session: Session) -> bool:
 
     A closed session begins again when it is used, and then keeps its connection until it is closed again.
     SQLAlchemy has no event for ``close()``, and a closed session has the same attributes as a new session. So this
-    function puts a ``close`` on the instance, which notes the call and calls the method of the class.
+    function puts a ``close`` and an ``invalidate`` on the instance, which note the call and call the method of the class.
     """
     note = _watched.get(session)
     if note is None:
         note = _watched[session] = []
         kind, behind = type(session), ref(session)
-
-        def close() -> None:
-            found = behind()
-            if found is not None:
-                note.append(True)
-                kind.close(found)
-
-        vars(session)["close"] = close
+        vars(session)["close"] = _noted(kind.close, behind, note)
+        vars(session)["invalidate"] = _noted(kind.invalidate, behind, note)
     if note and session.in_transaction():
         note.clear()
     return bool(note)
+
+
+def _noted(method: Callable[[Session], None], behind: ref[Session], note: list[bool]) -> Callable[[], None]:
+    """Return a function for the instance that notes a call and calls a method of the class."""
+
+    def close() -> None:
+        found = behind()
+        if found is not None:
+            note.append(True)
+            method(found)
+
+    return close
 
 
 def is_flushing(session: Session) -> bool:
