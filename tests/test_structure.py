@@ -138,6 +138,7 @@ STAGES = {
         "plans",
         "roots",
         "key_walk",
+        "exact",
         "paging",
     ],
     "explained": [
