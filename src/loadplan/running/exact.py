@@ -92,7 +92,7 @@ def _without_months(interval: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return an interval of days that PostgreSQL takes for equal: each month is 30 days."""
     months = extract("year", interval) * literal_column("12") + extract("month", interval)
     days = cast(months * literal_column("30"), Integer)
-    zero = literal_column("0")
+    zero: ColumnElement[int] = literal_column("0")
     return interval - func.date_trunc(literal_column("'month'"), interval) + func.make_interval(zero, zero, zero, days)
 
 
