@@ -152,6 +152,7 @@ STAGES = {
     ],
     "plan": [],
     "loaders": [
+        "call_hints",
         "counting",
         "arguments",
         "calls",
@@ -295,6 +296,7 @@ def test_only_the_loader_waits() -> None:
     }
     assert waits <= {
         "running.session",
+        "loaders.call_hints",  # it wraps the calls, and waits for them
         "loaders.fetching",
         "loaders.batching",
         "loaders.loader",
