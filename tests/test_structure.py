@@ -140,6 +140,7 @@ STAGES = {
         "roots",
         "root_shapes",
         "key_walk",
+        "exact",
         "paging",
     ],
     "explained": [
@@ -153,6 +154,7 @@ STAGES = {
     ],
     "plan": [],
     "loaders": [
+        "call_hints",
         "counting",
         "arguments",
         "calls",
@@ -296,6 +298,7 @@ def test_only_the_loader_waits() -> None:
     }
     assert waits <= {
         "running.session",
+        "loaders.call_hints",  # it wraps the calls, and waits for them
         "loaders.fetching",
         "loaders.batching",
         "loaders.loader",

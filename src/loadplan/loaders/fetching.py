@@ -9,6 +9,7 @@ from loadplan.declared.sources import RootConditions, RootOrder
 from loadplan.declared.spec import Bare, Columns, Load, M, On
 from loadplan.loaders.arguments import ForUpdate, Options, Params
 from loadplan.loaders.attached_calls import AllCalls
+from loadplan.loaders.call_hints import with_call_hints
 from loadplan.loaders.counting import Total
 from loadplan.plan import LoadPlan
 from loadplan.running.paging import Page
@@ -18,6 +19,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+@with_call_hints
 class Fetching:
     """Returns the graphs that plans declare."""
 

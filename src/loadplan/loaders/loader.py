@@ -15,6 +15,7 @@ from loadplan.explained.explanation import Explanation
 from loadplan.loaders.arguments import Call, ForUpdate, Options, Params, check_plans, locks, not_found
 from loadplan.loaders.attached_calls import AllCalls
 from loadplan.loaders.batching import Batcher
+from loadplan.loaders.call_hints import with_call_hints
 from loadplan.loaders.counting import Total
 from loadplan.loaders.fetching import Fetching
 from loadplan.loaders.sharding import calls_on
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 
 @with_hints("Loader")
+@with_call_hints
 class Loader(Fetching):
     """Fetches the graphs that plans declare.
 
@@ -198,6 +200,7 @@ class Loader(Fetching):
         check_plans(plans)
 
 
+@with_call_hints
 class BatchedLoader(Loader):
     """A loader whose concurrent fetches by key share statements; :meth:`Loader.batched` makes it.
 

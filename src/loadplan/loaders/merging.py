@@ -9,6 +9,7 @@ from sqlalchemy import Dialect, types
 from sqlalchemy.sql.elements import BinaryExpression, CollationClause
 
 from loadplan.mapped.ordering import Ordering
+from loadplan.running.exact import AsStored
 
 T = TypeVar("T")
 
@@ -21,6 +22,7 @@ _ALIKE = (
     types.Date,
     types.DateTime,
     types.LargeBinary,
+    AsStored,
 )
 
 #: Collations that compare code points, as Python does. None stands for the default collation of a database.

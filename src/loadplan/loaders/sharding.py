@@ -31,8 +31,9 @@ from loadplan.running import call_problems
 from loadplan.running.binds import Bind, SyncBind
 from loadplan.running.call_options import check_options
 from loadplan.running.cursors import CursorKey
+from loadplan.running.exact import comparable, exact_value
 from loadplan.running.graph import load_roots_beside
-from loadplan.running.paging import Page, PageQuery, exact_value, page_of
+from loadplan.running.paging import Page, PageQuery, page_of
 from loadplan.running.plans import Compiled, resolve_plan
 from loadplan.running.roots import RootQuery, by_id, check_counts
 from loadplan.running.shards import all_shards, is_sharded, shards_of_key, shards_of_statement
@@ -230,7 +231,9 @@ class ShardedCalls(AllCalls):
                 bound = query.parameters(params)
                 graph = query.graph(most, None, in_order=True)
                 values = [
-                    exact_value(each.expression, compiled.dialect).label(f"loadplan_order_{number}")
+                    exact_value(comparable(each, compiled.dialect).expression, compiled.dialect).label(
+                        f"loadplan_order_{number}"
+                    )
                     for number, each in enumerate(order)
                 ]
                 return lambda session: load_roots_beside(graph, session, [bound], values, tally)

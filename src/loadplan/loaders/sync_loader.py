@@ -11,6 +11,7 @@ from loadplan.declared.spec import Bare, Columns, Load, M, On
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
 from loadplan.loaders.arguments import Call, ForUpdate, Options, Params, check_plans
+from loadplan.loaders.call_hints import with_call_hints
 from loadplan.loaders.counting import Total
 from loadplan.loaders.sharding import calls_on
 from loadplan.mapped.indexes import LearnedIndex
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 
 @with_hints("Loader")
+@with_call_hints
 class SyncLoader:
     """Fetches the graphs that plans declare, in synchronous code.
 

@@ -8,10 +8,6 @@ import attrs
 from sqlalchemy import (
     ColumnElement,
     Dialect,
-    Double,
-    Enum,
-    Float,
-    Integer,
     and_,
     false,
     literal,
@@ -30,11 +26,12 @@ from loadplan.mapped import mapping
 from loadplan.mapped.ordering import Ordering, as_stored, orderings
 from loadplan.mapped.repeats import row_key
 from loadplan.mapped.telling import teller
-from loadplan.mapped.values import binds_by_itself, refusal, stored_type, type_on
+from loadplan.mapped.values import binds_by_itself, stored_type, type_on
 from loadplan.resolved import problems
 from loadplan.resolved.form import MOST
 from loadplan.running import call_problems
 from loadplan.running.cursors import KEPT, CursorKey, decode_cursor, encode_cursor, refused_cursor, row_is_gone
+from loadplan.running.exact import comparable, exact_value, refusal_of_cursor
 from loadplan.running.graph import load_roots_beside
 from loadplan.running.own_connection import Opened
 from loadplan.running.response import response_schema
@@ -196,7 +193,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     unfit = [each for each in stored if not _has_place_in_cursor(type_on(each.expression.type, dialect))]
     if unfit:
         raise PlanError([call_problems.not_pageable(type(each.expression.type).__name__, (label,)) for each in unfit])
-    order = [_comparable(each, dialect) for each in stored]
+    order = [comparable(each, dialect) for each in stored]
     keys = [each.expression for each in orderings(row_key(query.compiled.mapper.class_))]
     of_key = [_is_one_of(keys, each) for each in given]
     kept = {
@@ -225,7 +222,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
         elif value is KEPT:  # the page that made the cursor did not show the value, but this page does
             wrong = of_key[index]
         elif value is not None:
-            wrong = index in kept or refusal(value, each.expression.type, dialect)
+            wrong = index in kept or refusal_of_cursor(value, each.expression.type, dialect)
         if wrong:
             raise refused_cursor(label)
     read_there = {
@@ -294,30 +291,6 @@ class KeptValue:
 
 #: Databases that use an index to find the rows after a row value. MariaDB compares row values, but without an index.
 _COMPARES_ROWS = frozenset({"postgresql", "sqlite"})
-
-#: Databases that sort an ENUM by its number but compare it as text, and that round a FLOAT when they return it.
-_SHOW_OTHERWISE = frozenset({"mysql", "mariadb"})
-
-
-def _comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
-    """Return an order whose expression the database compares in the same way as it sorts it.
-
-    If the default place of NULLs in the database is not known, the order names the place.
-    """
-    kind = type_on(ordering.expression.type, dialect)
-    if dialect.name in _SHOW_OTHERWISE and isinstance(kind, Enum) and kind.native_enum:
-        number = type_coerce(ordering.expression, Integer) + literal_column("0", Integer)
-        ordering = attrs.evolve(ordering, expression=number)
-    if ordering.nulls_first is None and not ordering.knows_nulls(dialect) and not ordering.never_null:
-        return attrs.evolve(ordering, nulls_first=ordering.puts_nulls_first(dialect))
-    return ordering
-
-
-def exact_value(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
-    """Return an expression whose value is still equal in the database after it comes back in a cursor."""
-    if dialect.name in _SHOW_OTHERWISE and isinstance(type_on(expression.type, dialect), Float):
-        return type_coerce(expression + literal_column("0e0", Double), expression.type)
-    return expression
 
 
 def _as_stored(ordering: Ordering, dialect: Dialect, *, is_tie: bool) -> Ordering:

@@ -111,7 +111,7 @@ def is_closed(session: Session) -> bool:
 
     A closed session begins again when it is used, and then keeps its connection until it is closed again.
     SQLAlchemy has no event for ``close()``, and a closed session has the same attributes as a new session. So this
-    function puts a ``close`` and an ``invalidate`` on the instance, which note the call and call the method of the class.
+    function puts ``close`` and ``invalidate`` on the instance, which note the call and call the method of the class.
     """
     note = _watched.get(session)
     if note is None:
