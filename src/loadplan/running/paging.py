@@ -1,10 +1,12 @@
 """Pages by key: a cursor holds the values of the order at the edge of a page, not the number of a row."""
 
+import decimal
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import attrs
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Dialect,
     Double,
@@ -218,7 +220,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
         elif value is KEPT:  # the page before did not show it, and this one does
             wrong = of_key[index]
         elif value is not None:
-            wrong = index in kept or refusal(value, each.expression.type, dialect)
+            wrong = index in kept or refusal(value, _type_of(value, each), dialect)
         if wrong:
             raise refused_cursor(label)
     read_there = {
@@ -266,7 +268,7 @@ class KeptValue:
 
     def _at(self, values: Sequence[Any], column: Any) -> Any:
         key = [
-            _equals(each, None if value is None else literal(value, each.expression.type))
+            _equals(each, None if value is None else literal(value, _type_of(value, each)))
             for each, value, is_key in zip(self.order, values, self.of_key, strict=True)
             if is_key
         ]
@@ -353,7 +355,7 @@ def _order_text(order: Sequence[Ordering]) -> str:
 def _beyond(order: Sequence[Ordering], nulls_first: Sequence[bool], values: Sequence[Any]) -> ColumnElement[bool]:
     """Return the condition that a row comes after the one with these values."""
     bound = [
-        value if value is None or isinstance(value, ColumnElement) else literal(value, each.expression.type)
+        value if value is None or isinstance(value, ColumnElement) else literal(value, _type_of(value, each))
         for each, value in zip(order, values, strict=True)
     ]
     if len({each.descending for each in order}) == 1 and all(each.never_null for each in order):
@@ -367,6 +369,14 @@ def _beyond(order: Sequence[Ordering], nulls_first: Sequence[bool], values: Sequ
         same = [_equals(order[before], bound[before]) for before in range(index)]
         steps.append(and_(*same, _past(each, first, value)))
     return or_(*steps)
+
+
+def _type_of(value: Any, ordering: Ordering) -> types.TypeEngine[Any]:
+    """Return the type of a value of an order. For SQLAlchemy, a sum of integers is one of them; databases widen it."""
+    kind: types.TypeEngine[Any] = ordering.expression.type
+    if isinstance(kind, Integer) and not isinstance(ordering.expression, Column):
+        return types.Numeric() if isinstance(value, decimal.Decimal) else types.BigInteger()
+    return kind
 
 
 def _equals(ordering: Ordering, value: Any) -> ColumnElement[bool]:
