@@ -168,7 +168,10 @@ class _Resolver:
         """Yield a part for each subclass that the mapping loads with its base and the plan does not name."""
         for sub in mapping.polymorphic_loads(place.mapper):
             if sub not in declared:
-                yield self.part(place, sub, [_Said((), None, None, says_columns=False)], at, by_mapping=True)
+                above = [each for each in declared if sub.isa(each)]  # these branches say which of their columns come
+                yield self.part(
+                    place, sub, [_Said((), None, None, says_columns=False)], at, by_mapping=True, above=above
+                )
 
     def parts(
         self, place: Place, said: Sequence[_Said], again: Sequence[_Again], at: tuple[str, ...]
@@ -207,12 +210,14 @@ class _Resolver:
         at: tuple[str, ...],
         *,
         by_mapping: bool = False,
+        above: Sequence[Mapper[Any]] = (),
     ) -> Part:
-        """Resolve the columns and relationships that a subclass adds to the rows of a place."""
+        """Resolve the columns and relationships that a subclass adds to the rows of a place, and of ``above``."""
         name = f"on({sub.class_.__name__})"
         at = (*at, name)
         target = Place(sub, sub.class_, (*place.path, name))
-        inherited = {prop.key for prop in mapping.column_attributes(place.mapper)}
+        bases = (place.mapper, *above)
+        inherited = {prop.key for base in bases for prop in mapping.column_attributes(base)}
         columns, again = self.declared(target, said, at, mapping.default_columns(sub) - inherited)
         in_row = _select_of_subclass(target, place, columns)
         way = Edge(

@@ -89,17 +89,31 @@ def empty_source(field: str, at: At) -> Problem:
     )
 
 
-def speaks_of_others(field: str, step: object, mapper: Mapper[Any], tables: Sequence[str], at: At) -> Problem:
-    """Return the problem of an expression with columns of another table."""
+def speaks_of_others(
+    field: str, step: object, mapper: Mapper[Any], tables: Sequence[str], at: At, *, through: str | None = None
+) -> Problem:
+    """Return the problem of an expression with columns of another table.
+
+    Args:
+        field: the field that the expression is for.
+        step: the expression.
+        mapper: the class that the expression is over.
+        tables: the names of the other tables.
+        at: the place in the plan.
+        through: the name of the relationship to an alias that the path ends with; None for any other path.
+    """
     entity = mapper.class_.__name__
     routes = [each.key for each in mapper.relationships if tables[0] in {table.name for table in each.mapper.tables}]
     way = routes[0] if routes else "<relationship>"
+    hint = f"go there through a relationship: source({entity}.{way}, {source(step)})."
+    if through is not None:
+        hint = f"'{through}' leads to an alias of '{entity}'. Use the attributes of that alias."
     return Problem(
         "LP307",
         f"the source of '{field}' uses '{tables[0]}', but only '{entity}' is available here",
         at,
         detail="without a join condition, every row would be paired with every row of the other table.",
-        hint=f"go there through a relationship: source({entity}.{way}, {source(step)}).",
+        hint=hint,
     )
 
 

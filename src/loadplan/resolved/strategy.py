@@ -298,7 +298,8 @@ class _Chooser:
 
     def _is_wide_and_shared(self, edge: Edge, row: _Row) -> bool:
         """Tell whether a join would repeat wide rows: for many roots, if columns may have values of any size."""
-        if edge.asked is not None or self.roots is not Roots.MANY or row.nested or self.dialect.name != "postgresql":
+        here = self._dialect_of(edge)
+        if edge.asked is not None or self.roots is not Roots.MANY or row.nested or here.name != "postgresql":
             return False
         if edge.cardinality is not Cardinality.MANY_TO_ONE:
             return False
@@ -356,9 +357,11 @@ class _Chooser:
     def _why_not_nested(self, edge: Edge, row: _Row) -> str | None:
         """Return the reason why an edge should not come as an array within its parent's row, or None if it should."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
-        driver = self.dialect.driver
-        if not driver_of(self.dialect).nests:
-            return f"a statement for each level: {driver} does not read rows within rows"
+        driver, here = self.dialect.driver, self._dialect_of(edge)
+        if not driver_of(here).nests:
+            return f"a statement for each level: {here.driver} does not read rows within rows"
+        if here.driver != driver:
+            return f"a statement for each level: {here.driver} reads its rows, and {driver} reads the roots"
         if not self.nests:
             return f"a column has a type that the mapping does not know and {driver} cannot read within a row"
         if self.roots is Roots.COUNTED:
@@ -412,8 +415,13 @@ class _Chooser:
         link = links.link_in_database(edge.prop, edge.owner.mapper)
         if link.kind is LinkKind.PARENT:
             return None
-        _, dialect = self.databases.get(edge.target.mapper, (0, self.dialect))
-        return links.served_by(link.columns, (), self.learned.get(dialect, NOTHING_LEARNED))
+        learned = self.learned.get(self._dialect_of(edge), NOTHING_LEARNED)
+        return links.served_by(link.columns, (), learned)
+
+    def _dialect_of(self, edge: Edge) -> Dialect:
+        """Return the dialect of the database that has the rows at the end of an edge."""
+        found = self.databases.get(edge.target.mapper)
+        return self.dialect if found is None else found[1]
 
 
 @attrs.frozen

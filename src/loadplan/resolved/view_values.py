@@ -72,7 +72,9 @@ class ValueResolver:
             read = mapping.as_seen_from(place.mapper, step, subclasses=True)
         tables = foreign_tables(mapping.tables_at(place.entity), [read])
         if tables:
-            self.found.append(source_problems.speaks_of_others(spot.name, step, place.mapper, tables, spot.at))
+            through = None if place.entity is place.mapper.class_ else place.path[-1]
+            wrong = source_problems.speaks_of_others(spot.name, step, place.mapper, tables, spot.at, through=through)
+            self.found.append(wrong)
             return None
         column = expression_column(place, spot.field.name, read)
         self.fits(column, spot, step)
@@ -152,9 +154,10 @@ class ValueResolver:
                 kind = attrs.evolve(kind, expression=expression)
             tables = foreign_tables(mapping.tables_at(target.entity), [expression])
             if tables:
-                self.found.append(
-                    source_problems.speaks_of_others(spot.name, given.expression, prop.mapper, tables, spot.at)
-                )
+                step, mapper = given.expression, prop.mapper
+                through = None if target.entity is mapper.class_ else target.path[-1]
+                found = source_problems.speaks_of_others(spot.name, step, mapper, tables, spot.at, through=through)
+                self.found.append(found)
                 return None
             if not isinstance(given.expression, ClauseElement) or attribute_behind(given.expression) is not None:
                 self.found.append(source_problems.not_an_aggregate(spot.name, given.expression, spot.at))

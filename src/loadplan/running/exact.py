@@ -9,6 +9,7 @@ The value of a column in Python may differ from the value that the database comp
 - SQLite keeps dates, times and UUIDs as text. ``CURRENT_TIMESTAMP`` writes another form than SQLAlchemy does.
 """
 
+import decimal
 from typing import Any
 
 import attrs
@@ -94,6 +95,17 @@ def _without_months(interval: ColumnElement[Any]) -> ColumnElement[Any]:
     days = cast(months * literal_column("30"), Integer)
     zero: ColumnElement[int] = literal_column("0")
     return interval - func.date_trunc(literal_column("'month'"), interval) + func.make_interval(zero, zero, zero, days)
+
+
+def type_of_value(value: Any, ordering: Ordering) -> types.TypeEngine[Any]:
+    """Return the type of a value of an order.
+
+    For SQLAlchemy, a sum of integers has the type of an integer column. Databases give it a wider type.
+    """
+    kind: types.TypeEngine[Any] = ordering.expression.type
+    if isinstance(kind, Integer) and not isinstance(_column(ordering.expression), Column):
+        return Numeric() if isinstance(value, decimal.Decimal) else types.BigInteger()
+    return kind
 
 
 def refusal_of_cursor(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:

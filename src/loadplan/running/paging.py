@@ -31,7 +31,7 @@ from loadplan.resolved import problems
 from loadplan.resolved.form import MOST
 from loadplan.running import call_problems
 from loadplan.running.cursors import KEPT, CursorKey, decode_cursor, encode_cursor, refused_cursor, row_is_gone
-from loadplan.running.exact import comparable, exact_value, refusal_of_cursor
+from loadplan.running.exact import comparable, exact_value, refusal_of_cursor, type_of_value
 from loadplan.running.graph import load_roots_beside
 from loadplan.running.own_connection import Opened
 from loadplan.running.response import response_schema
@@ -222,7 +222,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
         elif value is KEPT:  # the page that made the cursor did not show the value, but this page does
             wrong = of_key[index]
         elif value is not None:
-            wrong = index in kept or refusal_of_cursor(value, each.expression.type, dialect)
+            wrong = index in kept or refusal_of_cursor(value, type_of_value(value, each), dialect)
         if wrong:
             raise refused_cursor(label)
     read_there = {
@@ -269,7 +269,7 @@ class KeptValue:
 
     def _at(self, values: Sequence[Any], column: Any) -> Any:
         key = [
-            _equals(each, None if value is None else literal(value, each.expression.type))
+            _equals(each, None if value is None else literal(value, type_of_value(value, each)))
             for each, value, is_key in zip(self.order, values, self.of_key, strict=True)
             if is_key
         ]
@@ -342,7 +342,7 @@ def _beyond(
     that.
     """
     bound = [
-        value if value is None or isinstance(value, ColumnElement) else literal(value, each.expression.type)
+        value if value is None or isinstance(value, ColumnElement) else literal(value, type_of_value(value, each))
         for each, value in zip(order, values, strict=True)
     ]
     first = order[0]
