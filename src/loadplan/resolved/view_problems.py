@@ -266,10 +266,10 @@ def stray_annotation(field: str, given: Any, at: At) -> Problem:
     if isinstance(given, StrayDefault):
         shown, name = source(given.value), field.rpartition(".")[2]
         written = f"Annotated[{annotation_source(given.annotation)}, {_as_source(given.value, shown)}]"
-        place = "as its default" if given.is_default else "in its metadata"
+        has = f"'{field}' has {shown}"
         return Problem(
             "LP307",
-            f"'{field}' has {shown} {place}",
+            f"{has} as its default" if given.is_default else f"{has} in its metadata",
             at,
             detail="only the annotation can tell loadplan where a value comes from.",
             hint=f"move it into the annotation: {name}: {written}.",
