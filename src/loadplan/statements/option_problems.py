@@ -28,7 +28,7 @@ def beyond_options(label: str, edge: Edge, words: Sequence[str]) -> Problem:
 
 
 def order_beyond_options(label: str, edge: Edge, why_no_join: str) -> Problem:
-    """``plan.options()`` of a to-one that cannot be joined, and is ordered by a table that its separate statement lacks."""
+    """``plan.options()`` of a to-one that no join serves, ordered by a table that its separate statement lacks."""
     return Problem(
         "LP206",
         f"loader options cannot load '{edge.name}'",
