@@ -237,6 +237,12 @@ async def test_of_type_holds_in_views_or_is_refused(engine: AsyncEngine, name: s
             assert xs([await loader.fetch(plan, key) for key in (1, 2, 3)]) == expected
 
 
+@pytest.mark.parametrize("name", ["objects", "load"])
+def test_of_type_of_views_is_called_by_its_name(name: str) -> None:
+    with pytest.raises(PlanError, match=r"LP310: of_type\(Cat\) has no effect: every row here becomes 'PetView'"):
+        LoadPlan(Owner, into=view_of(OF_TYPE_FIELDS[name][0]))
+
+
 @pytest.mark.parametrize("name", ["count", "exists", "aggregate", "values", "values of the subclass"])
 async def test_of_type_of_one_table_is_no_error(engine: AsyncEngine, name: str) -> None:
     """A subclass of the same table is told by its discriminator."""

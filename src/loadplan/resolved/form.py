@@ -147,6 +147,11 @@ def load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
         yield from _part_problems(item, (*at, named.key))
 
 
+@attrs.frozen(repr=False)
+class OfType(On[Any]):
+    """The branch that ``of_type()`` in the relationship of a load stands for."""
+
+
 def spelled_out(item: Load[Any]) -> Load[Any]:
     """Return the load with the condition and the subclass of its attribute written as arguments.
 
@@ -163,7 +168,7 @@ def spelled_out(item: Load[Any]) -> Load[Any]:
     where = (*criteria, *(item.where or ())) or None
     if subtype is None:
         return attrs.evolve(item, relationship=plain, where=where)
-    branch = On(subtype, item.loads, item.only, item.defer)
+    branch = OfType(subtype, item.loads, item.only, item.defer)
     return attrs.evolve(item, relationship=plain, where=where, loads=(branch,), only=None, defer=None)
 
 

@@ -48,6 +48,16 @@ def unread_branch(view: str, entity: str, at: At) -> Problem:
     )
 
 
+def unread_type(view: str, entity: str, at: At) -> Problem:
+    """The relationship of a load has ``of_type(...)``, but the view is not a union."""
+    return Problem(
+        "LP310",
+        f"of_type({entity}) has no effect: every row here becomes '{view}'",
+        at,
+        hint=f"remove it, and choose the rows with where=. Or annotate a union of views, with on({entity}) for one.",
+    )
+
+
 def columns_of_view(word: str, view: str, at: At) -> Problem:
     """Return the problem of ``only=`` or ``defer=`` together with ``into=``."""
     return Problem(

@@ -19,6 +19,7 @@ from loadplan.resolved import source_problems
 from loadplan.resolved import view_load_problems as load_problems
 from loadplan.resolved import view_problems as problems
 from loadplan.resolved.conditions import parameters_in
+from loadplan.resolved.form import OfType
 from loadplan.resolved.form import load_problems as form_problems_of
 from loadplan.resolved.resolving import resolve_once
 from loadplan.resolved.tree import (
@@ -99,7 +100,9 @@ class _Resolver(RelationshipResolver):
                 fields.append((spot.field.name, recipe))
         known = {key for key in readers if key is not None}
         for item in loads.unread():
-            if isinstance(item, On):
+            if isinstance(item, OfType):
+                self.found.append(load_problems.unread_type(view.name, item.entity.__name__, at))
+            elif isinstance(item, On):
                 self.found.append(load_problems.unread_branch(view.name, item.entity.__name__, at))
             elif mapping.relationship(place.mapper, key_of(item)) is None:
                 owner = None if isinstance(item.relationship, str) else item.relationship.parent.mapper
