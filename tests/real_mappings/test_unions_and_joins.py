@@ -477,6 +477,38 @@ async def test_a_row_whose_whole_key_is_null_is_no_object(
         assert [each.label for each in found if each is not None] == labels
 
 
+class Owner(NullBase):
+    __table__ = Table("null_owners", NullBase.metadata, Column("id", Integer, primary_key=True))
+
+
+class Held(NullBase):
+    __table__ = Table(
+        "null_held",
+        NullBase.metadata,
+        Column("code", Integer),
+        Column("owner_id", ForeignKey("null_owners.id")),
+        Column("at", Integer),
+    )
+    __mapper_args__ = {"primary_key": [__table__.c.code]}
+
+
+NEWEST: Any = relationship(Held, order_by=Held.at.desc(), uselist=False, viewonly=True)
+Owner.newest = NEWEST  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("strategy", [None, "joined", "selectin", "subquery"])
+async def test_the_newest_of_many_is_the_newest_object(engine: AsyncEngine, strategy: Any) -> None:
+    """A newer row whose whole key is NULL is no object, so it takes no place; SQLAlchemy gives None for its parent."""
+    newest: Any = Owner.newest  # type: ignore[attr-defined]
+    rows = [
+        "INSERT INTO null_owners VALUES (1), (2), (3)",
+        "INSERT INTO null_held VALUES (1, 1, 5), (NULL, 1, 7), (2, 2, 3), (3, 2, 5), (NULL, 3, 1), (4, NULL, 9)",
+    ]
+    async with filled(engine, NullBase.metadata, *rows) as loader:
+        owners: list[Any] = await loader.fetch_all(LoadPlan(Owner, load(newest, strategy=strategy)), order_by=Owner.id)  # type: ignore[attr-defined]
+        assert [each.newest and each.newest.code for each in owners] == [1, 3, None]
+
+
 async def test_a_key_that_is_null_in_part_is_a_key(engine: AsyncEngine) -> None:
     """SQLAlchemy allows partly NULL keys."""
     async with filled(engine, NullBase.metadata, *NULL_ROWS) as loader:
