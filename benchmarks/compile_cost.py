@@ -1,16 +1,16 @@
 """What a plan costs before it fetches, and what its results weigh. ``python -m benchmarks plan-cost``.
 
-A plan of the shop: an order with its customer, its lines, the product of each and its category, by key. Each time anew,
-on a new engine with empty caches, its connection open already:
+The plan is of the shop: an order with its customer, its lines, their products and the categories, by primary key. Each
+run has a new engine with empty caches. The connection of the engine is already open. The steps:
 
-- *declare*: the plan is written down, and checked against the mapping as it is; for options, they are built;
-- *compile*: statements are made of it (loadplan alone: SQLAlchemy does that within the first fetch);
-- *first fetch*: SQLAlchemy makes SQL of the statements, the server prepares them, the graph comes;
-- *second fetch*: all of that is remembered; of views the text is made that is sent from now on;
-- *later fetches*: one of them. Options are built once more each time, as a repository does with every call;
-- *plan built in the call*: a later fetch, the plan declared anew before it, as inside a request handler.
+- *declare*: make the plan, and check it against the mapping. For options, build them.
+- *compile*: make statements of the plan. Only loadplan has this step: SQLAlchemy does it within the first fetch.
+- *first fetch*: SQLAlchemy makes SQL of the statements, the server prepares them, and the graph comes.
+- *second fetch*: uses everything that the first fetch has made. For views, loadplan makes the text that it sends later.
+- *later fetches*: one of them. Options are built again each time, as a repository does in every call.
+- *plan built in the call*: a later fetch with a plan that is declared again before it, as inside a request handler.
 
-Then what results weigh: see ``weights.py``.
+It also measures the memory of results: see ``weights.py``.
 """
 
 import argparse

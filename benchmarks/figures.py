@@ -64,14 +64,14 @@ def plan_page(run: Run) -> Iterator[str]:
     """Yield the tables of what a plan costs, and of what results weigh."""
     found = {(each.case, each.rival): each for each in run.results}
     yield from measured_on(run)
-    yield "Milliseconds of each step, by key, on a new engine whose connection is open:\n"
+    yield "Milliseconds of each step. A fetch is by primary key, on a new engine with an open connection:\n"
     rows = []
     for step in compile_cost.STEPS:
         steps = [found[compile_cost.COLD + step, name] for name in compile_cost.WAYS]
         texts = ["" if each.note == compile_cost.SQLALCHEMY else milliseconds(each.milliseconds) for each in steps]
         rows.append([step, *texts])
     yield from table(["step", *compile_cost.WAYS], rows)
-    yield "Bytes of one, with the values that it holds and all below it, as tracemalloc counts them:\n"
+    yield "Bytes of one object, with its values and all objects below it, as tracemalloc counts them:\n"
     rows = []
     for kind in weights.KINDS:
         held = [found[weights.WEIGHT + kind, holder] for holder in weights.HOLDERS]

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
-from sqlalchemy import URL, Enum, MetaData, event, text
+from sqlalchemy import URL, Enum, MetaData, TypeDecorator, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from loadplan import Load, LoadPlan
@@ -58,7 +58,8 @@ def _keeps_statements(engine: AsyncEngine, metadata: MetaData) -> bool:
     if engine.dialect.driver == "psycopg":
         return True
     kinds = [column.type for table in metadata.tables.values() for column in table.columns]
-    return engine.dialect.driver == "asyncpg" and any(isinstance(each, Enum) for each in kinds)
+    stored = [each.impl_instance if isinstance(each, TypeDecorator) else each for each in kinds]
+    return engine.dialect.driver == "asyncpg" and any(isinstance(each, Enum) for each in stored)
 
 
 def by_keys(plan: LoadPlan[Any]) -> LoadPlan[Any]:

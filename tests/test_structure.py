@@ -137,6 +137,7 @@ STAGES = {
         "private_session",
         "plans",
         "roots",
+        "root_shapes",
         "key_walk",
         "exact",
         "paging",

@@ -170,6 +170,24 @@ def test_a_method_of_another_library(given: object, name: str, hint: str) -> Non
     assert str(caught.value) == f"'{type(given).__name__}' object has no attribute '{name}'\n  hint: {hint}"
 
 
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        (lambda path: path > 3, "the comparison stands within the path: source(Post.author, User.age > 18)."),
+        (lambda path: path <= 3, "the comparison stands within the path: source(Post.author, User.age <= 18)."),
+        (
+            lambda path: path & path,
+            "pass a list if all must hold: where=[Post.public, source(Post.author, User.active)].",
+        ),
+        (lambda path: ~path, "'not' stands within the path: source(Post.author, ~User.active)."),
+    ],
+)
+def test_an_operator_on_a_path(written: Callable[[Any], object], hint: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        written(source(Order.customer, Customer.name))
+    assert str(caught.value) == f"a 'Source' is not a SQL expression\n  hint: {hint}"
+
+
 def test_names_that_nobody_means_are_plain_attribute_errors() -> None:
     assert not hasattr(ORDER, "__wrapped__")
     with pytest.raises(AttributeError, match=r"^'Load' object has no attribute 'nonsense'$"):

@@ -5,11 +5,12 @@ from typing import Any
 import attrs
 import pytest
 from real import filled
-from sqlalchemy import ForeignKey, event, func
+from sqlalchemy import ForeignKey, bindparam, event, func
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, with_loader_criteria
 
 from loadplan import Loader, LoadPlan, PlanError, load, source
+from support import recording
 
 
 class Base(DeclarativeBase):
@@ -141,6 +142,32 @@ async def test_roots_are_chosen_by_a_to_one(engine: AsyncEngine) -> None:
         assert (await loader.fetch_one(plan, [source(Order.customer, Customer.email == "b"), Order.number > 5])).id == 5
         page = await loader.fetch_page(plan, EMAIL, 1, where=of_nz, total="exact")
         assert (page.total, [each.id for each in page.items]) == (2, [1])
+
+
+async def test_the_next_value_asks_with_the_same_statement(engine: AsyncEngine) -> None:
+    """Also where a parameter, a list of values and an order with a value stand at the end of paths."""
+    async with filled(engine, Base.metadata, *ROWS) as loader:
+        plan = LoadPlan(Order)
+
+        async def ids(condition: Any, order: Any = Order.id, **params: Any) -> list[int]:
+            found = await loader.fetch_all(plan, where=condition, order_by=order, params=params or None)
+            return [each.id for each in found]
+
+        with recording(engine) as statements:
+            for email, expected in {"a": [2, 6], "b": [1, 5], "c": [3], "d": []}.items():
+                assert await ids(source(Order.customer, Customer.email == email)) == expected
+            assert len(set(statements.selects)) == 1
+        for country, expected in {"NZ": [1, 5], "AU": [2, 6]}.items():
+            assert await ids(source(Order.customer, Customer.country, Country.name == country)) == expected
+            given = [source(Order.customer, Customer.country, Country.name == bindparam("name")), Order.id > 0]
+            assert await ids(given, name=country) == expected
+        for emails, expected in ((["a", "c"], [2, 3, 6]), (["b"], [1, 5]), ([], [])):
+            assert await ids([Order.id > 1, source(Order.customer, Customer.email.in_(emails)), Order.id < 7]) == [
+                each for each in expected if each > 1
+            ]
+        for number, expected in ((1, [4, 1, 5, 2, 6, 3]), (2, [4, 2, 6, 1, 5, 3])):
+            nearest = source(Order.customer, func.abs(Customer.id - number)).asc().nulls_first()
+            assert await ids(Order.id > 0, [nearest, source(Order.customer, Customer.id), Order.id]) == expected
 
 
 async def test_a_to_one_that_nothing_holds_to_one_row_orders_by_its_first(engine: AsyncEngine) -> None:

@@ -63,6 +63,19 @@ _METHODS: dict[str, dict[str, str]] = {
     },
 }
 
+#: By class, then by the method of an operator: what to write in place of the operator.
+_OPERATORS: dict[str, dict[str, str]] = {
+    "Source": {
+        "__lt__": "the comparison stands within the path: source(Post.author, User.age < 18).",
+        "__le__": "the comparison stands within the path: source(Post.author, User.age <= 18).",
+        "__gt__": "the comparison stands within the path: source(Post.author, User.age > 18).",
+        "__ge__": "the comparison stands within the path: source(Post.author, User.age >= 18).",
+        "__and__": "pass a list if all must hold: where=[Post.public, source(Post.author, User.active)].",
+        "__or__": "use has() beside other conditions: Post.public | Post.author.has(User.active).",
+        "__invert__": "'not' stands within the path: source(Post.author, ~User.active).",
+    }
+}
+
 
 def with_hints(kind: str) -> Callable[[type[C]], type[C]]:
     """Return a decorator: a class that says what to write instead of a name that it does not have.
@@ -82,6 +95,15 @@ def with_hints(kind: str) -> Callable[[type[C]], type[C]]:
 
     def decorated(made: type[C]) -> type[C]:
         made.__getattr__ = __getattr__  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+        for name, hint in _OPERATORS.get(kind, {}).items():
+            setattr(made, name, _operator_with(hint))
         return made
 
     return decorated
+
+
+def _operator_with(hint: str) -> Callable[..., NoReturn]:
+    def refused(self: object, *_: object) -> NoReturn:
+        raise TypeError(f"a '{type(self).__name__}' is not a SQL expression\n  hint: {hint}")
+
+    return refused

@@ -48,7 +48,8 @@ from loadplan.running.own_connection import Opened
 from loadplan.running.paging import Page, page_of
 from loadplan.running.plans import Compiled, compile_plan, compile_resolved, resolve_plan
 from loadplan.running.private_session import private_session
-from loadplan.running.roots import RootQuery, by_id, by_ids, is_count, locking, narrowing, roots_by
+from loadplan.running.root_shapes import roots_by
+from loadplan.running.roots import RootQuery, by_id, by_ids, is_count, locking, narrowing
 from loadplan.running.session import PrivateSession
 from loadplan.running.table_indexes import unmapped_indexes
 from loadplan.running.tally import FetchRecord, Tally, told
@@ -253,12 +254,12 @@ class Calls:
             query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
             bound = query.parameters(params)
             page = page_of(query, size, after, before, self.cursor_key)
+            if total is None:
+                return lambda session: page.run(session, bound, tally)
             counted = compiled.narrowed(narrowing(compiled, query.where, (), None, None))
 
             def work(session: Opened) -> Page[T]:
                 found = page.run(session, bound, tally)
-                if total is None:
-                    return found
                 if found.next is None and found.previous is None:  # this is the only page
                     return attrs.evolve(found, total=len(found.items))
                 return attrs.evolve(found, total=root_count(counted).total(total, session, bound, tally))

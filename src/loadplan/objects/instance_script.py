@@ -109,12 +109,12 @@ class InstanceWriter(Writer):
     def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
         """Write the function that makes instances from the rows of a statement, and adds them to their owners."""
         names = {slot: f"c{at}" for at, slot in enumerate(statement.slots)}
-        keys, own = statement.key_names(names)
+        keys, _ = statement.key_names(names)
         scope = Scope(names, nested=False)
         edge = statement.edge
         instance = recipe if edge is None else instance_at(edge)
         assert isinstance(instance, Instance)  # noqa: S101 - of a plan of entities
-        unpacked = ", ".join([*own, *names.values()]) + ("," if len(own) + len(names) == 1 else "")
+        unpacked = statement.unpacked(names)
         self._spread = []
         start = len(self.lines)
         self._line(0, f"def build_{number}(rows, grown):")

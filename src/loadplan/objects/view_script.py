@@ -142,21 +142,36 @@ class Writer(abc.ABC):
         value = tuple_source([self._told(each, scope) for each in statement.parents])
         bound = self._bound(statement.bound, statement.parents, scope)
         self._keys_function(f"keys_{number}", self._guarded(statement, value, scope), len(statement.parents), bound)
-        if statement.level_by_level:
-            scope = Scope(
-                {slot: f"row[{statement.width + at}]" for at, slot in enumerate(statement.slots)}, nested=False
-            )
-            value = tuple_source([self._told(each, scope) for each in statement.onward])
-            bound = self._bound(statement.bound_onward, statement.onward, scope)
-            self._keys_function(f"onward_{number}", value, len(statement.onward), bound)
+        if statement.level_by_level or statement.may_be_cut:
+            self._onward(number, statement)
+
+    def _onward(self, number: int, statement: Statement) -> None:
+        """Write the function that collects the keys for the next level of a tree.
+
+        If one statement returns several levels, these are the keys of the rows that have no rows below them.
+        """
+        positions: dict[Slot, str] = {slot: f"row[{statement.width + at}]" for at, slot in enumerate(statement.slots)}
+        scope = Scope(positions, nested=False)
+        value = tuple_source([self._told(each, scope) for each in statement.onward])
+        bound = self._bound(statement.bound_onward, statement.onward, scope)
+        parent = None
+        if statement.may_be_cut:
+            keys, own = statement.key_names(positions)
+            places = {name: f"row[{at}]" for at, name in enumerate(own)}
+            parent = self._key_of(statement, [places.get(each, each) for each in keys])
+        self._keys_function(f"onward_{number}", value, len(statement.onward), bound, parent)
 
     def _bound(self, bound: Sequence[Column], told: Sequence[Column], scope: Scope) -> str | None:
         """Return the value that is bound for a key, if it is not the key itself."""
         return None if bound == told else tuple_source([self._column(each, scope) for each in bound])
 
-    def _keys_function(self, name: str, value: str, width: int, bound: str | None) -> None:
+    def _keys_function(self, name: str, value: str, width: int, bound: str | None, parent: str | None = None) -> None:
+        """Write a function that collects keys: each once, and none that is the key of a row's parent."""
         asked = "key is not None" if width == 1 else "None not in key"
         self._line(0, f"def {name}(rows):")
+        if parent is not None:
+            self._line(1, f"parents = {{{parent} for row in rows}}")
+            asked += " and key not in parents"
         if bound is None:
             self._line(1, f"return [key for key in dict.fromkeys([{value} for row in rows]) if {asked}]")
         else:
@@ -242,9 +257,8 @@ class ViewWriter(Writer):
     def build(self, number: int, statement: Statement, recipe: Recipe) -> None:
         """Write the function that builds the objects for the rows of a statement."""
         names = {slot: f"c{at}" for at, slot in enumerate(statement.slots)}
-        keys, own = statement.key_names(names)
-        unpacked = ", ".join([*own, *names.values()])
-        unpacked += "," if len(own) + len(names) == 1 else ""
+        keys, _ = statement.key_names(names)
+        unpacked = statement.unpacked(names)
         scope = Scope(names, nested=False)
         edge = statement.edge
         self._used = set()

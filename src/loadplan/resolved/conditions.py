@@ -78,15 +78,35 @@ _NEEDS_OWN_STATEMENT = {
 }
 
 
+#: Parts of an expression, by their names for SQLAlchemy's visitors, that bring no table.
+_PLAIN = frozenset(
+    {
+        *("binary", "bindparam", "case", "cast", "clauselist", "collation", "expression_clauselist"),
+        *("false", "function", "grouping", "null", "true", "unary"),
+    }
+)
+
+
 def foreign_tables(known: set[Any], expressions: Sequence[Any]) -> list[str]:
     """Return the names of tables that expressions speak of outside of subqueries and that are not ``known``."""
     return sorted(map(_table_name, _foreign(known, expressions)))
 
 
 def _foreign(known: set[Any], expressions: Sequence[Any]) -> set[Any]:
-    usable: list[Any] = [each for each in expressions if is_expression("where", each)]
+    usable: list[Any] = [
+        each for each in expressions if is_expression("where", each) and not _speaks_only_of(known, each)
+    ]
     froms = select(*usable).get_final_froms() if usable else []
     return {table for each in froms for table in (mapping.tables_in(each) if each not in known else ())} - known
+
+
+def _speaks_only_of(known: set[Any], expression: Any) -> bool:
+    """Tell whether an expression consists of columns of known tables, so that SQLAlchemy need not compile it."""
+    element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    return all(
+        getattr(part, "table", None) in known if part.__visit_name__ == "column" else part.__visit_name__ in _PLAIN
+        for part in iterate(element)
+    )
 
 
 def conditions_on(prop: RelationshipProperty[Any], conditions: Sequence[Any]) -> tuple[Any, ...]:

@@ -170,7 +170,10 @@ class Execution(Generic[T]):
         return self._view.hydrator(rows.dialect, raw=rows.raw, hidden=hidden)
 
     def _rows_below(self, number: int, statement: Statement, keys: list[Any] | dict[Any, Any]) -> Rows:
-        """Return the rows for these keys; without recursive SQL, of all levels of a tree."""
+        """Return the rows for these keys.
+
+        For a whole tree, ask again for the next level as long as a statement does not return all levels.
+        """
         rows: list[Any] = []
         raw, dialect, asked = True, self.dialect, set(keys)
         executions = self._executions[number] = list[Parameters]()
@@ -181,7 +184,7 @@ class Execution(Generic[T]):
                 part = self.rows(statement, parameters)
                 raw, dialect = part.raw, part.dialect
                 rows += part.rows
-                if statement.level_by_level:
+                if statement.level_by_level or statement.was_cut(part.rows):
                     onward = self._hydrator(part).onward[number](part.rows)
                     fresh |= onward if isinstance(onward, dict) else dict(zip(onward, onward, strict=True))
             keys = {key: value for key, value in fresh.items() if key not in asked}

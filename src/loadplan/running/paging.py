@@ -1,5 +1,6 @@
 """Pages by key: a cursor holds the values of the order at the edge of a page, not the number of a row."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -72,7 +73,8 @@ class PageQuery:
     Attributes:
         query: the roots that are paged through.
         order: the order with the primary key, in the direction in which rows are read: backwards for ``before=``.
-        total: the same order forwards. Cursors are signed with it.
+        total: the same order forwards.
+        text: the SQL of that order. Cursors are signed with it.
         beyond: makes the condition for the rows beyond the cursor; None without a cursor.
         size: roots a page.
         cursor: the cursor at which the page starts.
@@ -92,6 +94,7 @@ class PageQuery:
     backwards: bool
     key: CursorKey
     total: Sequence[Ordering]
+    text: str
     values: Sequence[Any] = ()
     kept: "Mapping[int, KeptValue]" = attrs.field(factory=dict)
     read_there: "Mapping[int, KeptValue]" = attrs.field(factory=dict)
@@ -134,7 +137,7 @@ class PageQuery:
         if not roots:
             if self.cursor is None:
                 return Page([], None, None)
-            here = encode_cursor(self.values, _order_text(self.total) + _INCLUSIVE, self.key)
+            here = encode_cursor(self.values, self.text + _INCLUSIVE, self.key)
             return Page([], here if self.backwards else None, None if self.backwards else here)
         first, last = cursors
         if self.backwards:
@@ -160,7 +163,7 @@ class PageQuery:
             for index, value in enumerate(row)
         ]
         try:
-            return encode_cursor(row, _order_text(self.total), self.key)
+            return encode_cursor(row, self.text, self.key)
         except TypeError as error:
             label = self.query.compiled.tree.label
             raise PlanError([call_problems.not_pageable(str(error), (label,))]) from None
@@ -199,15 +202,16 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     backwards = before is not None
     cursor = before if backwards else after
     read = [_reversed(each, each.puts_nulls_first(dialect)) for each in order] if backwards else order
+    text = _order_text(order)
     if cursor is None:
-        return PageQuery(query, read, None, size, None, backwards, key, order, (), kept)
+        return PageQuery(query, read, None, size, None, backwards, key, order, text, (), kept)
     enums = [getattr(type_on(each.expression.type, dialect), "enum_class", None) for each in order]
     inclusive = False
     try:
-        values = decode_cursor(cursor, _order_text(order), key, label, enums)
+        values = decode_cursor(cursor, text, key, label, enums)
     except CursorError:
         inclusive = True
-        values = decode_cursor(cursor, _order_text(order) + _INCLUSIVE, key, label, enums)
+        values = decode_cursor(cursor, text + _INCLUSIVE, key, label, enums)
     for index, (each, value) in enumerate(zip(order, values, strict=True)):
         wrong: Any = each.never_null and value is None
         if index in kept and value is kept[index].mark:
@@ -227,13 +231,11 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     nulls_first = [each.puts_nulls_first(dialect) for each in read]
 
     def beyond(on: Sequence[Ordering]) -> ColumnElement[bool]:
-        past = _beyond(on, nulls_first, edge)
-        if inclusive:
-            past = or_(past, and_(*(_equals(each, value) for each, value in zip(on, edge, strict=True))))
+        past = _beyond(on, nulls_first, edge, dialect, inclusive=inclusive)
         # if the row of the cursor is gone, the page is empty; it must not start after NULL
         return and_(past, *(edge[index].is_not(None) for index in read_there))
 
-    return PageQuery(query, read, beyond, size, cursor, backwards, key, order, values, kept, read_there)
+    return PageQuery(query, read, beyond, size, cursor, backwards, key, order, text, values, kept, read_there)
 
 
 @attrs.frozen(eq=False)
@@ -283,6 +285,10 @@ class KeptValue:
         return self._at(values, literal_column("1")).where(column.is_not(None))
 
 
+#: Databases that use an index to find the rows after a row value. MariaDB compares row values, but without an index.
+_COMPARES_ROWS = frozenset({"postgresql", "sqlite"})
+
+
 def _as_stored(ordering: Ordering, dialect: Dialect, *, is_tie: bool) -> Ordering:
     """Return an order with the values that the database has; of a key that only breaks ties, what tells rows apart."""
     told = teller(ordering.expression, dialect) if is_tie else None
@@ -322,23 +328,42 @@ def _order_text(order: Sequence[Ordering]) -> str:
     return ", ".join(f"{each} {sorted(each.params.items())!r}" for each in compiled)
 
 
-def _beyond(order: Sequence[Ordering], nulls_first: Sequence[bool], values: Sequence[Any]) -> ColumnElement[bool]:
-    """Return the condition that a row comes after the one with these values."""
+def _beyond(
+    order: Sequence[Ordering], nulls_first: Sequence[bool], values: Sequence[Any], dialect: Dialect, *, inclusive: bool
+) -> ColumnElement[bool]:
+    """Return the condition that a row comes after the one with these values, or that it is this row if ``inclusive``.
+
+    Databases do not use an index for OR. So the first column is also compared alone, where its place among NULLs allows
+    that.
+    """
     bound = [
         value if value is None or isinstance(value, ColumnElement) else literal(value, each.expression.type)
         for each, value in zip(order, values, strict=True)
     ]
-    if len({each.descending for each in order}) == 1 and all(each.never_null for each in order):
-        row = tuple_(*(each.expression for each in order))
-        edge = tuple_(*(value for value in bound if value is not None))
-        if len(order) == 1:
-            return _past(order[0], False, bound[0])
-        return row < edge if order[0].descending else row > edge
+    first = order[0]
+    one_way = len({each.descending for each in order}) == 1 and all(each.never_null for each in order)
+    if len(order) == 1 and not inclusive:
+        return _past(first, nulls_first[0], bound[0])
+    if one_way and (len(order) == 1 or dialect.name in _COMPARES_ROWS):
+        row = tuple_(*(each.expression for each in order)) if len(order) > 1 else first.expression
+        edge = tuple_(*(value for value in bound if value is not None)) if len(order) > 1 else bound[0]
+        return _compared(row, edge, descending=first.descending, inclusive=inclusive)
     steps = []
-    for index, (each, first, value) in enumerate(zip(order, nulls_first, bound, strict=True)):
+    for index, (each, nulls, value) in enumerate(zip(order, nulls_first, bound, strict=True)):
         same = [_equals(order[before], bound[before]) for before in range(index)]
-        steps.append(and_(*same, _past(each, first, value)))
-    return or_(*steps)
+        steps.append(and_(*same, _past(each, nulls, value)))
+    if inclusive:
+        steps.append(and_(*(_equals(each, value) for each, value in zip(order, bound, strict=True))))
+    if bound[0] is None or not (first.never_null or nulls_first[0]):
+        return or_(*steps)
+    return and_(_compared(first.expression, bound[0], descending=first.descending, inclusive=True), or_(*steps))
+
+
+def _compared(expression: Any, value: Any, *, descending: bool, inclusive: bool) -> ColumnElement[bool]:
+    """Return the condition that an expression comes after a value, or is equal to it if ``inclusive``."""
+    compare = (operator.le if inclusive else operator.lt) if descending else (operator.ge if inclusive else operator.gt)
+    condition: ColumnElement[bool] = compare(expression, value)
+    return condition
 
 
 def _equals(ordering: Ordering, value: Any) -> ColumnElement[bool]:
@@ -350,5 +375,5 @@ def _past(ordering: Ordering, nulls_first: bool, value: Any) -> ColumnElement[bo
     expression = ordering.expression
     if value is None:
         return expression.is_not(None) if nulls_first else false()
-    past: ColumnElement[bool] = expression < value if ordering.descending else expression > value
+    past = _compared(expression, value, descending=ordering.descending, inclusive=False)
     return or_(past, expression.is_(None)) if not (ordering.never_null or nulls_first) else past

@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
-from sqlalchemy import BigInteger, BindParameter, ColumnElement, SelectBase, bindparam, func, select
+from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlalchemy.orm import Mapper, Session
-from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from loadplan.declared.sources import is_path
-from loadplan.declared.spec import Plan, facts_of
+from loadplan.declared.spec import Plan
 from loadplan.errors import PlanError
 from loadplan.mapped import mapping
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
@@ -31,10 +30,9 @@ from loadplan.running.plans import Compiled
 from loadplan.running.root_keys import RootKeys, root_keys
 from loadplan.running.shown import is_shown
 from loadplan.running.tally import Tally
-from loadplan.sqlalchemy_internals import shape_of
 from loadplan.statements.keys import CHUNK, Keys, among, keys_of
 from loadplan.statements.linked import AnySelect, Narrowing
-from loadplan.statements.reached import condition, is_plain, ordered
+from loadplan.statements.reached import condition, ordered
 
 T = TypeVar("T")
 
@@ -251,125 +249,6 @@ class RootQuery:
         return self.compiled.narrowed(narrowing(self.compiled, self.where, order, limit, offset, once=in_order))
 
 
-@attrs.frozen(eq=False)
-class RootShape:
-    """Roots by condition, order and limit, ready to run for any values in the condition.
-
-    Attributes:
-        graph: narrowed; the values in its condition are parameters named ``loadplan_value_0`` and so on.
-        declared: the parameters that the caller must give.
-    """
-
-    graph: Compiled[Any]
-    declared: tuple[Parameter, ...]
-
-
-#: The number of shapes of conditions that a compiled plan remembers. An application has a few for each plan.
-_SHAPES = 64
-
-
-def roots_by(
-    compiled: Compiled[Any],
-    where: Sequence[Any],
-    order_by: Sequence[Any],
-    limit: int | None,
-    offset: int | None,
-    params: Mapping[str, Any] | None,
-) -> tuple[Compiled[Any], dict[str, Any]]:
-    """Return the graph narrowed to the roots that meet conditions, and the parameters of its statement.
-
-    Conditions that differ only in their literal values share one statement, which is checked and narrowed once. The
-    default value of a parameter with a name is a part of the statement.
-
-    Raises:
-        PlanError: LP107, LP108 or LP215, an argument is not a condition, an order or a number of roots.
-        ParameterError: LP405, ``params`` does not fit.
-    """
-    check_counts(compiled, limit, offset)
-    shapes = [_shape(each) for each in (*where, *order_by)]
-    if any(each is None for each in shapes):
-        query = RootQuery(compiled, where, order_by)
-        return query.graph(limit, offset), query.parameters(params)
-    spoken = [each for shape in shapes if shape is not None for each in shape[1]]
-    defaults = _defaults(spoken)
-    if defaults is None:
-        query = RootQuery(compiled, where, order_by)
-        return query.graph(limit, offset), query.parameters(params)
-    expressions = (shape[0] for shape in shapes if shape is not None)
-    key = ("roots", len(where), limit is None, offset is None, *expressions, *defaults)
-    literals = [each for each in spoken if each.unique]
-    values = {f"loadplan_value_{index}": each.effective_value for index, each in enumerate(literals)}
-    known: dict[Any, RootShape] = compiled.variants.setdefault("shapes", {})
-    found = known.get(key)
-    if found is None:
-        if len(known) >= _SHAPES:
-            known.clear()
-        found = known[key] = _root_shape(compiled, where, order_by, limit, offset, literals)
-    if limit is not None:
-        values["loadplan_limit"] = limit
-    if offset is not None:
-        values["loadplan_offset"] = offset
-    return found.graph, {**_checked_parameters(compiled, found.declared, params), **values}
-
-
-def _defaults(parameters: Sequence[BindParameter[Any]]) -> tuple[Any, ...] | None:
-    """Return the default values of parameters with names, as in ``bindparam("since", 3)``.
-
-    The result is None if they are not known.
-    """
-    named = [each for each in parameters if not each.unique]
-    found = tuple(facts_of(each) for each in named)
-    try:
-        hash(found)
-    except TypeError:
-        return None
-    return None if any(each.callable is not None for each in named) else found
-
-
-def _shape(expression: Any) -> Any:
-    """Return the shape of an expression; None if it is not an SQL expression, or contains a subquery."""
-    if is_path(expression):
-        return (expression, ()) if is_plain(expression) else None
-    element = _element(expression)
-    if not is_expression("where", element) or any(isinstance(part, SelectBase) for part in iterate(element)):
-        return None
-    return shape_of(element)
-
-
-def _element(expression: Any) -> Any:
-    return expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
-
-
-def _root_shape(
-    compiled: Compiled[Any],
-    where: Sequence[Any],
-    order_by: Sequence[Any],
-    limit: int | None,
-    offset: int | None,
-    literals: Sequence[Any],
-) -> RootShape:
-    RootQuery(compiled, where, order_by)  # this refuses a wrong value with the right message
-    names = {id(value): index for index, value in enumerate(literals)}
-
-    def renamed(element: Any, **_: Any) -> Any:
-        if id(element) not in names:
-            return None
-        name = f"loadplan_value_{names[id(element)]}"
-        return bindparam(name, type_=element.type, expanding=element.expanding, literal_execute=element.literal_execute)
-
-    def with_names(expressions: Sequence[Any]) -> list[Any]:
-        return [each if is_path(each) else replacement_traverse(_element(each), {}, renamed) for each in expressions]
-
-    query = RootQuery(compiled, with_names(where), with_names(order_by))
-    counts = [
-        None if given_count is None else bindparam(name, type_=BigInteger())
-        for name, given_count in (("loadplan_limit", limit), ("loadplan_offset", offset))
-    ]
-    spoken = [each for each in (*where, *order_by) if not is_path(each)]
-    declared = tuple(each for expression in spoken for each in parameters_in(expression))
-    return RootShape(query.narrowed(counts[0], counts[1]), declared)
-
-
 def is_count(given: object, *, least: int) -> bool:
     """Tell whether a value is a number of rows, at least ``least``.
 
@@ -485,12 +364,22 @@ def _reader(compiled: Compiled[Any]) -> IdentityReader:
 def _parameters(compiled: Compiled[Any], expressions: Sequence[Any], given: Mapping[str, Any] | None) -> dict[str, Any]:
     if given is None and not expressions and not compiled.tree.parameters:
         return {}
-    return _checked_parameters(compiled, [each for one in expressions for each in parameters_in(one)], given)
+    return checked_parameters(compiled, [each for one in expressions for each in parameters_in(one)], given)
 
 
-def _checked_parameters(
+def checked_parameters(
     compiled: Compiled[Any], more: Sequence[Parameter], given: Mapping[str, Any] | None
 ) -> dict[str, Any]:
+    """Return the caller's parameters, checked.
+
+    Args:
+        compiled: the graph, with the parameters that its plan declares.
+        more: the parameters that conditions and orders of the roots declare.
+        given: what the caller passed.
+
+    Raises:
+        ParameterError: LP405.
+    """
     declared = [*compiled.tree.parameters, *more]
     return (
         read_parameters(compiled.tree.label, declared, given, compiled.dialect) if given is not None or declared else {}

@@ -49,7 +49,7 @@ from loadplan.statements.place_columns import PlaceColumns
 from loadplan.statements.reached import ordered
 from loadplan.statements.selected import labelled, named, plain_number, selecting, shortened, slot_name, slot_of
 from loadplan.statements.statement import Slot, Statement
-from loadplan.statements.whole_tree import in_whole_tree
+from loadplan.statements.whole_tree import greatest_depth, in_whole_tree
 
 
 class StatementBuilder:
@@ -203,6 +203,7 @@ class StatementBuilder:
         order = self._order(edge)
         rows = ties.rows.where(*edge.shape.where)
         how, level_by_level = "", False
+        tail: list[Any] = []
         shared: tuple[Slot | None, ...] = ()
         if keys is not None and _limit(edge) is not None:
             order = order or with_tie_breaker(row_key(ties.target), ties.target)
@@ -215,11 +216,13 @@ class StatementBuilder:
                 if keys is not None and not level_by_level:
                     among = in_whole_tree(rows, ties.link, keys, ties.target)
                     how = "one recursive statement for the whole tree"
+                    tail = greatest_depth(self._dialect_of(edge))
+                    how += ", and again below its leaves if the server may have ended it early" if tail else ""
             self._ranks = []
             joined, items = self._row(place, rows.where(among))
             shared = tuple(slot_of(column, items) for column in ties.columns)
             own = [column for column, slot in zip(ties.columns, shared, strict=True) if slot is None]
-            statement = selecting(joined, [*own, *self._read_whole(items)])
+            statement = selecting(joined, [*own, *self._read_whole(items), *tail])
             statement = statement.order_by(*(each.clause for each in order), *self._ranks)
         if level_by_level:
             how = "; ".join(filter(None, [how, "the statement again for each level of the tree"]))
@@ -236,6 +239,7 @@ class StatementBuilder:
             onward=self._onward(edge) if edge.shape.depth == "all" else (),
             bound_onward=self._bound(edge, place) if edge.shape.depth == "all" else (),
             level_by_level=level_by_level,
+            may_be_cut=bool(tail),
             how=how,
             above=above if repeats_parents else None,
             values=tuple(each for _, each in items),

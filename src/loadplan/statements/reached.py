@@ -1,7 +1,8 @@
 """Columns of to-ones in conditions and orders: ``source(Order.customer, Customer.email)`` as an expression.
 
-Each step is a subquery for one row. The target is selected as itself, so the session's criteria hold, and a customer
-who is missing or hidden has the value NULL. No join can drop or repeat a row.
+Each step is a subquery. It selects the target directly, so the session's criteria hold, and no join can drop or repeat
+a row. An order takes a subquery for one row; if the row is missing or hidden, its value is NULL. A condition takes an
+IN, because databases can then start at the rows that meet the condition.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from loadplan.resolved.conditions import conditions_of, conditions_on, foreign_t
 from loadplan.resolved.paths import path_problem, value_of
 from loadplan.resolved.tree import Place, Shape
 from loadplan.sqlalchemy_internals import criteria_of, subtype_of
+from loadplan.statements.keys import row_of
 from loadplan.statements.linked import collection_order, linked
 
 At = tuple[str, ...]
@@ -53,17 +55,18 @@ def condition(given: Source, place: Place, at: At) -> ColumnElement[bool]:
     kind = getattr(getattr(last, "__clause_element__", lambda: last)(), "type", None)
     if given.modifiers or kind is None or kind.python_type is not bool:
         raise PlanError([problems.not_a_path("where", given, "it does not end with a condition", at)])
-    found: ColumnElement[bool] = value_at(given, place, at)
+    found: ColumnElement[bool] = value_at(given, place, at, is_condition=True)
     return found
 
 
-def value_at(given: Source, place: Place, at: At) -> Any:
+def value_at(given: Source, place: Place, at: At, *, is_condition: bool = False) -> Any:
     """Return the value at the end of a path, as an expression over the class at a place.
 
     Args:
         given: relationships to one, and a value at the end.
         place: where it starts. Conditions of the plan on these relationships hold here too.
         at: the plan, for errors.
+        is_condition: whether the value is a condition that rows must meet.
 
     Raises:
         PlanError: LP112, the path leads to no one value.
@@ -71,10 +74,10 @@ def value_at(given: Source, place: Place, at: At) -> Any:
     wrong = path_problem(given, place.mapper, at)
     if wrong is not None:
         raise PlanError([wrong])
-    return _value(place.mapper, list(given.path), place, at)
+    return _value(place.mapper, list(given.path), place, at, is_condition=is_condition)
 
 
-def _value(mapper: Mapper[Any], path: list[Any], place: Place | None, at: At) -> Any:
+def _value(mapper: Mapper[Any], path: list[Any], place: Place | None, at: At, *, is_condition: bool) -> Any:
     step, rest = path[0], path[1:]
     if not rest:
         (element,) = conditions_of(mapper, [value_of(mapper, step)])
@@ -87,21 +90,25 @@ def _value(mapper: Mapper[Any], path: list[Any], place: Place | None, at: At) ->
     shape, below = _as_planned(place, prop)
     sub = mapping.mapper_of(subtype_of(step))
     end = prop.mapper if sub is None else sub
-    value = _value(end, rest, below if sub is None else None, at)
+    is_single = links.is_single(prop)
+    is_condition = is_condition and is_single  # the first row of several is known only after they are sorted
+    value = _value(end, rest, below if sub is None else None, at, is_condition=is_condition)
     if end is not prop.mapper:
-        value = _of_row(end, [getattr(end.class_, name) for name in mapping.primary_key(end)], value, prop.mapper)
+        value = _of_row(end, value, prop.mapper, is_condition=is_condition)
     ties = linked(prop, mapper, links.link_in_database(prop, mapper))
     keys = [each.label(f"key_{index}") for index, each in enumerate(ties.columns)]
-    order = [] if links.is_single(prop) else collection_order(prop, Shape(), ties.target)
-    if not order and not links.is_single(prop):
+    order = [] if is_single else collection_order(prop, Shape(), ties.target)
+    if not order and not is_single:
         order = with_tie_breaker(row_key(ties.target), ties.target)
     ranks = [each.expression.label(f"order_{index}") for index, each in enumerate(order)]
     conditions = (*shape, *conditions_on(prop, criteria_of(step)))
     rows = ties.statement if prop.secondary is not None else ties.statement.select_from(ties.target)
-    rows = rows.where(*conditions).with_only_columns(*keys, *ranks, value.label("value")).subquery()
-    met = [
-        rows.c[key.name] == getattr(mapper.class_, name) for key, name in zip(keys, ties.link.attributes, strict=True)
-    ]
+    rows = rows.where(*conditions)
+    attributes = [getattr(mapper.class_, name) for name in ties.link.attributes]
+    if is_condition:
+        return _is_among(attributes, rows.where(value).with_only_columns(*keys))
+    rows = rows.with_only_columns(*keys, *ranks, value.label("value")).subquery()
+    met = [rows.c[key.name] == attribute for key, attribute in zip(keys, attributes, strict=True)]
     found = select(rows.c.value).where(*met)
     if order:
         in_order = [each.on(rows.c[rank.name]) for each, rank in zip(order, ranks, strict=True)]
@@ -109,13 +116,21 @@ def _value(mapper: Mapper[Any], path: list[Any], place: Place | None, at: At) ->
     return found.scalar_subquery()
 
 
-def _of_row(sub: Mapper[Any], key: Sequence[Any], value: Any, base: Mapper[Any]) -> Any:
+def _of_row(sub: Mapper[Any], value: Any, base: Mapper[Any], *, is_condition: bool) -> Any:
     """Return a value of a subclass as one of its base's rows; NULL for rows of other classes."""
+    key = [getattr(sub.class_, name) for name in mapping.primary_key(sub)]
     held = [each.label(f"key_{index}") for index, each in enumerate(key)]
+    attributes = [getattr(base.class_, name) for name in mapping.primary_key(base)]
+    if is_condition:
+        return _is_among(attributes, select(*held).select_from(sub.class_).where(value))
     rows = select(*held, value.label("value")).select_from(sub.class_).subquery()
-    names = mapping.primary_key(base)
-    met = [rows.c[each.name] == getattr(base.class_, name) for each, name in zip(held, names, strict=True)]
+    met = [rows.c[each.name] == attribute for each, attribute in zip(held, attributes, strict=True)]
     return select(rows.c.value).where(*met).scalar_subquery()
+
+
+def _is_among(attributes: Sequence[Any], rows: Any) -> ColumnElement[bool]:
+    """Return the condition that attributes are among the rows of a statement, whose tables are not those around it."""
+    return row_of(attributes).in_(select(*rows.subquery().c))
 
 
 def _as_planned(place: Place | None, prop: RelationshipProperty[Any]) -> tuple[tuple[Any, ...], Place | None]:

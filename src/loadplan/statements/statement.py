@@ -1,6 +1,6 @@
 """One statement of a plan: its columns, and the position at which a hydrator finds each. Data only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
@@ -33,6 +33,8 @@ class Statement:
         onward: for a whole tree, the columns that are the key of a parent, one level down.
         bound_onward: for a whole tree, the columns with the values that are bound for the next level.
         level_by_level: whether a whole tree takes the statement again for each of its levels.
+        may_be_cut: whether the database may end a whole tree too early. Each row then ends with one more column, the
+            greatest number of levels that the database goes down.
         how: a description for explain of what the statement does besides keys; empty if nothing.
         texts: the statement as text for the driver.
     """
@@ -48,6 +50,7 @@ class Statement:
     onward: tuple[Column, ...] = ()
     bound_onward: tuple[Column, ...] = ()
     level_by_level: bool = False
+    may_be_cut: bool = False
     how: str = ""
     above: "Statement | None" = None
     values: tuple[Any, ...] = ()
@@ -79,3 +82,19 @@ class Statement:
         fresh = iter(own)
         shared = self.shared or (None,) * len(self.parents)
         return [next(fresh) if slot is None else names[slot] for slot in shared], own
+
+    def unpacked(self, names: Mapping[Slot, str]) -> str:
+        """Return the names of all columns of a row, as the left side of an assignment.
+
+        Args:
+            names: of the slots.
+        """
+        columns = [*self.key_names(names)[1], *names.values(), *(["depth"] if self.may_be_cut else [])]
+        return ", ".join(columns) + ("," if len(columns) == 1 else "")
+
+    def was_cut(self, rows: Sequence[Any]) -> bool:
+        """Tell whether the database may have ended a recursive statement before the last level of a tree.
+
+        Each level has at least one row. The database may leave the first and the last level out when it counts.
+        """
+        return self.may_be_cut and bool(rows) and len(rows) + 2 >= rows[0][-1]
