@@ -26,7 +26,7 @@ _SAME: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("populate_existing",), ("refresh",)),
 }
 
-#: What to write if the call has no such argument under another name.
+#: The hint if the call has no such argument under another name.
 _OTHERWISE = {
     **dict.fromkeys(("options", "load", "loads", "include", "joinedload", "selectinload"), _PLAN),
     **dict.fromkeys(("session", "engine", "connection", "db"), "Give it to the loader: Loader(session)."),
@@ -46,7 +46,7 @@ _OF_CALL: dict[str, dict[str, str]] = {
     "extend": dict.fromkeys(("options", "load", "loads"), "Write extend(objects, load(User.posts))."),
 }
 
-#: What a call needs, if Python misses an argument or finds too many.
+#: The hint if Python misses an argument or finds too many of them.
 _NEEDS = {
     "fetch": "Write fetch(plan, id). For a condition, write fetch_one(plan, where=...).",
     "fetch_or_none": "Write fetch_or_none(plan, id). For a condition, write fetch_one_or_none(plan, where=...).",
