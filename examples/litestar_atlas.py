@@ -1,6 +1,7 @@
-"""Some routes of the atlas on Litestar: schemas, plans, tenants, repositories and problems are those of FastAPI.
+"""Some routes of the atlas on Litestar, with the schemas, plans, tenants, repositories and problems of the FastAPI app.
 
-What a framework decides is how a dependency is declared, how a cursor comes out of the URL, and where an error goes.
+Only three things depend on the framework: how you declare a dependency, how a cursor comes from the URL, and
+where you answer an error.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -24,7 +25,7 @@ Size = Annotated[int, QueryParameter(ge=1, le=100)]
 
 
 async def access(request: Request[Any, Any, Any], api_key: ApiKey = None) -> Access:
-    """Return what the request's key gives access to. There is no other way to a loader."""
+    """Return the loaders and sessions that the request's API key may use. Routes get a loader only from here."""
     found = cast("Service", request.app.state.service).access(api_key)
     if found is None:
         raise NotAuthorizedException("no such API key")
@@ -32,17 +33,17 @@ async def access(request: Request[Any, Any, Any], api_key: ApiKey = None) -> Acc
 
 
 async def countries(access: NamedDependency[Access]) -> Countries:
-    """Return the countries that the request may see."""
+    """Return a repository of the countries that the request may see."""
     return Countries(access.loader)
 
 
 async def languages(access: NamedDependency[Access]) -> Languages:
-    """Return the languages, spoken where the request may see it."""
+    """Return a repository of languages, with the countries that the request may see."""
     return Languages(access.loader)
 
 
 async def cities(access: NamedDependency[Access]) -> Cities:
-    """Return the cities that the request may see."""
+    """Return a repository of the cities that the request may see."""
     return Cities(access.bounded)
 
 
@@ -53,25 +54,25 @@ async def list_countries(
     after: FromQuery[str | None] = None,
     before: FromQuery[str | None] = None,
 ) -> PageOut[CountryCard]:
-    """A page of views, with the cursors of its neighbours."""
+    """Answer with a page of views, and the cursors of the next and the previous page."""
     return PageOut.of(await countries.page(size, after, before))
 
 
 @get("/countries/{iso:str}")
 async def show_country(iso: FromPath[str], countries: NamedDependency[Countries]) -> CountryPage:
-    """A view with everything."""
+    """Answer with a view of everything about a country."""
     return await countries.get(iso)
 
 
 @get("/languages/{code:str}")
 async def show_language(code: FromPath[str], languages: NamedDependency[Languages]) -> LanguageOut:
-    """An entity; Litestar has no ``response_model``, so the model reads it here."""
+    """Answer with a model that reads an entity. Litestar has no ``response_model``, so the route calls the model."""
     return LanguageOut.model_validate(await languages.get(code))
 
 
 @get("/cities.ndjson")
 async def export_cities(country: FromQuery[str], cities: NamedDependency[Cities]) -> Stream:
-    """A line for each city; the first row is fetched before the answer begins."""
+    """Answer with a line for each city. The first row is fetched before the answer begins."""
     rows = cities.export(country)
     first = await anext(rows, None)
     return Stream(_lines(first, rows), media_type="application/x-ndjson")
@@ -86,13 +87,13 @@ async def _lines(first: CityRow | None, rows: AsyncGenerator[CityRow, None]) -> 
 
 
 def answer(_request: Request[Any, Any, Any], error: LoadPlanError) -> Response[Any]:
-    """Answer whatever a fetch raised."""
+    """Answer an error of a fetch."""
     problem = problem_of(error)
     return Response(problem, status_code=problem["status"], media_type=MEDIA_TYPE)
 
 
 def create_app(settings: Settings) -> Litestar:
-    """Return the application. Nothing is opened before it starts; with a wrong plan it does not start."""
+    """Return the application. It opens nothing before it starts. If a plan is wrong, it does not start."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:

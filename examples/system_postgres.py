@@ -1,7 +1,7 @@
-"""A PostgreSQL that is installed on this machine, on a Unix socket and a data folder of its own.
+"""Runs the PostgreSQL that is installed on this machine, on a Unix socket with a separate data folder.
 
-The PostgreSQL out of the wheel carries one extension, pgvector. Debian's packages carry many: citext, hstore, ltree,
-postgres_fdw, and PostGIS as a package of its own.
+The PostgreSQL in the Python package has one extension, pgvector. Debian's packages have many: citext, hstore, ltree,
+postgres_fdw, and PostGIS in a separate package.
 """
 
 import contextlib
@@ -16,19 +16,19 @@ from sqlalchemy import URL
 
 from replicas.servers import new_folder, private_folder, run, url_of
 
-#: What is missing, in one line, where :func:`find_postgres` finds nothing.
+#: The message for a machine on which :func:`find_postgres` finds nothing.
 MISSING = "PostgreSQL with its extensions is not installed (Debian: apt-get install postgresql)"
 
-#: Where Debian and Homebrew put the programs, beside what is on the PATH.
+#: Folders in which Debian and Homebrew put the programs, besides the folders on the PATH.
 _FOLDERS = ("/usr/lib/postgresql/*/bin", "/opt/homebrew/opt/postgresql@*/bin")
 
-#: What a server that is thrown away need not do.
+#: Options that make the server faster. Its data need not survive a crash.
 _FAST = "-c fsync=off -c full_page_writes=off -c max_wal_senders=0 -c wal_level=minimal"
 
 
 @attrs.frozen
 class SystemPostgres:
-    """Programs of a PostgreSQL, and the folder of its extensions."""
+    """The programs of an installed PostgreSQL, and the folder of its extensions."""
 
     programs: Path
     extensions: Path
@@ -55,18 +55,18 @@ def find_postgres() -> SystemPostgres | None:
 
 @contextlib.contextmanager
 def system_postgres(name: str = "system") -> Iterator[URL]:
-    """Run a new, empty PostgreSQL while the block does; its data is gone afterwards.
+    """Run a new, empty PostgreSQL while the block runs. Its data is deleted afterwards.
 
-    Its locale is ``C.UTF-8``. Where root runs this, the server runs as the account ``postgres`` of the package.
+    Its locale is ``C.UTF-8``. If root runs this, the server runs as the account ``postgres`` of the package.
 
     Args:
-        name: of the folder, beside some letters that make it unique.
+        name: the first part of the folder's name. Some letters after it make the name unique.
 
     Yields:
         A SQLAlchemy URL for asyncpg over the server's Unix socket, database ``postgres``.
 
     Raises:
-        RuntimeError: PostgreSQL is not installed, or a program failed; with what it said.
+        RuntimeError: PostgreSQL is not installed, or a program failed. The error has its output.
     """
     found = find_postgres()
     if found is None:
@@ -89,7 +89,7 @@ def system_postgres(name: str = "system") -> Iterator[URL]:
 
 
 def _account() -> str | None:
-    """Return the account that the server runs as; None for the caller's own. PostgreSQL refuses to run as root."""
+    """Return the account that the server runs as; None for the caller's account. PostgreSQL refuses to run as root."""
     if os.getuid() != 0:
         return None
     try:

@@ -1,9 +1,10 @@
-"""Traces of what loadplan does, with OpenTelemetry: ``uv run python examples/telemetry.py`` prints one.
+"""Traces fetches with OpenTelemetry: ``uv run python examples/telemetry.py`` prints a trace.
 
-Two sources, each of use without the other. ``on_fetch=`` tells of each fetch: plan, statements, rows, time. The
-instrumentation of asyncpg tells of each statement; it stands below SQLAlchemy, so it changes nothing of how a plan is
-run. That of SQLAlchemy listens to ``before_cursor_execute`` of the engine. A listener there may have set something for
-the transaction, so that loadplan then puts one around a single statement too: BEGIN and ROLLBACK, two round trips more.
+It has two sources, and you can use each without the other. ``on_fetch=`` reports each fetch: plan, statements, rows,
+time. The instrumentation of asyncpg reports each statement. It works below SQLAlchemy, so it does not change how
+loadplan runs a plan. The instrumentation of SQLAlchemy would: it listens to ``before_cursor_execute`` of the engine. A
+listener there may set something for the transaction. So loadplan also puts a single statement into a transaction, which
+takes two more round trips: BEGIN and ROLLBACK.
 """
 
 import asyncio
@@ -21,9 +22,9 @@ from loadplan import FetchRecord, Loader
 
 
 class FetchSpans:
-    """For ``Loader(on_fetch=...)``: a span for each fetch, below the span that is current.
+    """Writes a span for each fetch, below the current span. Pass it as ``Loader(on_fetch=...)``.
 
-    A fetch is told of at its end. So its span lies beside those of its statements, around them in time, and is not
+    loadplan reports a fetch when it ends. So the span of a fetch appears next to the spans of its statements, not as
     their parent.
     """
 
@@ -31,7 +32,7 @@ class FetchSpans:
         self._tracer = trace.get_tracer("loadplan", tracer_provider=provider)
 
     def __call__(self, record: FetchRecord) -> None:
-        """Write the span of a fetch that is over."""
+        """Write the span of a fetch that has ended."""
         end = time.time_ns()
         span = self._tracer.start_span(
             f"fetch {record.plan}",
@@ -42,14 +43,14 @@ class FetchSpans:
                 "loadplan.rows": record.rows,
             },
         )
-        if isinstance(record.error, Exception):  # a cancelled task, or a stream left early, is no error
+        if isinstance(record.error, Exception):  # a cancelled task, or a stream that is left early, is not an error
             span.record_exception(record.error, timestamp=end)
             span.set_status(StatusCode.ERROR, type(record.error).__name__)
         span.end(end)
 
 
 async def main() -> None:
-    """Trace a request."""
+    """Fetch as a request would, and print the trace."""
     from atlas.database import ensure_atlas
     from atlas.tour import database_url
 
@@ -57,7 +58,7 @@ async def main() -> None:
     provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(formatter=line)))
     engine = create_async_engine(database_url())
     await ensure_atlas(engine)
-    await a_request(Loader(engine))  # connects and compiles, untraced
+    await a_request(Loader(engine))  # connects and compiles, without a trace
     AsyncPGInstrumentor().instrument(tracer_provider=provider)
     with trace.get_tracer("example", tracer_provider=provider).start_as_current_span("a request"):
         await a_request(Loader(engine, on_fetch=FetchSpans(provider)))
@@ -75,7 +76,7 @@ async def a_request(loader: Loader) -> None:
 
 
 def line(span: ReadableSpan) -> str:
-    """Return a span as one line."""
+    """Return a span as one line of text."""
     milliseconds = ((span.end_time or 0) - (span.start_time or 0)) / 1e6
     facts = {name.removeprefix("loadplan."): value for name, value in (span.attributes or {}).items()}
     shown = " ".join(f"{name}={facts[name]}" for name in ("statements", "rows") if name in facts)

@@ -55,6 +55,7 @@ STAGES = {
         "parts",
         "fitting",
         "problems",
+        "unloadable",
         "paths",
         "view_problems",
         "source_problems",
@@ -139,6 +140,7 @@ STAGES = {
         "roots",
         "root_shapes",
         "key_walk",
+        "exact",
         "paging",
     ],
     "explained": [
@@ -152,6 +154,7 @@ STAGES = {
     ],
     "plan": [],
     "loaders": [
+        "call_hints",
         "counting",
         "arguments",
         "calls",
@@ -295,6 +298,7 @@ def test_only_the_loader_waits() -> None:
     }
     assert waits <= {
         "running.session",
+        "loaders.call_hints",  # it wraps the calls, and waits for them
         "loaders.fetching",
         "loaders.batching",
         "loaders.loader",

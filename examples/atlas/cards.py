@@ -1,4 +1,4 @@
-"""A view: what a list of countries shows of each, in classes of the application's own."""
+"""View classes of the application: the fields that a list of countries shows."""
 
 from typing import Annotated
 

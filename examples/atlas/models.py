@@ -1,6 +1,6 @@
-"""The atlas as SQLAlchemy models: natural keys, and every kind of relationship at least once.
+"""The atlas as SQLAlchemy models, with natural keys and every kind of relationship.
 
-All tables live in a PostgreSQL schema of their own, ``atlas``: a server with other data may hold them too.
+All tables are in a separate PostgreSQL schema, ``atlas``, so that a database with other data can have them, too.
 """
 
 from sqlalchemy import ARRAY, BigInteger, Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text
@@ -15,7 +15,7 @@ NAMING = {
 
 
 class Base(DeclarativeBase):
-    """All tables of the atlas, in the schema ``atlas``; ``str`` is ``text`` here."""
+    """The base class of the atlas. Its tables are in the schema ``atlas``, and ``str`` is mapped to ``text``."""
 
     metadata = MetaData(schema="atlas", naming_convention=NAMING)
     type_annotation_map = {str: Text()}
@@ -28,7 +28,7 @@ country_language = Table(
     Column("language_code", Text, ForeignKey("language.code"), primary_key=True, index=True),
     Column("rank", Integer, nullable=False, server_default="1", comment="1 is spoken most"),
 )
-"""Which languages a country speaks, the most spoken one first."""
+"""The languages of each country, with their rank: 1 is the most spoken language."""
 
 country_neighbour = Table(
     "country_neighbour",
@@ -36,11 +36,11 @@ country_neighbour = Table(
     Column("country_iso", Text, ForeignKey("country.iso"), primary_key=True),
     Column("neighbour_iso", Text, ForeignKey("country.iso"), primary_key=True, index=True),
 )
-"""Land borders. Each border is two rows, one from either side."""
+"""Land borders. Each border has two rows, one for each side."""
 
 
 class Continent(Base):
-    """One of seven."""
+    """One of the seven continents."""
 
     __tablename__ = "continent"
 
@@ -54,7 +54,7 @@ class Continent(Base):
 
 
 class Currency(Base):
-    """A currency by its ISO 4217 code; many of them are called "Dollar"."""
+    """A currency by its ISO 4217 code. Many currencies have the name "Dollar"."""
 
     __tablename__ = "currency"
 
@@ -93,7 +93,7 @@ class Country(Base):
     top_level_domain: Mapped[str | None]
     continent_code: Mapped[str] = mapped_column(ForeignKey("continent.code"), index=True)
     currency_code: Mapped[str | None] = mapped_column(ForeignKey("currency.code"), index=True)
-    # Countries and cities point at each other: checked at commit, so that either may be written first.
+    # Countries and cities refer to each other. The database checks this key at commit, so either can be written first.
     capital_id: Mapped[int | None] = mapped_column(
         ForeignKey("city.geonameid", use_alter=True, deferrable=True, initially="DEFERRED"), unique=True
     )
@@ -120,7 +120,7 @@ class Country(Base):
 
 
 class City(Base):
-    """A city of some 15,000 people or more, or a seat of government."""
+    """A city of about 15,000 people or more, or a seat of government."""
 
     __tablename__ = "city"
 
@@ -139,5 +139,5 @@ class City(Base):
     )
 
 
-# Serves the foreign key and "the largest cities of a country" alike.
+# Serves the foreign key, and also "the largest cities of a country".
 Index(None, City.country_iso, City.population.desc(), City.geonameid)

@@ -1,4 +1,4 @@
-"""The plans of the atlas: each says which graph a use case needs."""
+"""The plans of the atlas. Each plan names the graph that a use case needs."""
 
 from atlas.models import City, Continent, Country
 from loadplan import LoadPlan, load

@@ -1,4 +1,4 @@
-"""How the tour looks: everything that knows about rich."""
+"""Prints the tour on a terminal. Only this module uses rich."""
 
 import re
 from collections.abc import Generator, Sequence
@@ -25,7 +25,7 @@ NAMES_SHOWN = 6
 
 
 class Page:
-    """A page of numbered sections on a console, all of it indented by two."""
+    """A page of numbered sections on a console, indented by two."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -44,7 +44,7 @@ class Page:
 
     @contextmanager
     def bars(self) -> Generator[database.Progress, None, None]:
-        """Show a bar for each table that is loaded; nothing where none is."""
+        """Show a progress bar for each table that is being loaded."""
         columns = (TextColumn("  {task.description:<17}"), BarColumn(bar_width=40), MofNCompleteColumn())
         bars = Progress(*columns, console=self.console)
         tasks: dict[str, TaskID] = {}
@@ -64,19 +64,19 @@ class Page:
 
 
 def python(source: str) -> Syntax:
-    """Colour Python."""
+    """Return Python code in colour."""
     return Syntax(source.strip(), "python", theme="ansi_dark", background_color="default")
 
 
 def explanation_tree(explanation: Explanation) -> Tree:
-    """Draw the edges of a plan, each with its strategy and the reason for it."""
+    """Return a tree with the edges of a plan, each with its strategy and the reason for it."""
     tree = Tree(f"[bold]{explanation.entity}[/bold]  [dim]statement 1[/dim]", guide_style="cyan")
     add_edges(tree, explanation.edges)
     return tree
 
 
 def add_edges(branch: Tree, edges: Sequence[ExplainedEdge]) -> None:
-    """Add edges with those below them."""
+    """Add edges, and the edges below them, to a branch of the tree."""
     for edge in edges:
         below = branch.add(
             f"[bold]{edge.name}[/bold]  [dim]{edge.cardinality}[/dim]  [green]{edge.strategy}[/green]"
@@ -86,7 +86,7 @@ def add_edges(branch: Tree, edges: Sequence[ExplainedEdge]) -> None:
 
 
 def continent_tree(continent: Continent) -> Tree:
-    """Draw the first few countries with what hangs below them."""
+    """Return a tree with the first few countries of a continent."""
     countries = continent.countries
     tree = Tree(
         f"[bold]{escape(continent.name)}[/bold]  "
@@ -114,7 +114,7 @@ def add_country(tree: Tree, country: Country) -> None:
 
 
 def add_fact(branch: Tree, fact: str, value: str) -> None:
-    """Add a leaf whose text stays in its column where it takes a second line."""
+    """Add a leaf. If its text takes a second line, that line is indented as the first."""
     leaf = Table.grid(padding=(0, 1))
     leaf.add_column(width=14, style="green")
     leaf.add_column()
@@ -123,7 +123,7 @@ def add_fact(branch: Tree, fact: str, value: str) -> None:
 
 
 def card_table(cards: Sequence[CountryCard]) -> Table:
-    """List the facts of cards, a column for each country."""
+    """Return a table with the facts of cards, one column for each country."""
     facts: dict[str, list[str]] = {
         "population": [people(card.population) for card in cards],
         "currency": [card.currency or "none" for card in cards],
@@ -145,14 +145,14 @@ def card_table(cards: Sequence[CountryCard]) -> Table:
 
 
 def names(words: Sequence[str]) -> str:
-    """Join the first few, and say how many more there are."""
+    """Return the first few words as one text, with the number of the remaining words."""
     more = len(words) - NAMES_SHOWN
     shown = ", ".join(words[:NAMES_SHOWN]) or "none"
     return f"{shown} and {more} more" if more > 0 else shown
 
 
 def people(number: int) -> str:
-    """Write a population for the eye.
+    """Return a population as a short text.
 
     >>> people(1_031_833_000), people(144_478_050), people(10_381_222), people(33_000), people(140)
     ('1,032M', '144M', '10.4M', '33k', '140')
@@ -165,7 +165,7 @@ def people(number: int) -> str:
 
 
 def milliseconds(seconds: float) -> str:
-    """Write a time for the eye.
+    """Return a time as a short text.
 
     >>> milliseconds(0.0432)
     '43 ms'
@@ -174,7 +174,7 @@ def milliseconds(seconds: float) -> str:
 
 
 def statement_table(statements: Sequence[Statement]) -> Table:
-    """List the statements with their rows and times."""
+    """Return a table of the statements with their rows and times."""
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("#", style="dim")
     table.add_column("rows", justify="right")
@@ -189,13 +189,13 @@ def statement_table(statements: Sequence[Statement]) -> Table:
 
 
 def shorten_sql(sql: str) -> str:
-    """Leave out the casts of parameters, cut long lists of them, and give each clause a line."""
+    """Return SQL without the casts of parameters, with short lists of parameters, and one line for each clause."""
     sql = re.sub(r"(\$\d+)::\w+(?:\[\])?", r"\1", sql)
     sql = re.sub(r"(\$\d+), (?:\$\d+, )+(\$\d+)", r"\1, … \2", sql)
     return re.sub(r"\s+(FROM|(?:LEFT OUTER )?JOIN|WHERE|ORDER BY|LIMIT)\b", r"\n\1", sql)
 
 
 def error_panel(error: Exception) -> Panel:
-    """Frame an error as it reads."""
+    """Return the text of an error in a frame."""
     title = Text(type(error).__name__, style="bold red")
     return Panel(Text(str(error)), title=title, title_align="left", border_style="red", expand=False)

@@ -1,4 +1,4 @@
-"""Watch the SQL that an engine sends: its text, its rows and its time."""
+"""Records the SQL that an engine sends: its text, its rows and its time."""
 
 import time
 from collections.abc import Generator
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement that ran: its SQL as it was sent, the rows that came, the time that the driver took."""
+    """One statement that ran: the SQL as it was sent, the number of rows, and the time that the driver took."""
 
     sql: str
     rows: int
@@ -22,7 +22,7 @@ class Statement:
 
 @contextmanager
 def watch(engine: AsyncEngine) -> Generator[list[Statement], None, None]:
-    """Collect the statements that the engine sends inside the ``with`` block, one task at a time."""
+    """Collect the statements that the engine sends inside the ``with`` block. Only one task must use the engine."""
     statements: list[Statement] = []
     started = 0.0
 

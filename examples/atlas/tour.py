@@ -1,4 +1,4 @@
-"""A tour of loadplan on the world atlas: the data, a plan, what it does, brings and refuses, and a view."""
+"""A tour of loadplan on the world atlas: the data, a plan, its graph and its SQL, an error, and a view."""
 
 import argparse
 import asyncio
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def database_url() -> URL:
-    """Return the database that the environment names, or else that of the embedded server, started here."""
+    """Return the URL of the database that the environment names. Without one, start the embedded server."""
     dsn = os.environ.get("LOADPLAN_DEMO_DSN")
     if dsn:
         return make_url(dsn).set(drivername="postgresql+asyncpg")
@@ -66,12 +66,12 @@ def database_url() -> URL:
 
 
 async def tour(console: Console, url: URL, code: str, *, fresh: bool = False) -> None:
-    """Load the atlas where it is missing, then show what loadplan does with it.
+    """Load the atlas if it is missing, then show what loadplan does with it.
 
     Args:
-        console: everything is printed there.
-        url: of a PostgreSQL database, for asyncpg.
-        code: of the continent to fetch.
+        console: the console to print on.
+        url: the URL of a PostgreSQL database, for asyncpg.
+        code: the code of the continent to fetch.
         fresh: load the atlas even if it is there.
     """
     page = Page(console)
@@ -90,7 +90,7 @@ async def tour(console: Console, url: URL, code: str, *, fresh: bool = False) ->
 
 
 async def show_data(page: Page, engine: AsyncEngine, *, fresh: bool) -> None:
-    """Load the atlas, or find it loaded."""
+    """Load the atlas if it is missing, and print the number of rows."""
     page.heading("The data")
     started = time.perf_counter()
     with page.bars() as progress:
@@ -107,7 +107,7 @@ async def show_data(page: Page, engine: AsyncEngine, *, fresh: bool) -> None:
 
 
 def show_plan(page: Page, loader: Loader) -> None:
-    """Print the declaration, then what loadplan makes of it."""
+    """Print a plan as declared, then the strategies that loadplan has chosen."""
     page.heading("The plan")
     source = inspect.getsource(plans)
     page.put(python(source[source.index("CONTINENT_PAGE = ") :]))
@@ -117,7 +117,7 @@ def show_plan(page: Page, loader: Loader) -> None:
 
 
 async def show_fetch(page: Page, engine: AsyncEngine, loader: Loader, code: str) -> Continent:
-    """Fetch the continent, print its graph and the SQL that brought it, and return it."""
+    """Fetch the continent, print its graph and the SQL that loaded it, and return the continent."""
     page.heading("The graph")
     page.put(python(f'continent = await loader.fetch(CONTINENT_PAGE, "{code}")'))
     with watch(engine) as statements:
@@ -136,14 +136,14 @@ async def show_fetch(page: Page, engine: AsyncEngine, loader: Loader, code: str)
 
 
 async def timed(work: Awaitable[T]) -> tuple[T, float]:
-    """Await something, and return what comes and the seconds it took."""
+    """Await ``work``. Return its result and the time in seconds."""
     started = time.perf_counter()
     found = await work
     return found, time.perf_counter() - started
 
 
 async def show_refusal(page: Page, loader: Loader, continent: Continent) -> None:
-    """Touch what the plan does not name, then do what the error says."""
+    """Read an attribute that the plan does not name, then follow the hint of the error."""
     page.heading("What the plan does not name")
     page.put(python("continent.countries[0].currency"))
     try:
@@ -166,7 +166,7 @@ async def show_refusal(page: Page, loader: Loader, continent: Continent) -> None
 
 
 async def show_view(page: Page, engine: AsyncEngine, loader: Loader, code: str) -> None:
-    """Fetch countries of the continent as cards, and print them with the SQL that brought them."""
+    """Fetch countries of the continent as cards, and print them with the SQL that loaded them."""
     page.heading("A view: classes of your own, and no entities")
     source = inspect.getsource(cards)
     page.put(python(source[source.index("@attrs.frozen\nclass CountryCard") :]))

@@ -1,6 +1,6 @@
 """The atlas as a web service on FastAPI: repositories on a ``Loader``, views as responses, one tenant per API key.
 
-``schemas`` says what is answered, ``plans`` how that is loaded, ``tenants`` who may see which rows, ``repositories``
-what can be asked for, ``problems`` what an error means in HTTP, ``service`` what lives as long as the process. None of
-them knows FastAPI; ``app`` and ``routes`` do.
+``schemas`` has the responses, and ``plans`` the plans that load them. ``tenants`` limits the rows that an API key sees.
+``repositories`` has the calls, ``problems`` turns errors into HTTP answers, and ``service`` keeps the engine and the
+loaders. None of these modules uses FastAPI. Only ``app`` and ``routes`` do.
 """

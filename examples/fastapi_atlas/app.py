@@ -1,4 +1,4 @@
-"""The application: what is opened at start-up, and what an error means, for all routes."""
+"""The application: opens the service at start-up, and answers the errors of all routes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,13 +15,13 @@ from loadplan import LoadPlanError
 
 
 class State(TypedDict):
-    """What the lifespan hands to each request, as ``request.state``."""
+    """The state that the lifespan passes to each request, as ``request.state``."""
 
     service: Service
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Return the application. Nothing is opened before it starts; with a wrong plan it does not start."""
+    """Return the application. It opens nothing before it starts. If a plan is wrong, it does not start."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
@@ -36,14 +36,14 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 async def answer_load_plan_error(_request: Request, error: Exception) -> JSONResponse:
-    """Answer whatever a fetch raised, and every NotLoaded that a route ran into."""
+    """Answer an error of a fetch, or a NotLoaded that a route has raised."""
     return _json(problem_of(cast("LoadPlanError", error)))
 
 
 async def answer_bad_response(_request: Request, error: Exception) -> JSONResponse:
-    """Answer where the response model could not read its entity.
+    """Answer the error of a response model that could not read its entity.
 
-    pydantic makes an error of its own out of NotLoaded, with its text, and FastAPI makes this one out of that.
+    pydantic turns NotLoaded into its own error with the same text. FastAPI turns that error into this one.
     """
     return _json(internal_problem(error))
 

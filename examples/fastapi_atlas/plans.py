@@ -1,4 +1,4 @@
-"""How it is loaded. Checked, all of it, when the service starts."""
+"""The plans that load the responses. The service checks all of them when it starts."""
 
 from sqlalchemy import bindparam
 

@@ -1,7 +1,7 @@
-"""What an error means in HTTP: said once, for all routes and whatever the framework.
+"""Turns errors into HTTP answers, in one place for all routes and frameworks.
 
-What the client can mend is told to the client: LP codes with their sentence. What only a developer can mend is told to
-the log, with place and hint; the client learns that it was not its fault.
+If the client can mend the error, the answer has the LP code and the message. If only a developer can mend it, the log
+has the error with its place and hint, and the client learns only that the service failed.
 """
 
 import http
@@ -19,13 +19,13 @@ STATUS: dict[type[LoadPlanError], int] = {
     IdentityError: 422,
     ParameterError: 422,
     CursorError: 422,
-    TooManyRows: 400,  # 413 speaks of what the client sent, not of what it asked for
+    TooManyRows: 400,  # 413 is about the size of the request, not of the answer
 }
-"""Everything else is a defect of the service: NotLoaded, PlanError, a view that its row does not fit."""
+"""The HTTP status of each error. All other errors are defects of the service: NotLoaded, PlanError, ViewError."""
 
 
 class Problem(TypedDict):
-    """The body, as RFC 9457 has it; ``code`` and ``missing`` are additions of ours."""
+    """The body of an answer in the form of RFC 9457. ``code`` and ``missing`` are additions of this service."""
 
     title: str
     status: int
@@ -35,7 +35,7 @@ class Problem(TypedDict):
 
 
 def problem_of(error: LoadPlanError) -> Problem:
-    """Return the body that an error is answered with; logs those that are the service's own."""
+    """Return the body of the answer for an error. If the error is a defect of the service, log it."""
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
     if status == 500:
         return internal_problem(error)
@@ -46,7 +46,7 @@ def problem_of(error: LoadPlanError) -> Problem:
 
 
 def internal_problem(error: Exception) -> Problem:
-    """Return the body that says no more than that it went wrong here; what went wrong goes to the log."""
+    """Log an error, and return a body that tells the client only that the service failed."""
     log.error("%s", error, exc_info=error)
     return Problem(title=_title(500), status=500)
 

@@ -1,4 +1,4 @@
-"""What can be asked for. A repository is given a ``Loader``; whose rows that reads is not its business."""
+"""The repositories. Each gets a ``Loader``, which decides whose rows it reads."""
 
 from collections.abc import AsyncGenerator, Sequence
 
@@ -22,7 +22,7 @@ from loadplan import Loader, Page
 
 @attrs.frozen
 class Continents:
-    """The continents."""
+    """Reads continents."""
 
     loader: Loader
 
@@ -31,13 +31,13 @@ class Continents:
         return await self.loader.fetch_all(plans.CONTINENTS, order_by=Continent.name)
 
     async def get(self, code: str) -> Continent:
-        """Return one with its countries."""
+        """Return a continent with its countries."""
         return await self.loader.fetch(plans.CONTINENT, code)
 
 
 @attrs.frozen
 class Languages:
-    """The languages."""
+    """Reads languages."""
 
     loader: Loader
 
@@ -46,50 +46,50 @@ class Languages:
         return await self.loader.fetch_all(plans.LANGUAGES, order_by=Language.name)
 
     async def get(self, code: str) -> Language:
-        """Return one with the countries that speak it."""
+        """Return a language with the countries that speak it."""
         return await self.loader.fetch(plans.LANGUAGE, code)
 
 
 @attrs.frozen
 class Countries:
-    """The countries."""
+    """Reads countries."""
 
     loader: Loader
 
     async def page(self, size: int, after: str | None, before: str | None) -> Page[CountryCard]:
-        """Return a page of them, the largest first."""
+        """Return a page of countries, the largest first."""
         order = Country.population.desc()
         return await self.loader.fetch_page(plans.COUNTRIES, order, size, after=after, before=before)
 
     async def get(self, iso: str) -> CountryPage:
-        """Return one with all that belongs to it."""
+        """Return a country with everything that its page shows."""
         return await self.loader.fetch(plans.COUNTRY, iso)
 
 
 @attrs.frozen
 class Cities:
-    """The cities: there are so many of them that the loader should have a bound."""
+    """Reads cities. A country may have many cities, so the loader should have ``max_rows``."""
 
     loader: Loader
 
     async def of(self, iso: str, least: int) -> CountryCities:
-        """Return a country with its cities of so many people at least."""
+        """Return a country with its cities that have at least ``least`` people."""
         return await self.loader.fetch(plans.COUNTRY_CITIES, iso, params={"least": least})
 
     async def many(self, ids: Sequence[int]) -> list[City]:
-        """Return cities in the order of their ids, which all must be there."""
+        """Return cities in the order of their ids. All of them must exist."""
         return await self.loader.fetch_many(plans.CITIES, ids)
 
     def export(self, country: str) -> AsyncGenerator[CityRow, None]:
         """Yield the cities of a country, the largest first."""
-        within = City.country_iso == bindparam("country")  # a parameter is checked, a value in a condition is not
+        within = City.country_iso == bindparam("country")  # loadplan checks a parameter, but not a value in a condition
         order = City.population.desc()
         return self.loader.stream(plans.CITY_EXPORT, within, order, batch_size=200, params={"country": country})
 
 
 @attrs.frozen
 class Capitals:
-    """Writes: a transaction of its own for each."""
+    """Changes capitals, each in a separate transaction."""
 
     sessions: async_sessionmaker[AsyncSession]
 
@@ -97,7 +97,7 @@ class Capitals:
         """Make a city the capital of its country.
 
         Raises:
-            NotFound: there is no such country, or no such city in it.
+            NotFound: the country does not exist, or does not have this city.
         """
         async with self.sessions.begin() as session:
             loader = Loader(session)
@@ -110,7 +110,7 @@ class Capitals:
 
 @attrs.frozen
 class CountryChanges:
-    """Changes of countries: load, change, commit. What is answered is read afterwards."""
+    """Changes countries: load, change, commit. The route reads the answer afterwards."""
 
     sessions: async_sessionmaker[AsyncSession]
 
@@ -118,7 +118,7 @@ class CountryChanges:
         """Change a country.
 
         Raises:
-            NotFound: there is no such country, or no such language.
+            NotFound: the country or a language does not exist.
         """
         async with self.sessions.begin() as session:
             loader = Loader(session)
@@ -127,6 +127,6 @@ class CountryChanges:
                 country.name = patch.name
             if patch.population is not None:
                 country.population = patch.population
-            if patch.languages is not None:  # those that the country has already are the same objects
+            if patch.languages is not None:  # a language that the country already has is the same object in the session
                 codes = dict.fromkeys(patch.languages)
                 country.languages = [await loader.fetch_attached(plans.SPOKEN, code) for code in codes]

@@ -1,4 +1,4 @@
-"""The routes. What they need is declared in their signatures; what may go wrong is said in ``problems``."""
+"""The routes. Their signatures declare what they need. ``problems`` answers their errors."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -32,7 +32,7 @@ ApiKey = Annotated[str | None, Depends(APIKeyHeader(name="X-Api-Key", auto_error
 
 
 def access(request: Request, api_key: ApiKey) -> Access:
-    """Return what the request's key gives access to. There is no other way to a loader."""
+    """Return the loaders and sessions that the request's API key may use. Routes get a loader only from here."""
     found = cast("Service", request.state.service).access(api_key)
     if found is None:
         raise HTTPException(401, "no such API key")
@@ -43,56 +43,56 @@ Allowed = Annotated[Access, Depends(access)]
 
 
 def continents(allowed: Allowed) -> Continents:
-    """Return the continents that the request may see."""
+    """Return a repository of the continents that the request may see."""
     return Continents(allowed.loader)
 
 
 def languages(allowed: Allowed) -> Languages:
-    """Return the languages, spoken where the request may see it."""
+    """Return a repository of languages, with the countries that the request may see."""
     return Languages(allowed.loader)
 
 
 def countries(allowed: Allowed) -> Countries:
-    """Return the countries that the request may see."""
+    """Return a repository of the countries that the request may see."""
     return Countries(allowed.loader)
 
 
 def cities(allowed: Allowed) -> Cities:
-    """Return the cities that the request may see."""
+    """Return a repository of the cities that the request may see."""
     return Cities(allowed.bounded)
 
 
 def capitals(allowed: Allowed) -> Capitals:
-    """Return the capitals that the request may move."""
+    """Return a repository that changes the capitals of the countries that the request may see."""
     return Capitals(allowed.sessions)
 
 
 def country_changes(allowed: Allowed) -> CountryChanges:
-    """Return what changes the countries that the request may see."""
+    """Return a repository that changes the countries that the request may see."""
     return CountryChanges(allowed.sessions)
 
 
 @router.get("/continents")
 async def list_continents(found: Annotated[Continents, Depends(continents)]) -> list[ContinentCard]:
-    """Views: what the repository returns is what is answered."""
+    """Answer with views: FastAPI serializes the objects that the repository returns."""
     return await found.all()
 
 
 @router.get("/continents/{code}", response_model=ContinentOut)
 async def show_continent(code: str, found: Annotated[Continents, Depends(continents)]) -> Continent:
-    """An entity: ``response_model`` reads it, and the plan was made from the same model."""
+    """Answer with an entity: ``response_model`` reads it, and the plan is made from the same model."""
     return await found.get(code)
 
 
 @router.get("/languages")
 async def list_languages(found: Annotated[Languages, Depends(languages)]) -> list[LanguageCard]:
-    """Views with a count in them."""
+    """Answer with views that contain a count."""
     return await found.all()
 
 
 @router.get("/languages/{code}", response_model=LanguageOut)
 async def show_language(code: str, found: Annotated[Languages, Depends(languages)]) -> Language:
-    """An entity with a many-to-many."""
+    """Answer with an entity that has a many-to-many relationship."""
     return await found.get(code)
 
 
@@ -103,13 +103,13 @@ async def list_countries(
     after: str | None = None,
     before: str | None = None,
 ) -> PageOut[CountryCard]:
-    """A page of views, with the cursors of its neighbours."""
+    """Answer with a page of views, and the cursors of the next and the previous page."""
     return PageOut.of(await found.page(size, after, before))
 
 
 @router.get("/countries/{iso}")
 async def show_country(iso: str, found: Annotated[Countries, Depends(countries)]) -> CountryPage:
-    """A view with everything."""
+    """Answer with a view of everything about a country."""
     return await found.get(iso)
 
 
@@ -120,14 +120,14 @@ async def change_country(
     changes: Annotated[CountryChanges, Depends(country_changes)],
     found: Annotated[Countries, Depends(countries)],
 ) -> CountryPage:
-    """A write of what is given alone; the answer is a view that is read after the commit."""
+    """Change only the given fields, and answer with a view that is read after the commit."""
     await changes.apply(iso, patch)
     return await found.get(iso)
 
 
 @router.get("/countries/{iso}/cities")
 async def show_cities(iso: str, found: Annotated[Cities, Depends(cities)], least: int = 1_000_000) -> CountryCities:
-    """A view with a parameter in its plan. With too small a ``least`` it is too large an answer."""
+    """Answer with a view whose plan has a parameter. If ``least`` is too small, the answer exceeds ``max_rows``."""
     return await found.of(iso, least)
 
 
@@ -138,7 +138,7 @@ async def move_capital(
     moved: Annotated[Capitals, Depends(capitals)],
     found: Annotated[Countries, Depends(countries)],
 ) -> CountryPage:
-    """A write; the answer is read after its commit."""
+    """Change the capital, and answer with a view that is read after the commit."""
     await moved.move(iso, chosen.geonameid)
     return await found.get(iso)
 
@@ -148,15 +148,16 @@ async def show_many_cities(
     id: Annotated[list[int], Query(max_length=100)],  # noqa: A002 - the name in the URL
     found: Annotated[Cities, Depends(cities)],
 ) -> list[City]:
-    """Entities by id, in the order that was asked for."""
+    """Answer with entities by id, in the order of the request."""
     return await found.many(id)
 
 
 @router.get("/cities.ndjson")
 async def export_cities(country: str, found: Annotated[Cities, Depends(cities)]) -> StreamingResponse:
-    """A line for each city, with the memory of one batch, out of one snapshot.
+    """Answer with a line for each city, with the memory of one batch, from one snapshot.
 
-    The first row is fetched before the answer begins: by then whatever can be wrong with the request has a status.
+    The first row is fetched before the answer begins. So if the request is wrong, the answer still gets the right
+    status.
     """
     rows = found.export(country)
     first = await anext(rows, None)
@@ -164,7 +165,7 @@ async def export_cities(country: str, found: Annotated[Cities, Depends(cities)])
 
 
 async def _lines(first: CityRow | None, rows: AsyncGenerator[CityRow, None]) -> AsyncIterator[str]:
-    """Yield lines; a client that goes away gives the connection back at once."""
+    """Yield lines. If the client disconnects, return the connection to the pool at once."""
     async with aclosing(rows):
         if first is not None:
             yield first.model_dump_json() + "\n"

@@ -1,4 +1,4 @@
-"""What the service answers: pydantic models. Some are views that rows are read into, some are read off entities."""
+"""The responses of the service: pydantic models. Some are views, which loadplan builds. Others read entities."""
 
 from typing import Annotated, Generic, TypeVar
 
@@ -11,13 +11,13 @@ T = TypeVar("T")
 
 
 class Model(BaseModel):
-    """What all of them are: values."""
+    """The base class of all models. They are immutable."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
 class PageOut(Model, Generic[T]):
-    """A page of a listing; ``next`` goes into ``?after=``, ``previous`` into ``?before=``."""
+    """A page of a listing. ``next`` goes into ``?after=``, and ``previous`` into ``?before=``."""
 
     items: list[T]
     next: str | None
@@ -25,11 +25,11 @@ class PageOut(Model, Generic[T]):
 
     @classmethod
     def of(cls, page: Page[T]) -> "PageOut[T]":
-        """Return a loader's page as one."""
+        """Return a loader's page as a response."""
         return cls(items=page.items, next=page.next, previous=page.previous)
 
 
-# Views: ``LoadPlan(Country, into=CountryCard)`` selects what they name, and builds them from the rows.
+# Views: ``LoadPlan(Country, into=CountryCard)`` selects the fields that they name, and builds them from the rows.
 
 
 class ContinentCard(Model):
@@ -67,7 +67,7 @@ class ContinentRef(Model):
 
 
 class CurrencyRef(Model):
-    """Names a currency, and counts who pays with it."""
+    """Names a currency, and counts the countries that use it."""
 
     code: str
     name: str
@@ -97,7 +97,7 @@ class LanguageRef(Model):
 
 
 class CountryPage(Model):
-    """All that there is to say about a country."""
+    """Everything about a country."""
 
     iso: str
     name: str
@@ -112,7 +112,7 @@ class CountryPage(Model):
 
 
 class CountryCities(Model):
-    """A country with its cities from a size on."""
+    """A country with its cities above a size."""
 
     iso: str
     name: str
@@ -131,11 +131,11 @@ class CityRow(Model):
     country: Annotated[str, source(City.country, Country.name)]
 
 
-# Read off entities: ``LoadPlan.for_schema(Language, LanguageOut)`` loads what they read, and the framework reads it.
+# Models of entities: ``LoadPlan.for_schema(Language, LanguageOut)`` loads the attributes that the framework reads.
 
 
 class LanguageOut(Model):
-    """A language, and where it is spoken."""
+    """A language with the countries that speak it."""
 
     code: str
     name: str
@@ -161,7 +161,7 @@ class ContinentOut(Model):
 
 
 class CityOut(Model):
-    """A city, with all of its names."""
+    """A city with all of its names."""
 
     geonameid: int
     name: str
@@ -171,11 +171,11 @@ class CityOut(Model):
     country: CountryRef
 
 
-# What comes in.
+# Models of requests.
 
 
 class CountryPatch(Model):
-    """What is to change of a country. What is not given stays; ``languages`` are codes, and all of them."""
+    """The changes of a country. Fields that are not given stay. ``languages`` has the codes of all its languages."""
 
     name: Annotated[str, Field(min_length=1)] | None = None
     population: Annotated[int, Field(ge=0)] | None = None
@@ -183,6 +183,6 @@ class CountryPatch(Model):
 
 
 class CapitalIn(Model):
-    """The city that a country is to be governed from."""
+    """The city that becomes the capital of a country."""
 
     geonameid: int

@@ -1,4 +1,4 @@
-"""Serve the atlas: ``uv run python examples/fastapi_atlas/serve.py``. The first run loads the data."""
+"""Serves the atlas: ``uv run python examples/fastapi_atlas/serve.py``. The first run loads the data."""
 
 import asyncio
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 async def main() -> None:
-    """Start PostgreSQL, load the atlas where it is missing, and serve it until Ctrl-C."""
+    """Start PostgreSQL, load the atlas if it is missing, and serve it until Ctrl-C."""
     import uvicorn
     from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -28,6 +28,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    # A script's own folder is on the path; the package ``fastapi_atlas`` is found from the folder above.
+    # Python puts the folder of a script on the path. The package ``fastapi_atlas`` needs the folder above.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     asyncio.run(main())

@@ -1,4 +1,4 @@
-"""What lives as long as the process: the engine, and a loader for each region."""
+"""Keeps the engine and a loader for each region as long as the process runs."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -15,16 +15,16 @@ from loadplan import FetchRecord, Loader, LoadPlan
 
 @attrs.frozen
 class Settings:
-    """What a deployment decides.
+    """The settings of a deployment.
 
     Attributes:
-        url: of the database.
-        cursor_key: secret that page cursors are signed with; the same in all processes of the service.
-        api_keys: what each key may see, as codes of continents.
-        pool_size: connections at most.
-        max_rows: of one answer, where the request decides how much comes; of an export, for each batch.
-        plans: to be checked at start-up.
-        on_fetch: told of every fetch, by a log, a metric or a trace.
+        url: the URL of the database.
+        cursor_key: the secret that signs page cursors. All processes of the service use the same secret.
+        api_keys: for each API key, the codes of the continents that it may see.
+        pool_size: the most connections.
+        max_rows: the most rows of an answer whose size the request decides. For an export, the most rows of each batch.
+        plans: the plans to check at start-up.
+        on_fetch: called after every fetch, for example for a log, a metric or a trace.
     """
 
     url: URL
@@ -38,13 +38,13 @@ class Settings:
 
 @attrs.frozen(eq=False)
 class Access:
-    """What the holder of an API key works with.
+    """The sessions and loaders for the requests with an API key.
 
     Attributes:
-        sessions: for writing; they see the region alone.
-        loader: for reading; it is shared by all requests of the region.
-        bounded: the same with ``max_rows``, where the request decides how much comes. Rows are counted as they come,
-            so its views take a statement for each level, never one for all.
+        sessions: makes sessions for writing. They see only the region.
+        loader: the loader for reading. All requests of the region share it.
+        bounded: a loader with ``max_rows``, for answers whose size the request decides. It counts rows as they arrive,
+            so its views take a statement for each level, never one statement for all levels.
     """
 
     sessions: async_sessionmaker[AsyncSession]
@@ -60,16 +60,16 @@ class Service:
     _access: Mapping[str, Access]
 
     def access(self, api_key: str | None) -> Access | None:
-        """Return what a key gives access to; None if nobody has given out such a key."""
+        """Return the sessions and loaders for an API key; None if the key is not known."""
         return None if api_key is None else self._access.get(api_key)
 
 
 @asynccontextmanager
 async def open_service(settings: Settings) -> AsyncIterator[Service]:
-    """Check the plans, then serve until the block ends; the engine is disposed then.
+    """Check the plans, then open the service. Dispose of the engine at the end of the block.
 
     Raises:
-        PlanError: with the problems of all plans, before anything is opened.
+        PlanError: a plan does not resolve. The error lists the problems of all plans. Nothing is open then.
     """
     engine = create_async_engine(settings.url, pool_size=settings.pool_size, max_overflow=0)
     try:

@@ -1,7 +1,7 @@
-"""Who may see what: an API key names continents, and every other one is not there for whoever holds it.
+"""Limits an API key to some continents. Requests with the key do not see rows of other continents.
 
-The rule sits on the session class, so it holds for whatever is read through such a session: by a ``Loader``, by a
-``select`` of one's own, at the root and below. A session that was made without saying for whom reads nothing at all.
+The rule is on the session class, so it applies to everything that a session reads: by a ``Loader``, by a ``select``,
+at the root and below. A session that was made without a region raises an error when it reads.
 """
 
 import functools
@@ -14,7 +14,7 @@ from sqlalchemy.sql.base import ExecutableOption
 from atlas.models import City, Continent, Country
 
 REGION = "region"
-"""Key of ``session.info``: codes of the continents that may be seen."""
+"""The key of ``session.info`` for the codes of the continents that the session may see."""
 
 Region = frozenset[str]
 
@@ -23,15 +23,16 @@ class RegionSession(Session):
     """A session that reads the rows of its region."""
 
 
-class NoRegion(RuntimeError):  # noqa: N818 - says what is missing
-    """A statement was about to run for nobody in particular."""
+class NoRegion(RuntimeError):  # noqa: N818 - the name says what is missing
+    """A statement was about to run in a session without a region."""
 
 
 @functools.lru_cache(maxsize=1_000)
 def criteria(region: Region) -> tuple[ExecutableOption, ...]:
-    """Return what limits a statement to a region: a rule for each entity that belongs to one.
+    """Return the criteria that limit a statement to a region: a rule for each entity that belongs to a region.
 
-    A city goes by its country. Currencies and languages belong to all; the countries that use them do not.
+    A city belongs to the region of its country. Currencies and languages belong to all regions, but the countries that
+    use them do not.
     """
     codes = sorted(region)
     countries = select(Country.__table__.c.iso).where(Country.__table__.c.continent_code.in_(codes))
@@ -45,14 +46,14 @@ def criteria(region: Region) -> tuple[ExecutableOption, ...]:
 
 @event.listens_for(RegionSession, "do_orm_execute")
 def keep_to_the_region(state: ORMExecuteState) -> None:
-    """Have every statement read the session's region alone."""
+    """Limit every statement of a session to its region."""
     region = state.session.info.get(REGION)
     if region is None:
         raise NoRegion("make the session with info={REGION: ...}")
-    if not state.is_column_load and not state.is_relationship_load:  # those have the criteria of their statement
+    if not state.is_column_load and not state.is_relationship_load:  # those loads inherit the criteria
         state.statement = state.statement.options(*criteria(region))
 
 
 def region_sessions(engine: AsyncEngine, region: Region) -> async_sessionmaker[AsyncSession]:
-    """Return what makes sessions for a region. ``Loader(region_sessions(...))`` reads nothing else."""
+    """Return a sessionmaker for a region. ``Loader(region_sessions(...))`` reads only rows of the region."""
     return async_sessionmaker(engine, sync_session_class=RegionSession, info={REGION: region}, expire_on_commit=False)

@@ -1,1 +1,1 @@
-"""A primary, a streaming standby that serves plans, and PgBouncer in front: what a read replica takes."""
+"""Plans on a read replica: a primary, a streaming standby that serves the plans, and PgBouncer in front."""

@@ -1,4 +1,4 @@
-"""A forum, small enough to read at a glance: its mapping, its rows, and the plans that the replica serves."""
+"""A small forum: its mapping, its rows, and the plans that the replica serves."""
 
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -8,11 +8,11 @@ from loadplan import LoadPlan, load
 
 
 class Base(DeclarativeBase):
-    """Everything of the forum."""
+    """The base class of the forum's mapping."""
 
 
 class Member(Base):
-    """Somebody who writes."""
+    """A person who writes messages."""
 
     __tablename__ = "members"
 
@@ -22,7 +22,7 @@ class Member(Base):
 
 
 class Topic(Base):
-    """What they write about."""
+    """A topic with its messages."""
 
     __tablename__ = "topics"
 
@@ -34,7 +34,7 @@ class Topic(Base):
 
 
 class Message(Base):
-    """One message; replies hang below it as a tree."""
+    """A message. Its replies form a tree below it."""
 
     __tablename__ = "messages"
     __table_args__ = (Index("messages_of_topic", "topic_id", "id"), Index("replies_of_message", "reply_to_id", "id"))
@@ -49,7 +49,7 @@ class Message(Base):
 
 
 class Visit(Base):
-    """A member has seen a topic: a composite key."""
+    """A visit of a member to a topic, with a composite key."""
 
     __tablename__ = "visits"
 
@@ -59,7 +59,7 @@ class Visit(Base):
 
 
 class Note(Base):
-    """What a member noted on a visit: a foreign key of two columns."""
+    """A note of a member on a visit, with a foreign key of two columns."""
 
     __tablename__ = "notes"
     __table_args__ = (ForeignKeyConstraint(["member_id", "topic_id"], ["visits.member_id", "visits.topic_id"]),)
@@ -76,28 +76,28 @@ MEMBER = LoadPlan(Member, name="member")
 TOPIC = LoadPlan(
     Topic, load(Topic.opened_by), load(Topic.messages, load(Message.author), strategy="selectin"), name="topic"
 )
-"""Two statements: the keys of the second one are an array parameter."""
+"""A plan with two statements. The keys of the second statement are an array parameter."""
 
 LATEST = LoadPlan(
     Topic,
     load(Topic.messages, load(Message.author), order_by=Message.id.desc(), limit=2, strategy="selectin"),
     name="latest messages",
 )
-"""The last two messages of each topic: LATERAL over the array of keys."""
+"""A plan for the last two messages of each topic: LATERAL over the array of keys."""
 
 THREADS = LoadPlan(
     Topic,
     load(Topic.messages, load(Message.replies, depth="all"), where=Message.reply_to_id.is_(None), strategy="selectin"),
     name="threads",
 )
-"""Whole trees of replies: a recursive common table expression."""
+"""A plan for whole trees of replies: a recursive common table expression."""
 
 NOTES = LoadPlan(Member, load(Member.visits, load(Visit.notes, strategy="selectin"), strategy="selectin"), name="notes")
-"""Composite keys: one array a column, in ``unnest``."""
+"""A plan with composite keys: one array for each column, in ``unnest``."""
 
 
 def rows() -> list[Base]:
-    """Three members; topics 1 to 20, each with five messages of which three are replies; a few visits with notes."""
+    """Return three members, topics 1 to 20 with five messages each (three are replies), and a few visits with notes."""
     members = [Member(id=number, name=name) for number, name in enumerate(("Ann", "Ben", "Cid"), start=1)]
     topics = [Topic(id=number, title=f"Topic {number}", opened_by_id=1 + number % 3) for number in range(1, 21)]
     messages = [
@@ -126,5 +126,5 @@ async def make_forum(engine: AsyncEngine) -> None:
         for each in rows():
             session.add(each)
             if not isinstance(each, Visit):
-                await session.flush()  # by the order above: nothing in the mapping ties members to topics
+                await session.flush()  # keep this order: no relationship shows it to SQLAlchemy
         await session.commit()

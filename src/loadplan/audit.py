@@ -1,4 +1,4 @@
-"""The audit of a mapping: ``audit(Base)`` says what each relationship does under async."""
+"""The audit of a mapping: ``audit(Base)`` lists the effects of relationships, keys and late values under asyncio."""
 
 from loadplan.tools.audit import Audit, Finding, Severity, audit
 

@@ -1,4 +1,4 @@
-"""Errors: exceptions that have facts as attributes, and the one function that turns the facts into text."""
+"""The errors of loadplan. Their attributes hold facts, and one method turns the facts into text."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -8,7 +8,7 @@ import attrs
 
 _E = TypeVar("_E", bound="LoadPlanError")
 
-#: Longer names are not compared with the known names: a name may come from outside, and the time grows with its square.
+#: Longer names are not compared with the known names. A request may send any name, and the time grows with its square.
 _LONG_NAME = 200
 
 
@@ -18,10 +18,10 @@ class Problem:
 
     Attributes:
         code: ``"LP201"``; every code has a paragraph in docs/errors.md.
-        message: what is wrong, with names in quotes.
-        path: where in the plan, outermost first; empty at its root or outside a plan.
-        detail: more about what was found, if the message does not say it.
-        hint: what to do.
+        message: the problem in one sentence, with names in quotes.
+        path: the place in the plan, outermost first; empty at its root or outside a plan.
+        detail: further facts that the message does not contain.
+        hint: the one thing to do.
     """
 
     code: str
@@ -103,16 +103,16 @@ class PlanError(LoadPlanError):
         )
 
 
-class NotLoaded(LoadPlanError):  # noqa: N818 - the contract's name; it says what is the case
+class NotLoaded(LoadPlanError):  # noqa: N818 - the name states the fact about the attribute
     """Your code read an attribute that the plan does not load (LP401).
 
-    It is not an :class:`AttributeError`. If it was, serializers would take the attribute for missing, and use a
+    It is not an :class:`AttributeError`. If it were one, serializers would treat the attribute as missing, and use a
     default.
 
     Attributes:
-        plan: name of the plan.
+        plan: the name of the plan.
         entity: the class that has the attribute.
-        attribute: its name.
+        attribute: the name of the attribute.
         add: the code to add: ``"load(Post.comments)"``, the column ``"Post.title"``, or a branch for a subclass. It is
             empty if no plan can load the attribute.
     """
@@ -141,7 +141,7 @@ class NotLoaded(LoadPlanError):  # noqa: N818 - the contract's name; it says wha
 
 
 class NotFound(LoadPlanError):  # noqa: N818 - the name callers know from every repository layer
-    """No row has this id, or meets this condition (LP402).
+    """No row has the id, or no row meets the condition (LP402).
 
     Attributes:
         missing: the ids without a row, in the order of your call; empty for a condition.
@@ -182,11 +182,11 @@ class CursorError(LoadPlanError):
 
 
 class LoaderError(LoadPlanError):
-    """The loader cannot do this with its bind, or got something that it cannot use (LP408, LP416)."""
+    """The loader cannot do this with its bind, or an argument has a wrong value (LP408, LP416)."""
 
 
 class PartialCollectionError(LoadPlanError):
-    """A relationship holds only some of its rows, and SQLAlchemy would take them for all (LP409)."""
+    """A relationship holds only some of its rows, and SQLAlchemy would treat these rows as all rows (LP409)."""
 
 
 class RowInSessionError(LoadPlanError):
@@ -198,7 +198,7 @@ class RelatedNotFound(LoadPlanError):  # noqa: N818 - the pair of NotFound, one 
 
 
 class ViewError(LoadPlanError):
-    """A view could not be built: its class refused the row (LP411), or the rows form a cycle (LP412).
+    """A view could not be built: its class raised an error for the row (LP411), or the rows form a cycle (LP412).
 
     ``__cause__`` is the error of the class: for example a validator's ``ValueError``, or pydantic's
         ``ValidationError``.
@@ -206,11 +206,11 @@ class ViewError(LoadPlanError):
 
 
 def did_you_mean(name: str, known: Iterable[str], what: str) -> str:
-    """Return a hint: the nearest of the known names, and what there is.
+    """Return a hint: the known name that is nearest to a wrong name, and a list of known names.
 
     Args:
-        name: as it was given.
-        known: the names that would have been right.
+        name: the wrong name.
+        known: the names that exist.
         what: a title for the names, such as ``"Relationships of Order"``.
     """
     names = sorted(known)
@@ -227,9 +227,9 @@ def one_of(values: Mapping[str, object] | Iterable[str]) -> str:
 
 
 def shown(given: object) -> str:
-    """Return the value for a message, shortened: it may come from outside and be of any size."""
+    """Return the ``repr`` of a value for a message, shortened, because the value may be of any size."""
     try:
         text = repr(given)
         return text if len(text) <= 80 else f"{text[:77]}..."
-    except Exception:  # ints of more than 4,300 digits and values from outside may raise errors
+    except Exception:  # ints of more than 4,300 digits raise an error, and any class may
         return f"<{type(given).__name__}>"

@@ -27,7 +27,7 @@ from loadplan.resolved.narrowing import MOST_NAMES, Wanted, merged, narrowed_pla
 
 T = TypeVar("T")
 
-#: Fields of a connection, as Relay names them, that lead to its rows.
+#: Fields of a Relay connection that lead to its rows.
 _WAYS = frozenset({"edges", "node", "nodes"})
 
 #: Arguments of a connection that a plan does not support: it cannot begin in the middle of a collection.
@@ -35,7 +35,7 @@ _BEGINNINGS = ("after", "before", "last", "offset")
 
 
 def snake_case(name: str) -> str:
-    """Return ``created_at`` for ``createdAt``."""
+    """Return a name in snake case: ``created_at`` for ``createdAt``."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 
 
@@ -46,7 +46,7 @@ def selected_plan(
     reads: Mapping[str, Iterable[str]] | None = None,
     name_of: Callable[[str], str] = snake_case,
 ) -> LoadPlan[T]:
-    """Return the part of a plan that a query selects below the field that is resolved.
+    """Return the part of a plan that a GraphQL query selects below the field that is being resolved.
 
     It understands fragments, aliases, ``@skip`` and ``@include``. A Relay connection (a type whose name ends in
     ``Connection``) stands for its rows. If the plan gives an order, ``first`` becomes the limit of each parent, but
@@ -59,8 +59,8 @@ def selected_plan(
         info: the ``info`` of the resolver.
         allowed: a plan that loads everything that a query may reach from this field.
         reads: the attributes that your own resolvers read, by type and field:
-            ``{"User.fullName": ["first_name", "last_name"], "User.avatar": []}``. An empty list means that a resolver
-            reads none.
+            ``{"User.fullName": ["first_name", "last_name"], "User.avatar": []}``. Write an empty list for a resolver
+            that reads no attribute.
         name_of: a function that turns the name of a field into the name of an attribute.
 
     Raises:
@@ -78,10 +78,10 @@ class _Walk:
     """Walks the selections of one query.
 
     Args:
-        info: of the resolver.
-        reads: what fields read if no attribute has their name.
+        info: the ``info`` of the resolver.
+        reads: by field, the attributes that its resolver reads.
         name_of: turns the name of a field into the name of an attribute.
-        label: of the plan, for errors.
+        label: the label of the plan, for errors.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class _Walk:
     def rows(
         self, kind: Any, sets: Iterable[SelectionSetNode], seen: set[tuple[str, str]]
     ) -> Iterator[tuple[FieldNode, Any]]:
-        """Yield the fields that are selected of the rows of a type; a connection and its edges stand for their rows."""
+        """Yield the fields that a query selects for the rows of a type. It looks through a connection and its edges."""
         for node, owner in self.fields(kind, sets, seen):
             if not _is_connection(owner):
                 yield node, owner
@@ -130,7 +130,8 @@ class _Walk:
     ) -> Iterator[tuple[FieldNode, Any]]:
         """Yield the fields of selections and of their fragments, each with the type that has it.
 
-        A fragment is followed once for each type: fragments that spread each other twice would double with each level.
+        It follows a fragment once for each type. Otherwise, the number of fragments that spread each other twice would
+        double with each level.
         """
         for selections in sets:
             for node in selections.selections:
@@ -151,7 +152,7 @@ class _Walk:
                     yield from self.fields(inner, [fragment.selection_set], seen)
 
     def is_included(self, node: Any) -> bool:
-        """Tell whether ``@skip`` and ``@include`` let a selection in."""
+        """Tell whether ``@skip`` and ``@include`` of a selection allow it."""
         said = {each.name.value: self.arguments(each).get("if") for each in node.directives or ()}
         return not said.get("skip", False) and bool(said.get("include", True))
 
@@ -162,7 +163,7 @@ class _Walk:
         return {each.name.value: value_from_ast_untyped(each.value, coerced) for each in node.arguments or ()}
 
     def limit(self, nodes: Iterable[tuple[FieldNode, Any]]) -> int | None:
-        """Return the rows of each parent that connections ask for together; None for all that the plan allows."""
+        """Return the largest ``first`` of connections; None if one of them wants all rows that the plan allows."""
         asked: list[int | None] = []
         for node, owner in nodes:
             field = owner.fields[node.name.value]
@@ -195,7 +196,7 @@ def _add(names: dict[str, Wanted], path: list[str]) -> None:
 def _beginning(name: str, argument: str, label: str) -> Problem:
     return Problem(
         "LP120",
-        f"'{name}' is given '{argument}', and a plan loads the first rows of each parent",
+        f"'{name}' is given '{argument}', but a plan loads only the first rows of each parent",
         (label,),
-        hint="take 'first' alone below the root, and page the root itself with fetch_page.",
+        hint="use only 'first' below the root, and page the roots with fetch_page.",
     )

@@ -37,22 +37,22 @@ class LoadPlan(Plan[T]):
 
     Args:
         entity: the mapped class that the graph starts at.
-        *loads: its relationships, as :func:`load`, and branches for its subclasses, as :func:`on`.
+        *loads: relationships of ``entity``, as :func:`load`, and branches for its subclasses, as :func:`on`.
         only: load only these columns of ``entity``. The primary key is always loaded.
         defer: load all columns of ``entity`` except these.
         into: your own class (a *view*) to build instead of the entity: a class of attrs, dataclasses, pydantic or
-            msgspec, or a NamedTuple. Its fields decide what is loaded. They name columns, hybrids and relationships of
-            the entity. For a class with subclasses, pass a union of views. A ``load`` in the plan only shapes a
-            collection that the class reads.
-        name: used in errors, explanations and logs; the name of the class by default.
+            msgspec, or a NamedTuple. The plan loads the columns, hybrids and relationships that its fields name. For a
+            class with subclasses, pass a union of views. A ``load`` in the plan only shapes a collection that the class
+            reads.
+        name: the name of the plan in errors, explanations and logs; the name of the class by default.
         typed: a Protocol that names the attributes that the plan loads. The plan is then a ``LoadPlan`` of the
             Protocol, so a type checker rejects every other attribute. At run time, the result is still the entity.
         budget: the rows and statements that a fetch may take. If it takes more, you get a warning or an error.
 
     Raises:
-        TypeError: there is no such argument, or ``name`` or ``budget`` is of a wrong type.
-        PlanError: with every problem of the plan. It is raised here. Only if the mappers cannot be configured yet, it
-            is raised at the first use, or by :meth:`loadplan.Loader.check`.
+        TypeError: an argument is unknown, or ``name`` or ``budget`` has a wrong type.
+        PlanError: the plan does not resolve. The error lists every problem, and is raised here. If the mappers cannot
+            be configured yet, the first use of the plan or :meth:`loadplan.Loader.check` raises it.
     """
 
     @overload
@@ -152,10 +152,10 @@ class LoadPlan(Plan[T]):
                 the depth.
             *loads: shapes of collections that the model reads (``where``, ``order_by``, ``limit``, ``depth``), and
                 further relationships to load.
-            name: of the plan; the name of the schema by default.
+            name: the name of the plan; the name of the schema by default.
 
         Raises:
-            PlanError: with every field that the entity cannot fill.
+            PlanError: the entity cannot fill some fields. The error lists all of them.
         """
         label = name or annotation_source(schema)
         found, only = loads_for_schema(entity, schema, loads, label)
@@ -200,12 +200,12 @@ class LoadPlan(Plan[T]):
         return narrowed_plan(self, wanted_of(paths, self.label))
 
     def also(self, *loads: "Load[object] | On[object] | Plan[Any]") -> "LoadPlan[T]":
-        """Return a new plan that loads these as well.
+        """Return a new plan that also loads other relationships, branches or plans.
 
-        If both plans name a relationship, the new plan loads the columns and the loads of both.
+        If this plan and ``loads`` both name a relationship, the new plan loads the columns and the loads of both.
 
         Raises:
-            PlanError: LP106, the two disagree, for example about the strategy of one relationship.
+            PlanError: LP106, this plan and ``loads`` disagree, for example about the strategy of a relationship.
         """
         if self.into is not None:
             return LoadPlan(self.entity, *self.loads, *loads, into=self.into, name=self.name, budget=self.budget)
@@ -244,13 +244,13 @@ class LoadPlan(Plan[T]):
         return plan_options(self)
 
     def explain(self, dialect: str | Dialect | Engine | AsyncEngine) -> Explanation:
-        """Return how the plan is loaded: the tree, the strategies and the statements. Opens no connection.
+        """Return how the plan is loaded: the tree, the strategies and the statements. Open no connection.
 
         Args:
             dialect: the name of a database, such as ``"postgresql"``, a SQLAlchemy dialect, or an engine.
 
         Raises:
             PlanError: the plan does not resolve.
-            ValueError: SQLAlchemy knows no dialect of that name.
+            ValueError: SQLAlchemy does not know a dialect of this name.
         """
         return explain_for(self, dialect)

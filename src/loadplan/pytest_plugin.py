@@ -1,7 +1,7 @@
-"""For tests: the cost of a plan, without a database, and the SQL that ran, with the lines of code that it came from.
+"""For your tests: checks the cost of a plan without a database, and records SQL with the lines of code that sent it.
 
-pytest finds the fixture ``statements`` by itself; it is in ``pytest_loadplan``, which imports nothing of loadplan until
-a test uses it.
+pytest finds the fixture ``statements`` by itself. The fixture is in ``pytest_loadplan``, which imports loadplan only
+when a test uses the fixture.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,10 +19,9 @@ from loadplan.explained.explanation import Explanation
 from loadplan.plan import LoadPlan
 from loadplan.resolved.strategy import ASKED
 from loadplan.tools.costs import PlanCost, plan_cost
-from loadplan.tools.learning import learn, learn_sync, learning
+from loadplan.tools.learning import learn, learn_sync
 from loadplan.tools.reads import Reads, record_reads
 from loadplan.tools.recording import Repetition, Statement, Statements, record_statements
-from loadplan.tools.spread import told_by, told_together
 from loadplan.tools.together import Unread
 
 __all__ = [
@@ -34,11 +33,8 @@ __all__ = [
     "assert_plan",
     "learn",
     "learn_sync",
-    "learning",
     "record_reads",
     "record_statements",
-    "told_by",
-    "told_together",
 ]
 
 
@@ -51,22 +47,22 @@ def assert_plan(
     columns: int | None = None,
     joins: int | None = None,
 ) -> None:
-    """Fail unless a plan resolves and is loaded as expected. Needs no database and no driver.
+    """Check that a plan resolves and is loaded as expected. This needs no database and no driver.
 
     Args:
         plan: the plan.
-        statements: number of statements that a fetch by primary key takes, for up to 500 parents of each relationship;
-            None for any number.
+        statements: the number of statements of a fetch by primary key, for up to 500 parents of each relationship; None
+            for any number.
         dialect: the name of the database.
         strategies: the strategies of relationships: ``{Post.tags: "selectin"}`` or ``{"Post.tags": "selectin"}``. If
             the plan loads a relationship in several places, all of them must have this strategy.
-        columns: number of columns that all statements select together; a nested array counts as one.
-        joins: number of joins of all statements together.
+        columns: the number of columns that all statements select together. A nested array counts as one column.
+        joins: the number of joins of all statements together.
 
     Raises:
         AssertionError: the plan is loaded differently. The message ends with the explained plan.
         PlanError: the plan does not resolve.
-        ValueError: a strategy or a dialect of that name does not exist.
+        ValueError: no strategy or no dialect has this name.
     """
     __tracebackhide__ = True
     explanation = plan.explain(dialect)

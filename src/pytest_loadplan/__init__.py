@@ -1,7 +1,7 @@
-"""What pytest loads of loadplan: a fixture and two options, and nothing else until one of them is used.
+"""The pytest plugin: a fixture and three options. It imports loadplan only when a test or an option needs it.
 
-It is a separate package, because importing anything of ``loadplan`` imports SQLAlchemy. A suite that does not use the
-fixture pays for one import of pytest.
+It is a separate package, because importing a module of ``loadplan`` imports SQLAlchemy. A test suite that does not use
+the fixture only imports this module.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def statements() -> "Iterator[Statements]":
-    """The SQL statements that all engines execute while the test runs: what, where and how often."""
+    """Record the SQL statements that all engines execute while the test runs, with the lines of code that sent them."""
     from loadplan.pytest_plugin import record_statements
 
     with record_statements() as recorded:
@@ -24,7 +24,7 @@ def statements() -> "Iterator[Statements]":
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options."""
+    """Add the options ``--loadplan-unread``, ``--loadplan-learn`` and ``--loadplan-ignore``."""
     group = parser.getgroup("loadplan")
     group.addoption("--loadplan-unread", action="store_true", help="Report what plans load and your code never reads.")
     group.addoption(
@@ -38,11 +38,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 class _Watch:
     """Watches one process of a run, and reports at its end.
 
-    With pytest-xdist, each process passes what it saw to the process that started it, which combines everything.
+    With pytest-xdist, each process passes its report to the main process, which combines the reports.
     """
 
     def __init__(self, config: pytest.Config) -> None:
-        from loadplan.pytest_plugin import learning, record_reads
+        from loadplan.tools.learning import learning
+        from loadplan.tools.reads import record_reads
 
         self._config = config
         self._stack = ExitStack()
@@ -55,23 +56,23 @@ class _Watch:
             self._reads = self._stack.enter_context(record_reads(config.getoption("--loadplan-ignore") or ()))
 
     def pytest_sessionfinish(self) -> None:
-        """Hand over what was seen, in a process that another one started."""
+        """In a process of pytest-xdist, pass the recorded reads and lessons to the main process."""
         output: dict[str, Any] | None = getattr(self._config, "workeroutput", None)
         if output is not None:
-            from loadplan.pytest_plugin import told_by
+            from loadplan.tools.spread import told_by
 
             output["loadplan"] = told_by(self._reads, self._lessons)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take the report of a test process. A process that crashed has sent none."""
+        """Take the report of a test process. A process that crashed has not sent a report."""
         told = getattr(node, "workeroutput", {}).get("loadplan")
         if told is not None:
             self._told.append(told)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print what was seen."""
-        from loadplan.pytest_plugin import told_together
+        """Print the reports: attributes that plans lack, and attributes that no code reads."""
+        from loadplan.tools.spread import told_together
 
         if self._told:
             lacking, unread = told_together(self._told)
@@ -83,14 +84,14 @@ class _Watch:
             terminalreporter.write_line(lacking or "nothing: no attribute was missing")
         if self._reads is not None:
             terminalreporter.section("loadplan: what no code reads")
-            terminalreporter.write_line(unread or "nothing: all that was loaded was read")
+            terminalreporter.write_line(unread or "nothing: your code read everything that was loaded")
 
     def pytest_unconfigure(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._stack.close()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start watching, if the run asks for it."""
+    """Start watching if an option of the run asks for a report."""
     if config.getoption("--loadplan-unread") or config.getoption("--loadplan-learn"):
         config.pluginmanager.register(_Watch(config), "loadplan-watch")

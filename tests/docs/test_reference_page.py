@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import loadplan
+from loadplan import audit, pytest_plugin
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 ENTRY = re.compile(r"^::: loadplan\.(?P<name>[\w.]+)$(?P<body>.*?)(?=^:::|^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -19,6 +20,12 @@ def test_every_public_name_has_its_place() -> None:
     """Whatever can be imported from ``loadplan`` is in the reference, once, and nothing that cannot."""
     shown = re.findall(r"^::: loadplan\.(\w+)$", REFERENCE.read_text("utf-8"), re.MULTILINE)
     assert sorted(shown) == sorted(loadplan.__all__)
+
+
+def test_names_of_the_tools_have_their_places() -> None:
+    """Every name of ``loadplan.audit`` and ``loadplan.pytest_plugin`` is in the reference."""
+    public = {f"audit.{name}" for name in audit.__all__} | {f"pytest_plugin.{name}" for name in pytest_plugin.__all__}
+    assert public - entries().keys() == set()
 
 
 def test_every_name_has_an_example() -> None:

@@ -43,15 +43,15 @@ async def letters(sqlite: AsyncEngine) -> AsyncIterator[AsyncEngine]:
 GENERATED: dict[str, tuple[Callable[[Any], object], str]] = {
     "repr": (
         repr,
-        "__repr__ is the dataclass's own, which reads every field: map 'letters' as relationship(repr=False)",
+        "the dataclass generated __repr__, which reads every field: map 'letters' as relationship(repr=False)",
     ),
     "text": (
         lambda writer: f"{writer}",
-        "__repr__ is the dataclass's own, which reads every field: map 'letters' as relationship(repr=False)",
+        "the dataclass generated __repr__, which reads every field: map 'letters' as relationship(repr=False)",
     ),
     "equality": (
         lambda writer: writer == Writer(id=1, name="Ada", diary="d"),
-        "__eq__ is the dataclass's own, which reads every field: map 'letters' as relationship(compare=False)",
+        "the dataclass generated __eq__, which reads every field: map 'letters' as relationship(compare=False)",
     ),
     "a line of one's own": (lambda writer: writer.letters, "add load(Writer.letters) to the plan"),
 }

@@ -83,7 +83,7 @@ POSTGRESQL_ALONE: list[tuple[Any, Any, str]] = [
     (ByBig, 2**63, "it does not fit 64 bits."),
     (ByBig, -(2**63) - 1, "it does not fit 64 bits."),
     (Line, (1, 2**15), "'position': it does not fit 16 bits."),
-    (ByText, "a\0b", "PostgreSQL's text holds no NUL character."),
+    (ByText, "a\0b", "PostgreSQL's text cannot hold a NUL character."),
 ]
 
 

@@ -325,16 +325,16 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a count as a default": (
         lambda: plan_of(Order, into=CountDefault),
-        "LP303: 'CountDefault.n' has count(Order.lines) as its default\n"
+        "LP307: 'CountDefault.n' has count(Order.lines) as its default\n"
         "  at: CountDefault\n"
-        "  detail: a default cannot tell loadplan where a value comes from.\n"
+        "  detail: only the annotation can tell loadplan where a value comes from.\n"
         "  hint: move it into the annotation: n: Annotated[int, count(Order.lines)].",
     ),
     "a count as a default of pydantic": (
         lambda: plan_of(Order, into=PydanticDefault),
-        "LP303: 'PydanticDefault.n' has count(Order.lines) as its default\n"
+        "LP307: 'PydanticDefault.n' has count(Order.lines) as its default\n"
         "  at: PydanticDefault\n"
-        "  detail: a default cannot tell loadplan where a value comes from.\n"
+        "  detail: only the annotation can tell loadplan where a value comes from.\n"
         "  hint: move it into the annotation: n: Annotated[int, count(Order.lines)].",
     ),
     "a count of a column": (
@@ -359,7 +359,7 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: plan_of(Line, into=row("Row", n=Annotated[str, source(Customer.name)])),
         "LP307: 'Row.n' is read from 'Line', which has no 'Customer.name'\n"
         "  at: Row\n"
-        "  hint: go there first: source(Line.order, Order.customer, Customer.name).",
+        "  hint: start with the relationships to it: source(Line.order, Order.customer, Customer.name).",
     ),
 }
 

@@ -98,7 +98,7 @@ FETCHES: dict[str, tuple[Callable[[AsyncEngine], Any], str]] = {
         "LP215: where= of 'Order' uses 'err_customers', but only 'Order' is available here\n"
         "  at: Order\n"
         "  detail: without a join condition, every row would be paired with every row of the other table.\n"
-        "  hint: ask through a relationship: Order.customer.has(...).",
+        "  hint: write the condition with a relationship: Order.customer.has(...).",
     ),
     "parameters as a list": (
         lambda sqlite: Loader(sqlite).fetch_all(SINCE, params=wrong([3])),
@@ -153,7 +153,7 @@ FETCHES: dict[str, tuple[Callable[[AsyncEngine], Any], str]] = {
     ),
     "a lock on an engine": (
         lambda sqlite: Loader(sqlite).fetch(LoadPlan(Order), 1, for_update=True),
-        "LP408: for_update= needs a transaction of yours, but this Loader opens its own\n"
+        "LP408: for_update= needs your own transaction, but this Loader opens a separate one\n"
         "  at: Order\n"
         "  detail: the lock would end when the fetch returns.\n"
         "  hint: make the Loader with the AsyncSession or AsyncConnection that changes the row "

@@ -34,8 +34,8 @@ def row(**fields: Any) -> Any:
 
 
 OF_FETCH = (
-    "Conditions, orders and limits of the roots come with the fetch: fetch_all(plan, where=..., order_by=..., "
-    "limit=...). Those of a relationship belong into its load(...)."
+    "Pass conditions, orders and limits of the roots to the fetch: fetch_all(plan, where=..., order_by=..., "
+    "limit=...). Write those of a relationship into its load(...)."
 )
 
 #: name: (what is written, what the TypeError says)
@@ -145,7 +145,7 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan.for_schema(Model, Order),
         "LP200: 'Model' is not a mapped class\n"
         "  at: Order\n"
-        "  hint: the mapped class comes first: LoadPlan.for_schema(Order, Model).",
+        "  hint: pass the mapped class first: LoadPlan.for_schema(Order, Model).",
     ),
     "paths within a class": (
         lambda: LoadPlan.for_paths(Order, ["lines"], allowed=Order),  # type: ignore[arg-type]

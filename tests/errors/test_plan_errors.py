@@ -170,7 +170,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "LP204": (
         lambda: LoadPlan(Order, load(Order.lines, LoadPlan(Tag, name="tag"))),  # type: ignore[arg-type]
-        "LP204: plan 'tag' loads 'Tag', but 'Line' stands here\n"
+        "LP204: plan 'tag' loads 'Tag', but a plan of 'Line' is needed here\n"
         "  at: Order > lines\n"
         "  hint: nest a plan of 'Line', or move this one to a relationship that leads to 'Tag'.",
     ),
@@ -211,7 +211,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "LP203 a column of a subclass": (
         lambda: LoadPlan(Customer, only=[Company.vat]),
-        "LP203: 'Company.vat' belongs to the subclass 'Company', but any 'Customer' may stand here\n"
+        "LP203: 'Company.vat' belongs to the subclass 'Company', but any 'Customer' may be at this place\n"
         "  at: Customer\n"
         "  hint: put it into a branch: on(Company, only=[Company.vat]).",
     ),
@@ -252,11 +252,11 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         "LP215: where= of 'Customer.orders' uses 'err_lines', but only 'Order' is available here\n"
         "  at: Customer > orders\n"
         "  detail: without a join condition, every row would be paired with every row of the other table.\n"
-        "  hint: ask through a relationship: Order.lines.any(...).",
+        "  hint: write the condition with a relationship: Order.lines.any(...).",
     ),
     "LP209": (
         lambda: LoadPlan(Customer, load(Company.branches)),
-        "LP209: 'Company.branches' belongs to the subclass 'Company', but any 'Customer' may stand here\n"
+        "LP209: 'Company.branches' belongs to the subclass 'Company', but any 'Customer' may be at this place\n"
         "  at: Customer > branches\n"
         "  hint: put it into a branch: on(Company, load(Company.branches)).",
     ),

@@ -223,9 +223,9 @@ async def test_a_cursor_whose_row_is_gone_says_so(rows: AsyncEngine) -> None:
     with pytest.raises(CursorError) as caught:
         await loader.fetch_page(plan, Account.secret, 5, after=page.next)
     assert str(caught.value) == (
-        "LP407: the row that the cursor was made at is gone\n"
+        "LP407: the row of the cursor is gone\n"
         "  at: Account\n"
-        "  detail: the listing is ordered by a column with a type of your own, whose values no cursor holds.\n"
+        "  detail: the listing is ordered by a column with your own type, and cursors do not hold its values.\n"
         "  hint: start at page one."
     )
 

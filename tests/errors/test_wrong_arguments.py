@@ -120,13 +120,13 @@ UNKNOWN: dict[str, tuple[Callable[[], object], str]] = {
     "a path within or_()": (
         lambda: or_(Order.total > 3, source_of(Order.customer, Customer.name == "Ada")),
         "LP112: source(Order.customer, Customer.name == 'Ada') cannot be a part of a SQL expression\n"
-        "  detail: a path stands alone, in where= or order_by= of a fetch.\n"
+        "  detail: write a path alone, in where= or order_by= of a fetch.\n"
         "  hint: for a condition among others, write Order.customer.has(Customer.name == 'Ada').",
     ),
     "a path within desc()": (
         lambda: desc(source_of(Line.order, Order.customer, Customer.name)),
         "LP112: source(Line.order, Order.customer, Customer.name) cannot be a part of a SQL expression\n"
-        "  detail: a path stands alone, in where= or order_by= of a fetch.\n"
+        "  detail: write a path alone, in where= or order_by= of a fetch.\n"
         "  hint: for a direction, write source(Line.order, Order.customer, Customer.name).desc().",
     ),
 }
@@ -150,7 +150,7 @@ def test_an_argument_that_is_not_there(name: str) -> None:
         (
             source(Order.customer, Customer.name),
             "ilike",
-            "a condition stands within the path: source(Post.author, User.name.ilike(...)).",
+            "write the condition inside the path: source(Post.author, User.name.ilike(...)).",
         ),
         (
             SyncLoader(create_engine("sqlite://")),
@@ -173,13 +173,13 @@ def test_a_method_of_another_library(given: object, name: str, hint: str) -> Non
 @pytest.mark.parametrize(
     ("written", "hint"),
     [
-        (lambda path: path > 3, "the comparison stands within the path: source(Post.author, User.age > 18)."),
-        (lambda path: path <= 3, "the comparison stands within the path: source(Post.author, User.age <= 18)."),
+        (lambda path: path > 3, "write the comparison inside the path: source(Post.author, User.age > 18)."),
+        (lambda path: path <= 3, "write the comparison inside the path: source(Post.author, User.age <= 18)."),
         (
             lambda path: path & path,
             "pass a list if all must hold: where=[Post.public, source(Post.author, User.active)].",
         ),
-        (lambda path: ~path, "'not' stands within the path: source(Post.author, ~User.active)."),
+        (lambda path: ~path, "write 'not' inside the path: source(Post.author, ~User.active)."),
     ],
 )
 def test_an_operator_on_a_path(written: Callable[[Any], object], hint: str) -> None:
@@ -215,7 +215,7 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a path chooses related rows": (
         lambda: load_in(where=source(Order.customer, Customer.name == "Ada")),
-        "ask through the relationship: where=Order.customer.has(Customer.name == 'Ada').",
+        "write the condition with the relationship: where=Order.customer.has(Customer.name == 'Ada').",
     ),
     "a count orders related rows": (
         lambda: load_in(order_by=count(Order.lines)),
@@ -224,7 +224,7 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "an exists of loadplan as condition": (
         lambda: load_in(where=exists(Order.lines)),
-        "write Order.lines.any() to choose those that have rows there.",
+        "write Order.lines.any() to choose rows that have related rows.",
     ),
     "a load of a deferred column": (
         lambda: plan_of(Dated, load_of(Dated.text)),
@@ -243,8 +243,8 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
 
 
 _COMPUTED = (
-    "name what it reads instead. In GraphQL, say it once: selected_plan(info, plan, reads={'Type.field': "
-    "['first_name', 'last_name']})."
+    "name the attributes that it reads instead. In GraphQL, declare them once: "
+    "selected_plan(info, plan, reads={'Type.field': ['first_name', 'last_name']})."
 )
 HINTS |= {
     "a request for a hybrid": (lambda: LoadPlan(Customer).narrowed_to(["loud"]), _COMPUTED),
@@ -368,7 +368,7 @@ def test_the_synchronous_loader_speaks_of_synchronous_sessions() -> None:
     with pytest.raises(LoaderError) as caught:
         SyncLoader(engine).fetch(ORDER, 1, for_update=True)
     assert str(caught.value) == (
-        "LP408: for_update= needs a transaction of yours, but this SyncLoader opens its own\n"
+        "LP408: for_update= needs your own transaction, but this SyncLoader opens a separate one\n"
         "  at: order\n"
         "  detail: the lock would end when the fetch returns.\n"
         "  hint: make the SyncLoader with the Session or Connection that changes the row afterwards."

@@ -113,8 +113,11 @@ def is_set(prop: orm.RelationshipProperty[Any]) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """Return a value that compares by what it holds."""
-    return repr(value) if type(value).__eq__ is object.__eq__ else value
+    """Return a value that compares by what it holds. A copy of it, say of an enum's member, gives the same."""
+    if type(value).__eq__ is not object.__eq__:
+        return value
+    tells = type(value).__repr__ is not object.__repr__
+    return repr(value) if tells else f"{type(value).__qualname__} {getattr(value, '__dict__', '')}"
 
 
 def listed(value: Any) -> list[Any]:

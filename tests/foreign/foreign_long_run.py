@@ -30,6 +30,9 @@ LINES = {"2.1": "sqlalchemy>=2.1,<2.2", "2.0": "sqlalchemy>=2.0.40,<2.1"}
 
 DATABASES = ("sqlite", "postgresql")
 
+#: What of SQLAlchemy's own tests runs on PostgreSQL as well: the mappings whose statements are the longest.
+ON_POSTGRESQL = ("test/orm/inheritance/", "test/orm/declarative/", "test/ext/declarative/")
+
 
 @attrs.frozen
 class Part:
@@ -116,8 +119,11 @@ def parts_of(line: str, plans: int, examples: int) -> list[Part]:
             many = long | {"LOADPLAN_FOREIGN_PLANS": str(plans)}
             parts.append(Part(f"{line}/applications/{name}/{database}", python, nodes, many))
     for file in files_with_tests(fetched(version)):
-        own = long | {"LOADPLAN_FOREIGN_FILES": file}
-        parts.append(Part(f"{line}/sqlalchemy/{file}", python, (f"{tests}/test_foreign_sqlalchemy.py",), own))
+        own, nodes = long | {"LOADPLAN_FOREIGN_FILES": file}, (f"{tests}/test_foreign_sqlalchemy.py",)
+        parts.append(Part(f"{line}/sqlalchemy/{file}", python, nodes, own))
+        if file.startswith(ON_POSTGRESQL):
+            there = own | {"LOADPLAN_FOREIGN_DATABASE": "postgresql"}
+            parts.append(Part(f"{line}/sqlalchemy-on-postgresql/{file}", python, nodes, there))
     many = {"LOADPLAN_PROPERTY_EXAMPLES": str(examples)}
     for path in files_with_random_cases():
         parts.append(Part(f"{line}/random/{path.stem}", python, (path.relative_to(ROOT).as_posix(),), many))  # noqa: PERF401
@@ -164,7 +170,7 @@ def stale(all_found: Sequence[dict[str, Any]]) -> list[str]:
     """Return the known differences that nothing showed."""
     found: list[str] = []
     for section in ("applications", "sqlalchemy"):
-        seen = [pair for each in all_found if f"/{section}/" in each["part"] for pair in each["record"]["differences"]]
+        seen = [pair for each in all_found if f"/{section}" in each["part"] for pair in each["record"]["differences"]]
         found += judged(section, seen)[1]
     return found
 

@@ -4,6 +4,7 @@ They lie in a cache folder of the user's, never in the repository.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -48,13 +49,30 @@ def fetched(version: str) -> Path:
 
 
 def files_with_tests(folder: Path) -> list[str]:
-    """Return the files with tests of the ORM and of its extensions. Some of them map nothing, and cost nothing."""
+    """Return the files with tests of the ORM and of its extensions. Some of them map nothing, and cost nothing.
+
+    A file whose name ends in, say, ``_py314`` has the syntax of that Python, which an older one cannot read.
+    """
     found = [*folder.glob("test/orm/**/test_*.py"), *folder.glob("test/ext/**/test_*.py")]
-    return sorted(each.relative_to(folder).as_posix() for each in found if "asyncio" not in each.parts)
+    readable = [each for each in found if "asyncio" not in each.parts and needed_python(each) <= sys.version_info]
+    return sorted(each.relative_to(folder).as_posix() for each in readable)
 
 
-def run_tests(folder: Path, report: Path, arguments: Sequence[str], plans: int) -> str:
-    """Run SQLAlchemy's tests with the hook, on SQLite in memory, and return the end of their output.
+def needed_python(file: Path) -> tuple[int, ...]:
+    """Return the oldest Python that can read a file of SQLAlchemy's tests, as its name says."""
+    said = re.search(r"_py(\d)(\d+)$", file.stem)
+    return tuple(map(int, said.groups())) if said else (3,)
+
+
+def run_tests(folder: Path, report: Path, arguments: Sequence[str], plans: int, url: str | None = None) -> str:
+    """Run SQLAlchemy's tests with the hook, and return the end of their output.
+
+    Args:
+        folder: of the source distribution.
+        report: where the hook writes what it found.
+        arguments: of pytest: the files.
+        plans: for each test.
+        url: of the database. Without it, the tests run on SQLite in memory.
 
     Raises:
         RuntimeError: pytest could not run them. A file without tests for SQLite is no error.
@@ -68,6 +86,7 @@ def run_tests(folder: Path, report: Path, arguments: Sequence[str], plans: int) 
     }
     without = [word for name in ("loadplan", "asyncio", "anyio", "xdist") for word in ("-p", f"no:{name}")]
     command = [sys.executable, "-s", "-m", "pytest", "-p", "foreign_hook", *without, "-o", "addopts=", "-q", "--tb=no"]
+    command += ["--dburi", url] if url else []
     done = subprocess.run(  # noqa: S603
         [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

@@ -16,12 +16,13 @@ from foreign_known import judged
 from foreign_records import Record, code_in, keep
 from foreign_source import cached, run_tests
 
-#: The files of a part of the long run.
+#: The files of a part of the long run, and the database.
 FILES = tuple(os.environ.get("LOADPLAN_FOREIGN_FILES", "").split())
+ON_POSTGRESQL = os.environ.get("LOADPLAN_FOREIGN_DATABASE") == "postgresql"
 SHORT_RUN = ("test/orm/inheritance/test_relationship.py", "-k", "M2MFilterTest or SelfReferentialM2M or SubClassToSub")
 
 
-def test_plans_over_the_mappings_of_sqlalchemys_own_tests(tmp_path: Path) -> None:
+def test_plans_over_the_mappings_of_sqlalchemys_own_tests(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """A difference that is not known fails."""
     version = sqlalchemy.__version__
     folder = cached(version)
@@ -29,8 +30,9 @@ def test_plans_over_the_mappings_of_sqlalchemys_own_tests(tmp_path: Path) -> Non
         pytest.skip(
             f"no source distribution of SQLAlchemy {version} in the cache: 'python -m tests.foreign' fetches it"
         )
+    url = prepared(request.getfixturevalue("postgres_url")) if ON_POSTGRESQL else None
     report = tmp_path / "report.jsonl"
-    said = run_tests(folder, report, FILES or SHORT_RUN, plans=1)
+    said = run_tests(folder, report, FILES or SHORT_RUN, plans=1, url=url)
     entries: list[dict[str, Any]] = []
     if report.exists():  # the tests of some files map nothing
         entries = [json.loads(line) for line in report.read_text().splitlines()]
@@ -55,3 +57,13 @@ def test_plans_over_the_mappings_of_sqlalchemys_own_tests(tmp_path: Path) -> Non
     assert len(broken) <= len(entries) // 100, broken
     assert any(word in said for word in (" passed", " skipped", "no tests ran")), said
     assert FILES or record.plans >= 5, said
+
+
+def prepared(url: sqlalchemy.URL) -> str:
+    """Add the schema that SQLAlchemy's tests use to a database on PostgreSQL, and return its URL for psycopg."""
+    own = url.set(drivername="postgresql+psycopg")
+    engine = sqlalchemy.create_engine(own)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.schema.CreateSchema("test_schema"))
+    engine.dispose()
+    return own.render_as_string(hide_password=False)

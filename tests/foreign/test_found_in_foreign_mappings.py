@@ -439,3 +439,35 @@ async def test_without_a_discriminator_a_row_is_an_object_of_each_class_it_is_me
                 assert found[0].manager.grade == "high", strategy
     finally:
         own.dispose()
+
+
+@pytest.mark.skipif(not sa.__version__.startswith("2.0."), reason="SQLAlchemy 2.1 has no second mappers of a class")
+@pytest.mark.filterwarnings("ignore:The mapper.non_primary parameter is deprecated")
+def test_a_relationship_to_a_second_mapper_of_a_class_is_refused() -> None:
+    """Its condition is about an alias that no statement of the class reads: each parent would get all rows."""
+    metadata = sa.MetaData()
+    users = sa.Table("foreign_users", metadata, sa.Column("id", sa.Integer, primary_key=True))
+    orders = sa.Table(
+        "foreign_orders",
+        metadata,
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("user_id", sa.ForeignKey("foreign_users.id")),
+        sa.Column("is_open", sa.Boolean),
+    )
+    own, alias = registry(metadata=metadata), orders.alias()
+    user: Any = type("SecondUser", (), {})
+    order: Any = type("SecondOrder", (), {})
+    own.map_imperatively(order, orders)
+    second = own.map_imperatively(order, alias, non_primary=True)
+    condition = sa.and_(alias.c.is_open, users.c.id == alias.c.user_id)
+    own.map_imperatively(user, users, properties={"open_orders": relationship(second, primaryjoin=condition)})
+    counting = attrs.make_class("Counting", {"number": attrs.field(type=Annotated[int, count(user.open_orders)])})
+    try:
+        for make in (
+            lambda: LoadPlan(user, load(user.open_orders), name="user page"),
+            lambda: LoadPlan(user, into=counting, name="user page"),
+        ):
+            with pytest.raises(PlanError, match=r"LP205: 'SecondUser\.open_orders' cannot be eagerly loaded"):
+                make()
+    finally:
+        own.dispose()

@@ -108,21 +108,21 @@ def protocol(**members: Any) -> Any:
         (
             LoadPlan(User),
             UserPage,
-            "LP121: 'UserPage.posts' is promised, but the plan does not load 'User.posts'\n"
+            "LP121: 'UserPage.posts' is in the Protocol, but the plan does not load 'User.posts'\n"
             "  at: User\n"
             "  hint: add load(User.posts) to the plan.",
         ),
         (
             LoadPlan(User, load(User.posts)),
             UserPage,
-            "LP121: 'PostPart.comments' is promised, but the plan does not load 'Post.comments'\n"
+            "LP121: 'PostPart.comments' is in the Protocol, but the plan does not load 'Post.comments'\n"
             "  at: User > posts\n"
             "  hint: add load(Post.comments) under posts.",
         ),
         (
             LoadPlan(User, only=[User.last_name]),
             protocol(first_name=str),
-            "LP121: 'Page.first_name' is promised, but the plan does not load 'User.first_name'\n"
+            "LP121: 'Page.first_name' is in the Protocol, but the plan does not load 'User.first_name'\n"
             "  at: User\n"
             "  hint: add the column User.first_name to the plan, at its root.",
         ),

@@ -1,12 +1,14 @@
 """What sessions, connections and statements are asked that only undocumented names answer."""
 
 import inspect as python_inspect
+from collections import deque
 from typing import Any
 
 import pytest
 from forest import Tree
-from sqlalchemy import Connection, StaticPool, create_engine, event, inspect, literal, select
+from sqlalchemy import Connection, StaticPool, create_engine, event, inspect, literal, select, union_all
 from sqlalchemy.engine import Engine
+from sqlalchemy.engine.cursor import BufferedRowCursorFetchStrategy
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.ext.horizontal_shard import ShardedSession
@@ -116,6 +118,23 @@ def test_what_changes_the_statements_of_a_session_is_seen(database: Engine) -> N
             assert internals.changes_statements(session)
 
 
+def test_a_session_is_flushing_in_its_listeners_of_the_flush(database: Engine) -> None:
+    """``Session._flushing``."""
+    seen: list[bool] = []
+
+    def listener(session: Session, *_: Any) -> None:
+        seen.append(internals.is_flushing(session))
+
+    with Session(database) as session:
+        for moment in ("before_flush", "after_flush", "after_flush_postexec"):
+            event.listen(session, moment, listener)
+        session.add(Tree(id=1_000))
+        assert not internals.is_flushing(session)
+        session.flush()
+        assert not internals.is_flushing(session)
+    assert seen == [True, True, True]
+
+
 def test_the_isolation_of_an_engine_is_known() -> None:
     """Chosen for the engine, or at create_engine, which a private name of the dialect keeps."""
     plain = create_engine("sqlite://")
@@ -147,11 +166,19 @@ def test_a_result_read_by_position_compares_no_columns(database: Engine) -> None
 
 
 def test_rows_can_be_had_as_the_driver_makes_them(database: Engine) -> None:
-    """``CursorResult.cursor``."""
+    """``CursorResult.cursor`` and ``CursorResult.cursor_strategy``."""
     with database.connect() as connection:
         result = connection.execute(select(literal(1), literal("a")))
         assert [tuple(row) for row in internals.driver_rows(result)] == [(1, "a")]
         assert result.closed
+
+
+def test_rows_that_sqlalchemy_has_taken_from_the_cursor_are_not_lost(database: Engine) -> None:
+    with database.connect() as connection:
+        result = connection.execute(union_all(*(select(literal(number).label("n")) for number in range(5))))
+        taken = [result.cursor.fetchone() for _ in range(2)]  # type: ignore[union-attr]
+        result.cursor_strategy = BufferedRowCursorFetchStrategy(result.cursor, {}, initial_buffer=deque(taken))
+        assert [row[0] for row in internals.driver_rows(result)] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

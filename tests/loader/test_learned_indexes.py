@@ -216,7 +216,10 @@ async def test_a_unique_index_of_the_database_promises_nothing(fresh: AsyncEngin
     assert [each.name for each in await loader.learn_indexes(plan)] == ["ix_learned_desk"]
     after = loader.explain(plan, roots=None).edges[0]
     assert (after.strategy, after.reason) == (before.strategy, before.reason)
-    assert "no constraint holds it to one row" in SyncLoader(create_engine("sqlite://")).explain(plan).edges[0].reason
+    assert (
+        "no constraint ensures that it has one row at most"
+        in SyncLoader(create_engine("sqlite://")).explain(plan).edges[0].reason
+    )
 
 
 @pytest.mark.not_on("mariadb", reason="it makes an index for each foreign key")

@@ -183,6 +183,35 @@ async def test_the_caller_s_session_keeps_its_own(blog: AsyncEngine) -> None:
     assert seen == [5, None, None]
 
 
+@pytest.mark.parametrize("place", ["engine", "connection", "listener"])
+async def test_a_server_side_cursor_loses_no_row(blog_postgres: AsyncEngine, place: str) -> None:
+    """SQLAlchemy takes the first rows from the cursor when the statement runs."""
+
+    class Heard(Session):
+        pass
+
+    if place == "engine":
+        await loses_no_row(Loader(blog_postgres.execution_options(stream_results=True)))
+    elif place == "connection":
+        async with blog_postgres.connect() as connection:
+            await loses_no_row(Loader(await connection.execution_options(yield_per=1)))
+    else:
+        event.listen(Heard, "do_orm_execute", lambda state: state.update_execution_options(stream_results=True))
+        await loses_no_row(Loader(async_sessionmaker(blog_postgres, sync_session_class=Heard)))
+
+
+async def loses_no_row(loader: Loader) -> None:
+    for plan in (*PLANS, *PLANS):
+        assert [each.id for each in await loader.fetch_all(plan, order_by=Post.id)] == [11, 12, 13]
+        assert [each.id for each in await loader.fetch_many(plan, [13, 11])] == [13, 11]
+        assert [each.id async for each in loader.stream(plan, batch_size=2)] == [11, 12, 13]
+        assert (await loader.fetch_page(plan, size=1, total="estimated")).total is not None
+        assert await loader.count(plan) == 3
+    post = await loader.fetch(POST_PAGE, 11)
+    assert (post.author.name, len(post.comments), len(post.tags)) == ("Ben", 2, 2)
+    assert (await loader.analyze(POST_PAGE, 11)).statements[0].rows == 1
+
+
 @pytest.mark.parametrize("options", [{"isolation_level": "SERIALIZABLE"}, {"yield_per": 5}, [("a", 1)], {1: 2}])
 async def test_what_one_call_cannot_decide_is_refused_before_any_sql(blog: AsyncEngine, options: Any) -> None:
     loader = Loader(blog)

@@ -138,7 +138,7 @@ async def test_a_loader_that_owns_its_transaction_refuses(blog: AsyncEngine, kin
                 with pytest.raises(LoaderError) as caught:
                     await call()  # type: ignore[no-untyped-call]
                 assert str(caught.value) == (
-                    f"LP408: for_update= needs a transaction of yours, but this {words[0]} opens its own\n"
+                    f"LP408: for_update= needs your own transaction, but this {words[0]} opens a separate one\n"
                     "  at: post page\n"
                     "  detail: the lock would end when the fetch returns.\n"
                     f"  hint: make the {words[0]} with the {words[1]}Session or {words[1]}Connection that changes the "

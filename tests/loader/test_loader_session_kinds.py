@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from loader_models import AUTHOR, POST_PAGE, POSTS, Author, Post, seed
 from loader_models import Base as BlogBase
-from sqlalchemy import URL, Engine, Update, event, func, insert, select, text
+from sqlalchemy import URL, Engine, ForeignKey, Index, Update, event, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, ORMExecuteState, Session, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, ORMExecuteState, Session, foreign, mapped_column, relationship
 
 from loadplan import Loader, LoaderError, LoadPlan, load
 from support import recording, tables
@@ -204,6 +204,48 @@ async def test_binds_to_two_databases(databases: tuple[AsyncEngine, AsyncEngine]
     else:
         async with maker() as session:
             await assert_both_databases(session, first, second)
+
+
+class Two(DeclarativeBase):
+    pass
+
+
+class Region(Two):
+    __tablename__ = "two_regions"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class City(Two):
+    __tablename__ = "two_cities"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    region_id: Mapped[int]
+    streets: Mapped[list["Street"]] = relationship(order_by="Street.id")
+
+
+class Street(Two):
+    __tablename__ = "two_streets"
+    __table_args__ = (Index("two_streets_by_city", "city_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    city_id: Mapped[int] = mapped_column(ForeignKey(City.id))
+
+
+CITIES: Any = relationship(City, primaryjoin=foreign(City.region_id) == Region.id, order_by=City.id, viewonly=True)
+Region.cities = CITIES  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("strategy", [None, "joined", "selectin"])
+async def test_two_dialects_in_one_session(postgres: AsyncEngine, sqlite: AsyncEngine, strategy: Any) -> None:
+    """Arrays of rows are for the database that reads them: one of them is never sent to SQLite."""
+    cities: Any = Region.cities  # type: ignore[attr-defined]
+    plan = LoadPlan(Region, load(cities, load(City.streets, strategy=strategy)))
+    for first, second in ((postgres, sqlite), (sqlite, postgres)):
+        async with tables(first, Two.metadata), tables(second, Two.metadata):
+            maker = async_sessionmaker(binds={Region: first, City: second, Street: second})
+            async with maker() as session:
+                session.add_all([Region(id=1), City(id=1, region_id=1, streets=[Street(id=1), Street(id=2)])])
+                await session.commit()
+            for roots in (await Loader(maker).fetch_all(plan), [await Loader(maker).fetch(plan, 1)]):
+                assert [[each.id for each in city.streets] for city in roots[0].cities] == [[1, 2]]
 
 
 def routing(first: Engine, second: Engine, *, keywords: bool) -> type[Session]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import psycopg
 import pytest
 from loader_models import AUTHOR, POST_PAGE, POSTS, Author, Base, Comment, Hideable, Post, rows
 from sqlalchemy import URL, Connection, Engine, create_engine, event, update
@@ -168,6 +169,23 @@ def test_it_works_in_the_session_s_transaction(sync_blog: Engine) -> None:
         SyncLoader(sync_blog).fetch(AUTHOR, 1, for_update=True)
 
 
+@pytest.mark.parametrize("moment", ["before_flush", "after_flush", "after_flush_postexec"])
+def test_a_listener_can_fetch_during_a_flush(sync_blog: Engine, moment: str) -> None:
+    """As in SQLAlchemy's own queries there, nothing is flushed first."""
+    found: list[tuple[str, int]] = []
+
+    def audit(session: Session, *_: Any) -> None:
+        author = SyncLoader(session).fetch(POSTS, 2)
+        found.append((author.name, len(author.posts)))
+
+    with Session(sync_blog) as session:
+        event.listen(session, moment, audit)
+        session.get_one(Author, 2).name = "Bea"
+        session.add(Post(id=50, title="new", author_id=2))
+        session.commit()
+    assert found[0] == (("Ben", 2) if moment == "before_flush" else ("Bea", 3))
+
+
 def test_criteria_and_options_hold_in_every_call(sync_blog: Engine) -> None:
     def hide(state: ORMExecuteState) -> None:
         if not state.execution_options.get("with_hidden"):
@@ -237,6 +255,25 @@ def test_a_graph_is_one_snapshot_on_psycopg(database_url: URL) -> None:
         assert len(SyncLoader(engine).fetch(POST_PAGE, 11).comments) == 2
         assert wrote == [True]
         assert SyncLoader(engine).fetch(POST_PAGE, 11).comments == []
+    finally:
+        Base.metadata.drop_all(engine)
+        engine.dispose()
+
+
+def test_cursors_of_psycopg_without_a_binary_format(postgres_url: URL) -> None:
+    """They read no nested rows, so a small graph comes in a statement for each level."""
+    url = postgres_url.set(drivername="postgresql+psycopg")
+    engine = create_engine(url, connect_args={"cursor_factory": psycopg.ClientCursor})
+    try:
+        Base.metadata.create_all(engine)
+        with Session(engine) as session:
+            session.add_all(rows())
+            session.commit()
+        loader = SyncLoader(engine)
+        for _ in range(2):
+            post = loader.fetch(POST_PAGE, 11)
+            assert (post.author.name, len(post.comments), len(post.tags)) == ("Ben", 2, 2)
+            assert loader.fetch(CARDS, 11) == Card(11, "one", Name(2, "Ben"), [Text(101), Text(102)])
     finally:
         Base.metadata.drop_all(engine)
         engine.dispose()

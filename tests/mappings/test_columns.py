@@ -197,7 +197,7 @@ async def test_a_relationship_through_its_synonym(engine: AsyncEngine) -> None:
 
 
 async def test_a_query_expression_is_none_until_somebody_gives_it(engine: AsyncEngine) -> None:
-    """It is no column of the mapping: absent in a statement, it is None, as SQLAlchemy has it."""
+    """It is not a column of the mapping: absent in a statement, it is None, as SQLAlchemy has it."""
     async with tables(engine, Base.metadata):
         await _fill(engine)
         item = await Loader(engine).fetch(LoadPlan(Item), 1)

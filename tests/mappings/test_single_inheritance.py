@@ -198,7 +198,7 @@ def test_a_subclass_relationship_on_the_base_is_refused() -> None:
     with pytest.raises(PlanError) as caught:
         LoadPlan(Firm, load(Firm.staff, load(Engineer.tools)))
     assert str(caught.value) == (
-        "LP209: 'Engineer.tools' belongs to the subclass 'Engineer', but any 'Person' may stand here\n"
+        "LP209: 'Engineer.tools' belongs to the subclass 'Engineer', but any 'Person' may be at this place\n"
         "  at: Firm > staff > tools\n"
         "  hint: put it into a branch: on(Engineer, load(Engineer.tools))."
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import attrs
 import pytest
 from real import filled, lazily
-from sqlalchemy import ForeignKey, event, func, select
+from sqlalchemy import ForeignKey, event, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, with_loader_criteria
 
@@ -136,6 +136,8 @@ class Event(EventBase):
     time: Mapped[int]
     file_id: Mapped[int] = mapped_column(ForeignKey(File.id))
     file: Mapped[File] = relationship(back_populates="events", order_by="desc(Event.time)")
+    report_id: Mapped[int | None] = mapped_column(ForeignKey("arguments_reports.id"))
+    report: Mapped["Report | None"] = relationship(viewonly=True)
 
 
 class Report(EventBase):
@@ -235,6 +237,28 @@ async def test_the_newest_of_many_brings_one_row_for_each_parent(engine: AsyncEn
     assert records[0].rows == sent
 
 
+@pytest.mark.parametrize("strategy", [None, "joined", "selectin", "subquery"])
+async def test_an_inner_join_below_the_newest_of_many(engine: AsyncEngine, strategy: Any) -> None:
+    """The newest event is left out, and no older one takes its place: by each strategy, for one root and for all."""
+    plan = LoadPlan(File, load(File.newest, load(Event.report, strategy="inner"), strategy=strategy))
+    async with filled(engine, EventBase.metadata, *_files()) as loader:
+        async with engine.begin() as connection:
+            await connection.execute(update(Event).where(Event.id.in_([1, 4])).values(report_id=1))
+        found = await loader.fetch_all(plan, order_by=File.id)
+        assert [each.newest and each.newest.id for each in found] == [None, 4, None]
+        one = [await loader.fetch(plan, key) for key in (1, 2, 3)]
+        assert [each.newest and each.newest.id for each in one] == [None, 4, None]
+
+
+def test_the_reason_for_a_join_of_the_newest_of_many() -> None:
+    """You asked for it: explain does not promise one row."""
+    explained = LoadPlan(File, load(File.newest, strategy="joined")).explain("sqlite")
+    assert explained.edges[0].strategy == "left join"
+    assert explained.edges[0].reason == (
+        "the plan asks for it: no constraint holds it to one row, so all rows are sent"
+    )
+
+
 async def test_max_rows_counts_the_rows_of_a_collection(engine: AsyncEngine) -> None:
     """The counterpart: a collection of the same rows is more than the limit allows."""
     async with filled(engine, EventBase.metadata, *_files()):
@@ -270,7 +294,7 @@ def test_the_newest_of_many_is_not_counted(computed: Any) -> None:
     assert str(caught.value) == (
         f"LP306: 'Line.n' is {computed!r}, but 'File.newest' leads to the first of many rows\n"
         "  at: Line\n"
-        "  detail: no unique key holds it to one row, so the database would take all of them.\n"
+        "  detail: no unique key ensures one row at most, so the database would count all rows.\n"
         "  hint: use exists(File.newest), or name a relationship that is mapped as a collection."
     )
     LoadPlan(File, into=attrs.make_class("Line", {"n": attrs.field(type=Annotated[bool, exists(File.newest)])}))

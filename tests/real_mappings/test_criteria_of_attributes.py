@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import attrs
 import pytest
 from real import filled
-from sqlalchemy import ForeignKey, bindparam, func, select
+from sqlalchemy import ForeignKey, and_, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column, relationship, selectinload, with_polymorphic
 
@@ -271,3 +271,22 @@ def test_of_type_of_an_alias_is_refused(target: Any) -> None:
     """An alias has no place in a view's statements: the count says so instead of counting all rows."""
     with pytest.raises(PlanError):
         LoadPlan(Owner, into=view_of(Annotated[int, count(Owner.pets.of_type(target))]))
+
+
+Public = aliased(Pet)
+PUBLIC: Any = relationship(Public, primaryjoin=and_(Owner.id == Public.owner_id, Public.public), viewonly=True)
+Owner.shown = PUBLIC  # type: ignore[attr-defined]
+
+
+async def test_a_relationship_to_an_alias_takes_expressions_of_that_alias(engine: AsyncEngine) -> None:
+    """The error for an expression of the class itself says so."""
+    shown: Any = Owner.shown  # type: ignore[attr-defined]
+    wrong = (Annotated[int | None, aggregate(shown, func.max(Pet.id))], Annotated[list[int], source(shown, Pet.id + 1)])
+    for annotation in wrong:
+        with pytest.raises(
+            PlanError, match=r"LP307[\s\S]*'Owner.shown' leads to an alias of 'Pet'. Use the attributes"
+        ):
+            LoadPlan(Owner, into=view_of(annotation))
+    plan: LoadPlan[Any] = LoadPlan(Owner, into=view_of(Annotated[int | None, aggregate(shown, func.max(Public.id))]))
+    async with filled(engine, Base.metadata, *_rows()) as loader:
+        assert xs(await loader.fetch_all(plan, order_by=Owner.id)) == [30, 21, None]

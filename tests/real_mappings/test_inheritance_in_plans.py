@@ -229,6 +229,10 @@ CHAIN_PLANS: dict[str, Callable[[Any], tuple[Any, list[set[str]]]]] = {
         LoadPlan(m.A, on(m.B, only=[m.B.b]), on(m.C, only=[m.C.c])),
         [{"id", "t", "b"}, {"id", "t", "b", "c"}],
     ),
+    "a branch above others": lambda m: (
+        LoadPlan(m.A, on(m.B, only=[m.B.b])),
+        [{"id", "t", "b"}, {"id", "t", "b"}],
+    ),
 }
 
 #: What each of two rows has where the mapping loads subclasses with their base, and the plan names no branch.
@@ -245,6 +249,8 @@ async def test_a_plan_says_what_is_loaded_of_subclasses(
     plan, columns = CHAIN_PLANS[name](m)
     if name == "the base alone" and mapping in {"selectin", "inline"}:
         columns = BY_MAPPING
+    if name == "a branch above others" and mapping in {"selectin", "inline"}:
+        columns[1].add("c")  # what C adds comes by the mapping, and 'big' is left out by the branch
     rows = [m.A(id=1), m.B(id=2, b=1, big="x"), m.C(id=3, b=1, big="y", c=2)]
     async with filled(engine, m.Base.metadata, *rows) as loader:
         with recording(engine) as recorded:
@@ -374,7 +380,7 @@ async def test_a_view_reads_no_relationship_that_a_subclass_maps_again(engine: A
     assert str(caught.value) == (
         "LP309: 'PetRow.toys' reads 'Pet.toys', but 'Dog' maps 'toys' again\n"
         "  at: PetRow\n"
-        "  detail: a row of the subclass has other rows behind the relationship than a row of the base class.\n"
+        "  detail: a row of the subclass has other related rows than a row of the base class.\n"
         "  hint: make other views of these rows: Annotated[..., on(Pet)] | Annotated[..., on(Dog)]."
     )
     both: Any = Annotated[PetRow, on(Pet)] | Annotated[DogRow, on(Dog)]

@@ -1,5 +1,7 @@
 """Mappings that change after a plan was compiled: what was compiled for the old one does not serve the new one."""
 
+import contextlib
+import copy
 from itertools import product
 from typing import Annotated, Any
 
@@ -8,18 +10,19 @@ import pytest
 from real import filled
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, func, insert
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.ext.declarative import AbstractConcreteBase, DeferredReflection
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
+    column_property,
     configure_mappers,
     mapped_column,
     registry,
     relationship,
 )
 
-from loadplan import LoadPlan, NotLoaded, PlanError, aggregate, count, exists, load, source
+from loadplan import Loader, LoadPlan, NotLoaded, PlanError, aggregate, count, exists, load, source
 from loadplan.audit import audit
 
 
@@ -97,6 +100,34 @@ async def test_the_same_plan_loads_a_relationship_that_comes_later(engine: Async
             await connection.run_sync(base.metadata.create_all)
         found = await loader.fetch(plan.also(load("orders")), 1)
         assert found.orders == []
+        assert order is not None
+
+
+@pytest.mark.parametrize("kept", ["as it is", "copied", "in a session", "of a stream"])
+async def test_objects_that_are_older_than_an_attribute_are_sealed(engine: AsyncEngine, kept: str) -> None:
+    """A relationship and a column that come later raise NotLoaded, also on objects that were loaded before."""
+    base, user, imported = late_module("an attribute", f"older_{engine.dialect.name[0]}{len(kept)}")
+    async with filled(engine, base.metadata, user(id=1)) as loader, AsyncSession(engine) as session:
+        if kept == "in a session":
+            found = await Loader(session).fetch_attached(LoadPlan(user, name="u"), 1)
+        elif kept == "of a stream":
+            async with contextlib.aclosing(loader.stream(LoadPlan(user, name="u"))) as graphs:
+                found = await anext(graphs)
+        else:
+            found = await loader.fetch(LoadPlan(user, name="u"), 1)
+        found = copy.deepcopy(found) if kept == "copied" else found
+        order = imported()
+        user.double = column_property(user.id * 2)
+        with pytest.raises(NotLoaded, match=r"User\.orders"):
+            _ = found.orders
+        with pytest.raises(NotLoaded, match=r"User\.double.*\n.*after this object was loaded; fetch it again"):
+            _ = found.double
+        if kept == "as it is":
+            async with engine.begin() as connection:
+                await connection.run_sync(base.metadata.create_all)
+            await loader.extend(found, load(user.orders))
+            assert found.orders == []
+            assert (await loader.fetch(LoadPlan(user), 1)).double == 2
         assert order is not None
 
 

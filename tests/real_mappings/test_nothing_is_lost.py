@@ -165,7 +165,7 @@ async def test_the_errors_name_object_reason_and_way_out(orders: AsyncEngine) ->
         "LP409: 'Order.customer' is None, but its foreign key is not NULL, and merge would write NULL over it\n"
         "  at: order\n"
         "  detail: the row that customer_id=1 refers to was hidden (by where=, a criterion of the session or row-level "
-        "security), or there is no such row.\n"
+        "security), or the row does not exist.\n"
         "  hint: use session.add(obj), or merge an object that was loaded in a session that sees all rows."
     )
     order = await soft(orders).fetch(plan_of("notes"), 1)

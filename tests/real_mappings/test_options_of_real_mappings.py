@@ -40,6 +40,19 @@ class Mark(Base):
     area: Mapped[Area] = relationship()
 
 
+class Board(Base):
+    __tablename__ = "opt_boards"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Pin(Base):
+    __tablename__ = "opt_pins"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    board_id: Mapped[int] = mapped_column(ForeignKey(Board.id))
+    board: Mapped[Board] = relationship(order_by="Pin.id")
+
+
+Board.highest = column_property(select(func.max(Pin.id)).where(Pin.board_id == Board.id).scalar_subquery())
 Area.highest = column_property(select(func.max(Mark.id)).where(Mark.area_id == Area.id).scalar_subquery())
 
 
@@ -101,6 +114,75 @@ async def test_a_subquery_in_a_column_keeps_its_table(engine: AsyncEngine, strat
     async with filled(engine, Base.metadata, *rows(), *marks):
         found = await by_options(engine, plan, Mark, lambda mark: mark.area.__dict__["highest"])
     assert found == [3, 4, 3, 4]
+
+
+@pytest.mark.parametrize("strategy", [None, "joined", "selectin", "subquery"])
+async def test_a_subquery_in_a_condition_keeps_its_table(engine: AsyncEngine, strategy: StrategyName | None) -> None:
+    """Below a joined row, SQLAlchemy takes the row of the statement for the one that the condition asks about."""
+    plan = LoadPlan(Area, load(Area.up.and_(Area.up.has(Area.id == 1)), strategy=strategy))
+    async with filled(engine, Base.metadata, *rows()) as loader:
+        found = await by_options(engine, plan, Area, lambda area: area.up and area.up.id)
+        fetched = await loader.fetch_all(plan, order_by=Area.id)
+    assert found == [area.up and area.up.id for area in fetched] == [None, None, None, 2]
+
+
+@pytest.mark.parametrize("strategy", [None, "joined", "selectin", "subquery"])
+async def test_a_condition_asks_about_the_parents(engine: AsyncEngine, strategy: StrategyName | None) -> None:
+    """The parents' table is in the statement, in SQLAlchemy's subquery of the parents, and in the condition."""
+    plan = LoadPlan(
+        Mark, load(Mark.area, where=Area.id.in_(select(Mark.area_id).where(Mark.id > 3)), strategy=strategy)
+    )
+    marks = [Mark(id=key, area_id=2 + key % 2) for key in (1, 2, 3, 4)]
+    async with filled(engine, Base.metadata, *rows(), *marks) as loader:
+        found = await by_options(engine, plan, Mark, lambda mark: mark.area and mark.area.id)
+        fetched = await loader.fetch_all(plan, order_by=Mark.id)
+    assert found == [mark.area and mark.area.id for mark in fetched] == [None, 2, None, 2]
+
+
+class Tool(Base):
+    __tablename__ = "opt_tools"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    kind: Mapped[str]
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "tool"}
+
+
+class Saw(Tool):
+    __tablename__ = "opt_saws"
+    id: Mapped[int] = mapped_column(ForeignKey(Tool.id), primary_key=True)
+    __mapper_args__ = {"polymorphic_identity": "saw"}
+
+
+class Hook(Base):
+    __tablename__ = "opt_hooks"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    saw_id: Mapped[int] = mapped_column(ForeignKey(Saw.id))
+    saw: Mapped[Saw] = relationship()
+
+
+@pytest.mark.parametrize("strategy", [None, "joined", "selectin", "subquery"])
+@pytest.mark.parametrize("column", [Tool.name, Saw.name])
+async def test_a_condition_on_a_column_of_the_base(
+    engine: AsyncEngine, column: Any, strategy: StrategyName | None
+) -> None:
+    """SQLAlchemy's join names the table of the base by another name."""
+    plan = LoadPlan(Hook, load(Hook.saw, where=column == "a", strategy=strategy))
+    tools = [Saw(id=1, name="a"), Saw(id=2, name="b"), Hook(id=1, saw_id=1), Hook(id=2, saw_id=2)]
+    async with filled(engine, Base.metadata, *tools) as loader:
+        found = await by_options(engine, plan, Hook, lambda hook: hook.saw and hook.saw.id)
+        fetched = await loader.fetch_all(plan, order_by=Hook.id)
+    assert found == [hook.saw and hook.saw.id for hook in fetched] == [1, None]
+
+
+@pytest.mark.parametrize("strategy", [None, "joined", "inner", "selectin", "subquery"])
+async def test_an_order_that_no_statement_of_options_has(engine: AsyncEngine, strategy: StrategyName | None) -> None:
+    """The subquery in a column rules out a join, and the order rules out a statement of its own."""
+    plan = LoadPlan(Pin, load(Pin.board, strategy=strategy))
+    with pytest.raises(PlanError, match=r"LP206: loader options cannot load 'Pin\.board'"):
+        plan.options()
+    async with filled(engine, Base.metadata, Board(id=1), Pin(id=1, board_id=1), Pin(id=2, board_id=1)) as loader:
+        found = await loader.fetch_all(plan, order_by=Pin.id)
+    assert [pin.board.__dict__["highest"] for pin in found] == [2, 2]
 
 
 def test_hints_for_options_and_for_ids() -> None:

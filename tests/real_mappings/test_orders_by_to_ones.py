@@ -181,8 +181,8 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("order_by", source(Order.customer), "it needs a relationship and a column."),
     ("order_by", source(Order.number), "it needs a relationship and a column."),
     ("order_by", source(Order.customer, Customer.orders, Order.number), "'Customer.orders' leads to many rows."),
-    ("order_by", source(Order.customer, Country.name), "'Country.name' is no column of 'Customer'."),
-    ("order_by", source(Customer.country, Country.name), "'Customer.country' is no relationship of 'Order'."),
+    ("order_by", source(Order.customer, Country.name), "'Country.name' is not a column of 'Customer'."),
+    ("order_by", source(Customer.country, Country.name), "'Customer.country' is not a relationship of 'Order'."),
     ("where", EMAIL, "it does not end with a condition."),
     ("where", source(Order.customer, SEEN).desc(), "it does not end with a condition."),
 ]

@@ -210,7 +210,7 @@ async def test_the_hints_lead_to_plans_that_work(sqlite: AsyncEngine) -> None:
     path: Any = source(Post.author, User.country, Country.name == "Z")
     with pytest.raises(PlanError) as caught:
         LoadPlan(Topic, load(Topic.posts, where=path))
-    hint = "ask through the relationship: where=Post.author.has(User.country.has(Country.name == 'Z'))."
+    hint = "write the condition with the relationship: where=Post.author.has(User.country.has(Country.name == 'Z'))."
     assert (caught.value.code, caught.value.problem.hint) == ("LP108", hint)
     condition = Post.author.has(User.country.has(Country.name == "Z"))
     mended = LoadPlan(

@@ -1,7 +1,8 @@
 """Nothing of SQLAlchemy or loadplan in an annotation is ignored."""
 
 import dataclasses
-from typing import Annotated, Any, NamedTuple
+import functools
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import attrs
 import msgspec
@@ -182,6 +183,53 @@ def test_for_schema_ignores_none_of_them() -> None:
         LoadPlan.for_schema(Post, AsModel)
 
 
+SHOUT = func.upper(Post.title)
+
+GIVEN_ELSEWHERE: dict[str, Any] = {
+    "attrs": attrs.make_class("Line", {"title": attrs.field(type=str, default=source(SHOUT))}),
+    "attrs, SQL": attrs.make_class("Line", {"title": attrs.field(type=str, default=SHOUT)}),
+    "attrs, metadata": attrs.make_class("Line", {"title": attrs.field(type=str, metadata={"from": source(SHOUT)})}),
+    "dataclass": dataclasses.make_dataclass("Line", [("title", str, dataclasses.field(default=source(SHOUT)))]),
+    "NamedTuple": type("Line", (NamedTuple("Line", [("title", str)]),), {"_field_defaults": {"title": source(SHOUT)}}),
+    "struct": msgspec.defstruct("Line", [("title", str, source(SHOUT))]),
+    "pydantic": pydantic.create_model("Line", title=(str, source(SHOUT))),
+    "pydantic, extra": pydantic.create_model(
+        "Line", title=(str, pydantic.Field(json_schema_extra={"from": source(SHOUT)}))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN_ELSEWHERE)
+def test_a_default_is_no_source(name: str) -> None:
+    """A source in the place of a default, or in the metadata of a field, is LP307: it would read 'Post.title'."""
+    with pytest.raises(PlanError, match=r"LP307: 'Line\.title' has .*func\.upper\(Post\.title\)") as caught:
+        LoadPlan(Post, into=GIVEN_ELSEWHERE[name])
+    hint = "hint: move it into the annotation: title: Annotated[str, source(func.upper(Post.title))]."
+    assert hint in str(caught.value)
+
+
+def test_a_default_of_a_response_model_is_no_source() -> None:
+    with pytest.raises(PlanError, match="LP307"):
+        LoadPlan.for_schema(Post, GIVEN_ELSEWHERE["pydantic"])
+
+
+@pytest.mark.parametrize("given", [functools.partial(func.upper, Post.title), Post.title.desc])
+def test_what_waits_for_a_call_is_an_error(given: Any) -> None:
+    view = attrs.make_class("Line", {"title": attrs.field(type=Annotated[str, given])})
+    with pytest.raises(PlanError, match="LP307"):
+        LoadPlan(Post, into=view)
+
+
+class Shouting(Protocol):
+    title: Annotated[str, SHOUT]
+
+
+def test_a_protocol_has_no_sources() -> None:
+    """``typed=`` loads entities, so an expression in it would mean nothing."""
+    with pytest.raises(PlanError, match=r"LP122: 'Shouting\.title' is annotated with func\.upper\(Post\.title\)"):
+        LoadPlan(Post, typed=Shouting)
+
+
 def test_metadata_of_other_libraries_is_left_alone() -> None:
     """Constraints, documentation and texts are the business of others."""
     view = attrs.make_class(
@@ -220,7 +268,7 @@ def test_the_hint_of_a_container_leads_out() -> None:
     assert str(caught.value) == (
         "LP307: 'Line.title' is annotated with a list, which is not a source\n"
         "  at: Line\n"
-        "  hint: write what is in it beside the type: Annotated[..., source(...)]."
+        "  hint: write its contents next to the type: Annotated[..., source(...)]."
     )
     LoadPlan(
         Post, into=attrs.make_class("Line", {"title": attrs.field(type=Annotated[str, source(func.upper(Post.title))])})

@@ -111,6 +111,20 @@ async def test_rows_below_a_filtered_collection_do_not_come(engine: AsyncEngine,
         assert records[0].rows <= 4
 
 
+@pytest.mark.parametrize("strategy", ["selectin", "subquery"])
+async def test_rows_below_the_root_after_a_page_do_not_come(engine: AsyncEngine, strategy: Any) -> None:
+    """A page reads one root more than it shows. Two of the rows are roots, and five are links of the first."""
+    plan = LoadPlan(Tag, load(Tag.links, strategy=strategy))
+    records: list[Any] = []
+    async with filled(engine, LinkBase.metadata, *_links()):
+        loader = Loader(engine, on_fetch=records.append)
+        first = await loader.fetch_page(plan, Tag.id, 1)
+        last = await loader.fetch_page(plan, Tag.id, 1, after=first.next)
+        back = await loader.fetch_page(plan, Tag.id, 1, before=last.previous)
+    assert [[len(tag.links) for tag in page.items] for page in (first, last, back)] == [[5], [1], [5]]
+    assert [each.rows for each in records] == [7, 2, 6]
+
+
 class KeyBase(DeclarativeBase):
     pass
 

@@ -115,7 +115,7 @@ async def test_the_repr_of_a_dataclass_says_what_is_not(boxes: AsyncEngine) -> N
             repr(box)
         assert str(caught.value) == (
             "LP401: 'Box.note' is not part of plan 'bare' (at its root)\n"
-            "  hint: __repr__ is the dataclass's own, which reads every field: map 'note' as mapped_column(repr=False)"
+            "  hint: the dataclass generated __repr__, which reads every field: map 'note' as mapped_column(repr=False)"
         )
         with pytest.raises(NotLoaded):
             dataclasses.asdict(box)

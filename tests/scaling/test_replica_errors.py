@@ -61,7 +61,7 @@ async def test_a_lock_is_refused(standby: AsyncEngine, session: bool, caplog: py
             with pytest.raises(DBAPIError, match="cannot execute SELECT FOR UPDATE in a read-only transaction"):
                 await Loader(caller).fetch(TOPIC, 1, for_update=True)
     else:
-        with pytest.raises(LoaderError, match="for_update= needs a transaction of yours"):
+        with pytest.raises(LoaderError, match="for_update= needs your own transaction"):
             await Loader(standby).fetch(TOPIC, 1, for_update=True)
     await assert_whole(standby, caplog)
 

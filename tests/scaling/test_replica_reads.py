@@ -97,7 +97,7 @@ async def test_a_write_is_read_once_its_position_is_replayed(
 
 
 async def test_waiting_for_a_server_that_replays_nothing_says_so(primary: AsyncEngine) -> None:
-    with pytest.raises(RuntimeError, match="it is no standby"):
+    with pytest.raises(RuntimeError, match="it is not a standby"):
         await wait_until_replayed(primary, await written_position(primary))
 
 

@@ -379,7 +379,7 @@ async def test_graphs_stay_in_a_session_and_grow_there(sessions: Any, engines: A
     assert extended == cities
     assert [len(each.reports) for each in extended] == [each.id % 3 for each in cities]
     alone = await Loader(engines["asia"]).fetch(LoadPlan(City), 1)
-    with pytest.raises(LoaderError, match="LP408: nobody knows which shard a 'City' is from"):
+    with pytest.raises(LoaderError, match="LP408: the shard of a 'City' is not known"):
         await Loader(sessions).extend(alone, load(City.reports))
 
 

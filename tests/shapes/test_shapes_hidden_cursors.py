@@ -141,9 +141,9 @@ async def test_a_hidden_value_whose_row_is_gone(people: AsyncEngine) -> None:
     with pytest.raises(CursorError) as caught:
         await Loader(people).fetch_page(PLANS["a view"], order, 9, after=page.next)
     assert str(caught.value) == (
-        "LP407: the row that the cursor was made at is gone\n"
+        "LP407: the row of the cursor is gone\n"
         "  at: Bare\n"
-        "  detail: the listing is ordered by a value that the page does not show, so no cursor holds it.\n"
+        "  detail: the listing is ordered by a value that the page does not show, so the cursor does not hold it.\n"
         "  hint: start at page one. If readers may see the value, load it in the plan; or pass a cipher as cursor_key=."
     )
     goes_on = await secret.fetch_page(PLANS["a view"], order, 9, after=encrypted.next)

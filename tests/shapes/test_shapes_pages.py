@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from page_models import COLUMNS, VALUES, Base, Mark, Row, random_row
-from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy import BigInteger, ForeignKey, bindparam, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 from sqlalchemy.sql.operators import nulls_first_op, nulls_last_op
 
 from loadplan import Loader, LoadPlan, PlanError, load
@@ -228,6 +229,49 @@ async def test_a_hybrid_is_an_order(rows: AsyncEngine) -> None:
         if after is None:
             break
     assert found == expected
+
+
+class Account(Base):
+    __tablename__ = "shg_accounts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Payment(Base):
+    __tablename__ = "shg_payments"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey(Account.id))
+    cents: Mapped[int]
+    large: Mapped[int] = mapped_column(BigInteger)
+
+
+def total(column: Any) -> Any:
+    """A sum of integers: SQLAlchemy calls it an integer, and databases give a wider one, or a Decimal."""
+    return column_property(select(func.sum(column)).where(Payment.account_id == Account.id).scalar_subquery())
+
+
+Account.cents = total(Payment.cents)  # type: ignore[attr-defined]
+Account.large = total(Payment.large)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("name", ["cents", "large"])
+async def test_a_sum_is_an_order(rows: AsyncEngine, name: str, descending: bool) -> None:
+    """The sums take more bits than the column; one is NULL."""
+    sums = [(1, 2_000_000_000, 1 << 61), (1, 2_000_000_000, 1 << 61), (2, 7, 7), (4, 7, 7)]
+    async with rows.begin() as connection:
+        await connection.execute(insert(Account), [{"id": key} for key in (1, 2, 3, 4)])
+        payments = [{"account_id": key, "cents": cents, "large": large} for key, cents, large in sums]
+        await connection.execute(insert(Payment), payments)
+    order = getattr(Account, name)
+    order = order.desc().nulls_last() if descending else order.asc().nulls_first()
+    found, after = [], None
+    while True:
+        page = await Loader(rows).fetch_page(LoadPlan(Account), order, 1, after=after)
+        found += [each.id for each in page.items]
+        after = page.next
+        if after is None:
+            break
+    assert found == ([1, 2, 4, 3] if descending else [3, 2, 4, 1])
 
 
 @pytest.mark.not_on("mariadb", reason="it stores finite numbers alone")

@@ -106,7 +106,7 @@ def test_different_rows_of_one_collection_name_both_paths(
         "  at: thread\n"
         f"  detail: Comment.author > User.posts loads {said}. "
         f"Comment.post > Post.author > User.posts loads {said_other}. "
-        "One object has only one such collection.\n" + HINT
+        "One object has only one collection of this name.\n" + HINT
     )
 
 

@@ -208,9 +208,9 @@ def test_what_the_statement_says_besides() -> None:
     """A plan has no roots, and no attribute that loads when it is touched."""
     statement = select(User).options(lazyload(User.posts)).where(User.id > 1).order_by(User.name).limit(3)
     assert plan_of_options(statement).remarks == (
-        "its WHERE chooses the roots: pass where= to fetch_all, or an id to fetch.",
-        "its ORDER BY orders the roots: pass order_by= to fetch_all.",
-        "its LIMIT counts rows of the roots: pass limit= to fetch_all.",
+        "the statement's WHERE chooses the roots: pass where= to fetch_all, or an id to fetch.",
+        "the statement's ORDER BY sorts the roots: pass order_by= to fetch_all.",
+        "the statement's LIMIT counts the roots: pass limit= to fetch_all.",
         "lazyload(User.posts) loads when it is read; add load(User.posts) if your code reads it.",
     )
 
@@ -257,7 +257,7 @@ def test_options_and_functions(command: Callable[..., Result], shop: Path) -> No
     assert (done.exit_code, done.stdout) == (
         0,
         "PLAN = LoadPlan(Customer, load(Customer.orders), name='customer page')\n"
-        "# its WHERE chooses the roots: pass where= to fetch_all, or an id to fetch.\n",
+        "# the statement's WHERE chooses the roots: pass where= to fetch_all, or an id to fetch.\n",
     )
     assert command("adopt", "shop.queries:OPTIONS").stdout == "PLAN = LoadPlan(Customer, load(Customer.orders))\n"
     assert command("adopt", "shop.queries:Customer").exit_code == 1
@@ -283,7 +283,7 @@ def test_a_whole_module(command: Callable[..., Result], shop: Path) -> None:
         1,
         "OPTIONS = LoadPlan(Customer, load(Customer.orders))\n\n"
         "CUSTOMERS = LoadPlan(Customer, load(Customer.orders))\n"
-        "# its WHERE chooses the roots: pass where= to fetch_all, or an id to fetch.\n\n"
+        "# the statement's WHERE chooses the roots: pass where= to fetch_all, or an id to fetch.\n\n"
         "# joined: contains_eager(Order.customer) takes its rows from the statement's own join\n"
         "#   hint: write load(Order.customer), with where= if the join filters its rows. To choose or sort the roots "
         "by columns of it, pass where= or order_by=source(Order.customer, ...) to the fetch.\n\n"

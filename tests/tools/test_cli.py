@@ -23,7 +23,7 @@ def test_explain_prints_the_tree_and_the_sql(command: Command) -> None:
     assert lines == [
         "order page: Order, 1 statement (1, however many rows)",
         "└─ Order.customer -> Customer (id, name): many-to-one, left join, statement 1",
-        "        one row at most; LEFT OUTER, so a missing or hidden one never drops its parent",
+        "        one row at most; LEFT OUTER, so a missing or hidden row never drops its parent",
         "",
         "-- 1. Order",
         'SELECT "order".id, "order".customer_id, customer_1.id AS id_1, customer_1.name',
@@ -78,7 +78,7 @@ USAGE = [
     (("explain", "shop.plans:ORDER_PAGE", "--dialect", "postgre"), "SQLAlchemy knows no dialect 'postgre'; write "),
     (("explain", "shop.plans:ORDER_PAGE", "--json", "--mermaid"), "--mermaid, --svg and --json exclude each other\n"),
     (("explain", "shop.plans:ORDER_PAGE", "--svg", "no/page.svg"), "cannot write 'no/page.svg': No such file or dir"),
-    (("check", "shop.models"), "no plan is among the names of 'shop.models' (1 module)\n"),
+    (("check", "shop.models"), "'shop.models' holds no plan (1 module)\n"),
     (("check", "shopp"), "there is no module 'shopp'\n  hint: did you mean 'shop'?"),
     (("audit", "shop.models:Bas"), "module 'shop.models' has no 'Bas'\n  hint: did you mean 'Base'? It has: Base, "),
     (("audit", "shop.plans:ORDER_PAGE"), "'shop.plans:ORDER_PAGE' has no mapping\n  hint: name a declarative base, "),
@@ -122,7 +122,7 @@ def test_explain_of_a_wrong_plan(command: Command, shop: Path) -> None:
 def test_check_of_a_package_in_order(command: Command) -> None:
     done = command("check", "shop")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout == "2 plans of 3 modules: all of them resolve\n"
+    assert done.stdout == "2 plans of 3 modules: every plan resolves\n"
 
 
 def test_check_tells_all_problems_of_all_modules(command: Command, shop: Path) -> None:
@@ -221,7 +221,7 @@ def test_as_a_process(shop: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(loadplan.__file__).parents[1])}
     line = [sys.executable, "-m", "loadplan", "check", "shop"]
     done = subprocess.run(line, cwd=shop, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
-    assert (done.returncode, done.stdout) == (0, "2 plans of 3 modules: all of them resolve\n")
+    assert (done.returncode, done.stdout) == (0, "2 plans of 3 modules: every plan resolves\n")
     line = [sys.executable, "-c", "from loadplan.tools.cli import main; main()", "audit", "shop.plans"]
     done = subprocess.run(line, cwd=shop, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 2

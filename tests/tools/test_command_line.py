@@ -99,7 +99,7 @@ def test_costs_of_plans(command: Command, shop: Path) -> None:
         "shop.plans:ORDER_PAGE              1      1        4\n"
         "shop.plans:CUSTOMER_PAGE           2      0        5\n"
         "\n"
-        "2 plans of 3 modules: all of them resolve\n"
+        "2 plans of 3 modules: every plan resolves\n"
     )
     assert json.loads(command("check", "shop", "--costs", "--json").stdout)["costs"][0] == {
         "where": "shop.plans:ORDER_PAGE",
@@ -148,7 +148,7 @@ def test_an_import_that_wants_a_variable(command: Command, shop: Path, monkeypat
         "cannot be imported: KeyError: 'DATABASE_URL'\n"
         "  at: shop/config.py:3\n"
         "  hint: set DATABASE_URL in the environment. Importing connects to nothing, so any value will do.\n"
-        "  the same: shop.one, shop.two\n"
+        "  the same error in: shop.one, shop.two\n"
     )
     done = command("explain", "shop.two:PLAN")
     assert done.stderr.count("shop/config.py:3") == 1

@@ -109,8 +109,8 @@ async def test_a_whole_run(loader: Loader) -> None:
         assert user.badge is None
         assert (await loader.fetch(LoadPlan(Post, name="post"), 1)).author.name == "Bob"
     assert [str(each).partition("\n")[0] for each in lessons] == [
-        "user page: something was missing 4 times. The plan with all of it:",
-        "post: something was missing 1 time. The plan with all of it:",
+        "user page: code read missing attributes 4 times. The plan that loads them, too:",
+        "post: code read missing attributes 1 time. The plan that loads them, too:",
     ]
     first, second = (each.wanted.added_to(each.plan) for each in lessons)
     assert first == LoadPlan(

@@ -338,7 +338,7 @@ def test_the_option_of_pytest(pytester: pytest.Pytester) -> None:
     )
     assert "what no code reads" not in str(pytester.runpytest_subprocess("-p", "no:cacheprovider").stdout)
     ignored = pytester.runpytest_subprocess("--loadplan-unread", "--loadplan-ignore", "Shelf.books")
-    ignored.stdout.fnmatch_lines(["nothing: all that was loaded was read"])
+    ignored.stdout.fnmatch_lines(["nothing: your code read everything that was loaded"])
 
 
 def test_the_other_option_of_pytest(pytester: pytest.Pytester) -> None:
@@ -352,7 +352,7 @@ def test_the_other_option_of_pytest(pytester: pytest.Pytester) -> None:
     done.stdout.fnmatch_lines(
         [
             "*loadplan: what plans lack*",
-            "shelf: something was missing 1 time. The plan with all of it:",
+            "shelf: code read missing attributes 1 time. The plan that loads them, too:",
             "LoadPlan(Shelf, load(Shelf.books, load(Book.chapters)), name='shelf')",
         ]
     )
@@ -391,7 +391,7 @@ def test_a_run_that_is_spread_over_processes(pytester: pytest.Pytester) -> None:
     )
     read.stdout.fnmatch_lines(
         [
-            "shelf: something was missing 1 time. The plan with all of it:",
+            "shelf: code read missing attributes 1 time. The plan that loads them, too:",
             "LoadPlan(Shelf, load(Shelf.books, load(Book.chapters)), name='shelf')",
         ]
     )

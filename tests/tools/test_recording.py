@@ -143,7 +143,7 @@ async def test_n_plus_one_is_named(sqlite: AsyncEngine) -> None:
     with pytest.raises(AssertionError) as caught:
         statements.assert_no_n_plus_one()
     assert str(caught.value).splitlines() == [
-        "the same query again and again:",
+        "the same query ran again and again:",
         f"4 times from table 'frog' at {line}",
         "    SELECT frog.id FROM frog WHERE frog.pond_id = ?",
     ]

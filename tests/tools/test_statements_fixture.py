@@ -80,7 +80,7 @@ def test_with_either_runner(mark: str, pytester: pytest.Pytester) -> None:
     done.assert_outcomes(passed=1, failed=1)
     done.stdout.fnmatch_lines(
         [
-            "E*AssertionError: the same query again and again:",
+            "E*AssertionError: the same query ran again and again:",
             "E*5 times from table 'pond' at test_ponds.py:18 in ask_each",
             "E*    SELECT pond.id FROM pond WHERE pond.id = ?",
         ]

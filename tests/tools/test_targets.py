@@ -88,7 +88,7 @@ def test_a_module_of_a_session_factory_alone_can_be_audited() -> None:
     ("given", "hint"),
     [
         ("$DATABASE_URL", 'your shell did not replace $DATABASE_URL: write "$DATABASE_URL", with double quotes.'),
-        ("", "it is empty: set the environment variable that you named."),
+        ("", "the URL is empty: set the environment variable that you named."),
         ("localhost", "write postgresql://user:password@host/name, for example."),
     ],
 )

@@ -147,10 +147,10 @@ def test_reasons_are_those_of_the_page() -> None:
         return loader.explain(plan, roots=roots).edges[0].reason
 
     assert reason(ALL, 20) == "few rows: one statement for all"
-    assert reason(ALL, 21) == "a statement a level: more than 20 roots, and collections below each other"
-    assert reason(ALL, 101) == "a statement a level: more than 100 roots, or nobody knows how many"
+    assert reason(ALL, 21) == "a statement for each level: more than 20 roots, and collections below each other"
+    assert reason(ALL, 101) == "a statement for each level: more than 100 roots, or an unknown number"
     assert reason(ALONE, 100) == "few rows: one statement for all"
-    assert reason(ALONE, 101) == "a statement a level: more than 100 roots, or nobody knows how many"
+    assert reason(ALONE, 101) == "a statement for each level: more than 100 roots, or an unknown number"
     assert reason(FIRST, None) == "the first rows of each parent: one statement for all"
     assert reason(LOOSE, 2) == "no index finds the rows of one parent"
     assert reason(JOINED, None) == "the plan asks for it"

@@ -1,4 +1,4 @@
-"""Declarations back to the code that would build them, for ``repr`` and for hints in errors."""
+"""Turns declarations back into the code that builds them, for ``repr`` and for hints in errors."""
 
 import enum
 from collections.abc import Mapping, Sequence
@@ -28,19 +28,19 @@ _METHODS = {
 
 
 def call_source(name: str, positional: Sequence[object], keywords: Mapping[str, object]) -> str:
-    """Return the code of a call; keywords that are None are left out."""
+    """Return the code of a call, without the keyword arguments that are None."""
     given = [argument_source(word, value) for word, value in keywords.items() if value is not None]
     return f"{name}({', '.join([*map(source, positional), *given])})"
 
 
 def argument_source(word: str, value: Any) -> str:
-    """Return the code of a keyword argument; one condition, or one order, stands without a list."""
+    """Return the code of a keyword argument. A single condition or order is written without a list."""
     alone = word in {"where", "order_by"} and isinstance(value, tuple) and len(value) == 1
     return f"{word}={source(value[0] if alone else value)}"
 
 
 def source(value: Any) -> str:
-    """Return the code that would build ``value``; SQL in angle brackets where an expression no longer tells."""
+    """Return the code that builds ``value``. If the code of an expression cannot be found, return its SQL in ``<>``."""
     if isinstance(value, QueryableAttribute):
         return f"{value.class_.__name__}.{value.key}{_carried(value)}"
     if isinstance(value, type) and not get_args(value):
@@ -53,13 +53,13 @@ def source(value: Any) -> str:
 
 
 def _literal(value: Any) -> str:
-    """Return the code of a plain value; a member of an enum prints as ``<Status.NEW: 1>``, which is none."""
+    """Return the code of a plain value. For a member of an enum, this is not its ``repr``, ``<Status.NEW: 1>``."""
     is_member = isinstance(value, enum.Enum) and value.name
     return f"{type(value).__name__}.{value.name}" if is_member else repr(value)
 
 
 def _carried(attribute: QueryableAttribute[Any]) -> str:
-    """Return the code of what an attribute carries: ``.of_type(Sub)`` and ``.and_(...)``."""
+    """Return the code that follows an attribute with a subclass or a condition: ``.of_type(Sub)``, ``.and_(...)``."""
     subtype, criteria = subtype_of(attribute), criteria_of(attribute)
     of_type = "" if subtype is None else f".of_type({source(subtype)})"
     return f"{of_type}.and_({', '.join(map(source, criteria))})" if criteria else of_type
@@ -84,7 +84,7 @@ def _expression(value: ClauseElement) -> str:
     if isinstance(value, UnaryExpression) and value.modifier in _METHODS:
         return f"{_expression(value.element)}.{_METHODS[value.modifier]}()"
     if isinstance(value, UnaryExpression) and value.operator is operators.distinct_op:
-        return f"distinct({_expression(value.element)})"  # alone it is not SQL, and printing it warns
+        return f"distinct({_expression(value.element)})"  # SQLAlchemy warns if it prints this alone
     if isinstance(value, BinaryExpression) and value.operator in _BINARY:
         return f"{_expression(value.left)} {_BINARY[value.operator]} {_expression(value.right)}"
     if type(value) is functions.Function or isinstance(value, functions.GenericFunction):

@@ -1,11 +1,11 @@
-"""Names that declarations and loaders do not have, and what to write instead. Pure."""
+"""Raises errors for names that declarations and loaders do not have. The errors say what to write instead."""
 
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
 C = TypeVar("C")
 
-#: By class, then by name: what to write in place of a method that other libraries have.
+#: Hints by class, then by the name of a method that other libraries have: what to write instead.
 _METHODS: dict[str, dict[str, str]] = {
     "Load": {
         **dict.fromkeys(
@@ -32,7 +32,7 @@ _METHODS: dict[str, dict[str, str]] = {
             *("ilike", "like", "in_", "not_in", "is_", "is_not", "between", "contains", "icontains"),
             *("startswith", "istartswith", "endswith", "iendswith", "op", "any", "has", "regexp_match"),
         ),
-        "a condition stands within the path: source(Post.author, User.name.{name}(...)).",
+        "write the condition inside the path: source(Post.author, User.name.{name}(...)).",
     ),
     "Loader": {
         "get": "fetch(plan, id) raises NotFound if there is no row, and fetch_or_none(plan, id) returns None.",
@@ -66,28 +66,28 @@ _METHODS: dict[str, dict[str, str]] = {
 #: By class, then by the method of an operator: what to write in place of the operator.
 _OPERATORS: dict[str, dict[str, str]] = {
     "Source": {
-        "__lt__": "the comparison stands within the path: source(Post.author, User.age < 18).",
-        "__le__": "the comparison stands within the path: source(Post.author, User.age <= 18).",
-        "__gt__": "the comparison stands within the path: source(Post.author, User.age > 18).",
-        "__ge__": "the comparison stands within the path: source(Post.author, User.age >= 18).",
+        "__lt__": "write the comparison inside the path: source(Post.author, User.age < 18).",
+        "__le__": "write the comparison inside the path: source(Post.author, User.age <= 18).",
+        "__gt__": "write the comparison inside the path: source(Post.author, User.age > 18).",
+        "__ge__": "write the comparison inside the path: source(Post.author, User.age >= 18).",
         "__and__": "pass a list if all must hold: where=[Post.public, source(Post.author, User.active)].",
         "__or__": "use has() beside other conditions: Post.public | Post.author.has(User.active).",
-        "__invert__": "'not' stands within the path: source(Post.author, ~User.active).",
+        "__invert__": "write 'not' inside the path: source(Post.author, ~User.active).",
     }
 }
 
 
 def with_hints(kind: str) -> Callable[[type[C]], type[C]]:
-    """Return a decorator: a class that says what to write instead of a name that it does not have.
+    """Return a class decorator. If code reads a missing name, the error says what to write instead.
 
-    Type checkers see nothing of it, so to them the name is not there.
+    Type checkers do not see the decorator's ``__getattr__``, so they still reject the name.
 
     Args:
-        kind: the row of hints.
+        kind: the key of the hints in ``_METHODS``.
     """
     hints = _METHODS[kind]
 
-    def __getattr__(self: object, name: str) -> NoReturn:  # noqa: N807 - it becomes the method
+    def __getattr__(self: object, name: str) -> NoReturn:  # noqa: N807 - it becomes a method of the class
         said = f"'{type(self).__name__}' object has no attribute '{name}'"
         if name in hints:
             said = f"{said}\n  hint: {hints[name].format(name=name)}"

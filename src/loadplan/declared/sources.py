@@ -1,4 +1,4 @@
-"""Annotations that say where a field of a view takes its value from, if not from the attribute of the same name.
+"""Annotations for a field of a view that does not take its value from the attribute of the same name.
 
 For example ``Annotated[int, count(Post.comments)]``. These are plain values. A later stage compares them with the
 mapping.
@@ -19,13 +19,13 @@ from loadplan.errors import PlanError, Problem
 
 @attrs.frozen(repr=False)
 class Aggregate:
-    """A value computed over the rows of a collection: what :func:`count`, :func:`exists` and :func:`aggregate` return.
+    """A value computed over related rows. :func:`count`, :func:`exists` and :func:`aggregate` return it.
 
     Attributes:
         kind: ``"count"``, ``"exists"`` or ``"aggregate"``.
-        relationship: whose rows.
+        relationship: the relationship that leads to the rows.
         expression: the aggregate function; None for a count or an existence.
-        where: conditions on those rows that must all hold.
+        where: conditions that the rows must all meet.
     """
 
     kind: str
@@ -41,11 +41,11 @@ class Aggregate:
 @with_hints("Source")
 @attrs.frozen(repr=False)
 class Source:
-    """A path to a value: what :func:`source` returns.
+    """A path to a value. :func:`source` returns it.
 
     Attributes:
         path: relationships, and a value at the end.
-        modifiers: of an order: ``"desc"``, ``"nulls_last"`` and the like, in the order they were called.
+        modifiers: the methods that were called for an order, in this sequence: ``"desc"``, ``"nulls_last"`` and others.
     """
 
     path: tuple[Any, ...] = attrs.field(eq=comparable)
@@ -55,10 +55,10 @@ class Source:
         return call_source("source", self.path, {}) + "".join(f".{each}()" for each in self.modifiers)
 
     def __clause_element__(self) -> NoReturn:
-        """Be asked by SQLAlchemy for an expression, within ``or_()`` or ``desc()``.
+        """Refuse to become a part of an expression. SQLAlchemy calls this within ``or_()`` or ``desc()``.
 
         Raises:
-            PlanError: LP112, always: a path becomes SQL only in ``where=`` and ``order_by=`` of a fetch.
+            PlanError: LP112, always, because a path becomes SQL only in ``where=`` and ``order_by=`` of a fetch.
         """
         raise PlanError([_within_expression(self)])
 
@@ -71,11 +71,11 @@ class Source:
         return self._ordered("desc")
 
     def nulls_first(self) -> "Source":
-        """Return the order with NULLs at the beginning; a to-one that is not there has NULL."""
+        """Return the order with NULLs at the beginning. If the path's row is missing, its value is NULL."""
         return self._ordered("nulls_first")
 
     def nulls_last(self) -> "Source":
-        """Return the order with NULLs at the end; a to-one that is not there has NULL."""
+        """Return the order with NULLs at the end. If the path's row is missing, its value is NULL."""
         return self._ordered("nulls_last")
 
     def _ordered(self, word: str) -> "Source":
@@ -92,13 +92,13 @@ def _within_expression(given: Source) -> Problem:
     return Problem(
         "LP112",
         f"{given} cannot be a part of a SQL expression",
-        detail="a path stands alone, in where= or order_by= of a fetch.",
+        detail="write a path alone, in where= or order_by= of a fetch.",
         hint=hint,
     )
 
 
 RootCondition: TypeAlias = Condition | Source
-"""A condition on roots; ``source(Order.customer, Customer.country == "NZ")`` is one on what a to-one leads to."""
+"""A condition on roots, as ``Order.total > 3`` or ``source(Order.customer, Customer.country == "NZ")``."""
 
 RootConditions: TypeAlias = RootCondition | Sequence[RootCondition]
 """One condition on roots, or several that must all hold."""
@@ -107,17 +107,17 @@ RootOrderBy: TypeAlias = OrderBy | Source
 """One order expression of roots, as ``User.name`` or ``source(Order.customer, Customer.email).desc()``."""
 
 RootOrder: TypeAlias = RootOrderBy | Sequence[RootOrderBy]
-"""One order expression of roots, or several; ``source(Order.customer, Customer.email).desc()`` orders by a to-one."""
+"""One order expression of roots, or several, the most significant first."""
 
 
 def is_path(given: object) -> bool:
-    """Tell whether something is a path, without asking anything of an object from outside."""
+    """Tell whether a value is a path. This calls no method of the value, which may be of any class."""
     return issubclass(type(given), Source)
 
 
 @attrs.frozen(repr=False)
 class KeepDefault:
-    """The field is none of the entity's: what :data:`keep_default` is."""
+    """The class of :data:`keep_default`, which marks a field that has no source in the entity."""
 
     def __repr__(self) -> str:
         return "keep_default"
@@ -140,7 +140,7 @@ def count(relationship: QueryableAttribute[Any], *, where: Conditions | None = N
 
 
 def exists(relationship: QueryableAttribute[Any], *, where: Conditions | None = None) -> Aggregate:
-    """Let a field of a view tell whether there is a related row.
+    """Let a field of a view tell whether a related row exists.
 
     Write ``Annotated[bool, exists(Post.comments)]``.
 

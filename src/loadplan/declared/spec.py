@@ -1,7 +1,7 @@
-"""The declaration: plans, :func:`load` and :func:`on`, immutable values that say which graph a use case needs.
+"""The declaration: plans, :func:`load` and :func:`on`. These immutable values name the graph that a use case needs.
 
-Nothing here looks at a mapper. :mod:`loadplan.resolved` finds out what a declaration means, and a
-:class:`loadplan.LoadPlan` asks it as soon as the mappers can be configured.
+This module does not look at mappers. :mod:`loadplan.resolved` compares a declaration with the mapping. A
+:class:`loadplan.LoadPlan` starts this as soon as the mappers can be configured.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -41,8 +41,8 @@ class Entity(Protocol):
 class TableModel(Protocol):
     """A SQLModel class for type checkers. Only SQLModel classes have both names.
 
-    mypy takes the ``__getattr__`` of SQLAlchemy's attributes for any method, but not for a class variable. pyright
-    does not see that ``__sqlmodel_relationships__`` is one.
+    The Protocol has a method because mypy lets the ``__getattr__`` of SQLAlchemy's attributes stand for any method, but
+    not for a class variable. pyright does not accept ``__sqlmodel_relationships__`` as a class variable.
     """
 
     __pydantic_core_schema__: ClassVar[Any]
@@ -62,7 +62,7 @@ V = TypeVar("V")
 def comparable(value: object) -> object:
     """Return the key that a declaration uses for equality and hashing.
 
-    SQLAlchemy's attributes and expressions answer ``==`` with SQL, so they are compared by what they name.
+    For SQLAlchemy's attributes and expressions, ``==`` returns SQL. So they are compared by the names in them.
     """
     if isinstance(value, QueryableAttribute):
         carried = subtype_of(value), *map(comparable, criteria_of(value))
@@ -80,9 +80,9 @@ def comparable(value: object) -> object:
 
 @attrs.frozen(eq=False)
 class _SameExpression:
-    """A SQL expression that equals another one when both would compile to the same SQL, with the same values.
+    """A SQL expression that equals another one if both compile to the same SQL with the same values.
 
-    ``ClauseElement.compare`` does not serve: two functions of mapped columns that differ make it raise
+    ``ClauseElement.compare`` cannot be used. For two different functions of mapped columns, it raises
     ``AttributeError: 'Mapper' object has no attribute '__visit_name__'`` (SQLAlchemy 2.1.9).
     """
 
@@ -92,7 +92,7 @@ class _SameExpression:
         if not isinstance(other, _SameExpression):
             return False
         ours, theirs = shape_of(self.expression), shape_of(other.expression)
-        if ours is None or theirs is None:  # an expression that SQLAlchemy does not cache has no shape
+        if ours is None or theirs is None:  # SQLAlchemy gives no cache key to some expressions
             return self.expression is other.expression
         return bool(ours[0] == theirs[0]) and all(
             facts_of(one) == facts_of(another) for one, another in zip(ours[1], theirs[1], strict=True)
@@ -103,10 +103,10 @@ class _SameExpression:
 
 
 def facts_of(parameter: BindParameter[Any]) -> tuple[Any, ...]:
-    """Return the value of a parameter, which is not a part of SQLAlchemy's cache key.
+    """Return the value of a parameter with its type and ``repr``. SQLAlchemy's cache key does not contain the value.
 
-    ``1``, ``True`` and ``1.0`` are equal to Python and three values to a database: each has its type and its ``repr``
-    beside it. ``repr`` also tells ``0.0`` from ``-0.0``, and ``1.0`` from ``1.00``.
+    ``1``, ``True`` and ``1.0`` are equal in Python, but three values in a database. Their types and ``repr`` differ.
+    ``repr`` also differs for ``0.0`` and ``-0.0``, and for the decimals ``1.0`` and ``1.00``.
     """
     of_use = parameter.callable, parameter.required, parameter.expanding, parameter.unique
     return (*of_use, *_exact(parameter.value))
@@ -129,7 +129,7 @@ def tuple_or_none(given: Any) -> tuple[Any, ...] | None:
         return None
     try:
         return tuple(given) if isinstance(given, list | tuple | set | frozenset) else (given,)
-    except Exception:  # a container that cannot be read is not an expression: the plan reports it
+    except Exception:  # the container cannot be read: the plan then reports that it is not an expression
         return (given,)
 
 
@@ -143,14 +143,14 @@ Conditions: TypeAlias = Condition | Sequence[Condition]
 """One condition, or several that must all hold."""
 
 OrderBy: TypeAlias = SQLColumnExpression[Any]
-"""One order expression, as ``Post.created_at.desc()``; a ``text()`` would hide its direction."""
+"""One order expression, as ``Post.created_at.desc()``. ``text()`` is not allowed, because it hides the direction."""
 
 Order: TypeAlias = OrderBy | Sequence[OrderBy]
 """One order expression, or several, most significant first."""
 
 
 class OrderPath(Protocol):
-    """A path as an order, as a type checker sees it: ``source(Post.author, User.name)``."""
+    """A path as an order, for type checkers: ``source(Post.author, User.name)``."""
 
     @property
     def path(self) -> tuple[Any, ...]:
@@ -159,7 +159,7 @@ class OrderPath(Protocol):
 
     @property
     def modifiers(self) -> tuple[str, ...]:
-        """The directions."""
+        """The directions, such as ``"desc"``."""
         ...
 
 
@@ -167,7 +167,7 @@ Bare: TypeAlias = list[Any] | tuple[Any, ...]
 """Columns of a SQLModel class, as ``[Hero.name]``, which is a ``list[str]`` to a type checker."""
 
 Depth: TypeAlias = int | Literal["all"]
-"""Levels of a tree."""
+"""The number of levels of a tree, or ``"all"``."""
 
 
 class LoadOptions(TypedDict, total=False):
@@ -184,7 +184,7 @@ class LoadOptions(TypedDict, total=False):
 
 
 class TableOptions(TypedDict, total=False):
-    """The same for SQLModel classes, whose attributes are plain values to a type checker."""
+    """The keyword arguments of :func:`load` for SQLModel classes, whose attributes have plain types."""
 
     only: Bare | None
     defer: Bare | None
@@ -242,19 +242,20 @@ def on(
     defer: Columns | None = None,
     into: Any = None,
 ) -> On[T]:
-    """Name what a plan loads for the objects of a subclass.
+    """Name the columns and relationships that a plan loads for the objects of a subclass.
 
     Args:
         entity: a subclass of the class at this place of the plan, with single-table, joined or concrete inheritance.
         *loads: its relationships, as :func:`load`.
         only: load only these columns of the subclass; by default, all columns that it adds.
         defer: load all columns that the subclass adds, except these.
-        into: the class of a union of views that is built from these rows: ``on(Manager, into=ManagerView)``. In the
-            union itself, you can write ``Annotated[ManagerView, on(Manager)]`` instead.
+        into: if the plan builds a union of views, the member to build from these rows:
+            ``on(Manager, into=ManagerView)``. In the union itself, you can write
+            ``Annotated[ManagerView, on(Manager)]`` instead.
 
     Returns:
-        An immutable value for a :class:`LoadPlan` or a ``load``. For entities, a fetch takes one more statement for it,
-        or none if there are no objects of the subclass.
+        An immutable value for a :class:`LoadPlan` or a ``load``. For entities, a fetch takes one more statement
+        for it. If no object has the subclass, it takes none.
     """
     return On(entity, loads, tuple_or_none(only), tuple_or_none(defer), into)
 
@@ -329,14 +330,15 @@ def load(
             INNER JOIN, which drops parents without a row. ``"selectin"`` is a statement with the keys of the parents,
             and ``"subquery"`` a statement with the query of the parents as a subquery.
         into: in a plan of a view, the class of the items. You need it if the annotation of the field does not name the
-            class, or if several fields read the relationship: the load is then for the field with that class.
-        **unknown: not supported; the error says what was meant.
+            class. You also need it if several fields read the relationship. The load is then for the field with this
+            class.
+        **unknown: not supported. The error names the argument that you may mean.
 
     Returns:
         An immutable value for a :class:`LoadPlan` or another ``load``. The plan that contains it checks it.
 
     Raises:
-        TypeError: there is no such argument.
+        TypeError: ``load`` does not have this argument.
     """
     refuse_of_load(unknown, LoadOptions.__annotations__)
     return Load(
@@ -358,9 +360,10 @@ class Budget:
     """The most rows and statements that a fetch may take. If it takes more, you get a warning or an error.
 
     Attributes:
-        rows: rows of all statements. Rows that come nested in the row of their parent count as one row with it.
-                statements: number of statements.
-        error: raise :class:`loadplan.OverBudget`. By default, you get the warning :class:`loadplan.OverBudgetWarning`.
+        rows: the rows of all statements together; None for any number. A row and the rows nested in it count as one.
+        statements: the number of statements; None for any number.
+        error: True to raise :class:`loadplan.OverBudget`. By default, you get the warning
+            :class:`loadplan.OverBudgetWarning`.
     """
 
     rows: int | None = None
@@ -384,13 +387,13 @@ class Plan(Generic[T]):
 
     Attributes:
         entity: the mapped class that the graph starts at.
-        loads: its relationships, its branches for subclasses, and whole plans of the same class.
+        loads: the relationships to load, the branches for subclasses, and whole plans of the same class.
         only: the columns of ``entity`` to load.
         defer: the columns of ``entity`` to leave out.
         into: the view class that is built instead of the entity.
-        name: of the plan, if it has one.
-        typed: the Protocol that the plan promises to fill.
-        budget: what one fetch may take.
+        name: the name of the plan, if it has one.
+        typed: the Protocol whose members the plan loads.
+        budget: the rows and statements that one fetch may take.
     """
 
     entity: type[Any]
@@ -404,10 +407,10 @@ class Plan(Generic[T]):
     _derived: dict[str, Any] = attrs.field(factory=dict, eq=False, init=False)
 
     def written(self) -> None:
-        """Be told that the plan is made: a plan that can check itself does so now."""
+        """Do the work that follows when the plan is made. A subclass can check the plan here."""
 
     def like(self, *loads: "Below", only: Any = None, into: Any = None) -> Self:
-        """Return a plan of the same entity, with this one's label as its name, that loads something else."""
+        """Return a plan of the same entity with other loads. Its name is the label of this plan."""
         made = type(self).__new__(type(self))
         made.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
             self.entity, loads, tuple_or_none(only), None, into, self.label, None, None
@@ -417,7 +420,7 @@ class Plan(Generic[T]):
 
     @property
     def label(self) -> str:
-        """The name, or the name of the class."""
+        """The name of the plan. If it has none, the name of its class."""
         named = self.entity if self.into is None else self.into
         return self.name or source(named)
 
@@ -427,4 +430,4 @@ class Plan(Generic[T]):
 
 
 Below: TypeAlias = Load[Any] | On[Any] | Plan[Any]
-"""The loads, branches and plans that may stand below a place of a plan."""
+"""The arguments that a plan, a load or a branch may contain: loads, branches and plans."""

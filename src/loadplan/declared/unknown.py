@@ -1,11 +1,11 @@
-"""Errors for arguments that do not exist, with a guess at the intended argument. Python's own message has no hint."""
+"""Raises errors for arguments that do not exist. The error guesses the intended argument, which Python's does not."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 _NESTED = "load(...) inside: load(User.posts, load(Post.tags))"
 
-#: Names that other libraries use for an argument of ``load``, and its name here.
+#: Names that other libraries use for an argument of ``load``, and the name of this argument in loadplan.
 _OF_LOAD = {
     **dict.fromkeys(("filter", "filters", "filter_by", "condition", "conditions", "criteria", "when"), "where="),
     **dict.fromkeys(("columns", "fields", "load_only", "include"), "only="),
@@ -29,10 +29,10 @@ _OF_FETCH = frozenset({"where", "order_by", "limit", "offset", "params", "for_up
 
 
 def refuse_of_load(unknown: Iterable[str], known: Iterable[str]) -> None:
-    """Raise for arguments that ``load`` does not have.
+    """Refuse arguments that ``load`` does not have.
 
     Raises:
-        TypeError: there is one.
+        TypeError: an argument is unknown.
     """
     for name in unknown:
         if name == "offset":
@@ -41,16 +41,16 @@ def refuse_of_load(unknown: Iterable[str], known: Iterable[str]) -> None:
 
 
 def refuse_of_plan(unknown: Iterable[str], known: Iterable[str]) -> None:
-    """Raise for arguments that ``LoadPlan`` does not have.
+    """Refuse arguments that ``LoadPlan`` does not have.
 
     Raises:
-        TypeError: there is one.
+        TypeError: an argument is unknown.
     """
     for name in unknown:
         if name in _OF_FETCH:
             hint = (
-                "Conditions, orders and limits of the roots come with the fetch: fetch_all(plan, where=..., "
-                "order_by=..., limit=...). Those of a relationship belong into its load(...)."
+                "Pass conditions, orders and limits of the roots to the fetch: fetch_all(plan, where=..., "
+                "order_by=..., limit=...). Write those of a relationship into its load(...)."
             )
         elif name in {"strategy", "depth"} or _OF_LOAD.get(name) in {"strategy=", "depth="}:
             hint = "It belongs to one relationship: load(User.posts, strategy=...), load(Node.children, depth=...)."
@@ -63,7 +63,7 @@ def check_settings(name: object, budget: object) -> None:
     """Check the name and the budget of a plan.
 
     Raises:
-        TypeError: one is something else.
+        TypeError: the name is not text, or the budget is not a :class:`Budget`.
     """
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name= takes text, not {_kind(name)}. Write name='order page'.")

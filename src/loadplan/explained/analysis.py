@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
-from sqlalchemy import Column, Connection, Table, event
+from sqlalchemy import Column, Connection, CursorResult, Table, event
 from sqlalchemy.orm import Session
 
 from loadplan.mapped import links
 from loadplan.mapped.indexes import NOTHING_LEARNED
 from loadplan.resolved.tree import edges_below
+from loadplan.running.own_connection import AT_ONCE
 from loadplan.running.plans import Compiled
 from loadplan.running.tally import Tally
 
@@ -25,10 +26,10 @@ class SequentialScan:
     """A large table that was read from end to end.
 
     Attributes:
-        table: its name.
+        table: the name of the table.
         rows: number of rows that were read, over all repetitions.
-        index: the statement that makes the missing index; None if no relationship of the plan looks for rows there by
-            key.
+        index: the SQL statement that makes the missing index; None if no relationship of the plan finds rows of the
+            table by key.
     """
 
     table: str
@@ -42,13 +43,13 @@ class AnalyzedStatement:
 
     Attributes:
         edge: the relationship that it loaded; for the first statement, the name of the root's class.
-        sql: its text, as the driver got it.
+        sql: the text of the statement, as the driver got it.
         rows: number of rows that it returned.
         bytes: size of its result on the wire; None if the database does not report it.
         milliseconds: time from sending it until all rows arrived.
-        plan: the query plan: from PostgreSQL the output of ``EXPLAIN (ANALYZE, FORMAT JSON)``, from MariaDB the output
-            of ``ANALYZE FORMAT=JSON``, from others a list of lines.
-        scans: large tables that it read from end to end.
+        plan: the query plan. PostgreSQL gives the output of ``EXPLAIN (ANALYZE, FORMAT JSON)``, MariaDB the output of
+            ``ANALYZE FORMAT=JSON``, other databases a list of lines.
+        scans: large tables that the statement read from end to end.
     """
 
     edge: str
@@ -74,12 +75,12 @@ class Analysis:
 
     @property
     def rows(self) -> int:
-        """Rows of all statements."""
+        """The number of rows that all statements returned."""
         return sum(each.rows for each in self.statements)
 
     @property
     def milliseconds(self) -> float:
-        """Time of all statements."""
+        """The time that all statements took, in milliseconds."""
         return sum(each.milliseconds for each in self.statements)
 
     def __str__(self) -> str:
@@ -104,9 +105,9 @@ def analyze(session: Session, compiled: Compiled[Any], run: Callable[[Session, T
     """Run a compiled plan, then have the database explain each statement that was sent, with the same parameters.
 
     Args:
-        session: the private session. The explained text is the one that ran, so it has the criteria of the session.
+        session: the private session. The database explains the text that ran, so the text has the session's criteria.
         compiled: the compiled plan. It has the names of the edges and their keys.
-        run: fetches with the session, and counts rows and statements.
+        run: the function that fetches with the session, and counts rows and statements.
     """
     tally = Tally(compiled.tree.label)
     connections = {session.connection(bind_arguments={"mapper": mapper}) for mapper in compiled.mappers}
@@ -155,7 +156,7 @@ def _analyzed(sent: _Sent, indexes: Sequence[tuple[str, str]]) -> AnalyzedStatem
         version: Any = sent.connection.dialect.server_version_info
         if version is not None and version[0] >= 17:
             options += ", SERIALIZE BINARY"
-        answer = sent.connection.exec_driver_sql(f"EXPLAIN ({options}) {sent.sql}", sent.parameters).scalar_one()
+        answer = _answer(sent, f"EXPLAIN ({options}) {sent.sql}").scalar_one()
         plan = answer[0]
         top = plan["Plan"]
         volume = plan.get("Serialization", {}).get("Output Volume")
@@ -163,7 +164,7 @@ def _analyzed(sent: _Sent, indexes: Sequence[tuple[str, str]]) -> AnalyzedStatem
         size = estimate if volume is None or volume <= 1 else int(volume * 1024)  # MariaDB reports whole kilobytes
         rows = int(top["Actual Rows"])
         return AnalyzedStatement(sent.edge, sent.sql, rows, size, milliseconds, plan, tuple(_scans(top, indexes)))
-    rows = len(sent.connection.exec_driver_sql(sent.sql, sent.parameters).all())
+    rows = len(_answer(sent, sent.sql).all())
     return AnalyzedStatement(sent.edge, sent.sql, rows, None, milliseconds, _plan_in_words(sent))
 
 
@@ -171,14 +172,19 @@ def _plan_in_words(sent: _Sent) -> Any:
     """Return the query plan that MariaDB or SQLite reports."""
     dialect: Any = sent.connection.dialect
     if dialect.name == "sqlite":
-        answer = sent.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sent.sql}", sent.parameters)
+        answer = _answer(sent, f"EXPLAIN QUERY PLAN {sent.sql}")
         return [str(row[-1]) for row in answer]
     if dialect.name not in {"mysql", "mariadb"}:
         return []
     if not dialect.is_mariadb:
-        text: str = sent.connection.exec_driver_sql(f"EXPLAIN ANALYZE {sent.sql}", sent.parameters).scalar_one()
+        text: str = _answer(sent, f"EXPLAIN ANALYZE {sent.sql}").scalar_one()
         return text.splitlines()
-    return json.loads(sent.connection.exec_driver_sql(f"ANALYZE FORMAT=JSON {sent.sql}", sent.parameters).scalar_one())
+    return json.loads(_answer(sent, f"ANALYZE FORMAT=JSON {sent.sql}").scalar_one())
+
+
+def _answer(sent: _Sent, sql: str) -> CursorResult[Any]:
+    """Execute a text with the parameters of a statement that ran."""
+    return sent.connection.exec_driver_sql(sql, sent.parameters, execution_options=AT_ONCE)
 
 
 def _scans(node: Mapping[str, Any], indexes: Sequence[tuple[str, str]]) -> Iterator[SequentialScan]:

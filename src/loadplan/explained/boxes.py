@@ -19,7 +19,7 @@ COLOURS = (
     ("#64748b", "#b6c2d1"),
 )
 
-#: The number of columns that a box lists. If there are more, it says how many.
+#: The number of columns that a box lists. If a class has more, the box says how many more.
 MOST_COLUMNS = 12
 
 

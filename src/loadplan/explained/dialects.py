@@ -27,16 +27,16 @@ _DRIVERS = {
 
 
 def explain_for(plan: Plan[Any], dialect: str | Dialect | Engine | AsyncEngine) -> Explanation:
-    """Return how a plan is loaded by primary key on a kind of database. Opens nothing, and needs no driver.
+    """Return how a plan is loaded by primary key on a kind of database. Opens no connection, and needs no driver.
 
     Args:
-        plan: what to explain.
+        plan: the plan to explain.
         dialect: a name such as ``"postgresql"`` or ``"postgresql+psycopg"``, a SQLAlchemy dialect, or an engine with
             the dialect.
 
     Raises:
         PlanError: the plan does not resolve.
-        ValueError: SQLAlchemy knows no dialect of that name.
+        ValueError: SQLAlchemy does not know a dialect of that name.
     """
     return explain_plan(by_id(compile_plan(plan, dialect_of(dialect)).bringing(1)).graph)
 
@@ -45,7 +45,7 @@ def dialect_of(given: str | Dialect | Engine | AsyncEngine) -> Dialect:
     """Return the dialect that a name, a dialect or an engine means.
 
     Raises:
-        ValueError: SQLAlchemy knows none of that name.
+        ValueError: SQLAlchemy does not know a dialect of that name.
     """
     if isinstance(given, Engine | AsyncEngine):
         return given.dialect

@@ -34,7 +34,7 @@ class ExplainedStatement:
 
     Attributes:
         edge: the relationship that it loads; for the first statement, the name of the root's class.
-        sql: its text, with the names of its parameters.
+        sql: the text of the statement, with the names of its parameters.
     """
 
     edge: str
@@ -46,7 +46,7 @@ class Explained:
     """The data of an :class:`loadplan.Explanation`.
 
     Attributes:
-        plan: its label.
+        plan: the label of the plan.
         entity: name of the class that the graph starts at.
         columns: names of the loaded columns of the root; None for all columns that the mapping loads by default.
         edges: the relationships.

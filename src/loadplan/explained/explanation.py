@@ -22,7 +22,7 @@ class Explanation(Explained):
     """How a plan is loaded. Print it to read it.
 
     Attributes:
-        plan: its label.
+        plan: the label of the plan.
         entity: name of the class that the graph starts at.
         columns: names of the loaded columns of the root; None for all columns that the mapping loads by default.
         edges: the relationships.

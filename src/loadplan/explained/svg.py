@@ -1,7 +1,7 @@
 """Turns an explanation into an SVG picture: a tree from left to right.
 
-Every parent is at half the height of the boxes below it, and every level has its own column. This needs no library: one
-walk places a tree. Libraries that place any graph need a program outside of Python.
+Every parent is at half the height of the boxes below it, and every level has its own column. One walk over the tree
+finds all positions, so this module needs no library. Libraries that draw any graph need a program outside of Python.
 """
 
 import re
@@ -66,7 +66,7 @@ class _Column:
 
 
 def to_svg(explanation: Explained) -> str:
-    """Return the graph as a picture with a legend of its statements. It contains no fonts and no scripts."""
+    """Return the graph as a picture with a legend of its statements. The picture contains no fonts and no scripts."""
     root = boxes_of(explanation)
     placed, tree_height = _place(root, 0, _TOP)
     columns = _columns(root)
@@ -95,7 +95,7 @@ def to_svg(explanation: Explained) -> str:
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
-# --- where things stand ---------------------------------------------------------------------------------------------
+# --- positions ------------------------------------------------------------------------------------------------------
 
 
 def _place(box: Box, level: int, top: float) -> tuple[_Placed, float]:
@@ -108,7 +108,7 @@ def _place(box: Box, level: int, top: float) -> tuple[_Placed, float]:
         below.append(placed)
         y += height + _BETWEEN
     taken = y - _BETWEEN - top if below else 0.0
-    if own > taken:  # move the boxes below it to the middle of a taller box
+    if own > taken:  # center the boxes below on the height of this taller box
         below = [_moved(each, (own - taken) / 2) for each in below]
     middle = (below[0].y + below[-1].y) / 2 if below else top + own / 2
     middle = min(max(middle, top + own / 2), top + max(own, taken) - own / 2)
@@ -148,12 +148,12 @@ def _label_width(box: Box) -> float:
 def _width(text: str, size: int) -> float:
     """Return the width of a text in a monospaced font.
 
-    A letter is 0.61 of its size wide, or twice as much if it is a wide one.
+    A letter is 0.61 times as wide as its size. A wide letter, such as a Chinese one, is twice as wide.
     """
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in _plain(text)) * size * 0.61
 
 
-# --- what is drawn --------------------------------------------------------------------------------------------------
+# --- drawing --------------------------------------------------------------------------------------------------------
 
 
 def _tree(placed: _Placed, columns: list[_Column]) -> Iterator[str]:

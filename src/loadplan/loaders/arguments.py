@@ -19,23 +19,23 @@ from loadplan.running.plans import resolve_plan
 T = TypeVar("T")
 
 ForUpdate: TypeAlias = bool | Mapping[str, Any]
-"""Whether to lock the root rows; the keyword arguments of ``with_for_update`` say more."""
+"""True to lock the root rows, or the keyword arguments of ``with_for_update``; False to lock nothing."""
 
 Params: TypeAlias = Mapping[str, Any] | None
-"""Values of the plan's bindparams, by name."""
+"""The values of the plan's bindparams, by name."""
 
 Options: TypeAlias = Mapping[str, Any] | None
-"""Execution options of every statement of one call, by name."""
+"""The execution options for every statement of one call, by name."""
 
 Call: TypeAlias = Literal["fetch", "count", "exists", "extend"]
-"""The calls that ``explain`` tells apart."""
+"""The calls that ``explain`` can explain."""
 
 
 def listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
     """Return the ids of an iterable.
 
     Raises:
-        IdentityError: LP404, it is not an iterable, or it is text.
+        IdentityError: LP404, the value is not an iterable, or is text.
     """
     if issubclass(type(ids), str | bytes | bytearray | memoryview):
         message = f"{shown(ids)} is one value, not a list of ids"
@@ -44,7 +44,7 @@ def listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
         )
     try:
         return list(ids)
-    except Exception as error:  # its items may come from outside
+    except Exception as error:  # the iterable may be the caller's own class
         raise IdentityError(
             Problem(
                 "LP404",
@@ -60,17 +60,17 @@ def check_plan(plan: object) -> None:
     """Check that a value is a plan.
 
     Raises:
-        LoaderError: LP408, it is something else, for example a mapped class.
+        LoaderError: LP408, the value is not a plan. It may be a mapped class, for example.
     """
-    if not issubclass(type(plan), LoadPlan):  # isinstance would ask an object from outside for its class
+    if not issubclass(type(plan), LoadPlan):  # isinstance would read __class__ of the value, which may raise
         raise LoaderError(call_problems.not_a_plan(plan))
 
 
 def plan_itself(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
-    """Return the plan unchanged, after a check of its type.
+    """Check that a value is a plan, and return it unchanged.
 
     Raises:
-        LoaderError: LP408, it is something else, a mapped class perhaps.
+        LoaderError: LP408, the value is not a plan. It may be a mapped class, for example.
     """
     check_plan(given)
     plan: Any = given
@@ -78,10 +78,10 @@ def plan_itself(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
 
 
 def plan_behind(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
-    """Return a plan unchanged, and for a mapped class a plan without loads.
+    """Return a plan unchanged. For a mapped class, return a plan without loads.
 
     Raises:
-        LoaderError: LP408, it is neither.
+        LoaderError: LP408, the value is neither a plan nor a mapped class.
     """
     what: Any = given
     if issubclass(type(what), type) and mapper_of(what) is not None:
@@ -92,12 +92,12 @@ def plan_behind(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
 
 
 def locks(for_update: ForUpdate) -> bool:
-    """Tell whether the fetch locks the root rows."""
+    """Tell whether a fetch with this ``for_update=`` locks the root rows."""
     return for_update is not None and for_update is not False
 
 
 def not_found(plan: LoadPlan[Any], missing: Sequence[object]) -> NotFound:
-    """Return the error of ids that have no row."""
+    """Return the error for ids without a row."""
     entity = plan.entity.__name__
     listed = ", ".join(shown(each) for each in missing[:5])
     more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
@@ -109,7 +109,7 @@ def check_missing(missing: object, plan: LoadPlan[Any]) -> None:
     """Check the ``missing=`` of ``fetch_many``.
 
     Raises:
-        LoaderError: LP408, it is something else.
+        LoaderError: LP408, the value is not ``"raise"`` or ``"skip"``.
     """
     if not isinstance(missing, str) or missing not in ("raise", "skip"):
         message = f"missing={shown(missing)} is not a way to answer for ids without a row"
@@ -120,7 +120,7 @@ def check_call(call: object) -> None:
     """Check the ``call=`` of ``explain``.
 
     Raises:
-        LoaderError: LP408, it is something else.
+        LoaderError: LP408, the value does not name a call that can be explained.
     """
     if not isinstance(call, str) or call not in get_args(Call):
         hint = f"use {one_of(get_args(Call))}."
@@ -131,7 +131,7 @@ def check_plans(plans: Sequence[LoadPlan[Any]]) -> None:
     """Resolve plans now.
 
     Raises:
-        PlanError: with the problems of all of them.
+        PlanError: one or more plans do not resolve. The error lists the problems of all plans.
     """
     found: list[Problem] = []
     for plan in plans:
@@ -145,10 +145,10 @@ def check_plans(plans: Sequence[LoadPlan[Any]]) -> None:
 
 
 def tables_of(given: LoadPlan[Any] | type[Any]) -> Iterator[tuple[Mapper[Any], Table]]:
-    """Yield the tables of a plan, of a mapped class, or of all classes below a base; each with a class.
+    """Yield (mapper, table) for each table of a plan, of a mapped class, or of all classes below a base.
 
     Raises:
-        LoaderError: LP408, it is something else.
+        LoaderError: LP408, the value is not a plan, a mapped class or a base.
         PlanError: the plan does not resolve.
     """
     what: Any = given

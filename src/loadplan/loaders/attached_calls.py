@@ -1,4 +1,4 @@
-"""The calls whose result is in the caller's session, or on objects that the caller already has."""
+"""The calls that put loaded values into the caller's session, or onto objects that the caller already has."""
 
 from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
@@ -55,7 +55,7 @@ class AllCalls(Calls):
         for_update: ForUpdate | None,
         options: Options,
     ) -> T:
-        """See :meth:`loadplan.Loader.fetch_attached`."""
+        """Return a graph as objects of the caller's session. See :meth:`loadplan.Loader.fetch_attached`."""
         check_plan(plan)
         session = session_of(self.bind, "fetch_attached")
         check_attachable(plan, "fetch_attached")
@@ -86,7 +86,7 @@ class AllCalls(Calls):
     def extend(
         self, given: object, loads: Sequence[Any], only: Any, refresh: bool, params: Params, options: Options
     ) -> Any:
-        """See :meth:`loadplan.Loader.extend`."""
+        """Load more relationships and columns onto objects of the caller. See :meth:`loadplan.Loader.extend`."""
         check_options(options)
         objects = read_objects(given, self.bind, loads)
         if objects is None:
@@ -117,7 +117,7 @@ class AllCalls(Calls):
     def explain(
         self, plan: LoadPlan[Any] | type[Any], roots: int | None, call: Call, total: Total | None
     ) -> Explanation:
-        """See :meth:`loadplan.Loader.explain`."""
+        """Return how a plan is loaded. See :meth:`loadplan.Loader.explain`."""
         if call != "extend":
             return super().explain(plan, roots, call, total)
         asked = extension_by(plan_itself(plan))
@@ -133,7 +133,7 @@ class AllCalls(Calls):
         return attrs.evolve(explained, formula=f"{explained.formula}; 1 more for each further {CHUNK} objects")
 
     def _in_fewest(self, plan: LoadPlan[Any], roots: int | None) -> LoadPlan[Any]:
-        """Return the form of an extension that takes the fewest statements."""
+        """Return the plan of an extension, or an equivalent plan that takes fewer statements."""
         private = self.private()
         compiled = self.compiled(plan, private, roots)
         if not any(each.edge is not None and each.edge.owner is compiled.tree.root for each in compiled.later):
@@ -145,7 +145,7 @@ class AllCalls(Calls):
 
 
 def _with_reason(edge: ExplainedEdge, by_itself: ExplainedEdge) -> ExplainedEdge:
-    """Return an edge of an extension with the reason why it joins, if it does so to save its statement."""
+    """Return an edge of an extension. If it joins only to save a statement, give this as its reason."""
     if edge.strategy == by_itself.strategy:
         return edge
     return attrs.evolve(edge, reason="joins the rows of the objects, which saves a statement")

@@ -1,4 +1,4 @@
-"""Graphs in the caller's own session, and objects that are extended: the checks, and the plan of an extension."""
+"""Checks for graphs in the caller's session and for objects to extend, and the plan of an extension."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -27,10 +27,10 @@ from loadplan.sqlalchemy_internals import installed_loaders
 
 
 def session_of(bind: object, call: str) -> Session:
-    """Return the caller's session that a loader was made with, as a synchronous one.
+    """Return the caller's session that a loader was made with. For an ``AsyncSession``, return its ``sync_session``.
 
     Raises:
-        LoaderError: LP408, the loader was made with something else.
+        LoaderError: LP408, the loader was not made with a session.
     """
     if isinstance(bind, AsyncSession):
         return bind.sync_session
@@ -43,7 +43,7 @@ def check_attachable(plan: LoadPlan[Any], call: str) -> None:
     """Check that the graph of a plan may be in a session.
 
     Raises:
-        PlanError: LP221, a relationship would hold only some of its rows; LP222, it is a plan of views.
+        PlanError: LP221, a relationship would hold only some of its rows; LP222, the plan builds views.
     """
     if plan.into is not None:
         raise PlanError([call_problems.view_in_session(plan.label, call)])
@@ -70,7 +70,7 @@ class Given:
     """The objects to extend.
 
     Attributes:
-        objects: the objects, in the order of the call. The same one may come twice.
+        objects: the objects, in the order of the call. An object may come twice.
         is_one: whether the caller passed one object, and not a list.
         mapper: the mapper of their common class.
         session: the session of the objects; None if they are detached.
@@ -85,7 +85,7 @@ class Given:
     def identities(self) -> list[Any]:
         """The primary key of each object, as a fetch takes it."""
         keys = [mapping.identity_of(each) for each in self.objects]
-        # a dictionary would stand for the names of a composite key, and a tuple for its values
+        # fetch takes a dictionary or a tuple as a composite key, so a key of one such value must stay in its tuple
         return [key[0] if len(key) == 1 and not isinstance(key[0], Mapping | tuple) else key for key in keys]
 
     @property
@@ -96,7 +96,7 @@ class Given:
 
     @property
     def expired_below(self) -> list[On[Any]]:
-        """The same for columns that only subclasses have, as branches of the extension."""
+        """Branches with the expired columns that only subclasses have, for the extension."""
         found: dict[Mapper[Any], set[str]] = {}
         for each in self.objects:
             mapper = instance_state(each).mapper
@@ -113,8 +113,8 @@ class Given:
 
         Args:
             stay: how objects in a session are sealed.
-            found: for the position of an object, the loaded root with its key.
-            dialect: of the database that has the rows.
+            found: by the position of an object, the loaded root with the same key.
+            dialect: the dialect of the database that has the rows.
         """
         roots: dict[int, list[Any]] = {}
         for number, each in enumerate(self.objects):
@@ -127,7 +127,7 @@ class Given:
 
 
 def _expired(entity: Any) -> set[str]:
-    """Return the attributes of an object that a plan has loaded, and that have expired."""
+    """Return the attributes of an object that a plan has loaded and that have expired since."""
     state: InstanceState[Any] = instance_state(entity)
     loaders = installed_loaders(state)
     known = loaders.origin[2] if isinstance(loaders, Seal) else state.expired_attributes
@@ -189,7 +189,7 @@ def _branches(loads: Sequence[Any]) -> list[Mapper[Any]]:
 
 
 def _common(states: Sequence[InstanceState[Any]], branches: Sequence[Mapper[Any]]) -> Mapper[Any]:
-    """Return the nearest common class of all objects, if possible one that is a base of all branches."""
+    """Return the mapper of the nearest common class of all objects. If possible, it is also a base of all branches."""
     common = [
         candidate
         for candidate in states[0].mapper.iterate_to_root()
@@ -198,14 +198,14 @@ def _common(states: Sequence[InstanceState[Any]], branches: Sequence[Mapper[Any]
     for candidate in common:
         if all(each is not candidate and each.isa(candidate) for each in branches):
             return candidate
-    if common:  # the plan reports wrong branches
+    if common:  # no common class fits the branches: the plan then reports the wrong branches
         return common[0]
     names = sorted({state.class_.__name__ for state in states})
     raise _cannot(f"the objects are of different classes: {', '.join(names)}", "call extend() once for each class.")
 
 
 def _session(states: Sequence[InstanceState[Any]], bind: object) -> Session | None:
-    """Return the session of all objects, which is the loader's own; None if all are detached."""
+    """Return the session of all objects, which must be the loader's session; None if all objects are detached."""
     sessions = {id(state.session): state.session for state in states}
     if len(sessions) > 1:
         inside = next(state for state in states if state.session is not None)
@@ -229,7 +229,7 @@ def _cannot(what: str, hint: str, detail: str | None = None) -> LoaderError:
 
 
 def _nothing() -> LoaderError:
-    return _cannot("nothing to load", "name what is missing: extend(objects, load(User.posts)).")
+    return _cannot("nothing to load", "name the missing relationships or columns: extend(objects, load(User.posts)).")
 
 
 def gone(objects: Sequence[Any]) -> NotFound:
@@ -254,11 +254,11 @@ def gone(objects: Sequence[Any]) -> NotFound:
 
 
 def extension(objects: Given, loads: Sequence[Any], only: Any) -> LoadPlan[Any]:
-    """Return the plan that loads the missing attributes of objects. Equal plans are remembered.
+    """Return the plan that loads the missing attributes of objects. Equal arguments return the same plan.
 
     Raises:
-        PlanError: it does not resolve.
-        LoaderError: LP416, it loads nothing.
+        PlanError: the plan does not resolve.
+        LoaderError: LP416, the plan would load nothing.
     """
     given = tuple_or_none(only) or ()
     mapper, expired, below = objects.mapper, objects.expired, objects.expired_below
@@ -268,10 +268,10 @@ def extension(objects: Given, loads: Sequence[Any], only: Any) -> LoadPlan[Any]:
 
 
 def extension_by(plan: LoadPlan[Any]) -> LoadPlan[Any]:
-    """Return the plan of ``extend(objects, *plan.loads, only=plan.only)``, for objects of which nothing has expired.
+    """Return the plan of ``extend(objects, *plan.loads, only=plan.only)``, for objects without expired attributes.
 
     Raises:
-        LoaderError: LP416, the plan has what ``extend`` does not take, or loads nothing.
+        LoaderError: LP416, the plan has an argument that ``extend`` does not take, or loads nothing.
     """
     if plan.into is not None or plan.defer is not None:
         word = "defer" if plan.into is None else "into"
@@ -284,7 +284,7 @@ def extension_by(plan: LoadPlan[Any]) -> LoadPlan[Any]:
 def _extending(
     mapper: Mapper[Any], loads: Sequence[Any], only: Iterable[Any], expired: Sequence[str] = ()
 ) -> LoadPlan[Any]:
-    """Return the plan of loads and columns for objects that are found by their primary keys."""
+    """Return a plan with loads and columns, for objects that loadplan finds by their primary keys."""
     entity = mapper.class_
     columns = [getattr(entity, name) for name in (*mapping.primary_key(mapper), *expired)]
     return _remembered(On(entity, tuple(loads), (*columns, *only)), None)
@@ -293,7 +293,7 @@ def _extending(
 def in_fewer_statements(plan: LoadPlan[Any]) -> LoadPlan[Any] | None:
     """Return an extension whose first collection is joined to the rows of the objects; None if that is not possible.
 
-    It takes only one statement for each new relationship, and still finds objects whose rows were deleted.
+    This plan sends one statement for each new relationship and no other, and still notices deleted rows of the objects.
     """
     for edge in resolve_plan(plan).root.relationships:
         shape = edge.shape
@@ -306,7 +306,7 @@ def in_fewer_statements(plan: LoadPlan[Any]) -> LoadPlan[Any] | None:
 def _remembered(declared: On[Any], joined: str | None) -> LoadPlan[Any]:
     try:
         return _plan_of(declared, joined)
-    except TypeError:  # it cannot be hashed: the plan reports it
+    except TypeError:  # an argument cannot be hashed: the plan reports it
         return _plan_of.__wrapped__(declared, joined)
 
 

@@ -24,7 +24,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Wait: TypeAlias = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Does synchronous work on the loader's bind, and waits for it."""
+"""A function that does synchronous work on the loader's bind, and waits for it."""
 
 
 @attrs.define(eq=False)
@@ -36,11 +36,11 @@ class _Batch:
         plan: the plan of all callers.
         params: values of the plan's bindparams.
         options: execution options.
-        seen: values of the context variables that the session's listeners may read.
+        seen: the values of the context variables that the session's listeners may read.
         context: the context of the first caller. The batch runs in it.
         ids: the id of each caller.
         waiters: the future of each caller.
-        task: the task that fetches the batch, when it was sent.
+        task: the task that fetches the batch; None until the batch is sent.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -64,7 +64,7 @@ class _Batch:
         )
 
     def left(self, _: object) -> None:
-        """Stop the work when every caller was cancelled."""
+        """Cancel the fetch of the batch if every caller was cancelled."""
         if self.task is not None and all(waiter.cancelled() for waiter in self.waiters):
             self.task.cancel()
 
@@ -77,7 +77,7 @@ class Batcher:
         wait: runs work on the bind of the loader.
         max_batch: the most ids of a batch.
         context: context variables that must be equal within a batch; None for all of them.
-        in_turn: whether a batch must end before the next one begins, because all use one connection.
+        in_turn: whether a batch must end before the next batch begins, because all batches use one connection.
 
     Raises:
         LoaderError: LP408, ``max_batch`` is not a number of 1 or more.
@@ -108,7 +108,7 @@ class Batcher:
         """Return the graph of one root, or None, in one fetch with the other callers of this turn.
 
         Raises:
-            LoadPlanError: as a fetch of that root alone would.
+            LoadPlanError: the error that a fetch of this root alone would raise.
         """
         self._calls.check_call(plan, given, params, options)
         batch = self._batch(plan, params, options)
@@ -122,7 +122,7 @@ class Batcher:
         return found
 
     def _batch(self, plan: LoadPlan[Any], params: Params, options: Options) -> _Batch:
-        """Return the open batch for these callers, or a new one."""
+        """Return the open batch for a plan with these parameters and options, or a new batch."""
         loop, context = asyncio.get_running_loop(), copy_context()
         seen = context if self._variables is None else [context.get(each) for each in self._variables]
         batch = _Batch(loop, plan, dict(params or {}), dict(options or {}), seen, context)
@@ -134,7 +134,7 @@ class Batcher:
         return batch
 
     def _send(self, batch: _Batch) -> None:
-        """Send a batch once: for its last caller, or at the end of the turn."""
+        """Send a batch, unless it was sent: when the batch is full, or at the end of the turn."""
         if batch not in self._open:
             return
         self._open.remove(batch)
@@ -161,7 +161,7 @@ class Batcher:
                 waiter.cancel()  # has no effect on callers that have their result
 
     async def _results(self, batch: _Batch, ids: list[object]) -> list[Any]:
-        """Return the root of each id, None, or the error for this id."""
+        """Return, for each id, the root, or None, or an error."""
         try:
             found: list[Any] = await self._wait(
                 lambda: self._calls.find(batch.plan, ids, batch.params or None, batch.options or None)
@@ -173,7 +173,7 @@ class Batcher:
         return found
 
     async def _alone(self, batch: _Batch, given: object) -> Any:
-        """Return the root of one id, None, or its error, after one of the ids made the batch fail."""
+        """Fetch one id separately after the batch has failed. Return the root, or None, or an error."""
         try:
             return await self._wait(
                 lambda: self._calls.fetch_or_none(batch.plan, given, batch.params or None, False, batch.options or None)
@@ -190,14 +190,14 @@ class Batcher:
 
 
 def _same(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
-    """Tell whether parameters are the same; ``1``, ``1.0`` and ``True`` are not."""
+    """Tell whether parameters have the same names, values and types. So ``1``, ``1.0`` and ``True`` differ."""
     return left.keys() == right.keys() and all(
         type(value) is type(right[name]) and _equal(value, right[name]) for name, value in left.items()
     )
 
 
 def _equal(left: Any, right: Any) -> bool:
-    """Compare values that may come from outside. Values that cannot be compared are not equal."""
+    """Tell whether two values are equal. If comparing them raises an error, they count as different."""
     try:
         return left is right or bool(left == right)
     except Exception:

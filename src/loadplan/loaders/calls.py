@@ -1,4 +1,4 @@
-"""The calls of a loader, written once, as synchronous code. ``Loader`` and ``SyncLoader`` both use them."""
+"""The calls of a loader, written once, as synchronous code. ``Loader`` and ``SyncLoader`` both use this code."""
 
 from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
@@ -78,16 +78,16 @@ class _Batches(Protocol):
 
 @attrs.frozen(eq=False)
 class Calls:
-    """Every call of a loader. On an asynchronous bind they run in SQLAlchemy's greenlet.
+    """Every call of a loader. On an asynchronous bind, the calls run in SQLAlchemy's greenlet.
 
     Attributes:
         bind: the bind of the loader.
-        snapshot: see :class:`loadplan.Loader`, also for the next three.
-        max_rows: the most rows that one call may return.
-        cursor_key: the key of the cursors.
-        on_fetch: called at the end of each call.
-        shard: in a sharded session, the shard for the calls.
-        tally: the tally of the call that these calls are a part of; None if each is a separate call.
+        snapshot: see :class:`loadplan.Loader`.
+        max_rows: the most rows that one call may return; see :class:`loadplan.Loader`.
+        cursor_key: the key of the cursors; see :class:`loadplan.Loader`.
+        on_fetch: the function to call at the end of each call; see :class:`loadplan.Loader`.
+        shard: in a sharded session, the shard that the calls go to.
+        tally: counts for a larger call that these calls are a part of; None if each is a separate call.
     """
 
     bind: Bind | SyncBind
@@ -102,10 +102,10 @@ class Calls:
         """Check the arguments of the loader.
 
         Args:
-            loader: name of its class.
+            loader: the name of the loader's class.
 
         Raises:
-            LoaderError: LP408.
+            LoaderError: LP408, an argument has a wrong value.
         """
         check_bind(self.bind, loader)
         key = self.cursor_key
@@ -120,7 +120,7 @@ class Calls:
             raise LoaderError(Problem("LP408", message, hint="remove max_rows= to allow any number of rows."))
 
     def fetch(self, plan: LoadPlan[T], given: object, params: Params, for_update: ForUpdate, options: Options) -> T:
-        """See :meth:`loadplan.Loader.fetch`."""
+        """Return the graph of one root by primary key. See :meth:`loadplan.Loader.fetch`."""
         found = self.fetch_or_none(plan, given, params, for_update, options)
         if found is None:
             raise not_found(plan, [given])
@@ -129,7 +129,7 @@ class Calls:
     def fetch_or_none(
         self, plan: LoadPlan[T], given: object, params: Params, for_update: ForUpdate, options: Options
     ) -> T | None:
-        """See :meth:`loadplan.Loader.fetch_or_none`."""
+        """Return the graph of one root by primary key, or None. See :meth:`loadplan.Loader.fetch_or_none`."""
 
         def prepare(compiled: Compiled[T], tally: Tally) -> Work[list[T]]:
             one = by_id(compiled)
@@ -145,7 +145,7 @@ class Calls:
     def fetch_many(
         self, plan: LoadPlan[T], ids: Iterable[object], missing: str, params: Params, options: Options
     ) -> list[T]:
-        """See :meth:`loadplan.Loader.fetch_many`."""
+        """Return the graphs of many roots by primary key. See :meth:`loadplan.Loader.fetch_many`."""
         check_plan(plan)
         check_missing(missing, plan)
         asked = listed(plan, ids)
@@ -156,7 +156,7 @@ class Calls:
         return [root for root in found if root is not None]
 
     def find(self, plan: LoadPlan[T], asked: Sequence[object], params: Params, options: Options) -> list[T | None]:
-        """Return the graph of each id in order, or None if it has no row. Equal ids have one object."""
+        """Return the graph of each id in order, or None for an id without a row. Equal ids share one object."""
         check_options(options)
         if not asked:
             return []
@@ -176,9 +176,9 @@ class Calls:
         """Check the arguments of a fetch, without any SQL.
 
         Raises:
-            IdentityError: LP404.
-            ParameterError: LP405.
-            LoaderError: LP408.
+            IdentityError: LP404, the id cannot be a key.
+            ParameterError: LP405, ``params`` does not fit the plan.
+            LoaderError: LP408, an option has a wrong value.
         """
         check_plan(plan)
         check_options(options)
@@ -189,7 +189,7 @@ class Calls:
     def fetch_one(
         self, plan: LoadPlan[T], where: RootConditions | None, params: Params, for_update: ForUpdate, options: Options
     ) -> T:
-        """See :meth:`loadplan.Loader.fetch_one`."""
+        """Return the graph of the one root that meets a condition. See :meth:`loadplan.Loader.fetch_one`."""
         found = self.fetch_one_or_none(plan, where, params, for_update, options)
         if found is None:
             entity = plan.entity.__name__
@@ -199,7 +199,7 @@ class Calls:
     def fetch_one_or_none(
         self, plan: LoadPlan[T], where: RootConditions | None, params: Params, for_update: ForUpdate, options: Options
     ) -> T | None:
-        """See :meth:`loadplan.Loader.fetch_one_or_none`."""
+        """Return the root that meets a condition, or None. See :meth:`loadplan.Loader.fetch_one_or_none`."""
         found = self.fetch_all(plan, where, None, 2, None, params, for_update, options)
         if len(found) > 1:
             raise MultipleFound(
@@ -223,7 +223,7 @@ class Calls:
         for_update: ForUpdate,
         options: Options,
     ) -> list[T]:
-        """See :meth:`loadplan.Loader.fetch_all`."""
+        """Return the graphs of all roots that meet a condition. See :meth:`loadplan.Loader.fetch_all`."""
 
         def prepare(compiled: Compiled[T], tally: Tally) -> Work[list[T]]:
             conditions, order = tuple_or_none(where) or (), tuple_or_none(order_by) or ()
@@ -246,7 +246,7 @@ class Calls:
         total: Total | None,
         options: Options,
     ) -> Page[T]:
-        """See :meth:`loadplan.Loader.fetch_page`."""
+        """Return one page of roots. See :meth:`loadplan.Loader.fetch_page`."""
         check_plan(plan)
         check_total(plan, total)
 
@@ -254,7 +254,8 @@ class Calls:
             query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
             bound = query.parameters(params)
             page = page_of(query, size, after, before, self.cursor_key)
-            if total is None:
+            how = total
+            if how is None:
                 return lambda session: page.run(session, bound, tally)
             counted = compiled.narrowed(narrowing(compiled, query.where, (), None, None))
 
@@ -262,7 +263,7 @@ class Calls:
                 found = page.run(session, bound, tally)
                 if found.next is None and found.previous is None:  # this is the only page
                     return attrs.evolve(found, total=len(found.items))
-                return attrs.evolve(found, total=root_count(counted).total(total, session, bound, tally))
+                return attrs.evolve(found, total=root_count(counted).total(how, session, bound, tally))
 
             return work
 
@@ -271,7 +272,7 @@ class Calls:
     def total(
         self, plan: LoadPlan[Any], where: RootConditions | None, params: Params, total: Total, options: Options
     ) -> int:
-        """Return the number of roots as ``fetch_page(total=...)`` finds it."""
+        """Return the number of all roots, counted or estimated, for ``fetch_page(total=...)``."""
 
         def prepare(compiled: Compiled[Any], tally: Tally) -> Work[int]:
             graph, bound = roots_by(compiled, tuple_or_none(where) or (), (), None, None, params)
@@ -283,13 +284,13 @@ class Calls:
     def count(
         self, plan: LoadPlan[Any] | type[Any], where: RootConditions | None, params: Params, options: Options
     ) -> int:
-        """See :meth:`loadplan.Loader.count`."""
+        """Return the number of roots that meet a condition. See :meth:`loadplan.Loader.count`."""
         return self._counted(plan, where, params, options, "count")
 
     def exists(
         self, plan: LoadPlan[Any] | type[Any], where: RootConditions | None, params: Params, options: Options
     ) -> bool:
-        """See :meth:`loadplan.Loader.exists`."""
+        """Tell whether a root meets a condition. See :meth:`loadplan.Loader.exists`."""
         return bool(self._counted(plan, where, params, options, "exists"))
 
     def _counted(
@@ -343,7 +344,7 @@ class Calls:
     def explain(
         self, plan: LoadPlan[Any] | type[Any], roots: int | None, call: Call, total: Total | None
     ) -> Explanation:
-        """See :meth:`loadplan.Loader.explain`."""
+        """Return how a plan is loaded. See :meth:`loadplan.Loader.explain`."""
         check_call(call)
         plan = plan_behind(plan) if call in {"count", "exists"} else plan_itself(plan)
         check_total(plan, total)
@@ -362,7 +363,7 @@ class Calls:
         return attrs.evolve(explained, columns=None, edges=(), sql=sql, statements=1, formula=formula)
 
     def learn_indexes(self, given: Sequence[LoadPlan[Any] | type[Any]], options: Options) -> tuple[LearnedIndex, ...]:
-        """See :meth:`loadplan.Loader.learn_indexes`."""
+        """Read which indexes the database has. See :meth:`loadplan.Loader.learn_indexes`."""
         check_options(options)
         wanted = dict.fromkeys(pair for each in given for pair in tables_of(each))
 
@@ -389,7 +390,7 @@ class Calls:
         return tuple(sorted(learned, key=str))
 
     def analyze(self, plan: LoadPlan[Any], given: object, params: Params, options: Options) -> Analysis:
-        """See :meth:`loadplan.Loader.analyze`."""
+        """Fetch a root, and have the database explain each statement. See :meth:`loadplan.Loader.analyze`."""
         check_plan(plan)
         check_options(options)
         private = self.private()
@@ -419,7 +420,7 @@ class Calls:
             plan: the plan to run.
             prepare: checks the input and returns the work.
             options: execution options of all statements.
-            roots: the most roots that it returns; None for any number.
+            roots: the most roots that the call returns; None for any number.
             for_update: whether, and how, to lock the roots.
             executions: how often the statement of the roots may run. If it runs more than once, it needs a snapshot.
             follows: whether the statements below the roots run, too.
@@ -432,7 +433,7 @@ class Calls:
         private = self.private(bare=bare)
         if locks(for_update) and not private.in_transaction_of_caller:
             raise LoaderError(call_problems.lock_without_transaction(is_async(self.bind), (plan.label,)))
-        number = roots if is_count(roots, least=0) else None  # ``prepare`` reports a wrong one
+        number = roots if is_count(roots, least=0) else None  # ``prepare`` reports a wrong value
         with self.told(plan) as tally:
             while True:
                 compiled = self.compiled(plan, private, number)
@@ -444,22 +445,22 @@ class Calls:
                     return private.run(work, compiled.mappers, statements=statements, options=options)
                 except Undecodable as signal:
                     if not compiled.nests and signal.__cause__ is not None:
-                        raise signal.__cause__ from None  # also with a statement for each level
+                        raise signal.__cause__ from None  # no rows were nested, so nesting did not cause it
                     compiled.without_nesting()
                 tally.start_over()
                 private = self.private(bare=bare)
 
     def told(self, plan: LoadPlan[Any], *, whole: bool = True) -> contextlib.AbstractContextManager[Tally]:
-        """Count the rows and statements of a call, and report them at its end.
+        """Count the rows and statements of a call, and report the numbers at the end of the call.
 
-        A part of a call counts with the whole call.
+        If the call is a part of a larger call, the larger call counts and reports them.
         """
         if self.tally is not None:
             return contextlib.nullcontext(self.tally)
         return told(plan, self.bind, self.max_rows, self.on_fetch, whole=whole)
 
     def private(self, *, bare: bool = False) -> PrivateSession:
-        """Return a private session for one run. Nothing is opened yet."""
+        """Return a private session for one run. The session is not open yet."""
         return private_session(self.bind, snapshot=self.snapshot, bare=bare, shard=self.shard)
 
     def compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:

@@ -1,8 +1,9 @@
-"""The number of roots: counted, estimated by PostgreSQL's planner, or only whether there is one."""
+"""Counts roots, asks PostgreSQL's planner for an estimate, or tells only whether a root exists."""
 
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -15,7 +16,7 @@ from loadplan.explained.explained import ExplainedStatement
 from loadplan.mapped.repeats import is_never_null, is_object, row_key
 from loadplan.plan import LoadPlan
 from loadplan.resolved.strategy import Way
-from loadplan.running.own_connection import Opened, OwnConnection
+from loadplan.running.own_connection import AT_ONCE, Opened, OwnConnection
 from loadplan.running.plans import Compiled
 from loadplan.running.roots import root_key
 from loadplan.running.tally import Tally
@@ -34,10 +35,10 @@ class RootCount:
 
     Attributes:
         mapper: the mapper of the root.
-        dialect: the dialect of its database.
-        count: selects the number of roots.
-        exists: selects a row if there is a root.
-        estimated: is for ``EXPLAIN``, and selects one column of each root.
+        dialect: the dialect of the root's database.
+        count: the statement that selects the number of roots.
+        exists: the statement that selects a row if a root exists.
+        estimated: the statement for ``EXPLAIN``. It selects one column of each root.
     """
 
     mapper: Mapper[Any]
@@ -51,11 +52,11 @@ class RootCount:
         return int(_first(opened, self.count, parameters, self.mapper, tally)[0])
 
     def any(self, opened: Opened, parameters: Mapping[str, Any], tally: Tally) -> bool:
-        """Tell whether there is a root, with one statement."""
+        """Tell whether a root exists, with one statement."""
         return _first(opened, self.exists, parameters, self.mapper, tally) is not None
 
     def total(self, how: Total, opened: Opened, parameters: Mapping[str, Any], tally: Tally) -> int:
-        """Return the number of roots, counted or estimated. Only PostgreSQL can estimate. Other databases count."""
+        """Return the number of roots, counted or estimated. On databases other than PostgreSQL, always count them."""
         if how == "exact" or self.dialect.name != "postgresql":
             return self.number(opened, parameters, tally)
         answer: Any = _explained(opened, self.estimated, parameters, self.mapper, tally)
@@ -77,7 +78,7 @@ class RootCount:
 
 
 def root_count(graph: Compiled[Any]) -> RootCount:
-    """Return the statements that count the roots of a graph. They are made once for each graph.
+    """Return the statements that count the roots of a graph. Later calls for the graph return the same statements.
 
     Args:
         graph: the graph with the conditions for the roots, without a limit.
@@ -95,7 +96,7 @@ def _root_count(graph: Compiled[Any]) -> RootCount:
     conditions = () if solid is None else (solid,)
     if statement.whereclause is not None:
         conditions = (statement.whereclause,)
-    if any(choice.way is Way.INNER for choice in graph.chosen.values()):  # other joins do not change the number
+    if any(choice.way is Way.INNER for choice in graph.chosen.values()):  # only inner joins change the number of roots
         inside = statement.with_only_columns(*key, maintain_column_froms=True).order_by(None).correlate(None)
         conditions = (row_of(key).in_(inside),)
     return RootCount(
@@ -113,20 +114,26 @@ def _counting(graph: Compiled[Any], conditions: Sequence[Any]) -> AnySelect:
     solid = next((each for each in key if is_never_null(mapper, each)), None)
     if solid is not None and not graph.root.identity:
         return select(func.count(solid)).where(*conditions)
-    # a union, or a root that may come in several rows
+    # the root is a union of tables, or may come in several rows
     rows = select(*row_key(mapper.class_)).where(*conditions)
     return select(func.count()).select_from((rows.distinct() if graph.root.identity else rows).subquery())
 
 
 def _first(
-    opened: Opened, statement: AnySelect, parameters: Mapping[str, Any], mapper: Mapper[Any], tally: Tally
+    opened: Opened,
+    statement: AnySelect,
+    parameters: Mapping[str, Any],
+    mapper: Mapper[Any],
+    tally: Tally,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
     """Execute a statement that returns at most one row, and return the row or None."""
     tally.sent(mapper.class_.__name__)
     if isinstance(opened, OwnConnection):
-        row = opened.connection({}).execute(statement, parameters).first()
+        row = opened.connection({}).execute(statement, parameters, execution_options=options).first()
     else:
-        row = opened.execute(statement, parameters, bind_arguments={"mapper": mapper}).first()
+        arguments = {"mapper": mapper}
+        row = opened.execute(statement, parameters, execution_options=options, bind_arguments=arguments).first()
     tally.rows += row is not None
     return row
 
@@ -139,10 +146,10 @@ _EXPLAIN = "EXPLAIN (FORMAT JSON) "
 def _explained(
     opened: Opened, statement: AnySelect, parameters: Mapping[str, Any], mapper: Mapper[Any], tally: Tally
 ) -> Any:
-    """Return PostgreSQL's plan of a statement, as the session would run it: with the criteria of its listeners.
+    """Return PostgreSQL's plan for a statement, with the criteria that the session's listeners add.
 
-    The session executes the statement itself. Before the driver gets the text, loadplan puts ``EXPLAIN`` in front of
-    it.
+    The session executes the statement, so its listeners see it. Before the driver gets the text, loadplan puts
+    ``EXPLAIN`` in front of it.
 
     Raises:
         LoaderError: LP408, a listener of the session returns another result for the statement.
@@ -156,7 +163,7 @@ def _explained(
     connection = opened.connection(bind_arguments={"mapper": mapper})
     event.listen(connection, "before_cursor_execute", ask, retval=True)
     try:
-        row = _first(opened, statement, parameters, mapper, tally)
+        row = _first(opened, statement, parameters, mapper, tally, AT_ONCE)
     finally:
         event.remove(connection, "before_cursor_execute", ask)
     if not asked:
@@ -171,7 +178,7 @@ def _explained(
     return row[0]
 
 
-# --- plans that are only counted, and words ---------------------------------------------------------------------------
+# --- plans that are only counted, and checks --------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=256)
@@ -181,10 +188,10 @@ def plan_of_class(entity: type[Any]) -> LoadPlan[Any]:
 
 
 def check_total(plan: LoadPlan[Any], total: object) -> None:
-    """Check the way to count a page.
+    """Check the ``total=`` of ``fetch_page``.
 
     Raises:
-        LoaderError: LP408, it is something else.
+        LoaderError: LP408, the value is not ``"exact"``, ``"estimated"`` or None.
     """
     if total is not None and (not isinstance(total, str) or total not in ("exact", "estimated")):
         message = f"total={shown(total)} is not a way to count"

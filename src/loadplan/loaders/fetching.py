@@ -1,4 +1,4 @@
-"""The calls of a loader that return graphs. ``calls`` has the steps of each call. This module waits."""
+"""The calls of a loader that return graphs. ``calls`` has the steps of each call. This module awaits them."""
 
 from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
@@ -9,6 +9,7 @@ from loadplan.declared.sources import RootConditions, RootOrder
 from loadplan.declared.spec import Bare, Columns, Load, M, On
 from loadplan.loaders.arguments import ForUpdate, Options, Params
 from loadplan.loaders.attached_calls import AllCalls
+from loadplan.loaders.call_hints import with_call_hints
 from loadplan.loaders.counting import Total
 from loadplan.plan import LoadPlan
 from loadplan.running.paging import Page
@@ -18,6 +19,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+@with_call_hints
 class Fetching:
     """Returns the graphs that plans declare."""
 
@@ -36,17 +38,18 @@ class Fetching:
         """Return the graph of one root, by primary key.
 
         Args:
-            plan: what to load.
-            id: one value. For a composite key, a tuple in the order of the mapping, or a mapping by attribute name.
+            plan: the plan to load.
+            id: the primary key of the root. For a composite key, a tuple in the order of the mapping, or a mapping by
+                attribute name.
             params: values of the plan's bindparams.
-            for_update: lock the root row, and no other, until your transaction ends.
+            for_update: lock the root row until your transaction ends. Other rows are not locked.
             execution_options: options for every statement of this fetch. The session's listeners see them,
                 as for ``session.execute``. ``schema_translate_map`` works, too.
 
         Raises:
             NotFound: LP402, no row has this key, or a filter of the session hides it.
-            IdentityError: LP404, the value cannot be this key; before any SQL.
-            ParameterError: LP405, ``params`` does not fit the plan; before any SQL.
+            IdentityError: LP404, the value cannot be this key. Raised before any SQL.
+            ParameterError: LP405, ``params`` does not fit the plan. Raised before any SQL.
             TooManyRows: LP406, the graph has more than ``max_rows`` rows.
             LoaderError: LP408, you passed ``for_update``, but the loader is not on a session or a connection.
             PlanError: the plan does not resolve.
@@ -62,7 +65,7 @@ class Fetching:
         for_update: ForUpdate = False,
         execution_options: Options = None,
     ) -> T | None:
-        """Return the graph of one root by primary key, or None if there is no such row. See :meth:`fetch`."""
+        """Return the graph of one root by primary key, or None if no row has this key. See :meth:`fetch`."""
         return await self._wait(lambda: self._calls.fetch_or_none(plan, id, params, for_update, execution_options))
 
     async def fetch_many(
@@ -77,8 +80,8 @@ class Fetching:
         """Return the graphs of many roots by primary key.
 
         Args:
-            plan: what to load.
-            ids: as for :meth:`fetch`. If you pass an id twice, its object is in the list twice.
+            plan: the plan to load.
+            ids: the primary keys, each as for :meth:`fetch`. If you pass an id twice, its object is in the list twice.
             missing: what to do if an id has no row: ``"raise"`` an error, or ``"skip"`` it.
             params: values of the plan's bindparams.
             execution_options: see :meth:`fetch`.
@@ -89,7 +92,7 @@ class Fetching:
 
         Raises:
             NotFound: LP402, with the missing ids in ``missing``.
-            IdentityError: LP404, before any SQL.
+            IdentityError: LP404, one of the values cannot be this key. Raised before any SQL.
         """
         return await self._wait(lambda: self._calls.fetch_many(plan, ids, missing, params, execution_options))
 
@@ -105,8 +108,8 @@ class Fetching:
         """Return the graph of the one root that meets a condition.
 
         Raises:
-            NotFound: LP402, no row meets it.
-            MultipleFound: LP403, more than one does.
+            NotFound: LP402, no row meets the condition.
+            MultipleFound: LP403, more than one row meets the condition.
         """
         return await self._wait(lambda: self._calls.fetch_one(plan, where, params, for_update, execution_options))
 
@@ -122,7 +125,7 @@ class Fetching:
         """Return the graph of the one root that meets a condition, or None if no row meets it. See :meth:`fetch_one`.
 
         Raises:
-            MultipleFound: LP403, more than one row meets it.
+            MultipleFound: LP403, more than one row meets the condition.
         """
         return await self._wait(
             lambda: self._calls.fetch_one_or_none(plan, where, params, for_update, execution_options)
@@ -143,16 +146,22 @@ class Fetching:
         """Return the graphs of all roots that meet a condition.
 
         Args:
-            plan: what to load.
+            plan: the plan to load.
             where: one condition on the root, or several that a row must all meet. None means all rows.
             order_by: one expression on the root, or several. Rows that are equal in the order are sorted by their
-                primary key. With a limit and no order, the primary key is the order. So you get the same rows each
-                time.
+                primary key. If you pass ``limit`` without an order, the rows are sorted by their primary key, so that
+                you get the same rows each time.
             limit: the most roots to return. It counts roots, never joined rows.
-            offset: number of roots to skip first.
+            offset: the number of roots to skip first.
             params: values of the bindparams of plan, ``where`` and ``order_by``.
-            for_update: lock the root rows, and no others.
+            for_update: lock the root rows. Other rows are not locked.
             execution_options: see :meth:`fetch`.
+
+        Raises:
+            PlanError: LP107, ``limit`` or ``offset`` is not a number of rows; LP108, LP112 or LP215, a condition or an
+                order is not valid for the root.
+            ParameterError: LP405, ``params`` does not fit the plan and the conditions.
+            TooManyRows: LP406, the graphs have more than ``max_rows`` rows.
         """
         return await self._wait(
             lambda: self._calls.fetch_all(plan, where, order_by, limit, offset, params, for_update, execution_options)
@@ -171,12 +180,13 @@ class Fetching:
         total: Total | None = None,
         execution_options: Options = None,
     ) -> Page[T]:
-        """Return one page of a list of roots. The cursor holds the values of the last row, not its number.
+        """Return one page of a list of roots.
 
-        So if rows are inserted or deleted between two pages, no row comes twice, and none is missed.
+        A cursor holds the values of the last row, not its number. So if rows are inserted or deleted between two pages,
+        no row comes twice and no row is missed.
 
         Args:
-            plan: what to load.
+            plan: the plan to load.
             order_by: expressions on the root. They may be ascending, descending or nullable. Rows that are equal in the
                 order are sorted by their primary key. Without an order, the primary key is the order.
             size: number of roots on a page.
@@ -191,7 +201,8 @@ class Fetching:
             execution_options: see :meth:`fetch`.
 
         Raises:
-            CursorError: LP407, the cursor was changed, or was made for another order; before any SQL.
+            CursorError: LP407, the cursor was changed, or was made for another order. Raised before any SQL.
+            PlanError: LP107, ``size`` is not a number of 1 or more; LP110, a cursor cannot hold the values of an order.
         """
         return await self._wait(
             lambda: self._calls.fetch_page(plan, order_by, size, after, before, where, params, total, execution_options)
@@ -211,12 +222,12 @@ class Fetching:
 
         It reads the roots in batches, and loads the graph of each batch with the statements of the plan. All of it is
         one transaction and one snapshot. A row is one object within a batch. PostgreSQL reads the roots with a
-        server-side cursor. MariaDB and MySQL cannot keep a cursor open: there, loadplan first reads the keys of all
-        roots, and keeps them in memory, about a hundred bytes each. If you leave the loop early, use
+        server-side cursor. MariaDB and MySQL cannot keep a cursor open. There, loadplan first reads the keys of all
+        roots, and keeps them in memory. A key takes about a hundred bytes. If you leave the loop early, use
         ``contextlib.aclosing`` to end the transaction at once.
 
         Args:
-            plan: what to load.
+            plan: the plan to load.
             where: conditions on the root.
             order_by: one expression on the root, or several. Rows that are equal in the order are sorted by their
                 primary key.
@@ -256,12 +267,12 @@ class Fetching:
         mapped.
 
         Args:
-            plan: what to load. It must not have ``into=``, nor ``where=`` or ``limit=`` on a relationship.
-            id: as for :meth:`fetch`.
+            plan: the plan to load. It must not have ``into=``, nor ``where=`` or ``limit=`` on a relationship.
+            id: the primary key of the root, as for :meth:`fetch`.
             params: values of the plan's bindparams.
-            refresh: replace loaded values by the values that the database has now, except changes that are not flushed.
-                By default, only a fetch that locks does so.
-            for_update: lock the root row, and no other.
+            refresh: replace loaded values with the values that the database has now, except changes that are not
+                flushed. By default, only a fetch that locks replaces them.
+            for_update: lock the root row. Other rows are not locked.
             execution_options: see :meth:`fetch`.
 
         Raises:
@@ -324,8 +335,8 @@ class Fetching:
     ) -> Any:
         """Load more relationships and columns onto objects that you already have.
 
-        Loaded values stay. Columns that a commit has expired are loaded, too. Afterwards, ``NotLoaded`` is raised for
-        attributes that neither the objects' plan nor these loads name. It takes one statement for each new relationship
+        Loaded values stay. Columns that a commit has expired are loaded, too. Afterwards, an attribute that neither the
+        objects' plan nor these loads name raises ``NotLoaded``. The call takes one statement for each new relationship
         that is not joined.
 
         Args:
@@ -333,8 +344,8 @@ class Fetching:
             *loads: relationships of the objects, as in a :class:`LoadPlan`. For objects in a session, they
                 must not have ``where=`` or ``limit=``.
             only: columns of the objects, for example deferred ones.
-            refresh: replace loaded values by the values that the database has now, except changes that are
-                not flushed.
+            refresh: replace loaded values with the values that the database has now, except changes that are not
+                flushed.
             params: values of the loads' bindparams.
             execution_options: see :meth:`fetch`.
 
@@ -342,9 +353,10 @@ class Fetching:
             The object itself. If you passed several, a list of them in the same order.
 
         Raises:
-            LoaderError: LP416, they are not mapped objects, not of one class, or not in one session.
+            LoaderError: LP416, the objects are not mapped objects, not of one class, or not in one session.
             NotFound: LP402, the row of an object was deleted. In this case, no object changes.
-            PlanError: a load does not resolve, or LP221.
+            PlanError: a load does not resolve; LP221, the objects are in a session and a load has ``where=`` or
+                ``limit=``.
         """
         return await self._wait(lambda: self._calls.extend(objects, loads, only, refresh, params, execution_options))
 

@@ -1,4 +1,4 @@
-"""The loader takes a plan and an id, and returns a graph. ``calls`` has the steps of each call. This module waits."""
+"""The loader takes a plan and an id, and returns a graph. ``calls`` has the steps of each call."""
 
 from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
@@ -15,6 +15,7 @@ from loadplan.explained.explanation import Explanation
 from loadplan.loaders.arguments import Call, ForUpdate, Options, Params, check_plans, locks, not_found
 from loadplan.loaders.attached_calls import AllCalls
 from loadplan.loaders.batching import Batcher
+from loadplan.loaders.call_hints import with_call_hints
 from loadplan.loaders.counting import Total
 from loadplan.loaders.fetching import Fetching
 from loadplan.loaders.sharding import calls_on
@@ -28,27 +29,28 @@ T = TypeVar("T")
 
 
 @with_hints("Loader")
+@with_call_hints
 class Loader(Fetching):
     """Fetches the graphs that plans declare.
 
     Args:
-        bind: where to fetch. With an ``AsyncEngine`` or ``async_sessionmaker``, each fetch takes its own connection, so
-            tasks can share the loader. With an ``AsyncSession`` or ``AsyncConnection``, it runs inside your transaction
-            and sees what you have flushed. A session with autoflush is flushed first. Objects in your session do not
-            change.
-        snapshot: on an engine or sessionmaker of PostgreSQL, run a plan of several statements in one REPEATABLE READ,
-            READ ONLY transaction, so that all statements see the same data. ``False`` saves the round trips of BEGIN
-            and ROLLBACK. Each statement then sees what is committed when it starts.
+        bind: the engine, sessionmaker, session or connection to fetch with. With an ``AsyncEngine`` or
+            ``async_sessionmaker``, each fetch takes its own connection, so tasks can share the loader. With an
+            ``AsyncSession`` or ``AsyncConnection``, each fetch runs inside your transaction and sees the changes that
+            you have flushed. A session with autoflush is flushed first. Objects in your session do not change.
+        snapshot: let all statements of a fetch see the same data. On an engine or sessionmaker of PostgreSQL, a plan of
+            several statements then runs in one REPEATABLE READ, READ ONLY transaction. ``False`` saves the round trips
+            of BEGIN and ROLLBACK. Each statement then sees the data that is committed when it starts.
         max_rows: the most rows that a fetch may return, over all its statements. A stream counts each batch.
         cursor_key: a secret that signs the cursors of :meth:`fetch_page`, or a cipher that encrypts them: an object
             with ``encrypt`` and ``decrypt``, such as ``cryptography.fernet.Fernet``. Without a key, loadplan notices a
             damaged cursor, but not a forged one.
         on_fetch: a function that is called at the end of every fetch, page and stream, also after an error, with a
-            :class:`loadplan.FetchRecord`. It runs in the event loop and must not wait. Its errors are logged. The
-            logger ``loadplan`` writes the same at DEBUG.
+            :class:`loadplan.FetchRecord`. It runs in the event loop and must not wait. loadplan logs its errors. The
+            logger ``loadplan`` writes each record at DEBUG.
 
     Raises:
-        LoaderError: LP408, ``bind`` is none of these.
+        LoaderError: LP408, ``bind`` is not one of these, or another argument has a wrong value.
     """
 
     def __init__(
@@ -77,12 +79,12 @@ class Loader(Fetching):
     ) -> int:
         """Return the number of roots that :meth:`fetch_all` would return.
 
-        It takes one statement and loads nothing. It counts roots, never joined rows.
+        The call takes one statement and loads nothing. It counts roots, never joined rows.
 
         Args:
-            plan: a plan whose roots to count, or a mapped class. Only the inner joins of a plan matter, because they
-                leave out roots.
-            where: as for :meth:`fetch_all`.
+            plan: the plan whose roots to count, or a mapped class. Only the inner joins of a plan matter,
+                because they leave out roots.
+            where: conditions on the root, as for :meth:`fetch_all`.
             params: values of the bindparams of plan and ``where``.
             execution_options: see :meth:`fetch`.
         """
@@ -96,7 +98,7 @@ class Loader(Fetching):
         params: Params = None,
         execution_options: Options = None,
     ) -> bool:
-        """Tell whether a root meets a condition. See :meth:`count`. The database stops at the first one."""
+        """Tell whether a root meets a condition. The database stops at the first root. See :meth:`count`."""
         return await self._wait(lambda: self._calls.exists(plan, where, params, execution_options))
 
     def batched(self, *, max_batch: int = 500, context: Sequence[ContextVar[Any]] | None = None) -> BatchedLoader:
@@ -106,7 +108,7 @@ class Loader(Fetching):
         :meth:`fetch_many`. All other calls work as on this loader.
 
         Args:
-            max_batch: the most ids of one statement. With more ids, another batch begins.
+            max_batch: the most ids in one statement. Further ids go into another batch.
             context: context variables that your session's listeners read, for example the tenant. Calls
                 with different values never share a batch. By default, all context variables must be equal.
 
@@ -123,15 +125,19 @@ class Loader(Fetching):
         call: Call = "fetch",
         total: Total | None = None,
     ) -> Explanation:
-        """Return how a plan is loaded: the tree, the strategies with their reasons, the statements. Runs no statement.
+        """Return how a plan is loaded: the tree, the strategies with their reasons, the statements. Run no statement.
 
         Args:
             plan: the plan to explain. For ``call="count"`` and ``call="exists"``, you can pass a mapped class.
-            roots: how many roots the fetch returns; None for any number. The statements of a plan depend on
-                it.
-            call: ``"count"`` or ``"exists"`` to explain only the statement of this call. ``"extend"`` for the
-                statements of ``extend(objects, *plan.loads, only=plan.only)``, where ``roots`` counts objects.
+            roots: the number of roots that the fetch returns; None for any number. The statements of a plan depend on
+                this number.
+            call: ``"count"`` or ``"exists"`` to explain only the statement of this call. ``"extend"`` to explain the
+                statements of ``extend(objects, *plan.loads, only=plan.only)``; ``roots`` is then the number of objects.
             total: also explain the statement for the total of a page.
+
+        Raises:
+            PlanError: the plan does not resolve.
+            LoaderError: LP408, ``call`` does not name a call that can be explained.
         """
         return self._calls.explain(plan, roots, call, total)
 
@@ -145,42 +151,42 @@ class Loader(Fetching):
     ) -> Analysis:
         """Fetch a root by primary key, and let the database explain each statement that ran.
 
-        Use it while you develop: each statement runs twice. On PostgreSQL, the second time is with ``EXPLAIN ANALYZE``,
-        in the same transaction.
+        Use it while you develop, because each statement runs twice. On PostgreSQL, the second run is an
+        ``EXPLAIN ANALYZE`` in the same transaction.
 
         Args:
-            plan: what to load.
-            id: as for :meth:`fetch`.
+            plan: the plan to load.
+            id: the primary key of the root, as for :meth:`fetch`.
             params: values of the plan's bindparams.
             execution_options: see :meth:`fetch`.
 
         Returns:
-            Rows, bytes and milliseconds of each statement, the query plan of the database, and the large tables that it
-            read from end to end, with the missing index.
+            For each statement: its rows, bytes and milliseconds, and the query plan of the database. Also the large
+            tables that a statement read from end to end, each with the missing index.
         """
         return await self._wait(lambda: self._calls.analyze(plan, id, params, execution_options))
 
     async def learn_indexes(
         self, *plans: LoadPlan[Any] | type[Any], execution_options: Options = None
     ) -> tuple[LearnedIndex, ...]:
-        """Read which indexes the database has, also those that the mapping does not name. Call it at start-up.
+        """Read which indexes the database has, including indexes that the mapping does not name. Call it at start-up.
 
         loadplan chooses LATERAL, nested arrays and subqueries by the indexes in your metadata. After this call, it also
-        uses the indexes that only the database has. It compiles plans again that were compiled before. It reads the
-        catalogs of the database, not your rows.
+        uses the indexes that only the database has. loadplan then compiles again the plans that it compiled before. The
+        call reads the catalogs of the database, not your rows.
 
         Every loader on the same engine uses these indexes, as long as the engine exists in this process. A second call
-        replaces what is known about the same tables.
+        replaces the indexes of the tables that it reads.
 
         Args:
             *plans: plans, mapped classes, or a declarative base for all of its classes.
-            execution_options: a ``schema_translate_map`` says which schemas to read.
+            execution_options: pass a ``schema_translate_map`` to read the schemas that it names.
 
         Returns:
             The indexes that only the database has.
 
         Raises:
-            LoaderError: LP408, one of ``plans`` is something else.
+            LoaderError: LP408, one of ``plans`` is not a plan, a mapped class or a base.
             PlanError: a plan does not resolve.
         """
         return await self._wait(lambda: self._calls.learn_indexes(plans, execution_options))
@@ -189,17 +195,18 @@ class Loader(Fetching):
         """Check plans now. Call it at start-up.
 
         Raises:
-            PlanError: with the problems of all of them.
+            PlanError: one or more plans do not resolve. The error lists the problems of all plans.
         """
         check_plans(plans)
 
 
+@with_call_hints
 class BatchedLoader(Loader):
     """A loader whose concurrent fetches by key share statements; :meth:`Loader.batched` makes it.
 
-    Each caller gets its own graph. If two callers of a batch would share an object, the later one gets a deep copy, so
-    no caller sees the changes of another. If an id is wrong or missing, or a row cannot be read, only its own caller
-    gets the error. If one caller is cancelled, the others go on.
+    Each caller gets its own graph. If two callers of a batch would share an object, the later caller gets a deep copy,
+    so no caller sees the changes of another. If an id is wrong or missing, or a row cannot be read, only the caller
+    that passed this id gets the error. If one caller is cancelled, the others go on.
 
     On a session or connection, batches run one after another.
     """
@@ -236,7 +243,7 @@ class BatchedLoader(Loader):
         for_update: ForUpdate = False,
         execution_options: Options = None,
     ) -> T | None:
-        """Return the graph of one root by primary key, or None if there is no such row. See :meth:`fetch`."""
+        """Return the graph of one root by primary key, or None if no row has this key. See :meth:`fetch`."""
         if locks(for_update):
             return await super().fetch_or_none(
                 plan, id, params=params, for_update=for_update, execution_options=execution_options

@@ -9,6 +9,7 @@ from sqlalchemy import Dialect, types
 from sqlalchemy.sql.elements import BinaryExpression, CollationClause
 
 from loadplan.mapped.ordering import Ordering
+from loadplan.running.exact import AsStored
 
 T = TypeVar("T")
 
@@ -21,6 +22,7 @@ _ALIKE = (
     types.Date,
     types.DateTime,
     types.LargeBinary,
+    AsStored,
 )
 
 #: Collations that compare code points, as Python does. None stands for the default collation of a database.
@@ -47,7 +49,7 @@ def is_mergeable(ordering: Ordering, dialect: Dialect) -> bool:
 
 
 def _collation(expression: Any, kind: Any) -> str | None:
-    """Return the collation that an expression or its column names."""
+    """Return the collation that an expression or its column has; None for the default."""
     element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
     found = kind.collation
     if isinstance(element, BinaryExpression) and isinstance(element.right, CollationClause):
@@ -56,7 +58,7 @@ def _collation(expression: Any, kind: Any) -> str | None:
 
 
 def sort_key(order: Sequence[Ordering], dialect: Dialect) -> Callable[[Sequence[Any]], Any]:
-    """Return a function that sorts values as the database does: NULLs in their place, NaN as the largest."""
+    """Return a sort key that orders values as the database does: NULLs first or last, NaN as the largest number."""
     ways = [(each.descending, each.puts_nulls_first(dialect)) for each in order]
 
     def compare(one: Sequence[Any], other: Sequence[Any]) -> int:
@@ -87,7 +89,7 @@ def merged(
 
     Args:
         parts: each part has pairs of (values of the order, the row).
-        order: the order of all parts. Further values are ignored.
+        order: the order of all parts. A pair may have more values than ``order`` has expressions.
         dialect: the dialect of the databases.
     """
     key = sort_key(order, dialect)

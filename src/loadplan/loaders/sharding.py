@@ -1,6 +1,6 @@
 """The calls of a loader on a sharded session. Each shard returns whole graphs, and loadplan combines them.
 
-A root and everything below it are in one shard. No statement and no graph covers two shards.
+A root and everything below it are in one shard. No statement and no graph reaches over two shards.
 """
 
 from __future__ import annotations  # annotations of inner functions would be evaluated in every call
@@ -31,8 +31,9 @@ from loadplan.running import call_problems
 from loadplan.running.binds import Bind, SyncBind
 from loadplan.running.call_options import check_options
 from loadplan.running.cursors import CursorKey
+from loadplan.running.exact import comparable, exact_value
 from loadplan.running.graph import load_roots_beside
-from loadplan.running.paging import Page, PageQuery, exact_value, page_of
+from loadplan.running.paging import Page, PageQuery, page_of
 from loadplan.running.plans import Compiled, resolve_plan
 from loadplan.running.roots import RootQuery, by_id, check_counts
 from loadplan.running.shards import all_shards, is_sharded, shards_of_key, shards_of_statement
@@ -58,10 +59,10 @@ def calls_on(
 
 @attrs.frozen(eq=False)
 class ShardedCalls(AllCalls):
-    """The calls over shards. They go one after the other, each in its own transaction and snapshot."""
+    """The calls over several shards. They go to one shard after the other, each in its own transaction and snapshot."""
 
     def on(self, shard: str, tally: Tally | None = None) -> AllCalls:
-        """Return the calls on one shard, as a part of the call of a tally."""
+        """Return the calls on one shard. They count rows and statements in the tally of the whole call."""
         return AllCalls(self.bind, self.snapshot, self.max_rows, self.cursor_key, self.on_fetch, shard, tally)
 
     @property
@@ -74,7 +75,7 @@ class ShardedCalls(AllCalls):
     def fetch_or_none(
         self, plan: LoadPlan[T], given: object, params: Params, for_update: ForUpdate, options: Options
     ) -> T | None:
-        """Return the root from the first of its shards that has it."""
+        """Return the root by primary key, from the first shard that has it; None if no shard does."""
         shards = self._shards_of(plan, given, options)
         with self.told(plan) as tally:
             for shard in shards:
@@ -84,7 +85,7 @@ class ShardedCalls(AllCalls):
         return None
 
     def find(self, plan: LoadPlan[T], asked: Sequence[object], params: Params, options: Options) -> list[T | None]:
-        """Return the roots by their ids, each from the first of its shards that has it: one fetch a shard."""
+        """Return the roots by their ids, each from the first shard that has it. Fetch once from each shard."""
         wanted = [self._shards_of(plan, given, options) for given in asked]
         places_in: dict[str, list[int]] = {}
         for place, shards in enumerate(wanted):
@@ -111,7 +112,7 @@ class ShardedCalls(AllCalls):
         for_update: ForUpdate | None,
         options: Options,
     ) -> T:
-        """Return the root in the caller's session, from the first of its shards that has it."""
+        """Return the root in the caller's session, from the first shard that has it."""
         shards = self._shards_of(plan, given, options)
         for shard in shards[:-1]:
             with contextlib.suppress(NotFound):
@@ -124,7 +125,7 @@ class ShardedCalls(AllCalls):
         """Extend objects, one shard after another.
 
         Raises:
-            LoaderError: LP408, an object does not know its shard.
+            LoaderError: LP408, the shard of an object is not known.
         """
         read = read_objects(given, self.bind)
         if read is None:
@@ -140,7 +141,7 @@ class ShardedCalls(AllCalls):
         return read.objects[0] if read.is_one else list(read.objects)
 
     def check_call(self, plan: LoadPlan[Any], given: object, params: Params, options: Options) -> None:
-        """See :meth:`loadplan.loaders.calls.Calls.check_call`."""
+        """Check the arguments of a fetch, without any SQL. See :meth:`loadplan.loaders.calls.Calls.check_call`."""
         self.first.check_call(plan, given, params, options)
 
     def analyze(self, plan: LoadPlan[Any], given: object, params: Params, options: Options) -> Analysis:
@@ -186,7 +187,7 @@ class ShardedCalls(AllCalls):
         for_update: ForUpdate,
         options: Options,
     ) -> list[T]:
-        """Return the roots of all shards in an order, or shard by shard without one."""
+        """Return the roots of all shards: in the order of ``order_by``, or shard by shard without it."""
         shards = self._shards_asked(plan, where, order_by, params, options)
         if len(shards) == 1:
             return self.on(shards[0]).fetch_all(plan, where, order_by, limit, offset, params, for_update, options)
@@ -230,7 +231,9 @@ class ShardedCalls(AllCalls):
                 bound = query.parameters(params)
                 graph = query.graph(most, None, in_order=True)
                 values = [
-                    exact_value(each.expression, compiled.dialect).label(f"loadplan_order_{number}")
+                    exact_value(comparable(each, compiled.dialect).expression, compiled.dialect).label(
+                        f"loadplan_order_{number}"
+                    )
                     for number, each in enumerate(order)
                 ]
                 return lambda session: load_roots_beside(graph, session, [bound], values, tally)
@@ -265,7 +268,7 @@ class ShardedCalls(AllCalls):
                 def prepare(compiled: Compiled[T], tally: Tally) -> Work[tuple[list[T], list[tuple[Any, ...]]]]:
                     query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
                     page = page_of(query, size, after, before, self.cursor_key)
-                    for number in page.kept:  # its row is in one shard, so the other shards cannot read its value
+                    for number in page.kept:  # the cursor's row is in one shard, so other shards cannot read its value
                         kind = type(query.total_order[number].expression.type).__name__
                         if page.kept[number].is_of_own_type:
                             raise PlanError([call_problems.not_pageable(kind, (plan.label,))])
@@ -334,7 +337,7 @@ class ShardedCalls(AllCalls):
         params: Params,
         options: Options,
     ) -> list[str]:
-        """Return the shards that a statement for the roots goes to, as the application chooses them."""
+        """Return the shards that the session's ``execute_chooser`` names for the statement of the roots."""
         check_plan(plan)
         check_options(options)
         if options and _SHARD_OPTION in options:
@@ -351,7 +354,7 @@ class ShardedCalls(AllCalls):
 
     @staticmethod
     def _mergeable(compiled: Compiled[Any], order: Sequence[Ordering], *, at_least: int) -> list[Ordering]:
-        """Return the part of an order that Python can merge shards by.
+        """Return the first expressions of an order, as far as Python can merge the rows of shards by them.
 
         Raises:
             PlanError: LP217, Python cannot merge enough of the order.
@@ -414,7 +417,7 @@ def _homeless(entity: object) -> LoaderError:
     return LoaderError(
         Problem(
             "LP408",
-            f"nobody knows which shard a '{type(entity).__name__}' is from",
+            f"the shard of a '{type(entity).__name__}' is not known",
             detail="it was loaded without a sharded session.",
             hint="make the Loader with the engine of its shard.",
         )

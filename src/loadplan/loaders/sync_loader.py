@@ -11,6 +11,7 @@ from loadplan.declared.spec import Bare, Columns, Load, M, On
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
 from loadplan.loaders.arguments import Call, ForUpdate, Options, Params, check_plans
+from loadplan.loaders.call_hints import with_call_hints
 from loadplan.loaders.counting import Total
 from loadplan.loaders.sharding import calls_on
 from loadplan.mapped.indexes import LearnedIndex
@@ -24,15 +25,17 @@ T = TypeVar("T")
 
 
 @with_hints("Loader")
+@with_call_hints
 class SyncLoader:
     """Fetches the graphs that plans declare, in synchronous code.
 
     It has the calls of :class:`loadplan.Loader`, with the same arguments, results, statements and errors.
 
     Args:
-        bind: where to fetch. With an ``Engine`` or ``sessionmaker``, each fetch takes its own connection, so threads
-            can share the loader. With a ``Session`` or ``Connection``, it runs inside your transaction and sees what
-            you have flushed. A session with autoflush is flushed first. Objects in your session do not change.
+        bind: the engine, sessionmaker, session or connection to fetch with. With an ``Engine`` or ``sessionmaker``,
+            each fetch takes its own connection, so threads can share the loader. With a ``Session`` or ``Connection``,
+            each fetch runs inside your transaction and sees the changes that you have flushed. A session with autoflush
+            is flushed first. Objects in your session do not change.
         snapshot: as for :class:`loadplan.Loader`.
         max_rows: as for :class:`loadplan.Loader`.
         cursor_key: as for :class:`loadplan.Loader`.
@@ -40,7 +43,7 @@ class SyncLoader:
             :class:`loadplan.FetchRecord`.
 
     Raises:
-        LoaderError: LP408, ``bind`` is none of these.
+        LoaderError: LP408, ``bind`` is not one of these, or another argument has a wrong value.
     """
 
     def __init__(
@@ -80,7 +83,7 @@ class SyncLoader:
         for_update: ForUpdate = False,
         execution_options: Options = None,
     ) -> T | None:
-        """Return the graph of one root by primary key, or None if there is no such row."""
+        """Return the graph of one root by primary key, or None if no row has this key."""
         return self._calls.fetch_or_none(plan, id, params, for_update, execution_options)
 
     def fetch_many(
@@ -183,9 +186,9 @@ class SyncLoader:
     ) -> T:
         """Return the graph of one root in your session. See :meth:`loadplan.Loader.fetch_attached`.
 
-        A synchronous session can load at any time, so here an attribute that expired loads as mapped. An attribute that
-        the plan does not name raises ``NotLoaded`` on objects that came with the fetch. Objects that were in the
-        session before are not sealed.
+        A synchronous session can load at any time. So an attribute that has expired loads as mapped. On objects that
+        this fetch adds to the session, an attribute that the plan does not name raises ``NotLoaded``. Objects that were
+        in the session before are not sealed.
         """
         return self._calls.fetch_attached(plan, id, params, refresh, for_update, execution_options)
 
@@ -238,7 +241,7 @@ class SyncLoader:
         params: Params = None,
         execution_options: Options = None,
     ) -> Any:
-        """Load more onto objects that you already have. See :meth:`loadplan.Loader.extend`."""
+        """Load more relationships and columns onto objects that you have. See :meth:`loadplan.Loader.extend`."""
         return self._calls.extend(objects, loads, only, refresh, params, execution_options)
 
     def count(
@@ -271,7 +274,7 @@ class SyncLoader:
         call: Call = "fetch",
         total: Total | None = None,
     ) -> Explanation:
-        """Return how a plan is loaded. Runs nothing. See :meth:`loadplan.Loader.explain`."""
+        """Return how a plan is loaded. Run no statement. See :meth:`loadplan.Loader.explain`."""
         return self._calls.explain(plan, roots, call, total)
 
     def analyze(
@@ -288,9 +291,9 @@ class SyncLoader:
     def learn_indexes(
         self, *plans: LoadPlan[Any] | type[Any], execution_options: Options = None
     ) -> tuple[LearnedIndex, ...]:
-        """Learn which indexes only the database has. See :meth:`loadplan.Loader.learn_indexes`."""
+        """Read which indexes the database has. See :meth:`loadplan.Loader.learn_indexes`."""
         return self._calls.learn_indexes(plans, execution_options)
 
     def check(self, *plans: LoadPlan[Any]) -> None:
-        """Resolve plans now, for start-up. See :meth:`loadplan.Loader.check`."""
+        """Check plans now. Call it at start-up. See :meth:`loadplan.Loader.check`."""
         check_plans(plans)

@@ -1,8 +1,8 @@
-"""Values from the driver: how SQLAlchemy's types convert them, and which of them a driver can read inside a nested row.
+"""Converts values from the driver as SQLAlchemy's types do, and finds values that a driver can read in a nested row.
 
 asyncpg and psycopg decode a nested ``ROW(...)`` in binary by the types of its elements. They have decoders for the
-types that are built into PostgreSQL. They have none for a type that an application or an extension created, so loadplan
-casts its values to a built-in type.
+types that are built into PostgreSQL. They have no decoder for a type that an application or an extension created, so
+loadplan casts its values to a built-in type.
 """
 
 import operator
@@ -84,14 +84,14 @@ _DECIMAL, _DECIMALS, _FLOAT, _FLOATS = 1700, 1231, 701, 1022
 
 
 def in_row(expression: Any, kind: types.TypeEngine[Any], dialect: Dialect, *, origin: Any) -> Any | None:
-    """Return an expression in a form that a driver can read inside a nested row, or None if there is no such form.
+    """Return an expression in a form that a driver can read inside a nested row, or None if no form exists.
 
     Args:
         expression: the expression to select.
-        kind: its type, as mapped.
+        kind: the mapped type of the expression.
         dialect: the dialect of a driver that reads nested rows.
-        origin: the expression before it was selected in a subquery. If SQLAlchemy does not know the type, the origin
-            tells more.
+        origin: the expression before it was selected in a subquery. If SQLAlchemy does not know the type of
+            ``expression``, the origin may show it.
     """
     if isinstance(kind, types.NullType):  # without a processor, the result is the driver's value
         return expression if is_of_builtin_type(origin) else None
@@ -111,7 +111,7 @@ def in_row(expression: Any, kind: types.TypeEngine[Any], dialect: Dialect, *, or
 
 
 def _column_type(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngine[Any]:
-    """Return the type of the column itself, under any decorators and variants."""
+    """Return the type of a column without decorators and variants."""
     own = kind.dialect_impl(dialect)
     while isinstance(own, types.TypeDecorator):
         own = own.impl_instance
@@ -146,12 +146,12 @@ class Undecodable(Exception):  # noqa: N818 - a signal between graph and loader,
 
 
 def read_whole(expression: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
-    """Return an expression for a row that a driver reads whole, in binary; types without a decoder become text.
+    """Return an expression in a form that a driver can read if it reads the whole row in binary format.
 
     Args:
-        expression: of that type.
-        kind: as mapped.
-        dialect: of the driver.
+        expression: the expression to select. It becomes text if the driver has no decoder for its type.
+        kind: the mapped type of the expression.
+        dialect: the dialect of the driver.
     """
     if not driver_of(dialect).in_binary:
         return expression
@@ -255,8 +255,8 @@ def processor(kind: types.TypeEngine[Any], dialect: Dialect) -> Processor | None
     """Return the function that converts a driver's values of a type; None if it leaves them unchanged.
 
     Args:
-        kind: as mapped.
-        dialect: of the driver.
+        kind: the mapped type.
+        dialect: the dialect of the driver.
     """
     if not driver_of(dialect).raw:
         return kind.dialect_impl(dialect).result_processor(dialect, None)

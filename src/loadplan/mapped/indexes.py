@@ -1,4 +1,4 @@
-"""The indexes of a database, and those that loaders have learned about, for each engine."""
+"""The indexes of a database, and the indexes that loaders have learned, for each engine."""
 
 from collections.abc import Mapping, Sequence
 from weakref import WeakKeyDictionary
@@ -12,11 +12,11 @@ class DatabaseIndex:
     """An index of a database, or a key with its index.
 
     Attributes:
-        name: its name in the database; None if it has no name.
+        name: the name in the database; None if the index has no name.
         columns: the plain columns that the index begins with.
         whole: whether the index has all rows, except perhaps those with NULL in the first column.
         ordered: whether the database can read the rows in the order of the index.
-        unique: whether it forbids two rows with equal values.
+        unique: whether the index forbids two rows with equal values.
         partial: whether a condition of the index leaves rows out.
     """
 

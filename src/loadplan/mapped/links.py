@@ -25,7 +25,7 @@ from loadplan.sqlalchemy_internals import keyed_by, variants_of
 
 
 class LinkKind(enum.Enum):
-    """Which table has the key columns that tie targets to their parents."""
+    """The table with the key columns that connect targets and their parents."""
 
     TARGET = "columns of the target"
     SECONDARY = "columns of the association table"
@@ -40,7 +40,7 @@ class Link:
         kind: which table ``columns`` belong to.
         attributes: names of the parent's attributes whose values ``columns`` must equal, pair by pair.
         columns: the columns that the statement selects next to the target, to compare with the parents' values.
-        repeats: whether one target may be tied to one parent by several rows.
+        repeats: whether several rows may connect one target with one parent.
         compares_text: whether a pair of columns holds text. Some databases ignore case when they compare text.
     """
 
@@ -135,15 +135,23 @@ def _equated_pairs(
 
 
 def asks_parent_further(prop: RelationshipProperty[Any]) -> bool:
-    """Tell whether ``secondaryjoin`` names columns of the parent. Normally, only ``primaryjoin`` does.
+    """Tell whether ``secondaryjoin`` uses columns of the parent. Normally, only ``primaryjoin`` does.
 
-    SQLAlchemy itself treats these columns in two ways: a join compares with the one parent's row, and a lazy load
+    SQLAlchemy itself treats these columns in two ways. A join compares with the row of one parent, but a lazy load
     compares with the rows of all parents.
     """
     if prop.secondaryjoin is None:
         return False
     tables = {getattr(each, "table", None) for each in _columns_in(prop.secondaryjoin)}
     return bool(tables & ({*prop.parent.tables} - {*prop.mapper.tables} - tables_in(prop.secondary)))
+
+
+def leads_to_second_mapper(prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether a relationship leads to a mapper with ``non_primary=True``, which reads another table or alias.
+
+    Only SQLAlchemy 2.0 has these mappers. They are deprecated since 1.3 in favour of ``aliased(Class, selectable)``.
+    """
+    return bool(getattr(prop.mapper, "non_primary", False))
 
 
 def _columns_in(expression: ColumnElement[Any]) -> set[ColumnElement[Any]]:
@@ -155,8 +163,8 @@ def _columns_in(expression: ColumnElement[Any]) -> set[ColumnElement[Any]]:
 def _same_in_python(left: ColumnElement[Any], right: ColumnElement[Any]) -> bool:
     """Tell whether two columns are equal in SQL exactly where their Python values are equal.
 
-    The answer is no for types that the database converts before it compares them: it pads a CHAR, drops the time of a
-    timestamp, or rounds a number. It is also no for text with a collation in the mapping.
+    This is False for types that the database converts before it compares them: it pads a CHAR, drops the time of a
+    timestamp, or rounds a number. It is also False for text with a collation in the mapping.
     """
     variants = [variants_of(column.type) for column in (left, right)]
     pairs = [(left.type, right.type)]
@@ -175,7 +183,7 @@ def _is_folded(kind: Any) -> bool:
 
 
 def _exactness(kind: Any) -> tuple[Any, ...] | None:
-    """Return a value that is equal for two types whose values compare exactly; None for a type that does not."""
+    """Return a value that is equal for two types if their values compare exactly; None if a type's values do not."""
     if not is_exact(kind):
         return None
     family = next(each for each in EXACT_TYPES if isinstance(kind, each))
@@ -197,7 +205,7 @@ def _pairs_are_unique(prop: RelationshipProperty[Any]) -> bool:
 def is_single(prop: RelationshipProperty[Any]) -> bool:
     """Tell whether a constraint allows a parent only one target: a unique key within the far columns.
 
-    ``uselist=False`` is only a statement of the mapping; the rows may contradict it. The answer is also no if one
+    ``uselist=False`` alone is not a constraint, because the rows may contradict it. The answer is also False if one
     target may come in several rows.
     """
     if prop.uselist or prop.secondary is not None or may_repeat(prop.mapper):
@@ -225,7 +233,7 @@ def back_reference(prop: RelationshipProperty[Any]) -> str | None:
 
 
 class Served(enum.Enum):
-    """Where the index that finds the rows of one parent is known from: the mapping or the database."""
+    """The source that names an index for the rows of one parent: the mapping or the database."""
 
     BY_MAPPING = "an index"
     BY_DATABASE = "an index that the database has and the mapping does not"
@@ -234,9 +242,9 @@ class Served(enum.Enum):
 def served_by(
     keys: Sequence[ColumnElement[Any]], order: Sequence[ColumnElement[Any]], learned: LearnedIndexes
 ) -> Served | None:
-    """Return where an index on these keys, followed by this order, is known from; None if no such index is known.
+    """Return the source that names an index on these keys followed by this order; None if no index is known.
 
-    The index may lack the primary key at the end of the order. The database then sorts the rows that tie.
+    The index may lack the primary key at the end of the order. The database then sorts rows that are equal otherwise.
 
     Args:
         keys: the columns that hold the parents' keys.

@@ -1,4 +1,4 @@
-"""Facts of the mapping about classes and their attributes. The functions here decide nothing."""
+"""Returns facts of the mapping about classes and their attributes. The functions here decide nothing."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -31,7 +31,7 @@ EAGER_LAZY = frozenset({"joined", "subquery", "selectin", "immediate", False, "j
 
 
 def mapper_of(entity: object) -> Mapper[Any] | None:
-    """Return the mapper of a mapped class, or None for anything else (an alias or an instance too)."""
+    """Return the mapper of a mapped class; None for any other value, also for an alias or an instance."""
     if not isinstance(entity, type):
         return None
     try:
@@ -42,7 +42,7 @@ def mapper_of(entity: object) -> Mapper[Any] | None:
 
 
 def still_to_be_mapped(entity: object) -> str | None:
-    """Return SQLAlchemy's message for a class that gets its mapping later; None for anything else.
+    """Return SQLAlchemy's message for a class that gets its mapping later; None for any other value.
 
     ``AbstractConcreteBase`` waits for its subclasses, and ``DeferredReflection`` for its ``prepare()``.
     """
@@ -57,7 +57,7 @@ def still_to_be_mapped(entity: object) -> str | None:
 
 
 def owner_of(attribute: object) -> Mapper[Any] | None:
-    """Return the mapper of the class that an attribute belongs to; None for anything else.
+    """Return the mapper of the class that an attribute belongs to; None for any other value.
 
     If the class has been mapped again since, the result is its present mapper.
     """
@@ -66,7 +66,7 @@ def owner_of(attribute: object) -> Mapper[Any] | None:
 
 
 def relationship(mapper: Mapper[Any], key: str) -> RelationshipProperty[Any] | None:
-    """Return the relationship of that name, also through a synonym, or None."""
+    """Return the relationship with a name, or the relationship that a synonym names; None for other names."""
     synonym = mapper.synonyms.get(key)
     return mapper.relationships.get(synonym.name if synonym is not None else key)
 
@@ -82,7 +82,7 @@ def tables_of(mapper: Mapper[Any]) -> set[Any]:
 
 
 def tables_at(entity: Any) -> set[Any]:
-    """Return the same as :func:`tables_of`, for a class or for an alias of a class."""
+    """Return the tables of a class, or of an alias of a class; see :func:`tables_of`."""
     inspected: Any = inspect(entity)
     if inspected.is_aliased_class:
         return {inspected.selectable, *tables_in(inspected.selectable)}
@@ -90,7 +90,7 @@ def tables_at(entity: Any) -> set[Any]:
 
 
 def tables_in(selectable: Any) -> set[Any]:
-    """Return the tables that a join joins, or the selectable itself."""
+    """Return the tables within a join. For any other selectable, return the selectable itself."""
     if isinstance(selectable, Join):
         return tables_in(selectable.left) | tables_in(selectable.right)
     return {selectable}
@@ -146,7 +146,7 @@ def _is_alike(one: RelationshipProperty[Any], other: RelationshipProperty[Any], 
 
 
 def property_of(entity: type[Any], key: str) -> RelationshipProperty[Any]:
-    """Return a relationship of a class that is known to have it."""
+    """Return the relationship of a class with a name. It must exist."""
     mapper: Mapper[Any] = class_mapper(entity)
     return mapper.relationships[key]
 
@@ -180,10 +180,10 @@ def default_columns(mapper: Mapper[Any]) -> frozenset[str]:
 
 
 def required_columns(mapper: Mapper[Any]) -> frozenset[str]:
-    """Return the names of the columns that no plan may leave out.
+    """Return the names of the columns that every plan loads.
 
-    They are the primary key, the discriminator (it decides the class of each row) and the version counter (a flush of a
-    change needs it).
+    They are the primary key, the discriminator, which decides the class of each row, and the version counter, which a
+    flush of a change needs.
     """
     wanted: list[ColumnElement[Any] | None] = [
         *mapper.primary_key,
@@ -256,7 +256,7 @@ def composite_maker(prop: CompositeProperty[Any]) -> Callable[..., Any]:
 
 
 def columns_behind(mapper: Mapper[Any], key: str) -> tuple[str, ...] | None:
-    """Return the column attributes that an attribute is made of, or None if there are none.
+    """Return the column attributes that an attribute is made of; None if it is not made of columns.
 
     For a column, they are the column itself; for a composite, its parts; for a synonym, the columns of the attribute
     that it names.
@@ -272,7 +272,7 @@ def columns_behind(mapper: Mapper[Any], key: str) -> tuple[str, ...] | None:
 
 
 def describe_attribute(mapper: Mapper[Any], key: str) -> str:
-    """Return words for the kind of an attribute, to put in a sentence: ``a column``, ``a hybrid property``."""
+    """Return the kind of an attribute in words, for a sentence: ``a column``, ``a hybrid property``."""
     prop = mapper.attrs.get(key)
     if isinstance(prop, RelationshipProperty):
         return "a relationship"
@@ -300,8 +300,8 @@ def cardinality(prop: RelationshipProperty[Any]) -> Cardinality:
 
 
 def ordered_by_another_table(prop: RelationshipProperty[Any]) -> bool:
-    """Tell whether the ``order_by`` of a relationship's mapping reads a table that its target does not have."""
-    own = tables_at(prop.entity)
+    """Tell whether the ``order_by`` of a relationship's mapping reads a table that its own statement does not have."""
+    own = tables_at(prop.entity) | (set() if prop.secondary is None else tables_in(prop.secondary))
     read = (each for order in prop.order_by or () for each in iterate(order))
     return any(isinstance(each, Column) and each.table is not None and each.table not in own for each in read)
 
@@ -311,18 +311,21 @@ def reverse_of(prop: RelationshipProperty[Any]) -> RelationshipProperty[Any] | N
     return prop.mapper.relationships.get(prop.back_populates) if prop.back_populates else None
 
 
-def as_seen_from(mapper: Mapper[Any], expression: Any, *, subclasses: bool = False) -> Any:
+def as_seen_from(mapper: Mapper[Any], expression: Any, *, subclasses: bool = False, bases: bool = False) -> Any:
     """Return an expression that names columns of the class itself, not of base classes or of a union's tables.
 
     Args:
         mapper: the mapper of the class.
         expression: a condition, an order or a value of rows of the class.
         subclasses: whether subqueries read the columns of joined subclasses. For rows of other classes, they give NULL.
+        bases: whether columns of all base classes become columns of the class. SQLAlchemy needs this in the condition
+            of a joined loader option.
 
     A base class that is mapped ``with_polymorphic="*"`` stands for a join with its subclasses. ``Node.name`` in a
     statement about files would add this join to it. ``File.name`` is the same column without the join.
     """
-    above = {each.class_ for each in mapper.iterate_to_root() if each is not mapper and each.with_polymorphic_mappers}
+    over = [each for each in mapper.iterate_to_root() if each is not mapper]
+    above = {each.class_ for each in over if bases or each.with_polymorphic_mappers}
     tables = set[Any]() if isinstance(mapper.selectable, Table | Join) else {*mapper.tables}
     joined = {} if not subclasses else _joined_subclasses(mapper)
     if not (above or tables or joined):
@@ -372,10 +375,10 @@ def mapper_behind(entity: Any) -> Mapper[Any]:
 
 
 def subclass_eager_relationships(mapper: Mapper[Any]) -> Iterator[QueryableAttribute[Any]]:
-    """Yield relationships of subclasses that SQLAlchemy loads without being asked, with each row of these subclasses.
+    """Yield relationships of subclasses that SQLAlchemy loads by itself, with each row of these subclasses.
 
-    ``raiseload("*")`` does not reach the relationships of a class that is mapped with ``polymorphic_load="selectin"``.
-    An option that names each of them does.
+    ``raiseload("*")`` does not stop it for a class that is mapped with ``polymorphic_load="selectin"``. An option that
+    names each relationship does.
     """
     for sub in mapper.self_and_descendants:
         if sub is not mapper and sub.polymorphic_load == "selectin":
@@ -387,8 +390,8 @@ def subclass_eager_relationships(mapper: Mapper[Any]) -> Iterator[QueryableAttri
 def columns_in_row(sub: Mapper[Any], base: Mapper[Any], keys: frozenset[str]) -> dict[str, ColumnElement[Any]] | None:
     """Return columns of a subclass as they are in rows of its base, or None if these rows lack one of the columns.
 
-    Rows of the base have all columns in single-table inheritance, all columns that ``with_polymorphic`` of the mapping
-    joins to the base, and all columns of a polymorphic union.
+    With single-table inheritance, rows of the base have all columns of the subclass. They also have the columns that
+    ``with_polymorphic`` of the mapping joins to the base, and the columns of a polymorphic union.
     """
     found: dict[str, ColumnElement[Any]] = {}
     for prop in column_attributes(sub):
@@ -425,5 +428,5 @@ def polymorphic_loads(mapper: Mapper[Any]) -> list[Mapper[Any]]:
 def why_not_joined(mapper: Mapper[Any]) -> str | None:
     """Return the reason why a join from a class would miss some of its rows, or None if it would not."""
     if any(sub.concrete for sub in mapper.self_and_descendants if sub is not mapper):
-        return "its subclasses are concrete, and a join reaches the rows of the base alone"
+        return "its subclasses are concrete, and a join reaches only the rows of the base"
     return None

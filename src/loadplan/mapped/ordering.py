@@ -1,4 +1,4 @@
-"""Order expressions, split into the expression, the direction, and the place of NULLs."""
+"""Splits order expressions into the expression, the direction, and the place of NULLs."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ _NULLS_ARE_SMALLEST = frozenset({"sqlite", "mysql", "mariadb", "mssql"})
 
 
 class _Placed(UnaryExpression[Any]):
-    """An order that says where NULLs go: ``x DESC NULLS LAST``, or two terms on a database without these words."""
+    """An order with a place for NULLs: ``x DESC NULLS LAST``. Databases without these words get two expressions."""
 
     inherit_cache = True
 
@@ -73,7 +73,7 @@ class Ordering:
     def puts_nulls_first(self, dialect: Dialect) -> bool:
         """Tell whether NULLs come first.
 
-        PostgreSQL and Oracle sort NULL as the largest value, the others as the smallest.
+        PostgreSQL and Oracle sort NULL as the largest value, other databases as the smallest.
         """
         if self.nulls_first is not None:
             return self.nulls_first
@@ -106,8 +106,8 @@ def _ordering(given: Any) -> Ordering:
 def as_stored(ordering: Ordering, dialect: Dialect) -> Ordering:
     """Return the order by the stored values, without the conversion that a decorated type does.
 
-    It is the only possible comparison for a type that stores one value differently each time, for example an encrypting
-    type.
+    For a type that stores one value differently each time, such as an encrypting type, only stored values can be
+    compared.
     """
     kind = stored_type(ordering.expression.type, dialect)
     if kind is type_on(ordering.expression.type, dialect):
@@ -134,6 +134,6 @@ def with_tie_breaker(given: Sequence[Any], entity: Any) -> list[Ordering]:
         element = column.__clause_element__()
         if not any(element.compare(each) for each in named):
             found.append(Ordering(column))
-    if entity is mapper.class_:  # each concrete class has its keys in its own table
+    if entity is mapper.class_:  # row_key() adds the keys of concrete classes, which have their own tables
         found += map(Ordering, row_key(entity)[len(mapping.primary_key(mapper)) :])
     return found

@@ -1,6 +1,6 @@
 """Checks whether mappers can be configured now.
 
-They only read, because a configuration that fails ruins the mappers.
+These checks only read, because mappers cannot be used again after a configuration that fails.
 """
 
 import re
@@ -22,8 +22,8 @@ checks_early: ContextVar[bool] = ContextVar("checks_early", default=True)
 def can_configure(entity: object) -> bool:
     """Tell whether the mappers around ``entity`` are configured, or can certainly be configured now.
 
-    Only reads. Mappers never work again after a configuration that failed half-way. So this function must notice a
-    class that is not imported yet before anything tries to configure.
+    This only reads. Mappers can never be used again after a configuration that failed half-way. So this function must
+    notice a class that is not imported yet before loadplan tries to configure the mappers.
     """
     mapper = mapper_of(entity)
     if mapper is None:
@@ -66,13 +66,13 @@ def _is_known(argument: object, known: set[str]) -> bool:
     if isinstance(argument, FunctionType | MethodType):
         try:
             argument()
-        except Exception:  # if the name is not imported yet, this may raise any error
+        except Exception:  # a name that is not imported yet may raise any error
             return False
     return True
 
 
 def missing_targets(mapper: Mapper[Any]) -> list[str]:
-    """Return the relationships around a class whose target is a name that no mapped class has yet."""
+    """Return texts about the relationships around a class whose target is a name that no mapped class has yet."""
     mappers = mappers_in(mapper.registry)
     known = {each.class_.__name__ for each in mappers}
     return [
@@ -87,19 +87,19 @@ def missing_targets(mapper: Mapper[Any]) -> list[str]:
 
 
 Mapped: TypeAlias = tuple[tuple[Mapper[Any], object], ...]
-"""Mappers as they were once."""
+"""The state of mappers at one time."""
 
 
 def as_mapped(mappers: Iterable[Mapper[Any]]) -> Mapped:
-    """Return the present state of mappers, to give to :func:`is_mapped_still` later."""
+    """Return the present state of mappers, for a later call of :func:`is_mapped_still`."""
     return tuple((each, mapping_mark(each)) for each in dict.fromkeys(mappers))
 
 
 def is_mapped_still(before: Mapped) -> bool:
-    """Tell whether mappers are unchanged, so that a tree resolved against them is still right.
+    """Tell whether mappers are unchanged. A tree that was resolved against them is then still right.
 
-    The answer is False if a class or one of its subclasses has a new relationship or column, and if the mappers were
-    cleared. When SQLAlchemy clears the mappers of a registry, it also clears the registries that refer to it. The
+    The answer is False if a class or one of its subclasses has a new relationship or column, or if the mappers were
+    cleared. (When SQLAlchemy clears the mappers of a registry, it also clears the registries that refer to it.) The
     answer is also False while a class waits for its configuration, because its ``backref`` may add a relationship to
     another class.
     """

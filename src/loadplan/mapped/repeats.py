@@ -1,4 +1,4 @@
-"""Rows and objects: the columns that identify an object, and whether one object may come in several rows."""
+"""Finds the columns that identify an object, and tells whether one object may come in several rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,10 +26,11 @@ from loadplan.mapped.mapping import columns_in_row, mapper_behind, primary_key
 def may_repeat(mapper: Mapper[Any]) -> bool:
     """Tell whether one object of a class may come in several rows.
 
-    A table has each object once if the key of the mapping contains the primary key of the table or a unique key. The
-    same is true if the tables of base classes are joined by their keys, and for a union of the tables of concrete
-    classes. A join, a query, a table whose mapping chose a narrower key, and any other union may hold an object several
-    times. So may the table of a subclass that is joined by columns that are not its key.
+    An object comes in one row if the key of the mapping contains the primary key or a unique key of the table. The same
+    is true if the tables of base classes are joined by their keys, and for a union of the tables of concrete classes.
+
+    An object may come in several rows of a join, a query, any other union, or a table whose mapping has a narrower key.
+    The same is true if the table of a subclass is joined by columns that are not its key.
     """
     chain: list[Mapper[Any]] = []
     for each in mapper.iterate_to_root():
@@ -119,7 +120,7 @@ def same_rows(ours: Sequence[Any], theirs: Sequence[Any], mapper: Mapper[Any]) -
 
 
 def is_object(mapper: Mapper[Any]) -> ColumnElement[bool] | None:
-    """Return the condition that a row has an object: a part of its key is not NULL. None if every row has one."""
+    """Return the condition that a row has an object: a part of its key is not NULL. None if every row has an object."""
     key = [getattr(mapper.class_, name) for name in primary_key(mapper)]
     if any(is_never_null(mapper, each) for each in key):
         return None
@@ -139,7 +140,7 @@ def is_never_null(mapper: Mapper[Any], expression: Any) -> bool:
         column = column.clause
     if getattr(column, "nullable", True):
         return False
-    if not isinstance(mapper.selectable, Table | Join):  # the columns of a union stand for the columns of its tables
+    if not isinstance(mapper.selectable, Table | Join):  # a union's columns do not show NOT NULL of its tables
         return False
     table = getattr(column, "table", None)
     return any(table in _solid_tables(each.local_table) for each in mapper.iterate_to_root())
@@ -148,14 +149,14 @@ def is_never_null(mapper: Mapper[Any], expression: Any) -> bool:
 def may_be_null_in_key(mapper: Mapper[Any], name: str) -> bool:
     """Tell whether an attribute of the primary key may be NULL.
 
-    SQLAlchemy allows that if another part of the key is not.
+    SQLAlchemy allows NULL there if another part of the key is not NULL.
     """
     is_composite = len(mapper.primary_key) > 1 and mapper.allow_partial_pks
     return is_composite and not is_never_null(mapper, getattr(mapper.class_, name))
 
 
 def _solid_tables(selectable: Any) -> set[Any]:
-    """Return the tables that have a row in each row of a selectable, so not the outer sides of joins."""
+    """Return the tables that have a row in each row of a selectable. The outer sides of joins are not among them."""
     if isinstance(selectable, Table):
         return {selectable}
     if not isinstance(selectable, Join) or selectable.full:

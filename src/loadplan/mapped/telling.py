@@ -1,7 +1,7 @@
-"""What tells rows apart: the value of a key, or, for types whose values Python cannot compare, what the database has.
+"""Finds an expression by which Python can compare the keys of rows: the key itself, or its stored value (a *teller*).
 
-A type of an application may make objects without ``__eq__`` or ``__hash__``, or the same object of two rows. So the
-statement also selects what is stored: the value without the decorators of its type, or a text of it.
+An application's own type may make objects without ``__eq__`` or ``__hash__``, or equal objects for two rows. For a key
+of this type, the statement also selects the stored value: without the decorators of the type, or as text.
 """
 
 import decimal
@@ -28,7 +28,7 @@ EXACT_TYPES = (
     types.LargeBinary,
 )
 
-#: Further types whose values have a hash and are equal to themselves.
+#: Further types whose values have a hash and that Python can compare.
 _TELLING = (
     *EXACT_TYPES,
     types.Interval,
@@ -46,7 +46,7 @@ _TELLING = (
     postgresql.TSVECTOR,
 )
 
-#: Databases that have no number that is not equal to itself.
+#: Databases without NaN, the number that is not equal to itself.
 _WITHOUT_NAN = frozenset({"sqlite", "mysql", "mariadb"})
 
 
@@ -54,7 +54,7 @@ _NAN = decimal.Decimal("NaN")
 
 
 def reads_by_itself(kind: types.TypeEngine[Any]) -> bool:
-    """Tell whether a type makes values with its own code or its own SQL, not with SQLAlchemy's."""
+    """Tell whether a type makes values with its own code or its own SQL, and not with SQLAlchemy's."""
     own: Any = type(kind)
     code = [own.result_processor, own.column_expression]
     if isinstance(kind, types.TypeDecorator):
@@ -78,9 +78,9 @@ def tells_rows_apart(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
 
 
 def teller(expression: Any, dialect: Dialect) -> ColumnElement[Any] | None:
-    """Return the expression that tells rows apart in place of a key; None if the key itself does.
+    """Return the expression by which Python compares rows instead of a key; None if it can compare the key itself.
 
-    It is what the database has, of a type of SQLAlchemy, or its text.
+    The expression is the stored value with a type of SQLAlchemy, or its text.
     """
     if tells_rows_apart(expression.type, dialect):
         return None
@@ -98,7 +98,7 @@ def teller(expression: Any, dialect: Dialect) -> ColumnElement[Any] | None:
 
 
 def is_bindable(told: ColumnElement[Any]) -> bool:
-    """Tell whether a statement can ask for the values of a teller, as it asks for keys."""
+    """Tell whether a statement can bind the values of a teller as keys."""
     element = told.element if isinstance(told, Label) else told
     return isinstance(element, TypeCoerce) and is_exact(told.type)
 
@@ -109,16 +109,16 @@ def may_be_nan(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
 
 
 def same_number(value: Any) -> Any:
-    """Return a number, and one and the same object for every NaN of a type."""
+    """Return a number unchanged. For every NaN of a type, return the same object, which is then equal to itself."""
     if value == value:
         return value
     return math.nan if isinstance(value, float) else _NAN
 
 
 def marker(kind: types.TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
-    """Return a function that makes of a value what tells rows apart; None if the value itself does.
+    """Return a function that turns a value into one that Python can compare; None if it can compare the value itself.
 
-    This is for values of objects that were loaded before. It asks the type what it binds.
+    This is for values of objects that were loaded before. The function calls the type's own conversion for parameters.
     """
     if tells_rows_apart(kind, dialect):
         return same_number if may_be_nan(kind, dialect) else None
@@ -139,6 +139,6 @@ def has_hash(value: object) -> bool:
     """Tell whether a value has a hash."""
     try:
         hash(value)
-    except Exception:  # a value from outside may raise any error
+    except Exception:  # the methods of the value's class may raise any error
         return False
     return True

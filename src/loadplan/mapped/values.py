@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql
 
 from loadplan.sqlalchemy_internals import variants_of
 
-#: Bits of PostgreSQL's integer types. SQLite stores 64 bits in every integer column.
+#: The number of bits of PostgreSQL's integer types. SQLite stores 64 bits in every integer column.
 _INTEGER_BITS: tuple[tuple[type[types.Integer], int], ...] = (
     (types.SmallInteger, 16),
     (types.BigInteger, 64),
@@ -22,10 +22,10 @@ _INTEGER_BITS: tuple[tuple[type[types.Integer], int], ...] = (
 )
 
 
-#: Digits that a number of PostgreSQL may have. Source: its manual, "Numeric Types".
+#: The most digits before and after the point of a number in PostgreSQL. Source: its manual, "Numeric Types".
 _DIGITS, _DECIMALS = 131_072, 16_383
 
-#: Dimensions that an array of PostgreSQL may have: MAXDIM of its sources.
+#: The most dimensions of an array in PostgreSQL. Source: MAXDIM in its source code.
 _DIMENSIONS = 6
 
 
@@ -34,7 +34,7 @@ _MYSQL = frozenset({"mysql", "mariadb"})
 
 
 def refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
-    """Return why ``value`` cannot be a value of ``kind``, or None if it can.
+    """Return the reason why ``value`` cannot be a value of ``kind``, or None if it can.
 
     The value is never converted first: ``"42"`` is not an integer. A type that does not declare its Python values takes
     every value.
@@ -42,7 +42,7 @@ def refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | 
     Args:
         value: the value, not None.
         kind: the column's type.
-        dialect: decides the range of integers.
+        dialect: the dialect of the database, which decides the range of integers.
 
     Returns:
         A clause for a sentence, for example ``"it takes int, not str"``.
@@ -140,7 +140,7 @@ def _text(value: Any, kind: Any, dialect: Dialect) -> str | None:
     if not isinstance(value, str):
         return _wrong_type(value, "str")
     if "\0" in value and dialect.name == "postgresql":
-        return "PostgreSQL's text holds no NUL character"
+        return "PostgreSQL's text cannot hold a NUL character"
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -158,7 +158,7 @@ def _enum(value: Any, kind: types.Enum, dialect: Dialect) -> str | None:
 
 
 def as_member(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
-    """Return the member of an enum that SQLAlchemy binds a text as; any other value unchanged."""
+    """Return the member of an enum for which SQLAlchemy accepts a text. Return any other value unchanged."""
     kind = type_on(kind, dialect)
     if not isinstance(kind, types.Enum) or kind.enum_class is None or not isinstance(value, str):
         return value
@@ -166,14 +166,14 @@ def as_member(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
 
 
 def _member_for(text: str, kind: types.Enum, dialect: Dialect) -> enum.Enum | None:
-    """Return the member for a text, which is mostly its name; None if there is none."""
+    """Return the member of an enum for a text, which is usually its name; None if no member fits."""
     bind: Any = kind.dialect_impl(dialect).bind_processor(dialect)
     try:
         bound = text if bind is None else bind(text)
     except LookupError:
         return None
     members: list[enum.Enum] = [] if kind.enum_class is None else list(kind.enum_class.__members__.values())
-    if len(members) != len(kind.enums):  # without the aliases
+    if len(members) != len(kind.enums):  # ``kind.enums`` has no aliases
         members = list(dict.fromkeys(members))
     return dict(zip(kind.enums, members, strict=False)).get(bound)
 
@@ -203,7 +203,7 @@ def _float(value: Any, kind: Any, dialect: Dialect) -> str | None:
     except (OverflowError, ValueError):  # too large, or a signaling NaN
         is_too_large = True
     if dialect.name in _MYSQL and not math.isfinite(value):
-        return "the database has finite numbers alone"
+        return "the database holds only finite numbers"
     if is_too_large or (dialect.name == "postgresql" and not _fits_numeric(value)):  # psycopg sends it as a numeric
         return "it does not fit 64 bits"
     return None
@@ -215,7 +215,7 @@ def _number(value: Any, kind: Any, dialect: Dialect) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         return "it is not a finite number"
     if dialect.name in _MYSQL and isinstance(value, decimal.Decimal) and not value.is_finite():
-        return "the database has finite numbers alone"
+        return "the database holds only finite numbers"
     if dialect.name == "postgresql" and not _fits_numeric(value):
         return f"PostgreSQL's numeric holds {_DIGITS} digits before the point and {_DECIMALS} behind it"
     return None

@@ -1,4 +1,4 @@
-"""Functions that generated code calls: for rows that cannot become a view, and for trees of any depth."""
+"""Functions that generated code calls. They raise errors for rows that cannot become a view, and build whole trees."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -14,16 +14,16 @@ Row = Any
 
 
 def _lacks_key(error: LoadPlanError) -> bool:
-    """Tell whether an error is about a row whose key it does not name yet."""
+    """Tell whether the message of an error must still get the key of the row."""
     return isinstance(error, RelatedNotFound) and error.message.endswith("has no row")
 
 
 @attrs.frozen(eq=False)
 class Guards:
-    """Makes the functions that raise an error for a row, each with the text for its place in the plan.
+    """Makes the functions that raise an error for a row. Each error names the place in the plan.
 
     Attributes:
-        label: of the plan.
+        label: the label of the plan.
     """
 
     label: str
@@ -38,7 +38,7 @@ class Guards:
                     "LP410",
                     f"'{recipe.required}' is required, but '{edge.name}' has no row",
                     (self.label, *edge.target.path),
-                    detail="a criterion of the session or row-level security hides the row, or its key is broken.",
+                    detail="a criterion of the session or row-level security hides the row, or the row does not exist.",
                     hint="if that is possible, add '| None' to the annotation.",
                 )
             )
@@ -46,7 +46,7 @@ class Guards:
         return missing
 
     def unknown(self, recipe: Choose) -> Callable[[Any], NoReturn]:
-        """Return a function that raises an error for a row without a member in the union."""
+        """Return a function that raises an error for a row if no member of the union fits the row."""
 
         def unknown(value: Any) -> NoReturn:
             raise RelatedNotFound(
@@ -61,7 +61,7 @@ class Guards:
         return unknown
 
     def failed(self, statement: Statement) -> Callable[[Row, Exception], Exception]:
-        """Return a function that makes the error for a row that the class refused. ``raise`` sets its cause."""
+        """Return a function that makes the error for a row if the view class raised one. ``raise`` sets the cause."""
         mapper = statement.place.mapper
         names = mapping.primary_key(mapper)
 
@@ -91,7 +91,7 @@ class Guards:
 
     @staticmethod
     def _own(statement: Statement) -> list[Any]:
-        """Return the columns of the statement's own place. Columns of joined places have the same names."""
+        """Return the columns of the statement's own place. Columns of joined places may have the same names."""
         own = statement.place.columns
         return [slot for slot in statement.slots if slot in own or slot in statement.identity]
 
@@ -102,12 +102,13 @@ class Guards:
         built: dict[Any, Any],
         to_one: bool,
     ) -> None:
-        """Build a whole tree from its leaves up, without recursion: a tree may be deeper than Python's stack.
+        """Build a whole tree from its leaves up, without recursion, because a tree may be deeper than Python's stack.
 
         Args:
-            grouped: for each parent's key, the rows of its children, each with the key that its own children have.
-            make: builds an object from a row, when ``built`` has its children.
-            built: for each parent's key, the children.
+            grouped: by the key of the parent, the rows of its children. Each row comes with the key by which its own
+                children find it.
+            make: builds an object from a row. By then, ``built`` has the children of the row.
+            built: by the key of the parent, its children. This method fills it.
             to_one: whether a parent has one child at most.
 
         Raises:

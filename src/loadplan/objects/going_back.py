@@ -1,4 +1,4 @@
-"""Fetched objects that go back into a session: an error if the session has another object for a row.
+"""Checks fetched objects that you add to a session. If the session has another object for a row, it raises an error.
 
 ``session.add(post)`` adds the whole graph of the post. If the session has another object for one of its rows,
 SQLAlchemy raises an error at that row, and a part of the graph is then in the session. The listener here checks the
@@ -45,14 +45,14 @@ def _before_attach(session: Session, entity: Any) -> None:
 
 
 def _cascaded(session: Session, state: InstanceState[Any]) -> Iterator[InstanceState[Any]]:
-    """Yield the objects that ``add`` adds, too."""
+    """Yield the objects that ``session.add`` of an object adds with it."""
     for _, _, each, _ in state.mapper.cascade_iterator("save-update", state, lambda below: below.session is session):
         if each.key is not None:
             yield each
 
 
 def _check(session: Session, state: InstanceState[Any], first: InstanceState[Any]) -> None:
-    """Raise if a session has another object for the row of an object that joins it."""
+    """Raise an error if a session has another object for the row of an object that is being added."""
     key: Any = state.key
     if key is None:
         return
@@ -78,6 +78,6 @@ def _check(session: Session, state: InstanceState[Any], first: InstanceState[Any
 
 
 def watch_sessions() -> None:
-    """Let every session check an object before it is added. This costs nothing if no object is added."""
+    """Make every session check an object before it adds the object. A session that adds nothing runs no check."""
     if not event.contains(Session, "before_attach", _before_attach):
         event.listen(Session, "before_attach", _before_attach)

@@ -1,8 +1,8 @@
-"""Errors instead of lost rows: ``merge`` and ``delete`` of an object that may hold only some of its rows.
+"""Raises an error before ``merge`` or ``delete`` loses rows of an object that may hold only some of its rows.
 
-The guards listen to ``merge``, which asks each relationship that it follows, and to ``flush``, which names the objects
-that it will delete. They listen to all sessions, because an object may go into any session. They ignore objects that no
-plan loaded.
+The guards listen to ``merge``, which fires an event for each relationship. They also listen to ``flush``, which lists
+the objects that it will delete. They listen to all sessions, because an object may go into any session. They ignore
+objects that no plan loaded.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -48,16 +48,16 @@ class Guarded:
     parts: Mapping[str, Part]
 
     def where(self) -> tuple[str, ...]:
-        """Return the plan and the edges that lead to the object."""
+        """Return the label of the plan, then the edges that lead to the object."""
         raise NotImplementedError
 
     def without(self, names: frozenset[str]) -> Any:
-        """Return a seal for which these relationships hold all of their rows."""
+        """Return a seal in which some relationships count as complete."""
         raise NotImplementedError
 
 
 def guarded(state: InstanceState[Any]) -> Guarded | None:
-    """Return the seal of an object; None for one that no plan loaded."""
+    """Return the seal of an object, or None if no plan loaded the object."""
     loaders: Any = installed_loaders(state)
     return loaders if isinstance(loaders, Guarded) else None
 
@@ -66,7 +66,10 @@ def guarded(state: InstanceState[Any]) -> Guarded | None:
 
 
 def guard_class(mapper: Mapper[Any], parts: Mapping[str, Part]) -> None:
-    """Let merge, and everything else that could lose rows, check objects of a class first. Done once for each class."""
+    """Add the listeners that check objects of a class before a merge or another change can lose rows.
+
+    Later calls for the same class do nothing.
+    """
     for prop in mapper.relationships:
         if prop.viewonly:
             continue
@@ -81,7 +84,7 @@ def guard_class(mapper: Mapper[Any], parts: Mapping[str, Part]) -> None:
 
 
 def _is_first(owner: Any) -> bool:
-    """Note that loadplan listens to a class or relationship; tell whether it did not before."""
+    """Tell whether loadplan does not listen to a class or relationship yet. Note that it does now."""
     with _guarding:
         is_first = owner not in _guarded
         _guarded.add(owner)
@@ -93,7 +96,7 @@ _guarding = Lock()
 
 
 def _check_merge(edges: Iterable[tuple[Held, RelationshipProperty[Any]]]) -> None:
-    """Check all objects that a merge will reach, before it writes anything.
+    """Check all objects that a merge will reach, before the merge writes anything.
 
     Raises:
         PartialCollectionError: LP409.
@@ -105,9 +108,9 @@ def _check_merge(edges: Iterable[tuple[Held, RelationshipProperty[Any]]]) -> Non
 
 
 def _compare(held: Held, prop: RelationshipProperty[Any], into: Held) -> None:
-    """Check that a merge removes no row that was not loaded onto the object.
+    """Check that a merge does not remove a row that the object never had.
 
-    loadplan cannot see rows that row-level security hid, nor rows that were inserted after the object was loaded.
+    Row-level security may have hidden this row, or it was inserted after the object was loaded.
 
     Raises:
         PartialCollectionError: LP409.
@@ -120,7 +123,7 @@ def _compare(held: Held, prop: RelationshipProperty[Any], into: Held) -> None:
 
 
 def _check_replacement(prop: RelationshipProperty[Any], entity: object, value: object, *_: Any) -> None:
-    """Check that setting a to-one with a "delete-orphan" cascade does not orphan a hidden row.
+    """Check that a new value for a to-one with a "delete-orphan" cascade does not orphan a hidden row.
 
     Raises:
         PartialCollectionError: LP409.
@@ -138,13 +141,13 @@ def _held(entity: object) -> Held:
 
 
 def _forget_refreshed(state: InstanceState[Any], context: Any, names: Any) -> None:
-    """Note that a query with ``populate_existing`` sets relationships again."""
+    """Count relationships as complete again when a query with ``populate_existing`` sets them."""
     if getattr(context, "populate_existing", False):
         _forget_parts(state, names)
 
 
 def _forget_parts(state: InstanceState[Any], names: Any) -> None:
-    """Note that a session loads relationships again when they are read, then with all of their rows."""
+    """Count relationships as complete again when they expire, because a session then loads all of their rows."""
     seal = guarded(state)
     if seal is None:
         return
@@ -158,7 +161,7 @@ def _forget_parts(state: InstanceState[Any], names: Any) -> None:
 
 @event.listens_for(Session, "before_flush")
 def _check_deleted(session: Session, _context: Any, _objects: Any) -> None:
-    """Check the objects that a session is about to delete, before it sends a statement."""
+    """Check the objects that a session is about to delete, before the session sends a statement."""
     for entity in session.deleted:
         _go_on(session, entity)
     for entity in session.deleted:
@@ -196,7 +199,7 @@ def _attach_children(session: Session, entity: object) -> None:
 
 @event.listens_for(Mapper, "before_update")
 def _check_new_key(_mapper: Mapper[Any], _connection: Connection, entity: Any) -> None:
-    """Check that no row keeps the old key of an object, if SQLAlchemy and not the database copies the new key.
+    """Check that no row keeps the old key of an object if SQLAlchemy, and not the database, passes on the new key.
 
     Raises:
         PartialCollectionError: LP409.
@@ -233,7 +236,7 @@ def _check_delete(mapper: Mapper[Any], entity: object, connect: Callable[[], Con
 
 
 def _keeps_foreign_keys(connection: Connection) -> bool:
-    """Tell whether a database enforces its foreign keys. SQLite does only if that is turned on."""
+    """Tell whether a database enforces its foreign keys. SQLite does this only if you turn it on."""
     if connection.dialect.name != "sqlite":
         return True
     return bool(connection.exec_driver_sql("PRAGMA foreign_keys").scalar())
@@ -260,10 +263,10 @@ def _refused(verb: str, held: Held, prop: RelationshipProperty[Any], seal: Guard
         key = ", ".join(f"{column}={shown(value)}" for column, value in foreign_key(held, prop).items())
         message = f"'{name}' is None, but its foreign key is not NULL, and {one}"
         detail = f"the row that {key or 'it'} refers to was hidden (by where=, a criterion of the session or "
-        detail += "row-level security), or there is no such row."
+        detail += "row-level security), or the row does not exist."
     elif part is None:
         message = f"'{name}' does not show all of its rows, and {many}"
-        detail = "somebody added the others since it was loaded, or row-level security hid them then."
+        detail = "the others were added after it was loaded, or row-level security hid them then."
     elif part.why is Why.SHAPE:
         message = f"'{name}' holds only some of its rows, and {many}"
         detail = f"the plan gives it a where= or limit=, but {_DONE[verb]} expects all rows."

@@ -1,4 +1,4 @@
-"""The functions that make objects of the rows of a plan, compiled from the source that a writer wrote."""
+"""Compiles the source that a writer wrote into the functions that make objects from the rows of a plan."""
 
 import itertools
 import linecache
@@ -18,16 +18,16 @@ class Hydrator:
     """The compiled functions of a plan.
 
     Attributes:
-        source: their source.
-        build: for the number of a statement, a function that builds objects from its rows and from the objects of later
+        source: the source of the functions.
+        build: by the number of a statement, a function that builds objects from its rows and from the objects of later
             statements.
-        keys: for the number of a statement, a function that collects its keys from the rows of the statement above.
-            If Python cannot compare the keys, it returns a dictionary: the keys by what tells them apart.
-        onward: for the number of a statement, a function that collects the keys of the next level of a tree from its
+        keys: by the number of a statement, a function that collects its keys from the rows of the statement above.
+            If Python cannot compare the keys, it returns a dictionary: from a value that can be compared to the key.
+        onward: by the number of a statement, a function that collects the keys of the next level of a tree from its
             rows in the same way.
-        start: for entities, makes the containers that the functions fill, for the number of statements.
-        complete: for entities, does the work when all rows were read.
-        made: for entities, returns all instances, for a caller that completes them in another way.
+        start: takes the number of statements and makes the containers that the functions of a run fill.
+        complete: does the remaining work for entities when all rows were read.
+        made: returns all instances of entities, for a caller that completes them in another way.
     """
 
     source: str
@@ -40,7 +40,7 @@ class Hydrator:
 
 
 def make_hydrator(writer: Writer, blueprint: Blueprint) -> Hydrator:
-    """Return the functions that build views, or instances, compiled from source that tracebacks can show.
+    """Return the compiled functions that build views or instances. Tracebacks show their source.
 
     Args:
         writer: the class that writes the functions.

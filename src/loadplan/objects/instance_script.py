@@ -1,8 +1,8 @@
-"""The source that makes mapped instances from rows: one function for each statement, compiled once for each plan.
+"""Writes the source that makes mapped instances from rows: one function for each statement, once for each plan.
 
-Each function goes through the rows of its statement once. For each new row, it makes an instance: an object, its
-``__dict__``, its state. It also makes the objects that are joined to the row. The functions of later statements add
-their objects to it.
+Each function goes through the rows of its statement once. For each new row, it makes an instance: an object with its
+``__dict__`` and its state. It also makes the objects that are joined to the row. The functions of later statements
+add their objects to this instance.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,9 +31,9 @@ class InstanceWriter(Writer):
     """Writes the functions of one plan of entities.
 
     Args:
-        blueprint: of the plan.
-        raw: whether rows are as the driver made them.
-        hidden: whose rows the session may have hidden.
+        blueprint: the blueprint of the plan.
+        raw: whether rows come directly from the driver.
+        hidden: the classes whose rows the session may have hidden.
     """
 
     def __init__(self, blueprint: Blueprint, *, raw: bool, hidden: Hidden = NOTHING_HIDDEN) -> None:
@@ -61,7 +61,7 @@ class InstanceWriter(Writer):
         return Grown([{} for _ in self.sites], [{} for _ in range(shared)], [[] for _ in range(statements)])
 
     def complete(self, grown: Grown, session: Any) -> None:
-        """Fill the collections that are filled last, and fire the load events. The graph is complete by now."""
+        """Fill the remaining collections, then fire the load events of the complete graph."""
         if grown.late:
             fill_late(grown)
         if self._notes_left_out:
@@ -70,13 +70,13 @@ class InstanceWriter(Writer):
         tell_listeners(self._mappers, grown, self._classes, session)
 
     def _name_shard(self, grown: Grown, session: Any) -> None:
-        """Tell instances their shard, if the session stays on one."""
+        """Set the shard of instances, if the session uses a single shard."""
         if (shard := getattr(session, "_loadplan_shard", None)) is not None:
             for _, each in grown.instances(self._classes):
                 name_shard(each, shard)
 
     def made(self, grown: Grown, session: Any) -> list[Any]:
-        """Return every instance once, with its collections filled, without firing events."""
+        """Fill the remaining collections and return every instance once. Fire no events."""
         if grown.late:
             fill_late(grown)
         self._name_shard(grown, session)
@@ -91,14 +91,14 @@ class InstanceWriter(Writer):
     # --- keys for the statements below ----------------------------------------------------------------------------
 
     def _guarded(self, statement: Statement, value: str, scope: Scope) -> str:
-        """Return the key of a place, only for rows that have an object there."""
+        """Return the source of a key. For a row without an object at the key's place, the source gives None."""
         edge = statement.edge
         found = None if edge is None else self._part_of.get(edge.owner)
         if found is None:
             return value
         site, number = found
         assert site.instance.discriminator is not None  # noqa: S101 - subclasses are told apart by one
-        if site.instance.discriminator not in scope.names:  # only the rows of this part are here
+        if site.instance.discriminator not in scope.names:  # the statement has only rows of this part
             return value
         has = self._given_as("has", site.kinds.has(number), key=(site.number, number))
         absent = "None" if len(statement.parents) == 1 else tuple_source(["None"] * len(statement.parents))
@@ -210,7 +210,7 @@ class InstanceWriter(Writer):
     # --- instances ------------------------------------------------------------------------------------------------
 
     def _is_row(self, site: Site, scope: Scope) -> str:
-        """Return the condition that the columns of a place hold a row, and not the NULLs of a join without a row."""
+        """Return the condition that a place has a row: a left join without a row gives NULL in all of its columns."""
         columns = [self._name(site, name, scope) for name in site.key]
         columns += [scope.names[each] for each in site.instance.keys]
         if site.instance.keys:  # each class of a union has its own key, and NULL in the keys of the others
@@ -229,7 +229,7 @@ class InstanceWriter(Writer):
         return self._columns.get(place, ())
 
     def _instance(self, depth: int, site: Site, scope: Scope) -> str:
-        """Write the code that makes or finds the instance of a row at a place; return its name."""
+        """Write the code that makes or finds the instance of a row at a place. Return the name of its variable."""
         number = site.number
         made, found = f"o{number}", f"d{number}"
         key = self._key(depth, site, scope)
@@ -271,7 +271,10 @@ class InstanceWriter(Writer):
         self._line(depth, f"{targets} = {kinds}[{which}]")
 
     def _key(self, depth: int, site: Site, scope: Scope) -> str:
-        """Write the code that reads the key of a row; return its name. A shared key has the class."""
+        """Write the code that reads the key of a row. Return the name of its variable.
+
+        If several classes share the place's keys, the key starts with the class.
+        """
         number = site.number
         values = [self._told(each, scope) for each in self._keys_at(site)]
         flags = [f"f{number}_{each}" for each in range(len(site.parts))]
@@ -290,7 +293,10 @@ class InstanceWriter(Writer):
         return [*(self._column_named(site, name) for name in site.key), *site.instance.keys]
 
     def _identity(self, site: Site, scope: Scope, key: str) -> str:
-        """Return the key of a row with the values of its columns, where what tells rows apart is not these values."""
+        """Return the source of the identity of a row.
+
+        The identity holds the values of the key columns. The key may hold other values, which Python can compare.
+        """
         columns = self._keys_at(site)
         if not any(each in self._tellers for each in columns):
             return key
@@ -354,7 +360,7 @@ class InstanceWriter(Writer):
             self._line(depth, f"state.callables = widened(state.callables, {seal})")
 
     def _attributes(self, place: Place) -> list[Any]:
-        """Return the columns of a place that become attributes."""
+        """Return the columns of a place whose values become attributes of the instance."""
         loadable = {prop.key for prop in place.mapper.column_attrs}
         return [each for each in self._columns_at(place) if each.name in loadable]
 
@@ -364,7 +370,7 @@ class InstanceWriter(Writer):
             return flag
         return f"{flag} and {scope.names[self._present[part.edge]]} is not None"
 
-    # --- what hangs below -----------------------------------------------------------------------------------------
+    # --- relationships --------------------------------------------------------------------------------------------
 
     def _has_below(self, place: Place) -> bool:
         return any(edge.prop is not None for edge in place.edges)
@@ -373,13 +379,13 @@ class InstanceWriter(Writer):
         return self._chosen[edge].way.joins and not edge.cardinality.to_one
 
     def _has_spread(self, edge: Edge) -> bool:
-        """Tell whether a joined to-one has a joined collection below it: each of its rows may bring another item."""
+        """Tell whether a joined to-one has a joined collection below it. Its instance then comes in several rows."""
         return self._chosen[edge].way.joins and any(
             self._is_spread(each) or self._has_spread(each) for each in edge.target.edges if each.prop is not None
         )
 
     def _below(self, at: int, place: Place, scope: Scope, made: str, found: str, flags: Sequence[str]) -> None:
-        """Write the code that sets the relationships of a new instance, or notes that they come later."""
+        """Write the code that sets the relationships of a new instance, or notes that later statements set them."""
         for edge in place.edges:
             if edge.prop is None or self._is_spread(edge) or self._has_spread(edge):
                 continue
@@ -409,7 +415,7 @@ class InstanceWriter(Writer):
         ]
 
     def _is_alone(self, place: Place) -> bool:
-        """Tell whether no other place makes instances of a class, so that a new instance has no attributes yet."""
+        """Tell whether only this place makes instances of its class. A new instance then has no attributes yet."""
         found = self._site_of.get(place)
         return found is not None and found.shared is None
 
@@ -441,7 +447,7 @@ class InstanceWriter(Writer):
             self._line(depth + 1, f"{items}[0].__dict__.setdefault({edge.back!r}, {made})")
 
     def _each_row(self, depth: int, place: Place, scope: Scope, made: str, found: str) -> None:
-        """Write the code for items of joined collections: each row of an instance may have another item."""
+        """Write the code for the items of joined collections. Each row of an instance may have another item."""
         for edge in place.edges:
             if edge.prop is None:
                 continue

@@ -26,17 +26,17 @@ from loadplan.sqlalchemy_internals import (
     tell_of_persistence,
 )
 
-#: Values that generated code needs to make an instance: ``__new__``, the class, its part of the identity, and the seal.
-#: Then the value that all these instances share, and for each part of the place whether the class has it.
+#: The values that generated code needs to make an instance: ``__new__``, the class, its part of the identity, the seal,
+#: and the value that all these instances share. A flag follows for each part of the place: whether the class has it.
 Kind = tuple[Any, ...]
 
 
 class Kinds(dict[Any, Kind]):
-    """The classes of the rows at one place, by discriminator. Each is found when its first row comes.
+    """The classes of the rows at one place, by discriminator. A class is added when its first row comes.
 
     Args:
-        mapper: of the class at the place.
-        sealer: of the place.
+        mapper: the mapper of the class at the place.
+        sealer: makes the seals of the place.
         parts: the loads for subclasses.
         key_of: returns a function that makes the tuple of a class's primary key from the key of a row.
     """
@@ -79,7 +79,7 @@ class Kinds(dict[Any, Kind]):
         return kind
 
     def has(self, part: int) -> Callable[[Any], bool]:
-        """Return for each part whether rows with a discriminator have it."""
+        """Return a function that tells whether rows with a discriminator have a part."""
         return lambda discriminator: bool(self[discriminator][_FIRST_FLAG + part])
 
 
@@ -91,9 +91,9 @@ class Grown:
     """The objects that one run has made so far.
 
     Attributes:
-        at: for the number of a place, its instances by key.
-        all: for the number of a class at several places, its instances by key.
-        owners: for the number of a statement, (key, instance) of all instances that wait for its rows.
+        at: by the number of a place, its instances by key.
+        all: by the number of a class at several places, its instances by key.
+        owners: by the number of a statement, (key, instance) of all instances that wait for its rows.
         late: collections that are filled when everything else is complete, by owner and name.
     """
 
@@ -106,7 +106,7 @@ class Grown:
         """Yield every instance once, with the number of one of its places.
 
         Args:
-            classes: by the number of a place the number of its class, where that stands at several places.
+            classes: by the number of a place, the number of its class; None if the class is at no other place.
         """
         done: set[int] = set()
         for place, number in classes.items():
@@ -120,11 +120,11 @@ class Grown:
 
 
 def key_pickers(mapper: Mapper[Any], names: Sequence[str]) -> dict[type[Any], Callable[[Any], tuple[Any, ...]]]:
-    """Return for each class a function that takes its primary key out of the keys of all classes of a union.
+    """Return, by class, a function that picks the primary key of the class from a row's key. For unions of tables.
 
     Args:
-        mapper: of the base.
-        names: of the keys in a row's key, after the class.
+        mapper: the mapper of the base class.
+        names: the names of the columns in a row's key, which has the keys of all classes. The class itself comes first.
     """
 
     def picker(wanted: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
@@ -139,46 +139,46 @@ def key_pickers(mapper: Mapper[Any], names: Sequence[str]) -> dict[type[Any], Ca
 
 
 def as_tuple(key: Any) -> tuple[Any, ...]:
-    """Return the primary key of one column."""
+    """Return the primary key as a tuple, from a row's key of one column."""
     return (key,)
 
 
 def whole(key: Any) -> tuple[Any, ...]:
-    """Return the primary key of several columns."""
+    """Return the primary key, from a row's key of several columns, which is a tuple already."""
     return tuple(key)
 
 
 def after_class(key: Any) -> tuple[Any, ...]:
-    """Return the primary key out of a row's key that begins with the class."""
+    """Return the primary key, from a row's key that begins with the class."""
     return tuple(key[1:])
 
 
 def is_plain(mapper: Mapper[Any]) -> bool:
-    """Tell whether instances of a class, and of its subclasses, keep their state in ``__dict__`` as most do."""
+    """Tell whether instances of a class and of its subclasses keep their values and state in ``__dict__``."""
     return all(keeps_state_in_dict(sub.class_) for sub in mapper.self_and_descendants)
 
 
 def is_written_by_pydantic(mapper: Mapper[Any]) -> bool:
-    """Tell whether pydantic writes instances of a class, or of a subclass."""
+    """Tell whether pydantic serializes instances of a class or of one of its subclasses."""
     return any(written_fields(sub.class_) for sub in mapper.self_and_descendants)
 
 
 def list_maker(mapper: Mapper[Any], key: str) -> Callable[[Any, Iterable[Any]], Any] | None:
-    """Return a function that makes a relationship's list for its owner's state; None for other collections."""
+    """Return a function that makes a relationship's list from the owner's state and items; None if it is not a list."""
     if not all(is_plain_list(sub, key) for sub in mapper.self_and_descendants if key in sub.relationships):
         return None
     return collection_of(key)
 
 
 def fill_late(grown: Grown) -> None:
-    """Fill the collections that read attributes of their items: keys, order, hashes."""
+    """Fill the collections that read attributes of their items, for a key, an order or a hash."""
     for owner, key, items in reversed(grown.late.values()):
         fill_silently(owner, key, items)
         copy_quietly(owner.__dict__[key])
 
 
 def tell_listeners(mappers: list[Mapper[Any]], grown: Grown, classes: Mapping[int, int | None], session: Any) -> None:
-    """Fire the load events of all instances and of the session. The graph is complete by now."""
+    """Fire the load events of all instances and of the session. Call this when the graph is complete."""
     heard = [any(has_load_listeners(sub) for sub in mapper.self_and_descendants) for mapper in mappers]
     if any(heard):
         for place, each in grown.instances(classes):
@@ -188,7 +188,7 @@ def tell_listeners(mappers: list[Mapper[Any]], grown: Grown, classes: Mapping[in
 
 
 def note_left_out(grown: Grown, classes: Mapping[int, int | None]) -> None:
-    """Mark the columns without a value in pydantic models, because pydantic writes them from ``__dict__``."""
+    """Mark the columns without a value in pydantic models, because pydantic serializes models from ``__dict__``."""
     for _, each in grown.instances(classes):
         seal: Any = installed_loaders(instance_state(each))
         if seal.absent:
@@ -196,7 +196,7 @@ def note_left_out(grown: Grown, classes: Mapping[int, int | None]) -> None:
 
 
 def widened(before: Any, seal: Seal) -> Any:
-    """Return the seal of an instance that is also at another place, and partial there."""
+    """Return the seal of an instance that is also at another place, where some relationships may lack rows."""
     if not isinstance(before, Seal) or seal.partial <= before.partial:
         return before
     return before.with_partial(seal.partial)
@@ -210,10 +210,10 @@ def part_list(parts: Iterable[Part]) -> Iterator[Part]:
 
 
 def identity_root(mapper: Mapper[Any]) -> Mapper[Any]:
-    """Return the class with which the rows of a class share their identity.
+    """Return the mapper whose class is part of the identity of a class's rows.
 
-    Without a discriminator, a row of a base class may also be a row of a subclass. A session then makes an object of
-    each class, and so does loadplan.
+    Without a discriminator, a row of a base class may also be a row of a subclass. A session then makes one object for
+    each class. loadplan does the same.
     """
     base = mapper.base_mapper
     told_apart = base.polymorphic_on is None and not any(sub.concrete for sub in base.self_and_descendants)
@@ -221,6 +221,6 @@ def identity_root(mapper: Mapper[Any]) -> Mapper[Any]:
 
 
 def row_keys(mapper: Mapper[Any]) -> tuple[tuple[str, ...], bool, bool]:
-    """Return the primary key's names, whether a part of it may be NULL, and whether classes may share keys."""
+    """Return (names of the primary key, whether a part of it may be NULL, whether classes may share keys)."""
     concrete = any(sub.concrete for sub in mapper.base_mapper.self_and_descendants)
     return mapping.primary_key(mapper), bool(mapper.allow_partial_pks), concrete

@@ -1,9 +1,10 @@
-"""Columns that a plan leaves out of pydantic models, such as SQLModel tables: pydantic must not hide that.
+"""Makes pydantic raise :class:`loadplan.NotLoaded` for columns that a plan leaves out of a model or a SQLModel table.
 
-pydantic writes a model from its ``__dict__`` and ignores missing names. So a web framework would answer without the
-column, with status 200. No method of the model runs meanwhile: pydantic compiles a serializer once, often before any
-plan exists, and the serializer reads the dictionary itself. So the dictionary must mark what is missing, but with an
-entry that neither SQLAlchemy nor attribute access finds: see :class:`AbsentKey`.
+pydantic writes a model from its ``__dict__`` and ignores missing names. Without this module, a web framework would
+answer without the column, with status 200. loadplan cannot use a method of the model to prevent that. pydantic compiles
+a serializer once, often before any plan exists, and the serializer reads the dictionary itself. So loadplan marks a
+missing column with an entry in the dictionary. SQLAlchemy and attribute access must not find this entry: see
+:class:`AbsentKey`.
 
 tests/sqlmodel checks the behaviour of pydantic that this relies on.
 """
@@ -24,13 +25,13 @@ _LOOK_FOR_VALUES = frozenset({"loadplan", "sqlalchemy"})
 class AbsentKey(str):
     """The name of a column in a dictionary that has no value for it.
 
-    A dictionary asks for the hash of a key when the key is added, and keeps it. At that time, this key returns another
-    hash than its text has, so a look-up of the text does not find the entry. SQLAlchemy always gets this other hash, so
-    ``names.intersection(obj.__dict__)`` does not find the key either. All other code later gets the hash of the text.
-    So ``include={"email"}`` and ``exclude={"email"}`` of pydantic work, which look up each entry. Code that iterates
-    over the dictionary, as pydantic does, finds the name and its value.
+    A dictionary asks a key for its hash when the key is added, and keeps this hash. At that time, this key returns a
+    different hash than its text has. So looking up the text does not find the entry. SQLAlchemy always gets the
+    different hash, so ``names.intersection(obj.__dict__)`` does not find the key either. All other code gets the hash
+    of the text once the key is in the dictionary. So ``include={"email"}`` and ``exclude={"email"}`` of pydantic work,
+    because they look up each entry. Code that iterates over the dictionary, as pydantic does, finds the name and value.
 
-    Each object needs its own keys: pickling writes a shared key once, and it would be added a second time.
+    Each object needs its own keys. Pickle writes a shared key once, and unpickling would add this key a second time.
     """
 
     __slots__ = ("_is_put",)
@@ -59,7 +60,7 @@ def _asking_library() -> str:
 
 
 class Refusal(Protocol):
-    """An object that knows the plan and the place of a left-out attribute. It is pickled with its object."""
+    """A value that raises the error for a left-out attribute. It knows the plan and the place, and can be pickled."""
 
     def refuse(self) -> NoReturn:
         """Raise :class:`loadplan.NotLoaded`."""
@@ -67,10 +68,10 @@ class Refusal(Protocol):
 
 
 class AbsentValue:
-    """The value of a column that was left out: writing it raises :class:`loadplan.NotLoaded`.
+    """The value that marks a left-out column. When pydantic writes it, it raises :class:`loadplan.NotLoaded`.
 
-    If a value does not have the type of its field, pydantic writes it by its own type. This one looks like a dataclass.
-    pydantic reads the fields of a dataclass as attributes, and does not catch the error.
+    If a value does not have the type of its field, pydantic writes it by the type that the value has. This value looks
+    like a dataclass. pydantic reads the fields of a dataclass as attributes, and does not catch the error.
     """
 
     __slots__ = ("_refusal",)
@@ -132,7 +133,7 @@ _guarded: WeakSet[type[Any]] = WeakSet()
 
 
 def _guard(kind: type[Any]) -> None:
-    """Listen to a class, to notice when a column gets its value. Done once for each class."""
+    """Listen to a class, to notice when a column gets its value. Later calls for the same class do nothing."""
     if kind in _guarded:
         return
     _guarded.add(kind)
@@ -156,7 +157,7 @@ def _on_set(name: str, entity: Any, *_: Any) -> None:
 def _in_words_of_loadplan(to_json: Callable[..., str]) -> Callable[..., str]:
     """Return a ``model_dump_json`` that raises the error of ``model_dump``.
 
-    When pydantic writes JSON, it replaces every error by its own, which only keeps the text.
+    When pydantic writes JSON, it replaces every error with its own error, which keeps only the text.
     """
 
     @functools.wraps(to_json)

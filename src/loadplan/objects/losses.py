@@ -1,4 +1,4 @@
-"""Relationships that may hold only some of their rows: the plan leaves rows out, or a listener hid them."""
+"""Finds relationships that may hold only some of their rows: the plan leaves rows out, or a listener hid them."""
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,9 +25,9 @@ class Part:
     """A relationship that may hold only some of its rows.
 
     Attributes:
-        key: its name.
+        key: the name of the relationship.
         why: the plan leaves rows out, or the session may have hidden some.
-        if_none: whether a value is always complete, so that only None may be wrong.
+        if_none: whether only the value None may be wrong. Every other value is then complete.
     """
 
     key: str
@@ -63,13 +63,13 @@ EVERYTHING_HIDDEN = Hidden(everything=True)
 
 
 def part_of(prop: RelationshipProperty[Any], shape: Shape, hidden: Hidden, *, single: bool) -> Part | None:
-    """Return why a relationship of a plan may lack rows; None if it has all rows that loadplan can know of.
+    """Return a :class:`Part` if a relationship of a plan may lack rows; None if it has all rows that loadplan can see.
 
     Args:
         prop: the relationship.
-        shape: which of its rows the plan takes.
+        shape: the filters, order and limit that the plan gives the relationship.
         hidden: the rows that the session may have hidden.
-        single: whether a constraint holds an object to one row at most.
+        single: whether a constraint of the database ensures one row at most for an object.
     """
     if shape.partial:
         return Part(prop.key, Why.SHAPE, if_none=not prop.uselist and (single or is_reference(prop)))
@@ -78,7 +78,7 @@ def part_of(prop: RelationshipProperty[Any], shape: Shape, hidden: Hidden, *, si
     return None
 
 
-# --- what would be lost -----------------------------------------------------------------------------------------------
+# --- rows that a change would lose ------------------------------------------------------------------------------------
 
 
 def is_lost_by_merge(held: Held, prop: RelationshipProperty[Any], part: Part | None) -> bool:
@@ -87,7 +87,7 @@ def is_lost_by_merge(held: Held, prop: RelationshipProperty[Any], part: Part | N
     Args:
         held: the object, which has a value for the relationship.
         prop: the relationship, which merge follows.
-        part: the facts that loadplan knows about it.
+        part: the reason why the relationship may lack rows, or None.
     """
     if is_reference(prop):
         if not is_hidden(held, prop, part):
@@ -115,12 +115,12 @@ def _key(entity: object) -> Any:
 
 
 def is_lost_by_delete(held: Held, prop: RelationshipProperty[Any], part: Part | None) -> bool:
-    """Tell whether deleting the object would leave rows behind, unless the database takes care of them.
+    """Tell whether deleting the object would leave rows behind. The caller checks what the database does with them.
 
     Args:
         held: the object.
         prop: the relationship.
-        part: the facts that loadplan knows about it.
+        part: the reason why the relationship may lack rows, or None.
     """
     if prop.viewonly or prop.key not in held[1]:
         return False
@@ -130,7 +130,7 @@ def is_lost_by_delete(held: Held, prop: RelationshipProperty[Any], part: Part | 
 
 
 def is_left_by_new_key(held: Held, prop: RelationshipProperty[Any]) -> bool:
-    """Tell whether the object has a new key that the database does not pass on to its rows."""
+    """Tell whether the object has a new key that the database does not copy into the rows of the relationship."""
     if prop.viewonly or is_reference(prop) or prop.passive_updates:
         return False
     names = (mapping.attribute_of(held[0].mapper, column) for column, _ in _pairs(prop))
@@ -145,7 +145,7 @@ def is_reference(prop: RelationshipProperty[Any]) -> bool:
 def is_hidden(held: Held, prop: RelationshipProperty[Any], part: Part | None = None) -> bool:
     """Tell whether a to-one came as None, although the object's foreign key is not NULL.
 
-    It compares the values that were loaded, or flushed last, because your code may have set one of them since then.
+    It compares the values as they were loaded or last flushed, because your code may have set one of them since then.
     """
     if not was_none(held, prop):
         return False
@@ -157,7 +157,7 @@ def is_hidden(held: Held, prop: RelationshipProperty[Any], part: Part | None = N
 
 
 def was_none(held: Held, prop: RelationshipProperty[Any]) -> bool:
-    """Tell whether a to-one was None when it was loaded, or flushed last."""
+    """Tell whether a to-one was None when it was loaded or last flushed."""
     history = history_of(held, prop.key)
     return not history.deleted and all(each is None for each in history.unchanged or ())
 
@@ -177,7 +177,7 @@ _UNKNOWN = object()
 
 
 def _loaded(held: Held, name: str | None) -> Any:
-    """Return the value of a column as it was loaded, or flushed last."""
+    """Return the value of a column as it was loaded or last flushed."""
     if name is None:
         return _UNKNOWN
     history = history_of(held, name)
@@ -189,7 +189,7 @@ def _pairs(prop: RelationshipProperty[Any]) -> Sequence[tuple[Any, Any]]:
     return prop.synchronize_pairs
 
 
-# --- what the database keeps by itself --------------------------------------------------------------------------------
+# --- rows that the database takes care of -----------------------------------------------------------------------------
 
 
 def is_guarded(prop: RelationshipProperty[Any]) -> bool:

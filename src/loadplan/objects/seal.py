@@ -1,6 +1,6 @@
-"""Sealing: reading what the plan does not load raises an error, also after pickling or copying."""
+"""Seals objects: reading an attribute that the plan does not load raises an error, also after pickling or copying."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from inspect import currentframe
 from typing import Any, NoReturn
@@ -28,14 +28,14 @@ from loadplan.sqlalchemy_internals import (
 
 @attrs.frozen
 class Place:
-    """The plan of an object and its place there, for :class:`NotLoaded`.
+    """The plan of an object, and the object's place in the plan, for :class:`NotLoaded`.
 
     Attributes:
-        plan: its label.
-        path: the edges that lead there: ``("User.posts",)``.
-        entity: the class at this place; an object may be of a subclass.
+        plan: the label of the plan.
+        path: the edges that lead to the place: ``("User.posts",)``.
+        entity: the class at the place. The object may have a subclass of it.
         subset: ``"only"`` or ``"defer"`` if the plan restricts the columns there.
-        frontier: relationships of a tree that end here, each with its last level.
+        frontier: relationships with ``depth=`` that end at the place, each with its depth.
     """
 
     plan: str
@@ -46,16 +46,17 @@ class Place:
 
 
 class Seal(dict[str, "SealedAttribute"], Guarded):
-    """The sealed attributes of one class at one place of a plan; one value shared by all objects there.
+    """The sealed attributes of one class at one place of a plan. All objects of the class there share one seal.
 
     When SQLAlchemy refreshes or expires an object, it removes entries and adds its own. This must not change the other
-    objects, so the seal ignores it. SQLAlchemy never looks up an attribute with a value here.
+    objects, so the seal ignores these changes. SQLAlchemy looks into the seal only for an attribute without a value.
     """
 
     def __init__(self, entity: type[Any], place: Place, declared: frozenset[str], partial: frozenset[Part]) -> None:
         mapper = mapping.mapper_of(entity)
         assert mapper is not None  # noqa: S101 - rows are only ever loaded as mapped classes
         self.origin = (entity, place, declared, partial)
+        self.mapped = mapping_mark(mapper)
         self.partial = partial
         self.parts = {each.key: each for each in sorted(partial, key=_surest_last)}
         guard_class(mapper, self.parts)
@@ -85,20 +86,31 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
         for key in self.dynamic:
             guard_dynamic(mapper, key, _refuse_dynamic)
 
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) or key in self._for_new_mapping()
+
+    def __missing__(self, key: str) -> "SealedAttribute":
+        return self._for_new_mapping()[key]
+
+    def _for_new_mapping(self) -> "Mapping[str, SealedAttribute]":
+        """Return the seal with the attributes that came into the mapping after this object was loaded, if any did."""
+        mapper = mapping.mapper_of(self.origin[0])
+        return {} if mapper is None or mapping_mark(mapper) is self.mapped else self.with_partial(frozenset())
+
     def with_partial(self, more: frozenset[Part]) -> "Seal":
-        """Return a seal that knows more relationships to be partial."""
+        """Return a seal in which more relationships may lack rows."""
         entity: Any = self.origin[0]
         _, place, declared, partial = self.origin
         return restore_seal(entity, place, declared, partial | more)
 
     def without(self, names: frozenset[str]) -> "Seal":
-        """Return a seal for which these relationships hold all of their rows."""
+        """Return a seal in which some relationships count as complete."""
         entity: Any = self.origin[0]
         _, place, declared, partial = self.origin
         return restore_seal(entity, place, declared, frozenset(each for each in partial if each.key not in names))
 
     def where(self) -> tuple[str, ...]:
-        """Return the plan and the edges that lead to the object."""
+        """Return the label of the plan, then the edges that lead to the object."""
         place = self.origin[1]
         return (place.plan, *place.path)
 
@@ -108,8 +120,8 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
     def keys(self) -> Any:
         """Return no entries to ``Session.merge``: the session's object is not sealed.
 
-        SQLAlchemy copies with ``dict(seal)``. That calls this method, because ``__iter__`` is overridden. Nothing else
-        calls it.
+        SQLAlchemy copies the seal with ``dict(seal)``, which calls this method because ``__iter__`` is overridden.
+        Nothing else calls it.
         """
         return ()
 
@@ -120,7 +132,7 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
     update = _drop  # pyright: ignore[reportAssignmentType]
 
     def pop(self, key: str, default: Any = None) -> Any:
-        """Return the default, or raise as if there was no entry. The entry stays."""
+        """Return the entry of an attribute, or the default. Unlike ``dict.pop``, leave the entry in place."""
         return self.get(key, default)
 
     def __reduce__(self) -> tuple[Callable[..., "Seal"], tuple[Any, ...]]:
@@ -151,7 +163,7 @@ def _seal(_mapped: object, entity: Any, place: Place, declared: frozenset[str], 
 
 @attrs.frozen
 class SealedAttribute:
-    """SQLAlchemy calls this instead of the mapping's own loader, if the attribute has no value when it is read."""
+    """An attribute that raises an error. If it has no value, SQLAlchemy calls this, not the mapping's own loader."""
 
     key: str
     entity: type[Any]
@@ -173,7 +185,7 @@ class SealedAttribute:
         """Raise the error with the plan, the place and the code to add.
 
         Args:
-            generated: the method that reads the attribute, where a dataclass wrote it.
+            generated: the method that reads the attribute, if a dataclass generated this method.
         """
         at = " > ".join(self.place.path) or "its root"
         raise NotLoaded(
@@ -205,7 +217,7 @@ class SealedAttribute:
         words = _WORDS[method]
         made = "mapped_column" if self.is_column else "relationship"
         said = ", ".join(f"{word}=False" for word in words)
-        return f"{method} is the dataclass's own, which reads every field: map '{self.key}' as {made}({said})"
+        return f"the dataclass generated {method}, which reads every field: map '{self.key}' as {made}({said})"
 
     def _hint(self) -> str:
         name = f"{self.entity.__name__}.{self.key}"
@@ -228,6 +240,8 @@ class SealedAttribute:
             return f"the mapping defers this column; replace defer=[...] of {here} by only=[...] that names it"
         if self.place.subset == "defer":
             return f"take {name} out of defer=[...] of {here}"
+        if not self.is_deferred:
+            return "the column came into the mapping after this object was loaded; fetch it again"
         if self.place.path:
             again = f"load({self.place.path[-1]}, only=[{name}])"
             return f"the mapping defers this column; add {again} beside {here}"
@@ -243,7 +257,7 @@ _WORDS = {
 
 
 def generated_by_dataclass(kind: type[Any], key: str) -> str | None:
-    """Return the method of a mapped dataclass that is reading a field, if the dataclass itself wrote that method.
+    """Return the method of a mapped dataclass that is reading a field, if ``dataclasses`` generated this method.
 
     The standard library compiles these methods from text, for the fields that they read.
     """
@@ -264,14 +278,14 @@ def _refuse_dynamic(state: InstanceState[Any], key: str) -> None:
 
 
 def _surest_last(part: Part) -> tuple[bool, str]:
-    """Sort facts of two places about a relationship: always partial before partial if None."""
+    """Return a sort key for parts: a part that may always lack rows comes after a part that may lack them if None."""
     return not part.if_none, part.why.value
 
 
 class Sealer:
     """Makes the seals of one place.
 
-    The seal of a class is made when its first object comes, because only the rows show which subclasses there are.
+    It makes the seal of a class when the first object of the class comes, because only the rows show the subclasses.
     """
 
     def __init__(self, label: str, instance: Instance, hidden: Hidden = NOTHING_HIDDEN) -> None:
@@ -282,18 +296,18 @@ class Sealer:
         self._hidden = hidden
 
     def _declared(self, kind: type[Any]) -> frozenset[str]:
-        """Return the plan's declarations for objects of a class here, also in branches for its base classes."""
+        """Return the attributes that the plan loads for objects of a class, also in branches for its base classes."""
         columns = [self._instance.columns, *(part.columns for part in self._parts(kind))]
         return frozenset[str]().union(*columns, (edge.key for edge in self._edges(kind)))
 
     def _partial(self, kind: type[Any]) -> frozenset[Part]:
-        """Return the relationships here that may hold only some of their rows."""
+        """Return the relationships of a class at this place that may hold only some of their rows."""
         own = class_mapper(kind).relationships
         parts = (part_of(own[each.key], each.shape, self._hidden, single=each.single) for each in self._edges(kind))
         return frozenset(each for each in parts if each is not None)
 
     def _edges(self, kind: type[Any]) -> Iterator[Edge]:
-        """Yield the relationships that are loaded of objects of a class."""
+        """Yield the relationships that the plan loads for objects of a class."""
         yield from self._instance.place.relationships
         if self._instance.whole is not None:
             yield self._instance.whole
@@ -301,7 +315,7 @@ class Sealer:
             yield from part.place.relationships
 
     def _parts(self, kind: type[Any]) -> Iterator[SubclassPart]:
-        """Yield the attributes that are loaded in addition, for objects of a class."""
+        """Yield the parts of the place that the plan loads for objects of a class."""
         waiting = list(self._instance.parts)
         while waiting:
             part = waiting.pop()

@@ -1,7 +1,7 @@
-"""Puts a loaded graph where some of its rows already have objects: into a session, or into another loaded graph.
+"""Puts a loaded graph into a session or into another loaded graph, which may already have objects for some rows.
 
 These objects keep their values. The graph adds the missing values. With ``refresh``, it also replaces values without
-changes. Nothing here sends SQL, or reads an attribute in a way that could.
+changes. This module sends no SQL, and reads attributes only in ways that cannot send SQL.
 """
 
 import abc
@@ -41,8 +41,8 @@ class Home(abc.ABC):
     """The place where a loaded graph is put.
 
     Args:
-        stay: where the objects are, which decides how they are sealed.
-        roots: for the ``id`` of a loaded root, the objects of its row, if they are known.
+        stay: the kind of home, which decides how its objects are sealed.
+        roots: by the ``id`` of a loaded root, the objects of its row, if they are known.
     """
 
     def __init__(self, stay: Stay, roots: Mapping[int, Sequence[Any]]) -> None:
@@ -50,19 +50,19 @@ class Home(abc.ABC):
         self._roots = roots
 
     def there(self, made: Any) -> Sequence[Any]:
-        """Return the objects of the row of a loaded object."""
+        """Return the objects that the home already has for the row of a loaded object."""
         return self._roots.get(id(made)) or self._known(made)
 
     @abc.abstractmethod
     def _known(self, made: Any) -> Sequence[Any]:
-        """Return the objects here with the identity of a loaded object."""
+        """Return the objects of the home with the identity of a loaded object."""
 
     @abc.abstractmethod
     def take(self, made: Any) -> None:
-        """Keep a loaded object here, as the only object of its row."""
+        """Add a loaded object to the home, as the only object of its row."""
 
     def seals(self, entity: Any) -> bool:
-        """Tell whether an object that was here before is sealed."""
+        """Tell whether an object that the home already had is sealed."""
         return True
 
     @abc.abstractmethod
@@ -89,7 +89,7 @@ class SessionHome(Home):
         attach_as_loaded(self._session, made)
 
     def seals(self, entity: Any) -> bool:
-        """Tell whether an object that was here before is sealed: not if reading it could send SQL."""
+        """Tell whether an object that the session already had is sealed: always for an asynchronous session."""
         return self.stay is Stay.ASYNC or isinstance(installed_loaders(instance_state(entity)), Seal)
 
     def told(self, new: Iterable[Any]) -> None:
@@ -103,7 +103,7 @@ class GraphHome(Home):
     Args:
         objects: the objects at which the graph starts.
         roots: see :class:`Home`.
-        dialect: of the database that has the rows.
+        dialect: the dialect of the database that has the rows.
     """
 
     def __init__(self, objects: Iterable[Any], roots: Mapping[int, Sequence[Any]], dialect: Dialect) -> None:
@@ -117,7 +117,7 @@ class GraphHome(Home):
                 self._objects.setdefault(self._mark(each), []).append(each)
 
     def _mark(self, entity: Any) -> Any:
-        """Return what tells the row of an object apart: its key, if Python can compare it."""
+        """Return a value that identifies the row of an object: its key, if Python can compare the key."""
         state: Any = instance_state(entity)
         if state.mapper not in self._markers:
             columns = state.mapper.primary_key
@@ -165,12 +165,12 @@ def _items(owner: Any, prop: RelationshipProperty[Any]) -> list[Any]:
 
 @attrs.frozen(eq=False)
 class _Pair:
-    """A loaded object, and the object of its row from now on: the same one, or one that was there before.
+    """A loaded object, and the object that stays for its row: the same object, or one that the home already had.
 
     Attributes:
-        made: the loaded one.
-        here: the other one.
-        written: attributes that ``here`` got.
+        made: the loaded object.
+        here: the object that stays.
+        written: attributes of ``here`` that got a value from ``made``.
     """
 
     made: Any
@@ -179,7 +179,7 @@ class _Pair:
 
     @property
     def is_new(self) -> bool:
-        """True if the session had no object for the row."""
+        """True if the home had no object for the row."""
         return self.made is self.here
 
     @property
@@ -198,12 +198,12 @@ def settle(made: Sequence[Any], home: Home, *, refresh: bool) -> dict[int, Any]:
     """Put all objects of a loaded graph into their new home.
 
     Args:
-        made: all of them, each once; they are in no session.
-        home: where they are put.
+        made: all objects of the graph, each once; they are in no session.
+        home: the session or graph that they go into.
         refresh: replace loaded values, except values with a change that is not flushed.
 
     Returns:
-        For the ``id`` of each object of ``made``, the object of its row from now on.
+        By the ``id`` of each object of ``made``, the object that stays for its row.
     """
     pairs: list[_Pair] = []
     settled: dict[int, Any] = {}
@@ -225,9 +225,9 @@ def settle(made: Sequence[Any], home: Home, *, refresh: bool) -> dict[int, Any]:
 
 
 def _columns(pair: _Pair, *, refresh: bool) -> None:
-    """Give an object that was there the values of its columns.
+    """Copy the loaded values of columns to an object that the home already had.
 
-    If the object has changes, its version counter stays: the changes belong to this version, and the flush checks it.
+    If the object has changes, its version counter stays. The changes belong to this version, and the flush checks it.
     """
     state, values = pair.state, pair.here.__dict__
     unmodified = state.unmodified
@@ -271,7 +271,7 @@ def _relationships(pairs: Sequence[_Pair], settled: Mapping[int, Any], *, refres
 
 
 def _takes(pair: _Pair, prop: RelationshipProperty[Any], items: list[Any], *, refresh: bool) -> bool:
-    """Tell whether an object that was there takes a loaded relationship."""
+    """Tell whether an object that the home already had takes a loaded relationship."""
     key = prop.key
     if key not in pair.here.__dict__ and prop.uselist and has_waiting_changes(pair.state, key):
         return True
@@ -288,15 +288,15 @@ def _takes(pair: _Pair, prop: RelationshipProperty[Any], items: list[Any], *, re
 
 
 def _completes(pair: _Pair, key: str) -> bool:
-    """Tell whether a relationship that held only some rows now has all of them: no filter, no limit, no criteria."""
+    """Tell whether a relationship held only some rows before, and the new graph has all of them."""
     before, now = installed_loaders(pair.state), installed_loaders(instance_state(pair.made))
     return isinstance(before, Seal) and key in before.parts and not (isinstance(now, Seal) and key in now.parts)
 
 
 def _is_stale(pair: _Pair, prop: RelationshipProperty[Any], items: list[Any]) -> bool:
-    """Tell whether a many-to-one is not the row that the object's own key names: the key was set and flushed.
+    """Tell whether the target of a many-to-one does not have the key in the object's foreign key.
 
-    The row of the database agrees with the key, and with the loaded target.
+    This happens if your code has set the foreign key and flushed it. The loaded target then fits the new key.
     """
     if prop.direction is not RelationshipDirection.MANYTOONE or prop.uselist:
         return False
@@ -322,7 +322,7 @@ def _is_same(one: Any, other: Any) -> bool:
 
 
 def _fill(pair: _Pair, key: str, items: list[Any]) -> None:
-    """Fill a collection, and apply the changes that waited for it."""
+    """Fill a collection, and apply the changes that SQLAlchemy has kept for it."""
     old = pair.here.__dict__.get(key)
     if old is not None and not pair.is_new:
         invalidate_collection(old)
@@ -334,7 +334,7 @@ def _fill(pair: _Pair, key: str, items: list[Any]) -> None:
 
 
 def _seal(pair: _Pair, home: Home) -> None:
-    """Seal an object for the plan that loaded it, and for the plans before."""
+    """Seal an object for the plan that loaded it now, and for the plans that loaded it before."""
     more = installed_loaders(instance_state(pair.made))
     if not isinstance(more, Seal) or not (pair.is_new or home.seals(pair.here)):
         return
@@ -352,7 +352,7 @@ def _seal(pair: _Pair, home: Home) -> None:
 
 
 def _tell(pairs: Sequence[_Pair], home: Home) -> None:
-    """Fire the load events. The graph is complete by now."""
+    """Fire the load events of all objects. Call this when the graph is complete."""
     new = [pair.here for pair in pairs if pair.is_new]
     for each in new:
         if has_load_listeners(instance_state(each).mapper):

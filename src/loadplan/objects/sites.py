@@ -21,7 +21,7 @@ from loadplan.resolved.tree import Instance
 
 
 class Site:
-    """A place at which instances are made, with the values that generated code needs there."""
+    """A place at which instances are made, with the values that generated code needs for them."""
 
     def __init__(self, number: int, instance: Instance, label: str, hidden: Hidden) -> None:
         self.number = number
@@ -43,12 +43,12 @@ class Site:
 
 
 def sites_of(root: Instance, label: str, hidden: Hidden) -> list[Site]:
-    """Return every place of a plan. Classes at several places get numbers.
+    """Return a site for every place of a plan. A class at several places gets a number, which its sites share.
 
     Args:
         root: the recipe of the root.
-        label: of the plan.
-        hidden: whose rows the session may have hidden.
+        label: the label of the plan.
+        hidden: the classes whose rows the session may have hidden.
     """
     sites: list[Site] = []
     waiting = [root]

@@ -1,6 +1,7 @@
-"""The source that builds views from rows: one function for each statement, compiled once for each plan.
+"""Writes the source that builds views from rows: one function for each statement, once for each plan.
 
-It contains no text of the application: classes, names and values are globals, under names that loadplan chooses.
+The source contains no text of the application. Classes, names and values of the application are globals of the
+functions, under names that loadplan chooses.
 """
 
 import abc
@@ -49,7 +50,7 @@ class Scope:
 
     Attributes:
         names: the names of the slots.
-        nested: whether they are within an array.
+        nested: whether the names are in a loop over an array.
     """
 
     names: Mapping[Slot, str]
@@ -64,13 +65,13 @@ class Blueprint:
         recipe: how to build a root.
         statements: the statements. The first one is for the roots. Each other one comes after the statement of its
             parents.
-        chosen: the way of every edge.
-        present: the column that tells whether a joined row exists.
-        arrays: the slots of the rows in each nested array.
-        dialect: the dialect of the values.
+        chosen: the way in which each edge is loaded.
+        present: by joined edge, the column that is NULL if the row does not exist.
+        arrays: by edge, the slots of the rows in its nested array.
+        dialect: the dialect of the database that the rows come from.
         guards: makes the functions that raise errors for rows that cannot become a view.
         columns: all columns that are selected at each place.
-        tellers: for keys that Python cannot compare, the columns that tell rows apart.
+        tellers: by key column whose values Python cannot compare, the column to compare instead.
     """
 
     recipe: Recipe
@@ -85,7 +86,7 @@ class Blueprint:
 
     @property
     def label(self) -> str:
-        """The plan's name."""
+        """The label of the plan."""
         return self.guards.label
 
 
@@ -93,7 +94,7 @@ class Writer(abc.ABC):
     """Writes the functions of one plan.
 
     Args:
-        blueprint: of the plan.
+        blueprint: the blueprint of the plan.
         raw: whether rows come directly from the driver. Otherwise SQLAlchemy's types have converted their values.
     """
 
@@ -162,7 +163,7 @@ class Writer(abc.ABC):
         self._keys_function(f"onward_{number}", value, len(statement.onward), bound, parent)
 
     def _bound(self, bound: Sequence[Column], told: Sequence[Column], scope: Scope) -> str | None:
-        """Return the value that is bound for a key, if it is not the key itself."""
+        """Return the source of the value to bind for a key; None if the key itself is bound."""
         return None if bound == told else tuple_source([self._column(each, scope) for each in bound])
 
     def _keys_function(self, name: str, value: str, width: int, bound: str | None, parent: str | None = None) -> None:
@@ -182,11 +183,11 @@ class Writer(abc.ABC):
         """Write the function that builds the objects for the rows of a statement."""
 
     def _guarded(self, statement: Statement, value: str, scope: Scope) -> str:
-        """Return a key for those rows alone that have the place which it is a key of."""
+        """Return the source of a key. A writer for entities makes it None for rows without an object at its place."""
         return value
 
     def _key_of(self, statement: Statement, keys: Sequence[str]) -> str:
-        """Return the key of the parent in a row, with the value that the parent itself has."""
+        """Return the source of the parent's key in a row of its child, equal to the key in the row of the parent."""
         scope = Scope(dict(zip(statement.parents, keys, strict=True)), nested=False)
         return tuple_source([self._told(each, scope) for each in statement.parents])
 
@@ -196,7 +197,7 @@ class Writer(abc.ABC):
         return self._processed(scope.names[column], column.type, scope)
 
     def _told(self, column: Column, scope: Scope) -> str:
-        """Return what tells rows apart by a column: its value, or the value of the column that stands for it."""
+        """Return the source of a value by which Python compares rows: the column, or its replacement in ``tellers``."""
         column = self._tellers.get(column, column)
         value = self._column(column, scope)
         if may_be_nan(column.type, self._dialect):
@@ -204,7 +205,7 @@ class Writer(abc.ABC):
         return value
 
     def _marked(self, column: Column, scope: Scope) -> str:
-        """Return the same for rows of one statement, which need no conversion to be compared."""
+        """Return the source of a value by which Python compares rows of one statement. It needs no conversion."""
         return self._told(column, scope) if may_be_nan(column.type, self._dialect) else scope.names[column]
 
     def _processed(self, name: str, kind: Any, scope: Scope) -> str:
@@ -213,13 +214,13 @@ class Writer(abc.ABC):
         found = processor(kind, self._dialect)
         if found is None:
             return name
-        if isinstance(found, OfFloats):  # a call for each value would take longer than the question
+        if isinstance(found, OfFloats):  # checking the class is faster than a call for each value
             process = self._given_as("process", found.process, key=kind)
             return f"({name} if {name}.__class__ is not float else {process}({name}))"
         return f"{self._given_as('process', found, key=kind)}({name})"
 
     def _loop(self, edge: Edge, scope: Scope) -> tuple[Scope, str]:
-        """Return the names within an array, and the loop over it."""
+        """Return the names for the rows within an array, and the source of the loop over the array."""
         slots = self._arrays[edge]
         names = {slot: f"n{next(self._variables)}" for slot in slots}
         unpacked = ", ".join(names.values()) + ("," if len(names) == 1 else "")
@@ -231,7 +232,7 @@ class Writer(abc.ABC):
         self.lines.append("    " * depth + text)
 
     def _given_as(self, word: str, value: Any, *, key: Any = None) -> str:
-        """Return loadplan's name for a value of the application."""
+        """Return the name under which generated code finds a value of the application."""
         mark = (word, id(value) if key is None else key)
         name = self._given.get(mark)
         if name is None:
@@ -244,7 +245,7 @@ class ViewWriter(Writer):
     """Writes the functions of one plan of views."""
 
     def start(self, statements: int) -> Any:
-        """Return the containers for the objects of each statement, by its number."""
+        """Return a dictionary for the objects of each statement, by the number of the statement."""
         return {}
 
     def complete(self, grown: Any, session: Any) -> None:
@@ -294,7 +295,7 @@ class ViewWriter(Writer):
         self._line(1, "return built")
 
     def _group(self, edge: Edge, statement: Statement, keys: Sequence[str], item: str, scope: Scope) -> None:
-        """Write the code that puts an item where its parent looks for it."""
+        """Write the code that puts an item under the key of its parent."""
         self._line(3, f"key = {self._key_of(statement, keys)}")
         if edge.aggregation is not None:
             self._line(3, f"built[key] = {item}")
@@ -350,7 +351,7 @@ class ViewWriter(Writer):
     # --- values ---------------------------------------------------------------------------------------------------
 
     def _outputs(self, edge: Edge, scope: Scope) -> str:
-        """Return the recipes for a row at the end of an edge, for all fields that read it."""
+        """Return the source that builds the objects of a row behind an edge, for all fields that read this row."""
         values = [self._value(each, scope) for each in edge.outputs]
         key = self._dictionaries.get(edge)
         if key is not None:
@@ -358,7 +359,7 @@ class ViewWriter(Writer):
         return tuple_source(values)
 
     def _value(self, recipe: Recipe, scope: Scope) -> str:
-        """Return the expression of a recipe."""
+        """Return the source of the expression that builds the value of a recipe."""
         match recipe:
             case Read(column):
                 return self._column(column, scope)
@@ -459,7 +460,7 @@ class ViewWriter(Writer):
         return f"({text})"
 
     def _found(self, edge: Edge, scope: Scope) -> tuple[str, str]:
-        """Return the objects that were built from the statement of an edge, and the key to look them up."""
+        """Return two sources: the objects built from the statement of an edge, and the key to look one up."""
         number = self._numbers[edge]
         self._used.add(number)
         statement = self._statements[number]
@@ -476,7 +477,7 @@ def tuple_source(values: Iterable[str]) -> str:
 
 
 def first(items: list[Any], missing: Callable[[], Any] | None) -> Any:
-    """Return the one item of an array. If there is none, return None, or call ``missing``."""
+    """Return the only item of an array. If the array is empty, call ``missing``, or return None without it."""
     if items:
         return items[0]
     return None if missing is None else missing()

@@ -1,4 +1,4 @@
-"""The seal of an object that several plans loaded, or that is in a session. It knows these plans."""
+"""Seals an object that several plans loaded, or that is in a session. Errors name all of these plans."""
 
 import enum
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ from loadplan.sqlalchemy_internals import (
 
 
 class Stay(enum.Enum):
-    """The place of an object. It decides what happens when an attribute without a value is read."""
+    """The kind of place that holds an object. It decides what happens when code reads an attribute without a value."""
 
     DETACHED = "in no session"
     ASYNC = "in a session whose driver has to be waited for"
@@ -42,10 +42,10 @@ class WiderSeal(Seal):
 
     Args:
         entity: the class of the object.
-        place: where the first plan found it.
-        declared: the attributes that one of the plans loads.
-        partial: relationships that may hold a part of their rows.
-        also: where the other plans found it.
+        place: the object's place in the first plan.
+        declared: the attributes that at least one of the plans loads.
+        partial: relationships that may hold only some of their rows.
+        also: the object's places in the other plans.
         stay: where the object is.
         before: loaders that SQLAlchemy had for this object. They are used instead of the mapping's.
     """
@@ -96,12 +96,12 @@ class WiderSeal(Seal):
                 event.listen(entity, "expire", _note_expired)
 
     def with_partial(self, more: frozenset[Part]) -> "WiderSeal":
-        """Return a seal that knows more relationships to be partial."""
+        """Return a seal in which more relationships may lack rows."""
         entity, place, declared, partial = self.origin
         return wider_seal(entity, place, declared, partial | more, self.also, self.stay, self.before)
 
     def without(self, names: frozenset[str]) -> "WiderSeal":
-        """Return a seal for which these relationships hold all of their rows."""
+        """Return a seal in which some relationships count as complete."""
         entity, place, declared, partial = self.origin
         return wider_seal(entity, place, declared, _others(partial, names), self.also, self.stay, self.before)
 
@@ -114,7 +114,7 @@ class WiderSeal(Seal):
             self.before.pop(key, None)
 
     def pop(self, key: str, default: Any = None) -> Any:
-        """Return the default, or raise as if there was no entry. The entry stays."""
+        """Remove the loader that SQLAlchemy had for an attribute, and return the entry, or the default."""
         del self[key]
         return self.get(key, default)
 
@@ -133,7 +133,7 @@ def wider_seal(
 ) -> WiderSeal:
     """Return the seal of a class for the current mapping. Unpickling calls this.
 
-    All objects that it fits share it, unless SQLAlchemy had loaders for one object.
+    Objects with equal arguments share one seal. An object for which SQLAlchemy had loaders gets its own seal.
     """
     if before:
         return WiderSeal(entity, place, declared, partial, also, stay, before)
@@ -196,17 +196,17 @@ def _others(parts: frozenset[Part], names: frozenset[str]) -> frozenset[Part]:
 
 @attrs.frozen
 class WiderAttribute(SealedAttribute):
-    """SQLAlchemy calls this when an attribute of an extended or attached object is read and has no value."""
+    """An attribute of an extended or attached object. SQLAlchemy calls this when code reads it and it has no value."""
 
     also: tuple[Place, ...] = ()
     stay: Stay = Stay.DETACHED
     declared: bool = False
 
     def __call__(self, state: InstanceState[Any], passive: PassiveFlag) -> Any:
-        """Load as mapped, but raise :class:`NotLoaded` where SQLAlchemy would raise MissingGreenlet.
+        """Load the attribute as mapped, but raise :class:`NotLoaded` where SQLAlchemy would raise MissingGreenlet.
 
-        A synchronous session could load at any time. There, an attribute that expired is loaded, and one that the plan
-        does not name raises the error.
+        A synchronous session could load at any time. There, an expired attribute is loaded, and an attribute
+        that the plan does not name raises :class:`NotLoaded`.
         """
         if self.stay is Stay.DETACHED or (state.session is None and not passive & PassiveFlag.SQL_OK):
             return super().__call__(state, passive)
@@ -268,8 +268,8 @@ class WiderAttribute(SealedAttribute):
 
 
 def _note_expired(entity: Any, _: object) -> None:
-    """Mark the expired columns of a pydantic model, because pydantic writes it from ``__dict__``."""
-    if entity is None:  # it was freed
+    """Mark the expired columns of a pydantic model, because pydantic serializes the model from ``__dict__``."""
+    if entity is None:  # Python has freed the object
         return
     loaders = installed_loaders(instance_state(entity))
     if isinstance(loaders, WiderSeal) and loaders.stay is not Stay.DETACHED:
@@ -287,6 +287,5 @@ def _refuse_expired(state: InstanceState[Any], key: str) -> None:
         return
     if state.session is not None and (loaders.stay is Stay.SYNC or can_wait()):
         return
-    entry = loaders.get(key)
-    if entry is not None:
-        entry.refuse(generated_by_dataclass(state.class_, key))
+    if key in loaders:
+        loaders[key].refuse(generated_by_dataclass(state.class_, key))

@@ -1,4 +1,4 @@
-"""The resolved plan: declaration and mapping become one tree, with a strategy and its reason on each edge.
+"""Resolves plans: combines a declaration and the mapping into one tree, with a strategy and its reason on each edge.
 
-In: a plan. Out: a tree of places and edges, or one ``PlanError`` with every problem. Nothing here builds SQL.
+In: a plan. Out: a tree of places and edges, or one ``PlanError`` with every problem. This folder builds no SQL.
 """

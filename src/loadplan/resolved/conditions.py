@@ -41,7 +41,7 @@ def shape_problems(
             yield problems.strategy_cannot(prop, str(strategy), word, at)
     for word in ("where", "order_by"):
         known = mapping.tables_at(prop.entity.entity)
-        if prop.secondary is not None and strategy not in {"joined", "inner"}:
+        if prop.secondary is not None:
             known |= {prop.secondary}
         given = getattr(shape, word) or ()
         for path in filter(is_path, given):
@@ -70,7 +70,7 @@ def _path_problems(prop: RelationshipProperty[Any], path: Source, at: tuple[str,
             yield problems.speaks_of_others(end.class_.__name__, end, "order_by", tables, [value], at)
 
 
-#: Arguments that a strategy does not support: a join has only the order of its parent, and cannot count rows a parent.
+#: Arguments that need a separate statement. A join has only the order of its parent, and cannot count rows per parent.
 _NEEDS_OWN_STATEMENT = {
     "joined": ("order_by", "limit", "depth"),
     "inner": ("order_by", "limit", "depth"),
@@ -88,7 +88,7 @@ _PLAIN = frozenset(
 
 
 def foreign_tables(known: set[Any], expressions: Sequence[Any]) -> list[str]:
-    """Return the names of tables that expressions speak of outside of subqueries and that are not ``known``."""
+    """Return the names of tables that expressions use outside of subqueries, except the ``known`` tables."""
     return sorted(map(_table_name, _foreign(known, expressions)))
 
 
@@ -110,16 +110,16 @@ def _speaks_only_of(known: set[Any], expression: Any) -> bool:
 
 
 def conditions_on(prop: RelationshipProperty[Any], conditions: Sequence[Any]) -> tuple[Any, ...]:
-    """Return conditions on the rows of a relationship, those on columns of joined subclasses as subqueries.
+    """Return conditions on the rows of a relationship. Turn conditions on columns of joined subclasses into subqueries.
 
-    A row has the subclass's columns if it is of that class, and NULL in their place if it is not. A LEFT OUTER JOIN
-    of the subclass's table gives the same. The subquery makes that join, so that no statement has to.
+    The subquery joins the subclass's table with a LEFT OUTER JOIN, so that the statement does not need this join. If a
+    row does not have the subclass, the subclass's columns are NULL.
     """
     return tuple(conditions) if prop.entity.is_aliased_class else conditions_of(prop.mapper, conditions)
 
 
 def conditions_of(mapper: Mapper[Any], conditions: Sequence[Any]) -> tuple[Any, ...]:
-    """Return conditions on the rows of a class, those on columns of its base classes and joined subclasses too."""
+    """Return conditions on the rows of a class. Turn conditions on other tables of its hierarchy into subqueries."""
     found = tuple(mapping.as_seen_from(mapper, each) for each in conditions)
     if all(each.local_table is mapper.local_table for each in mapper.self_and_descendants):
         return found
@@ -154,7 +154,7 @@ def _table_name(table: Any) -> str:
 
 
 def parameters_in(expression: Any) -> Iterator[Parameter]:
-    """Yield the parameters of an expression that were named by whoever wrote it; literals are not among them."""
+    """Yield the parameters of an expression that have a name of their author's: ``bindparam("since")``, no literals."""
     if is_path(expression):
         for step in expression.path:
             carried = criteria_of(step) if isinstance(step, QueryableAttribute) else (step,)

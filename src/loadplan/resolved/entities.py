@@ -1,4 +1,4 @@
-"""Plan of entities plus mapping -> tree, with every problem found on the way: an entity is a view of its class."""
+"""Resolves a plan of entities against the mapping into a tree, and finds every problem."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from loadplan.errors import Problem
 from loadplan.mapped import links, mapping
 from loadplan.mapped.cardinality import Cardinality
 from loadplan.mapped.repeats import other_keys
-from loadplan.resolved import problems
+from loadplan.resolved import problems, unloadable
 from loadplan.resolved.conditions import conditions_on, parameters_in, shape_problems
 from loadplan.resolved.form import MOST_LEVELS, is_reference, spelled_out
 from loadplan.resolved.resolving import resolve_once
@@ -22,7 +22,7 @@ def resolve_entities(plan: Plan[Any]) -> Tree:
     """Resolve a plan of entities against the mapping, and return its tree. This happens once for each plan.
 
     Raises:
-        PlanError: with every problem of the plan.
+        PlanError: the plan has problems. The error lists all of them.
     """
     return resolve_once(plan, _entities)
 
@@ -38,7 +38,7 @@ def _entities(plan: Plan[Any], mapper: Mapper[Any], found: list[Problem]) -> Tre
     return Tree(plan.label, root, recipe, tuple(_parameters(root)))
 
 
-# --- what is declared about a place ---------------------------------------------------------------------------------
+# --- declarations about a place -------------------------------------------------------------------------------------
 
 
 @attrs.frozen
@@ -52,13 +52,13 @@ class _Said:
 
     @property
     def subset(self) -> str | None:
-        """The word that leaves columns out: ``only=[]`` leaves out all, ``defer=[]`` none."""
+        """``"only"`` or ``"defer"`` if the declaration restricts the columns; otherwise None."""
         return "only" if self.only is not None else "defer" if self.defer else None
 
 
 @attrs.frozen
 class _Again:
-    """The loads of a relationship that a subclass maps again, in its own way."""
+    """The loads of a relationship that a subclass maps again, in another way."""
 
     mapper: Mapper[Any]
     loads: tuple[Load[Any], ...]
@@ -69,7 +69,10 @@ def _said_of_root(plan: Plan[Any]) -> _Said:
 
 
 def _said_of_load(item: Load[Any]) -> _Said:
-    """``load(Post.author, AUTHOR_PLAN)`` leaves the columns to the plan; any other load means all of them."""
+    """Return the declarations of a load. Without ``only=`` and ``defer=``, it loads all columns.
+
+    But ``load(Post.author, AUTHOR_PLAN)`` loads the columns of the plan.
+    """
     nests_plan = any(isinstance(below, Plan) for below in item.loads)
     says = item.only is not None or item.defer is not None or not nests_plan
     return _Said(item.loads, item.only, item.defer, says)
@@ -79,7 +82,7 @@ def _said_of_branch(item: On[Any]) -> _Said:
     return _Said(item.loads, item.only, item.defer, says_columns=True)
 
 
-# --- what it means against the mapping ------------------------------------------------------------------------------
+# --- comparing declarations with the mapping ------------------------------------------------------------------------
 
 
 @attrs.frozen
@@ -103,12 +106,12 @@ class _Resolver:
         """Fill a place with its declarations, and return the recipe for the objects of its rows.
 
         Args:
-            place: empty.
-            said: the declarations about it.
-            at: the names that lead there, for errors.
+            place: the place, which is still empty.
+            said: the declarations about the place.
+            at: the names that lead to the place, for errors.
             keys: columns that loading needs, whether or not the plan declares them.
-            ends: relationships that end here, with their depth.
-            whole: the relationship that leads here and on through a whole tree, if one does.
+            ends: relationships with ``depth=`` that end at the place, each with its depth.
+            whole: with ``depth="all"``, the relationship that leads here and on through a whole tree.
         """
         columns, again = self.declared(place, said, at, mapping.default_columns(place.mapper), keys)
         _select(place, columns)
@@ -135,17 +138,17 @@ class _Resolver:
         default: frozenset[str],
         keys: frozenset[str] = frozenset(),
     ) -> tuple[frozenset[str], list[_Again]]:
-        """Add the declared relationships of a place; return its columns and the loads that subclasses map again.
+        """Add the declared relationships to a place. Return (its columns, loads that subclasses map again).
 
         Args:
-            place: without relationships.
-            said: the declarations about it. The declarations of nested plans for the same place are added.
-            at: the names that lead there, for errors.
+            place: the place, which has no relationships yet.
+            said: the declarations about the place. This method adds the declarations of nested plans for the place.
+            at: the names that lead to the place, for errors.
             default: columns to load if no declaration names columns.
             keys: columns that loading needs, whether or not the plan declares them.
         """
         mapper = place.mapper
-        for each in said:  # grows while nested plans for the same place are met
+        for each in said:  # the list grows, because the loop adds nested plans for the same place
             nested = [item for item in each.loads if isinstance(item, Plan)]
             said.extend(_said_of_root(item) for item in nested if self.fits(mapper, item, at))
         if (column := mapping.unhashable_key(mapper)) is not None:
@@ -162,10 +165,13 @@ class _Resolver:
     # --- subclasses -----------------------------------------------------------------------------------------------
 
     def parts_by_mapping(self, place: Place, declared: set[Mapper[Any]], at: tuple[str, ...]) -> Iterator[Part]:
-        """Yield a part for each subclass that the mapping loads with its base, and the plan does not speak of."""
+        """Yield a part for each subclass that the mapping loads with its base and the plan does not name."""
         for sub in mapping.polymorphic_loads(place.mapper):
             if sub not in declared:
-                yield self.part(place, sub, [_Said((), None, None, says_columns=False)], at, by_mapping=True)
+                above = [each for each in declared if sub.isa(each)]  # these branches say which of their columns come
+                yield self.part(
+                    place, sub, [_Said((), None, None, says_columns=False)], at, by_mapping=True, above=above
+                )
 
     def parts(
         self, place: Place, said: Sequence[_Said], again: Sequence[_Again], at: tuple[str, ...]
@@ -173,10 +179,10 @@ class _Resolver:
         """Resolve the declarations for subclasses at a place, each subclass once.
 
         Args:
-            place: of the base.
-            said: the declarations about it.
+            place: the place of the base class.
+            said: the declarations about the place.
             again: relationships that subclasses map in another way.
-            at: the names that lead there.
+            at: the names that lead to the place, for errors.
         """
         groups: dict[Mapper[Any], list[_Said]] = {}
         for about in said:
@@ -204,12 +210,14 @@ class _Resolver:
         at: tuple[str, ...],
         *,
         by_mapping: bool = False,
+        above: Sequence[Mapper[Any]] = (),
     ) -> Part:
-        """Resolve the columns and relationships that a subclass adds to the rows of a place."""
+        """Resolve the columns and relationships that a subclass adds to the rows of a place, and of ``above``."""
         name = f"on({sub.class_.__name__})"
         at = (*at, name)
         target = Place(sub, sub.class_, (*place.path, name))
-        inherited = {prop.key for prop in mapping.column_attributes(place.mapper)}
+        bases = (place.mapper, *above)
+        inherited = {prop.key for base in bases for prop in mapping.column_attributes(base)}
         columns, again = self.declared(target, said, at, mapping.default_columns(sub) - inherited)
         in_row = _select_of_subclass(target, place, columns)
         way = Edge(
@@ -228,7 +236,7 @@ class _Resolver:
     # --- relationships --------------------------------------------------------------------------------------------
 
     def fits(self, mapper: Mapper[Any], plan: Plan[Any], at: tuple[str, ...]) -> bool:
-        """Tell whether a nested plan speaks of the class at this place."""
+        """Tell whether a nested plan is for the class at this place. Report the plan if it is not."""
         other = mapping.mapper_of(plan.entity)
         if other is not None and mapper.isa(other):
             return True
@@ -238,7 +246,7 @@ class _Resolver:
     def by_relationship(
         self, mapper: Mapper[Any], said: Sequence[_Said], at: tuple[str, ...]
     ) -> dict[str, list[Load[Any]]]:
-        """Group the declarations below a place by relationship, in the order in which each is first named."""
+        """Return the loads of a place by relationship, in the order in which each relationship is first named."""
         groups: dict[str, list[Load[Any]]] = {}
         for each in said:
             for item in each.loads:
@@ -251,23 +259,23 @@ class _Resolver:
     def relationship(
         self, mapper: Mapper[Any], named: QueryableAttribute[Any] | str, at: tuple[str, ...]
     ) -> RelationshipProperty[Any] | None:
-        """Find the relationship that a load names on the class at this place."""
+        """Return the relationship that a load names on the class at this place. If it does not exist, report it."""
         key = named if isinstance(named, str) else named.key
         prop = mapping.relationship(mapper, key)
         owner = mapping.owner_of(named)
         if prop is not None and (owner is None or mapper.isa(owner)):
             if prop.lazy in mapping.UNLOADABLE_LAZY:
-                self.found.append(problems.unloadable(mapper, prop, at))
+                self.found.append(unloadable.lazy_query(mapper, prop, at))
                 return None
-            if links.asks_parent_further(prop):
-                self.found.append(problems.asks_parent_further(mapper, prop, at))
+            if unfit := unloadable.problems_of(mapper, prop, at):
+                self.found.extend(unfit)
                 return None
             return prop
         self.found.append(problems.no_relationship(mapper, key, owner, at))
         return None
 
     def edge(self, place: Place, prop: RelationshipProperty[Any], items: list[Load[Any]], at: tuple[str, ...]) -> Edge:
-        """Resolve one relationship from every load that names it, and all that hangs below it."""
+        """Resolve one relationship from every load that names it, with everything below it."""
         mapper = place.mapper
         name = f"{mapper.class_.__name__}.{prop.key}"
         said = [_said_of_load(item) for item in items]
@@ -305,7 +313,7 @@ class _Resolver:
     def columns(
         self, mapper: Mapper[Any], said: Iterable[_Said], default: frozenset[str], at: tuple[str, ...]
     ) -> frozenset[str]:
-        """Return the columns that all declarations about a place ask for together."""
+        """Return the columns that all declarations about a place load together."""
         asked: frozenset[str] = frozenset()
         any_says = False
         for each in said:
@@ -317,7 +325,7 @@ class _Resolver:
         return asked if any_says else default
 
     def column_keys(self, mapper: Mapper[Any], columns: Iterable[object] | None, at: tuple[str, ...]) -> frozenset[str]:
-        """Return the names of the column attributes that ``only=`` or ``defer=`` speaks of."""
+        """Return the names of the column attributes in ``only=`` or ``defer=``. Report values that are not columns."""
         found: set[str] = set()
         for column in columns or ():
             if isinstance(column, QueryableAttribute):
@@ -331,7 +339,7 @@ class _Resolver:
 
 
 def _agree(items: Sequence[Load[Any]], word: str) -> bool:
-    """Tell whether loads of one relationship can hold together in one respect. A strategy may be left to the other."""
+    """Tell whether loads of one relationship agree about one argument. A load without a strategy agrees with any."""
     given = [item for item in items if word != "strategy" or item.strategy is not None]
     return all(_same(word, given[0], item) for item in given[1:])
 
@@ -341,7 +349,7 @@ def _same(word: str, one: Load[Any], other: Load[Any]) -> bool:
 
 
 def _run_length(path: tuple[str, ...]) -> int:
-    """Return how often the last edge stands at the end of a path: the depth that a tree ends at."""
+    """Return how often the last edge repeats at the end of a path. This is the depth at which a tree ends."""
     count = 0
     for name in reversed(path):
         if name != path[-1]:
@@ -350,7 +358,7 @@ def _run_length(path: tuple[str, ...]) -> int:
     return count
 
 
-# --- what is selected -----------------------------------------------------------------------------------------------
+# --- selected columns -----------------------------------------------------------------------------------------------
 
 
 def _select(place: Place, names: frozenset[str]) -> None:
@@ -365,10 +373,10 @@ def _select(place: Place, names: frozenset[str]) -> None:
 
 
 def _select_of_subclass(target: Place, base: Place, names: frozenset[str]) -> bool:
-    """Have columns of a subclass selected at its own place; tell whether they stand in the row of its base."""
+    """Select columns of a subclass at its own place. Tell whether they are in the row of its base class."""
     columns = mapping.columns_in_row(target.mapper, base.mapper, names)
     in_row = columns is not None and base.entity is base.mapper.class_
-    if columns is not None and in_row:  # not as attributes of the subclass, which would hide the other rows
+    if columns is not None and in_row:  # an attribute of the subclass would hide the rows of other classes
         for key, column in columns.items():
             target.columns.append(Column(key, column, column.type, is_attribute=True))
     _select(target, names)
@@ -376,7 +384,7 @@ def _select_of_subclass(target: Place, base: Place, names: frozenset[str]) -> bo
 
 
 def _discriminator(place: Place) -> Column | None:
-    """Return the column of a place that tells the class of a row, having it selected if it is not yet."""
+    """Return the column of a place that tells the class of a row. Select it if it is not selected yet."""
     mapper = place.mapper
     if mapper.polymorphic_on is None or not mapper.polymorphic_map:
         return None
@@ -390,7 +398,7 @@ def _discriminator(place: Place) -> Column | None:
 
 
 def _union_keys(place: Place) -> tuple[Column, ...]:
-    """Return the columns of a union that are the keys of parts whose keys have other names, selected at a place."""
+    """Select and return the columns of a union that are keys of subclasses whose keys have other names."""
     found = tuple(Column(name, each, each.type) for name, each in other_keys(place.mapper).items())
     place.columns += found
     return found
@@ -400,14 +408,14 @@ def _union_keys(place: Place) -> tuple[Column, ...]:
 
 
 def _relationships_below(root: Place) -> Iterator[tuple[RelationshipProperty[Any], Edge]]:
-    """Yield every relationship that is loaded, with its edge; one may be loaded at several places."""
+    """Yield (relationship, edge) for every loaded relationship. A relationship may be loaded at several places."""
     for edge in edges_below(root):
         if edge.prop is not None:
             yield edge.prop, edge
 
 
 def _conflicts(root: Place, label: str) -> Iterator[Problem]:
-    """Yield a problem for each collection that two paths want different rows of: an object has one value for it."""
+    """Yield a problem for each relationship that two paths load with different rows. An object holds only one value."""
     seen: dict[RelationshipProperty[Any], Edge] = {}
     for prop, edge in _relationships_below(root):
         other = seen.setdefault(prop, edge)

@@ -1,4 +1,4 @@
-"""Do the values of a SQL type fit an annotation? This looks only at types. If it cannot tell, they fit."""
+"""Compares SQL types with annotations: do the values of a type fit? If this cannot be known, they count as fitting."""
 
 import datetime
 import decimal
@@ -91,12 +91,12 @@ def _bases(kind: types.TypeEngine[Any]) -> tuple[type, ...]:
 
 
 def misfit(kind: types.TypeEngine[Any], annotation: Any, *, lenient: bool) -> str | None:
-    """Return why values of a SQL type do not fit an annotation, or None if they do.
+    """Return the reason why values of a SQL type do not fit an annotation, or None if they fit.
 
     Args:
-        kind: of the column or expression.
-        annotation: of one value, without ``None``.
-        lenient: whether the class turns values of other types into the annotated ones.
+        kind: the SQL type of the column or expression.
+        annotation: the annotation of one value, without ``None``.
+        lenient: whether the view class converts values of other types to the annotated type.
 
     Returns:
         A clause for a sentence, as ``"an Integer holds int"``.
@@ -120,20 +120,20 @@ def _accepts(annotation: Any, held: type, kind: types.TypeEngine[Any], *, lenien
         return any(isinstance(each, held) or (isinstance(each, str) and issubclass(held, str)) for each in literals)
     origin = get_origin(bare) or bare
     if not isinstance(origin, type) or is_typeddict(origin):
-        return True  # protocols of typing, strings of a foreign library: nothing to compare
+        return True  # a type that cannot be compared, such as a Protocol of ``typing``
     if isinstance(kind, ARRAY):
         return _accepts_array(bare, kind, lenient=lenient)
     try:
         if issubclass(held, origin) or (held, origin) in _WIDENED:
             return True
-    except TypeError:  # a protocol that cannot be asked
+    except TypeError:  # a Protocol that does not support issubclass()
         return True
     if issubclass(origin, held) and not issubclass(origin, enum.Enum) and origin.__module__ not in _STANDARD:
         return True  # for example the application's own subclass of str, which the mapping may declare
     return lenient and _pydantic_converts(held, origin)
 
 
-#: Modules whose classes say exactly what a value is: a ``datetime`` is more than a ``date``.
+#: An annotation from these modules does not fit if it is a subclass: a column of ``date`` does not hold ``datetime``.
 _STANDARD = frozenset({"builtins", "datetime", "decimal", "uuid"})
 
 
@@ -172,19 +172,19 @@ def null_without_rows(expression: Any) -> bool:
 
 
 def spelled(annotation: Any, *, optional: bool) -> str:
-    """Return an annotation for a hint."""
+    """Return an annotation as text for a hint, with ``| None`` if it is optional."""
     text = annotation_source(annotation)
     return f"{text} | None" if optional and not text.endswith("None") else text
 
 
 def why_empty(prop: RelationshipProperty[Any], shape: Shape) -> str | None:
-    """Return why a to-one may have no row, by the mapping; None if it must have one."""
+    """Return the reason why a to-one may have no row; None if the mapping requires a row."""
     if shape.where:
         return "a where= may leave out its row"
     if shape.depth is not None:
-        return "a tree ends somewhere"
+        return "the last level of a tree has no row below it"
     if prop.direction is not RelationshipDirection.MANYTOONE or prop.secondary is not None:
-        return "no foreign key of its own table says that there must be a row"
+        return "no foreign key in its own table requires a row"
     local: list[Any] = [column for column, _ in prop.local_remote_pairs or ()]
     nullable = [column for column in local if getattr(column, "nullable", True)]
     if nullable:

@@ -1,4 +1,4 @@
-"""The form of a plan: what can be told of a declaration without a mapper."""
+"""Checks the form of a plan: everything about a declaration that can be checked without a mapper."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
@@ -63,14 +63,14 @@ def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
 
 
 def _owner(part: Below, column: object) -> str | None:
-    """Return the name of the class that has an attribute which was named as text; None if it is not known."""
+    """Return the name of the class that a column given as text should belong to; None if the class is not known."""
     here = _class_at(part)
     known = isinstance(column, str) and column.isidentifier() and hasattr(here, column)
     return here.__name__ if known and here is not None else None
 
 
 def _class_at(part: Below) -> type[Any] | None:
-    """Return the class that a part of a plan is about; None if it is not known yet."""
+    """Return the class whose columns a part of a plan names; None if the class is not known yet."""
     named: Any = part.relationship if isinstance(part, Load) else part.entity
     if meant.is_relationship(named) and named.parent.mapper.configured:
         named = named.property.mapper.class_
@@ -87,14 +87,14 @@ def condition_problems(
 
 
 def is_expression(word: str, given: object) -> bool:
-    """Tell whether something can be a condition, or an order: that one has a direction, which a ``text()`` hides."""
+    """Tell whether a value can be a condition or an order. ``text()`` cannot be an order: it hides the direction."""
     try:
         if isinstance(given, UnaryExpression) and meant.is_named_order(given):
             return False
         return isinstance(given, QueryableAttribute | ColumnElement) or (
             word == "where" and isinstance(given, TextClause)
         )
-    except Exception:  # an object may raise any error when it is asked for its class
+    except Exception:  # reading __class__ of the value may raise any error
         return False
 
 
@@ -148,7 +148,7 @@ def load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
 
 
 def spelled_out(item: Load[Any]) -> Load[Any]:
-    """Return the load with the criteria and the subclass of its attribute written as arguments.
+    """Return the load with the condition and the subclass of its attribute written as arguments.
 
     ``load(User.posts.and_(Post.published))`` is read as ``load(User.posts, where=Post.published)``, and
     ``load(Company.employees.of_type(Manager), ...)`` as ``load(Company.employees, on(Manager, ...))``.
@@ -168,5 +168,5 @@ def spelled_out(item: Load[Any]) -> Load[Any]:
 
 
 def is_reference(item: Load[Any]) -> bool:
-    """Tell whether a load names something that a mapper can be asked for."""
+    """Tell whether a load names an attribute, or a name that a mapper can look up."""
     return not any(each.code == "LP101" for each in load_problems(item, ()))

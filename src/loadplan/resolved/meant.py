@@ -1,4 +1,4 @@
-"""Hints for values of the wrong kind, which guess at the intended value. Pure, and never raises."""
+"""Makes hints for values of the wrong kind, which guess the intended value. Pure, and never raises."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -29,10 +29,10 @@ from loadplan.errors import shown
 from loadplan.mapped import mapping
 from loadplan.sqlalchemy_internals import AbstractLoad
 
-#: The longest row of relationships that a hint writes out.
+#: The most relationships in a chain that a hint writes out.
 _LONGEST_ROUTE = 3
 
-#: Digits of a number that a hint shows.
+#: The most digits of a number that a hint shows.
 _LONGEST_NUMBER = 20
 
 
@@ -45,7 +45,7 @@ def safely(hint: Callable[..., str | None], *given: object) -> str | None:
 
 
 def described(given: object) -> str:
-    """Return a description of a value, in the terms of its author."""
+    """Return a description of a value for an error, in words that its author knows: ``"the table 'users'"``."""
     if isinstance(given, AbstractLoad):
         return "a loader option of SQLAlchemy"
     if isinstance(given, QueryableAttribute):
@@ -93,7 +93,10 @@ def is_relationship(given: object) -> bool:
 
 
 def route(mapper: Mapper[Any], to: Mapper[Any]) -> list[str]:
-    """Return the shortest chain of relationships between two classes, as ``User.posts``; empty if none is short."""
+    """Return the shortest chain of relationships between two classes: ``["User.posts", "Post.tags"]``.
+
+    It is empty if every chain is longer than a hint shows.
+    """
     ways: list[tuple[Mapper[Any], list[str]]] = [(mapper, [])]
     for _ in range(_LONGEST_ROUTE):
         longer = []
@@ -155,7 +158,7 @@ def instead_of_load(given: object) -> str:
     return "pass load(...), on(...) or a whole LoadPlan."
 
 
-_OPTION = "write load(User.posts) and nest what is below it. The plan chooses the loading strategy itself."
+_OPTION = "write load(User.posts) and nest the loads below it. The plan chooses the loading strategy itself."
 
 
 def instead_of_expression(word: str, given: object) -> str:
@@ -171,7 +174,7 @@ def instead_of_expression(word: str, given: object) -> str:
         raw = " For raw SQL, use sqlalchemy.text(...)." if word == "where" else ""
         return f"{_EXAMPLES[word]}{raw}"
     if isinstance(given, Source) and word == "where":
-        return f"ask through the relationship: where={_asked(given.path)}."
+        return f"write the condition with the relationship: where={_asked(given.path)}."
     if isinstance(given, TextClause):
         return f"text(...) hides the direction from loadplan. {_capital(_EXAMPLES[word])}"
     if isinstance(given, dict):
@@ -244,10 +247,10 @@ def instead_of_plan(given: object) -> str:
 
 
 def instead_of_bind(given: object, loader: str) -> str | None:
-    """Return the hint for a wrong bind of a loader; None if nothing about it leads to a right one.
+    """Return the hint for a wrong bind of a loader; None if the value does not show the intended bind.
 
     Args:
-        given: in place of a bind.
+        given: the value in place of a bind.
         loader: ``"Loader"`` or ``"SyncLoader"``.
     """
     make = "create_async_engine" if loader == "Loader" else "create_engine"
@@ -268,7 +271,7 @@ _CONNECTIONS = (AsyncConnection, Connection)
 
 
 def instead_of_id(given: object, entity: str, kinds: Sequence[str]) -> str | None:
-    """Return the hint for a wrong value in place of an id; None if only its type is wrong."""
+    """Return the hint for a wrong value in place of an id; None if the error needs no hint besides its type."""
     if isinstance(given, ClauseElement):
         return (
             "this is a condition. Use fetch_one(plan, ...) or fetch_one_or_none(plan, ...) for one row, or "

@@ -1,4 +1,4 @@
-"""Hints for wrong values at a place of a plan, with the names of the class at that place. Pure, and never raises."""
+"""Makes hints for wrong values at a place of a plan, with names of the class there. Pure, and never raises."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from loadplan.mapped import mapping
 from loadplan.resolved import meant
 from loadplan.sqlalchemy_internals import AbstractLoad, attribute_behind, option_steps
 
-#: ``"-created_at"``, ``"created_at desc"`` and ``"created_at"``.
+#: An order as text: ``"-created_at"``, ``"created_at desc"`` and ``"created_at"``.
 _ORDER = re.compile(r"(?P<minus>-?)(?P<name>\w+)(?:\s+(?P<word>asc|desc))?", re.IGNORECASE)
 
 
@@ -54,12 +54,12 @@ def _names_of_option(given: Any) -> list[str]:
 
 
 def expression_hint(word: str, given: object, here: type[Any] | None) -> str | None:
-    """Return the hint for what stands in ``where=`` or ``order_by=``.
+    """Return the hint for a wrong value in ``where=`` or ``order_by=``; None if there is no special hint.
 
     Args:
-        word: of the argument.
-        given: that is not a SQL expression.
-        here: the class that the argument is about; None if it is not known.
+        word: ``"where"`` or ``"order_by"``.
+        given: the value, which is not a SQL expression.
+        here: the class whose rows the argument chooses or orders; None if it is not known.
     """
     return meant.safely(_expression_hint, word, given, here) or meant.safely(meant.instead_of_expression, word, given)
 
@@ -90,7 +90,7 @@ def _instead_of_aggregate(word: str, given: Aggregate) -> str:
     name = source(given.relationship)
     if word == "where" and given.kind in {"count", "exists"} and not given.where:
         asked = "any" if given.relationship.property.uselist else "has"
-        return f"write {name}.{asked}() to choose those that have rows there."
+        return f"write {name}.{asked}() to choose rows that have related rows."
     expression = "func.count()" if given.expression is None else source(given.expression)
     met = tied(given.relationship.property)
     asked = f"select({expression})" if met is None else f"select({expression}).where({met})"
@@ -98,7 +98,7 @@ def _instead_of_aggregate(word: str, given: Aggregate) -> str:
 
 
 def tied(prop: RelationshipProperty[Any]) -> str | None:
-    """Return the condition that ties a relationship, as ``Post.author_id == User.id``; None if it is not so simple."""
+    """Return the join condition of a relationship: ``Post.author_id == User.id``. Return None if it is more complex."""
     pairs = prop.local_remote_pairs or ()
     if prop.secondary is not None or len(pairs) != 1:
         return None
@@ -142,13 +142,13 @@ def path_to(target: Mapper[Any], given: Sequence[Any]) -> str | None:
 
 
 def _telling_column(mapper: Mapper[Any]) -> str:
-    """Return the name of the column by which people would order: ``name``, ``title``, otherwise the first one."""
+    """Return the name of a column for an example of an order: ``name``, ``title``, or otherwise the first column."""
     names = mapper.column_attrs.keys()
     return next((each for each in ("name", "title") if each in names), names[0])
 
 
 def subquery_of(target: Mapper[Any], given: Sequence[Any], table: str) -> str:
-    """Return the code of a subquery for a column of another class: the exact one, if a to-one leads there."""
+    """Return the code of a subquery for a column of another class. It is exact if a to-one leads to this class."""
     for owner, name, _ in _columns_in(given, target.class_):
         for prop in target.relationships:
             met = tied(prop)
@@ -162,7 +162,7 @@ def subquery_of(target: Mapper[Any], given: Sequence[Any], table: str) -> str:
 
 
 def question(target: str, table: str, mapper: Mapper[Any] | None) -> str:
-    """Return a condition about related rows, such as ``Post.author.has(...)``."""
+    """Return the code of a condition on related rows, such as ``Post.author.has(...)``."""
     for prop in () if mapper is None else mapper.relationships:
         if _is_of(prop, table):
             return f"{target}.{prop.key}.{'any' if prop.uselist else 'has'}(...)"
@@ -170,7 +170,7 @@ def question(target: str, table: str, mapper: Mapper[Any] | None) -> str:
 
 
 def property_name(given: object, here: type[Any] | None) -> str | None:
-    """Return the name of a Python property of a class, as ``Line.total``; None if it is not one."""
+    """Return the name of a Python property of a class, as ``Line.total``; None if the value is not a property."""
     if not isinstance(given, property) or here is None:
         return None
     found = (name for each in here.__mro__ for name, value in vars(each).items() if value is given)

@@ -27,8 +27,8 @@ from loadplan.view_classes.narrowed import narrowed_class, with_members
 
 P = TypeVar("P", bound=Plan[Any])
 
-#: The number of narrowed plans that are remembered, so that a client that asks for every combination cannot fill
-#: memory.
+#: The number of narrowed plans that are remembered. Without it, a client that requests every combination of names could
+#: fill the memory.
 MOST_PLANS = 512
 
 #: The most names in one path. A path around a cycle could have any length.
@@ -44,7 +44,7 @@ class Wanted:
 
     Attributes:
         names: the wanted columns, relationships or fields, each with the names below it.
-        limit: rows of each parent that were asked for, if fewer than the plan allows are enough.
+        limit: the number of rows of each parent that the request wants; None for the limit of the plan.
     """
 
     names: "frozenset[tuple[str, Wanted]]" = frozenset()
@@ -52,12 +52,12 @@ class Wanted:
 
     @property
     def below(self) -> "dict[str, Wanted]":
-        """The names as a dictionary, in the order of the alphabet."""
+        """The names as a dictionary, sorted by name."""
         return dict(sorted(self.names, key=lambda each: each[0]))
 
 
 def merged(one: Wanted, other: Wanted) -> Wanted:
-    """Return the names of both. A limit stays only if it is the same in both."""
+    """Return the names of both values. Keep a limit only if it is the same in both."""
     names = one.below
     for name, below in other.names:
         names[name] = merged(names[name], below) if name in names else below
@@ -65,10 +65,10 @@ def merged(one: Wanted, other: Wanted) -> Wanted:
 
 
 def wanted_of(paths: Iterable[object], label: str) -> Wanted:
-    """Return the attributes that dotted names ask for.
+    """Return dotted names as a tree.
 
     Raises:
-        PlanError: LP120, something is not text, or a path is longer than any plan is deep.
+        PlanError: LP120, a value is not text, or a path has too many names.
     """
     tree: dict[str, Any] = {}
     several: object = paths
@@ -88,7 +88,7 @@ def _frozen(tree: dict[str, Any]) -> Wanted:
 
 
 def plan_for_paths(entity: type[Any], paths: Iterable[str], allowed: P) -> P:
-    """Return the part of a plan that names ask for; see :meth:`loadplan.LoadPlan.for_paths`."""
+    """Return the part of a plan that loads the given names; see :meth:`loadplan.LoadPlan.for_paths`."""
     given: object = allowed
     if not isinstance(given, Plan):
         message = f"allowed= needs a LoadPlan, but got {meant.described(given)}"
@@ -102,7 +102,7 @@ def narrowed_plan(plan: P, wanted: Wanted) -> P:
     """Return the wanted part of a plan. Equal names get the same plan, which is compiled once.
 
     Raises:
-        PlanError: LP120, with every name that the plan does not have.
+        PlanError: LP120, the plan does not have some of the names. The error lists them.
     """
     return cast("P", _narrowed_plan(plan, wanted))
 
@@ -127,7 +127,7 @@ def _narrowed_plan(plan: Plan[Any], wanted: Wanted) -> Plan[Any]:
 
 
 def _limit(item: Load[Any], wanted: Wanted) -> int | None:
-    """Return the rows of each parent: those asked for, and never more than the plan allows."""
+    """Return the limit for each parent: the limit of the request, but never more than the limit of the plan."""
     if wanted.limit is None:
         return item.limit
     asked = max(1, wanted.limit)
@@ -151,8 +151,8 @@ def _not_allowed(name: str, known: Iterable[str], at: tuple[str, ...], mapper: M
             f"{shown(name)} is not allowed by plan '{at[0]}'",
             at,
             detail=f"it is {computed}, and a plan loads columns and relationships.",
-            hint="name what it reads instead. In GraphQL, say it once: selected_plan(info, plan, reads={'Type.field': "
-            "['first_name', 'last_name']}).",
+            hint="name the attributes that it reads instead. In GraphQL, declare them once: "
+            "selected_plan(info, plan, reads={'Type.field': ['first_name', 'last_name']}).",
         )
     there = "at the root" if len(at) == 1 else f"at {'.'.join(at[1:])}"
     return Problem(
@@ -167,7 +167,7 @@ def _computed(mapper: Mapper[Any], name: str) -> str | None:
     """Return how a class computes an attribute in Python; None if it does not."""
     if name in mapper.all_orm_descriptors and name not in mapper.attrs:
         return mapping.describe_attribute(mapper, name)
-    found = inspect.getattr_static(mapper.class_, name, None)  # the name may come from outside: nothing of it runs
+    found = inspect.getattr_static(mapper.class_, name, None)  # a request may send the name, so do not run its property
     return "a Python property" if isinstance(found, property) else None
 
 
@@ -191,7 +191,7 @@ class _Entities:
     def place(
         self, mapper: Mapper[Any], parts: Sequence[Below], wanted: Wanted, at: tuple[str, ...]
     ) -> tuple[tuple[Any, ...], list[Any] | None]:
-        """Return the loads and the columns that are wanted of one place, of all that is declared about it."""
+        """Return (loads, columns) that are wanted at one place, from the declarations about it."""
         place = DeclaredPlace(mapper, parts)
         loads, columns = place.loads(), place.columns()
         kept: set[str] = set()
@@ -226,7 +226,7 @@ class _Entities:
     def edge(
         self, mapper: Mapper[Any], key: str, items: list[Load[Any]], wanted: Wanted, at: tuple[str, ...]
     ) -> Load[Any]:
-        """Return the wanted part of a relationship. Its conditions, order, depth and strategy are the plan's."""
+        """Return the wanted part of a relationship. It keeps the conditions, order, depth and strategy of the plan."""
         first = items[0]
         subtype = None if isinstance(first.relationship, str) else subtype_of(first.relationship)
         target: Mapper[Any] = mapper.relationships[key].mapper if subtype is None else class_mapper(subtype)
@@ -266,7 +266,7 @@ class _Views:
     found: list[Problem]
 
     def annotation(self, annotation: Any, wanted: Wanted, at: tuple[str, ...]) -> Any:
-        """Return a view class, or a union of some, with the wanted fields alone."""
+        """Return a view class, or a union of view classes, with only the wanted fields."""
         if not wanted.names:
             return annotation
         members = [member for member, _ in members_with_branches(annotation)]
@@ -281,13 +281,13 @@ class _Views:
                 if below is not None:
                     fields[field.name] = self.field(field.type, below, (*at, field.name))
             if len(views) > 1 and not fields:
-                made[member] = member  # no field of it is named: it stays as it is, as its rows need a class
+                made[member] = member  # no field of this member is wanted, but its rows need a class
             elif fields:
                 made[member] = narrowed_class(member, tuple(fields.items()))
         return with_members(annotation, made)
 
     def field(self, kind: FieldType, wanted: Wanted, at: tuple[str, ...]) -> Any:
-        """Return the annotation of a field, with a narrowed class in place of the one in it."""
+        """Return the annotation of a field, with a narrowed class in place of its view class."""
         given = kind.given
         if wanted.names and not any(is_view_class(member) for member, _ in members_with_branches(kind.item)):
             self.found.extend(_not_allowed(name, (), at) for name in wanted.below)

@@ -1,7 +1,7 @@
-"""Declarations of a plan of entities about one place, put together from all of its parts.
+"""Collects the declarations of a plan of entities about one place.
 
-It compares the declaration with the mapping, and decides nothing. It says which columns and relationships the plan
-loads at a place.
+A place may be declared in several parts of a plan. This module compares them with the mapping, and returns the columns
+and relationships that the plan loads at the place.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,11 +17,11 @@ from loadplan.sqlalchemy_internals import subtype_of
 
 @attrs.frozen(eq=False)
 class DeclaredPlace:
-    """A class at one place of a plan, and all that is declared about it.
+    """A class at one place of a plan, with all declarations about the place.
 
     Attributes:
-        mapper: of the class.
-        parts: the plan, loads or branches that speak of the place.
+        mapper: the mapper of the class.
+        parts: the plans, loads or branches for the place.
     """
 
     mapper: Mapper[Any]
@@ -46,7 +46,7 @@ class DeclaredPlace:
         return [DeclaredPlace(mapper, parts) for mapper, parts in found.items()]
 
     def columns(self) -> set[str]:
-        """Return the columns that are declared: all that the mapping loads, or what ``only=`` and ``defer=`` leave."""
+        """Return the declared columns: the mapping's default columns, restricted by ``only=`` and ``defer=``."""
         found: set[str] = set()
         default = mapping.default_columns(self.mapper)
         for part in _flat(self.parts):
@@ -60,12 +60,12 @@ class DeclaredPlace:
         return found
 
     def loaded_columns(self) -> set[str]:
-        """Return the columns that come: those declared, and the keys that loading needs."""
+        """Return the columns that a fetch loads: the declared columns, and the keys that loading needs."""
         keys = {key for name in self.loads() for key in links.key_columns(self.mapper.relationships[name], self.mapper)}
         return self.columns() | mapping.required_columns(self.mapper) | keys
 
     def below(self, key: str) -> "DeclaredPlace":
-        """Return the place at the end of a relationship that is loaded. A tree of any depth is one place."""
+        """Return the place at the end of a loaded relationship. All levels of a tree are one place."""
         items = self.loads()[key]
         named = items[0].relationship
         subtype = None if isinstance(named, str) else subtype_of(named)

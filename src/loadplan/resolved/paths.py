@@ -1,4 +1,4 @@
-"""Problems of paths in orders and conditions, such as ``source(Order.customer, Customer.email)``."""
+"""Checks paths in orders and conditions, such as ``source(Order.customer, Customer.email)``."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from loadplan.declared.code import source as code_of
 from loadplan.declared.sources import Source
 from loadplan.errors import Problem
-from loadplan.mapped import mapping
+from loadplan.mapped import links, mapping
 from loadplan.resolved import problems
 from loadplan.sqlalchemy_internals import subtype_of
 
@@ -16,15 +16,15 @@ At = tuple[str, ...]
 
 
 def path_problem(given: Source, mapper: Mapper[Any], at: At) -> Problem | None:
-    """Return why a path leads to no one value, or None.
+    """Return the problem of a path that does not lead to one value, or None.
 
     Args:
-        given: relationships to one, and a value at the end.
-        mapper: of the class where it starts.
-        at: the names that lead there, for errors.
+        given: the path: relationships to one row each, and a value at the end.
+        mapper: the mapper of the class at which the path starts.
+        at: the place in the plan, for errors.
 
     Returns:
-        LP112.
+        The problem, LP112; None if the path is right.
     """
     if len(given.path) < 2:
         return problems.not_a_path("order_by", given, "it needs a relationship and a column", at)
@@ -32,17 +32,20 @@ def path_problem(given: Source, mapper: Mapper[Any], at: At) -> Problem | None:
         prop = mapping.relationship(mapper, step.key) if isinstance(step, QueryableAttribute) else None
         owner = mapping.owner_of(step)
         if prop is None or owner is None or not mapper.isa(owner):
-            detail = f"'{code_of(step)}' is no relationship of '{mapper.class_.__name__}'"
+            detail = f"'{code_of(step)}' is not a relationship of '{mapper.class_.__name__}'"
             return problems.not_a_path("order_by", given, detail, at)
         if prop.uselist:
             return problems.not_a_path("order_by", given, f"'{code_of(step)}' leads to many rows", at)
+        again = [*mapping.mapped_again(mapper, prop.key, ordered=not links.is_single(prop))]
+        if again:
+            return problems.path_mapped_again(given, code_of(step), again, at)
         mapper = target_of(prop, step)
     return _end_problem(given, mapper, at)
 
 
 def _end_problem(given: Source, mapper: Mapper[Any], at: At) -> Problem | None:
     name, step = mapper.class_.__name__, given.path[-1]
-    detail = f"'{code_of(step)}' is no column of '{name}'"
+    detail = f"'{code_of(step)}' is not a column of '{name}'"
     if isinstance(step, QueryableAttribute):
         owner = mapping.owner_of(step)
         is_ours = owner is not None and mapper.isa(owner)

@@ -1,4 +1,4 @@
-"""Every way a plan can be wrong, as a function from the facts to a :class:`~loadplan.errors.Problem`.
+"""Makes the problems of wrong plans. For each, a function turns the facts into a :class:`~loadplan.errors.Problem`.
 
 LP1xx is about the declaration alone, and LP2xx about the declaration and the mapping. All texts are here. The modules
 that resolve a plan find the problems.
@@ -28,7 +28,7 @@ def _name(mapper: Mapper[Any]) -> str:
 
 
 def not_a_relationship(given: object, at: At) -> Problem:
-    """``load(...)`` of something that is not a relationship."""
+    """Return the problem of ``load(...)`` with a value that is not a relationship."""
     message = f"load() needs a relationship, but got {meant.described(given)}"
     of_option = isinstance(given, AbstractLoad)
     hint = meant_here.load_hint(given, None) if of_option else meant.instead_of_relationship(given)
@@ -36,30 +36,30 @@ def not_a_relationship(given: object, at: At) -> Problem:
 
 
 def relationship_of_alias(given: QueryableAttribute[Any], at: At) -> Problem:
-    """``load(aliased(User).posts)``."""
+    """Return the problem of ``load(aliased(User).posts)``."""
     name = f"{_name(given.parent.mapper)}.{given.key}"
     return Problem("LP101", f"load() got '{given.key}' of an alias", at, hint=f"use the class itself: load({name}).")
 
 
 def type_of_alias(given: QueryableAttribute[Any], at: At) -> Problem:
-    """``load(User.pets.of_type(aliased(Dog)))``."""
+    """Return the problem of ``load(User.pets.of_type(aliased(Dog)))``."""
     name = f"{_name(given.parent.mapper)}.{given.key}"
     return Problem(
         "LP101",
-        f"'{name}' is given the type of an alias",
+        f"'{name}' got the type of an alias",
         at,
         hint=f"name the class itself, as {name}.of_type(Sub).",
     )
 
 
 def not_a_load(given: object, at: At, here: type[Any] | None = None) -> Problem:
-    """Something else is among the loads."""
+    """Return the problem of a value among the loads that is not a load, a branch or a plan."""
     message = f"a plan needs load(...) here, but got {meant.described(given)}"
     return Problem("LP102", message, at, hint=meant_here.load_hint(given, here))
 
 
 def only_and_defer(at: At) -> Problem:
-    """``only=`` and ``defer=`` are given together."""
+    """Return the problem of ``only=`` and ``defer=`` in one load."""
     return Problem(
         "LP103",
         "only= and defer= cannot be used together",
@@ -69,7 +69,7 @@ def only_and_defer(at: At) -> Problem:
 
 
 def view_below_entity(given: Load[Any] | On[Any] | Plan[Any], at: At) -> Problem:
-    """``into=`` below a plan of entities."""
+    """Return the problem of ``into=`` below a plan of entities."""
     return Problem(
         "LP111",
         f"into={source(given.into)} cannot be used below a plan of entities",
@@ -80,7 +80,15 @@ def view_below_entity(given: Load[Any] | On[Any] | Plan[Any], at: At) -> Problem
 
 
 def not_a_column(word: str, given: object, at: At, owner: str | None = None, here: Any = None) -> Problem:
-    """``only=["id"]`` and the like; ``owner`` is the name of the class that has this column, ``here`` the class."""
+    """Return the problem of ``only=["id"]``, or of another value that is not a column.
+
+    Args:
+        word: ``"only"`` or ``"defer"``.
+        given: the value.
+        at: the place in the plan.
+        owner: the name of the class that should have the column, if it is known.
+        here: the class at the place, if it is known.
+    """
     name = meant_here.property_name(given, here)
     if name is not None:
         message = f"{word}= needs mapped columns, but '{name}' is a Python property"
@@ -97,7 +105,7 @@ def not_a_column(word: str, given: object, at: At, owner: str | None = None, her
 
 
 def not_a_strategy(given: object, at: At) -> Problem:
-    """An unknown ``strategy=``."""
+    """Return the problem of an unknown ``strategy=``."""
     return Problem(
         "LP105",
         f"strategy={shown(given) if isinstance(given, str) else f'({safely_described(given)})'} is unknown",
@@ -107,7 +115,7 @@ def not_a_strategy(given: object, at: At) -> Problem:
 
 
 def loads_disagree(name: str, word: str, items: Sequence[Load[Any]], at: At) -> Problem:
-    """A relationship is loaded twice at one place, and the two loads disagree."""
+    """Return the problem of two loads of one relationship at one place that disagree about an argument."""
     said = [
         f"no {word}=" if getattr(item, word) is None else argument_source(word, getattr(item, word)) for item in items
     ]
@@ -121,7 +129,7 @@ def loads_disagree(name: str, word: str, items: Sequence[Load[Any]], at: At) -> 
 
 
 def bad_number(word: str, given: object, at: At) -> Problem:
-    """A ``limit=``, ``depth=`` or size that is not a positive whole number."""
+    """Return the problem of a ``limit=``, ``depth=`` or size that is not a positive whole number."""
     other = ', or "all"' if word == "depth" else ""
     message = f"{word}={shown(given)} must be a whole number of 1 or more{other}"
     return Problem("LP107", message, at, hint=_NUMBER_HINTS[word])
@@ -136,24 +144,24 @@ _NUMBER_HINTS = {
 
 
 def too_large_count(word: str, given: int, at: At) -> Problem:
-    """A number of rows that is too large for a database."""
+    """Return the problem of a number of rows that is too large for a database."""
     return Problem("LP107", f"{word}={shown(given)} is too large: databases count in 64 bits", at)
 
 
 def too_deep(given: int, most: int, at: At) -> Problem:
-    """A ``depth=`` with too many levels."""
+    """Return the problem of a ``depth=`` with too many levels."""
     message = f"depth={shown(given)} is too large: a plan has {most} levels at most"
     return Problem("LP107", message, at, hint='write depth="all" to load the whole tree.')
 
 
 def not_an_expression(word: str, given: object, at: At, here: type[Any] | None = None) -> Problem:
-    """A ``where=`` or ``order_by=`` that is not a SQL expression; ``here`` is the class that it is about."""
+    """Return the problem of a ``where=`` or ``order_by=`` that is not a SQL expression over the class ``here``."""
     message = f"{word}= needs a SQL expression, but got {safely_described(given)}"
     return Problem("LP108", message, at, hint=meant_here.expression_hint(word, given, here))
 
 
 def condition_as_order(given: object, at: At) -> Problem:
-    """``fetch_all(plan, Post.id > 3, Post.author_id == 1)``."""
+    """Return the problem of a condition as an order: ``fetch_all(plan, Post.id > 3, Post.author_id == 1)``."""
     return Problem(
         "LP108",
         f"order_by= got a condition, {safely_described(given)}",
@@ -164,22 +172,22 @@ def condition_as_order(given: object, at: At) -> Problem:
 
 
 def safely_described(given: object) -> str:
-    """Return a description of a value; its class, if it cannot be described."""
+    """Return a description of a value. If describing it raises an error, name its class."""
     try:
         return meant.described(given)
-    except Exception:  # an object from outside may raise any error
+    except Exception:  # the methods of the value's class may raise any error
         return shown(given)
 
 
 def paths_disagree(label: str, one: Edge, other: Edge) -> Problem:
-    """Two places of a plan load different rows for one relationship of a class."""
+    """Return the problem of two places of a plan that load different rows for one relationship of a class."""
     what = "reference" if one.cardinality.to_one else "collection"
     return Problem(
         "LP109",
         f"'{other.name}' is loaded over two paths, with different rows",
         (label,),
         detail=f"{' > '.join(one.target.path)} loads {_rows(one)}. "
-        f"{' > '.join(other.target.path)} loads {_rows(other)}. One object has only one such {what}.",
+        f"{' > '.join(other.target.path)} loads {_rows(other)}. One object has only one {what} of this name.",
         hint="use the same where=, order_by= and limit= on both paths, or make two plans.",
     )
 
@@ -195,7 +203,7 @@ def _rows(edge: Edge) -> str:
 
 
 def not_mapped(given: object, at: At) -> Problem:
-    """``LoadPlan`` or ``on`` of something that is not a mapped class."""
+    """Return the problem of ``LoadPlan`` or ``on`` with a value that is not a mapped class."""
     what = safely_described(given).removeprefix("the class ")
     if later := mapping.still_to_be_mapped(given):
         hint = "complete its mapping before you use the plan."
@@ -204,14 +212,17 @@ def not_mapped(given: object, at: At) -> Problem:
 
 
 def no_relationship(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at: At) -> Problem:
-    """The class has no relationship with this name: it is mistyped, of another class, of a subclass, or a column."""
+    """Return the problem of a name that is not a relationship of the class.
+
+    The name may be mistyped, a relationship of another class or of a subclass, or a column.
+    """
     here = _name(mapper)
     at = (*at, key)
     if owner is not None and owner is not mapper and owner.isa(mapper):
         sub = _name(owner)
         return Problem(
             "LP209",
-            f"'{sub}.{key}' belongs to the subclass '{sub}', but any '{here}' may stand here",
+            f"'{sub}.{key}' belongs to the subclass '{sub}', but any '{here}' may be at this place",
             at,
             hint=f"put it into a branch: on({sub}, load({sub}.{key})).",
         )
@@ -236,7 +247,7 @@ def no_relationship(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at
 
 
 def _dotted(mapper: Mapper[Any], given: str, at: At) -> Problem:
-    """``load("comments.author")``: relationships with dots, of which one may be wrong."""
+    """Return the problem of ``load("comments.author")``: relationships with dots, one of which may be wrong."""
     message = f"'{_name(mapper)}' has no relationship '{given}'"
     names = []
     for key in given.split("."):
@@ -265,7 +276,7 @@ def _instead_of_load_of(mapper: Mapper[Any], key: str, what: str) -> str:
 
 
 def no_column(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at: At) -> Problem:
-    """``only=`` or ``defer=`` names something that is not a column of the class at a place."""
+    """Return the problem of ``only=`` or ``defer=`` with an attribute that is not a column of the class at a place."""
     here = _name(mapper)
     if owner is not None and mapper.isa(owner):
         what = mapping.describe_attribute(mapper, key)
@@ -283,7 +294,7 @@ def no_column(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at: At) 
         sub = _name(owner)
         return Problem(
             "LP203",
-            f"'{sub}.{key}' belongs to the subclass '{sub}', but any '{here}' may stand here",
+            f"'{sub}.{key}' belongs to the subclass '{sub}', but any '{here}' may be at this place",
             at,
             hint=f"put it into a branch: on({sub}, only=[{sub}.{key}]).",
         )
@@ -301,30 +312,19 @@ def no_column(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at: At) 
 
 
 def wrong_plan(mapper: Mapper[Any], plan: Plan[Any], at: At) -> Problem:
-    """A nested plan is for another class."""
+    """Return the problem of a nested plan for another class."""
     here = _name(mapper)
     name = getattr(plan.entity, "__name__", repr(plan.entity))
     return Problem(
         "LP204",
-        f"plan '{plan.label}' loads '{name}', but '{here}' stands here",
+        f"plan '{plan.label}' loads '{name}', but a plan of '{here}' is needed here",
         at,
         hint=f"nest a plan of '{here}', or move this one to a relationship that leads to '{name}'.",
     )
 
 
-def unloadable(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> Problem:
-    """``lazy="dynamic"`` or ``"write_only"``."""
-    return Problem(
-        "LP205",
-        f"'{_name(mapper)}.{prop.key}' cannot be eagerly loaded",
-        (*at, prop.key),
-        detail=f'it is mapped lazy="{prop.lazy}", which does not support object population.',
-        hint='map it lazy="raise", or leave it out of the plan.',
-    )
-
-
 def key_without_hash(mapper: Mapper[Any], column: Any, at: At) -> Problem:
-    """A primary key of dictionaries or lists."""
+    """Return the problem of a primary key whose values are dictionaries or lists."""
     return Problem(
         "LP223",
         f"the primary key of '{_name(mapper)}' has values without a hash",
@@ -336,7 +336,7 @@ def key_without_hash(mapper: Mapper[Any], column: Any, at: At) -> Problem:
 
 
 def key_outside_of_sessions(mapper: Mapper[Any], identity: Sequence[Any]) -> Problem:
-    """An object for a session, with a key that the session cannot find it by."""
+    """Return the problem of an object for a session if the session cannot find the object by its key."""
     kinds = ", ".join(type(each).__name__ for each in identity)
     return Problem(
         "LP223",
@@ -346,21 +346,8 @@ def key_outside_of_sessions(mapper: Mapper[Any], identity: Sequence[Any]) -> Pro
     )
 
 
-def asks_parent_further(mapper: Mapper[Any], prop: RelationshipProperty[Any], at: At) -> Problem:
-    """A ``secondaryjoin`` with columns of the parent."""
-    return Problem(
-        "LP205",
-        f"'{_name(mapper)}.{prop.key}' cannot be eagerly loaded",
-        (*at, prop.key),
-        detail=f"its secondaryjoin uses columns of '{_name(prop.parent)}'; SQLAlchemy's joins and lazy loads read that "
-        "differently.",
-        hint=f"move the condition into primaryjoin, with a join as secondary= if it needs columns of "
-        f"'{_name(prop.mapper)}'.",
-    )
-
-
 def not_a_path(word: str, given: object, detail: str, at: At) -> Problem:
-    """``source(...)`` in a condition or an order of roots that does not lead to one value."""
+    """Return the problem of ``source(...)`` in a condition or an order if it does not lead to one value."""
     end = "Customer.email" if word == "order_by" else 'Customer.country == "NZ"'
     return Problem(
         "LP112",
@@ -371,8 +358,20 @@ def not_a_path(word: str, given: object, detail: str, at: At) -> Problem:
     )
 
 
+def path_mapped_again(given: object, step: str, subs: Sequence[Mapper[Any]], at: At) -> Problem:
+    """A path through a relationship that a subclass maps in another way: it would read other rows than are loaded."""
+    names = ", ".join(repr(_name(each)) for each in subs)
+    return Problem(
+        "LP112",
+        f"{source(given)} cannot go through '{step}'",
+        at,
+        detail=f"{names} maps it again, so a row of that class has other rows behind it.",
+        hint="write the SQL expression that you mean.",
+    )
+
+
 def mapping_incomplete(mapper: Mapper[Any], missing: Sequence[str], at: At) -> Problem:
-    """A class that the mapping names has not been imported."""
+    """Return the problem of a mapping that names a class which has not been imported."""
     return Problem(
         "LP208",
         f"the mapping around '{_name(mapper)}' is not complete",
@@ -383,7 +382,7 @@ def mapping_incomplete(mapper: Mapper[Any], missing: Sequence[str], at: At) -> P
 
 
 def mapping_broken(mapper: Mapper[Any], error: Exception, at: At) -> Problem:
-    """SQLAlchemy cannot configure the mappers."""
+    """Return the problem of a mapping that SQLAlchemy cannot configure."""
     return Problem(
         "LP208",
         f"SQLAlchemy cannot configure the mapping around '{_name(mapper)}'",
@@ -394,7 +393,7 @@ def mapping_broken(mapper: Mapper[Any], error: Exception, at: At) -> Problem:
 
 
 def not_a_subclass(mapper: Mapper[Any], sub: Mapper[Any], at: At) -> Problem:
-    """``on(...)`` of a class that is not a subclass."""
+    """Return the problem of ``on(...)`` with a class that is not a subclass."""
     here = _name(mapper)
     subs = [_name(each) for each in mapper.self_and_descendants if each is not mapper]
     return Problem(
@@ -406,7 +405,7 @@ def not_a_subclass(mapper: Mapper[Any], sub: Mapper[Any], at: At) -> Problem:
 
 
 def limit_without_order(prop: RelationshipProperty[Any], at: At) -> Problem:
-    """A ``limit=`` without an order."""
+    """Return the problem of a ``limit=`` without an order."""
     return Problem(
         "LP211",
         f"limit= of '{_name(prop.parent)}.{prop.key}' needs an order",
@@ -417,7 +416,7 @@ def limit_without_order(prop: RelationshipProperty[Any], at: At) -> Problem:
 
 
 def to_one_in_order(prop: RelationshipProperty[Any], word: str, at: At) -> Problem:
-    """``order_by=`` or ``limit=`` of a relationship that has one row at most."""
+    """Return the problem of ``order_by=`` or ``limit=`` for a relationship that has one row at most."""
     name = f"{_name(prop.parent)}.{prop.key}"
     return Problem(
         "LP212",
@@ -428,7 +427,7 @@ def to_one_in_order(prop: RelationshipProperty[Any], word: str, at: At) -> Probl
 
 
 def not_a_tree(prop: RelationshipProperty[Any], at: At) -> Problem:
-    """``depth=`` of a relationship that does not lead back to its own class."""
+    """Return the problem of ``depth=`` for a relationship that does not lead back to its own class."""
     here, there = _name(prop.parent), _name(prop.mapper)
     return Problem(
         "LP213",
@@ -439,7 +438,7 @@ def not_a_tree(prop: RelationshipProperty[Any], at: At) -> Problem:
 
 
 def strategy_cannot(prop: RelationshipProperty[Any], strategy: str, word: str, at: At) -> Problem:
-    """A strategy that does not support another argument."""
+    """Return the problem of a strategy that does not support another argument."""
     return Problem(
         "LP214",
         f"strategy={strategy!r} does not support {word}= of '{_name(prop.parent)}.{prop.key}'",
@@ -458,9 +457,12 @@ def speaks_of_others(
     *,
     to_alias: bool = False,
 ) -> Problem:
-    """A condition or an order with columns of another table: it would pair every row with every other."""
+    """Return the problem of a condition or an order with columns of another table.
+
+    Without a join condition, the database would pair every row with every row of the other table.
+    """
     here = _name(target)
-    hint = f"ask through a relationship: {meant_here.question(here, tables[0], target)}."
+    hint = f"write the condition with a relationship: {meant_here.question(here, tables[0], target)}."
     if word == "order_by":
         path = None if to_alias else meant_here.path_to(target, given)
         subquery = meant_here.subquery_of(target, given, tables[0])
@@ -476,4 +478,4 @@ def speaks_of_others(
     )
 
 
-# --- LP4xx: what a fetch or a loader is given -------------------------------------------------------------------------
+# --- LP4xx: arguments of a fetch or a loader --------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from typing import Any, get_type_hints
 
 from sqlalchemy.orm import ColumnProperty, RelationshipProperty
 
+from loadplan.declared.code import source as code_of
 from loadplan.declared.spec import Load, Plan
 from loadplan.errors import PlanError, Problem, did_you_mean
 from loadplan.mapped import mapping
@@ -20,20 +21,21 @@ def check_typed(plan: Plan[Any]) -> None:
     """Check that a plan of entities loads each member of its Protocol, with the type that the Protocol says.
 
     Raises:
-        PlanError: with every member that is not loaded (LP121), or is of another type (LP122).
+        PlanError: the plan does not load a member (LP121), or the member has another type (LP122). The error lists all
+            of these members.
     """
     mapper = mapping.mapper_of(plan.entity)
     if plan.typed is None or mapper is None:
         return
     if plan.into is not None:
         hint = "leave typed= out: a plan with into= has the type of that class."
-        raise PlanError([Problem("LP121", "typed= and into= are given together", (plan.label,), hint=hint)])
+        raise PlanError([Problem("LP121", "typed= and into= cannot be used together", (plan.label,), hint=hint)])
     if not is_protocol(plan.typed):
         problem = Problem(
             "LP121",
             f"typed={annotation_source(plan.typed)} is not a Protocol",
             (plan.label,),
-            hint="derive it from typing.Protocol; a class to build belongs in into=.",
+            hint="derive it from typing.Protocol. To build a class, pass it as into=.",
         )
         raise PlanError([problem])
     found = list(_problems(plan.typed, DeclaredPlace(mapper, [plan]), (plan.label,), ()))
@@ -42,12 +44,12 @@ def check_typed(plan: Plan[Any]) -> None:
 
 
 def is_protocol(kind: Any) -> bool:
-    """Tell whether something is a Protocol."""
+    """Tell whether a value is a Protocol class."""
     return isinstance(kind, type) and bool(getattr(kind, "_is_protocol", False))
 
 
 def members_of(protocol: Any) -> dict[str, Any]:
-    """Return the members of a Protocol: annotated names and properties with their types, methods with None."""
+    """Return the members of a Protocol with their types. A method has the type None."""
     found: dict[str, Any] = {}
     for base in reversed(protocol.__mro__):
         if is_protocol(base) and base.__module__ != "typing":
@@ -66,6 +68,14 @@ def _problems(protocol: Any, place: DeclaredPlace, at: At, around: tuple[Any, ..
     for name, hint in members_of(protocol).items():
         member = f"{protocol.__name__}.{name}"
         kind = read_annotation(hint, {})
+        if kind.markers or kind.strays:
+            said = (*kind.markers, *kind.strays)[0]
+            yield Problem(
+                "LP122",
+                f"'{member}' is annotated with {code_of(said)}, but a plan with typed= loads entities",
+                at,
+                hint="remove it, or use a view with into= in place of typed=.",
+            )
         prop = mapping.relationship(mapper, name)
         behind = mapping.columns_behind(mapper, name)
         if prop is not None and prop.key in loads:
@@ -102,7 +112,10 @@ def _place(at: At) -> str:
 
 def _not_loaded(member: str, mapper: Any, name: str, hint: str, at: At) -> Problem:
     return Problem(
-        "LP121", f"'{member}' is promised, but the plan does not load '{mapper.class_.__name__}.{name}'", at, hint=hint
+        "LP121",
+        f"'{member}' is in the Protocol, but the plan does not load '{mapper.class_.__name__}.{name}'",
+        at,
+        hint=hint,
     )
 
 

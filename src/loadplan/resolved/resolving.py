@@ -19,14 +19,14 @@ from loadplan.sqlalchemy_internals import mappers_in
 def resolve_once(plan: Plan[Any], resolve: Callable[[Plan[Any], Mapper[Any], list[Problem]], Tree | None]) -> Tree:
     """Check the form of a plan, configure the mappers, and return the result of ``resolve``.
 
-    Done once a plan, and again where the mapping has changed since.
+    The result is kept with the plan. If the mapping has changed since, the plan is resolved again.
 
     Args:
-        plan: to resolve.
+        plan: the plan to resolve.
         resolve: takes the plan, the mapper of its entity, and a list for the problems that it finds.
 
     Raises:
-        PlanError: with every problem of the plan.
+        PlanError: the plan has problems. The error lists all of them.
     """
     derived = plan._derived
     if not _holds(derived):
@@ -41,7 +41,7 @@ def resolve_once(plan: Plan[Any], resolve: Callable[[Plan[Any], Mapper[Any], lis
 
 
 def _holds(made: Mapping[str, Any]) -> bool:
-    """Tell whether a plan was resolved, and the mapping is still as it was then."""
+    """Tell whether a plan was resolved and the mapping has not changed since."""
     return "tree" in made and readiness.is_mapped_still(made["mapped"])
 
 
@@ -50,10 +50,10 @@ def _made(
     mapper: Mapper[Any] | None,
     resolve: Callable[[Plan[Any], Mapper[Any], list[Problem]], Tree | None],
 ) -> dict[str, Any]:
-    """Store the result for a plan, and return the result that this plan and all equal plans use from now on.
+    """Resolve a plan, and return the result that this plan and all equal plans use from now on.
 
     Raises:
-        PlanError: with every problem of the plan.
+        PlanError: the plan has problems. The error lists all of them.
     """
     found = list(form_problems(plan))
     tree: Tree | None = None
@@ -70,7 +70,7 @@ def _made(
 
 
 def _mappers(tree: Tree) -> Iterator[Mapper[Any]]:
-    """Yield the mapper of every place of a tree; some more than once."""
+    """Yield the mapper of every place of a tree. A mapper may come several times."""
     waiting, seen = [tree.root], set[int]()
     while waiting:
         place = waiting.pop()
@@ -81,10 +81,12 @@ def _mappers(tree: Tree) -> Iterator[Mapper[Any]]:
 
 
 def mapper_to_use(entity: Any, label: str) -> Mapper[Any] | None:
-    """Return the mapper of a class. ``AbstractConcreteBase`` makes it when the classes around are configured.
+    """Return the mapper of a class, or None. If needed, configure the classes around it.
+
+    ``AbstractConcreteBase`` makes its mapper only when these classes are configured.
 
     Raises:
-        PlanError: LP208, they cannot be.
+        PlanError: LP208, the mappers cannot be configured.
     """
     mapper = mapping.mapper_of(entity)
     if mapper is None and mapping.still_to_be_mapped(entity):
@@ -95,13 +97,13 @@ def mapper_to_use(entity: Any, label: str) -> Mapper[Any] | None:
 
 
 def configure_around(mapper: Mapper[Any], label: str) -> None:
-    """Configure the mappers around a class, if that has not happened yet.
+    """Configure the mappers around a class, unless they are configured already.
 
     Raises:
-        PlanError: LP208, they cannot be.
+        PlanError: LP208, the mappers cannot be configured.
     """
     if missing := readiness.missing_targets(mapper):
-        # trying would leave mappers that never work again
+        # if SQLAlchemy tried to configure them now and failed, the mappers could never be used again
         raise PlanError([problems.mapping_incomplete(mapper, missing, (label,))])
     try:
         mapper.registry.configure(cascade=True)

@@ -19,7 +19,7 @@ from loadplan.resolved.resolving import configure_around, mapper_to_use
 from loadplan.resolved.view_loads import key_of
 from loadplan.view_classes.annotations import FieldType, annotation_source, members_with_branches
 from loadplan.view_classes.classes import is_view_class, read_schema
-from loadplan.view_classes.fields import Unreadable
+from loadplan.view_classes.fields import SchemaField, Unreadable
 
 At = tuple[str, ...]
 
@@ -30,14 +30,14 @@ def loads_for_schema(
     """Return the loads and the columns of the entities that a model reads; see :meth:`loadplan.LoadPlan.for_schema`.
 
     Raises:
-        PlanError: with every field that the entity cannot fill.
+        PlanError: the entity cannot fill some fields. The error lists all of them.
     """
     mapper = mapper_to_use(entity, label)
     if mapper is None and mapping.mapper_of(schema) is not None:
-        hint = f"the mapped class comes first: LoadPlan.for_schema({schema.__name__}, {annotation_source(entity)})."
+        hint = f"pass the mapped class first: LoadPlan.for_schema({schema.__name__}, {annotation_source(entity)})."
         raise PlanError([Problem("LP200", f"'{annotation_source(entity)}' is not a mapped class", (label,), hint=hint)])
     if mapper is None:
-        return [], None  # a plan of it reports what is wrong
+        return [], None  # the plan itself reports that the class is not mapped
     configure_around(mapper, label)
     reader = _Reader([], f"LoadPlan({entity.__name__}, into={annotation_source(schema)})")
     given = list(loads)
@@ -49,13 +49,13 @@ def loads_for_schema(
 
 @attrs.define(eq=False)
 class _Need:
-    """The attributes that are read of the objects at one place.
+    """The attributes that a model reads from the objects at one place.
 
     Attributes:
-        mapper: of their class.
-        columns: names of the columns; None means all columns, because loadplan cannot see which ones some code reads.
-        relationships: by name, the attributes that are read at the end of each.
-        branches: the attributes that are read of subclasses.
+        mapper: the mapper of the objects' class.
+        columns: names of the columns; None for all columns, because loadplan cannot see which ones some code reads.
+        relationships: by name of a relationship, the attributes that are read at its end.
+        branches: by subclass, the attributes that are read from its objects.
     """
 
     mapper: Mapper[Any]
@@ -71,7 +71,7 @@ class _Need:
         return [getattr(self.mapper.class_, name) for name in names]
 
     def loads(self, without: str | None = None) -> list[Any]:
-        """Return the loads of this place; the loads of a tree's levels are without the tree itself."""
+        """Return the loads of this place. A level of a tree leaves out the relationship of the tree (``without``)."""
         found: list[Any] = [
             load(
                 getattr(self.mapper.class_, key),
@@ -87,15 +87,15 @@ class _Need:
         return found
 
     def unread(self, given: Iterable[Any]) -> list[Any]:
-        """Return those loads of a caller's that the model does not read: the plan brings them all the same."""
+        """Return the caller's loads for relationships that the model does not read. The plan loads them, too."""
         return [each for each in given if not (isinstance(each, Load) and key_of(each) in self.relationships)]
 
     def everything(self) -> None:
-        """Have all columns loaded."""
+        """Note that all columns are read."""
         self.columns = None
 
     def column(self, names: Iterable[str]) -> None:
-        """Have columns loaded."""
+        """Note that some columns are read."""
         if self.columns is not None:
             self.columns.update(names)
 
@@ -127,7 +127,7 @@ class _Reader:
         at: At,
         around: tuple[tuple[Any, Mapper[Any]], ...],
     ) -> _Need:
-        """Return the attributes that models read of objects of a class, or of its subclasses."""
+        """Return the attributes that models read from objects of a class or of its subclasses."""
         need = _Need(mapper)
         for member in members:
             try:
@@ -140,8 +140,10 @@ class _Reader:
                 self.field(need, f"{annotation_source(member)}.{field.name}", field, given, (*at, field.name), inside)
         return need
 
-    def field(self, need: _Need, name: str, field: Any, given: Sequence[Any], at: At, around: tuple[Any, ...]) -> None:
-        """Add the attribute that a field reads: the first of its paths that exists."""
+    def field(
+        self, need: _Need, name: str, field: SchemaField, given: Sequence[Any], at: At, around: tuple[Any, ...]
+    ) -> None:
+        """Add the attributes that a field may read: of its paths, up to the first that surely leads to a value."""
         if field.type.strays:
             self.found.extend(view_problems.stray_annotation(name, each, at) for each in field.type.strays)
             return
@@ -154,20 +156,29 @@ class _Reader:
             entity = need.mapper.class_.__name__
             self.found.append(view_problems.beyond_entity(name, entity, self.as_view, marker, at))
             return
+        found = False
         for path in field.paths:
-            for place in self.places(need, path[0]):
-                self.attribute(place, name, path, field.type, given, at, around)
+            read = [
+                self.attribute(place, name, path, field.type, given, at, around) for place in self.places(need, path[0])
+            ]
+            found = found or any(read)
+            if found and len(path) == 1:  # a longer path may lead to nothing, and pydantic then reads the next one
                 return
-        if not field.has_default:
-            entity = need.mapper.class_.__name__
-            known = [str(key) for key in need.mapper.all_orm_descriptors.keys()]  # noqa: SIM118 - no dictionary
-            known = [key for key in known if not key.startswith("_")]
-            hint = did_you_mean(field.paths[0][0], known, f"Attributes of {entity}")
-            problem = Problem("LP303", f"'{entity}' has no '{field.paths[0][0]}' for '{name}'", at, hint=hint)
-            self.found.append(problem)
+        if not found and not field.has_default:
+            self.found.append(self.missing(need.mapper, name, field, at))
+
+    def missing(self, mapper: Mapper[Any], name: str, field: SchemaField, at: At) -> Problem:
+        """Return the problem of a field that no attribute of the entity fills."""
+        entity, path = mapper.class_.__name__, ".".join(field.paths[0])
+        known = [str(key) for key in mapper.all_orm_descriptors.keys()]  # noqa: SIM118 - no dictionary
+        known = [key for key in known if not key.startswith("_")]
+        hint = did_you_mean(field.paths[0][0], known, f"Attributes of {entity}")
+        if hasattr(mapper.class_, field.name) and field.name != path:
+            hint = f"pydantic reads objects by the alias '{path}'; set populate_by_name=True in the model_config."
+        return Problem("LP303", f"'{entity}' has no '{path}' for '{name}'", at, hint=hint)
 
     def places(self, need: _Need, key: str) -> Iterator[_Need]:
-        """Yield the place whose class has an attribute: this place, or the part of a subclass."""
+        """Yield each place whose class has an attribute: this place, or the places of subclasses."""
         if hasattr(need.mapper.class_, key):
             yield need
             return
@@ -187,23 +198,26 @@ class _Reader:
         given: Sequence[Any],
         at: At,
         around: tuple[Any, ...],
-    ) -> None:
-        """Add the columns and relationships that one attribute reads."""
+    ) -> bool:
+        """Add the columns and relationships that one attribute reads; return False if the path leads to no attribute.
+
+        In a path, an index or a key follows the name of a collection.
+        """
         mapper, key = need.mapper, path[0]
         prop = mapping.relationship(mapper, key)
         if prop is not None:
-            self.relationship(need, prop, name, path[1:], kind, given, at, around)
-            return
+            return self.relationship(need, prop, name, path[2 if prop.uselist else 1 :], kind, given, at, around)
         columns = mapping.columns_behind(mapper, key)
         if columns is not None:
             need.column(columns)
-            return
+            return True
         proxy = getattr(mapper.class_, key)
         if getattr(proxy, "target_collection", None) is not None:
             through = mapper.relationships[proxy.target_collection]
-            self.relationship(need, through, name, (proxy.value_attr,), kind, given, at, around)
-            return
+            rest = (proxy.value_attr, *path[2 if through.uselist else 1 :])
+            return self.relationship(need, through, name, rest, kind, given, at, around)
         self.code(need, _code_of(mapper, key), given, set())
+        return True
 
     def relationship(
         self,
@@ -215,35 +229,37 @@ class _Reader:
         given: Sequence[Any],
         at: At,
         around: tuple[Any, ...],
-    ) -> None:
-        """Add the attributes that a field reads at the end of a relationship."""
+    ) -> bool:
+        """Add the attributes that a field reads at the end of a relationship; return False if there is none."""
         shapes = [spelled_out(each) for each in given if isinstance(each, Load) and key_of(each) == prop.key]
         shape = shapes[0] if shapes else None
         below = shape.loads if shape is not None else ()
         if rest:
-            end = self.end(need, prop, shape)
-            self.attribute(end, name, rest, kind, below, at, around)
-            return
+            read = _Need(prop.mapper)
+            found = [self.attribute(each, name, rest, kind, below, at, around) for each in self.places(read, rest[0])]
+            self.end(need, prop, shape, read)
+            return any(found)
         members = [member for member, _ in members_with_branches(kind.item) if is_view_class(member)]
         inner = [member for member in members if (member, prop.mapper) in around]
         is_tree = prop.mapper.isa(prop.parent) and around[-1][0] in inner
         if inner and not is_tree:
             shown = annotation_source(inner[0])
             self.found.append(view_problems.contains_itself(name, shown, prop, at))
-            return
+            return True
         if inner:
             asked = shape if shape is not None else load(_attribute(prop))
             need.relationships[prop.key] = (need, asked if asked.depth else attrs.evolve(asked, depth="all"))
-            return
+            return True
         read = self.objects(prop.mapper, members, below, at, around)
-        if not members:  # the model takes it as it is
+        if not members:  # the model takes the object unchanged
             read.everything()
         self.end(need, prop, shape, read)
+        return True
 
     def end(
         self, need: _Need, prop: RelationshipProperty[Any], shape: Load[Any] | None, read: _Need | None = None
     ) -> _Need:
-        """Return the place at the end of a relationship, which other fields may read as well."""
+        """Return the place at the end of a relationship. Other fields may read the same place."""
         before, asked = need.relationships.get(prop.key, (None, None))
         merged = before or read or _Need(prop.mapper)
         if before is not None and read is not None:
@@ -274,7 +290,7 @@ class _Reader:
 
 
 def _reads_its_own(marker: Any, paths: Sequence[tuple[str, ...]]) -> bool:
-    """Tell whether a source names the attribute that the model reads in any case."""
+    """Tell whether a source names the same attribute that the model reads without it."""
     path = marker.path if isinstance(marker, Source) else ()
     return len(path) == 1 and (getattr(path[0], "key", None),) == paths[0] and not isinstance(path[0], Aggregate)
 
@@ -284,7 +300,7 @@ def _attribute(prop: RelationshipProperty[Any]) -> Any:
 
 
 def _merge(one: _Need, other: _Need) -> None:
-    """Add to one need all of another."""
+    """Add all attributes of one need to another."""
     if other.columns is None:
         one.everything()
     else:
@@ -316,7 +332,7 @@ def _code_of(mapper: Mapper[Any], key: str) -> CodeType | None:
 
 
 def _names_in(code: CodeType | None) -> Iterator[str]:
-    """Yield every name that code and the functions within it speak of."""
+    """Yield every name that a piece of code and the functions within it use."""
     if code is None:
         return
     yield from code.co_names

@@ -17,7 +17,7 @@ from loadplan.declared.sources import Source
 from loadplan.declared.spec import Budget, Load, On, Plan, facts_of
 from loadplan.sqlalchemy_internals import criteria_of, notes_of, shape_of, subtype_of
 
-#: The number of plans of one class that are remembered: the last ones that were used.
+#: The number of plans of one class that are remembered: the most recently used plans.
 MOST_PLANS = 64
 
 #: The name under which the plans are kept.
@@ -31,7 +31,7 @@ class Unlike(Exception):  # noqa: N818 - a signal, caught here
 
 
 class SharedPlans:
-    """Everything that was made from the plans of one class, by their content."""
+    """The values that were made from the plans of one class, by the fingerprint of the plan."""
 
     def __init__(self) -> None:
         self._found: OrderedDict[Fingerprint, dict[str, Any]] = OrderedDict()
@@ -41,7 +41,7 @@ class SharedPlans:
         return len(self._found)
 
     def get(self, fingerprint: Fingerprint) -> dict[str, Any] | None:
-        """Return the values that were made from an equal plan, or None."""
+        """Return the values that were made from a plan with this fingerprint, or None."""
         with self._lock:
             found = self._found.get(fingerprint)
             if found is not None:
@@ -58,11 +58,11 @@ class SharedPlans:
 
 
 def made_of_equal(plan: Plan[Any], mapper: Mapper[Any]) -> dict[str, Any] | None:
-    """Return the values of an equal plan, or None.
+    """Return the values that were made from an equal plan, or None.
 
     Args:
-        plan: that nothing was made of yet.
-        mapper: of its entity.
+        plan: a plan from which no values were made yet.
+        mapper: the mapper of its entity.
     """
     known: SharedPlans | None = notes_of(mapper).get(NOTE)
     if known is None:
@@ -82,12 +82,12 @@ def share(plan: Plan[Any], mapper: Mapper[Any], made: dict[str, Any]) -> None:
 def fingerprint(plan: Plan[Any]) -> Fingerprint | None:
     """Return a key that is equal for equal plans; None if the plan cannot be compared.
 
-    It is stricter than ``==``: names, numbers and classes have the same types, and no parameter calls a function.
+    It is stricter than ``==``: equal values must also have the same type, and a parameter must not call a function.
     """
     try:
         found = _of(plan)
         hash(found)
-    except Exception:  # values in a plan may come from outside, and raise any error
+    except Exception:  # the methods of values in a plan may raise any error
         return None
     return found
 

@@ -1,4 +1,4 @@
-"""Every way the source, count or aggregate of a view's field can be wrong: LP307."""
+"""Makes the problems of wrong sources, counts and aggregates of a view's field: LP307."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,24 +14,24 @@ At = tuple[str, ...]
 
 
 def type_of_step(field: str, step: QueryableAttribute[Any], at: At) -> Problem:
-    """``.of_type()`` of a class that the rows of the relationship cannot have."""
+    """Return the problem of a path with ``.of_type()`` and a class that the relationship's rows cannot have."""
     return Problem(
         "LP307",
-        f"the source of '{field}' cannot go by {source(step)}",
+        f"the source of '{field}' cannot use {source(step)}",
         at,
-        detail="of_type() takes a subclass of the relationship's class, told from others by a discriminator.",
-        hint="name a mapped subclass, not an alias, or say which rows with where=.",
+        detail="of_type() takes a subclass of the relationship's class. A discriminator must identify its rows.",
+        hint="name a mapped subclass, not an alias, or choose the rows with where=.",
     )
 
 
 def wrong_step(field: str, step: object, mapper: Mapper[Any], at: At, word: str = "source") -> Problem:
-    """A path with a step of the wrong class, or with a step that is not a relationship.
+    """Return the problem of a path with a step of the wrong class, or with a step that is not a relationship.
 
     Args:
-        field: name to print.
-        step: what was named.
-        mapper: of the class that the path has come to.
-        at: place of the field.
+        field: the name of the field.
+        step: the wrong step.
+        mapper: the mapper of the class that the path leads to before this step.
+        at: the place of the field in the plan.
         word: ``"source"``, ``"count"``, ``"exists"`` or ``"aggregate"``.
     """
     here = mapper.class_.__name__
@@ -52,7 +52,7 @@ def wrong_step(field: str, step: object, mapper: Mapper[Any], at: At, word: str 
         return Problem("LP307", message, at, hint=listed)
     way = meant.route(mapper, owner)
     if word == "source":
-        hint = f"go there first: source({', '.join([*way, source(step)])})." if way else listed
+        hint = f"start with the relationships to it: source({', '.join([*way, source(step)])})." if way else listed
         message = f"'{field}' is read from '{here}', which has no '{source(step)}'"
         return Problem("LP307", message, at, hint=hint)
     message = f"{word}() of '{field}' needs a relationship of '{here}', but got '{source(step)}'"
@@ -61,7 +61,7 @@ def wrong_step(field: str, step: object, mapper: Mapper[Any], at: At, word: str 
 
 
 def not_an_aggregate(field: str, given: object, at: At) -> Problem:
-    """``aggregate(Post.comments, Comment.score)``."""
+    """Return the problem of ``aggregate(Post.comments, Comment.score)``, which has no function."""
     return Problem(
         "LP307",
         f"aggregate() of '{field}' needs a function, but got {source(given)}",
@@ -71,7 +71,7 @@ def not_an_aggregate(field: str, given: object, at: At) -> Problem:
 
 
 def not_a_value(field: str, step: object, at: At) -> Problem:
-    """A path that does not end with a SQL value."""
+    """Return the problem of a path that does not end with a SQL value."""
     return Problem(
         "LP307",
         f"the source of '{field}' ends with {source(step)}, which is not a column or a SQL expression",
@@ -83,28 +83,42 @@ def not_a_value(field: str, step: object, at: At) -> Problem:
 
 
 def empty_source(field: str, at: At) -> Problem:
-    """``source()``."""
+    """Return the problem of ``source()`` without arguments."""
     return Problem(
         "LP307", f"the source of '{field}' is empty", at, hint="name a column, for example source(Post.title)."
     )
 
 
-def speaks_of_others(field: str, step: object, mapper: Mapper[Any], tables: Sequence[str], at: At) -> Problem:
-    """An expression with columns of another table."""
+def speaks_of_others(
+    field: str, step: object, mapper: Mapper[Any], tables: Sequence[str], at: At, *, through: str | None = None
+) -> Problem:
+    """Return the problem of an expression with columns of another table.
+
+    Args:
+        field: the field that the expression is for.
+        step: the expression.
+        mapper: the class that the expression is over.
+        tables: the names of the other tables.
+        at: the place in the plan.
+        through: the name of the relationship to an alias that the path ends with; None for any other path.
+    """
     entity = mapper.class_.__name__
     routes = [each.key for each in mapper.relationships if tables[0] in {table.name for table in each.mapper.tables}]
     way = routes[0] if routes else "<relationship>"
+    hint = f"go there through a relationship: source({entity}.{way}, {source(step)})."
+    if through is not None:
+        hint = f"'{through}' leads to an alias of '{entity}'. Use the attributes of that alias."
     return Problem(
         "LP307",
         f"the source of '{field}' uses '{tables[0]}', but only '{entity}' is available here",
         at,
         detail="without a join condition, every row would be paired with every row of the other table.",
-        hint=f"go there through a relationship: source({entity}.{way}, {source(step)}).",
+        hint=hint,
     )
 
 
 def collection_in_path(field: str, name: str, annotation: str, at: At) -> Problem:
-    """A path to one value that goes through a collection."""
+    """Return the problem of a path through a collection for a field with one value."""
     return Problem(
         "LP307",
         f"the source of '{field}' leads through the collection '{name}', but the field holds one value",

@@ -1,6 +1,6 @@
 """Chooses a strategy for each edge, with its reason. Pure: it takes a tree, a number of roots and a dialect.
 
-docs/strategies.md has the rules, for entities and for views. A reason is a sentence of theirs.
+docs/strategies.md has the rules, for entities and for views. The texts of the reasons are in this module.
 """
 
 import enum
@@ -23,17 +23,17 @@ from loadplan.mapped.links import LinkKind, Served
 from loadplan.mapped.repeats import may_repeat
 from loadplan.resolved.tree import UNKNOWN, Edge, Place, Tree, edges_below
 
-#: Up to so many roots, the whole graph comes in one statement. For more roots, a statement for each level is faster
+#: Up to this number of roots, one statement loads the whole graph. For more roots, a statement for each level is faster
 #: than looking up rows parent by parent. The first rows of each parent are always looked up parent by parent.
 FEW_ROOTS = 20
 
-#: The same limit for a collection with no other collection below it: a page of a list.
+#: The limit for a graph whose collections have no collections below them, such as a page of a list.
 PAGE_ROOTS = 100
 
-#: Types whose values may have any size. ``String`` without a length is left out: names and titles are mapped so.
+#: Types whose values may have any size. ``String`` without a length is not one: many mappings use it for names.
 UNBOUNDED = (types.Text, types.JSON, types.LargeBinary)
 
-#: A row with so many columns of these types counts as wide.
+#: A row with this number of columns of these types, or more, counts as wide.
 WIDE = 2
 
 #: The most joins of one statement. SQLite refuses more than 64 tables.
@@ -41,7 +41,7 @@ MAX_JOINS = 50
 
 
 class Roots(enum.Enum):
-    """The number of roots that a fetch may bring, in the classes that the choice depends on."""
+    """The number of roots that a fetch may return, in steps. The choice of a strategy depends on the step."""
 
     ONE = "one root"
     FEW = f"up to {FEW_ROOTS} roots"
@@ -51,7 +51,7 @@ class Roots(enum.Enum):
 
 
 def roots_of(number: int | None) -> Roots:
-    """Return how many roots that is; None for any number of them."""
+    """Return the step for a number of roots; None stands for any number."""
     if number is None or number > PAGE_ROOTS:
         return Roots.MANY
     if number > FEW_ROOTS:
@@ -86,7 +86,7 @@ class Way(enum.Enum):
         return self in {Way.KEYS, Way.GROUPED, Way.PARENTS}
 
 
-#: What ``strategy=`` asks for.
+#: The way that each value of ``strategy=`` asks for.
 ASKED: Mapping[StrategyName, Way] = {
     "joined": Way.JOIN,
     "inner": Way.INNER,
@@ -97,7 +97,7 @@ ASKED: Mapping[StrategyName, Way] = {
 
 @attrs.frozen(eq=False)
 class Choice:
-    """The way of an edge, and why."""
+    """The way in which an edge is loaded, and the reason."""
 
     way: Way
     reason: str
@@ -116,10 +116,10 @@ def choose_ways(
     """Return a way and its reason for every edge.
 
     Args:
-        tree: resolved.
-        roots: that a fetch may bring.
-        dialect: of the database and its driver.
-        databases: of classes that live in several; empty for one of all.
+        tree: the resolved tree.
+        roots: the number of roots that a fetch may return.
+        dialect: the dialect of the database and its driver.
+        databases: the databases of the classes if there are several; empty if all classes are in one database.
         learned: indexes that the databases have and the mapping does not.
     """
     nests = dialect.driver not in tree.undecodable
@@ -129,7 +129,7 @@ def choose_ways(
 
 
 def choose_for_options(tree: Tree) -> Mapping[Edge, Choice]:
-    """Return the ways of a plan of entities for ``plan.options()``: by any number of roots, on any database."""
+    """Return the ways of a plan of entities for ``plan.options()``: for any number of roots, on any database."""
     ends = [each.target for each in edges_below(tree.root) if each.prop is not None]
     places = Counter(each.mapper.base_mapper for each in (tree.root, *ends))
     chooser = _OptionsChooser(Roots.MANY, DefaultDialect(), False, {}, {}, of_entities=True, places=places)
@@ -140,12 +140,37 @@ def choose_for_options(tree: Tree) -> Mapping[Edge, Choice]:
 #: The reason for a separate statement if the two ends of an edge are in two databases.
 _ELSEWHERE = "its rows are in another database"
 
-#: The most arrays and joins inside each other: Python allows 20 nested loops and 100 levels of indentation.
+#: The most arrays and joins inside each other. Generated code has a loop for each, and Python allows 20 nested loops.
 MAX_DEPTH = 12
 
 
+#: The reason for a separate statement if the first rows of a parent are not the first rows of a join.
+_LEAVES_OUT = "an inner join below it leaves out rows that its limit counts"
+
+#: The reason for a separate statement if rows of a subclass have another target.
+_MAPPED_AGAIN = "a subclass maps the relationship again"
+
+
+def _is_first_above_inner(edge: Edge) -> bool:
+    """Tell whether an edge leads to the first of many rows, of which an inner join below it may leave out some."""
+    is_first = edge.shape.limit is not None or (edge.cardinality.to_one and not edge.single)
+    return is_first and any(each.asked == "inner" for each in edge.target.edges)
+
+
+def _is_mapped_again(edge: Edge) -> bool:
+    """Tell whether a subclass that the plan speaks of maps the relationship of an edge in another way."""
+    parts = [each.target for each in edge.owner.edges if each.prop is None]
+    while parts:
+        for each in parts.pop().edges:
+            if each.prop is None:
+                parts.append(each.target)
+            elif each.key == edge.key and each.prop is not edge.prop:
+                return True
+    return False
+
+
 def _has_collections(place: Place) -> bool:
-    """Tell whether a collection hangs below a place, however deep."""
+    """Tell whether a place has a collection below it, at any depth."""
     return any(
         (edge.prop is not None and edge.aggregation is None and not edge.cardinality.to_one)
         or _has_collections(edge.target)
@@ -155,16 +180,16 @@ def _has_collections(place: Place) -> bool:
 
 @attrs.frozen
 class _Row:
-    """The rows that a place stands in.
+    """The rows that contain the columns of a place.
 
     Attributes:
-        start: the place that the statement starts at.
-        one_parent: whether the statement brings one of them, so that a subquery runs once.
-        nested: whether they are packed into an array of a row around.
+        start: the place at which the statement starts.
+        one_parent: whether the statement returns one of these rows, so that a subquery runs once.
+        nested: whether these rows are in an array within another row.
         joined: the joins of the statement so far.
-        of_subclass: whether only some of them have the place: rows of a subclass.
-        depth: arrays and joins around, each within the one before.
-        of_roots: whether they are rows of the roots, and of what is joined to the roots.
+        of_subclass: whether only some of these rows have the place, because it is the place of a subclass.
+        depth: the number of arrays and joins around these rows, one inside the other.
+        of_roots: whether these are the rows of the roots. Rows that are joined to the roots are in the same rows.
     """
 
     start: Place
@@ -191,7 +216,7 @@ class _Chooser:
             self.edge(edge, row)
 
     def edge(self, edge: Edge, row: _Row) -> None:
-        """Choose for an edge and for all below it."""
+        """Choose the way of an edge, and of all edges below it."""
         if edge.aggregation is not None:
             self.chosen[edge] = self.aggregate(edge, row)
             return
@@ -215,31 +240,40 @@ class _Chooser:
             return Choice(Way.SUBQUERY, "computed within the row, not loaded")
         assert edge.aggregation is not None  # noqa: S101 - the caller asked
         if edge.aggregation.empty is UNKNOWN:
-            return Choice(Way.SUBQUERY, "computed within the row: the database alone knows its value without rows")
+            return Choice(
+                Way.SUBQUERY, "computed within the row: only the database knows its value if there are no rows"
+            )
         if (served := self._served(edge)) is not None:
             return Choice(Way.SUBQUERY, f"computed within the row: {served.value} finds the rows of each parent")
-        return Choice(Way.GROUPED, "no index finds the rows of one parent: one pass computes it for all")
+        return Choice(Way.GROUPED, "no index finds the rows of one parent, so one pass computes it for all parents")
 
     def rows(self, edge: Edge, row: _Row) -> Choice:
         if edge.prop is None and edge.in_row:
-            return Choice(Way.SAME_ROW, "the subclass is of the same table: its columns stand in the same row")
+            return Choice(Way.SAME_ROW, "the subclass is in the same table, so its columns are in the same row")
         if edge.prop is None:
-            return Choice(Way.JOIN, "what the subclass adds to the row")
+            return Choice(Way.JOIN, "adds the columns of the subclass to the row")
         if self._is_elsewhere(edge):
             return Choice(Way.KEYS, _ELSEWHERE)
         if edge.asked == "subquery" and self.of_entities and self.roots is not Roots.COUNTED:
+            if _is_first_above_inner(edge):
+                return Choice(Way.KEYS, _LEAVES_OUT)
             return Choice(Way.PARENTS, "the plan asks for strategy='subquery'")
         why_not = self._why_not_joined(edge, row)
         if edge.cardinality.to_one and why_not is None and edge.asked not in {"selectin", "subquery"}:
             if edge.asked == "inner":
-                return Choice(Way.INNER, "the plan asks for strategy='inner'")
+                reason = self._why_not_inner(edge, row)
+                if reason is None:
+                    return Choice(Way.INNER, "the plan asks for strategy='inner'")
+                return Choice(Way.JOIN, f"LEFT OUTER: {reason}")
             if edge.asked is None and row.depth >= MAX_DEPTH:
-                return Choice(Way.KEYS, f"it stands {MAX_DEPTH} joins deep in the statement above")
+                return Choice(Way.KEYS, f"it is {MAX_DEPTH} joins deep in the statement above")
             if edge.asked is None and len(row.joined) >= MAX_JOINS:
                 return Choice(Way.KEYS, f"the statement above joins {MAX_JOINS} tables already")
             if self._is_wide_and_shared(edge, row):
-                return Choice(Way.KEYS, "many roots may share few wide rows: by key, each of those comes once")
-            return Choice(Way.JOIN, "one row at most; LEFT OUTER, so a missing or hidden one never drops its parent")
+                return Choice(Way.KEYS, "many roots may share few wide rows, and by key, each wide row comes once")
+            if not edge.single:
+                return Choice(Way.JOIN, "the plan asks for it: no constraint holds it to one row, so all rows are sent")
+            return Choice(Way.JOIN, "one row at most; LEFT OUTER, so a missing or hidden row never drops its parent")
         if edge.asked == "inner" and self.of_entities:
             reason = self._why_not_spread(edge, row)
             if reason is None:
@@ -263,34 +297,44 @@ class _Chooser:
         return Choice(Way.KEYS, reason)
 
     def _is_wide_and_shared(self, edge: Edge, row: _Row) -> bool:
-        """Tell whether a join would send wide rows again and again: many roots, and columns without a bound on size."""
-        if edge.asked is not None or self.roots is not Roots.MANY or row.nested or self.dialect.name != "postgresql":
+        """Tell whether a join would repeat wide rows: for many roots, if columns may have values of any size."""
+        here = self._dialect_of(edge)
+        if edge.asked is not None or self.roots is not Roots.MANY or row.nested or here.name != "postgresql":
             return False
         if edge.cardinality is not Cardinality.MANY_TO_ONE:
             return False
         return sum(isinstance(column.type, UNBOUNDED) for column in edge.target.columns) >= WIDE
 
     def _is_elsewhere(self, edge: Edge) -> bool:
-        """Tell whether the rows at the end of an edge are in another database than those at its start."""
+        """Tell whether the two ends of an edge are in different databases."""
         here, there = self.databases.get(edge.owner.mapper), self.databases.get(edge.target.mapper)
         return here is not None and there is not None and here[0] != there[0]
 
     def _why_not_spread(self, edge: Edge, row: _Row) -> str | None:
-        """Return why a join must not spread a parent over several rows, or None if it may."""
+        """Return the reason why a join must not repeat a parent in several rows, or None if it may."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
         if self.roots is Roots.COUNTED:
-            return "rows are counted as they come, and a join would count a parent several times"
+            return "rows are counted as they arrive, and a join would count a parent several times"
         if row.nested or row.of_subclass:
-            return "the parent stands in a part of a row, which a join would repeat"
+            return "the parent is a part of another row, and a join would repeat that row"
         if edge.shape.depth == "all":
             return "a whole tree: as deep as the rows go"
-        parts = (each.target for each in edge.owner.edges if each.prop is None)
-        if any(each.key == edge.key and each.prop is not edge.prop for part in parts for each in part.edges):
-            return "a subclass maps it again"
+        if edge.asked == "joined" and _is_first_above_inner(edge):
+            return _LEAVES_OUT
+        if _is_mapped_again(edge):
+            return _MAPPED_AGAIN
         return mapping.why_not_joined(edge.owner.mapper)
 
+    def _why_not_inner(self, edge: Edge, row: _Row) -> str | None:
+        """Return why an inner join of a to-one would leave out more than the parents without a target, or None."""
+        if row.of_subclass:
+            return "the parent is a part of a row, and an inner join would leave out the rest of that row"
+        if _is_mapped_again(edge):
+            return f"{_MAPPED_AGAIN}, and an inner join would ask its rows for the wrong target"
+        return None
+
     def _why_not_joined(self, edge: Edge, row: _Row) -> str | None:
-        """Return why a to-one cannot, or should not, be joined to its parent's row."""
+        """Return the reason why a to-one cannot or should not be joined to its parent's row, or None."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
         if self._is_elsewhere(edge):
             return _ELSEWHERE
@@ -303,49 +347,51 @@ class _Chooser:
         return self._why_not_one_row(edge)
 
     def _why_not_one_row(self, edge: Edge) -> str | None:
-        """Return why keys and constraints do not promise that a join of a to-one adds one row at most."""
+        """Return the reason why a join of a to-one may add more than one row, or None if it adds one row at most."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
         if not edge.single:
-            return "no constraint holds it to one row"
+            return "no constraint ensures that it has one row at most"
         link = links.link_in_database(edge.prop, edge.owner.mapper)
-        return None if link.kind is LinkKind.TARGET else "its condition is more than equal keys"
+        return None if link.kind is LinkKind.TARGET else "its condition does more than compare keys"
 
     def _why_not_nested(self, edge: Edge, row: _Row) -> str | None:
-        """Return why an edge cannot come as an array within its parent's row, or None if it can and should."""
+        """Return the reason why an edge should not come as an array within its parent's row, or None if it should."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
-        driver = self.dialect.driver
-        if not driver_of(self.dialect).nests:
-            return f"a statement a level: {driver} does not read rows within rows"
+        driver, here = self.dialect.driver, self._dialect_of(edge)
+        if not driver_of(here).nests:
+            return f"a statement for each level: {here.driver} does not read rows within rows"
+        if here.driver != driver:
+            return f"a statement for each level: {here.driver} reads its rows, and {driver} reads the roots"
         if not self.nests:
-            return f"a column is of a type, unknown to the mapping, that {driver} cannot read within a row"
+            return f"a column has a type that the mapping does not know and {driver} cannot read within a row"
         if self.roots is Roots.COUNTED:
-            return "rows are counted as they come, which those within an array cannot be"
+            return "rows are counted as they arrive, and rows within an array cannot be counted"
         if edge.asked == "selectin":
             return "the plan asks for strategy='selectin'"
         if edge.shape.depth == "all":
             return "a whole tree: as deep as the rows go"
         if row.depth >= MAX_DEPTH:
-            return f"it stands {MAX_DEPTH} arrays and joins deep in the statement above"
+            return f"it is {MAX_DEPTH} arrays and joins deep in the statement above"
         if edge.asked is None and edge.shape.limit is None and not row.nested:
             if self.roots is Roots.MANY:
-                return f"a statement a level: more than {PAGE_ROOTS} roots, or nobody knows how many"
+                return f"a statement for each level: more than {PAGE_ROOTS} roots, or an unknown number"
             if self.roots is Roots.PAGE and not (row.of_roots and not _has_collections(edge.target)):
-                return f"a statement a level: more than {FEW_ROOTS} roots, and collections below each other"
+                return f"a statement for each level: more than {FEW_ROOTS} roots, and collections below each other"
         link = links.link_in_database(edge.prop, edge.owner.mapper)
         if link.kind is LinkKind.PARENT:
-            return "its condition is more than equal keys"
+            return "its condition does more than compare keys"
         if may_repeat(edge.target.mapper):
             return "one of its objects may come in several rows"
-        if edge.shape.limit is not None and any(each.asked == "inner" for each in edge.target.edges):
-            return "an inner join below it leaves out rows that its limit counts"
+        if _is_first_above_inner(edge):
+            return _LEAVES_OUT
         if link.repeats:
-            return "the association may hold a pair twice, and no constraint keeps it from that"
+            return "the association may hold a pair twice, because no constraint prevents it"
         if edge.asked is None and not row.one_parent and self._served(edge) is None:
             return "no index finds the rows of one parent"
         return self._why_not_within(edge.target, row.depth + 1)
 
     def _why_not_within(self, place: Place, depth: int) -> str | None:
-        """Return why a place and all below it cannot stand within a nested row, so deep in its statement."""
+        """Return the reason why a place and everything below it cannot be in a nested row at this depth, or None."""
         for column in place.columns:
             if in_row(column.expression, column.type, self.dialect, origin=column.expression) is None:
                 kind, driver = type(column.type).__name__, self.dialect.driver
@@ -358,7 +404,7 @@ class _Chooser:
                 continue
             choice = self.rows(edge, _Row(place, one_parent=False, nested=True, depth=depth))
             if choice.way.own_statement:
-                return f"'{edge.name}' below it takes a statement of its own: {choice.reason}"
+                return f"'{edge.name}' below it takes a separate statement: {choice.reason}"
             if choice.way.joins and (reason := self._why_not_within(edge.target, depth + 1)) is not None:
                 return reason
         return None
@@ -369,8 +415,13 @@ class _Chooser:
         link = links.link_in_database(edge.prop, edge.owner.mapper)
         if link.kind is LinkKind.PARENT:
             return None
-        _, dialect = self.databases.get(edge.target.mapper, (0, self.dialect))
-        return links.served_by(link.columns, (), self.learned.get(dialect, NOTHING_LEARNED))
+        learned = self.learned.get(self._dialect_of(edge), NOTHING_LEARNED)
+        return links.served_by(link.columns, (), learned)
+
+    def _dialect_of(self, edge: Edge) -> Dialect:
+        """Return the dialect of the database that has the rows at the end of an edge."""
+        found = self.databases.get(edge.target.mapper)
+        return self.dialect if found is None else found[1]
 
 
 @attrs.frozen
@@ -382,9 +433,12 @@ class _OptionsChooser(_Chooser):
     def rows(self, edge: Edge, row: _Row) -> Choice:
         if edge.prop is None:
             return super().rows(edge, row)
+        no_join = self._why_no_join(edge, row)
         if edge.single and edge.asked in {"selectin", "subquery"} and mapping.ordered_by_another_table(edge.prop):
-            return Choice(Way.JOIN, "its mapping orders it by a column that a statement of its own would not have")
-        why_not = self._why_no_subquery(edge) if edge.asked == "subquery" else self._why_no_join(edge, row)
+            if no_join is None:
+                return Choice(Way.JOIN, "its mapping orders it by a column that a separate statement would not have")
+            return Choice(Way.KEYS, no_join)
+        why_not = self._why_no_subquery(edge) if edge.asked == "subquery" else no_join
         return super().rows(edge, row) if why_not is None else Choice(Way.KEYS, why_not)
 
     def _why_no_subquery(self, edge: Edge) -> str | None:
@@ -392,7 +446,10 @@ class _OptionsChooser(_Chooser):
         for mapper in (edge.owner.mapper, edge.target.mapper):
             if self.places[mapper.base_mapper] > 1:
                 # SQLAlchemy loads nothing below a row that another place of the graph has loaded before
-                return f"a {mapper.class_.__name__} stands at several places of the graph"
+                return f"the graph has a {mapper.class_.__name__} at several places"
+        if any(map(mapping.tables_of_subqueries, edge.shape.where or ())):
+            # SQLAlchemy takes the parents' subquery for the tables that it selects from, also within the condition
+            return "its where= has a subquery"
         return None
 
     @staticmethod
@@ -400,35 +457,37 @@ class _OptionsChooser(_Chooser):
         """Return the reason why SQLAlchemy would lose rows or values with a join, or None if it would not."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
         if edge.cardinality.to_one and not edge.single:
-            return "no constraint holds it to one row, and SQLAlchemy gives a parent again for each row of a join"
+            return "no constraint ensures one row at most, and SQLAlchemy repeats a parent for each row of a join"
         if edge.prop.entity.is_aliased_class and any(map(_would_join, edge.target.relationships)):
             # SQLAlchemy drops the joins below a join to an alias
-            return "it leads to an alias, and joins go on from there only in a statement of its own"
+            return "it leads to an alias, and further joins start at an alias only in a separate statement"
         above = mapping.tables_at(row.start.entity)
         if any(above & mapping.tables_of_subqueries(each.expression) for each in edge.target.columns):
             # in the subquery, SQLAlchemy would take the row of the statement for the table
             return "a subquery in its columns reads a table of the statement above"
+        if any(above & mapping.tables_of_subqueries(each) for each in edge.shape.where or ()):
+            return "a subquery in its where= reads a table of the statement above"
         if edge.asked in {"joined", "inner"} and not edge.cardinality.to_one:
-            # it loses the list of a row that stands elsewhere in the same statement, without that list
+            # SQLAlchemy loses the list of a row if the row is also at another place of the statement, without the list
             owner = edge.owner.mapper
             if _classes_joined(row.start)[owner.base_mapper] > 1:
-                return f"a {owner.class_.__name__} stands at several places of the statement above"
+                return f"the statement above has a {owner.class_.__name__} at several places"
         return None
 
     def _why_not_one_row(self, edge: Edge) -> str | None:
-        """Return None: SQLAlchemy joins by any condition, and knows a parent that a join repeats."""
+        """Return None, because SQLAlchemy can join with any condition, and recognizes a parent that a join repeats."""
 
     def _why_not_nested(self, edge: Edge, row: _Row) -> str | None:
-        """Return why an edge that is not joined comes by keys: no loader option makes arrays."""
+        """Return the reason why an edge that is not joined is loaded by keys. Loader options cannot make arrays."""
         if edge.asked == "selectin":
             return "the plan asks for strategy='selectin'"
         if edge.shape.depth == "all":
             return "a whole tree: as deep as the rows go"
-        return "a collection: a statement of its own never multiplies the parent's rows"
+        return "a collection: a separate statement never multiplies the parent's rows"
 
 
 def _classes_joined(place: Place) -> Counter[Mapper[Any]]:
-    """Count the places of each class in the statement that starts at a place, as far as joins may go."""
+    """Count the places of each class in the statement that starts at a place, over all edges that may be joined."""
     found = Counter([place.mapper.base_mapper])
     for edge in place.relationships:
         if _would_join(edge):

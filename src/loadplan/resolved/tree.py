@@ -1,7 +1,7 @@
 """The resolved tree of a plan, of entities or of views: a plan combined with the facts of the mapping. Data only.
 
-Places are classes at spots of the graph, with the columns that are selected there. Edges are the ways between them.
-Recipes describe the objects made from the rows: mapped instances, or objects of the user's view classes.
+A place is a class at one position of the graph, with the columns that are selected there. An edge leads from one place
+to another. A recipe describes an object made from a row: a mapped instance, or an object of the user's view class.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,11 +24,11 @@ class Column:
     """A value that is selected at a place.
 
     Attributes:
-        name: of the attribute, or of the field that an expression is for.
-        expression: over the class at the place.
-        type: its SQL type.
-        never_null: whether the mapping says so.
-        is_attribute: whether it holds the attribute of that name, though the expression does not tell.
+        name: the name of the attribute. For an expression, the name of the field that it fills.
+        expression: the SQL expression, over the class at the place.
+        type: the SQL type.
+        never_null: whether the mapping excludes NULL.
+        is_attribute: whether it holds the attribute ``name`` although the expression is not that attribute.
     """
 
     name: str
@@ -40,13 +40,13 @@ class Column:
 
 @attrs.frozen(eq=False)
 class Shape:
-    """The rows of a relationship that a declaration takes; all of them, in the mapping's order, by default.
+    """The rows of a relationship that a declaration takes. By default, it takes all rows in the mapping's order.
 
     Attributes:
         where: conditions on the target that must all hold.
-        order_by: order of a collection; None for the mapping's own.
-        limit: rows a parent gets at most.
-        depth: ``"all"`` for a whole tree; a number of levels is so many edges, one below the other.
+        order_by: the order of a collection; None for the order in the mapping.
+        limit: the most rows that each parent gets.
+        depth: ``"all"`` for a whole tree. A number of levels becomes as many edges, one below the other.
     """
 
     where: tuple[Any, ...] = ()
@@ -65,8 +65,8 @@ class Parameter:
     """A ``bindparam`` of a plan.
 
     Attributes:
-        name: that ``params=`` gives it by.
-        type: of the column that it is compared with.
+        name: the name by which ``params=`` passes its value.
+        type: the type of the column that it is compared with.
         required: whether it has no default value.
         expanding: whether it stands for a list, as in ``Post.id.in_(bindparam("ids", expanding=True))``.
     """
@@ -79,14 +79,14 @@ class Parameter:
 
 @attrs.define(eq=False)
 class Place:
-    """A class at one position of the graph, with the selected columns. Resolving fills it; afterwards it never changes.
+    """A class at one position of the graph, with the selected columns. Resolving fills it. Later it never changes.
 
     Attributes:
-        mapper: of the class.
-        entity: the class, or the alias that a mapping relates to.
-        path: the edges that lead here from the root.
-        columns: what is selected.
-        edges: the ways on.
+        mapper: the mapper of the class.
+        entity: the class, or the alias that a relationship of the mapping leads to.
+        path: the names of the edges that lead to the place from the root.
+        columns: the selected columns.
+        edges: the edges that start at the place.
     """
 
     mapper: Mapper[Any]
@@ -101,19 +101,19 @@ class Place:
         return [edge for edge in self.edges if edge.prop is not None]
 
 
-#: The result of an aggregate over no rows that only the database can tell.
+#: Stands for the result of an aggregate over no rows if only the database knows this result.
 UNKNOWN: Final = object()
 
 
 @attrs.frozen(eq=False)
 class Aggregation:
-    """A value that is computed over the rows at the end of an edge, instead of reading them.
+    """A value that the database computes over the rows at the end of an edge. The rows themselves are not loaded.
 
     Attributes:
         kind: ``"count"``, ``"exists"`` or ``"aggregate"``.
-        expression: the aggregate function, for the last of them.
-        type: of the result.
-        empty: the result where there is no row; :data:`UNKNOWN` where only the database can tell.
+        expression: the aggregate function, for ``"aggregate"``.
+        type: the SQL type of the result.
+        empty: the result if there are no rows; :data:`UNKNOWN` if only the database knows it.
     """
 
     kind: str
@@ -127,14 +127,14 @@ class Edge:
     """A way from one place to another.
 
     Attributes:
-        name: ``"Post.comments"``.
-        field: the field of a view that it is for, as ``"PostCard.comments"``.
-        owner: where it starts.
+        name: the name of the relationship, as ``"Post.comments"``.
+        field: the field of a view that the edge fills, as ``"PostCard.comments"``.
+        owner: the place at which the edge starts.
         prop: the relationship; None for the edge to a subclass's own columns of the same row.
-        cardinality: of the relationship.
-        target: where it leads.
-        shape: which rows, in which order, how many.
-        single: whether a constraint holds a parent to one row at most.
+        cardinality: the cardinality of the relationship.
+        target: the place that the edge leads to.
+        shape: the conditions, order, limit and depth of the rows.
+        single: whether a constraint ensures one row at most for each parent.
         asked: the ``strategy=`` of the declaration.
         outputs: the recipes for each row at the end. There are several if several fields read one to-one.
         aggregation: the aggregate that is computed in place of rows; None if rows are loaded.
@@ -158,11 +158,11 @@ class Edge:
 
     @property
     def key(self) -> str:
-        """The name without its class."""
+        """The name of the relationship without its class."""
         return self.name.rpartition(".")[2]
 
 
-# --- recipes: how a value is made of a row --------------------------------------------------------------------------
+# --- recipes: how to make a value from a row ------------------------------------------------------------------------
 
 
 @attrs.frozen(eq=False)
@@ -194,9 +194,9 @@ class One:
     """The object at the end of a to-one. If there is no row: None, or an error if the field does not allow None.
 
     Attributes:
-        edge: the way there.
-        output: which of the edge's outputs.
-        required: the field that must have a value, as ``"PostCard.author"``; None where there may be none.
+        edge: the edge to the object.
+        output: the index of the recipe in the edge's ``outputs``.
+        required: the field that must have a value, as ``"PostCard.author"``; None if the value may be missing.
     """
 
     edge: Edge
@@ -209,10 +209,10 @@ class Many:
     """A collection of the objects or values at the end of an edge.
 
     Attributes:
-        edge: the way there.
-        container: what holds the items.
-        key: of each item, in a dictionary.
-        flat: whether each item is a collection itself, or None, whose items are the field's.
+        edge: the edge to the rows.
+        container: the class of the collection.
+        key: for a dictionary, the column with the key of each item.
+        flat: whether each row gives a collection or None. The field then holds the items of all these collections.
     """
 
     edge: Edge
@@ -223,10 +223,10 @@ class Many:
 
 @attrs.frozen(eq=False)
 class Total:
-    """One value made of many: the sum of counts, or whether any of several rows exists.
+    """One value made from many values: the sum of counts, or whether any of several rows exists.
 
     Attributes:
-        parts: the collection of them.
+        parts: the collection of the values.
         function: ``sum`` or ``any``.
     """
 
@@ -248,7 +248,7 @@ class Choose:
     Attributes:
         column: the discriminator.
         members: each value of the discriminator, with the recipe for rows that have it.
-        field: the field, or view, that is chosen for; for errors.
+        field: the field or view that holds the union, for errors.
     """
 
     column: Column
@@ -258,13 +258,13 @@ class Choose:
 
 @attrs.frozen(eq=False)
 class Part:
-    """The additional loads for those rows at a place that are of a subclass.
+    """The additional loads for rows of a subclass at a place.
 
     Attributes:
-        edge: the way to the subclass's own place, of the same row.
+        edge: the edge to the subclass's own place, which is in the same row.
         columns: attribute names of the columns that are loaded.
-        parts: of subclasses of the subclass.
-        by_mapping: whether the plan does not name the subclass: the mapping loads it with its base.
+        parts: the parts for subclasses of the subclass.
+        by_mapping: True if the mapping loads the subclass with its base, and the plan does not name it.
     """
 
     edge: Edge
@@ -280,17 +280,17 @@ class Part:
 
 @attrs.frozen(eq=False)
 class Instance:
-    """A mapped instance of a row, with a seal on the attributes that are not loaded.
+    """A mapped instance for a row, with a seal on the attributes that are not loaded.
 
     Attributes:
-        place: whose columns and edges become its attributes.
-        columns: attribute names of the columns that are loaded. The place may select more, to tell classes and keys.
-        subset: ``"only"`` or ``"defer"``, the word that the plan restricts the columns by.
-        frontier: relationships that the place above has and that end here, with the depth that they end at.
-        discriminator: the column that tells its class; None where there is one class.
+        place: the place whose columns and edges become its attributes.
+        columns: attribute names of the columns that are loaded. The place may select further columns for class and key.
+        subset: ``"only"`` or ``"defer"`` if the plan restricts the columns; otherwise None.
+        frontier: relationships with ``depth=`` that end at this place, each with its depth.
+        discriminator: the column that tells the class of a row; None if the rows have one class.
         parts: the loaded attributes of subclasses.
-        whole: the relationship that runs through a whole tree of these instances, if one does.
-        keys: columns that are the keys of subclasses whose keys have other names than the class's own.
+        whole: with ``depth="all"``, the relationship that leads through a whole tree of these instances.
+        keys: columns with the keys of subclasses, if these keys have other names than the key of the class.
     """
 
     place: Place
@@ -308,14 +308,14 @@ Recipe: TypeAlias = Read | Compose | Make | One | Many | Total | Computed | Choo
 
 @attrs.frozen(eq=False)
 class Tree:
-    """A plan, resolved.
+    """A resolved plan.
 
     Attributes:
-        label: the plan's name, for errors and explanations.
-        root: where the graph starts.
-        recipe: how a root is made.
+        label: the label of the plan, for errors and explanations.
+        root: the place of the roots.
+        recipe: how to make a root.
         parameters: every ``bindparam`` whose value comes with the fetch.
-        undecodable: drivers that met a type in it that they cannot read within a row.
+        undecodable: drivers that could not read a type of this plan within a row.
     """
 
     label: str
@@ -326,12 +326,12 @@ class Tree:
 
     @property
     def of_entities(self) -> bool:
-        """True if its rows become mapped instances."""
+        """True if the rows of the tree become mapped instances."""
         return isinstance(self.recipe, Instance)
 
 
 def edges_below(place: Place) -> Iterator[Edge]:
-    """Yield every edge below a place, parents before children; a tree of any depth is one edge."""
+    """Yield every edge below a place, parents before children. A whole tree (``depth="all"``) is one edge."""
     for edge in place.edges:
         yield edge
         if edge.target is not place:
@@ -346,7 +346,10 @@ def instance_at(edge: Edge) -> Instance:
 
 
 def tables_read(tree: Tree) -> Iterator[tuple[Mapper[Any], Table]]:
-    """Yield each table that a plan reads, association tables too, with a class that is in the same database."""
+    """Yield (mapper, table) for each table that a plan reads, also for association tables.
+
+    The class of the mapper is in the same database as the table.
+    """
     for mapper in (tree.root.mapper, *(edge.target.mapper for edge in edges_below(tree.root))):
         yield from ((mapper, each) for each in mapper.tables if isinstance(each, Table))
     for edge in edges_below(tree.root):
@@ -356,7 +359,7 @@ def tables_read(tree: Tree) -> Iterator[tuple[Mapper[Any], Table]]:
 
 
 def recipes_in(recipe: Recipe) -> Iterator[Recipe]:
-    """Yield a recipe and all that it is made of, each once."""
+    """Yield a recipe and all recipes within it, each once."""
     waiting, seen = [recipe], set[int]()
     while waiting:
         each = waiting.pop()

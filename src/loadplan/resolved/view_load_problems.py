@@ -1,4 +1,4 @@
-"""Problems of loads and arguments next to ``into=`` that the fields of a view do not use: LP310."""
+"""Makes the problems of loads and arguments next to ``into=`` that the fields of a view do not use: LP310."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ At = tuple[str, ...]
 
 
 def unread_load(view: str, key: str, known: Iterable[str], at: At) -> Problem:
-    """A load has no field in the view."""
+    """Return the problem of a load for which the view has no field."""
     return Problem(
         "LP310",
         f"no field of '{view}' reads '{key}'",
@@ -19,7 +19,7 @@ def unread_load(view: str, key: str, known: Iterable[str], at: At) -> Problem:
 
 
 def unread_into(view: str, key: str, into: str, items: Iterable[str], at: At) -> Problem:
-    """The ``into=`` of a load names another class than the annotation of the field."""
+    """Return the problem of a load whose ``into=`` is not the class in the annotation of the field."""
     return Problem(
         "LP310",
         f"no field of '{view}' reads '{key}' into '{into}'",
@@ -29,7 +29,7 @@ def unread_into(view: str, key: str, into: str, items: Iterable[str], at: At) ->
 
 
 def nested_into(plan: str, into: str, item: str, at: At) -> Problem:
-    """A nested plan builds another class than the annotation of the field."""
+    """Return the problem of a nested plan that does not build the class in the annotation of the field."""
     return Problem(
         "LP310",
         f"plan '{plan}' builds '{into}', but the field holds '{item}'",
@@ -39,7 +39,7 @@ def nested_into(plan: str, into: str, item: str, at: At) -> Problem:
 
 
 def unread_branch(view: str, entity: str, at: At) -> Problem:
-    """The plan has ``on(...)``, but the view is not a union."""
+    """Return the problem of ``on(...)`` in a plan whose view is not a union."""
     return Problem(
         "LP310",
         f"on({entity}) has no effect: every row here becomes '{view}'",
@@ -49,7 +49,7 @@ def unread_branch(view: str, entity: str, at: At) -> Problem:
 
 
 def columns_of_view(word: str, view: str, at: At) -> Problem:
-    """The plan has ``only=`` or ``defer=`` together with ``into=``."""
+    """Return the problem of ``only=`` or ``defer=`` together with ``into=``."""
     return Problem(
         "LP310",
         f"{word}= has no effect on the view '{view}'",
@@ -60,13 +60,13 @@ def columns_of_view(word: str, view: str, at: At) -> Problem:
 
 
 def strategy_of_view(strategy: str, name: str, at: At) -> Problem:
-    """The load names a strategy that views do not support."""
+    """Return the problem of a load with a strategy that views do not support."""
     hint = "use 'joined' or 'selectin', or remove strategy= and let the plan choose."
     return Problem("LP310", f"views do not support strategy={strategy!r} of '{name}'", at, hint=hint)
 
 
 def disagreeing_loads(name: str, at: At) -> Problem:
-    """One field has two different loads."""
+    """Return the problem of two different loads for one field."""
     return Problem(
         "LP310",
         f"'{name}' is loaded twice, with different conditions",

@@ -17,11 +17,11 @@ At = tuple[str, ...]
 
 
 class Loads:
-    """The loads and branches that stand next to a view class in a plan. Notes which of them a field has used.
+    """The loads and branches next to a view class in a plan. This class notes which of them a field has used.
 
     Args:
         given: loads, branches, and nested plans, whose loads count, too.
-        read: the loads among them that another field must use.
+        read: the loads in ``given`` that fields at another place use.
     """
 
     def __init__(self, given: Iterable[Any], read: Iterable[Any] = ()) -> None:
@@ -43,9 +43,9 @@ class Loads:
         """Return the loads of a relationship that a field reads.
 
         Args:
-            key: of the relationship.
-            items: classes that the field holds.
-            shared: whether several fields read the relationship, so that ``into=`` tells them apart.
+            key: the name of the relationship.
+            items: the classes that the field holds.
+            shared: whether several fields read the relationship. ``into=`` then shows which field a load is for.
         """
         named = [each for each in self.loads if key_of(each) == key and (each.into is None or each.into in items)]
         if shared and any(each.into is not None for each in named):
@@ -80,14 +80,14 @@ def key_of(item: Load[Any]) -> str:
 
 @attrs.frozen(eq=False)
 class Trail:
-    """The way to a place: the view classes that contain it, and the trees of which it is a level.
+    """The way to a place: the view classes that contain it, and the trees that it is a level of.
 
     Attributes:
-        containers: (view class, mapper) of every object around.
+        containers: (view class, mapper) of every object that contains the place.
         trees: the containers that are levels of a tree.
-        whole: for each relationship that runs through a whole tree, its edge.
-        levels: for each relationship that goes on below, its loads with the remaining depth.
-        ends: for each relationship that ends here, its depth.
+        whole: by relationship with ``depth="all"``, its edge.
+        levels: by relationship with more levels below, its loads with the remaining depth.
+        ends: by relationship that ends at the place, its depth.
     """
 
     containers: tuple[tuple[Any, Mapper[Any]], ...] = ()
@@ -107,13 +107,17 @@ class Spot:
 
     @property
     def type(self) -> FieldType:
-        """Its annotation."""
+        """The annotation of the field."""
         return self.field.type
 
     def key(self, mapper: Mapper[Any]) -> str:
-        """The attribute that the field reads if its annotation has no source: by an alias, or by its own name."""
+        """Return the attribute that the field reads without a source: an alias of the field, or its own name."""
+        return self.path(mapper)[0]
+
+    def path(self, mapper: Mapper[Any]) -> tuple[str, ...]:
+        """Return the path of that attribute, which may lead on into its value."""
         known = mapper.all_orm_descriptors
-        return next((each for each in self.field.aliases if each in known), self.field.name)
+        return next((each for each in self.field.aliases if each[0] in known), (self.field.name,))
 
     @property
     def needs_value(self) -> bool:

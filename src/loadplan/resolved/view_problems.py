@@ -1,14 +1,13 @@
-"""Every way a view can be wrong, as a function from the facts to a :class:`~loadplan.errors.Problem`: LP3xx.
+"""Makes the problems of wrong views, LP3xx. For each, a function turns facts into a :class:`~loadplan.errors.Problem`.
 
 All texts are here. The modules that resolve a plan find the problems.
 """
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from types import FunctionType
-from typing import Any, get_origin
+from typing import Any
 
-import attrs
 from sqlalchemy import ClauseElement, Exists
 from sqlalchemy.ext.hybrid import HybridExtensionType
 from sqlalchemy.orm import Mapper, MapperProperty, QueryableAttribute, RelationshipProperty
@@ -20,7 +19,7 @@ from loadplan.declared.spec import Load, On, Plan
 from loadplan.errors import Problem, did_you_mean
 from loadplan.mapped import mapping
 from loadplan.sqlalchemy_internals import AbstractLoad
-from loadplan.view_classes.annotations import annotation_source
+from loadplan.view_classes.annotations import StrayDefault, annotation_source
 from loadplan.view_classes.fields import Field, Unreadable, ViewClass
 
 At = tuple[str, ...]
@@ -31,7 +30,7 @@ def _name(mapper: Mapper[Any]) -> str:
 
 
 def required_but_nullable(field: str, what: str, reason: str, annotation: str, at: At) -> Problem:
-    """A field without ``None`` for a value that may be missing."""
+    """Return the problem of a field that does not allow None although its value may be missing."""
     return Problem(
         "LP301",
         f"'{field}' is required, but {what} may be None",
@@ -42,25 +41,16 @@ def required_but_nullable(field: str, what: str, reason: str, annotation: str, a
 
 
 def wrong_type(field: str, annotation: str, what: str, reason: str, right: str | None, at: At) -> Problem:
-    """A field whose annotation the column's values do not fit."""
+    """Return the problem of a field whose annotation does not fit the values of its column."""
     hint = f"annotate it '{right}'." if right else "annotate it with the type of the column's values, or convert them."
     return Problem("LP302", f"'{field}' is '{annotation}', but {what} is not", at, detail=f"{reason}.", hint=hint)
 
 
 def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) -> Problem:
-    """A field for which the entity has no attribute."""
+    """Return the problem of a field for which the entity has no attribute."""
     entity = _name(mapper)
     name = f"{view.name}.{field.name}"
     annotation = annotation_source(field.type.given)
-    default = _default(view.given, field.name)
-    if isinstance(default, Aggregate | Source | Load):
-        return Problem(
-            "LP303",
-            f"'{name}' has {source(default)} as its default",
-            at,
-            detail="a default cannot tell loadplan where a value comes from.",
-            hint=f"move it into the annotation: {field.name}: Annotated[{annotation}, {source(default)}].",
-        )
     if isinstance(field.type.given, Aggregate | Source):
         kinds = {"count": "int", "exists": "bool"}
         type_name = kinds.get(annotation.partition("(")[0], "...")
@@ -91,7 +81,7 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
             "LP303",
             f"'{view.name}.{field.name}' cannot be read from '{entity}'",
             at,
-            detail=f"'{field.name}' is a column that '{entity}' is mapped by, but the class has no attribute for it.",
+            detail=f"'{field.name}' is a column in the mapping of '{entity}', but the class has no attribute for it.",
             hint=f"map it as an attribute of '{entity}', or leave the field out.",
         )
     methods = {key for key, each in mapper.all_orm_descriptors.items() if _is_hybrid_method(each)}
@@ -101,17 +91,6 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
     if field.has_default:
         hint += f" To keep the default, write Annotated[{annotation}, keep_default]."
     return Problem("LP303", f"'{entity}' has no '{field.name}' for '{name}'", at, hint=hint)
-
-
-def _default(given: Any, name: str) -> Any:
-    """Return the default of a field, if it can be found."""
-    kind: Any = get_origin(given) or given
-    if attrs.has(kind):
-        return attrs.fields_dict(kind)[name].default
-    known: Any = getattr(kind, "model_fields", None) or getattr(kind, "_field_defaults", None)
-    if isinstance(known, Mapping):
-        return getattr(known.get(name), "default", known.get(name))
-    return vars(kind).get(name)
 
 
 def _through_relationship(name: str, annotation: str, mapper: Mapper[Any]) -> str | None:
@@ -138,7 +117,7 @@ def _is_hybrid_method(descriptor: Any) -> bool:
 
 
 def method_of_entity(field: str, entity: str, key: str, at: At) -> Problem:
-    """A field with the name of a hybrid method."""
+    """Return the problem of a field with the name of a hybrid method."""
     return Problem(
         "LP303",
         f"'{field}' cannot be read from '{entity}'",
@@ -149,7 +128,7 @@ def method_of_entity(field: str, entity: str, key: str, at: At) -> Problem:
 
 
 def not_readable(field: str, what: str, at: At) -> Problem:
-    """A field whose attribute a statement cannot select."""
+    """Return the problem of a field whose attribute a statement cannot select."""
     return Problem(
         "LP303",
         f"'{field}' cannot be read by a view",
@@ -160,17 +139,17 @@ def not_readable(field: str, what: str, at: At) -> Problem:
 
 
 def no_default(field: str, at: At) -> Problem:
-    """``keep_default`` on a field without one."""
+    """Return the problem of ``keep_default`` on a field without a default."""
     return Problem("LP303", f"'{field}' has no default to keep", at, hint="give it a default, or remove keep_default.")
 
 
 def unreadable_class(error: Unreadable, at: At) -> Problem:
-    """A class that rows cannot fill."""
+    """Return the problem of a class that rows cannot fill."""
     return Problem("LP304", error.reason, at, hint=error.hint)
 
 
 def mapped_class(name: str, at: At) -> Problem:
-    """A mapped class as a view."""
+    """Return the problem of a mapped class as a view."""
     return Problem(
         "LP304",
         f"'{name}' is a mapped class, not a view class",
@@ -180,7 +159,7 @@ def mapped_class(name: str, at: At) -> Problem:
 
 
 def not_an_item(field: str, annotation: str, prop: RelationshipProperty[Any], column: str | None, at: At) -> Problem:
-    """A relationship whose field is not a view class. ``column`` of the target would fit the field."""
+    """Return the problem of a relationship whose field is not a view class. ``column`` of the target would fit it."""
     target = _name(prop.mapper)
     name = f"{_name(prop.parent)}.{prop.key}"
     hint = f"annotate it with a view class of '{target}'"
@@ -190,7 +169,7 @@ def not_an_item(field: str, annotation: str, prop: RelationshipProperty[Any], co
 
 
 def unsaid_items(field: str, prop: RelationshipProperty[Any], at: At) -> Problem:
-    """A relationship whose field does not name a class."""
+    """Return the problem of a relationship whose field does not name a class."""
     name = f"{_name(prop.parent)}.{prop.key}"
     what = "the class of its items" if prop.uselist else "its class"
     return Problem(
@@ -203,7 +182,7 @@ def unsaid_items(field: str, prop: RelationshipProperty[Any], at: At) -> Problem
 
 
 def no_dictionary_key(field: str, item: str, prop: RelationshipProperty[Any], at: At) -> Problem:
-    """A dictionary for a collection that the mapping does not key."""
+    """Return the problem of a dictionary for a collection that the mapping does not key."""
     return Problem(
         "LP305",
         f"'{field}' is a dictionary, but its keys are unknown",
@@ -214,7 +193,7 @@ def no_dictionary_key(field: str, item: str, prop: RelationshipProperty[Any], at
 
 
 def wrong_key(field: str, given: str, what: str, reason: str, right: str, at: At) -> Problem:
-    """A dictionary whose keys do not have the type of the column that keys the collection."""
+    """Return the problem of a dictionary whose keys do not have the type of the column that keys the collection."""
     return Problem(
         "LP302",
         f"the keys of '{field}' are '{given}', but {what} is not",
@@ -225,7 +204,7 @@ def wrong_key(field: str, given: str, what: str, reason: str, right: str, at: At
 
 
 def unhashable(field: str, item: str, container: str, at: At) -> Problem:
-    """A set of items that cannot be hashed."""
+    """Return the problem of a set of items that cannot be hashed."""
     return Problem(
         "LP305",
         f"'{field}' is a {container}, but '{item}' cannot be hashed",
@@ -235,7 +214,7 @@ def unhashable(field: str, item: str, container: str, at: At) -> Problem:
 
 
 def not_a_collection(field: str, annotation: str, name: str, at: At) -> Problem:
-    """One value for a collection."""
+    """Return the problem of a field with one value for a collection."""
     return Problem(
         "LP306",
         f"'{field}' is one '{annotation}', but '{name}' is a collection",
@@ -245,7 +224,7 @@ def not_a_collection(field: str, annotation: str, name: str, at: At) -> Problem:
 
 
 def one_tuple(field: str, annotation: str, name: str, at: At) -> Problem:
-    """``tuple[TagRef]`` for a collection."""
+    """Return the problem of ``tuple[TagRef]`` for a collection."""
     return Problem(
         "LP306",
         f"'{field}' is '{annotation}', a tuple of fixed length, but '{name}' is a collection",
@@ -255,7 +234,7 @@ def one_tuple(field: str, annotation: str, name: str, at: At) -> Problem:
 
 
 def not_to_many(field: str, annotation: str, item: str, name: str, at: At) -> Problem:
-    """A collection for one value."""
+    """Return the problem of a field with a collection for one value."""
     return Problem(
         "LP306",
         f"'{field}' is '{annotation}', but '{name}' leads to one row at most",
@@ -265,14 +244,14 @@ def not_to_many(field: str, annotation: str, item: str, name: str, at: At) -> Pr
 
 
 def several_sources(field: str, markers: Iterable[object], at: At) -> Problem:
-    """Two sources for one field."""
+    """Return the problem of a field with two sources."""
     return Problem(
         "LP307", f"'{field}' has more than one source: {', '.join(map(repr, markers))}", at, hint="keep one of them."
     )
 
 
 def beyond_entity(field: str, entity: str, as_view: str, given: object, at: At) -> Problem:
-    """``for_schema`` of a model with ``count(...)`` or another SQL value."""
+    """Return the problem of ``for_schema`` with a model that has ``count(...)`` or another SQL value."""
     return Problem(
         "LP303",
         f"no '{entity}' can give '{field}' its value",
@@ -283,26 +262,41 @@ def beyond_entity(field: str, entity: str, as_view: str, given: object, at: At) 
 
 
 def stray_annotation(field: str, given: Any, at: At) -> Problem:
-    """A value of SQLAlchemy or loadplan in an annotation that is not a source, or not around the whole annotation."""
+    """Return the problem of a value of SQLAlchemy or loadplan that is misplaced in a field, or is not a source."""
+    if isinstance(given, StrayDefault):
+        shown, name = source(given.value), field.rpartition(".")[2]
+        written = f"Annotated[{annotation_source(given.annotation)}, {_as_source(given.value, shown)}]"
+        has = f"'{field}' has {shown}"
+        return Problem(
+            "LP307",
+            f"{has} as its default" if given.is_default else f"{has} in its metadata",
+            at,
+            detail="only the annotation can tell loadplan where a value comes from.",
+            hint=f"move it into the annotation: {name}: {written}.",
+        )
     shown, hint = _stray(given)
     return Problem("LP307", f"'{field}' is annotated with {shown}, which is not a source", at, hint=hint)
 
 
+def _as_source(given: Any, code: str) -> str:
+    return code if isinstance(given, Aggregate | Source | Load | KeepDefault) else f"source({code})"
+
+
 def _stray(given: Any) -> tuple[str, str]:
-    """Return a description of the value, and what to write instead."""
+    """Return (description of the value, what to write instead)."""
     code = source(given)
     if isinstance(given, Aggregate | Source | Load | KeepDefault):
         return f"{code} within", "put it around the whole annotation: Annotated[list[...], ...]."
     if isinstance(given, On):
         return code, "annotate the members of a union with it: Annotated[..., on(...)] | ...."
     if isinstance(given, Plan):
-        return "a plan", "give the plan's loads beside the view, or annotate the field with load(...)."
+        return "a plan", "pass the plan's loads next to into=, or annotate the field with load(...)."
     if isinstance(given, QueryableAttribute):
         return f"'{code}'", f"make it a source: Annotated[..., source({code})]."
     if isinstance(given, AbstractLoad):
-        return "a loader option of SQLAlchemy", "write load(...), with what is below it inside."
+        return "a loader option of SQLAlchemy", "write load(...), with nested loads inside."
     if isinstance(given, Exists):
-        hint = "ask with loadplan's exists: Annotated[bool, exists(Post.comments)]; or make it a source(...)."
+        hint = "use loadplan's exists: Annotated[bool, exists(Post.comments)]; or make it a source(...)."
         return "an exists() of SQLAlchemy", hint
     if isinstance(given, MapperProperty | TypeEngine):
         return f"a {type(given).__name__} of SQLAlchemy", "leave it out: it belongs to the mapping."
@@ -312,7 +306,7 @@ def _stray(given: Any) -> tuple[str, str]:
         inside = code if code.startswith("func.") else "..."
         return "a SQL expression", f"make it a source: Annotated[..., source({inside})]."
     if isinstance(given, list | tuple | set | frozenset | dict):
-        return f"a {type(given).__name__}", "write what is in it beside the type: Annotated[..., source(...)]."
+        return f"a {type(given).__name__}", "write its contents next to the type: Annotated[..., source(...)]."
     if isinstance(given, type | FunctionType):
         name = str(getattr(given, "__name__", given))
         of_ours = str(given.__module__).startswith("loadplan") and name in {
@@ -333,7 +327,7 @@ _SAY_FROM_WHERE = "say where the value comes from: Annotated[..., source(...)]."
 def contains_itself(
     field: str, view: str, prop: RelationshipProperty[Any], at: At, *, several: bool = False
 ) -> Problem:
-    """A class that contains itself without a depth. ``several``: more than one of its fields does."""
+    """Return the problem of a class that contains itself without a depth. ``several``: in more than one field."""
     name = f"{_name(prop.parent)}.{prop.key}"
     if not several and (prop.mapper.isa(prop.parent) or prop.parent.isa(prop.mapper)):
         hint = f'set the depth: load({name}, depth=3), or depth="all".'
@@ -343,7 +337,7 @@ def contains_itself(
 
 
 def no_default_at_depth(field: str, depth: int, at: At) -> Problem:
-    """A field of a tree has no default for the last level."""
+    """Return the problem of a field of a tree without a default for the last level."""
     return Problem(
         "LP308",
         f"'{field}' needs a default: loadplan loads nothing below level {depth}",
@@ -353,7 +347,7 @@ def no_default_at_depth(field: str, depth: int, at: At) -> Problem:
 
 
 def no_branch(field: str, member: str, mapper: Mapper[Any], at: At) -> Problem:
-    """A member of a union without a subclass."""
+    """Return the problem of a member of a union that names no subclass."""
     subs = ", ".join(_name(each) for each in mapper.self_and_descendants)
     return Problem(
         "LP309",
@@ -365,7 +359,7 @@ def no_branch(field: str, member: str, mapper: Mapper[Any], at: At) -> Problem:
 
 
 def uncovered(field: str, missing: Sequence[str], mapper: Mapper[Any], at: At) -> Problem:
-    """Subclasses without a member in the union."""
+    """Return the problem of subclasses without a member in the union."""
     return Problem(
         "LP309",
         f"'{field}' has no member for {', '.join(map(repr, missing))}",
@@ -375,32 +369,32 @@ def uncovered(field: str, missing: Sequence[str], mapper: Mapper[Any], at: At) -
 
 
 def aggregate_of_first(field: str, given: Aggregate, prop: RelationshipProperty[Any], at: At) -> Problem:
-    """``count(...)`` of a to-one that is really the first of many: it would count all of them."""
+    """Return the problem of ``count(...)`` of a to-one that may have many rows. The database would count all rows."""
     name = f"{_name(prop.parent)}.{prop.key}"
     return Problem(
         "LP306",
         f"'{field}' is {source(given)}, but '{name}' leads to the first of many rows",
         at,
-        detail="no unique key holds it to one row, so the database would take all of them.",
+        detail="no unique key ensures one row at most, so the database would count all rows.",
         hint=f"use exists({name}), or name a relationship that is mapped as a collection.",
     )
 
 
 def mapped_again(field: str, mapper: Mapper[Any], key: str, subs: Sequence[Mapper[Any]], at: At) -> Problem:
-    """A relationship that a subclass maps in another way: no one statement reads it of all rows."""
+    """Return the problem of a relationship that a subclass maps in another way. One statement cannot read both."""
     here, names = _name(mapper), [_name(sub) for sub in subs]
     members = " | ".join(f"Annotated[..., on({name})]" for name in [here, *names])
     return Problem(
         "LP309",
         f"'{field}' reads '{here}.{key}', but {', '.join(map(repr, names))} maps '{key}' again",
         at,
-        detail="a row of the subclass has other rows behind the relationship than a row of the base class.",
+        detail="a row of the subclass has other related rows than a row of the base class.",
         hint=f"make other views of these rows: {members}.",
     )
 
 
 def not_polymorphic(field: str, mapper: Mapper[Any], at: At) -> Problem:
-    """A union of views for a class without subclasses."""
+    """Return the problem of a union of views for a class without subclasses."""
     return Problem(
         "LP309",
         f"'{field}' is a union, but '{_name(mapper)}' has no discriminator",

@@ -33,7 +33,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
 
     @abc.abstractmethod
     def object(self, annotation: Any, place: Place, loads: Loads, field: str, at: At, trail: Trail) -> Recipe | None:
-        """Return the recipe for the object of a row: of one class, or of one of several."""
+        """Return the recipe for the object of a row. The annotation is one class or a union of classes."""
 
     def path(
         self, steps: list[Any], spot: Spot, place: Place, loads: Loads, trail: Trail, *, shared: bool
@@ -88,7 +88,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         resolve_end: Callable[[Place], Recipe | None],
         required: str | None,
     ) -> Recipe | None:
-        """Resolve a value of rows of a subclass. The subclass's own columns are a joined part of the row."""
+        """Resolve a value that only rows of a subclass have. Their own columns are joined to the row."""
         name = str(sub.class_.__name__)
         target = Place(sub, sub.class_, (*place.path, name))
         self.apart[target] = self.apart.get(place, frozenset()) - {sub}
@@ -103,7 +103,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
     def collected(
         self, step: Any, rest: list[Any], spot: Spot, place: Place, loads: Loads, carried: tuple[Any, ...]
     ) -> Recipe | None:
-        """Resolve a collection of values: the path goes on after a relationship to many."""
+        """Resolve a collection of values: a path that continues after a relationship to many."""
         prop = mapping.relationship(place.mapper, step.key)
         assert prop is not None  # noqa: S101 - the caller found it
         name = f"{place.mapper.class_.__name__}.{prop.key}"
@@ -331,7 +331,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         return One(edge, len(edge.outputs) - 1, self.required(edge, spot))
 
     def required(self, edge: Edge, spot: Spot) -> str | None:
-        """Return the name of a field that needs a value, or None. Report the field if the mapping allows NULL."""
+        """Return the name of the field if it does not allow None. Report the field if the mapping allows NULL."""
         if not spot.needs_value:
             return None
         assert edge.prop is not None  # noqa: S101 - subclasses' parts are not asked about
@@ -371,7 +371,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         return shape, first, below
 
 
-#: The function that combines many counts, or many existences, into one value.
+#: The function that combines the values of many rows into one, by the kind of the aggregate.
 _TOTALS: Mapping[str, Any] = {"count": sum, "exists": any}
 
 
@@ -393,7 +393,7 @@ def _is_same_way(edge: Edge, prop: RelationshipProperty[Any], shape: Shape, aske
 
 
 def _column_that_fits(mapper: Mapper[Any], wanted: Any) -> str | None:
-    """Return a column whose values have the wanted type, keys last. A boolean does not count as an integer."""
+    """Return a column whose values have the wanted type, a key only if no other fits. A boolean is not an integer."""
     keys = {column for column in mapper.columns if column.primary_key or column.foreign_keys}
     props = sorted(mapping.column_attributes(mapper), key=lambda each: each.columns[0] in keys)
     props = [each for each in props if wanted is bool or not isinstance(each.columns[0].type, Boolean)]
@@ -402,5 +402,5 @@ def _column_that_fits(mapper: Mapper[Any], wanted: Any) -> str | None:
 
 
 def _is_plain_value(kind: Any) -> bool:
-    """Tell whether a class is the class of plain values, such as ``str``."""
+    """Tell whether a class is a class of plain values, such as ``str``."""
     return kind in {str, int, float, bool, bytes} or kind.__module__ in {"datetime", "decimal", "uuid"}

@@ -13,8 +13,7 @@ from loadplan.declared.sources import Aggregate
 from loadplan.declared.spec import Load
 from loadplan.errors import Problem
 from loadplan.mapped import links, mapping
-from loadplan.resolved import problems as plan_problems
-from loadplan.resolved import source_problems
+from loadplan.resolved import source_problems, unloadable
 from loadplan.resolved import view_problems as problems
 from loadplan.resolved.conditions import conditions_on, foreign_tables, shape_problems
 from loadplan.resolved.fitting import misfit, null_without_rows, python_type, spelled
@@ -73,7 +72,9 @@ class ValueResolver:
             read = mapping.as_seen_from(place.mapper, step, subclasses=True)
         tables = foreign_tables(mapping.tables_at(place.entity), [read])
         if tables:
-            self.found.append(source_problems.speaks_of_others(spot.name, step, place.mapper, tables, spot.at))
+            through = None if place.entity is place.mapper.class_ else place.path[-1]
+            wrong = source_problems.speaks_of_others(spot.name, step, place.mapper, tables, spot.at, through=through)
+            self.found.append(wrong)
             return None
         column = expression_column(place, spot.field.name, read)
         self.fits(column, spot, step)
@@ -106,7 +107,7 @@ class ValueResolver:
     def fits(self, column: Column, spot: Spot, what: Any) -> None:
         """Check that a column fits an annotation.
 
-        ``what`` is the name or the declaration of the column, for the error.
+        ``what`` is the name or the declaration of the column, for the error message.
         """
         if spot.field.converts:
             return
@@ -153,16 +154,17 @@ class ValueResolver:
                 kind = attrs.evolve(kind, expression=expression)
             tables = foreign_tables(mapping.tables_at(target.entity), [expression])
             if tables:
-                self.found.append(
-                    source_problems.speaks_of_others(spot.name, given.expression, prop.mapper, tables, spot.at)
-                )
+                step, mapper = given.expression, prop.mapper
+                through = None if target.entity is mapper.class_ else target.path[-1]
+                found = source_problems.speaks_of_others(spot.name, step, mapper, tables, spot.at, through=through)
+                self.found.append(found)
                 return None
             if not isinstance(given.expression, ClauseElement) or attribute_behind(given.expression) is not None:
                 self.found.append(source_problems.not_an_aggregate(spot.name, given.expression, spot.at))
                 return None
             if spot.needs_value and null_without_rows(given.expression):
                 shown = spelled(spot.type.given, optional=False)
-                reason = f"{code_of(given.expression)} is NULL where there is no row"
+                reason = f"{code_of(given.expression)} is NULL if there is no row"
                 what = code_of(given)
                 self.found.append(problems.required_but_nullable(spot.name, what, reason, shown, spot.at))
         column = Column(spot.field.name, given.expression, kind.type)
@@ -215,11 +217,10 @@ class ValueResolver:
         *,
         ordered: bool = True,
     ) -> Edge:
-        """Return a new edge; ``ordered`` says whether the order of the rows matters."""
-        if links.asks_parent_further(prop):
-            self.found.append(plan_problems.asks_parent_further(place.mapper, prop, spot.at))
+        """Return a new edge. ``ordered`` is True if the order of the rows matters."""
+        self.found.extend(unloadable.problems_of(place.mapper, prop, spot.at))
         apart = self.apart.get(place, frozenset())
-        ordered = ordered and bool(prop.uselist) and shape.order_by is None
+        ordered = ordered and not links.is_single(prop) and shape.order_by is None
         found = mapping.mapped_again(place.mapper, prop.key, ordered=ordered)
         again = [sub for sub in found if not any(map(sub.isa, apart))]
         if again:
@@ -238,7 +239,7 @@ class ValueResolver:
 
 
 def aggregation(given: Aggregate) -> Aggregation:
-    """Return the aggregation: the function, and its value if there is no row."""
+    """Return the aggregation that an annotation declares, with its value for no rows."""
     if given.kind == "count":
         return Aggregation("count", None, Integer(), 0)
     if given.kind == "exists":

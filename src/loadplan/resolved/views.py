@@ -39,7 +39,7 @@ from loadplan.view_classes.annotations import (
     members_with_branches,
 )
 from loadplan.view_classes.classes import is_view_class, read_class
-from loadplan.view_classes.fields import Unreadable, ViewClass
+from loadplan.view_classes.fields import Unreadable, ViewClass, reads_a_part
 
 
 def resolve_view(plan: Plan[Any]) -> Tree:
@@ -70,7 +70,7 @@ class _Resolver(RelationshipResolver):
     # --- objects --------------------------------------------------------------------------------------------------
 
     def object(self, annotation: Any, place: Place, loads: Loads, field: str, at: At, trail: Trail) -> Recipe | None:
-        """Return the recipe for the object of a row: of one class, or of one of several."""
+        """Return the recipe for the object of a row. The annotation is one class or a union of classes."""
         members = list(members_with_branches(annotation))
         if len(members) == 1 and members[0][1] is None:
             return self.make(members[0][0], place, loads, at, trail)
@@ -175,7 +175,7 @@ class _Resolver(RelationshipResolver):
         return Choose(column, tuple(recipes), field)
 
     def member(self, member: Any, sub: Mapper[Any], place: Place, loads: Loads, at: At, trail: Trail) -> Recipe | None:
-        """Return the recipe for the rows of one subclass. Its own columns are a joined part of the row."""
+        """Return the recipe for the rows of one subclass. Its own columns are joined to the row."""
         nested = Loads([*loads.loads, *loads.branch_for(sub.class_)], read=loads.loads)
         if sub is place.mapper:
             return self.make(member, place, nested, at, trail)
@@ -194,14 +194,15 @@ class _Resolver(RelationshipResolver):
             fields = read_class(member).fields
         except Unreadable:
             return None
-        values = next((literal_values(each.type.given) for each in fields if name in {each.name, *each.aliases}), ())
+        read = ((each, {each.name, *(path[0] for path in each.aliases)}) for each in fields)
+        values = next((literal_values(each.type.given) for each, names in read if name in names), ())
         subs = [mapper.polymorphic_map[value] for value in values if value in mapper.polymorphic_map]
         return next((sub for sub in subs if all(each.isa(sub) for each in subs)), None)
 
     # --- fields ---------------------------------------------------------------------------------------------------
 
     def relationship_of(self, spot: Spot, place: Place) -> str | None:
-        """Return the relationship that a field reads first, if it reads one."""
+        """Return the name of the first relationship that a field reads, or None."""
         marker = next(iter(spot.type.markers), None)
         step: Any = spot.key(place.mapper)
         if isinstance(marker, Load):
@@ -247,6 +248,9 @@ class _Resolver(RelationshipResolver):
                 self.found.append(source_problems.wrong_step(spot.name, marker.relationship, place.mapper, spot.at))
                 return None
             return self.relationship(prop, spot, place, Loads([marker, *loads.loads]), trail, shared=False, used=loads)
+        if len(spot.path(place.mapper)) > 1:
+            self.found.append(problems.unreadable_class(reads_a_part(spot.field.name), spot.at))
+            return None
         return self.attribute(view, spot, place, loads, trail, shared=shared)
 
     def attribute(
@@ -288,7 +292,7 @@ def _parameters(root: Place) -> Iterator[Parameter]:
 
 
 def _proxied(step: Any, place: Place) -> list[Any] | None:
-    """Return the path that an association proxy stands for, or None for anything else."""
+    """Return the path that an association proxy stands for; None if the step is not a proxy."""
     if getattr(step, "target_collection", None) is None:
         return None
     collection = getattr(place.entity, step.target_collection)

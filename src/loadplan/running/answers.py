@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, and_, bindparam, case, func, or_, select, types
 PARTS = 200
 
 Reader: TypeAlias = Callable[[Iterable[Any]], Iterator[tuple[Any, ...]]]
-"""Reads two things from each row of a statement: the id that it answers, and the value that identifies the row."""
+"""A function that yields two values for each row of a statement: the id that the row answers, and the row's mark."""
 
 
 def is_exact(kinds: Sequence[types.TypeEngine[Any]]) -> bool:
@@ -32,12 +32,12 @@ def asking(
 ) -> Iterator[tuple[Any, dict[str, Any], Reader]]:
     """Yield the statements that find the rows of ids, each with its parameters and a reader of its rows.
 
-    Each is a plain ``select()`` of the entity itself, so the listeners of a session can handle it as usual.
+    Each statement is a plain ``select()`` of the entity, so the listeners of a session can handle it as usual.
 
     Args:
-        columns: of the primary key.
-        told: what tells its rows apart: the same columns, or the expressions that stand for them.
-        identities: values for these columns, as somebody asked for them.
+        columns: the columns of the primary key.
+        told: the expressions by which Python compares rows: the same columns, or replacements for them.
+        identities: the ids: values for these columns.
         as_arrays: whether the database takes arrays of these columns' types.
     """
     if as_arrays:

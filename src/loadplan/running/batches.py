@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def batches_of(plan: CompiledPlan[T], parameters: Parameters, size: int, tally: Tally) -> "Batches[T]":
-    """Return the roots in batches, with the memory of one.
+    """Return a reader of the roots in batches. It needs the memory of one batch.
 
     Raises:
         PlanError: LP216, the plan joins a collection to the root, so a batch could end in the middle of a root.
@@ -44,10 +44,10 @@ class Batches(Generic[T]):
     """Reads roots in batches.
 
     Args:
-        plan: narrowed to the roots.
-        parameters: that its statements bind.
-        size: roots a batch.
-        tally: counts what comes; each batch may bring its ``max_rows``.
+        plan: the compiled plan, narrowed to the roots.
+        parameters: the parameters of its statements.
+        size: the number of roots in a batch.
+        tally: counts rows and statements. Each batch may have ``max_rows`` rows.
     """
 
     def __init__(self, plan: CompiledPlan[T], parameters: Parameters, size: int, tally: Tally) -> None:
@@ -65,7 +65,7 @@ class Batches(Generic[T]):
             self._result.close()
 
     def next_batch(self, session: Session) -> list[T]:
-        """Return the next views; an empty list at the end."""
+        """Return the next roots; an empty list at the end."""
         if self._parts is None:
             most = self._tally.max_rows
             bound = self._size if most is None else min(self._size, most + 1)
@@ -85,7 +85,7 @@ class Batches(Generic[T]):
         return []
 
     def _without_last(self, part: Sequence[Any]) -> Sequence[Any]:
-        """Return rows without the rows of the last root of the batch before."""
+        """Return rows without the rows of the last root in the previous batch."""
         key, last = self._plan.root_key, self._last
         self._last = key(part[-1])
         return [row for row in part if key(row) != last]

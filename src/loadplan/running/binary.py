@@ -15,15 +15,14 @@ from sqlalchemy import Connection
 
 from loadplan.mapped.decoding import NOT_IN_BINARY, Undecodable
 
-#: Types that the application may have taught psycopg to read in its own way, which is only for text. Then loadplan uses
-#: it.
+#: Types for which the application may have registered its own reader. psycopg uses this reader only for text format.
 _READ_IN_BINARY = (
     *("bool", "bytea", "bpchar", "cidr", "date", "daterange", "float4", "float8", "inet", "int2", "int4", "int4range"),
     *("int8", "int8range", "interval", "json", "jsonb", "numeric", "numrange", "text", "time", "timestamp"),
     *("timestamptz", "timetz", "tsrange", "tstzrange", "uuid", "varchar"),
 )
 
-#: The key of the answer in the dictionary that SQLAlchemy keeps for each connection of the driver.
+#: The key under which :func:`in_binary` stores its check in the dictionary that SQLAlchemy keeps for each connection.
 _NOTE = "loadplan_reads_in_binary"
 
 
@@ -32,7 +31,8 @@ def in_binary(connection: Connection) -> Iterator[None]:
     """Let psycopg's cursors on a connection read in binary while the block runs.
 
     Raises:
-        Undecodable: the application registered its own reader for a type in text format, and binary would ignore it.
+        Undecodable: the cursors of the application have no binary format, or it registered its own reader for a type
+            in text format, which binary would ignore.
     """
     driver: Any = connection.connection.driver_connection
     if _NOTE not in connection.info:
@@ -48,9 +48,15 @@ def in_binary(connection: Connection) -> Iterator[None]:
 
 
 def _reads_alike(driver: Any) -> bool:
-    """Tell whether a connection reads each type in the same way in both formats."""
+    """Tell whether a connection reads each type in the same way in text and in binary format.
+
+    A cursor that puts the parameters into the text itself has no binary format.
+    """
     import psycopg
     from psycopg.pq import Format
+
+    if issubclass(driver.cursor_factory, psycopg.ClientCursor | psycopg.AsyncClientCursor):
+        return False
 
     def is_own(oid: int, kind: Format) -> bool:
         return driver.adapters.get_loader(oid, kind) is not psycopg.adapters.get_loader(oid, kind)

@@ -1,4 +1,4 @@
-"""Binds: the engines, sessionmakers, sessions and connections of loaders."""
+"""Checks the binds of loaders: engines, sessionmakers, sessions and connections."""
 
 from typing import Any, TypeAlias
 
@@ -21,11 +21,11 @@ def check_bind(bind: object, loader: str) -> None:
     """Check that a loader can use a bind. If it is a session, loadplan notes from now on when you close it.
 
     Args:
-        bind: as it was given.
+        bind: the value that the caller passed.
         loader: ``"Loader"`` or ``"SyncLoader"``.
 
     Raises:
-        LoaderError: LP408, it cannot.
+        LoaderError: LP408, the loader cannot use this bind.
     """
     ours, others = (_ASYNC, _SYNC) if loader == "Loader" else (_SYNC, _ASYNC)
     if isinstance(bind, ours):
@@ -38,7 +38,7 @@ def check_bind(bind: object, loader: str) -> None:
 
 
 def is_async(bind: object) -> bool:
-    """Tell whether a bind is one of a ``Loader``; the others are for a ``SyncLoader``."""
+    """Tell whether a bind is asynchronous. Asynchronous binds are for a ``Loader``, the others for a ``SyncLoader``."""
     return isinstance(bind, _ASYNC)
 
 

@@ -1,4 +1,4 @@
-"""Execution options of one call: checked, and given to every statement of its session."""
+"""Checks the execution options of one call, and passes them to every statement of its session."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -14,7 +14,7 @@ def check_options(options: object) -> None:
     """Check execution options of one call.
 
     Raises:
-        LoaderError: LP408, they are not a mapping by name, or one of them cannot be set for a statement.
+        LoaderError: LP408, the options are not a mapping by name, or one of them cannot be set for a fetch.
     """
     if options is None:
         return
@@ -37,12 +37,12 @@ _NOT_FOR_ONE_CALL = {
     "max_row_buffer": _OF_THE_STREAM,
     "stream_results": _OF_THE_STREAM,
     "yield_per": _OF_THE_STREAM,
-    "populate_existing": "leave it out: each fetch reads into a session of its own, so all values are fresh.",
+    "populate_existing": "leave it out: each fetch reads into a separate session, so all values are fresh.",
 }
 
 
 def with_options(session: Opened, options: Mapping[str, Any] | None) -> Opened:
-    """Let every statement of a session run with execution options. Its listeners see them."""
+    """Return the session, which now runs every statement with execution options. Its listeners see the options."""
     if options:
         kind: Any = type(session)
         session.__class__ = _class_with_options(kind)
@@ -52,7 +52,7 @@ def with_options(session: Opened, options: Mapping[str, Any] | None) -> Opened:
 
 @lru_cache(maxsize=256)
 def _class_with_options(session_class: Any) -> type[Session]:
-    """Return a subclass of a session class whose statements all run with options of its instance.
+    """Return a subclass of a session class. An instance runs all its statements with its own execution options.
 
     ``Session.execution_options`` exists only since SQLAlchemy 2.1. ``changes_statements`` notices that ``execute`` is
     overridden, so every statement goes through it.

@@ -1,4 +1,4 @@
-"""The problems of a call: its plan, its bind, its ids, its cursor. Pure; each function returns a problem."""
+"""Makes the problems of a call: with its plan, its bind, its ids, its cursor. Pure."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -14,19 +14,19 @@ from loadplan.resolved.problems import At, safely_described
 
 
 def not_a_plan(given: object) -> Problem:
-    """``loader.fetch(User, 1)`` and the like."""
+    """Return the problem of ``loader.fetch(User, 1)``, or of another value that is not a plan."""
     message = f"a fetch needs a LoadPlan, but got {safely_described(given)}"
     return Problem("LP408", message, hint=safely(meant.instead_of_plan, given))
 
 
 def not_a_bind(given: object, loader: str, binds: Sequence[str], *, of_other: bool) -> Problem:
-    """``Loader("postgresql://...")`` and the like.
+    """Return the problem of ``Loader("postgresql://...")``, or of another value that is not a bind.
 
     Args:
-        given: in place of a bind.
+        given: the value in place of a bind.
         loader: ``"Loader"`` or ``"SyncLoader"``.
-        binds: classes that it takes.
-        of_other: whether the other loader takes it.
+        binds: the names of the classes that the loader takes.
+        of_other: whether the other loader takes this value.
     """
     hint = safely(meant.instead_of_bind, given, loader)
     if of_other:
@@ -39,19 +39,19 @@ def not_a_bind(given: object, loader: str, binds: Sequence[str], *, of_other: bo
 
 
 def _without_password(given: str) -> str:
-    with contextlib.suppress(Exception):  # it may be any text
+    with contextlib.suppress(Exception):  # the text need not be a URL
         given = make_url(given).render_as_string(hide_password=True)
     return shown(given)
 
 
 def not_a_cursor_key(given: object) -> Problem:
-    """``Loader(engine, cursor_key="secret")``."""
+    """Return the problem of ``Loader(engine, cursor_key="secret")``."""
     hint = "encode the text: cursor_key=text.encode()." if isinstance(given, str) else "pass bytes, or a Fernet."
     return Problem("LP408", f"cursor_key= needs bytes or a cipher, but got a {type(given).__name__}", hint=hint)
 
 
 def several_have_key(label: str, entity: str, given: object) -> Problem:
-    """One primary key of several objects: concrete classes may share it."""
+    """Return the problem of a primary key that several objects have, because concrete classes may share keys."""
     return Problem(
         "LP403",
         f"more than one '{entity}' has the primary key {shown(given)}",
@@ -62,7 +62,7 @@ def several_have_key(label: str, entity: str, given: object) -> Problem:
 
 
 def not_an_id(given: object, entity: str, detail: str, columns: Sequence[tuple[str, str]], label: str) -> Problem:
-    """A value that cannot be a primary key; ``columns`` are the key's names and types."""
+    """Return the problem of a value that cannot be a primary key. ``columns`` are the names and types of the key."""
     listed = ", ".join(f"{name} ({kind})" for name, kind in columns)
     shape = "one value" if len(columns) == 1 else f"a tuple of {len(columns)} values, or a mapping by name"
     hint = None
@@ -78,13 +78,13 @@ def not_an_id(given: object, entity: str, detail: str, columns: Sequence[tuple[s
 
 
 def _id(given: object) -> str:
-    kind = type(given)  # isinstance would ask an object from outside for its class
+    kind = type(given)  # isinstance would read __class__ of the value, which may raise
     has_own_words = issubclass(kind, ClauseElement | type) or kind.__repr__ is object.__repr__
     return safely_described(given) if has_own_words else shown(given)
 
 
 def joined_in_stream(label: str, edge: Any) -> Problem:
-    """``stream`` of a plan that joins a collection to its root."""
+    """Return the problem of ``stream`` with a plan that joins a collection to its root."""
     return Problem(
         "LP216",
         f"stream() cannot join the collection '{edge.name}'",
@@ -95,18 +95,18 @@ def joined_in_stream(label: str, edge: Any) -> Problem:
 
 
 def part_in_session(label: str, path: Sequence[str], name: str) -> Problem:
-    """``fetch_attached`` of a plan that loads some of a relationship's rows."""
+    """Return the problem of ``fetch_attached`` with a plan that loads only some rows of a relationship."""
     return Problem(
         "LP221",
         f"'{name}' would hold only some of its rows in your session",
         (label, *path),
-        detail="the plan gives it a where= or limit=. Other code that uses the session would take it for all rows.",
+        detail="the plan gives it a where= or limit=. Other code in the session would treat these rows as all rows.",
         hint="use fetch(plan, id) for a detached graph, or a view (into=), or load it without where= and limit=.",
     )
 
 
 def view_in_session(label: str, call: str) -> Problem:
-    """``fetch_attached`` of a view."""
+    """Return the problem of ``fetch_attached`` with a plan of views."""
     return Problem(
         "LP222",
         f"{call}() loads mapped objects, but the plan has into=",
@@ -117,18 +117,18 @@ def view_in_session(label: str, call: str) -> Problem:
 
 
 def not_a_session(call: str, given: object) -> Problem:
-    """``Loader(engine).fetch_attached(...)``."""
+    """Return the problem of ``Loader(engine).fetch_attached(...)``, which has no session of the caller."""
     loader = "SyncLoader" if isinstance(given, Engine | Connection | sessionmaker) else "Loader"
     return Problem(
         "LP408",
-        f"{call}() needs a session of yours, but this loader was made with {type(given).__name__}",
+        f"{call}() needs your own session, but this loader was made with {type(given).__name__}",
         detail="the objects stay in that session, and your commit saves their changes.",
         hint=f"make the loader with the session: {loader}(session).{call}(plan, id).",
     )
 
 
 def not_a_lock(given: object, at: At) -> Problem:
-    """``fetch(plan, id, for_update="nowait")``, which would lock and wait."""
+    """Return the problem of ``fetch(plan, id, for_update="nowait")``, which would lock and wait."""
     if isinstance(given, str) and given in _LOCKS:
         hint = f"write for_update={{{given!r}: True}}."
     else:
@@ -136,23 +136,23 @@ def not_a_lock(given: object, at: At) -> Problem:
     return Problem("LP408", f"for_update={shown(given)} is not a way to lock", at, hint=hint)
 
 
-#: Arguments of ``with_for_update``; ``of`` is the root, always.
+#: Arguments of ``with_for_update`` that a fetch accepts. loadplan itself sets ``of``, to the root.
 _LOCKS = ("nowait", "read", "skip_locked", "key_share")
 
 
 def is_lock(given: object) -> bool:
-    """Tell whether something can be ``for_update=``."""
+    """Tell whether a value can be passed as ``for_update=``."""
     if given is None or isinstance(given, bool):
         return True
     return isinstance(given, Mapping) and all(name in (*_LOCKS, "of") for name in given)
 
 
 def lock_without_transaction(is_async: bool, at: At) -> Problem:
-    """``Loader(engine).fetch(plan, id, for_update=True)``."""
+    """Return the problem of ``Loader(engine).fetch(plan, id, for_update=True)``: the caller has no transaction."""
     loader, kind = ("Loader", "Async") if is_async else ("SyncLoader", "")
     return Problem(
         "LP408",
-        f"for_update= needs a transaction of yours, but this {loader} opens its own",
+        f"for_update= needs your own transaction, but this {loader} opens a separate one",
         at,
         detail="the lock would end when the fetch returns.",
         hint=f"make the {loader} with the {kind}Session or {kind}Connection that changes the row afterwards.",
@@ -160,7 +160,7 @@ def lock_without_transaction(is_async: bool, at: At) -> Problem:
 
 
 def not_pageable(type_name: str, at: At) -> Problem:
-    """A page is ordered by values that a cursor cannot hold."""
+    """Return the problem of a page that is ordered by values that a cursor cannot hold."""
     return Problem(
         "LP110",
         f"fetch_page cannot order by values of type {type_name}",
@@ -171,7 +171,7 @@ def not_pageable(type_name: str, at: At) -> Problem:
 
 
 def bad_count(word: str, given: object, at: At) -> Problem:
-    """A ``limit=`` or ``offset=`` of a fetch that is not a whole number."""
+    """Return the problem of a ``limit=`` or ``offset=`` of a fetch that is not a whole number."""
     message = f"{word}={shown(given)} must be a whole number of 0 or more"
     return Problem("LP107", message, at, hint=_COUNT_HINTS.get(word))
 

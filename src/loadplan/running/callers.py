@@ -1,4 +1,4 @@
-"""The line of the caller's own code that a fetch, a statement or a warning comes from."""
+"""Finds the line of the caller's own code that a fetch, a statement or a warning comes from."""
 
 import os
 import sys
@@ -16,9 +16,10 @@ _INSTALLED = tuple({f"{get_path(name)}{os.sep}" for name in ("purelib", "platlib
 
 
 def frame_of_caller() -> FrameType | None:
-    """Return the nearest frame on the stack that is the caller's own, or None if there is none.
+    """Return the nearest frame on the stack that runs the caller's own code, or None.
 
-    Installed packages count as libraries. If all frames are in installed packages, the application itself is installed.
+    Installed packages count as libraries. But if all frames are in installed packages, the application itself is
+    installed, and its frames count.
     """
     installed = None
     for frame in _frames():
@@ -32,7 +33,7 @@ def frame_of_caller() -> FrameType | None:
 
 
 def warn_caller(message: str, category: type[Warning]) -> None:
-    """Warn of something, with the line of the caller's own code."""
+    """Issue a warning that names the line of the caller's own code."""
     frame = frame_of_caller()
     if frame is None:
         warnings.warn(message, category, stacklevel=2)

@@ -30,23 +30,23 @@ _HYDRATORS = 128
 
 @attrs.frozen(eq=False)
 class CompiledPlan(Generic[T]):
-    """A plan, ready to run on one dialect for some number of roots. Immutable; shared by all tasks.
+    """A plan, ready to run on one dialect for some number of roots. It is immutable, and all tasks share it.
 
     Attributes:
         tree: the resolved plan.
         dialect: the dialect of the statements.
-        roots: the most roots of a fetch, as far as the choice of statements depends on it.
-        chosen: the way of every edge.
-        root: the statement that the graph starts with.
+        roots: the step for the number of roots, on which the choice of statements depends.
+        chosen: the way in which each edge is loaded.
+        root: the statement of the roots.
         later: the other statements, in the order in which they run.
-        present: the column that tells whether a joined row exists.
-        arrays: the slots of the rows of each nested array.
-        above: for the number of a statement, the number of the statement whose rows have its keys.
-        builder: it built the statements, and builds those again that repeat the statement of their parents.
+        present: by joined edge, the column that is NULL if the row does not exist.
+        arrays: by edge, the slots of the rows in its nested array.
+        above: by the number of a statement, the number of the statement whose rows have its keys.
+        builder: built the statements. It builds a statement again if it contains a changed statement of its parents.
         databases: if classes live in several databases, the number and the dialect of the database of each class.
         learned: indexes that only the databases had when the plan was compiled.
         hydrators: the functions that build objects, made when the first rows come.
-        variants: the same plan for other numbers of roots, or narrowed in ways that are used again.
+        variants: the plan for other numbers of roots, and narrowed plans that are used again.
         mappers: the mapper that each statement selects.
         classes: the mapper of each place.
     """
@@ -78,7 +78,7 @@ class CompiledPlan(Generic[T]):
 
     @property
     def mapper(self) -> Mapper[Any]:
-        """The mapper of the entity that the graph starts at."""
+        """The mapper of the roots' class."""
         return self.tree.root.mapper
 
     @property
@@ -91,16 +91,26 @@ class CompiledPlan(Generic[T]):
         """True if a statement has nested rows."""
         return bool(self.arrays)
 
-    def narrowed(self, narrow: Narrowing) -> "CompiledPlan[T]":
-        """Return the graph for the roots that ``narrow`` leaves: conditions, order and limits of the root."""
+    def narrowed(self, narrow: Narrowing, above: Narrowing | None = None) -> "CompiledPlan[T]":
+        """Return the plan for fewer roots.
+
+        Args:
+            narrow: adds conditions, order and limit to the statement of the roots.
+            above: does the same where a later statement contains that statement as a subquery. By default, it is
+                ``narrow``.
+        """
+        root = self._root(narrow)
+        within = root if above is None or all(each.above is None for each in self.later) else self._root(above)
+        return attrs.evolve(self, root=root, later=self._later_below(within), variants={})
+
+    def _root(self, narrow: Narrowing) -> Statement:
         select = narrow(self.root.select)
         if self.builder.root_ranks:  # the order of a joined collection comes after the order of its parents
             select = select.order_by(*self.builder.root_ranks)
-        root = attrs.evolve(self.root, select=select)
-        return attrs.evolve(self, root=root, later=self._later_below(root), variants={})
+        return attrs.evolve(self.root, select=select)
 
     def _later_below(self, root: Statement) -> tuple[Statement, ...]:
-        """Return the later statements for a statement of the roots, which some of them contain as a subquery."""
+        """Return the later statements for a new statement of the roots. Some of them contain it as a subquery."""
         if all(each.above is None for each in self.later):
             return self.later
         statements = [root]
@@ -111,7 +121,7 @@ class CompiledPlan(Generic[T]):
         return tuple(statements[1:])
 
     def bringing(self, roots: int | None) -> "CompiledPlan[T]":
-        """Return the variant of the plan for at most so many roots; None for any number."""
+        """Return the variant of the plan for at most ``roots`` roots; None stands for any number."""
         return self._variant(roots_of(roots))
 
     @property
@@ -133,7 +143,7 @@ class CompiledPlan(Generic[T]):
         """Return the variant for classes that live in several databases: each statement uses one database.
 
         Args:
-            databases: the number and the dialect of the database of each of ``classes``; None for one of all.
+            databases: for each of ``classes``, (number, dialect) of its database; None if one database has them all.
         """
         if databases is None or len({number for number, _ in databases}) == 1:
             return self
@@ -186,7 +196,7 @@ class CompiledPlan(Generic[T]):
         return found
 
     def without_nesting(self) -> None:
-        """Never nest rows again, because the driver cannot read a type in a nested row."""
+        """Stop nesting rows in all later fetches of the plan, because the driver cannot read a type in a nested row."""
         if self.dialect.driver not in self.tree.undecodable:
             self.tree.undecodable.append(self.dialect.driver)
 
@@ -222,7 +232,7 @@ class CompiledPlan(Generic[T]):
 
 
 def compile_tree(tree: Tree, dialect: Dialect, learned: LearnedIndexes) -> CompiledPlan[Any]:
-    """Return a resolved plan, ready to run on ``dialect``, with the indexes that are known of its database.
+    """Return a plan that is ready to run on ``dialect``, from its tree and the learned indexes of the database.
 
     Pure.
     """

@@ -1,4 +1,4 @@
-"""Page cursors: the values of an order at one row, as text that is signed, or encrypted."""
+"""Makes and reads page cursors: the values of an order at one row, as signed or encrypted text."""
 
 import base64
 import datetime
@@ -19,7 +19,7 @@ _MAC_BYTES = 12
 class CursorCipher(Protocol):
     """Encrypts cursors. ``Fernet`` and ``MultiFernet`` of the library ``cryptography`` are examples.
 
-    ``decrypt`` must raise for anything that ``encrypt`` did not make.
+    ``decrypt`` must raise an error for every text that ``encrypt`` did not make.
     """
 
     def encrypt(self, data: bytes, /) -> bytes:
@@ -32,12 +32,12 @@ class CursorCipher(Protocol):
 
 
 CursorKey: TypeAlias = bytes | CursorCipher
-"""The key of cursors: a secret that signs them, or a cipher that encrypts them."""
+"""The key of cursors: a secret that signs cursors, or a cipher that encrypts them."""
 
-#: An encrypted cursor is padded to a multiple of so many bytes, so that its length says little about the values.
+#: An encrypted cursor is padded to a multiple of this number of bytes, so that its length says little about the values.
 _FILL = 64
 
-#: Stands for a value that no cursor holds: the database reads it at the row of the cursor.
+#: Stands for a value that is not in the cursor. The database reads it from the row of the cursor.
 KEPT: Final = object()
 
 _ENCODERS: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
@@ -74,7 +74,7 @@ def encode_cursor(values: Sequence[Any], order: str, key: CursorKey) -> str:
     Args:
         values: the values of the order's expressions in this row.
         order: the text of the order. It is signed but not sent, so that a cursor of another order does not fit.
-        key: secret to sign with, or cipher to encrypt with.
+        key: the secret that signs the cursor, or the cipher that encrypts it.
 
     Raises:
         TypeError: a cursor cannot hold a value of this type.
@@ -89,17 +89,17 @@ def encode_cursor(values: Sequence[Any], order: str, key: CursorKey) -> str:
 
 
 def decode_cursor(cursor: object, order: str, key: CursorKey, label: str, enums: Sequence[type | None]) -> list[Any]:
-    """Return the values that a cursor was made of.
+    """Return the values in a cursor.
 
     Args:
-        cursor: from outside.
-        order: as it was made with.
-        key: as it was made with.
-        label: of the plan, for errors.
+        cursor: the cursor, which may be any value from a request.
+        order: the text of the order that the cursor must have been made for.
+        key: the key that the cursor must have been made with.
+        label: the label of the plan, for errors.
         enums: the enum class of each expression, if it has one.
 
     Raises:
-        CursorError: LP407, it was changed, cut short, or made for another order or with another key.
+        CursorError: LP407, the cursor was changed, cut short, or made for another order or with another key.
     """
     try:
         if not isinstance(cursor, str) or not cursor.isascii():
@@ -116,7 +116,7 @@ def decode_cursor(cursor: object, order: str, key: CursorKey, label: str, enums:
             raise refused_cursor(label)
         values = json.loads(payload.decode("utf-8", "surrogatepass"))
         return [_decoded(value, kind) for value, kind in zip(values, enums, strict=True)]
-    except Exception:  # a text from outside may make the decoders raise any error
+    except Exception:  # the decoders may raise any error for a text from a request
         raise refused_cursor(label) from None
 
 
@@ -153,7 +153,7 @@ def _mac(payload: bytes, order: str, key: bytes) -> bytes:
 
 
 def refused_cursor(label: str) -> CursorError:
-    """Return the error of a cursor that does not fit."""
+    """Return the error for a cursor that does not fit the list."""
     return CursorError(
         Problem(
             "LP407",
@@ -168,14 +168,14 @@ def refused_cursor(label: str) -> CursorError:
 def row_is_gone(label: str, *, is_of_own_type: bool) -> CursorError:
     """Return the error for a cursor whose row was deleted, if the page must read values from this row."""
     if is_of_own_type:
-        detail, hint = "the listing is ordered by a column with a type of your own, whose values no cursor holds.", ""
+        detail, hint = "the listing is ordered by a column with your own type, and cursors do not hold its values.", ""
     else:
-        detail = "the listing is ordered by a value that the page does not show, so no cursor holds it."
+        detail = "the listing is ordered by a value that the page does not show, so the cursor does not hold it."
         hint = " If readers may see the value, load it in the plan; or pass a cipher as cursor_key=."
     return CursorError(
         Problem(
             "LP407",
-            "the row that the cursor was made at is gone",
+            "the row of the cursor is gone",
             (label,),
             detail=detail,
             hint=f"start at page one.{hint}",

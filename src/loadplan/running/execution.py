@@ -1,4 +1,4 @@
-"""One execution of a compiled plan: rows of each statement, keys for the next, then the objects."""
+"""Executes a compiled plan: reads the rows of each statement, collects the keys for the next one, makes the objects."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -30,18 +30,18 @@ from loadplan.statements.statement import Statement
 
 T = TypeVar("T")
 
-#: The instances that each execution made, each list with no instance twice.
+#: For each execution, the list of instances that it made. Each instance is in its list once.
 Kept: TypeAlias = list[list[Any]]
 
 
 @attrs.frozen(eq=False)
 class Rows:
-    """Rows of a statement.
+    """The rows of a statement.
 
     Attributes:
         rows: the rows.
-        raw: whether they come directly from the driver.
-        dialect: the dialect of their engine.
+        raw: whether the rows come directly from the driver.
+        dialect: the dialect of the engine that returned the rows.
     """
 
     rows: Sequence[Any]
@@ -89,7 +89,7 @@ class Execution(Generic[T]):
         """Execute a statement and return its rows.
 
         Raises:
-            TooManyRows: LP406.
+            TooManyRows: LP406, the fetch has more than ``max_rows`` rows.
         """
         select = statement.select if is_bounded else self._tally.bounded(statement.select)
         self._tally.sent(statement.name)
@@ -104,8 +104,8 @@ class Execution(Generic[T]):
     def _fetch(self, statement: Statement, select: AnySelect, parameters: Parameters) -> Rows:
         """Execute a statement of columns without SQLAlchemy's ORM.
 
-        If a listener or a criterion may change it, the session executes it. Otherwise it runs on the session's
-        connection, from the second time on as text.
+        If a listener or a criterion may change the statement, the session executes it. Otherwise the session's
+        connection executes it, from the second time on as text.
         """
         arguments: dict[str, Any] = {"mapper": statement.place.mapper, "clause": select}
         if not (statement.nests and driver_of(self.dialect).in_binary):
@@ -126,12 +126,12 @@ class Execution(Generic[T]):
         return rows_of(connection.execute(select, parameters, execution_options=BY_POSITION), self.dialect)
 
     def counted(self, rows: Rows, statement: Statement) -> Rows:
-        """Return rows that arrived, if they are not too many."""
+        """Count rows that have arrived, and return them. Raise an error if they are too many."""
         self._tally.counted(rows.rows, statement.name)
         return rows
 
     def build(self, roots: Rows) -> list[T]:
-        """Load the rows below rows of roots, and build the views, from the leaves up."""
+        """Load everything below the rows of roots, and make the objects."""
         if not roots.rows:
             return []
         arrived = {0: roots}
@@ -150,7 +150,7 @@ class Execution(Generic[T]):
             return views
 
     def _grow(self, arrived: dict[int, Rows]) -> list[T]:
-        """Make the instances of all rows, from the roots down, and complete them. Return each root once."""
+        """Make the mapped instances of all rows, from the roots down, and complete them. Return each root once."""
         first = self._hydrator(arrived[0])
         grown = first.start(len(self._view.later) + 1)
         roots: list[T] = []
@@ -170,9 +170,9 @@ class Execution(Generic[T]):
         return self._view.hydrator(rows.dialect, raw=rows.raw, hidden=hidden)
 
     def _rows_below(self, number: int, statement: Statement, keys: list[Any] | dict[Any, Any]) -> Rows:
-        """Return the rows for these keys.
+        """Return the rows of a statement for keys of parents.
 
-        For a whole tree, ask again for the next level as long as a statement does not return all levels.
+        For a whole tree, execute the statement again for the next level as long as it has not returned all levels.
         """
         rows: list[Any] = []
         raw, dialect, asked = True, self.dialect, set(keys)
@@ -192,7 +192,10 @@ class Execution(Generic[T]):
         return Rows(rows, raw, dialect)
 
     def _bound(self, number: int, statement: Statement, keys: list[Any] | dict[Any, Any]) -> Iterator[Parameters]:
-        """Yield the parameters of each execution: the keys of parents, or the parameters of the parents' statement."""
+        """Yield the parameters of each execution of a statement.
+
+        They are the keys of the parents. If the statement contains the parents' statement, they are its parameters.
+        """
         if statement.keys is None:
             yield from self._executions[self._view.above[number]]
             return
@@ -207,7 +210,7 @@ def ask(
     parameters: Parameters,
     options: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Execute a statement with the session. If the rows become entities, note what the listeners change."""
+    """Execute a statement with the session. ``watch`` notes the changes that listeners make to the statement."""
     if watch is None:
         return session.execute(select, parameters, execution_options=options or {})
     given: Any = parameters
@@ -223,6 +226,6 @@ def _without_entities(state: ORMExecuteState) -> Any:
         return None
     note(state)
     connection = state.session.connection(bind_arguments=state.bind_arguments)
-    # only the local options have what a listener sets with ``update_execution_options``, such as a schema_translate_map
+    # a listener's ``update_execution_options``, such as for a schema_translate_map, changes only the local options
     options = {**state.execution_options, **state.local_execution_options}
     return connection.execute(state.statement, state.parameters or {}, execution_options=options)

@@ -1,6 +1,6 @@
 """Pauses the garbage collector while the objects of a result are made.
 
-As their number grows, the collector would check all of them again and again, and find that all are in use.
+Otherwise, the collector would check the growing number of objects again and again, although all of them are in use.
 """
 
 import contextlib
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Pause the garbage collector. Let it run once afterwards, if it would have run ten times or more.
+    """Pause the garbage collector. If it would have run ten times or more, let it run once afterwards.
 
-    The whole process shares the collector, so loadplan never waits for a database inside of the block. Only a ``load``
-    event of the caller may send SQL there. If the process has turned the collector off, it stays off. The run
-    afterwards counts for the next full collection. That one frees unused graphs: their parents and children refer to
-    each other, so nothing else frees them.
+    The whole process shares the collector, so loadplan never waits for a database inside the block. Only a ``load``
+    event of the caller may send SQL there. If the process has turned the collector off, it stays off. The later run
+    counts towards the next full collection. Full collections free unused graphs. Nothing else frees them, because
+    parents and children refer to each other.
     """
     if not gc.isenabled():
         yield

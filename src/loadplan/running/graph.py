@@ -1,4 +1,4 @@
-"""Runs a compiled plan for its roots: all of them, with further columns, or by primary key."""
+"""Runs a compiled plan and returns its roots: in order, with further columns, or by primary key."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -32,22 +32,22 @@ def load_roots(
     """Load the roots and everything below them.
 
     Args:
-        plan: compiled, and narrowed to its roots.
-        session: private to this call.
-        executions: parameters of each execution of the root statement, with the parameters of the plan's
+        plan: the compiled plan, narrowed to the roots.
+        session: the private session of this call.
+        executions: the parameters of each execution of the root statement, with the parameters of the plan's
             conditions.
-        tally: counts what comes.
-        limit: the limit that the root statement already has. It stays if it is below ``max_rows``.
-        kept: for entities, gets the instances of each execution. The caller then completes them.
+        tally: counts rows and statements.
+        limit: the limit of the root statement. loadplan adds no other limit if this one is below ``max_rows``.
+        kept: for entities, a list that gets the instances of each execution. The caller then completes them.
 
     Returns:
-        The views in the order of their rows. One statement for the roots, and one for each of ``later`` that has
-        parents (more where keys go in chunks).
+        The objects in the order of their rows. This takes one statement for the roots, and one for each of ``later``
+        that has parents. If keys go in chunks, it takes more.
 
     Raises:
-        TooManyRows: LP406.
+        TooManyRows: LP406, the fetch has more than ``max_rows`` rows.
         RelatedNotFound: LP410, a required row is missing.
-        ViewError: LP411 or LP412, a class refused its row, or the rows form a cycle.
+        ViewError: LP411 or LP412, a view class raised an error for its row, or the rows form a cycle.
     """
     is_bounded = tally.allows(limit)
     found: list[T] = []
@@ -70,16 +70,16 @@ def load_roots_beside(
     """Load roots, and select further columns of them.
 
     Args:
-        plan: compiled, and narrowed to its roots.
-        session: private to this call.
-        executions: parameters of each execution of the root statement.
+        plan: the compiled plan, narrowed to the roots.
+        session: the private session of this call.
+        executions: the parameters of each execution of the root statement.
         columns: further columns of the root.
         tally: counts rows and statements.
-        keep: the number of rows that become views; by default, all.
+        keep: the number of roots that become objects; by default, all.
         kept: see :func:`load_roots`.
 
     Returns:
-        The views, and the values of ``columns`` in each row, also in rows that did not become views.
+        The objects, and the values of ``columns`` for each root, also for roots that did not become objects.
     """
     width = len(plan.root.slots)
     kinds = [column.type for column in columns]
@@ -98,7 +98,7 @@ def load_roots_beside(
 
 def _first_rows(plan: CompiledPlan[Any], rows: Sequence[Any], keep: int | None) -> tuple[Sequence[Any], Sequence[Any]]:
     """Return the first row of each root, and all rows of the first ``keep`` roots."""
-    if not (plan.tree.of_entities or plan.root.identity):  # a view has one row a root
+    if not (plan.tree.of_entities or plan.root.identity):  # each root has one row
         return rows, rows[:keep]
     key = plan.root_key
     found: dict[Any, Any] = {}
@@ -118,7 +118,7 @@ def load_by_identity(
     tally: Tally,
     kept: Kept | None = None,
 ) -> tuple[dict[tuple[Any, ...], T], dict[tuple[Any, ...], T]]:
-    """Load roots, by the values of their primary keys that have a hash, and by what tells their rows apart.
+    """Load roots. Return them by the values of their primary keys that have a hash, and by the marks of their rows.
 
     Raises:
         MultipleFound: LP403, concrete classes share a key.

@@ -1,4 +1,4 @@
-"""A session or connection for a fetch inside the caller's transaction, with the rules of the caller's session."""
+"""Private sessions for a fetch inside the caller's transaction. The listeners of the caller's session apply."""
 
 from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
@@ -15,12 +15,12 @@ from loadplan.running.own_connection import GuestConnection, Opened
 from loadplan.running.refusals import closed_session, one_task_at_a_time
 from loadplan.running.session import Mappers, PrivateSession, databases_of
 from loadplan.running.shards import in_shard, stay_on_shard
-from loadplan.sqlalchemy_internals import copy_listeners, is_closed
+from loadplan.sqlalchemy_internals import copy_listeners, is_closed, is_flushing
 
 
 @attrs.frozen(eq=False)
 class GuestOfConnection(PrivateSession):
-    """A session on the caller's connection; only the connection, if no listener needs the session."""
+    """A session on the caller's connection. If no listener needs the session, it is only the connection."""
 
     connection: AsyncConnection | Connection
     bare: bool = False
@@ -59,7 +59,7 @@ class GuestOfSession(PrivateSession):
 
     @property
     def session(self) -> Session:
-        """The caller's session, as a synchronous one."""
+        """The caller's session; for an ``AsyncSession``, its ``sync_session``."""
         return self.given.sync_session if isinstance(self.given, AsyncSession) else self.given
 
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
@@ -67,7 +67,7 @@ class GuestOfSession(PrivateSession):
         return self.session.get_bind(mapper=mapper, **in_shard(self.shard)).dialect
 
     def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
-        """Return the number and the dialect of the database of each class; None where one holds them all."""
+        """Return (number, dialect) of the database of each class; None if one database has all classes."""
         return None if self.shard is not None else databases_of(self.session, mappers)
 
     def _refusals(self) -> contextlib.AbstractContextManager[None]:
@@ -83,15 +83,18 @@ class GuestOfSession(PrivateSession):
         return joined
 
     def _flushed(self) -> Session:
-        """Return the caller's session after a flush.
+        """Flush the caller's session if it has autoflush, and return it.
+
+        A listener for ``before_flush`` can fetch with a ``SyncLoader``: as in SQLAlchemy, nothing is flushed then. An
+        ``AsyncSession`` cannot be here during its own flush, so there the flush belongs to another task.
 
         Raises:
-            LoaderError: LP408, it is closed.
+            LoaderError: LP408, the session is closed.
         """
         caller = self.session
         if is_closed(caller):
             raise closed_session(self.given)
-        if caller.autoflush:
+        if caller.autoflush and not (isinstance(self.given, Session) and is_flushing(caller)):
             caller.flush()
         return caller
 
@@ -100,7 +103,7 @@ class BareGuest(GuestOfSession):
     """The connection that the caller's session has, or would take, if no listener needs the session."""
 
     def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
-        """Return the number and the dialect of the database of each class; None where one holds them all."""
+        """Return (number, dialect) of the database of each class; None if one database has all classes."""
         return None
 
     def _start(self, mappers: Mappers, statements: int | None) -> Opened:
@@ -109,14 +112,14 @@ class BareGuest(GuestOfSession):
 
 @lru_cache(maxsize=256)
 def _guest_class(session_class: Any) -> type[Session]:
-    """Return a subclass of the caller's session class that lives on the caller's connections.
+    """Return a subclass of the caller's session class that uses the caller's connections.
 
-    It is a subclass, so that listeners on the class apply, and ``isinstance`` in them is true. The caller's session
-    still does the routing (``binds``, an overridden ``get_bind``), and returns the connection of its transaction.
+    Listeners on the caller's class apply to a subclass, and ``isinstance`` in them is true. The caller's session still
+    chooses the bind (``binds``, an overridden ``get_bind``), and returns the connection of its transaction.
     """
 
     def get_bind(self: Any, mapper: Any = None, *, clause: Any = None, bind: Any = None, **kw: Any) -> Any:
-        if bind is not None:  # chosen by a listener; an engine's connection is the caller's, too
+        if bind is not None:  # a listener chose it: use the caller's connection of this engine
             return self._loadplan_caller.connection({"bind": bind}) if isinstance(bind, Engine) else bind
         return self._loadplan_caller.connection({"mapper": mapper, "clause": clause, **kw, **self._loadplan_in_shard})
 
@@ -131,10 +134,10 @@ def _guest_class(session_class: Any) -> type[Session]:
 
 
 def _join(session: Session, caller: Session, shard: str | None) -> Session:
-    """Make ``session`` a guest of ``caller``: it gets its connections, listeners, ``info`` and attributes.
+    """Make ``session`` a guest of ``caller``. It gets the caller's connections, listeners, ``info`` and attributes.
 
-    ``__init__`` of a subclass is not called. It may need arguments that only the application knows, and the caller
-    already has the attributes that it sets.
+    This does not call ``__init__`` of the application's subclass, which may need arguments that only the application
+    knows. The caller already has the attributes that ``__init__`` sets.
     """
     Session.__init__(session, autoflush=False, expire_on_commit=False, join_transaction_mode="rollback_only")
     ours = vars(session)

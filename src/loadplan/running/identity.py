@@ -1,4 +1,4 @@
-"""Ids: turns the id that a caller passes into the tuple of the primary key's values."""
+"""Turns the id that a caller passes into the tuple of the primary key's values."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,9 +23,9 @@ class IdentityReader:
     """Reads ids of one entity.
 
     Attributes:
-        mapper: of the entity.
-        label: of the plan, for errors.
-        dialect: decides what a column can hold.
+        mapper: the mapper of the entity.
+        label: the label of the plan, for errors.
+        dialect: the dialect of the database, which decides which values a column can hold.
     """
 
     mapper: Mapper[Any]
@@ -41,16 +41,16 @@ class IdentityReader:
         """Return the primary key's values in the order of the mapping.
 
         Args:
-            given: a scalar; for a composite key a tuple in that order, or a mapping by attribute name.
+            given: a scalar. For a composite key, a tuple in the order of the mapping, or a mapping by attribute name.
 
         Raises:
-            IdentityError: LP404, the value cannot be that entity's key.
+            IdentityError: LP404, the value cannot be the key of the entity.
         """
         try:
             return self._values(given)
         except IdentityError:
             raise
-        except Exception as error:  # an object from outside may raise any error
+        except Exception as error:  # the methods of the value's class may raise any error
             raise self._error(given, f"reading it raises {type(error).__name__}") from error
 
     def _values(self, given: object) -> Identity:

@@ -1,9 +1,9 @@
 """Reads roots in batches if a server-side cursor cannot stay open: first all keys, then the roots batch by batch.
 
-MariaDB and MySQL end a cursor when the next statement runs on its connection. Their drivers then drop the other rows,
-at most with a warning. A second connection cannot see the same snapshot. So loadplan first reads the keys of all roots,
-in order, and selects each batch by its keys. This takes memory for one batch and for the keys, about a hundred bytes
-for each root.
+MariaDB and MySQL end a cursor when the next statement runs on its connection. Their drivers then lose the remaining
+rows, at most with a warning. A second connection cannot see the same snapshot. So loadplan first reads the keys of all
+roots, in order, and selects each batch by its keys. This takes memory for one batch and for the keys, about a hundred
+bytes for each root.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +22,8 @@ from loadplan.statements.keys import keys_of
 
 T = TypeVar("T")
 
-#: Databases whose drivers keep a server-side cursor open while other statements run. For all others, a stream goes by
-#: keys.
+#: Databases whose drivers keep a server-side cursor open while other statements run. For others, a stream reads keys
+#: first.
 _KEEPS_CURSORS = frozenset({"postgresql", "sqlite"})
 
 
@@ -36,11 +36,11 @@ class KeyWalk(Generic[T]):
     """Reads roots in batches, by their keys.
 
     Args:
-        compiled: the graph, for any roots.
-        query: which roots, and their order.
-        parameters: that its statements bind.
-        size: roots a batch.
-        tally: counts what comes; each batch may bring its ``max_rows``.
+        compiled: the compiled plan, for any number of roots.
+        query: the conditions and the order of the roots.
+        parameters: the parameters of its statements.
+        size: the number of roots in a batch.
+        tally: counts rows and statements. Each batch may have ``max_rows`` rows.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class KeyWalk(Generic[T]):
             executions = [{**self._parameters, **bound} for bound in self._keys.bind(part)]
             roots: list[T] = load_roots(self._graph, session, executions, self._tally)
             session.expunge_all()
-            if roots:  # in a transaction without a snapshot, all of a batch may be gone by now
+            if roots:  # in a transaction without a snapshot, all roots of a batch may be deleted by now
                 return roots
         return []
 
@@ -82,4 +82,4 @@ class KeyWalk(Generic[T]):
         return list(found.values())
 
     def close(self, session: Opened) -> None:
-        """Stop reading. Nothing is open."""
+        """Do nothing, because no cursor is open."""

@@ -1,4 +1,4 @@
-"""Criteria on mixins without columns: an error that says what to write, instead of SQLAlchemy's AttributeError."""
+"""Raises a clear error, not SQLAlchemy's AttributeError, for criteria on mixins without columns."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,11 +13,12 @@ from loadplan.errors import LoaderError, Problem
 def criteria_name_columns() -> Iterator[None]:
     """Raise a clear error if ``with_loader_criteria(Mixin, lambda cls: ...)`` of a listener finds no column.
 
-    SQLAlchemy calls the lambda with the mixin itself first. A field of a SQLModel class without ``table=True``
-    leaves no attribute on the class. An annotation without ``mapped_column()`` leaves none either.
+    SQLAlchemy calls the lambda with the mixin itself first. The mixin has no attribute for a field of a SQLModel class
+    without ``table=True``, and no attribute for an annotation without ``mapped_column()``.
 
     Raises:
-        LoaderError: LP408. Any other AttributeError passes unchanged.
+        LoaderError: LP408, the criterion reads a column that only mapped subclasses have. Any other AttributeError
+            passes unchanged.
     """
     try:
         yield
@@ -41,7 +42,7 @@ def criteria_name_columns() -> Iterator[None]:
 
 
 def _is_below(mixin: type[Any], name: str) -> bool:
-    """True if a mapped subclass of a mixin has the attribute."""
+    """Tell whether a mapped subclass of a mixin has the attribute."""
     for each in type.__subclasses__(mixin):
         if (inspect(each, raiseerr=False) is not None and hasattr(each, name)) or _is_below(each, name):
             return True

@@ -1,4 +1,4 @@
-"""Uses a connection without a session, if no listener needs the session."""
+"""Connections that stand in for a session if no listener needs the session."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -9,15 +9,20 @@ from loadplan.running.snapshot import Beginning
 from loadplan.sqlalchemy_internals import is_in_plain_transaction
 
 Opened: TypeAlias = Any
-"""A fetch runs on this: a ``Session``, or an :class:`OwnConnection` if that is enough."""
+"""The object that a fetch runs on: a ``Session``, or an :class:`OwnConnection` if that is enough."""
+
+
+#: Execution options of a statement that cannot run in a server-side cursor, such as ``EXPLAIN``. An engine may have
+#: ``stream_results`` or ``yield_per`` for all of its statements.
+AT_ONCE: Mapping[str, Any] = {"stream_results": False, "yield_per": None}
 
 
 class OwnConnection:
     """Has the methods of a session that a fetch needs, on a connection of an engine.
 
     Args:
-        engine: where it comes from.
-        beginning: how its transaction begins.
+        engine: the engine of the connection.
+        beginning: the steps that begin its transaction.
     """
 
     def __init__(self, engine: Engine, beginning: Beginning) -> None:
@@ -29,11 +34,11 @@ class OwnConnection:
             raise
 
     def connection(self, bind_arguments: Mapping[str, Any]) -> Connection:
-        """Return the connection; one database holds every class."""
+        """Return the connection. It is the same for every class, because one database holds them all."""
         return self._connection
 
     def get_bind(self, **_: Any) -> Connection:
-        """Return the connection; one database holds every class."""
+        """Return the connection. It is the same for every class, because one database holds them all."""
         return self._connection
 
     def close(self) -> None:
@@ -42,12 +47,12 @@ class OwnConnection:
 
     @property
     def sends_at_once(self) -> bool:
-        """Whether the driver may get a statement as text."""
+        """True if the driver may get a statement as text."""
         return True
 
 
 class GuestConnection(OwnConnection):
-    """The same for a connection of the caller, which stays open.
+    """Has the methods of a session that a fetch needs, on a connection of the caller, which stays open.
 
     Args:
         connection: the caller's connection. If it has no transaction, the fetch begins one.
@@ -64,5 +69,5 @@ class GuestConnection(OwnConnection):
 
     @property
     def sends_at_once(self) -> bool:
-        """Whether the driver may get a statement as text: not if a transaction has failed."""
+        """True if the driver may get a statement as text. It must not if the transaction has failed."""
         return is_in_plain_transaction(self._connection)

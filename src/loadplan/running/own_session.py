@@ -1,4 +1,4 @@
-"""A separate session or connection for a fetch, with its own transaction: from an engine or a sessionmaker."""
+"""Private sessions for a fetch in a separate transaction, made from an engine or a sessionmaker."""
 
 from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
@@ -26,7 +26,7 @@ class OwnSession(PrivateSession):
 
     @property
     def session(self) -> Session:
-        """The synchronous session. An asynchronous one is kept alive for listeners that need it."""
+        """The synchronous session. An asynchronous session around it is kept alive for listeners that need it."""
         return self.given.sync_session if isinstance(self.given, AsyncSession) else self.given
 
     @property
@@ -40,7 +40,7 @@ class OwnSession(PrivateSession):
         return self.session.get_bind(mapper=mapper).dialect
 
     def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
-        """Return the number and the dialect of the database of each class; None where one holds them all."""
+        """Return (number, dialect) of the database of each class; None if one database has all classes."""
         return databases_of(self.session, mappers)
 
     def _refusals(self) -> contextlib.AbstractContextManager[None]:

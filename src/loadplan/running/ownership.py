@@ -1,4 +1,4 @@
-"""Graphs for several callers: an object that two of them would share is copied for the later one."""
+"""Gives each of several callers its own graph. If two callers would share an object, the later one gets a copy."""
 
 import datetime
 import decimal
@@ -80,7 +80,7 @@ def _parts(each: Any) -> Iterator[Any]:
         yield from each
     else:
         for name, value in getattr(each, "__dict__", {}).items():
-            if not name.startswith("_sa_"):  # SQLAlchemy's: the state of an entity, the adapter of a collection
+            if not name.startswith("_sa_"):  # SQLAlchemy's own attributes, such as the state of an entity
                 yield value
         for name in _slots(type(each)):
             yield getattr(each, name, None)

@@ -1,4 +1,4 @@
-"""Pages by key: a cursor holds the values of the order at the edge of a page, not the number of a row."""
+"""Reads pages by key: a cursor holds the values of the order at the edge of a page, not the number of a row."""
 
 import operator
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,6 @@ import attrs
 from sqlalchemy import (
     ColumnElement,
     Dialect,
-    Double,
-    Enum,
-    Float,
-    Integer,
     and_,
     false,
     literal,
@@ -30,16 +26,18 @@ from loadplan.mapped import mapping
 from loadplan.mapped.ordering import Ordering, as_stored, orderings
 from loadplan.mapped.repeats import row_key
 from loadplan.mapped.telling import teller
-from loadplan.mapped.values import binds_by_itself, refusal, stored_type, type_on
+from loadplan.mapped.values import binds_by_itself, stored_type, type_on
 from loadplan.resolved import problems
 from loadplan.resolved.form import MOST
 from loadplan.running import call_problems
 from loadplan.running.cursors import KEPT, CursorKey, decode_cursor, encode_cursor, refused_cursor, row_is_gone
+from loadplan.running.exact import comparable, exact_value, refusal_of_cursor, type_of_value
 from loadplan.running.graph import load_roots_beside
 from loadplan.running.own_connection import Opened
 from loadplan.running.response import response_schema
 from loadplan.running.roots import Beyond, RootQuery, is_count, narrowing
 from loadplan.running.tally import Tally
+from loadplan.statements.linked import Narrowing
 
 T = TypeVar("T")
 
@@ -65,28 +63,27 @@ class Page(Generic[T]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """Tell pydantic how a page is read, written and described. Only pydantic calls this."""
+        """Return the schema with which pydantic validates and serializes a page. Only pydantic calls this."""
         return response_schema(source, handler)
 
 
 @attrs.frozen(eq=False)
 class PageQuery:
-    """One page, ready to run.
+    """The query of one page, ready to run.
 
     Attributes:
-        query: the roots that are paged through.
+        query: the roots that the pages show.
         order: the order with the primary key, in the direction in which rows are read: backwards for ``before=``.
-        total: the same order forwards.
-        text: the SQL of that order. Cursors are signed with it.
+        total: the order with the primary key, forwards.
+        text: the SQL of ``total``. Cursors are signed with it.
         beyond: makes the condition for the rows beyond the cursor; None without a cursor.
-        size: roots a page.
+        size: the number of roots on a page.
         cursor: the cursor at which the page starts.
         values: the values in the cursor.
-        kept: by the place of an order in ``total``: what reads its value at the cursor's row, where that value stays in
-            the database.
-        read_there: the same of the cursor that the page starts at.
-        backwards: whether it goes towards the beginning.
-        key: signs or encrypts cursors.
+        kept: by index of an order in ``total``, the reader of a value that cursors do not hold.
+        read_there: by index of an order in ``total``, the reader of a value that the given cursor does not hold.
+        backwards: whether the page goes towards the beginning.
+        key: the key that signs or encrypts cursors.
     """
 
     query: RootQuery
@@ -103,7 +100,7 @@ class PageQuery:
     read_there: "Mapping[int, KeptValue]" = attrs.field(factory=dict)
 
     def run(self, session: Opened, parameters: Mapping[str, Any], tally: Tally) -> Page[Any]:
-        """Load the page, and the key of one more root to know whether there is another page."""
+        """Load the page. Also read the key of one more root, to know whether another page follows."""
         return self.page(*self.read(session, parameters, tally))
 
     def read(
@@ -113,10 +110,13 @@ class PageQuery:
         compiled = self.query.compiled
         most = tally.max_rows
         rows_wanted = self.size + 1 if most is None else min(self.size, most) + 1
-        narrow = narrowing(
-            compiled, self.query.where, self.order, rows_wanted, None, forward=self.total, beyond=self.beyond
-        )
-        graph = compiled.narrowed(narrow)
+
+        def narrow(limit: int) -> Narrowing:
+            where, beyond = self.query.where, self.beyond
+            return narrowing(compiled, where, self.order, limit, None, forward=self.total, beyond=beyond)
+
+        # the root after the page is not shown, so the subqueries of strategy="subquery" leave it out
+        graph = compiled.narrowed(narrow(rows_wanted), narrow(self.size))
         prefix = mapping.free_prefix(compiled.mapper)
         values = [
             (
@@ -151,7 +151,7 @@ class PageQuery:
         """Check that the row of the cursor exists, if values are read from it.
 
         Raises:
-            CursorError: LP407, it was deleted, so the start of the page is unknown.
+            CursorError: LP407, the row is gone, so the start of the page is unknown.
         """
         label = self.query.compiled.tree.label
         for kept in self.read_there.values():
@@ -173,11 +173,11 @@ class PageQuery:
 
 
 def page_of(query: RootQuery, size: int, after: str | None, before: str | None, key: CursorKey) -> PageQuery:
-    """Return a page, ready to run. Pure.
+    """Return the query of a page. Pure.
 
     Raises:
-        PlanError: LP107, a size that is not a number of 1 or more; LP110, an order whose values a cursor cannot hold.
-        CursorError: LP407.
+        PlanError: LP107, ``size`` is not a number of 1 or more; LP110, a cursor cannot hold the values of an order.
+        CursorError: LP407, the cursor does not fit, or both ``after`` and ``before`` are given.
     """
     label = query.compiled.tree.label
     if not is_count(size, least=1):
@@ -193,7 +193,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     unfit = [each for each in stored if not _has_place_in_cursor(type_on(each.expression.type, dialect))]
     if unfit:
         raise PlanError([call_problems.not_pageable(type(each.expression.type).__name__, (label,)) for each in unfit])
-    order = [_comparable(each, dialect) for each in stored]
+    order = [comparable(each, dialect) for each in stored]
     keys = [each.expression for each in orderings(row_key(query.compiled.mapper.class_))]
     of_key = [_is_one_of(keys, each) for each in given]
     kept = {
@@ -219,10 +219,10 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
         wrong: Any = each.never_null and value is None
         if index in kept and value is kept[index].mark:
             values[index] = KEPT
-        elif value is KEPT:  # the page before did not show it, and this one does
+        elif value is KEPT:  # the page that made the cursor did not show the value, but this page does
             wrong = of_key[index]
         elif value is not None:
-            wrong = index in kept or refusal(value, each.expression.type, dialect)
+            wrong = index in kept or refusal_of_cursor(value, type_of_value(value, each), dialect)
         if wrong:
             raise refused_cursor(label)
     read_there = {
@@ -235,7 +235,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
 
     def beyond(on: Sequence[Ordering]) -> ColumnElement[bool]:
         past = _beyond(on, nulls_first, edge, dialect, inclusive=inclusive)
-        # if the row of the cursor is gone, the page is empty; it must not start after NULL
+        # if the row of the cursor is gone, its value reads as NULL: the page must be empty, not start after NULL
         return and_(past, *(edge[index].is_not(None) for index in read_there))
 
     return PageQuery(query, read, beyond, size, cursor, backwards, key, order, text, values, kept, read_there)
@@ -243,16 +243,17 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
 
 @attrs.frozen(eq=False)
 class KeptValue:
-    """A value of an order that is not in the cursor. The cursor names its row, and the database reads the value there.
+    """Reads a value of an order that is not in the cursor. The cursor names its row, and the database reads the value.
 
-    It is a value that the page does not show, where cursors are not encrypted, or one of a type that may hide it.
+    A cursor that is not encrypted does not hold a value that the page does not show. No cursor holds a value of a type
+    that may hide what it stores.
 
     Attributes:
-        query: the roots that are paged through.
-        index: of the order.
-        order: that cursors are made for.
-        of_key: which of its parts are the key of the row.
-        is_of_own_type: whether its type may hide it; otherwise the page does not show it.
+        query: the roots that the pages show.
+        index: the index of the expression in the order.
+        order: the order that cursors are made for.
+        of_key: the indexes of the expressions in the order that are the key of the row.
+        is_of_own_type: True if the type may hide the value; False if the page does not show the value.
     """
 
     query: RootQuery
@@ -268,17 +269,17 @@ class KeptValue:
 
     def _at(self, values: Sequence[Any], column: Any) -> Any:
         key = [
-            _equals(each, None if value is None else literal(value, each.expression.type))
+            _equals(each, None if value is None else literal(value, type_of_value(value, each)))
             for each, value, is_key in zip(self.order, values, self.of_key, strict=True)
             if is_key
         ]
         statement = select(column).where(*key)
-        if self.query.compiled.root.identity:  # the one row of a root that the page counted
+        if self.query.compiled.root.identity:  # a root has several rows: take the row that the page counted
             statement = statement.where(*self.query.where).order_by(*(each.clause for each in self.order))
         return statement.limit(1).correlate(None)
 
     def read(self, values: Sequence[Any]) -> ColumnElement[Any]:
-        """Return the value, at the row of a cursor, as an expression."""
+        """Return the value at the row of a cursor, as a SQL expression."""
         column = self.order[self.index].expression
         return type_coerce(self._at(values, column).scalar_subquery(), column.type)
 
@@ -291,41 +292,18 @@ class KeptValue:
 #: Databases that use an index to find the rows after a row value. MariaDB compares row values, but without an index.
 _COMPARES_ROWS = frozenset({"postgresql", "sqlite"})
 
-#: Databases that sort an ENUM by its number and compare it as text, and that round a FLOAT when they show it.
-_SHOW_OTHERWISE = frozenset({"mysql", "mariadb"})
-
-
-def _comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
-    """Return an order whose expression compares as it sorts, and whose NULLs are in the place that the page needs.
-
-    If the default place of NULLs in a database is not known, the statement names the place.
-    """
-    kind = type_on(ordering.expression.type, dialect)
-    if dialect.name in _SHOW_OTHERWISE and isinstance(kind, Enum) and kind.native_enum:
-        number = type_coerce(ordering.expression, Integer) + literal_column("0", Integer)
-        ordering = attrs.evolve(ordering, expression=number)
-    if ordering.nulls_first is None and not ordering.knows_nulls(dialect) and not ordering.never_null:
-        return attrs.evolve(ordering, nulls_first=ordering.puts_nulls_first(dialect))
-    return ordering
-
-
-def exact_value(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
-    """Return an expression whose value is equal to itself when it comes back in a cursor."""
-    if dialect.name in _SHOW_OTHERWISE and isinstance(type_on(expression.type, dialect), Float):
-        return type_coerce(expression + literal_column("0e0", Double), expression.type)
-    return expression
-
 
 def _as_stored(ordering: Ordering, dialect: Dialect, *, is_tie: bool) -> Ordering:
-    """Return an order with the values that the database has; of a key that only breaks ties, what tells rows apart."""
+    """Return an order by the stored values. For a key that only breaks ties, order by its teller."""
     told = teller(ordering.expression, dialect) if is_tie else None
     return as_stored(ordering, dialect) if told is None else attrs.evolve(ordering, expression=told)
 
 
 def _has_place_in_cursor(kind: types.TypeEngine[Any]) -> bool:
-    """Tell whether pages can be ordered by a type.
+    """Tell whether pages can be ordered by values of a type.
 
-    JSON has two kinds of null, composed values have no single order, and PostgreSQL sorts hstore but cannot compare it.
+    This is False for JSON, which has two kinds of null, and for composed values, which have no single order. It is also
+    False for hstore, which PostgreSQL sorts but cannot compare.
     """
     return not isinstance(kind, types.JSON | types.ARRAY | types.PickleType | types.TupleType | HSTORE)
 
@@ -335,9 +313,9 @@ def _is_one_of(keys: Sequence[ColumnElement[Any]], ordering: Ordering) -> bool:
 
 
 def stays_in_database(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
-    """Tell whether cursors must not contain the values of a type: custom types that store text or bytes.
+    """Tell whether cursors must not contain the values of a type. This is so for custom types that store text or bytes.
 
-    A custom type may hide what it stores, for example by encrypting it.
+    A custom type may hide its values, for example by encrypting them.
     """
     return binds_by_itself(type_on(kind, dialect)) and isinstance(
         stored_type(kind, dialect), types.String | types.LargeBinary
@@ -345,7 +323,7 @@ def stays_in_database(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
 
 
 def _reversed(ordering: Ordering, nulls_first: bool) -> Ordering:
-    """Return the opposite order. It names the place of NULLs, as the default may differ."""
+    """Return the opposite order. It names the place of NULLs, because the default place may differ."""
     placed = None if ordering.nulls_first is None else not nulls_first
     return attrs.evolve(ordering, descending=not ordering.descending, nulls_first=placed)
 
@@ -364,7 +342,7 @@ def _beyond(
     that.
     """
     bound = [
-        value if value is None or isinstance(value, ColumnElement) else literal(value, each.expression.type)
+        value if value is None or isinstance(value, ColumnElement) else literal(value, type_of_value(value, each))
         for each, value in zip(order, values, strict=True)
     ]
     first = order[0]

@@ -1,4 +1,4 @@
-"""``params=``: the values of the bindparams in a plan, checked before any SQL."""
+"""Checks ``params=``, the values of the bindparams in a plan, before any SQL."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,19 +16,19 @@ def read_parameters(
     """Return the parameters to execute with.
 
     Args:
-        label: of the plan, for errors.
+        label: the label of the plan, for errors.
         declared: every bindparam of the plan and of the fetch.
-        given: by the caller.
-        dialect: decides what a type can hold.
+        given: the caller's ``params=``.
+        dialect: the dialect of the database, which decides which values a type can hold.
 
     Raises:
-        ParameterError: LP405, one is missing, unknown, or cannot be compared with its column.
+        ParameterError: LP405, a value is missing, unknown, or cannot be compared with its column.
     """
     try:
         return _read(label, declared, given, dialect)
     except ParameterError:
         raise
-    except Exception as error:  # an object from outside may raise any error
+    except Exception as error:  # the methods of the value's class may raise any error
         message = f"params={shown(given)} cannot be read"
         raise ParameterError(
             Problem("LP405", message, (label,), detail=f"it raises {type(error).__name__}.")

@@ -1,4 +1,4 @@
-"""Plans of both kinds, entities and views: resolved, checked, compiled."""
+"""Resolves, checks and compiles plans of entities and of views."""
 
 from typing import Any, TypeAlias, TypeVar
 
@@ -25,10 +25,10 @@ MOST_LEARNED = 16
 
 
 def resolve_plan(plan: Plan[Any]) -> Tree:
-    """Return the resolved form of a plan.
+    """Return the resolved tree of a plan.
 
     Raises:
-        PlanError: with every problem of the plan.
+        PlanError: the plan has problems. The error lists all of them.
     """
     tree = resolve_entities(plan) if plan.into is None else resolve_view(plan)
     if "typed" not in plan._derived:
@@ -38,10 +38,10 @@ def resolve_plan(plan: Plan[Any]) -> Tree:
 
 
 def check_early(plan: Plan[Any]) -> None:
-    """Check a new plan: completely if the mappers can be configured by now, otherwise only its form.
+    """Check a new plan. If the mappers cannot be configured yet, check only its form.
 
     Raises:
-        PlanError: with every problem that can be known.
+        PlanError: the plan has problems. The error lists all problems that can be found now.
     """
     if not readiness.checks_early.get():
         return
@@ -61,7 +61,7 @@ def compile_plan(plan: Plan[T], dialect: Dialect) -> Compiled[T]:
 
 
 def compile_resolved(plan: Plan[T], tree: Tree, dialect: Dialect) -> Compiled[T]:
-    """Return the same for a plan that is already resolved."""
+    """Return a plan that is already resolved, ready to run on a dialect."""
     name = f"{dialect.name}+{dialect.driver}"
     learned = learned_of(dialect)
     kept: dict[Any, Compiled[T]] = plan._derived.setdefault("learned", {}) if learned else plan._derived

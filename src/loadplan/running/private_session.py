@@ -1,4 +1,4 @@
-"""Chooses the private session for a bind: a separate one, a guest of the caller's session, or only a connection."""
+"""Chooses the private session for a bind: a separate session, a guest of the caller's session, or only a connection."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from loadplan.sqlalchemy_internals import (
 def private_session(
     bind: Bind | SyncBind, *, snapshot: bool, bare: bool = False, shard: str | None = None
 ) -> PrivateSession:
-    """Return a private session on ``bind``. Nothing is opened before it runs.
+    """Return a private session on ``bind``. It opens nothing before it runs.
 
     Args:
         bind: the bind of the loader.
-        snapshot: whether several statements of a separate transaction see one state.
-        bare: whether a connection is enough, if a session would add nothing.
+        snapshot: whether several statements of a separate transaction see one snapshot.
+        bare: whether a connection is enough if a session would add nothing.
         shard: in a sharded session, the shard for all of the work.
     """
     if isinstance(bind, AsyncEngine | Engine):
@@ -42,7 +42,7 @@ def private_session(
         engine_alone = _engine_of(bind) if bare else None
         if engine_alone is not None:
             return NoSession(engine_alone, snapshot)
-        # on a connection, whatever way of joining its transaction the application chose must not end it
+        # the sessionmaker may be bound to a connection: its join_transaction_mode must not end the caller's transaction
         given = bind(autoflush=False, join_transaction_mode="rollback_only")
         session = given.sync_session if isinstance(given, AsyncSession) else given
         session.twophase = False  # there is nothing to commit, and a two-phase transaction begins in its own way
@@ -55,7 +55,7 @@ def private_session(
     return GuestOfConnection(bind, bare and not is_session_heard())
 
 
-#: Arguments of a sessionmaker that make no difference to statements and rows.
+#: Arguments of a sessionmaker that do not change statements or rows.
 _HARMLESS = {"bind", "autoflush", "autobegin", "expire_on_commit", "info", "join_transaction_mode", "close_resets_only"}
 
 

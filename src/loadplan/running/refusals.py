@@ -1,4 +1,4 @@
-"""Clear errors for mistakes that only SQLAlchemy or the driver notices: other tasks, other loops, closed sessions."""
+"""Raises clear errors for mistakes that SQLAlchemy or the driver notices: other tasks, other loops, closed sessions."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ def one_task_at_a_time(kind: str) -> Iterator[None]:
     """Raise a clear error if SQLAlchemy or the driver refuses a second task on the caller's session or connection.
 
     Raises:
-        LoaderError: LP408. The work of the other task goes on.
+        LoaderError: LP408, two tasks use the session or connection. The work of the other task goes on.
     """
     try:
         yield
@@ -41,11 +41,11 @@ def one_task_at_a_time(kind: str) -> Iterator[None]:
 def one_event_loop() -> Iterator[None]:
     """Raise a clear error if a connection of the pool belongs to another event loop.
 
-    If another loop failed on a connection, asyncpg leaves it in the middle of a statement. No other task can be the
-    reason, because each fetch has its own connection.
+    If another loop failed on a connection, asyncpg leaves the connection in the middle of a statement. Another task
+    cannot be the reason, because each fetch has its own connection.
 
     Raises:
-        LoaderError: LP408.
+        LoaderError: LP408, the engine was used in another event loop before.
     """
     try:
         yield
@@ -89,7 +89,7 @@ def closed_session(session: AsyncSession | Session) -> LoaderError:
         Problem(
             "LP408",
             f"the {kind} of this loader is closed",
-            detail="it would open again, and keep a connection of the pool that nobody gives back.",
+            detail="it would open again, and its connection would never go back to the pool.",
             hint=f"fetch before the session is closed, or make the {loader} with the engine or the sessionmaker.",
         )
     )

@@ -1,4 +1,4 @@
-"""Pages as response models: the schemas that pydantic asks for. pydantic is imported only when it asks for one.
+"""Makes pydantic's schemas for pages as response models. pydantic is imported only when it asks for a schema.
 
 Litestar and msgspec can read attrs classes. pydantic can read neither attrs classes nor msgspec structs.
 """
@@ -22,10 +22,10 @@ class _Attribute:
 
     Attributes:
         name: the name of the attribute.
-        shown: its name in an answer.
-        argument: its name when an instance is made.
-        annotation: its type.
-        default: its default, or ``attrs.NOTHING``.
+        shown: the name of the field in a response.
+        argument: the name of the constructor's argument.
+        annotation: the type of the field.
+        default: the default of the field, or ``attrs.NOTHING``.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The primary keys of roots: their columns, and what tells their rows apart if Python cannot compare the values."""
+"""The primary keys of roots, and the expressions by which Python compares rows if it cannot compare these keys."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,9 +16,9 @@ class RootKeys:
 
     Attributes:
         columns: the attributes of the key.
-        told: what tells its rows apart: the same columns, or the expressions that stand for them.
+        told: the expressions by which Python compares rows: the same columns, or replacements for them.
         numbers: for each column, whether its values may be NaN.
-        selected: all columns to select: of the key, and of what tells its rows apart if that is something else.
+        selected: all columns to select: the columns of the key, and the replacements in ``told``.
     """
 
     columns: tuple[Any, ...]
@@ -28,11 +28,11 @@ class RootKeys:
 
     @property
     def by_value(self) -> bool:
-        """Whether the values of the columns tell all rows apart."""
+        """True if Python can compare the values of the columns themselves."""
         return len(self.selected) == len(self.columns)
 
     def mark(self, values: Sequence[Any]) -> tuple[Any, ...]:
-        """Return the values of ``told`` in a row, as Python can compare them."""
+        """Return the mark of a row, from its values of ``told``. Python can compare marks."""
         if not any(self.numbers):
             return values if isinstance(values, tuple) else tuple(values)
         return tuple(
@@ -49,8 +49,8 @@ def root_keys(entity: Any, mapper: Any, dialect: Dialect) -> RootKeys:
 
     Args:
         entity: the class, or an alias of it.
-        mapper: of the class.
-        dialect: of the database.
+        mapper: the mapper of the class.
+        dialect: the dialect of the database.
     """
     columns = tuple(getattr(entity, name) for name in mapping.primary_key(mapper))
     tellers = [teller(each, dialect) for each in columns]

@@ -1,4 +1,4 @@
-"""Roots by conditions and orders that differ only in their values: one statement serves all values."""
+"""Narrows a graph by conditions and orders. If these differ only in their values, they share one statement."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,8 +23,8 @@ class RootShape:
     """Roots by condition, order and limit, ready to run for any values in the condition.
 
     Attributes:
-        graph: narrowed; the values in its condition are parameters named ``loadplan_value_0`` and so on.
-        declared: the parameters that the caller must give.
+        graph: the narrowed graph. Values in its condition are parameters named ``loadplan_value_0`` and so on.
+        declared: the parameters that the caller must pass.
     """
 
     graph: Compiled[Any]
@@ -50,7 +50,7 @@ def roots_by(
 
     Raises:
         PlanError: LP107, LP108 or LP215, an argument is not a condition, an order or a number of roots.
-        ParameterError: LP405, ``params`` does not fit.
+        ParameterError: LP405, ``params`` does not fit the plan and the conditions.
     """
     check_counts(compiled, limit, offset)
     shapes = [_shape(each) for each in (*where, *order_by)]
@@ -113,7 +113,7 @@ def _shape_of_path(given: Source) -> Any:
 
 
 def _expressions(given: Sequence[Any]) -> list[Any]:
-    """Return the expressions in conditions and orders, which may stand at the end of a path."""
+    """Return the expressions in conditions and orders. An expression may be the last item of a path."""
     ends = (each.path[-1:] if is_path(each) else (each,) for each in given)
     return [each for end in ends for each in end]
 
@@ -130,7 +130,7 @@ def _root_shape(
     offset: int | None,
     literals: Sequence[Any],
 ) -> RootShape:
-    RootQuery(compiled, where, order_by)  # this refuses a wrong value with the right message
+    RootQuery(compiled, where, order_by)  # raises the error for a wrong value
     names = {id(value): index for index, value in enumerate(literals)}
 
     def renamed(element: Any, **_: Any) -> Any:

@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 @attrs.frozen(eq=False)
 class ById:
-    """A graph narrowed to one root by primary key; its statement is the same for every id."""
+    """A graph narrowed to one root by primary key. Its statement is the same for every id."""
 
     graph: Compiled[Any]
     reader: IdentityReader
@@ -48,7 +48,7 @@ class ById:
         """Return the parameters for an id.
 
         Raises:
-            IdentityError: LP404, the value cannot be that key.
+            IdentityError: LP404, the value cannot be the key.
         """
         return {f"loadplan_id_{index}": value for index, value in enumerate(self.reader.read(given))}
 
@@ -84,9 +84,9 @@ class ByIds:
         tally: Tally,
         kept: Kept | None = None,
     ) -> list[Any]:
-        """Return the root of each id, or None. Equal ids have one root.
+        """Return, for each id, its root or None. Equal ids share one root.
 
-        Keys go in chunks, each as large as the database allows.
+        The ids go in chunks, each as large as the database allows.
         """
         places = _places(asked)
         distinct = {place: identity for identity, place in zip(asked, places, strict=True)}
@@ -96,7 +96,7 @@ class ByIds:
         by_value, by_mark = load_by_identity(self.graph, session, executions, self.root_keys, tally, kept)
         found: dict[int, Any] = {}
         one = by_id(self.compiled)
-        for place in (each for each in distinct if each not in whole):  # a key with NULL equals no key of a list
+        for place in (each for each in distinct if each not in whole):  # in a list, a key with NULL equals nothing
             bound = {f"loadplan_id_{index}": value for index, value in enumerate(distinct[place])}
             for root in load_roots(one.graph, session, [{**parameters, **bound}], tally):
                 found[place] = root
@@ -114,7 +114,7 @@ class ByIds:
         return [found.get(place) for place in places]
 
     def _answers(self, session: Opened, missing: Sequence[Identity], tally: Tally) -> Iterator[Any]:
-        """Yield (index, mark of the row) for each id that only the database finds equal to a key."""
+        """Yield (index of the id, mark of the row) for each id that equals a key in the database, but not in Python."""
         mapper, keys = self.compiled.mapper, self.root_keys
         for statement, values, read in asking(keys.columns, keys.told, missing, as_arrays=self.keys.as_arrays):
             tally.sent(mapper.class_.__name__)
@@ -126,11 +126,11 @@ class ByIds:
 
 
 def _places(asked: Sequence[Identity]) -> list[int]:
-    """Return for each id the place of the first id that is equal to it."""
+    """Return, for each id, the index of the first id that is equal to it."""
     first: dict[Any, int] = {}
     try:
         return [first.setdefault(each, at) for at, each in enumerate(asked)]
-    except Exception:  # one has no hash, or an id from outside raises another error
+    except Exception:  # an id has no hash, or its class raises another error
         return [first.setdefault(each, at) if has_hash(each) else at for at, each in enumerate(asked)]
 
 
@@ -140,7 +140,7 @@ def _has_null(identity: Identity) -> bool:
 
 
 def by_id(compiled: Compiled[Any]) -> ById:
-    """Return a graph narrowed to one root. It is made once for each graph."""
+    """Return a graph narrowed to one root. Later calls for the graph return the same value."""
     found: ById | None = compiled.variants.get("by id")
     if found is None:
         mapper, conditions = compiled.mapper, list[ColumnElement[bool]]()
@@ -154,7 +154,7 @@ def by_id(compiled: Compiled[Any]) -> ById:
 
 
 def by_ids(compiled: Compiled[Any]) -> ByIds:
-    """Return a graph narrowed to many roots. It is made once for each graph."""
+    """Return a graph narrowed to many roots. Later calls for the graph return the same value."""
     found: ByIds | None = compiled.variants.get("by ids")
     if found is None:
         keys = keys_of(root_key(compiled.mapper), compiled.dialect)
@@ -212,7 +212,7 @@ class RootQuery:
 
     @property
     def total_order(self) -> list[Ordering]:
-        """The order of the roots, by default by the primary key. Each part knows whether it may be NULL."""
+        """The order of the roots, which ends with the primary key. Each part knows whether it may be NULL."""
         mapper = self.compiled.mapper
         found = self.order or with_tie_breaker(root_key(mapper), mapper.class_)
         return [attrs.evolve(each, never_null=is_never_null(mapper, each.expression)) for each in found]
@@ -230,7 +230,7 @@ class RootQuery:
         """Return the caller's parameters, checked.
 
         Raises:
-            ParameterError: LP405.
+            ParameterError: LP405, a value is missing, unknown, or cannot be compared with its column.
         """
         return _parameters(self.compiled, (*self.where, *self._given_order), given)
 
@@ -244,19 +244,19 @@ class RootQuery:
         return self.narrowed(limit, offset, in_order=in_order)
 
     def narrowed(self, limit: Any, offset: Any, *, in_order: bool = False) -> Compiled[Any]:
-        """Return the graph of these roots; limit and offset may be parameters."""
+        """Return the graph of these roots. ``limit`` and ``offset`` may be parameters."""
         order = self.total_order if in_order or limit is not None or offset is not None else self.order
         return self.compiled.narrowed(narrowing(self.compiled, self.where, order, limit, offset, once=in_order))
 
 
 def is_count(given: object, *, least: int) -> bool:
-    """Tell whether a value is a number of rows, at least ``least``.
+    """Tell whether a value is a whole number of at least ``least``.
 
-    The value may come from outside and have any type.
+    The value may have any type.
     """
     try:
         return isinstance(given, int) and not isinstance(given, bool) and bool(given >= least)
-    except Exception:  # a class of the caller may raise any error
+    except Exception:  # the methods of the value's class may raise any error
         return False
 
 
@@ -293,7 +293,7 @@ def narrowing(
     """Return a function that narrows a statement to roots by condition, order and limit.
 
     If a join may repeat roots, a subquery selects the roots, so that a limit counts roots and not rows. If one root may
-    come in several rows, that subquery numbers them. A root takes the place of its first row.
+    come in several rows, this subquery numbers the rows. The first row of a root decides its place in the order.
 
     Args:
         compiled: the graph.
@@ -302,7 +302,7 @@ def narrowing(
         limit: the largest number of roots; None for all.
         offset: the number of roots that are skipped.
         forward: the order that decides which row of a root is the first. By default, it is ``order``.
-        beyond: makes the condition of a page.
+        beyond: makes the condition for the rows beyond a cursor.
         once: whether the rows of one root must follow each other.
     """
     mapper = compiled.mapper

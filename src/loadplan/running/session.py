@@ -25,10 +25,10 @@ Mappers: TypeAlias = Iterable[Mapper[Any]]
 
 
 class OpenedSession(Protocol):
-    """Does work with an open private session, again and again."""
+    """A function that does work with an open private session. It can be called several times."""
 
     def __call__(self, work: Callable[[Opened], R], /) -> R:
-        """Do ``work`` with the session, and return what it returns."""
+        """Call ``work`` with the session, and return its result."""
         ...
 
 
@@ -45,10 +45,10 @@ class PrivateSession(abc.ABC):
 
     @abc.abstractmethod
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
-        """Return the dialect of the database that holds ``mapper``. Opens nothing."""
+        """Return the dialect of the database that holds ``mapper``. Open nothing."""
 
     def databases(self, mappers: Mappers) -> list[tuple[int, Dialect]] | None:
-        """Return the number and the dialect of the database of each class; None where one holds them all."""
+        """Return (number, dialect) of the database of each class; None if one database has all classes."""
         return None
 
     @abc.abstractmethod
@@ -67,14 +67,14 @@ class PrivateSession(abc.ABC):
         statements: int | None,
         options: Mapping[str, Any] | None,
     ) -> R:
-        """Do ``work`` and close the session, which detaches its objects.
+        """Call ``work`` with the session, then close the session, which detaches its objects.
 
         Args:
             work: the work to do.
-            mappers: the mappers that it will select, to begin the transactions of their databases.
-            statements: how many statements it may send. One statement needs no snapshot. None if they need a
-                transaction, as a cursor does.
-            options: execution options of all its statements.
+            mappers: the mappers that the work selects. Transactions begin on the databases of these mappers.
+            statements: the most statements that the work sends. One statement needs no snapshot. None if the statements
+                need a transaction, as a cursor does.
+            options: execution options for all statements.
         """
         with self._refusals():
             session = with_options(self._start(mappers, statements), options)
@@ -86,7 +86,7 @@ class PrivateSession(abc.ABC):
 
     @contextlib.contextmanager
     def open(self, mappers: Mappers, *, options: Mapping[str, Any] | None) -> Iterator[OpenedSession]:
-        """Open the session for work with a cursor, in several steps, and close it at the end, also after an error."""
+        """Open the session for work in several steps, as with a cursor. Close it at the end, also after an error."""
         with self._refusals():
             session = with_options(self._start(mappers, None), options)
 
@@ -97,8 +97,9 @@ class PrivateSession(abc.ABC):
         try:
             yield do
         except BaseException:
-            # cancelled while it rolls back, SQLAlchemy drops the connection; shielded it would go on when we are gone
-            with contextlib.suppress(DBAPIError):  # no rollback on a lost connection: what ended the work says why
+            # no shield: if this task is cancelled while it rolls back, SQLAlchemy drops the connection. With a shield,
+            # the rollback would go on after the task has ended.
+            with contextlib.suppress(DBAPIError):  # the connection may be lost: raise the first error
                 session.close()
             raise
         with self._refusals():
@@ -106,19 +107,19 @@ class PrivateSession(abc.ABC):
 
 
 async def enter(bind: Bind, work: Callable[[], R]) -> R:
-    """Do synchronous work on an asynchronous bind, where SQLAlchemy can wait for the driver."""
+    """Call synchronous ``work`` on an asynchronous bind, in a greenlet in which SQLAlchemy can await the driver."""
     if isinstance(bind, AsyncSession | AsyncConnection):
         return await bind.run_sync(lambda _: work())
     return await in_greenlet(work)
 
 
 def in_words_of_sqlalchemy(work: Callable[[Session], R], session: Session, mappers: Mappers) -> R:
-    """Do ``work``, and turn errors of the driver into SQLAlchemy's errors, as for any other statement.
+    """Call ``work``, and turn errors of the driver into SQLAlchemy's errors, as for any other statement.
 
     SQLAlchemy itself does this for executions, but not while it reads from a server-side cursor of asyncpg.
 
     Raises:
-        DBAPIError: with the driver's error as ``orig``. A lost connection has left the pool.
+        DBAPIError: the driver raised an error, which is in ``orig``. A lost connection has left the pool.
     """
     try:
         return work(session)
@@ -126,7 +127,7 @@ def in_words_of_sqlalchemy(work: Callable[[Session], R], session: Session, mappe
         raise
     except Exception as error:
         connection = session.connection({"mapper": next(iter(mappers))})
-        dialect: Any = connection.dialect  # its types speak of errors that are translated already
+        dialect: Any = connection.dialect  # typed Any: the stubs declare translated errors only
         if type(error).__module__.partition(".")[0] != dialect.driver:
             raise
         is_lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, None)
@@ -136,7 +137,7 @@ def in_words_of_sqlalchemy(work: Callable[[Session], R], session: Session, mappe
 
 
 def databases_of(session: Session, mappers: Mappers) -> list[tuple[int, Dialect]]:
-    """Return the number and the dialect of the database that a session has each class in."""
+    """Return (number, dialect) of the database in which a session has each class."""
     numbers: dict[Any, int] = {}
     binds = [session.get_bind(mapper=mapper) for mapper in mappers]
     return [(numbers.setdefault(bind, len(numbers)), bind.dialect) for bind in binds]

@@ -1,6 +1,6 @@
-"""Sharded sessions of SQLAlchemy: is a bind one, which shards may hold a row, and a session that stays on one of them.
+"""Recognizes sharded sessions of SQLAlchemy, finds the shards that may hold a row, and keeps a session on one shard.
 
-Source: SQLAlchemy's "Horizontal Sharding". Its session asks three functions of the application for names of shards.
+Source: SQLAlchemy's "Horizontal Sharding". Its session calls three functions of the application for names of shards.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def is_sharded(bind: object) -> bool:
 
 
 def sharded_session(bind: Any) -> ShardedSession:
-    """Return a session that knows the shards: the caller's own, or a new one that nobody opens."""
+    """Return a session that knows the shards: the caller's session, or a new one that is never opened."""
     made = bind() if isinstance(bind, async_sessionmaker | sessionmaker) else bind
     session: Any = made.sync_session if isinstance(made, AsyncSession) else made
     return cast("ShardedSession", session)
@@ -55,9 +55,10 @@ def shards_of_key(bind: Any, mapper: Mapper[Any], key: Sequence[Any], options: M
 def shards_of_statement(
     bind: Any, mapper: Mapper[Any], statement: Any, parameters: Mapping[str, Any], options: Mapping[str, Any] | None
 ) -> list[str]:
-    """Return the shards that a statement would go to. Sends nothing.
+    """Return the shards that a statement would go to. Send nothing.
 
-    The session executes the statement, and a listener takes its answer from ``execute_chooser`` instead of a database.
+    The session executes the statement. A listener then returns the result of ``execute_chooser``, and no database is
+    asked.
     """
     session = sharded_session(bind)
     found: list[str] = []
@@ -79,7 +80,7 @@ def shards_of_statement(
 
 
 def stay_on_shard(session: Session, shard: str) -> None:
-    """Have a private session do all of its work on one shard, and its objects know where they are from."""
+    """Make a private session do all of its work on one shard. Its objects note the shard in their identity."""
     chosen: Any = session
     chosen.shard_chooser = lambda *_, **__: shard
     chosen.identity_chooser = lambda *_, **__: [shard]
@@ -88,5 +89,5 @@ def stay_on_shard(session: Session, shard: str) -> None:
 
 
 def in_shard(shard: str | None) -> dict[str, Any]:
-    """Return the bind arguments that name a shard, or an empty dict if there is no shard."""
+    """Return the bind arguments that name a shard; an empty dictionary for None."""
     return {} if shard is None else {"shard_id": shard}

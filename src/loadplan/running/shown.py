@@ -1,4 +1,4 @@
-"""The values that the roots of a plan show. If you may see a page, you may also see these values in its cursors."""
+"""Finds the values that the roots of a plan show. If you may see a page, you may see these values in its cursors."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ from loadplan.sqlalchemy_internals import subtype_of
 
 
 def is_shown(given: Any, place: Place) -> bool:
-    """Tell whether a row of a place shows the value that it is ordered by.
+    """Tell whether objects at a place show the value that they are ordered by.
 
     Args:
-        given: an expression over the class at the place, or a path from there.
-        place: with the columns that the plan loads.
+        given: an expression over the class at the place, or a path that starts there.
+        place: the place, with the columns that the plan loads.
 
     Returns:
-        True if the plan loads the value, or all columns that it is made of. False if it is not known.
+        True if the plan loads the value, or all columns in its expression. False if this is not known.
     """
     if isinstance(given, Source):
         return _is_path_shown(list(given.path), place)

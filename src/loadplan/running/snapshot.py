@@ -22,7 +22,7 @@ class Beginning:
     statement: str | None = None
 
     def on(self, connection: Connection) -> None:
-        """Begin."""
+        """Begin the transaction on a new connection."""
         if self.options is not None:
             connection.execution_options(**self.options)
         if self.statement is not None:
@@ -33,12 +33,12 @@ _AS_IT_COMES = Beginning()
 
 
 def beginning(engine: Engine, statements: int | None, *, snapshot: bool, hooks: bool) -> Beginning:
-    """Return how a transaction begins.
+    """Return the steps that begin the transaction of a fetch.
 
     Args:
         engine: the engine of the connection.
-        statements: the most statements that it will see; None if they need a transaction, as a cursor does.
-        snapshot: whether they must see one state.
+        statements: the most statements in the transaction; None if they need a transaction, as a cursor does.
+        snapshot: whether the statements must see one snapshot.
         hooks: whether a listener may set something for the transaction.
     """
     name = engine.dialect.name
@@ -53,15 +53,17 @@ def _on_postgresql(engine: Engine, statements: int | None, *, snapshot: bool, ho
     """Take one snapshot for several statements. Open no transaction if the statements do not need one.
 
     asyncpg and psycopg send ``BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`` instead of ``BEGIN``, so the snapshot
-    costs nothing. BEGIN and ROLLBACK cost two round trips. A single statement needs neither. Several statements need
-    neither if each takes its own snapshot. Each does at READ COMMITTED, if the caller asks for no common snapshot.
+    costs nothing. BEGIN and ROLLBACK cost two round trips. A single statement needs neither of them. Several statements
+    need neither if the caller wants no common snapshot: at READ COMMITTED, each statement takes its own snapshot.
     """
+    chosen = engine.get_execution_options()
+    hooks = hooks or any(chosen.get(name) for name in ("stream_results", "yield_per"))  # their cursor needs one
     is_apart = not snapshot and statements is not None and chosen_isolation(engine) == "READ COMMITTED"
     if statements == 1 or is_apart:
         return _AS_IT_COMES if hooks else Beginning({"isolation_level": "AUTOCOMMIT"})
     if not snapshot:
         return _AS_IT_COMES
-    if chosen_isolation(engine) == "SERIALIZABLE":  # this level includes a snapshot
+    if chosen_isolation(engine) == "SERIALIZABLE":  # SERIALIZABLE includes a snapshot
         return Beginning({"postgresql_readonly": True})
     return Beginning({"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
 

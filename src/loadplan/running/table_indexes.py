@@ -1,4 +1,4 @@
-"""Reading the indexes of a table from the database that has it."""
+"""Reads the indexes of a table from its database."""
 
 import warnings
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from sqlalchemy.exc import NoSuchTableError, SAWarning
 from loadplan.mapped.indexes import DatabaseIndex
 from loadplan.mapped.links import indexed_columns
 
-#: Kinds of PostgreSQL indexes that find rows by equality; a B-tree can be walked in order too.
+#: Kinds of PostgreSQL indexes that find rows by equality. PostgreSQL can also read a B-tree in order.
 _BY_EQUALITY = frozenset({None, "btree", "hash"})
 
-#: Returns for each index of a table whether PostgreSQL finds rows by it, and whether it sorts by it. A CREATE INDEX
-#: CONCURRENTLY that failed leaves an index that is not valid. An index compares differently if its collation is not the
-#: column's, or if its operator class is not the default of the type.
+#: Returns, for each index of a table, whether PostgreSQL can find rows with it, and whether it can sort with it. If
+#: CREATE INDEX CONCURRENTLY fails, it leaves an invalid index. An index compares differently if its collation is not
+#: the column's, or if its operator class is not the default of the type.
 _USABLE = """
 SELECT c.relname,
        i.indisvalid AND NOT EXISTS (
@@ -33,13 +33,13 @@ def read_indexes(connection: Connection, table: Table, schema: str | None) -> tu
     """Return the indexes of a table in the database, with the indexes of its keys. Empty if the table does not exist.
 
     Args:
-        connection: to the database. Only its catalogs are read.
-        table: as the mapping has it.
-        schema: that the table is in.
+        connection: a connection to the database. Only its catalogs are read.
+        table: the mapped table.
+        schema: the schema of the table.
     """
     inspector = inspect(connection)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SAWarning)  # about expressions in indexes, which are left out here, too
+        warnings.simplefilter("ignore", SAWarning)  # SQLAlchemy warns of expressions in indexes, which are not needed
         try:
             primary = inspector.get_pk_constraint(table.name, schema=schema)
             constraints = inspector.get_unique_constraints(table.name, schema=schema)
@@ -87,7 +87,7 @@ def _index(found: dict[str, Any], *, finds: bool, walks: bool) -> DatabaseIndex:
 
 
 def _usable(connection: Connection, name: str, schema: str | None) -> dict[str, tuple[bool, bool]]:
-    """Return for each index of a table whether PostgreSQL finds rows by it, and whether it sorts by it."""
+    """Return, by name of an index, (whether PostgreSQL can find rows with it, whether it can sort with it)."""
     if connection.dialect.name != "postgresql":
         return {}
     quote = connection.dialect.identifier_preparer.quote
@@ -98,7 +98,7 @@ def _usable(connection: Connection, name: str, schema: str | None) -> dict[str, 
 def unmapped_indexes(connection: Connection, table: Table, schema: str | None) -> Sequence[DatabaseIndex]:
     """Return the indexes over all rows of a table that the database has and the mapping does not.
 
-    An index that the mapping names is the mapping's, also if loadplan cannot tell what it serves.
+    An index with a name in the mapping counts as mapped, even if loadplan does not know what the index is for.
     """
     mapped, names = indexed_columns(table), {each.name for each in table.indexes}
     return [

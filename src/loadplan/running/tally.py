@@ -1,4 +1,4 @@
-"""The rows and statements that a fetch has taken so far, and may take."""
+"""Counts the rows and statements of a fetch, and compares them with the limits."""
 
 import contextlib
 import logging
@@ -22,13 +22,12 @@ class FetchRecord:
     """The record of one fetch, for ``on_fetch=``.
 
     Attributes:
-        plan: name of the plan.
-        statements: number of statements that were sent.
-        rows: number of rows of all statements. Rows that come nested in the row of their parent count as one row with
-            it.
-        seconds: time from the call to its end, with the wait for a connection.
-        error: the error that it raised, or None.
-        over: what exceeded the budget of the plan: ``("120 rows instead of 100",)``.
+        plan: the name of the plan.
+        statements: the number of statements that were sent.
+        rows: the number of rows of all statements. A row and the rows nested in it count as one.
+        seconds: the time from the call to its end, including the wait for a connection.
+        error: the error that the fetch raised, or None.
+        over: the numbers that exceeded the budget of the plan: ``("120 rows instead of 100",)``.
     """
 
     plan: str
@@ -39,7 +38,7 @@ class FetchRecord:
     over: tuple[str, ...] = ()
 
 
-#: Tools that see every fetch while they watch: its ``LoadPlan``, and the bind of the loader.
+#: Functions of tools. While a tool watches, its function is called with the plan and the bind of every fetch.
 watchers: list[Callable[[Any, object], object]] = []
 
 
@@ -48,10 +47,10 @@ class Tally:
     """Counts the statements and rows of one fetch, and stops it if there are too many rows.
 
     Attributes:
-        label: of the plan, for errors.
-        max_rows: the most rows; None for no bound.
-        statements: number of statements so far.
-        rows: number of rows so far.
+        label: the label of the plan, for errors.
+        max_rows: the most rows; None for any number.
+        statements: the number of statements so far.
+        rows: the number of rows so far.
         current: the name of the edge that the running statement loads.
     """
 
@@ -63,11 +62,11 @@ class Tally:
     _before: int = 0
 
     def bounded(self, select: Any) -> Any:
-        """Limit a statement to the rows that are left, and one more, which tells whether there are too many."""
+        """Return a statement with a limit: the rows that are left, and one more to notice that there are too many."""
         return select if self.max_rows is None else select.limit(self.max_rows - (self.rows - self._before) + 1)
 
     def allows(self, rows: int | None) -> bool:
-        """Tell whether so many rows may come in any case."""
+        """Tell whether this number of rows cannot exceed ``max_rows``. None stands for any number."""
         return self.max_rows is None or (rows is not None and rows <= self.max_rows)
 
     def sent(self, name: str) -> None:
@@ -76,14 +75,14 @@ class Tally:
         self.current = name
 
     def counted(self, rows: Rows, name: str) -> Rows:
-        """Return rows that arrived, if they are not too many.
+        """Count rows that have arrived, and return them.
 
         Args:
             rows: the rows of one statement.
-            name: the edge that they belong to.
+            name: the name of the edge that the statement loads.
 
         Raises:
-            TooManyRows: LP406.
+            TooManyRows: LP406, the fetch has more than ``max_rows`` rows.
         """
         self.rows += len(rows)
         if self.max_rows is not None and self.rows - self._before > self.max_rows:
@@ -112,17 +111,17 @@ def told(
     *,
     whole: bool = True,
 ) -> Iterator[Tally]:
-    """Count the rows and statements of a fetch; compare them with its budget and report them at its end.
+    """Count the rows and statements of a fetch. At its end, compare them with the plan's budget and report them.
 
     Args:
-        plan: that is fetched.
-        bind: that the loader was made with.
-        max_rows: rows that the fetch may bring; None for no bound.
-        on_fetch: of the loader.
-        whole: whether it is one fetch; a walk in batches has no budget.
+        plan: the plan that is fetched.
+        bind: the bind of the loader.
+        max_rows: the most rows of the fetch; None for any number.
+        on_fetch: the ``on_fetch=`` of the loader.
+        whole: True for one fetch; False for a stream, to which the budget does not apply.
 
     Raises:
-        OverBudget: LP420, the budget says ``error=True``.
+        OverBudget: LP420, the fetch took more than its budget, and the budget has ``error=True``.
     """
     tally = Tally(plan.label, max_rows)
     for watch in watchers:

@@ -1,4 +1,4 @@
-"""The databases and drivers that loadplan is tested on. It warns once about others."""
+"""Names the databases and drivers that loadplan is tested on, and warns once about others."""
 
 from sqlalchemy import Dialect
 
@@ -23,6 +23,6 @@ def warn_if_untested(dialect: Dialect) -> None:
     _told.add((name, driver))
     known = ", ".join(f"{each}+{driver}" for each, drivers in TESTED.items() for driver in sorted(drivers))
     warn_caller(
-        f"no test of loadplan runs on {name}+{driver}; check your plans on it yourself. Tested are: {known}.",
+        f"loadplan is not tested on {name}+{driver}; check your plans on it yourself. It is tested on: {known}.",
         UserWarning,
     )

@@ -15,7 +15,7 @@ class Watch:
     """Compares each statement of a private session before and after its listeners.
 
     Attributes:
-        hidden: the rows that they may have hidden so far.
+        hidden: the classes whose rows the listeners may have hidden so far.
     """
 
     def __init__(self) -> None:
@@ -29,8 +29,8 @@ class Watch:
 
         Args:
             statement: the statement before its listeners.
-            parameters: its parameters, which tell it from statements that the listeners send.
-            execute: executes it.
+            parameters: the statement's parameters. Statements that listeners send have other parameters.
+            execute: the function that executes the statement.
         """
         self._sent, self._parameters, self._is_heard = statement, parameters, False
         result = execute()
@@ -39,7 +39,7 @@ class Watch:
         return result
 
     def note(self, state: ORMExecuteState) -> None:
-        """Look at a statement after all listeners."""
+        """Compare a statement after all listeners with the statement before them."""
         if state.parameters is not self._parameters:
             return
         self._is_heard = True
@@ -53,7 +53,7 @@ class Watch:
 
 
 def watch_of(session: Session) -> Watch:
-    """Return the watch of a private session, which begins when it is first asked for."""
+    """Return the watch of a private session. The first call for a session makes the watch."""
     found: Watch | None = vars(session).get(_NAME)
     if found is None:
         found = vars(session)[_NAME] = Watch()
@@ -64,7 +64,7 @@ _NAME = "_loadplan_watch"
 
 
 def note(state: ORMExecuteState) -> None:
-    """Let the watch of a session look at a statement. This is the last listener but one."""
+    """Let the watch of a session compare a statement. This listener runs last but one."""
     watch: Watch | None = vars(state.session).get(_NAME)
     if watch is not None:
         watch.note(state)

@@ -40,9 +40,9 @@ def load_column_as_mapped(state: InstanceState[Any], key: str, passive: PassiveF
 
 
 def can_wait() -> bool:
-    """Tell whether code can wait for an asynchronous driver here. If not, ``await_only`` raises MissingGreenlet.
+    """Tell whether this code runs in SQLAlchemy's greenlet, so that it can await an asynchronous driver.
 
-    ``await_only`` itself makes the same check before it waits.
+    If it does not, ``await_only`` raises MissingGreenlet. ``await_only`` makes the same check before it waits.
     """
     return bool(runs_in_greenlet())
 
@@ -79,10 +79,7 @@ def _column_read(names: set[str]) -> str:
 
 
 def replace_loaders(state: InstanceState[Any], loaders: Mapping[str, AttributeLoader]) -> None:
-    """Install ``loaders`` as :func:`install_loaders` does, on an object in a session.
-
-    Everything else of it stays unchanged.
-    """
+    """Install ``loaders`` as :func:`install_loaders` does, on an object in a session, and change nothing else."""
     behind: Any = state
     behind.callables = loaders
 
@@ -90,7 +87,7 @@ def replace_loaders(state: InstanceState[Any], loaders: Mapping[str, AttributeLo
 def attach_as_loaded(session: Session, entity: object) -> None:
     """Put an instance into a session as SQLAlchemy's ``loading.py`` does with an instance that it made from a row.
 
-    ``Session.add`` is the public way. It cascades, and its events tell of an object that was detached before.
+    ``Session.add`` is the public way. But it cascades, and its events report an object that was detached before.
     """
     state: Any = instance_state(entity)
     state.session_id = session.hash_key

@@ -55,7 +55,7 @@ def collection_of(key: str) -> Callable[[InstanceState[Any], Iterable[Any]], Any
     return collect
 
 
-#: Collections whose appender takes an item as it is.
+#: Collections whose appender does not change an item.
 _TAKE_AS_IT_IS = (InstrumentedList, InstrumentedSet, InstrumentedDict, KeyFuncDict)
 
 

@@ -14,7 +14,7 @@ BY_POSITION: Mapping[str, Any] = {"_result_disable_adapt_to_context": True}
 def takes_text(connection: Connection) -> bool:
     """Tell whether loadplan may send a statement to a connection as text that it compiled before.
 
-    The answer is False if a listener on the engine or the connection receives statements before they are text; the
+    The answer is False if a listener on the engine or the connection receives statements before they are text. The
     public API cannot list these listeners. It is also False if SQLAlchemy translates names of schemas.
     """
     dispatch: Any = connection.dispatch
@@ -86,10 +86,12 @@ def chosen_isolation(engine: Engine) -> str | None:
 def driver_rows(result: CursorResult[Any]) -> list[Any]:
     """Return the driver's own rows of a result, and close the result.
 
-    ``CursorResult.cursor`` is the DBAPI cursor, which the documentation does not name. loadplan puts the values into
-    objects at once, so it needs no ``Row``. Making a ``Row`` takes as long as the driver takes for the row itself.
+    ``CursorResult.cursor`` is the DBAPI cursor, and its strategy knows how to read it. The documentation names neither.
+    With ``stream_results`` or ``yield_per``, SQLAlchemy has taken the first rows from the cursor already, and the
+    strategy has them. loadplan puts the values into objects at once, so it needs no ``Row``. Making a ``Row`` takes as
+    long as the driver takes for the row itself.
     """
-    cursor: Any = result.cursor
-    rows: list[Any] = cursor.fetchall()
+    strategy: Any = result.cursor_strategy
+    rows: list[Any] = strategy.fetchall(result, result.cursor)
     result.close()
     return rows

@@ -29,8 +29,8 @@ def left_as_is(part: Any) -> Any:
 def attribute_behind(expression: ClauseElement) -> tuple[type[Any], str] | None:
     """Return (class, name) if an expression is a mapped attribute, otherwise None.
 
-    The ORM annotates a column that came from an attribute with its mapper and the attribute's name; no public way leads
-    from ``Post.id`` inside ``Post.id.desc()`` to the class.
+    If a column came from an attribute, the ORM annotates it with the mapper and the name of the attribute. No public
+    function returns the class of ``Post.id`` inside ``Post.id.desc()``.
     """
     notes = expression._annotations
     entity, key = notes.get("parententity"), notes.get("proxy_key")
@@ -38,7 +38,7 @@ def attribute_behind(expression: ClauseElement) -> tuple[type[Any], str] | None:
 
 
 def subtype_of(attribute: QueryableAttribute[Any]) -> Any:
-    """Return ``Manager`` for ``Company.employees.of_type(Manager)``, or None.
+    """Return the class in an attribute's ``of_type``: ``Manager`` for ``Company.employees.of_type(Manager)``, or None.
 
     SQLAlchemy keeps it under a private name.
     """
@@ -107,8 +107,8 @@ class OptionStep(NamedTuple):
             with a text.
         strategy: how the attribute is loaded, for example ``{"lazy": "selectin"}`` or ``{"deferred": True,
             "instrument": True}``. None if the step only leads to the next one, as ``defaultload`` does.
-        arguments: its other arguments, for example ``innerjoin``, ``recursion_depth`` and ``entities``.
-        criteria: the conditions of ``and_()``.
+        arguments: the other arguments of the option, for example ``innerjoin``, ``recursion_depth`` and ``entities``.
+        criteria: the conditions in the attribute's ``and_()``.
     """
 
     path: tuple[Any, ...]

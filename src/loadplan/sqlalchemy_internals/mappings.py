@@ -25,8 +25,8 @@ def mappers_in(registered: registry) -> list[Mapper[Any]]:
     """Return the mappers of a registry.
 
     ``registry.mappers`` raises ``UnmappedClassError`` as long as a class is alive whose mapping failed: in a notebook,
-    the traceback keeps it. A class of ``DeferredReflection`` has no mapper until it is prepared. SQLAlchemy itself
-    passes over these classes by ``ClassManager.is_mapped``, as here.
+    the traceback keeps it. A class of ``DeferredReflection`` has no mapper until it is prepared. This function leaves
+    these classes out with ``ClassManager.is_mapped``, as SQLAlchemy itself does.
     """
     return [manager.mapper for manager in list(registered._managers) if manager.is_mapped]
 
@@ -42,9 +42,9 @@ def notes_of(mapper: Mapper[Any]) -> dict[Any, Any]:
 
 
 def waits_for_configuration(mapper: Mapper[Any]) -> bool:
-    """Tell whether a class has been mapped since the mappers around one were configured; ``_new_mappers`` says so.
+    """Tell whether a class has been mapped since the mappers around a mapper were configured.
 
-    Without this name, each fetch would have to walk over ``registry.mappers``.
+    ``registry._new_mappers`` tells this. Without it, each fetch would have to look at all of ``registry.mappers``.
     """
     return bool(getattr(mapper.registry, "_new_mappers", False))
 
@@ -81,8 +81,8 @@ def is_told_to_overlap(relationship: RelationshipProperty[Any]) -> bool:
 def declared_arguments(relationship: RelationshipProperty[Any]) -> Iterator[Any]:
     """Yield the arguments of ``relationship(...)`` that SQLAlchemy evaluates later: names, expressions, lambdas.
 
-    ``RelationshipProperty._init_args`` keeps them. The public attributes exist only once the mappers are configured,
-    and a configuration that comes too early ruins the mappers for good.
+    ``RelationshipProperty._init_args`` keeps them. The public attributes exist only when the mappers are configured. If
+    they are configured too early, they can never be used again.
     """
     yield relationship.argument
     for name, declared in relationship._init_args._asdict().items():

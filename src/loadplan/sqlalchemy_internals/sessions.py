@@ -65,7 +65,7 @@ _HEARD = (
 
 
 def is_session_heard(session: Session = _PLAIN) -> bool:
-    """Tell whether a session has listeners for the events of a fetch. By default, tell it for the class ``Session``."""
+    """Tell whether a session has listeners for the events of a fetch. By default, check the class ``Session``."""
     dispatch: Any = session.dispatch
     return any(getattr(dispatch, name) for name in _HEARD)
 
@@ -84,7 +84,7 @@ def is_session_class_heard(kind: type[Session]) -> bool:
 
 
 def adds_nothing(kind: type[Any], base: type[Any]) -> bool:
-    """Tell whether a subclass behaves as its base: its body is empty, as are the bodies of the classes between."""
+    """Tell whether a subclass behaves as its base, because its body and the bodies of the classes between are empty."""
     between = kind.__mro__[: kind.__mro__.index(base)]
     return all(set(vars(each)) <= _NO_BODY for each in between)
 
@@ -110,8 +110,8 @@ def is_closed(session: Session) -> bool:
     """Tell whether a session was closed after the first call of this function, and was not used again since.
 
     A closed session begins again when it is used, and then keeps its connection until it is closed again.
-    SQLAlchemy has no event for ``close()``, and no attribute tells a closed session from a new one. So ``close`` and
-    ``invalidate`` are noted on the instance, which calls the methods of its class as before.
+    SQLAlchemy has no event for ``close()``, and a closed session has the same attributes as a new session. So this
+    function puts ``close`` and ``invalidate`` on the instance, which note the call and call the method of the class.
     """
     note = _watched.get(session)
     if note is None:
@@ -125,7 +125,7 @@ def is_closed(session: Session) -> bool:
 
 
 def _noted(method: Callable[[Session], None], behind: ref[Session], note: list[bool]) -> Callable[[], None]:
-    """Return a function for the instance that calls a method of its class, and notes that it was called."""
+    """Return a function for the instance that notes a call and calls a method of the class."""
 
     def close() -> None:
         found = behind()
@@ -134,6 +134,15 @@ def _noted(method: Callable[[Session], None], behind: ref[Session], note: list[b
             method(found)
 
     return close
+
+
+def is_flushing(session: Session) -> bool:
+    """Tell whether a session is in the middle of a flush. Your listeners for ``before_flush`` run there.
+
+    SQLAlchemy's autoflush reads the same flag, and does nothing during a flush. The public ``flush()`` raises instead.
+    """
+    ours: Any = session
+    return bool(ours._flushing)
 
 
 def in_greenlet(work: Callable[[], R]) -> Awaitable[R]:

@@ -1,5 +1,5 @@
-"""The SQL of a tree: one ``select()`` for the roots, and one for each edge that needs its own.
+"""Makes the SQL of a tree: one ``select()`` for the roots, and one for each edge that needs a statement.
 
-In: a tree with strategies. Out: statements for one dialect, and the keys that connect their rows. Nothing here
-    connects.
+In: a tree with strategies. Out: statements for one dialect, and the keys that connect their rows. This folder never
+opens a connection.
 """

@@ -1,4 +1,4 @@
-"""Values that are computed over the rows of each parent, instead of reading the rows."""
+"""Statements that compute values over the rows of each parent, such as a count, and do not read the rows."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -17,14 +17,14 @@ def grouped(edge: Edge, ties: Linked) -> tuple[Sequence[Any], Any, AnySelect]:
     """Return the key columns of the parents, the computed values, and a statement grouped by the keys.
 
     Args:
-        edge: whose rows something is computed over.
-        ties: how they and their parents are tied.
+        edge: the edge with the aggregates.
+        ties: the rows at its end with the keys of their parents.
     """
     assert edge.aggregation is not None  # noqa: S101 - the callers ask for aggregates
     rows, columns = ties.rows.where(*edge.shape.where), ties.columns
     kind = edge.aggregation.kind
     value: Any = edge.aggregation.expression if kind == "aggregate" else func.count()
-    if ties.link.repeats or may_repeat(edge.target.mapper):  # a row that is related to a parent twice counts once
+    if ties.link.repeats or may_repeat(edge.target.mapper):  # count a row once, even if it is related to a parent twice
         held, key = labelled(columns, "key"), labelled(row_key(ties.target), "target")
         tables = mapping.tables_at(ties.target)
         read = list(dict.fromkeys(each for each in iterate(value) if getattr(each, "table", None) in tables))

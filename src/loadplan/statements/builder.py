@@ -1,7 +1,7 @@
-"""Turns a tree and its choices into statements: the columns of each statement, and the slots in which they are found.
+"""Turns a tree and its choices into statements, with the position of each column in the rows.
 
-Every class is selected directly, in the statement or in a separate subquery. The SQL around a subquery uses the columns
-of the subquery. ``with_loader_criteria`` ignores aliases, so in this way it applies to each class.
+Each statement or subquery selects a mapped class directly. The SQL around a subquery uses the columns of the subquery.
+``with_loader_criteria`` ignores aliases of a class, but applies to every class that is selected directly.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,11 +56,12 @@ class StatementBuilder:
     """Builds the statements of one tree, for one set of choices.
 
     Args:
-        chosen: the way of every edge.
-        dialect: of the database and its driver.
-        databases: of classes that live in several; empty for one of all.
+        root: the place of the roots.
+        chosen: the way in which each edge is loaded.
+        dialect: the dialect of the root's database and its driver.
+        databases: the databases of the classes if there are several; empty if all classes are in one database.
         learned: indexes that the databases have and the mapping does not.
-        of_entities: whether mapped instances are made of the rows, which need their keys.
+        of_entities: whether the rows become mapped instances. They then need their keys.
     """
 
     def __init__(
@@ -140,24 +141,24 @@ class StatementBuilder:
         )
 
     def parents(self, edge: Edge) -> tuple[Column, ...]:
-        """Return the columns, in the statement above, that hold the keys which the rows of an edge are found by."""
+        """Return the columns of the statement above that hold the keys by which the rows of an edge are found."""
         return tuple(self.columns.told(edge.owner, each) for each in self._keys_at(edge, edge.owner))
 
     def _onward(self, edge: Edge) -> tuple[Column, ...]:
-        """Return the columns that hold the same keys one level further down a whole tree."""
+        """Return the columns of an edge's rows that hold the keys for the next level of a whole tree."""
         return tuple(self.columns.told(edge.target, each) for each in self._keys_at(edge, edge.target))
 
     def _keys_at(self, edge: Edge, place: Place) -> list[Column]:
-        """Return the attributes of a place that are the keys which the rows of an edge are found by."""
+        """Return the columns of a place that hold the keys by which the rows of an edge are found."""
         return [self.columns.attribute(place, name) for name in self._ties[edge].link.attributes]
 
     def _bound(self, edge: Edge, place: Place) -> tuple[Column, ...]:
-        """Return the columns of a place with the values that the statement of an edge binds."""
+        """Return the columns of a place whose values the statement of an edge binds as keys."""
         pairs = [(each, self.columns.told(place, each)) for each in self._keys_at(edge, place)]
         return tuple(told if told is key or is_bindable(told.expression) else key for key, told in pairs)
 
     def _order(self, edge: Edge) -> list[Ordering]:
-        """Return the order of the rows at the end of an edge; none if there is at most one row."""
+        """Return the order of the rows at the end of an edge; an empty list if a parent has at most one row."""
         if edge.prop is None or (edge.cardinality.to_one and edge.single):
             return []
         shape, at = edge.shape, (*edge.owner.path, edge.name)
@@ -191,7 +192,7 @@ class StatementBuilder:
         )
 
     def follow_up(self, edge: Edge, above: Statement) -> Statement:
-        """Return the statement of an edge, by the keys of its parents or by their statement as a subquery."""
+        """Return the statement of an edge, which binds the keys of the parents or contains their statement."""
         grouped = self._chosen[edge].way is Way.GROUPED
         return self._grouped_statement(edge) if grouped else self._rows_statement(edge, above)
 
@@ -247,7 +248,7 @@ class StatementBuilder:
         )
 
     def _among_parents(self, edge: Edge, above: Statement) -> Any:
-        """Return the condition that rows belong to the parents of a statement, with that statement as a subquery."""
+        """Return the condition that rows belong to the parents in a statement, which becomes a subquery."""
         columns = [above.values[above.slots.index(slot)] for slot in self._bound(edge, edge.owner)]
         inner = above.select.with_only_columns(*columns).correlate(None)
         if mapping.is_read_elsewhere(edge.target.mapper):
@@ -257,14 +258,14 @@ class StatementBuilder:
     def _first_rows(
         self, edge: Edge, rows: AnySelect, keys: Keys, order: Sequence[Ordering]
     ) -> tuple[AnySelect, list[tuple[Slot, Any]], str]:
-        """Return the statement of the first rows of each parent: walked to by LATERAL, or numbered."""
+        """Return the statement for the first rows of each parent, with LATERAL or a window function."""
         ties, limit = self._ties[edge], plain_number(_limit(edge))
         learned = self._learned_of(edge)
         reason = why_no_lateral(ties.link, keys, edge.shape.where, order, self._dialect_of(edge), learned)
         if reason is None and may_repeat(edge.target.mapper):
             reason = "one of its objects may come in several rows"
         if reason is None and self._asks_subquery(edge.target):
-            reason = "a field below it asks a subquery"
+            reason = "a field below it contains a subquery"
         if reason is None and any(self._chosen[each].way is Way.INNER for each in edge.target.edges):
             reason = "an inner join below it leaves out rows that its limit counts"
         if reason is None and repeats_rows(edge.target, self._chosen):
@@ -283,7 +284,7 @@ class StatementBuilder:
         return statement.order_by(*in_order, *self._ranks), items, f"window function: {reason}"
 
     def _asks_subquery(self, place: Place) -> bool:
-        """Tell whether a row holds subqueries; SQLAlchemy warns of a cartesian product where those are in a LATERAL."""
+        """Tell whether rows contain subqueries. Within LATERAL, SQLAlchemy would warn of a cartesian product."""
         return any(
             self._chosen[edge].way in {Way.SUBQUERY, Way.NESTED}
             or (self._chosen[edge].way.joins and self._asks_subquery(edge.target))
@@ -292,7 +293,7 @@ class StatementBuilder:
 
     def _grouped_statement(self, edge: Edge) -> Statement:
         ties, dialect = self._ties[edge], self._dialect_of(edge)
-        keys = keys_of(ties.asked, dialect)  # before the grouping, whose columns may be other ones
+        keys = keys_of(ties.asked, dialect)  # ``grouped`` may return other columns
         asked = attrs.evolve(ties, statement=ties.statement.where(keys.condition))
         columns, value, statement = grouped(edge, asked)
         return Statement(
@@ -305,10 +306,10 @@ class StatementBuilder:
             bound=self._bound(edge, edge.owner),
         )
 
-    # --- rows: what stands in one statement -----------------------------------------------------------------------
+    # --- rows -----------------------------------------------------------------------------------------------------
 
     def _row(self, place: Place, statement: AnySelect) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
-        """Return a statement with the joins of a place, and its slots."""
+        """Return a statement with the joins of a place added, and the slots of its columns."""
         items: list[tuple[Slot, Any]] = [(column, column.expression) for column in self.columns.at(place)]
         for edge in place.edges:
             way = self._chosen[edge].way
@@ -368,7 +369,7 @@ class StatementBuilder:
         return left_as_is(below) if mapping.is_read_elsewhere(self.columns.base(edge.owner).mapper) else below
 
     def _alias(self, edge: Edge) -> str:
-        """Return a name for the subquery of an edge that no table and no other subquery has."""
+        """Return a name for the subquery of an edge. No table and no other subquery has this name."""
         stem, number = shortened(edge.key), 1
         if stem in self._tables and self._has_aliases:  # SQLAlchemy itself uses this name for an alias of the table
             stem = f"{stem}_rows"
@@ -386,7 +387,7 @@ class StatementBuilder:
         )
 
     def _parent_key(self, edge: Edge) -> Iterator[Any]:
-        """Yield the expressions of the outer statement that the key columns of an edge's rows must equal."""
+        """Yield the expressions of the outer statement. The key columns of an edge's rows must equal them."""
         names = self._row_key(edge) if edge.prop is None else self._ties[edge].link.attributes
         for name in names:
             yield self.columns.expression(edge.owner, name)
@@ -447,7 +448,7 @@ class StatementBuilder:
             return exists(select(literal_column("1")).select_from(below).where(*met))
         found = select(below.c.value).select_from(below).where(*met).scalar_subquery()
         empty = edge.aggregation.empty
-        if empty is UNKNOWN:  # a parent without rows has no group
+        if empty is UNKNOWN:  # only the database knows the aggregate of no rows, and a parent without rows has no group
             without = select(edge.aggregation.expression).select_from(self._ties[edge].target).where(false())
             has_rows = exists(select(literal_column("1")).select_from(below).where(*met))
             return case((has_rows, found), else_=without.correlate(None).scalar_subquery())
@@ -458,8 +459,8 @@ def repeats_rows(place: Place, chosen: Mapping[Edge, Choice]) -> bool:
     """Tell whether a join below a place may return several rows for one row of the place.
 
     Args:
-        place: where a statement starts, or a place that is joined to it.
-        chosen: the way of every edge.
+        place: the place at which a statement starts, or a place that is joined to it.
+        chosen: the way in which each edge is loaded.
     """
     return any(
         (way.joins and not edge.single) or ((way.joins or way is Way.SAME_ROW) and repeats_rows(edge.target, chosen))
@@ -469,14 +470,14 @@ def repeats_rows(place: Place, chosen: Mapping[Edge, Choice]) -> bool:
 
 
 def _limit(edge: Edge) -> int | None:
-    """Return the most rows that each parent gets; None for all."""
+    """Return the limit of an edge: the most rows that each parent gets; None for all rows."""
     if edge.cardinality.to_one and not edge.single and edge.shape.depth is None:
         return 1
     return edge.shape.limit
 
 
 def _is_stored(column: Column) -> bool:
-    """Tell whether a value is the unchanged value of a table's column, so that NOT NULL of the column applies."""
+    """Tell whether a value is a table's column itself. NOT NULL of the column then holds for the value."""
     prop = getattr(column.expression, "property", None)
     stored = isinstance(prop, ColumnProperty) and all(isinstance(each, schema.Column) for each in prop.columns)
     return stored and not isinstance(column.type, types.TypeDecorator)

@@ -1,8 +1,8 @@
-"""Statements as text for the driver: compiled once, then sent as they are.
+"""Compiles a statement to text for the driver once, and then sends the text.
 
-SQLAlchemy's ``execute`` finds the compiled form of a statement by hashing all of it, each time, and ties the columns of
-the result to the columns of the statement. Rows that go into objects as the driver made them need none of this;
-``exec_driver_sql`` sends a text with its parameters, through the same connection, pool and events.
+SQLAlchemy's ``execute`` hashes the whole statement each time to find its compiled form. It also matches the columns of
+the result with the columns of the statement. loadplan does not need this if it makes objects from the driver's own
+rows. ``exec_driver_sql`` sends a text with its parameters, through the same connection, pool and events.
 """
 
 from collections.abc import Callable
@@ -18,13 +18,13 @@ from loadplan.statements.linked import AnySelect, Parameters
 
 @attrs.frozen(eq=False)
 class DriverText:
-    """A statement as one driver takes it.
+    """The text of a statement for one driver, with its parameters.
 
     Attributes:
-        sql: with the driver's own placeholders.
-        own: for each placeholder its parameter's name, and the value that stands in the statement itself.
+        sql: the text, with the driver's placeholders.
+        own: for each placeholder, (name of its parameter, value that the statement itself gives the parameter).
         processors: by position, the function of the parameter's type that converts its value.
-        placeholders: the names that the driver knows the placeholders by; None where it counts them.
+        placeholders: the names of the placeholders; None if the driver takes them by position.
     """
 
     sql: str
@@ -33,7 +33,7 @@ class DriverText:
     placeholders: tuple[str, ...] | None = None
 
     def bind(self, given: Parameters) -> tuple[Any, ...] | dict[str, Any]:
-        """Return the parameters as the driver takes them."""
+        """Return the parameters in the form that the driver takes: a tuple, or a dictionary by name."""
         values = [given.get(name, value) for name, value in self.own]
         for position, process in self.processors:
             values[position] = process(values[position])
@@ -41,11 +41,11 @@ class DriverText:
 
 
 def driver_text(select: AnySelect, dialect: Dialect) -> DriverText | None:
-    """Return a statement as text, or None if each execution makes another text or other values.
+    """Return a statement as text, or None if the text or its own values change with each execution.
 
     Args:
-        select: with everything in it.
-        dialect: of the engine at hand, whose types may be configured for it.
+        select: the complete statement.
+        dialect: the dialect of the engine. Its types may be configured for this engine.
     """
     compiled = select.compile(dialect=dialect)
     if not isinstance(compiled, SQLCompiler) or any(
@@ -68,7 +68,7 @@ _DIALECTS = 64
 
 @attrs.frozen(eq=False)
 class Texts:
-    """The texts of one statement, made when it is asked for again: many a statement is narrowed for one fetch alone.
+    """The texts of one statement, by engine. A text is made at the second fetch, as many statements are used only once.
 
     Attributes:
         select: the statement.
@@ -79,7 +79,7 @@ class Texts:
     _seen: set[Dialect] = attrs.field(init=False, factory=set)
 
     def on(self, dialect: Dialect) -> DriverText | None:
-        """Return the text for an engine; None at first, and where there is none."""
+        """Return the text for an engine; None at the first call, and if the statement cannot become a text."""
         if dialect in self._found or not driver_of(dialect).raw:  # for other drivers, loadplan uses SQLAlchemy's rows
             return self._found.get(dialect)
         if dialect not in self._seen:

@@ -1,4 +1,4 @@
-"""The first rows of each parent: walked to by LATERAL, or numbered by a window function."""
+"""Statements for the first rows of each parent, with LATERAL or with a window function that numbers the rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,33 +25,33 @@ def why_no_lateral(
     dialect: Dialect,
     learned: LearnedIndexes,
 ) -> str | None:
-    """Return why numbering is better than LATERAL for the first rows of each parent, or None.
+    """Return the reason why LATERAL does not serve for the first rows of each parent; None if it serves.
 
     LATERAL reads an index once for each parent and stops after ``limit`` rows. It needs an index that has the parent's
-    key and then the order. Without one, it reads all rows of each parent, and numbering them costs no more.
+    key and then the order. Without this index, it reads all rows of each parent. A window function costs no more then.
 
     Args:
         link: the columns that connect targets and parents.
         keys: the keys of the parents.
         where: conditions on the targets.
         order: the order of the targets.
-        dialect: only PostgreSQL has LATERAL over arrays.
+        dialect: the dialect of the database. Only PostgreSQL has LATERAL over arrays.
         learned: indexes that the database has and the mapping does not.
     """
     if not keys.as_arrays:
         return f"{dialect.name} has no LATERAL over arrays"
     if any(isinstance(part, Select) for each in where for part in iterate(each)):
         # SQLAlchemy warns of a cartesian product if an EXISTS is inside of a LATERAL
-        return "a condition asks a subquery"
+        return "a condition contains a subquery"
     if link.kind is LinkKind.SECONDARY:
-        return "key and order are in two tables, which no index spans"
+        return "the key and the order are in two tables, and no index spans both"
     if link.repeats or _served(keys, order, learned) is None:
         return "no index on the key and the order"
     return None
 
 
 def why_lateral(keys: Keys, order: Sequence[Ordering], learned: LearnedIndexes) -> str:
-    """Return the text of explain if there is no such reason."""
+    """Return the reason for LATERAL, as ``explain`` shows it."""
     why = "LATERAL: an index on the key and the order stops after the first rows of each parent"
     if _served(keys, order, learned) is Served.BY_DATABASE:
         why += f"; it is {Served.BY_DATABASE.value}"
@@ -65,14 +65,14 @@ def _served(keys: Keys, order: Sequence[Ordering], learned: LearnedIndexes) -> S
 def walked_to(
     parents: Any, rows: AnySelect, values: Sequence[Any], order: Sequence[Ordering], limit: Any
 ) -> tuple[AnySelect, list[Any]]:
-    """Return a statement that walks to the first rows of each parent by LATERAL, and the values as it selects them.
+    """Return a statement that reads the first rows of each parent with LATERAL, and its columns for ``values``.
 
     Args:
-        parents: the rows of keys.
-        rows: the targets of one parent, whose key stands beside.
-        values: that are selected of a target.
-        order: of the rows of each parent.
-        limit: rows that a parent gets.
+        parents: the keys of the parents, as a table.
+        rows: the statement of one parent's targets. It refers to a row of ``parents``.
+        values: the expressions to select for each target.
+        order: the order of the rows of each parent.
+        limit: the most rows that a parent gets.
     """
     found = labelled(values, "value")
     ranks = labelled([each.expression for each in order], "order")
@@ -86,16 +86,16 @@ def walked_to(
 def numbered(
     edge: Edge, ties: Linked, rows: AnySelect, order: Sequence[Ordering], limit: Any
 ) -> tuple[AnySelect, list[Any], list[Any]]:
-    """Return a statement of the first targets of each parent, the columns of the parents' keys, and the order.
+    """Return (statement of the first targets of each parent, columns of the parents' keys, order).
 
-    A window function numbers the rows in a subquery of keys alone. The targets are read beside it.
+    A window function numbers the rows in a subquery that selects only keys. The statement joins the targets to it.
 
     Args:
-        edge: that is loaded.
-        ties: how its targets and their parents are tied.
-        rows: the targets of all wanted parents.
-        order: of the rows of each parent.
-        limit: rows that a parent gets.
+        edge: the edge to load.
+        ties: the targets of the edge with the keys of their parents.
+        rows: the statement for the targets of all parents.
+        order: the order of the rows of each parent.
+        limit: the most rows that a parent gets.
     """
     mapper = edge.target.mapper
     repeats = may_repeat(mapper)
@@ -103,7 +103,7 @@ def numbered(
     key = labelled(row_key(ties.target), "target")
     number = func.row_number().over(partition_by=list(ties.columns), order_by=[each.clause for each in order])
     if ties.link.repeats or repeats:
-        # a target that is tied to a parent twice counts once, where its first tie stands
+        # count a target once, at its first row, even if it is related to a parent twice
         ranks = labelled([each.expression for each in order], "order")
         copy = func.row_number().over(
             partition_by=[*ties.columns, *row_key(ties.target)], order_by=[each.clause for each in order]
@@ -121,7 +121,7 @@ def numbered(
     met = same_rows(row_key(ties.target), [found.c[each.name] for each in key], mapper)
     start = select(ties.target).join_from(ties.target, found, met).where(found.c.number <= limit)
     in_order: list[Any] = [found.c.number]
-    if repeats:  # only the rows of an object that meet the conditions
+    if repeats:  # an object has several rows: take only the rows that meet the conditions
         start = start.where(*edge.shape.where)
         in_order += [each.clause for each in order] if ties.link.kind is LinkKind.TARGET else []
     return start, [found.c[each.name] for each in held], in_order

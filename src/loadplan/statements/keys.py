@@ -1,4 +1,4 @@
-"""Keys of parents, as parameters: one array a column where the database has arrays, otherwise IN lists in chunks."""
+"""Binds the keys of parents: as one array for each column on PostgreSQL, otherwise as IN lists in chunks."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy import ARRAY, BindParameter, ColumnElement, Dialect, and_, any_,
 
 from loadplan.mapped.telling import EXACT_TYPES
 
-#: Keys in one expanding IN, as in SQLAlchemy's selectinload. SQLite takes 32,766 parameters at most.
+#: The most keys in one IN list. SQLAlchemy's selectinload uses the same number. SQLite takes 32,766 parameters at most.
 CHUNK = 500
 
 _NAME = "loadplan_keys"
@@ -16,12 +16,12 @@ _NAME = "loadplan_keys"
 
 @attrs.frozen(eq=False)
 class Keys:
-    """Columns that hold keys, and how keys are bound to them.
+    """Columns that hold keys, and how a statement binds keys for them.
 
     Attributes:
-        columns: that must be among the keys.
-        as_arrays: one array parameter a column, any number of keys; else an expanding IN.
-        partitioned: whether the table says that it is partitioned.
+        columns: the columns whose values must be among the keys.
+        as_arrays: True for one array parameter for each column and any number of keys; False for an expanding IN.
+        partitioned: whether the mapping declares the table as partitioned.
     """
 
     columns: tuple[ColumnElement[Any], ...]
@@ -30,12 +30,12 @@ class Keys:
 
     @property
     def width(self) -> int:
-        """Columns of a key."""
+        """The number of columns of a key."""
         return len(self.columns)
 
     @property
     def condition(self) -> ColumnElement[bool]:
-        """The columns are among the keys.
+        """The condition that the columns are among the keys.
 
         In a partitioned table, each column is also compared alone. PostgreSQL then skips the partitions that hold
         none of the keys, and sends the conditions to remote partitions. With a row value, it does neither.
@@ -51,7 +51,7 @@ class Keys:
         return and_(*each_by_itself, among_rows)
 
     def rows(self) -> Any:
-        """Return the keys as a table with a column each, where they are arrays."""
+        """Return the keys as a table with one column for each key column. Only for keys that are bound as arrays."""
         names = [f"key_{index}" for index in range(self.width)]
         return func.unnest(*self._arrays()).table_valued(*names).render_derived(name=_NAME)
 
@@ -59,10 +59,10 @@ class Keys:
         return [bindparam(f"{_NAME}_{index}", type_=ARRAY(each.type)) for index, each in enumerate(self.columns)]
 
     def bind(self, keys: Sequence[Any]) -> Iterator[dict[str, Any]]:
-        """Yield the parameters of each execution that it takes to ask for ``keys``.
+        """Yield the parameters for each execution of the statement: one for arrays, one for each chunk of an IN list.
 
         Args:
-            keys: distinct; scalars where ``width`` is 1, else tuples of that length.
+            keys: distinct keys. If ``width`` is 1, each is a scalar, otherwise a tuple of this length.
         """
         if self.as_arrays:
             columns = [keys] if self.width == 1 else zip(*keys, strict=True)
@@ -73,18 +73,18 @@ class Keys:
 
 
 def keys_of(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> Keys:
-    """Return how keys are bound to ``columns`` on a database."""
+    """Return the keys of ``columns``, bound in the way that suits a database."""
     as_arrays = dialect.name == "postgresql" and all(isinstance(each.type, EXACT_TYPES) for each in columns)
     return Keys(tuple(columns), as_arrays, any(map(_is_partitioned, columns)))
 
 
 def _is_partitioned(column: ColumnElement[Any]) -> bool:
-    """Tell whether a column is of a table that was declared with ``postgresql_partition_by``."""
+    """Tell whether the table of a column is declared with ``postgresql_partition_by``."""
     table = getattr(column, "table", None)
     return "postgresql_partition_by" in getattr(getattr(table, "element", table), "dialect_kwargs", ())
 
 
-#: Databases that do not allow a LIMIT in a subquery of IN, but in a derived table inside of it.
+#: Databases that do not allow a LIMIT in the subquery of an IN. They allow it in a derived table inside the subquery.
 _NO_LIMIT_IN_SUBQUERY = frozenset({"mysql", "mariadb"})
 
 
@@ -97,5 +97,5 @@ def among(columns: Sequence[ColumnElement[Any]], statement: Any, dialect: Dialec
 
 
 def row_of(columns: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
-    """Return one column as itself, several as a row value."""
+    """Return one column unchanged, and several columns as a row value."""
     return columns[0] if len(columns) == 1 else tuple_(*columns)

@@ -34,7 +34,7 @@ class Linked:
     Attributes:
         link: the columns that connect targets and parents.
         target: the class that is selected, or the alias in the mapping.
-        columns: the columns with the keys of the parents, or with what tells these keys apart.
+        columns: the columns with the keys of the parents, or with values that Python compares instead of these keys.
         statement: the statement for target and columns, for all parents.
         asked: the columns that are compared with the keys of the parents.
     """
@@ -49,12 +49,12 @@ class Linked:
 
     @property
     def rows(self) -> AnySelect:
-        """The statement, from where the targets are even if no column of theirs is selected."""
+        """The statement. Its FROM has the targets even if it selects no column of them."""
         return self.statement if self.link.kind is LinkKind.SECONDARY else self.statement.select_from(self.target)
 
 
 def link_on(prop: RelationshipProperty[Any], parent: Mapper[Any], dialect: Dialect) -> Link:
-    """Return the shortest link that holds on a database."""
+    """Return the link with the fewest joins that is correct on a database."""
     link = links.link(prop, parent)
     if link.compares_text and dialect.name not in _EXACT_TEXT:
         return links.link_by_join(parent)
@@ -97,7 +97,7 @@ def _linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) ->
 
 
 def told(ties: Linked, dialect: Dialect) -> Linked:
-    """Return targets with the keys of their parents as Python can compare them."""
+    """Return targets with the keys of their parents in a form that Python can compare."""
     tellers = [teller(each, dialect) for each in ties.columns]
     if all(each is None for each in tellers):
         return ties

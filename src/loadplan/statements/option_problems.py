@@ -1,4 +1,4 @@
-"""Errors of ``plan.options()`` and ``plan.select()``: LP206, what loader options cannot express."""
+"""Makes the errors of ``plan.options()`` and ``plan.select()`` for plans that loader options cannot express: LP206."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from loadplan.resolved.tree import Edge
 
 
 def view_beyond_options(label: str) -> Problem:
-    """``plan.select()`` or ``plan.options()`` of a plan of views."""
+    """Return the problem of a plan of views."""
     return Problem(
         "LP206",
         f"plan '{label}' builds views, and loader options cannot build views",
@@ -17,7 +17,7 @@ def view_beyond_options(label: str) -> Problem:
 
 
 def beyond_options(label: str, edge: Edge, words: Sequence[str]) -> Problem:
-    """``plan.options()`` of a plan that SQLAlchemy's loader options cannot express."""
+    """Return the problem of an edge with arguments that loader options cannot express."""
     given = " and ".join(f"{word}=" for word in words)
     return Problem(
         "LP206",
@@ -27,8 +27,19 @@ def beyond_options(label: str, edge: Edge, words: Sequence[str]) -> Problem:
     )
 
 
+def order_beyond_options(label: str, edge: Edge, why_no_join: str) -> Problem:
+    """Return the problem of a to-one that no join can load, with an order that a separate statement cannot have."""
+    return Problem(
+        "LP206",
+        f"loader options cannot load '{edge.name}'",
+        (label, *edge.target.path),
+        detail=f"it needs a separate statement ({why_no_join}), which lacks the table that its mapping orders by.",
+        hint=f"fetch the plan with a Loader, or remove order_by= from the mapping of '{edge.name}'.",
+    )
+
+
 def branch_beyond_options(label: str, name: str) -> Problem:
-    """``plan.options()`` of a plan with ``on(...)``."""
+    """Return the problem of a branch, ``on(...)``."""
     return Problem(
         "LP206",
         f"loader options cannot express {name}",

@@ -1,4 +1,4 @@
-"""Plan -> SQLAlchemy loader options, for ``plan.options()`` and ``plan.select()``."""
+"""Turns a plan into SQLAlchemy loader options, for ``plan.options()`` and ``plan.select()``."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,10 +19,10 @@ from loadplan.statements import option_problems as problems
 
 
 def _root_options(root: Instance, chosen: Mapping[Edge, Choice]) -> tuple[ExecutableOption, ...]:
-    """Return the options that load all that stands below a root.
+    """Return the options that load everything below a root.
 
-    One wildcard at the root refuses every relationship that is not named, at every level: SQLAlchemy ignores a
-    wildcard below the root in some spellings (sqlalchemy/sqlalchemy#9548).
+    One wildcard at the root refuses, at every level, the relationships that the options do not name. SQLAlchemy ignores
+    some spellings of a wildcard below the root (sqlalchemy/sqlalchemy#9548).
     """
     refused = [raiseload(attribute) for attribute in mapping.subclass_eager_relationships(root.place.mapper)]
     return (raiseload("*"), *refused, *_loads(root, chosen))
@@ -43,7 +43,7 @@ def _loads(made: Instance, chosen: Mapping[Edge, Choice]) -> list[AbstractLoad]:
 
 
 def _is_as_mapped(made: Instance) -> bool:
-    """Tell whether the columns are those that SQLAlchemy loads where nobody names any: all, and none deferred."""
+    """Tell whether a plan loads the columns that SQLAlchemy loads by default: all columns that are not deferred."""
     mapper = made.place.mapper
     loadable = {prop.key for prop in mapping.column_attributes(mapper)}
     return made.columns == loadable == mapping.default_columns(mapper)
@@ -52,9 +52,12 @@ def _is_as_mapped(made: Instance) -> bool:
 def _load(edge: Edge, way: Way) -> AbstractLoad:
     attribute = getattr(edge.owner.entity, edge.key)
     if edge.shape.where:
-        attribute = attribute.and_(*edge.shape.where)
+        where = edge.shape.where
+        if edge.prop is not None and not edge.prop.entity.is_aliased_class:
+            where = tuple(mapping.as_seen_from(edge.prop.mapper, each, bases=True) for each in where)
+        attribute = attribute.and_(*where)
     if way is Way.INNER:
-        # below a LEFT JOIN it stays a LEFT JOIN: SQLAlchemy nests an inner join in the wrong one of two aliases
+        # below a LEFT JOIN, ``unnested`` makes it a LEFT JOIN, too: SQLAlchemy nests an inner join in the wrong alias
         return joinedload(attribute, innerjoin="unnested")
     if way is Way.JOIN:
         return joinedload(attribute, innerjoin=False)  # LEFT OUTER, whatever the mapping says
@@ -74,7 +77,7 @@ def plan_options(plan: Plan[Any]) -> tuple[ExecutableOption, ...]:
 
 
 def _beyond_options(made: Instance, chosen: Mapping[Edge, Choice], label: str) -> Iterator[Problem]:
-    """Yield a problem for all that loader options have no way to say."""
+    """Yield a problem for each part of a plan that loader options cannot express."""
     for part in made.parts:
         if not part.by_mapping:
             yield problems.branch_beyond_options(label, " > ".join(part.place.path))
@@ -85,7 +88,14 @@ def _beyond_options(made: Instance, chosen: Mapping[Edge, Choice], label: str) -
             words.insert(0, "where")  # SQLAlchemy does not pass parameters to the statements that follow
         if words:
             yield problems.beyond_options(label, edge, words)
+        elif not chosen[edge].way.joins and _lacks_order(edge):
+            yield problems.order_beyond_options(label, edge, chosen[edge].reason)
         yield from _beyond_options(instance_at(edge), chosen, label)
+
+
+def _lacks_order(edge: Edge) -> bool:
+    """Tell whether SQLAlchemy would order a to-one by a table that its separate statement does not have."""
+    return edge.cardinality.to_one and edge.prop is not None and mapping.ordered_by_another_table(edge.prop)
 
 
 def plan_select(plan: Plan[Any]) -> Select[Any]:

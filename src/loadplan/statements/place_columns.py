@@ -1,4 +1,4 @@
-"""The columns of each place: those that a result has, and those that only keys and identities need."""
+"""The columns that are selected at each place: for the result, and for keys and identities."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ class PlaceColumns:
     """The columns that a plan's statements select at each place. A column is added when something first needs it.
 
     Attributes:
-        tellers: for keys that Python cannot compare, the columns that tell rows apart.
+        tellers: by key column whose values Python cannot compare, the column to compare instead.
     """
 
     def __init__(self, dialect: Dialect) -> None:
@@ -29,7 +29,7 @@ class PlaceColumns:
         return [*place.columns, *self._extra.get(place, ())]
 
     def of(self, places: Iterable[Place]) -> Mapping[Place, list[Column]]:
-        """Return all columns that are selected, by place."""
+        """Return, by place, all columns that are selected there."""
         return {place: self.at(place) for place in places}
 
     def is_in_row_of(self, place: Place, owner: Place) -> None:
@@ -64,7 +64,7 @@ class PlaceColumns:
         return [self.attribute(place, name) for name in mapping.primary_key(place.mapper)]
 
     def identity(self, place: Place) -> tuple[Column, ...]:
-        """Return the columns of a place that tell its objects apart. Select them if they are not selected yet."""
+        """Return the columns that identify the objects of a place. Select them if they are not selected yet."""
         found, mapper = self.key(place), place.mapper
         further: dict[str, Any] = {} if place.entity is not mapper.class_ else other_keys(mapper)
         if len(row_key(place.entity)) > len(found) + len(further):
@@ -78,7 +78,7 @@ class PlaceColumns:
         return tuple(self.told(place, each) for each in found)
 
     def told(self, place: Place, column: Column) -> Column:
-        """Return the column that tells rows apart in place of a key, or the key itself."""
+        """Return the column that Python compares instead of a key column, or the key column itself."""
         if column not in self.tellers and (expression := teller(column.expression, self._dialect)) is not None:
             name = f"loadplan_{column.name}"
             self.tellers[column] = Column(name, expression.label(name), expression.type)
@@ -86,7 +86,7 @@ class PlaceColumns:
         return self.tellers.get(column, column)
 
     def tell_objects_apart(self, place: Place) -> None:
-        """Select what tells the mapped instances of a place apart, if their keys do not."""
+        """Select the columns that Python compares instead of the key of a place, if it cannot compare the key."""
         others = other_keys(place.mapper).values()
         held = [each for each in place.columns if any(each.expression is other for other in others)]
         for column in [*self.key(place), *held]:

@@ -1,8 +1,8 @@
-"""Columns of to-ones in conditions and orders: ``source(Order.customer, Customer.email)`` as an expression.
+"""Turns ``source(Order.customer, Customer.email)`` in a condition or an order into a SQL expression.
 
-Each step is a subquery. It selects the target directly, so the session's criteria hold, and no join can drop or repeat
-a row. An order takes a subquery for one row; if the row is missing or hidden, its value is NULL. A condition takes an
-IN, because databases can then start at the rows that meet the condition.
+Each step is a subquery. It selects the target class directly, so the session's criteria apply, and no join can drop or
+repeat a row. An order takes a subquery for one row. If this row is missing or hidden, its value is NULL. A condition
+takes an IN, because databases can then start at the rows that meet the condition.
 """
 
 from collections.abc import Sequence
@@ -28,15 +28,15 @@ At = tuple[str, ...]
 
 
 def is_plain(given: Source) -> bool:
-    """Tell whether a path is of attributes alone, which hold no values."""
+    """Tell whether all items of a path are attributes. The path then contains no values."""
     return all(isinstance(each, QueryableAttribute) and not criteria_of(each) for each in given.path)
 
 
 def ordered(given: Source, place: Place, at: At) -> ColumnElement[Any]:
-    """Return the order that a path asks for.
+    """Return the order expression of a path, with its direction.
 
     Raises:
-        PlanError: LP112, the path leads to no one value.
+        PlanError: LP112, the path does not lead to one value.
     """
     found: Any = value_at(given, place, at)
     for word in given.modifiers:
@@ -46,10 +46,10 @@ def ordered(given: Source, place: Place, at: At) -> ColumnElement[Any]:
 
 
 def condition(given: Source, place: Place, at: At) -> ColumnElement[bool]:
-    """Return the condition that a path ends with.
+    """Return the condition at the end of a path, as an expression over the class at a place.
 
     Raises:
-        PlanError: LP112, the path leads to no condition.
+        PlanError: LP112, the path does not end with a condition.
     """
     last = given.path[-1] if given.path else None
     kind = getattr(getattr(last, "__clause_element__", lambda: last)(), "type", None)
@@ -63,13 +63,13 @@ def value_at(given: Source, place: Place, at: At, *, is_condition: bool = False)
     """Return the value at the end of a path, as an expression over the class at a place.
 
     Args:
-        given: relationships to one, and a value at the end.
-        place: where it starts. Conditions of the plan on these relationships hold here too.
-        at: the plan, for errors.
+        given: the path: relationships to one row each, and a value at the end.
+        place: the place at which the path starts. The plan's conditions on these relationships apply here, too.
+        at: the place in the plan, for errors.
         is_condition: whether the value is a condition that rows must meet.
 
     Raises:
-        PlanError: LP112, the path leads to no one value.
+        PlanError: LP112, the path does not lead to one value.
     """
     wrong = path_problem(given, place.mapper, at)
     if wrong is not None:
@@ -117,7 +117,7 @@ def _value(mapper: Mapper[Any], path: list[Any], place: Place | None, at: At, *,
 
 
 def _of_row(sub: Mapper[Any], value: Any, base: Mapper[Any], *, is_condition: bool) -> Any:
-    """Return a value of a subclass as one of its base's rows; NULL for rows of other classes."""
+    """Return a value of a subclass as an expression over rows of its base class: NULL for rows of other classes."""
     key = [getattr(sub.class_, name) for name in mapping.primary_key(sub)]
     held = [each.label(f"key_{index}") for index, each in enumerate(key)]
     attributes = [getattr(base.class_, name) for name in mapping.primary_key(base)]
@@ -129,12 +129,15 @@ def _of_row(sub: Mapper[Any], value: Any, base: Mapper[Any], *, is_condition: bo
 
 
 def _is_among(attributes: Sequence[Any], rows: Any) -> ColumnElement[bool]:
-    """Return the condition that attributes are among the rows of a statement, whose tables are not those around it."""
+    """Return the condition that attributes are among the rows of a statement.
+
+    A subquery around the statement keeps its tables apart from the tables of the outer statement.
+    """
     return row_of(attributes).in_(select(*rows.subquery().c))
 
 
 def _as_planned(place: Place | None, prop: RelationshipProperty[Any]) -> tuple[tuple[Any, ...], Place | None]:
-    """Return the conditions by which a plan loads a to-one at a place, and the place that it leads to."""
+    """Return (conditions of the plan on a to-one at a place, place that the to-one leads to)."""
     edges = [] if place is None else [each for each in place.edges if each.prop is prop and each.aggregation is None]
     if len(edges) != 1:  # the plan does not load it, or loads it in several ways
         return (), None

@@ -1,4 +1,4 @@
-"""One statement of a plan: its columns, and the position at which a hydrator finds each. Data only."""
+"""One statement of a plan as data, with the position of each column in its rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -19,23 +19,23 @@ class Statement:
     """One statement.
 
     Attributes:
-        place: the place that it selects.
-        select: the statement itself.
+        place: the place whose rows it selects.
+        select: the SQLAlchemy statement.
         slots: the contents of its columns in order, after the keys of the parents.
         edge: the edge that it loads; None for the roots.
         keys: how parents' keys are bound; None for the roots.
-        parents: the columns, in the statement above, that hold those keys there, as Python can compare them.
-        bound: the columns there whose values are bound as keys.
-        identity: the columns that tell rows apart, if a row may come twice for a parent.
+        parents: the columns of the statement above that hold these keys, in a form that Python can compare.
+        bound: the columns of the statement above whose values are bound as keys.
+        identity: the columns that identify a row, if a row may come twice for a parent.
         above: the statement of the parents that it contains as a subquery; None if keys are bound, and for the roots.
         values: the expressions of ``slots``.
         shared: for each of ``parents``, the slot with the same column; None if the key has a separate column.
-        onward: for a whole tree, the columns that are the key of a parent, one level down.
-        bound_onward: for a whole tree, the columns with the values that are bound for the next level.
-        level_by_level: whether a whole tree takes the statement again for each of its levels.
+        onward: for a whole tree, the columns of a row that hold the key by which its children find it.
+        bound_onward: for a whole tree, the columns of a row whose values are bound for the next level.
+        level_by_level: for a whole tree, whether the statement runs again for each level.
         may_be_cut: whether the database may end a whole tree too early. Each row then ends with one more column, the
             greatest number of levels that the database goes down.
-        how: a description for explain of what the statement does besides keys; empty if nothing.
+        how: a description for explain of how the statement finds rows; empty if it only compares keys.
         texts: the statement as text for the driver.
     """
 
@@ -59,12 +59,12 @@ class Statement:
 
     @property
     def name(self) -> str:
-        """The name of the edge that it loads, or of the class of the roots."""
+        """The name of the edge that the statement loads; for the roots, the name of their class."""
         return str(self.place.mapper.class_.__name__) if self.edge is None else self.edge.name
 
     @property
     def nests(self) -> bool:
-        """True if its rows have nested rows."""
+        """True if the rows of the statement contain nested rows."""
         return any(isinstance(slot, Edge) and slot.aggregation is None for slot in self.slots)
 
     @property

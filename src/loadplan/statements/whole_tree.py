@@ -1,4 +1,4 @@
-"""``depth="all"``: the keys of a whole tree, in one recursive common table expression."""
+"""Finds the keys of a whole tree for ``depth="all"``, with one recursive common table expression."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from loadplan.statements.keys import Keys, row_of
 
 
 def in_whole_tree(linked: Any, link: Link, keys: Keys, target: Any) -> ColumnElement[bool]:
-    """Return the condition that a row's parent is one of the keys, or anything below one of them.
+    """Return the condition that a row's parent has one of the keys, or is a row below a row with one of the keys.
 
-    ``UNION`` keeps a row that was reached before from being walked again, so a cycle in the data ends. The keys are in
+    ``UNION`` drops a row that was reached before, so the recursion also ends if the rows form a cycle. The keys are in
     the same table as the rows below them: with OR, databases would read the whole table instead of an index.
 
     Args:
-        linked: a statement of the target with the columns that hold its parent's key, filtered.
-        link: which of the target's attributes are a parent's key, one level further down.
-        keys: of the parents that the tree starts at.
+        linked: a filtered statement of the target, with the columns that hold its parent's key.
+        link: names the attributes of the target by which its own children find it.
+        keys: the keys of the parents at which the tree starts.
         target: the class of the tree.
     """
     onward = [getattr(target, name).label(f"key_{index}") for index, name in enumerate(link.attributes)]
@@ -33,7 +33,8 @@ def in_whole_tree(linked: Any, link: Link, keys: Keys, target: Any) -> ColumnEle
 def greatest_depth(dialect: Dialect) -> list[ColumnElement[Any]]:
     """Return a column with the number of levels after which the database ends a recursive statement without an error.
 
-    Only MariaDB does so. MySQL raises an error; it skips the special comment, and answers the greatest number.
+    Only MariaDB ends it without an error. MySQL raises an error. It skips the special comment in the expression, so the
+    column has the greatest number.
     Source: https://mariadb.com/docs/server/server-management/variables-and-modes/server-system-variables
 
     Returns:

@@ -21,8 +21,8 @@ from loadplan.tools.targets import values_in
 _EAGER = frozenset({"joined", False, "selectin", "subquery", "immediate"})
 
 
-class NotAdoptable(Exception):  # noqa: N818 - it says what is the case
-    """Options that a plan cannot express. The text names them, and says what to do."""
+class NotAdoptable(Exception):  # noqa: N818 - the name states a fact about the options
+    """A plan cannot express some options. The text of the error names the options, and says what to do."""
 
 
 @attrs.frozen
@@ -45,7 +45,7 @@ class Adopted:
 
 @attrs.define(eq=False)
 class _Spot:
-    """A place of the graph, as the options describe it."""
+    """A place of the graph, with the relationships and columns that the options name there."""
 
     mapper: Mapper[Any]
     edges: "dict[tuple[type[Any], str], _Way]" = attrs.field(factory=dict)
@@ -56,7 +56,7 @@ class _Spot:
     subclasses: list[type[Any]] = attrs.field(factory=list)
 
     def columns(self, word: str) -> list[Any] | None:
-        """Return the value of ``only=`` or ``defer=`` here; None if the plan does not need this argument."""
+        """Return the value of ``only=`` or ``defer=`` at this place; None if the plan does not need the argument."""
         if self.only is None and not self.undeferred:
             names = list(dict.fromkeys(self.deferred)) if word == "defer" else []
         elif word == "defer":
@@ -73,7 +73,7 @@ class _Spot:
 
 @attrs.define(eq=False)
 class _Way:
-    """A relationship, as the options describe it."""
+    """A relationship that the options name, and the place behind it."""
 
     prop: RelationshipProperty[Any]
     target: _Spot
@@ -90,7 +90,7 @@ def plan_of_options(found: object, name: str | None = None) -> Adopted:
     Args:
         found: a ``select()`` of one entity, options, or a function that returns either; arguments that the function
             requires are given as None.
-        name: of the plan.
+        name: the name of the plan.
 
     Raises:
         NotAdoptable: there are no options, or a plan cannot express one of them.
@@ -120,7 +120,7 @@ def plan_of_options(found: object, name: str | None = None) -> Adopted:
         name=name,
     )
     if "<" in repr(plan):
-        reader.remarks.append("replace the text in angle brackets by the code of your statement.")
+        reader.remarks.append("replace the text in angle brackets with the code of your statement.")
     return Adopted(plan, tuple(dict.fromkeys(reader.remarks)))
 
 
@@ -198,12 +198,12 @@ def _start_of(options: Sequence[Any]) -> Mapper[Any]:
 def _remarks_on(statement: Select[Any]) -> list[str]:
     found = []
     if statement.whereclause is not None:
-        found.append("its WHERE chooses the roots: pass where= to fetch_all, or an id to fetch.")
+        found.append("the statement's WHERE chooses the roots: pass where= to fetch_all, or an id to fetch.")
     text = str(statement.with_only_columns(1, maintain_column_froms=True))
     if "ORDER BY" in text:
-        found.append("its ORDER BY orders the roots: pass order_by= to fetch_all.")
+        found.append("the statement's ORDER BY sorts the roots: pass order_by= to fetch_all.")
     if "LIMIT" in text:
-        found.append("its LIMIT counts rows of the roots: pass limit= to fetch_all.")
+        found.append("the statement's LIMIT counts the roots: pass limit= to fetch_all.")
     return found
 
 
@@ -221,8 +221,8 @@ class _Reader:
             if steps is None:
                 raise NotAdoptable(
                     f"{type(option).__name__} is not a loader option\n"
-                    "  hint: with_loader_criteria holds for every statement of a session: put it into an event of the "
-                    "session, and loadplan applies it."
+                    "  hint: with_loader_criteria is for every statement of a session. Put it into an event of the "
+                    "session. loadplan then applies it."
                 )
             only_at = {step.path[:-1] for step in steps if _defers_the_rest(step)}
             for step in steps:

@@ -18,7 +18,7 @@ class Baseline:
     Attributes:
         audit: keys of the findings of ``loadplan audit``.
         check: keys of the findings of ``loadplan check``.
-        plans: the costs of plans, by where each is.
+        plans: the costs of plans, by the place of each plan, such as ``"shop.plans:USER_PAGE"``.
     """
 
     audit: frozenset[str] = frozenset()
@@ -50,7 +50,7 @@ def write_baseline(
     check: Sequence[str] | None = None,
     plans: Sequence[PlanCost] | None = None,
 ) -> None:
-    """Write the present findings and costs. Parts that are not given stay unchanged.
+    """Write the present findings and costs into a file. Parts that are None stay as they are in the file.
 
     Raises:
         OSError: the file cannot be written.

@@ -82,12 +82,12 @@ class Checked:
     spots: dict[str, Spot]
 
     def spot(self, finding: CheckFinding) -> Spot | None:
-        """Return the line that a finding is shown at: of its first plan, or of the module."""
+        """Return the line at which reports show a finding: the line of its first plan or of its module, or None."""
         names = [each.partition(" ")[0] for each in (finding.subject, *finding.plans)]
         return next((self.spots[name] for name in names if name in self.spots), None)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the check as JSON has it."""
+        """Return the result as data for JSON."""
         found: dict[str, Any] = {
             "plans": [each.where for each in self.plans],
             "findings": [as_data(each) for each in self.findings],
@@ -104,7 +104,7 @@ def run_check(package: str, options: CheckOptions) -> Checked:
     """Import a package and check every plan in it.
 
     Raises:
-        TargetError: there is no such package, no such dialect or no such database.
+        TargetError: the package, the dialect or the database does not exist.
     """
     modules, broken = _imported(package)
     plans = plans_in(modules)
@@ -165,12 +165,12 @@ def _summary(
     if problems:
         return f"{_count(problems, 'problem')} in {where}"
     if not plans:
-        return f"no plan is among the names of '{package}' ({_count(len(modules), 'module')})"
+        return f"'{package}' holds no plan ({_count(len(modules), 'module')})"
     if held is not None:
         left_out = f", without indexes of {', '.join(held.small)}" if held.small else ""
         against = f"{_count(held.statements, 'statement')} checked against {held.database}{left_out}"
         return f"{where}: {against}: {counts(later)}"
-    return f"{where}: {counts(later)}" if later else f"{where}: all of them resolve"
+    return f"{where}: {counts(later)}" if later else f"{where}: every plan resolves"
 
 
 def _imported(package: str) -> tuple[list[ModuleType], list[BrokenModule]]:
@@ -193,7 +193,7 @@ def _import_finding(module: BrokenModule, others: Sequence[str]) -> tuple[CheckF
     why = first.partition("cannot be imported: ")[2]
     text = "\n".join([module.name, f"cannot be imported: {why}", *rest])
     if others:
-        text += f"\n  the same: {', '.join(others)}"
+        text += f"\n  the same error in: {', '.join(others)}"
     mends = tuple(line.strip().removeprefix("hint: ") for line in rest if "hint: " in line)
     return CheckFinding(Severity.RISK, "import", module.name, f"cannot be imported: {why}", mends=mends), text
 

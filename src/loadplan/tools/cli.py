@@ -13,7 +13,7 @@ except ModuleNotFoundError as error:
 
 
 def main() -> None:
-    """Run the command line and exit: 0 all is well, 1 problems were found, 2 the command cannot be carried out."""
+    """Run the command line, then exit with 0 (all is well), 1 (it found problems) or 2 (it cannot run the command)."""
     if _run is None:
         print("The command 'loadplan' needs typer and rich: pip install 'loadplan[cli]'", file=sys.stderr)
         sys.exit(2)

@@ -59,7 +59,7 @@ class Exit(IntEnum):
 
 @app.callback()
 def start() -> None:
-    """Make the current folder importable, as ``python -m`` does, and the ``src`` in it."""
+    """Make the current folder importable, as ``python -m`` does, and its folder ``src`` too."""
     add_folders(Path.cwd())
 
 
@@ -116,12 +116,12 @@ def check(
     baseline: Annotated[
         Path | None, typer.Option(help="File with the known findings; only new ones are reported.")
     ] = None,
-    update_baseline: Annotated[bool, typer.Option("--update-baseline", help="Update that file.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what is found as JSON.")] = False,
+    update_baseline: Annotated[bool, typer.Option("--update-baseline", help="Update the baseline.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     as_annotations: Annotated[bool, typer.Option("--github", help="Print annotations for GitHub Actions.")] = False,
-    sarif: Annotated[Path | None, typer.Option(help="Write what is found to this file, as SARIF.")] = None,
+    sarif: Annotated[Path | None, typer.Option(help="Write the findings to this file, as SARIF.")] = None,
 ) -> None:
-    """Import a package, and resolve every plan that its modules hold; with a database, explain every statement."""
+    """Import a package and resolve its plans. With --database, check every statement against that database."""
     with _usage_errors():
         settings = read_settings(Path.cwd())
         options = CheckOptions(
@@ -167,11 +167,11 @@ def check(
 @app.command(name="types")
 def types_command(
     module: Annotated[str, typer.Argument(help="A module with plans, as package.plans.")],
-    out: Annotated[Path | None, typer.Option(help="Write the classes to this file; printed by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the classes to this file. Without it, print them.")] = None,
     kind: Annotated[str, typer.Option("--as", help=f"What to write: {', '.join(KINDS)}.")] = "protocol",
     is_check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if the file is out of date.")] = False,
 ) -> None:
-    """Write what plans of entities load as classes: Protocols for typed=, or view classes for into=."""
+    """Write classes for the results of plans: Protocols for typed=, or view classes for into=."""
     if kind not in KINDS:
         _stop(f"--as {kind} is not known\n  hint: {did_you_mean(kind, KINDS, 'Kinds')}", Exit.USAGE)
     if is_check and out is None:
@@ -221,10 +221,10 @@ def audit_command(
     baseline: Annotated[
         Path | None, typer.Option(help="File with the known findings; only new ones are reported.")
     ] = None,
-    update_baseline: Annotated[bool, typer.Option("--update-baseline", help="Update that file.")] = False,
+    update_baseline: Annotated[bool, typer.Option("--update-baseline", help="Update the baseline.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Say what a mapping does under asyncio: every relationship, key, late value and session factory."""
+    """List the effects of a mapping under asyncio: of relationships, keys, late values and session factories."""
     with _usage_errors():
         settings = read_settings(Path.cwd())
         least = severity_of(fail_on) if fail_on else settings.fail_on or Severity.RISK
@@ -278,12 +278,12 @@ def adopt(
         str,
         typer.Argument(
             help="A statement with loader options, or a function that returns one, as package.module:name. "
-            "A module stands for all statements and options that it holds."
+            "If it is a module, all statements and options in the module."
         ),
     ],
     name: Annotated[str | None, typer.Option(help="Name of the plan.")] = None,
 ) -> None:
-    """Print the plan that loads what hand-written SQLAlchemy options load."""
+    """Print the plan that loads the same attributes as your SQLAlchemy options."""
     with _usage_errors():
         found = import_target(target)
         if isinstance(found, ModuleType):
@@ -299,7 +299,7 @@ def adopt(
 
 
 def _adopt_module(module: ModuleType) -> None:
-    """Print a plan for each statement of a module, and as a comment why one has no plan."""
+    """Print a plan for each statement of a module. If a statement has no plan, print the reason as a comment."""
     found = adopted_of_module(module)
     if not found:
         _stop(
@@ -323,10 +323,10 @@ def _refuse_update_without_file(file: Path | None, *, update: bool) -> None:
 
 
 def _plan(target: str) -> LoadPlan[object]:
-    """Return the plan with a name, unresolved, so that its problems are not mixed with problems of the name.
+    """Return the plan that a target names. It is not resolved: a problem of the plan is not a problem of the name.
 
     Raises:
-        TargetError: there is none.
+        TargetError: the target does not exist, or is not a plan.
     """
     token = checks_early.set(False)
     try:
@@ -374,7 +374,7 @@ _SEVERITIES = {"risk:": "bold red", "cost:": "bold yellow", "note:": "bold blue"
 
 
 def _print_explanation(explanation: Explanation) -> None:
-    """Print the text; on a terminal SQL is coloured and the reasons step back."""
+    """Print an explanation. On a terminal, colour the SQL and dim the reasons."""
     console = Console()
     if not console.is_terminal:
         typer.echo(str(explanation))
@@ -394,7 +394,7 @@ def _print_audit(found: Audit) -> None:
 
 
 def _print_lines(text: str) -> None:
-    """Print a text; on a terminal with the severities in colour."""
+    """Print a text. On a terminal, colour the severities."""
     console = Console()
     if not console.is_terminal:
         typer.echo(text)

@@ -29,10 +29,10 @@ class DatabaseError(Exception):
 
 
 def url_of(given: str) -> URL:
-    """Return a URL with a driver that is installed.
+    """Return the URL of a database, with a driver that is installed.
 
     Raises:
-        DatabaseError: it is not a URL, or no driver of that database is installed.
+        DatabaseError: the text is not a URL, or no driver of that database is installed.
     """
     try:
         url = make_url(given)
@@ -51,17 +51,17 @@ def url_of(given: str) -> URL:
 
 def _instead_of_url(given: str) -> str:
     if not given:
-        return "it is empty: set the environment variable that you named."
+        return "the URL is empty: set the environment variable that you named."
     if given.startswith("$"):
         return f'your shell did not replace {given}: write "{given}", with double quotes.'
     return "write postgresql://user:password@host/name, for example."
 
 
 def with_database(given: str, work: Callable[[Connection], R]) -> R:
-    """Do ``work`` with a connection to a database, in a transaction that is rolled back.
+    """Call ``work`` with a connection to a database, in a transaction that is rolled back at the end.
 
     Raises:
-        DatabaseError: it cannot be opened.
+        DatabaseError: the database cannot be opened.
     """
     url = url_of(given)
     try:

@@ -67,7 +67,7 @@ def _selected(sql: str) -> int:
 
 
 def cost_table(costs: Sequence[PlanCost]) -> str:
-    """Return costs as lines with columns."""
+    """Return costs as a text table, one plan a line."""
     rows = [("plan", "statements", "joins", "columns")]
     rows += [(each.where, str(each.statements), str(each.joins), str(each.columns)) for each in costs]
     widths = [max(len(row[index]) for row in rows) for index in range(4)]
@@ -96,5 +96,5 @@ def growth(costs: Sequence[PlanCost], before: Mapping[str, PlanCost]) -> Iterato
 
 
 def all_costs(plans: Sequence[FoundPlan], dialect: Dialect) -> list[PlanCost]:
-    """Return the cost of each of several plans, which resolve."""
+    """Return the cost of each plan that resolves."""
     return [plan_cost(each.plan, dialect, each.where) for each in plans]

@@ -101,7 +101,7 @@ def _forget_lookups(entity: type[Any]) -> None:
 
 
 class ViewWatch:
-    """Watches the attributes of a view class. ``ok`` is False if the class does not allow that.
+    """Watches the attributes of a view class. ``ok`` is False if the class cannot be watched.
 
     Args:
         view: the class.

@@ -23,13 +23,13 @@ class CheckFinding:
 
     Attributes:
         severity: how bad it is.
-        rule: what it is about: ``"import"``, ``"plan"``, ``"statement"``, ``"type"``, ``"index"``, ``"order"``,
+        rule: the kind of finding: ``"import"``, ``"plan"``, ``"statement"``, ``"type"``, ``"index"``, ``"order"``,
             ``"differs"`` or ``"growth"``.
-        subject: the name: ``"lines.order_id"``, ``"shop.plans:ORDER_PAGE"``.
-        found: the fact.
-        effect: its effect.
-        mends: what to do about it, one line each, as code if possible.
-        plans: the plans that have it, each with the place in the plan.
+        subject: the name that the finding is about: ``"lines.order_id"``, ``"shop.plans:ORDER_PAGE"``.
+        found: the fact that the check found.
+        effect: the effect of this fact.
+        mends: ways to mend it, one line each, as code if possible.
+        plans: the plans that the finding concerns, each with the place in the plan.
     """
 
     severity: Severity
@@ -80,7 +80,7 @@ def counts(findings: Sequence[CheckFinding]) -> str:
 
 
 Where = Callable[[CheckFinding], Spot | None]
-"""Says which line a finding is shown at."""
+"""A function that returns the line at which a report shows a finding."""
 
 
 def as_github(findings: Iterable[CheckFinding], where: Where) -> str:

@@ -35,7 +35,7 @@ _MADE_BY = re.compile(r"What the plans load\. Made by ``(loadplan types (\S+)(?:
 
 
 def made_by(doc: str | None) -> tuple[str, str, str] | None:
-    """Return command, module of the plans and kind of a written module by its docstring; None for any other module."""
+    """Return (command, module of the plans, kind) from the docstring of a written module; None for other modules."""
     found = _MADE_BY.match(doc or "")
     return None if found is None or found[3] not in {None, *KINDS} else (found[1], found[2], found[3] or "protocol")
 
@@ -109,7 +109,7 @@ class _Writer:
         self.write(name, doc, fields)
 
     def write(self, name: str, doc: str, fields: list[tuple[str, str]]) -> None:
-        """Write a class; a Protocol has read-only properties, which the mapped attributes fit."""
+        """Write a class. In a Protocol, write read-only properties, because mapped attributes match these."""
         imports, decorator, head = _CLASSES[self.kind]
         self.imports.update(imports)
         lines = [*([decorator] if decorator else []), head.format(name), f'    """{doc}"""', ""]
@@ -127,7 +127,7 @@ class _Writer:
         return f"{name} | None" if name != "Any" and mapping.may_be_null(mapper, prop.key) else name
 
     def name_of(self, kind: type | None) -> str:
-        """Return the name of a class, imported if it needs to be."""
+        """Return the name of a class, and note the import that the name needs."""
         if kind is None or "<" in kind.__qualname__:  # the type is unknown, or a class within a function
             self.imports.add("from typing import Any")
             return "Any"
@@ -160,7 +160,7 @@ class _Writer:
         return f"{self.abstract('Sequence') if is_protocol else 'list'}[{inner}]"
 
     def abstract(self, name: str) -> str:
-        """Return the name of an abstract collection, imported."""
+        """Return the name of an abstract collection, and note its import."""
         self.imports.add(f"from collections.abc import {name}")
         return name
 

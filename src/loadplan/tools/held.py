@@ -1,4 +1,4 @@
-"""Compares plans with a database: whether every statement fits its tables, and whether every edge has an index.
+"""Compares plans with a database: does every statement fit the tables, and does every edge have an index?
 
 The database may be empty, as after the migrations of a test run. No statement of a plan is executed: PostgreSQL
 prepares it and shows its generic plan, MariaDB and SQLite explain it.
@@ -44,11 +44,11 @@ class Held:
     """The result of comparing plans with a database.
 
     Attributes:
-        database: its kind and version.
-        plans: how many plans were checked against it.
+        database: the kind and version of the database.
+        plans: how many plans were compared with the database.
         statements: how many statements were explained.
         small: tables for which no index is needed.
-        findings: the worst first.
+        findings: the findings, the worst first.
     """
 
     database: str
@@ -65,9 +65,9 @@ def hold_plans(
 
     Args:
         plans: the plans.
-        connection: to the database; nothing is written, and the transaction should be rolled back.
-        small: names of tables for which no index is asked.
-        rows: tables with rows, but fewer than this, count as small; an empty table tells nothing and does not.
+        connection: a connection to the database. loadplan writes nothing; roll the transaction back afterwards.
+        small: names of tables that need no index.
+        rows: a table with fewer rows than this needs no index. An empty table does, because it may grow.
     """
     holder = _Holder(connection, _planning_dialect(connection))
     for plan in plans:
@@ -80,7 +80,7 @@ def hold_plans(
 
 
 def _planning_dialect(connection: Connection) -> Dialect:
-    """Return the dialect that statements are made for: of PostgreSQL one whose parameters are the server's own."""
+    """Return the dialect to compile statements for. asyncpg's numbers the parameters, as PostgreSQL's PREPARE does."""
     return dialect_of("postgresql") if connection.dialect.name == "postgresql" else connection.dialect
 
 
@@ -114,7 +114,7 @@ class _Holder:
     lacking: set[tuple[str, tuple[str, ...]]] = attrs.field(factory=set)
 
     def hold(self, plan: FoundPlan) -> None:
-        """Explain every statement of a plan, and note what it needs."""
+        """Have the database explain every statement of a plan, and note the tables and indexes that the plan needs."""
         compiled = {id(each): each for _, each in compiled_uses(plan.plan, self.dialect)}
         first: Compiled[Any] = next(iter(compiled.values()))
         for table in tables_of_plan(first):
@@ -141,7 +141,7 @@ class _Holder:
     # --- explaining ---
 
     def _explain(self, statement: PlanStatement) -> frozenset[str] | _Failure:
-        """Have the database explain a statement; return the tables that it reads whole, without an index."""
+        """Have the database explain a statement. Return the tables that it reads whole, or how it failed."""
         savepoint = self.connection.begin_nested()
         try:
             if self.connection.dialect.name == "postgresql":
@@ -155,10 +155,10 @@ class _Holder:
             savepoint.rollback()
 
     def _generic_plan(self, statement: PlanStatement) -> frozenset[str]:
-        """Return the tables of which PostgreSQL's generic plan reads every row, though it was told to avoid that.
+        """Return the tables that PostgreSQL's generic plan reads whole, although sequential scans are turned off.
 
-        A bound NULL would be folded into the plan. So the statement is prepared on the server and planned for any
-        values. PostgreSQL plans it in the same way once a connection has run it a few times.
+        PostgreSQL would simplify a plan for a bound NULL. So this method prepares the statement on the server, which
+        plans it for any values. PostgreSQL makes the same plan when a connection has run the statement a few times.
         """
         name = f"loadplan_check_{self.number}"
         self._run(f"PREPARE {name} AS {statement.text}")
@@ -238,7 +238,7 @@ class _Holder:
         )
 
     def type_findings(self) -> Iterator[CheckFinding]:
-        """Yield a finding for each column whose type is another one in the database."""
+        """Yield a finding for each column whose type in the database is not the mapped type."""
         for name, table in self.tables.items():
             if self.actual[name] is None:
                 continue
@@ -303,7 +303,7 @@ class _Holder:
         return CheckFinding(Severity.COST, rule, subject, found, effect, self._index_code(need), places)
 
     def _index_code(self, need: NeededIndex) -> tuple[str, str]:
-        """Return the statement that makes an index, and the line of an Alembic migration that does."""
+        """Return two codes that make an index: a SQL statement, and a line of an Alembic migration."""
         quote = self.connection.dialect.identifier_preparer
         names = [column.name for column in (*need.keys, *need.order_columns)]
         name = f"ix_{need.table.name}_{'_'.join(names)}"[:60]
@@ -345,12 +345,12 @@ class _Holder:
                     name,
                     "PostgreSQL finds no index that it can use",
                     "the statement reads the whole table; the types or collations at the two ends may differ.",
-                    ("compare the types of the key and of what it refers to.",),
+                    ("compare the types of the key and of the column that it refers to.",),
                     tuple(sorted({f"{plan.where} at {each.edge}" for plan, each in uses})),
                 )
 
     def differences(self) -> Iterator[CheckFinding]:
-        """Yield a finding for each index that only one of the mapping and the database has."""
+        """Yield a finding for each index that only the mapping has, or only the database."""
         for name, table in self.tables.items():
             there = self.actual[name]
             if there is None:
@@ -374,7 +374,7 @@ class _Holder:
                     "differs",
                     f"{name} ({', '.join(index.columns)})",
                     "the mapping has this index, and the database does not",
-                    "loadplan counts on it when it chooses how to load the first rows of each parent.",
+                    "loadplan relies on this index when it chooses how to load the first rows of each parent.",
                     ("make it in a migration, or take it out of the mapping.",),
                     (),
                 )
@@ -384,11 +384,11 @@ def _in_database_alone(
     table: Table, index: DatabaseIndex, edges: Sequence[tuple[FoundPlan, NeededIndex]]
 ) -> CheckFinding:
     columns = ", ".join(f'"{name}"' for name in index.columns)
-    effect = "loadplan uses it after learn_indexes()."
+    effect = "loadplan uses the index after learn_indexes()."
     mends = [f"add Index(\"{index.name or 'ix_' + table.name}\", {columns}) to the mapping of '{table.fullname}'."]
     if edges:
         names = ", ".join(dict.fromkeys(need.edge for _, need in edges))
-        effect = f"loadplan does not know of it, and numbers all rows of each parent for the limit of {names}."
+        effect = f"loadplan does not know the index, and numbers all rows of each parent for the limit of {names}."
         mends.append("or call loader.learn_indexes(...) when the application starts.")
     return CheckFinding(
         Severity.COST if edges else Severity.NOTE,
@@ -415,7 +415,7 @@ def _only_in(these: Iterable[DatabaseIndex], those: Iterable[DatabaseIndex]) -> 
 
 
 def _directed(order: Sequence[Ordering], *, apart: bool) -> list[str]:
-    """Return the columns of an order, with directions where an index must have them."""
+    """Return the columns of an order. Add a direction if the index must have this direction."""
     found = []
     for each in order:
         name = str(getattr(each.expression, "key", each.expression))
@@ -437,7 +437,7 @@ def _places(failed: Iterable[tuple[FoundPlan, _Failure]]) -> tuple[str, ...]:
 
 
 def _speaks_of(sql: str, table: Table, column: str | None) -> bool:
-    """Tell whether the text of a statement names a table, and a column of that name."""
+    """Tell whether the text of a statement contains the name of a table and the name of a column."""
     return _names(sql, table.name) and (column is None or _names(sql, column))
 
 
@@ -469,7 +469,7 @@ def _mend_of(state: str | None) -> str:
 
 
 def _read_whole(node: dict[str, Any]) -> Iterator[str]:
-    """Yield the tables that a plan of PostgreSQL filters row by row."""
+    """Yield the tables that PostgreSQL's query plan filters row by row."""
     if node["Node Type"] == "Seq Scan" and ("Filter" in node or node.get("Parent Relationship") == "Inner"):
         yield node["Relation Name"]
     for below in node.get("Plans", ()):

@@ -51,8 +51,8 @@ async def learn(
     Args:
         loader: a loader on an engine or a sessionmaker. Missing attributes come through a second connection, which sees
             only committed rows.
-        start: the class that the graph starts at; or a plan, for example from an earlier run. The new plan then loads
-            what this plan loads, too.
+        start: the class that the graph starts at; or a plan, for example from an earlier run. The new plan then also
+            loads everything that this plan loads.
         id: the id of the root, as for :meth:`loadplan.Loader.fetch`.
         handler: your code: a function or a coroutine function, which gets the root.
         columns: name the columns that your code reads, too. By default, the plan loads all columns.
@@ -114,7 +114,7 @@ def learn_sync(
 
 
 def _plan_before(start: type[T] | LoadPlan[T]) -> LoadPlan[T]:
-    """Return the plan of the graph that the code gets at first."""
+    """Return the plan for the graph that the code starts with."""
     return start if isinstance(start, LoadPlan) else LoadPlan(start)
 
 
@@ -150,7 +150,7 @@ class Learner:
     """Loads the attributes that code reads, and notes each with the path from the root.
 
     Args:
-        engine: for the second connection.
+        engine: the engine for the second connection.
         wanted: the root's place, with notes on every attribute that was read.
         columns: whether to note columns that are loaded, too.
     """
@@ -190,7 +190,7 @@ class Learner:
             return value
         children = _children(prop, value)
         if len(children) == 1 and not prop.uselist and self._is_above(children[0], path):
-            return value  # it leads back to the object that the code came from
+            return value  # the relationship leads back to the object that the code came from
         self.wanted.at(path).edge(step)
         for child in children:
             self.met(child, (*path, step))
@@ -212,7 +212,7 @@ FETCHED = "loadplan learn"
 
 
 def fetch_missing(engine: Engine, instance: Any, key: str) -> list[Any]:
-    """Fetch an attribute of an object by a second connection, and set it there.
+    """Fetch an attribute of an object by a second connection, and set it on the object.
 
     Returns:
         The objects that came, if the attribute is a relationship.
@@ -244,7 +244,7 @@ def fetch_missing(engine: Engine, instance: Any, key: str) -> list[Any]:
 
 
 def _second(engine: Engine) -> Engine:
-    """Return an engine on the same database with separate connections, so that none is taken from the caller."""
+    """Return an engine on the same database with a separate pool, so that it takes no connection from the caller."""
     return Engine(engine.pool.recreate(), engine.dialect, engine.url)
 
 
@@ -287,15 +287,15 @@ class _Raised:
 
 
 def _engine_of(loader: Loader | SyncLoader, call: str, kind: type[Loader | SyncLoader]) -> Engine:
-    """Return the engine of a loader, to take a second connection of.
+    """Return the engine of a loader, for a second connection.
 
     Args:
-        loader: of the caller.
-        call: the name of the function.
-        kind: of loader that the function takes.
+        loader: the caller's loader.
+        call: the name of the function that the caller has called.
+        kind: the class of loader that this function takes.
 
     Raises:
-        LoaderError: LP408, there is none, or its database is of one connection; or the loader is of the other kind.
+        LoaderError: LP408, the loader has no engine, its database allows one connection, or its class is not ``kind``.
     """
     if not isinstance(loader, kind):
         other = "learn_sync" if kind is Loader else "learn"
@@ -316,7 +316,7 @@ def _engine_of(loader: Loader | SyncLoader, call: str, kind: type[Loader | SyncL
 
 
 def engine_behind(bind: object) -> Engine | None:
-    """Return the engine that a second connection can be taken of, if there is one: of an asynchronous one its core."""
+    """Return an engine for a second connection, or None. For an asynchronous engine, return its synchronous core."""
     engine = bind.kw.get("bind") if isinstance(bind, async_sessionmaker | sessionmaker) else bind
     if isinstance(engine, AsyncEngine):
         engine = engine.sync_engine
@@ -330,12 +330,12 @@ def engine_behind(bind: object) -> Engine | None:
 
 @attrs.define(eq=False)
 class Lesson:
-    """Attributes that a run touched and that the plans of one name do not load.
+    """The attributes that code has read during a run, and that a plan does not load. Plans of one name share a lesson.
 
     Attributes:
-        plan: of that name.
-        wanted: the attributes that it lacks.
-        times: how often something was missing.
+        plan: one of the plans with the name.
+        wanted: the attributes that the plan lacks.
+        times: how often code has read a missing attribute.
         missing: the missing attributes and how often each was missing, as plain data for a run in several processes.
     """
 
@@ -347,13 +347,13 @@ class Lesson:
     def __str__(self) -> str:
         code = plan_code(self.wanted.added_to(self.plan))
         times = counted_times(self.times)
-        return f"{self.plan.label}: something was missing {times}. The plan with all of it:\n{code}"
+        return f"{self.plan.label}: code read missing attributes {times}. The plan that loads them, too:\n{code}"
 
 
 class Lessons:
     """The missing loads of each plan of a run.
 
-    If a second connection can fetch an attribute, the run goes on as if it was loaded.
+    If a second connection can fetch a missing attribute, the run goes on as if the plan had loaded it.
     """
 
     def __init__(self) -> None:
@@ -386,14 +386,14 @@ class Lessons:
                 raise
             try:
                 children = fetch_missing(engine, instance, error.attribute)
-            except Exception:  # not committed, hidden, or the database is gone: the error of the plan says more
+            except Exception:  # the row is not committed or is hidden, or the database is gone: NotLoaded says more
                 raise error from None
             for child in children:
                 self._met(child, label, (*path, f"{attribute.class_.__name__}.{error.attribute}"))
             return read(attribute, instance)
 
     def _met(self, instance: object, label: str, path: tuple[str, ...]) -> None:
-        """Note the plan that lacks an object, and the way to it, as long as the object lives."""
+        """Note the plan that lacks an object, and the path to the object, as long as the object lives."""
         ways, key = self._ways, id(instance)
         ways[key] = (weakref.ref(instance, lambda _: ways.pop(key, None)), label, path)
 
@@ -419,11 +419,11 @@ def note(lesson: Lesson, path: Sequence[str], entity: type[Any], attribute: str,
     """Note an attribute that a plan lacks. Attributes beyond a branch or an alias are left out.
 
     Args:
-        lesson: of the plan.
-        path: the relationships that lead there.
+        lesson: the lesson of the plan.
+        path: the relationships that lead to the object from the root.
         entity: the class that has the attribute.
-        attribute: its name.
-        times: how often it was missing.
+        attribute: the name of the attribute.
+        times: how often code has read it.
     """
     try:
         place = lesson.wanted

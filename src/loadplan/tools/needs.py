@@ -21,11 +21,11 @@ class NeededIndex:
 
     Attributes:
         edge: name of the edge.
-        table: the table with the rows.
+        table: the table that needs the index.
         keys: columns that hold the parents' keys.
         order: columns and directions that sort the rows of each parent; empty without a limit.
         limit: the limit of the edge.
-        known: whether the mapping has an index for it.
+        known: whether the mapping has this index.
     """
 
     edge: str
@@ -48,7 +48,7 @@ def tables_of_plan(compiled: Compiled[Any]) -> set[Table]:
 
 
 def needed_indexes(compiled: Compiled[Any]) -> Iterator[NeededIndex]:
-    """Yield the index that each edge of a compiled plan needs, also if it is a primary key."""
+    """Yield the index that each edge of a compiled plan needs. The index of a primary key counts, too."""
     for name, prop, parent, shape in _edges(compiled):
         link = links.link(prop, parent)
         columns = link.columns if link.kind is not LinkKind.PARENT else _far_columns(prop)
@@ -90,7 +90,7 @@ def _column_of(column: Any) -> Column[Any] | None:
 
 
 def _edges(compiled: Compiled[Any]) -> Iterator[tuple[str, RelationshipProperty[Any], Mapper[Any], Shape]]:
-    """Yield (name, relationship, mapper of the parents, shape) of each edge of a plan of either kind."""
+    """Yield (name, relationship, mapper of the parents, shape) for each edge of a compiled plan."""
     for edge in edges_below(compiled.tree.root):
         if edge.prop is not None:
             yield edge.name, edge.prop, edge.owner.mapper, edge.shape

@@ -15,8 +15,8 @@ def plan_code(plan: LoadPlan[Any], variable: str | None = None) -> str:
     """Return the code that builds a plan, in lines of about 100 characters at most.
 
     Args:
-        plan: to print.
-        variable: name that the plan is assigned to, if any.
+        plan: the plan to print.
+        variable: the name that the code assigns the plan to; None for the plan alone.
     """
     start = "" if variable is None else f"{variable} = "
     return start + _lines(plan, len(start), 0)

@@ -25,10 +25,10 @@ from loadplan.tools.watching import Get, watching
 
 
 class Reads:
-    """The attributes that were fetched, and those that were read.
+    """The attributes that were fetched, and the attributes that code has read.
 
-    If code reads an object, this counts for the place of the plan at which the object was found, even if the code came
-    to it by another path.
+    A read of an object counts for the object's place in the plan. This is so even if the code came to the object by
+    another path.
     """
 
     def __init__(self, ignore: Iterable[str] = ()) -> None:
@@ -69,7 +69,7 @@ class Reads:
             self._unwatched[view] = None
 
     def read(self, read: Get, attribute: Any, instance: Any) -> Any:
-        """Return the value of an attribute, noted as read unless the code only copies, compares or prints."""
+        """Return the value of an attribute. Note it as read, unless the code only copies, compares or prints it."""
         value = read(attribute, instance)
         if is_a_use(3):
             place = place_of(instance)
@@ -123,7 +123,7 @@ class Reads:
         return [each.__name__ for each in self._unwatched]
 
     def report(self) -> str:
-        """Return the report on unread attributes, with the code of each plan without them."""
+        """Return the report on unread attributes, with the code of each plan without these attributes."""
         plans = {name_of(plan): plan for plan in reversed(self._fetches)}
         return reads_report(self.seen, self.unwatched, lambda where, paths: code_without(plans[where], paths))
 
@@ -176,7 +176,7 @@ class Reads:
 
 
 def _is_key(mapper: Mapper[Any], key: str) -> bool:
-    """Tell whether a column ties rows to others: it comes along whether or not code reads it."""
+    """Tell whether a column is a foreign key. A plan needs it to find other rows, even if no code reads it."""
     column: Any = mapper.attrs[key].columns[0]
     return bool(getattr(column, "foreign_keys", None))
 

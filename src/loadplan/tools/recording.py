@@ -17,7 +17,7 @@ from loadplan.tools.targets import relative_path
 #: Statements that only mark a transaction. They do not count.
 _MARKS = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT")
 
-#: With so many parameters, a repeated statement is a list of keys in chunks.
+#: A repeated statement with this number of parameters sends a list of keys in chunks. It is not N+1.
 _CHUNK = 100
 
 
@@ -27,7 +27,7 @@ class Statement:
 
     Attributes:
         text: the SQL, as the driver got it.
-        parameters: as the driver got them; a list of them for ``executemany``.
+        parameters: the parameters, as the driver got them; a list of parameters for ``executemany``.
         where: the line of your code that it came from: ``"shop/orders.py:42 in total"``. It is the nearest line outside
             of SQLAlchemy, loadplan and the standard library, or ``"unknown"``.
         failed: whether the database refused it.
@@ -46,7 +46,7 @@ class Repetition:
     Attributes:
         text: the SQL.
         table: the table that it reads first.
-        times: how often it ran with new parameters.
+        times: how often the query ran with new parameters.
         lines: the lines that it came from, the most frequent one first.
     """
 
@@ -94,12 +94,12 @@ class Statements:
         return [each.text for each in self._recorded]
 
     def add(self, statement: Statement) -> None:
-        """Record one more, unless it is a mark of a transaction."""
+        """Record a statement, unless it only begins or ends a transaction or a savepoint."""
         if not statement.text.lstrip().upper().startswith(_MARKS):
             self._recorded.append(statement)
 
     def clear(self) -> None:
-        """Forget what was recorded so far, for example the INSERTs at the start of a test."""
+        """Forget the statements recorded so far, for example the INSERTs at the start of a test."""
         self._recorded.clear()
 
     def n_plus_one(self, times: int = 3) -> list[Repetition]:
@@ -120,16 +120,19 @@ class Statements:
         return found
 
     def assert_count(self, expected: int) -> None:
-        """Fail, with a list of all statements, if their number is different."""
+        """Raise ``AssertionError`` with a list of all statements if their number is not ``expected``."""
         __tracebackhide__ = True
         if self.count != expected:
             raise AssertionError(f"{_statements(self.count)} instead of {expected}:\n{self}")
 
     def assert_no_n_plus_one(self, times: int = 3) -> None:
-        """Fail if a query ran at least ``times`` times with other parameters each time, and say from which line."""
+        """Raise ``AssertionError`` if a query ran ``times`` times or more, each time with other parameters.
+
+        The error names the query and the lines of code that it came from.
+        """
         __tracebackhide__ = True
         if found := self.n_plus_one(times):
-            raise AssertionError("\n".join(["the same query again and again:", *map(str, found)]))
+            raise AssertionError("\n".join(["the same query ran again and again:", *map(str, found)]))
 
 
 @contextmanager

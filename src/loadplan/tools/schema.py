@@ -17,7 +17,7 @@ class TypeDifference:
     """A column whose type in the database differs from the mapped type.
 
     Attributes:
-        column: its name.
+        column: the name of the column.
         mapped: the type that the mapping gives it.
         actual: the type in the database.
         fits: whether a value of one type is also a value of the other.
@@ -34,9 +34,9 @@ class DatabaseTable:
     """A table as it is in the database.
 
     Attributes:
-        name: with its schema, as ``Table.fullname`` has it.
-        columns: their names.
-        indexes: with the indexes of keys.
+        name: the name of the table with its schema, as ``Table.fullname`` has it.
+        columns: the names of the columns.
+        indexes: the indexes, and the indexes of primary keys and unique constraints.
     """
 
     name: str
@@ -55,12 +55,12 @@ def read_table(connection: Connection, table: Table) -> DatabaseTable | None:
 
 
 def tables_there(connection: Connection, schema: str | None) -> list[str]:
-    """Return the names of the tables of a schema, for hints."""
+    """Return the names of the tables that a schema of the database has, for hints."""
     return inspect(connection).get_table_names(schema=schema)
 
 
 def mapped_indexes(table: Table) -> list[DatabaseIndex]:
-    """Return the indexes that the mapping knows of, with the indexes of keys."""
+    """Return the indexes of a mapped table, and the indexes of its primary key and unique constraints."""
     found: list[DatabaseIndex] = []
     for constraint in table.constraints:
         if isinstance(constraint, PrimaryKeyConstraint | UniqueConstraint) and len(constraint.columns):

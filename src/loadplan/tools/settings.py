@@ -16,13 +16,13 @@ class Settings:
     """The settings of a project.
 
     Attributes:
-        fail_on: severity from which on a command returns 1; None for each command's own.
+        fail_on: a command returns 1 for findings of this severity or worse; None for the default of each command.
         ignore: names of findings that are left out, as ``"User.posts"``; ``*`` stands for anything.
-        baseline: file with the findings and costs that are known.
+        baseline: the file with the known findings and costs.
         small_tables: tables that need no index.
         rows: tables with fewer rows need no index.
         dialect: the dialect for ``explain``.
-        database: URL of the database for ``check``.
+        database: the URL of the database for ``check``.
     """
 
     fail_on: Severity | None = None
@@ -84,7 +84,7 @@ def severity_of(word: str) -> Severity:
     """Return the severity with a name.
 
     Raises:
-        TargetError: there is none.
+        TargetError: no severity has this name.
     """
     try:
         return Severity(word)

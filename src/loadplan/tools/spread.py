@@ -22,7 +22,7 @@ def told_by(reads: Reads | None, lessons: Lessons | None) -> dict[str, Any]:
 def told_together(told: Sequence[dict[str, Any]]) -> tuple[str, str]:
     """Return two reports for all processes of a run: attributes that plans lack, and attributes that no code reads.
 
-    The report has the code of a plan if this process can import the module of the plan.
+    A report contains the code of a plan if this process can import the module of the plan.
     """
     missing = [Missing(*each) for process in told for each in process["missing"]]
     seen = merged_reads(PlanReads(*each) for process in told for each in process["reads"])

@@ -53,8 +53,8 @@ def compiled_uses(plan: LoadPlan[Any], dialect: Dialect) -> Iterator[tuple[str, 
 def plan_statements(plan: LoadPlan[Any], dialect: Dialect) -> list[PlanStatement]:
     """Return every statement that a plan can send to a kind of database, each once. Pure.
 
-    Conditions, orders and limits that come with a call (``fetch_all``, ``fetch_page``) are not part of the plan, and
-    not in these.
+    Conditions, orders and limits that come with a call (``fetch_all``, ``fetch_page``) are not part of the plan, so
+    these statements do not have them.
 
     Raises:
         PlanError: the plan does not resolve.

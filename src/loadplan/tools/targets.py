@@ -20,7 +20,7 @@ from loadplan.plan import LoadPlan
 
 
 class TargetError(Exception):
-    """A name that does not exist. The text lists names that do."""
+    """A name on the command line does not exist. The text of the error lists names that exist."""
 
 
 @attrs.frozen
@@ -41,8 +41,8 @@ class BrokenModule:
     """A module whose import fails.
 
     Attributes:
-        name: of the module.
-        error: what the import raised.
+        name: the name of the module.
+        error: the error that the import raised.
     """
 
     name: str
@@ -53,7 +53,7 @@ def import_target(text: str) -> Any:
     """Return the object that ``package.module`` or ``package.module:attribute.of.it`` names.
 
     Raises:
-        TargetError: there is no such module or attribute, or the module itself cannot be imported.
+        TargetError: the module or the attribute does not exist, or the module cannot be imported.
     """
     name, _, path = text.partition(":")
     target: Any = import_by_name(name, "package.module:NAME")
@@ -67,7 +67,7 @@ def import_target(text: str) -> Any:
 
 
 def _own_names(target: object) -> set[str]:
-    """Return the public names of an object. For a module, leave out the names that it has imported."""
+    """Return the public names of an object. For a module, leave out names that it imports."""
     here = getattr(target, "__name__", None)
     return {
         name
@@ -86,7 +86,7 @@ def import_by_name(name: str, wanted: str = "package.module") -> ModuleType:
         wanted: the expected form of the name, for the error.
 
     Raises:
-        TargetError: there is none, with the nearest names; or importing it raises.
+        TargetError: no module has this name (the error lists the nearest names), or importing the module raises.
     """
     if not all(part.isidentifier() for part in name.split(".")):
         raise TargetError(f"'{name}' is not the name of a module\n  hint: {_instead_of_module(name, wanted)}")
@@ -108,9 +108,9 @@ def _instead_of_module(name: str, wanted: str) -> str:
 
 
 def modules_below(module: ModuleType) -> Iterator[ModuleType | BrokenModule]:
-    """Yield a module and, if it is a package, its submodules at every level, imported, in the order of their names.
+    """Import and yield a module and, if it is a package, its submodules at every level, in the order of their names.
 
-    A ``__main__`` is left out: importing it runs it.
+    ``__main__`` is left out, because importing it runs the program.
     """
     yield module
     for found in sorted(pkgutil.iter_modules(getattr(module, "__path__", ()), f"{module.__name__}."), key=_name):
@@ -155,12 +155,12 @@ def _plans_of(module: ModuleType) -> Iterator[tuple[str, LoadPlan[Any]]]:
                 yield from _held(f"{name}.{inner_name}", inner)
 
 
-#: The number of containers within each other that it looks into.
+#: How many levels of nested containers are searched for plans.
 _DEEPEST = 4
 
 
 def _held(name: str, value: object, depth: int = _DEEPEST) -> Iterator[tuple[str, LoadPlan[Any]]]:
-    """Yield the plans that a value is or holds, each with the code that reads it."""
+    """Yield each plan in a value, with the code that reads the plan. The value may be a plan itself."""
     inside: list[tuple[str, object]] = []
     if isinstance(value, LoadPlan):
         yield name, value
@@ -224,7 +224,7 @@ def spot_of(error: BaseException) -> tuple[str, int] | None:
 
 
 def relative_path(name: str) -> str:
-    """Return the path of a file from the current folder, if it is in there."""
+    """Return the path of a file relative to the current folder. Return it unchanged if the file is elsewhere."""
     path, here = Path(name), Path.cwd()
     return path.relative_to(here).as_posix() if path.is_relative_to(here) else name
 
@@ -262,7 +262,7 @@ def _said(error: Exception) -> str:
 
 
 def add_folders(folder: Path) -> None:
-    """Make a folder importable, and the ``src`` in it if packages are there."""
+    """Make a folder importable, and its folder ``src`` if that contains packages."""
     inside = folder / "src"
     if inside.is_dir() and str(inside) not in sys.path and not (inside / "__init__.py").exists():
         sys.path.insert(0, str(inside))
@@ -271,7 +271,7 @@ def add_folders(folder: Path) -> None:
 
 
 def _elsewhere(name: str) -> Path | None:
-    """Return the folder near this one where a package of that name is, if one is."""
+    """Return a folder near the current one that has a package of this name, or None."""
     here = Path.cwd()
     near = [*here.parents[:3], *(each for each in sorted(here.glob("*")) if each.is_dir())]
     for folder in near:
@@ -282,7 +282,7 @@ def _elsewhere(name: str) -> Path | None:
 
 
 def _no_module(name: str) -> str:
-    """Return the text that a module is missing, with the names of modules next to it."""
+    """Return the text of the error for a missing module, with the names of the modules next to it."""
     package, _, last = name.rpartition(".")
     message = f"there is no module '{name}'"
     if package:

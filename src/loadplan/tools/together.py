@@ -18,9 +18,9 @@ class Unread:
     """An attribute or a load that a plan has and that no code has read.
 
     Attributes:
-        plan: where the plan is, as ``"shop.plans:USER_PAGE"``, or its name.
-        what: ``"load(Comment.author)"``, ``"Post.text"``, or ``"PostCard.author"`` of a view.
-        at: the edges that lead there from the root; ``"its root"`` at the root.
+        plan: the place of the plan, as ``"shop.plans:USER_PAGE"``, or its name.
+        what: the load or the attribute: ``"load(Comment.author)"``, ``"Post.text"``, or a view's ``"PostCard.author"``.
+        at: the edges that lead to it from the root; ``"its root"`` at the root.
         fetches: how often the plan was fetched.
     """
 
@@ -39,8 +39,8 @@ class PlanReads:
     """The reads of a plan in one process.
 
     Attributes:
-        plan: where the plan is, or its name.
-        fetches: how often it was fetched.
+        plan: the place of the plan, or its name.
+        fetches: how often the plan was fetched.
         unread: the paths that no code has read, below objects that code has reached.
         read: the paths that code has read.
     """
@@ -75,7 +75,7 @@ def reads_report(
     unwatched: Sequence[str],
     code_without: Callable[[str, Sequence[tuple[str, ...]]], str | None],
 ) -> str:
-    """Return the report on unread paths. For each plan, it has the code without these paths.
+    """Return the report on unread paths. For each plan, the report contains the code of the plan without these paths.
 
     Args:
         seen: the reads of each plan.
@@ -88,7 +88,7 @@ def reads_report(
             code = code_without(each.plan, [path for _, _, path in each.unread])
             parts.append("\n".join([*map(str, each.found), *([] if code is None else [code])]))
     if unwatched:
-        parts.append(f"not watched: {', '.join(unwatched)}, whose fields can be read without a trace")
+        parts.append(f"not watched: {', '.join(unwatched)}. loadplan cannot see which of their fields your code reads.")
     return "\n\n".join(parts)
 
 
@@ -98,12 +98,12 @@ class Missing:
 
     Attributes:
         plan: the name of the plan.
-        where: where it is, as ``"shop.plans:USER_PAGE"``, or its name.
-        path: the relationships that lead there.
+        where: the place of the plan, as ``"shop.plans:USER_PAGE"``, or its name.
+        path: the relationships that lead to the object.
         entity: the class that has the attribute, as ``"shop.models:User"``.
-        attribute: its name.
+        attribute: the name of the attribute.
         add: the code that loads it.
-        times: how often it was missing.
+        times: how often code has read it.
     """
 
     plan: str
@@ -115,7 +115,7 @@ class Missing:
     times: int = 1
 
     def counted(self, times: int) -> "Missing":
-        """Return a copy with another number of times."""
+        """Return a copy with ``times`` set to another number."""
         return attrs.evolve(self, times=times)
 
 
@@ -145,8 +145,8 @@ def counted_times(number: int) -> str:
 
 
 def lines_to_add(missing: Sequence[Missing]) -> str:
-    """Return the missing attributes of one plan, one a line, for a plan that is in no module."""
+    """Return the missing attributes of one plan, one a line. Used for a plan that no module holds."""
     times = sum(each.times for each in missing)
     places = dict.fromkeys((" > ".join(each.path) or "its root", each.add) for each in missing)
-    lines = [f"{missing[0].plan}: something was missing {counted_times(times)}. Add to the plan:"]
+    lines = [f"{missing[0].plan}: code read missing attributes {counted_times(times)}. Add to the plan:"]
     return "\n".join([*lines, *(f"at {at}: {add}" for at, add in places)])

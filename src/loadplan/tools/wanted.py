@@ -22,8 +22,8 @@ class Wanted:
 
     Attributes:
         mapper: the mapper of the class at the place.
-        edges: the relationships that were touched.
-        columns: the columns that were touched, each with the class that maps it.
+        edges: the relationships that code has read.
+        columns: the columns that code has read, each with the class that maps it.
     """
 
     mapper: Mapper[Any]
@@ -31,7 +31,7 @@ class Wanted:
     columns: dict[Step, None] = attrs.field(factory=dict)
 
     def edge(self, step: Step) -> "Wanted":
-        """Return the place behind a relationship, noted as touched."""
+        """Return the place behind a relationship. Note the relationship as read."""
         entity, key = step
         found = self.edges.get(step)
         if found is None:
@@ -39,7 +39,7 @@ class Wanted:
         return found
 
     def at(self, path: Iterable[Step]) -> "Wanted":
-        """Return the place that a path leads to, all of it noted as touched."""
+        """Return the place at the end of a path. Note all relationships of the path as read."""
         place = self
         for step in path:
             place = place.edge(step)
@@ -49,7 +49,7 @@ class Wanted:
         """Return the loads, and the branches for subclasses, that cover all attributes read below the place.
 
         Args:
-            columns: whether to load the touched columns alone.
+            columns: whether to load only the columns that code has read.
         """
         found: list[Load[Any] | On[Any]] = []
         by_subclass: dict[type[Any], list[Load[Any]]] = {}
@@ -71,9 +71,10 @@ class Wanted:
         return found
 
     def only(self, *, columns: bool) -> list[Any] | None:
-        """Return the touched columns of the class at the place, if the plan names columns; its key at least.
+        """Return the columns for ``only=`` at the place; None if the plan does not need to name columns.
 
-        A deferred column does not come by itself, so a plan that needs one names all columns.
+        With ``columns``, these are the columns that code has read, or the primary key if code has read none. A deferred
+        column loads only if the plan names it. If code has read one, the plan therefore names all its columns.
         """
         keys = [key for entity, key in self.columns if self._has(entity)]
         if not columns:
@@ -121,7 +122,7 @@ def _names(item: Load[Any], entity: type[Any], key: str) -> bool:
 
 
 def _columns(part: Load[Any] | LoadPlan[Any], wanted: Wanted) -> tuple[Sequence[Any] | None, Sequence[Any] | None]:
-    """Return ``only`` and ``defer`` of a place with the columns that were touched there."""
+    """Return (``only``, ``defer``) for a place, extended by the columns that code has read there."""
     entity = wanted.mapper.class_
     keys = [key for owner, key in wanted.columns if issubclass(entity, owner)]
     if part.only is not None:
@@ -133,11 +134,11 @@ def _columns(part: Load[Any] | LoadPlan[Any], wanted: Wanted) -> tuple[Sequence[
 
 
 def _with_deferred(mapper: Mapper[Any], keys: Sequence[str], without: Collection[str] = ()) -> list[Any] | None:
-    """Return all columns that load by default and the touched columns; None if no touched column is deferred.
+    """Return the columns that load by default and the columns in ``keys``; None if no column in ``keys`` is deferred.
 
     Args:
-        mapper: of the class.
-        keys: the touched columns.
+        mapper: the mapper of the class.
+        keys: the columns that code has read.
         without: columns that the plan leaves out.
     """
     loaded = mapping.default_columns(mapper)
@@ -151,7 +152,7 @@ def step_named(mapper: Mapper[Any], name: str) -> Step:
     """Return the relationship that a place's path calls ``"Post.comments"``, of a class or of a subclass of it.
 
     Raises:
-        KeyError: there is none.
+        KeyError: no relationship has this name.
     """
     owner, _, key = name.rpartition(".")
     for each in mapper.self_and_descendants:

@@ -17,8 +17,8 @@ _lock = threading.RLock()
 def watching(watch: Callable[[Get, Any, Any], Any]) -> Iterator[None]:
     """Call ``watch`` for every read of a mapped attribute, of every object, while the block runs.
 
-    Python calls ``InstrumentedAttribute.__get__`` for ``user.posts``, on any mapped object. This function replaces it
-    for the block, in all threads. Before and after the block, it costs nothing.
+    Python calls ``InstrumentedAttribute.__get__`` for ``user.posts``, on any mapped object. This function replaces
+    ``__get__`` while the block runs, in all threads. Reads before and after the block cost nothing extra.
 
     Args:
         watch: called as ``watch(read, attribute, instance)``; returns the value, or raises. ``read(attribute,

@@ -2,9 +2,10 @@
 
 import collections.abc
 import enum
+import functools
 import types
 from collections.abc import Iterator, Mapping
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Annotated, Any, Literal, NotRequired, Required, TypeVar, Union, get_args, get_origin
 
 import attrs
@@ -57,13 +58,13 @@ class FieldType:
 
     Attributes:
         given: the annotation without ``Annotated`` and ``None``.
-        optional: whether the field may be None.
+        optional: whether the annotation allows None.
         container: the class of the collection; None for one value.
-        item: the annotation of each item, or of the one value.
+        item: the annotation of each item of a collection, or of the one value.
         key: the annotation of the keys of a dictionary.
         markers: loadplan's markers in ``Annotated``, such as ``count(...)``.
         strays: objects in ``Annotated`` or in the parts of the annotation that look like a mistaken marker: an SQL
-            expression, an attribute, a function that is not called.
+            expression, an attribute, a function that is not called. Also a default of the field that looks like one.
     """
 
     given: Any
@@ -78,6 +79,31 @@ class FieldType:
     def keeps_default(self) -> bool:
         """True if the field has no source and keeps its default."""
         return any(isinstance(each, KeepDefault) for each in self.markers)
+
+
+@attrs.frozen(eq=False)
+class StrayDefault:
+    """A source or a SQL expression that is not in the annotation.
+
+    Attributes:
+        value: the source or the expression.
+        annotation: the annotation of the field, without ``Annotated``.
+        is_default: whether the value is the default of the field. Otherwise it is in the metadata.
+    """
+
+    value: Any
+    annotation: Any
+    is_default: bool
+
+
+def with_given(kind: FieldType, default: Any, *metadata: Any) -> FieldType:
+    """Return the type of a field with the strays among its default and the values of its metadata."""
+    strays = tuple(
+        StrayDefault(each, kind.given, is_default)
+        for each, is_default in ((default, True), *((each, False) for each in metadata))
+        if isinstance(each, _MARKERS) or _is_stray(each)
+    )
+    return attrs.evolve(kind, strays=(*kind.strays, *strays)) if strays else kind
 
 
 def read_annotation(annotation: Any, arguments: Mapping[Any, Any], metadata: tuple[Any, ...] = ()) -> FieldType:
@@ -124,6 +150,10 @@ def _is_stray(metadata: Any) -> bool:
         return any(isinstance(each, _MARKERS) or _is_stray(each) for each in metadata)
     if isinstance(metadata, dict):
         return _is_stray([*metadata, *metadata.values()])
+    if isinstance(metadata, functools.partial):
+        return _is_stray([metadata.func, *metadata.args, *metadata.keywords.values()])
+    if isinstance(metadata, MethodType):
+        return _is_stray(metadata.__self__)
     kind = metadata if isinstance(metadata, type) else type(metadata)
     if isinstance(metadata, FunctionType):
         return _library_of(metadata) in _LIBRARIES
@@ -191,9 +221,9 @@ def union_members(annotation: Any) -> tuple[Any, ...]:
 
 
 def members_with_branches(annotation: Any) -> Iterator[tuple[Any, On[Any] | None]]:
-    """Yield the members of a union, or the one class, each with the ``on(...)`` of its ``Annotated``.
+    """Yield the members of a union, or the only class, each with the ``on(...)`` of its ``Annotated``.
 
-    None is not a member: it means that there is no row.
+    None does not count as a member, because it stands for a missing row.
     """
     bare, metadata = without_annotated(annotation)
     members = [each for each in union_members(bare) if not is_none(each)]
@@ -235,7 +265,7 @@ def substitute(annotation: Any, arguments: Mapping[Any, Any]) -> Any:
 
 
 def annotation_source(annotation: Any) -> str:
-    """Return an annotation as text for a message, with names of classes without their modules."""
+    """Return an annotation as text for a message. The names of classes have no modules in front."""
     bare, _ = without_annotated(annotation)
     members = union_members(bare)
     if members:

@@ -1,6 +1,6 @@
 """View classes: the fields and the constructor of a class of attrs, dataclasses, pydantic, msgspec, or a NamedTuple.
 
-This module imports only attrs. A program that has a class of another library has imported that library.
+This module imports only attrs. If a program has a class of another library, it has already imported that library.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar, get_args, get_origin, get_type_
 
 import attrs
 
-from loadplan.view_classes.annotations import FieldType, annotation_source, read_annotation
+from loadplan.view_classes.annotations import FieldType, annotation_source, read_annotation, with_given
 from loadplan.view_classes.fields import Field, SchemaField, Unreadable, ViewClass, class_name, is_subclass
 from loadplan.view_classes.pydantic_models import read_dataclass, read_model, read_model_schema
 
@@ -37,7 +37,7 @@ def read_class(annotation: Any) -> ViewClass:
         annotation: the class, or a generic class with its arguments, for example ``Page[PostCard]``.
 
     Raises:
-        Unreadable: it is not a class of these kinds, or rows cannot fill it.
+        Unreadable: the annotation is not a class of one of these libraries, or rows cannot fill it.
     """
     kind: Any = get_origin(annotation) or annotation
     if not is_view_class(annotation):
@@ -94,10 +94,12 @@ def read_schema(annotation: Any) -> list[SchemaField]:
     """Return the fields of a model and the attributes that fill them: by alias for pydantic, by name for all others.
 
     Raises:
-        Unreadable: it is not a class with fields.
+        Unreadable: the annotation is not a class with fields.
     """
     kind: Any = get_origin(annotation) or annotation
     if is_subclass(kind, "pydantic", "BaseModel") and not is_subclass(kind, "pydantic", "RootModel"):
+        return list(read_model_schema(kind))
+    if dataclasses.is_dataclass(kind) and hasattr(kind, "__pydantic_fields__"):
         return list(read_model_schema(kind))
     fields = read_class(annotation).fields
     return [SchemaField(each.name, ((each.name,),), each.type, each.has_default) for each in fields]
@@ -122,8 +124,7 @@ def type_arguments(annotation: Any) -> dict[Any, dict[Any, Any]]:
     return found
 
 
-# --- one function for each library
-# -----------------------------------------------------------------------------------------
+# --- one function for each library ----------------------------------------------------------------------------------
 
 
 def _attrs_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
@@ -133,7 +134,7 @@ def _attrs_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
             yield Field(
                 name=each.name,
                 parameter=each.alias or each.name,
-                type=_field_type(kind, each.name, hints, arguments),
+                type=with_given(_field_type(kind, each.name, hints, arguments), each.default, *each.metadata.values()),
                 keyword=bool(each.kw_only),
                 has_default=each.default is not attrs.NOTHING,
                 converts=each.converter is not None,
@@ -155,7 +156,7 @@ def _dataclass_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field
             yield Field(
                 name=each.name,
                 parameter=each.name,
-                type=_field_type(kind, each.name, hints, arguments),
+                type=with_given(_field_type(kind, each.name, hints, arguments), each.default, *each.metadata.values()),
                 keyword=bool(each.kw_only),
                 has_default=_has_default(each),
             )
@@ -164,7 +165,7 @@ def _dataclass_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field
 def _named_tuple_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
     hints = _hints(kind)
     for name in kind._fields:
-        hint = _field_type(kind, name, hints, arguments)
+        hint = with_given(_field_type(kind, name, hints, arguments), kind._field_defaults.get(name))
         yield Field(name=name, parameter=name, type=hint, has_default=name in kind._field_defaults)
 
 
@@ -173,15 +174,15 @@ def _msgspec_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
     defaults = (_NONE,) * (len(kind.__struct_fields__) - len(kind.__struct_defaults__)) + kind.__struct_defaults__
     for name, default in zip(kind.__struct_fields__, defaults, strict=True):
         has_default = default is not _NONE and default is not sys.modules["msgspec"].NODEFAULT
-        hint = _field_type(kind, name, hints, arguments)
+        hint = with_given(_field_type(kind, name, hints, arguments), default)
         yield Field(name=name, parameter=name, type=hint, keyword=True, has_default=has_default)
 
 
-# --- what they share ------------------------------------------------------------------------------------------------
+# --- shared by all libraries ----------------------------------------------------------------------------------------
 
 
 def _as_taken(kind: Any, fields: list[Field]) -> list[Field]:
-    """Return fields in the way that the constructor takes them. A class may have its own constructor.
+    """Return fields as the constructor takes them: by position or by keyword. A class may have its own constructor.
 
     Raises:
         Unreadable: the constructor does not take a field, or requires another argument.
@@ -211,7 +212,7 @@ _BY_NAME = frozenset({inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter
 
 
 def _hints(kind: Any) -> dict[str, Any]:
-    """Return the evaluated annotations of a class. Each is evaluated with the names of the module that has it.
+    """Return the evaluated annotations of a class. Each is evaluated in the module that contains it.
 
     If a class is in a function or in another class, its annotations may name the class itself and the classes nested in
     it.

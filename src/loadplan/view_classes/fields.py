@@ -18,6 +18,14 @@ class Unreadable(Exception):  # noqa: N818 - the reason why a class cannot be a 
         self.hint = hint
 
 
+def reads_a_part(name: str) -> Unreadable:
+    """Return the error for a field whose alias leads into another value."""
+    return Unreadable(
+        f"the field '{name}' has an AliasPath, which reads a part of another value",
+        "give it a validation_alias that is one name.",
+    )
+
+
 @attrs.frozen(eq=False)
 class Field:
     """A field that the constructor of a view class takes.
@@ -25,12 +33,12 @@ class Field:
     Attributes:
         name: the name of the attribute.
         parameter: the name of the constructor's parameter.
-        type: its annotation.
-        keyword: whether the constructor takes it only as a keyword.
-        has_default: whether you may leave it out when you call the constructor.
+        type: the annotation of the field.
+        keyword: whether the constructor takes the field only as a keyword.
+        has_default: whether a call of the constructor may leave the field out.
         converts: whether the class converts the given value with its own code, which may take any value, also None.
         lenient: whether the library converts values of other types to the annotated type, as pydantic does.
-        aliases: names of attributes that the class tries before the field's own name, as pydantic does.
+        aliases: paths of attributes that the class tries before the field's own name, as pydantic does.
     """
 
     name: str
@@ -40,7 +48,7 @@ class Field:
     has_default: bool = False
     converts: bool = False
     lenient: bool = False
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[tuple[str, ...], ...] = ()
 
 
 @attrs.frozen(eq=False)
@@ -67,10 +75,11 @@ class SchemaField:
     """A field of a model that is filled from an object's attributes.
 
     Attributes:
-        name: of the field.
-        paths: paths of attributes. The field is read from the first of them that exists.
-        type: its annotation.
-        has_default: whether the model has a default for it.
+        name: the name of the field.
+        paths: paths of attributes. The model reads the field from the first path that exists. An index or a key follows
+            the name of a collection.
+        type: the annotation of the field.
+        has_default: whether the model has a default for the field.
     """
 
     name: str
@@ -80,7 +89,7 @@ class SchemaField:
 
 
 def class_name(annotation: Any) -> str:
-    """Return the name of a class, and for a generic class its arguments, too."""
+    """Return the name of a class. For a generic class, include its arguments: ``Page[PostCard]``."""
     parts = get_args(annotation)
     kind = get_origin(annotation) or annotation
     name = str(getattr(kind, "__name__", kind))
@@ -88,7 +97,7 @@ def class_name(annotation: Any) -> str:
 
 
 def is_subclass(kind: Any, library: str, name: str) -> bool:
-    """Tell whether a class inherits from a library's class. If the library is not imported, the answer is False."""
+    """Tell whether a class inherits from a library's class. If the library is not imported, return False."""
     module = sys.modules.get(library)
     base = None if module is None else getattr(module, name, None)
     return base is not None and isinstance(kind, type) and issubclass(kind, base)

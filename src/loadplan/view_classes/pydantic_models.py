@@ -1,13 +1,20 @@
 """Reads the fields of pydantic's models and dataclasses from these classes, without an import of pydantic."""
 
-import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import attrs
 
-from loadplan.view_classes.annotations import read_annotation
-from loadplan.view_classes.fields import Field, SchemaField, Unreadable, ViewClass, class_name, is_subclass
+from loadplan.view_classes.annotations import FieldType, read_annotation, with_given
+from loadplan.view_classes.fields import (
+    Field,
+    SchemaField,
+    Unreadable,
+    ViewClass,
+    class_name,
+    is_subclass,
+    reads_a_part,
+)
 
 #: Metadata that may convert a value of any type, also None, into the annotated type.
 _CONVERTERS = frozenset({"BeforeValidator", "WrapValidator", "PlainValidator"})
@@ -36,23 +43,26 @@ def read_dataclass(annotation: Any, kind: Any, plain: Iterable[Field]) -> ViewCl
     """Return a dataclass of pydantic as a view class.
 
     Args:
-        annotation: the class as it was given.
-        kind: the class.
-        plain: its fields, as the standard library describes them.
+        annotation: the class, or a generic class with its arguments.
+        kind: the class without arguments.
+        plain: the fields of the class, read with the standard library.
     """
     known = {each.name: each for each in _fields(kind, kind.__pydantic_fields__, kind.__pydantic_config__)}
     return ViewClass(annotation, class_name(annotation), tuple(known.get(each.name, each) for each in plain), kind)
 
 
 def read_model_schema(kind: Any) -> Iterator[SchemaField]:
-    """Yield the fields of a model, with the attributes of an object that fill them."""
-    complete(kind)
-    for name, info in kind.model_fields.items():
-        paths = _alias_paths(info) if kind.model_config.get("validate_by_alias", True) else []
-        if not paths or _reads_by_name(kind.model_config):
+    """Yield the fields of a model or dataclass, with the attributes of an object that fill them."""
+    is_model = is_subclass(kind, "pydantic", "BaseModel")
+    if is_model:
+        complete(kind)
+    config = kind.model_config if is_model else kind.__pydantic_config__
+    infos = kind.model_fields if is_model else kind.__pydantic_fields__
+    for name, info in infos.items():
+        paths = _alias_paths(info) if config.get("validate_by_alias", True) else []
+        if not paths or _reads_by_name(config):
             paths.append((name,))
-        kind_of_field = read_annotation(info.annotation, {}, tuple(info.metadata))
-        yield SchemaField(name, tuple(paths), kind_of_field, not info.is_required())
+        yield SchemaField(name, tuple(paths), _type(info), not info.is_required())
 
 
 def complete(kind: Any) -> None:
@@ -93,34 +103,36 @@ def _field(name: str, info: Any, config: Any) -> Field:
         choices = getattr(alias, "choices", ())
         alias = next((each for each in choices if isinstance(each, str)), name if _reads_by_name(config) else None)
         if alias is None:
-            raise Unreadable(
-                f"the field '{name}' has an AliasPath, which reads a part of another value",
-                "give it a validation_alias that is one name.",
-            )
+            raise reads_a_part(name)
     strict = next((each.strict for each in info.metadata if type(each).__name__ == "Strict"), config.get("strict"))
     return Field(
         name=name,
         parameter=name if alias is None or config.get("validate_by_alias") is False else alias,
-        type=read_annotation(info.annotation, {}, tuple(info.metadata)),
+        type=_type(info),
         keyword=True,
         has_default=not info.is_required(),
         converts=any(type(each).__name__ in _CONVERTERS for each in info.metadata),
         lenient=not strict,
-        aliases=tuple(
-            path[0] for path in _alias_paths(info) if len(path) == 1 and config.get("validate_by_alias", True)
-        ),
+        aliases=tuple(_alias_paths(info)) if config.get("validate_by_alias", True) else (),
     )
 
 
+def _type(info: Any) -> FieldType:
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    return with_given(read_annotation(info.annotation, {}, tuple(info.metadata)), info.default, *extra.values())
+
+
 def _alias_paths(info: Any) -> list[tuple[str, ...]]:
-    """Return the attributes from which pydantic reads a field, in the order of its attempts."""
+    """Return the attributes from which pydantic reads a field, in the order of its attempts.
+
+    In a path, the name of a collection is followed by an index or a key.
+    """
     alias = info.validation_alias if info.validation_alias is not None else info.alias
     paths: list[tuple[str, ...]] = []
     for each in getattr(alias, "choices", [alias]):
         parts = [each] if isinstance(each, str) else list(getattr(each, "path", ()))
-        names = list(itertools.takewhile(lambda part: isinstance(part, str), parts))
-        if names:
-            paths.append(tuple(names))
+        if parts:
+            paths.append(tuple(map(str, parts)))
     return paths
 
 

@@ -99,7 +99,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(User, into=view(profile=BioRef)),
         "LP301: 'Card.profile' is required, but 'User.profile' may be None\n"
         "  at: Card\n"
-        "  detail: no foreign key of its own table says that there must be a row.\n"
+        "  detail: no foreign key in its own table requires a row.\n"
         "  hint: annotate it 'BioRef | None'.",
     ),
     "LP306 tuple[X]": (
@@ -164,7 +164,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Post, into=view(n=Annotated[int, aggregate(Post.comments, func.max(Comment.score))])),
         "LP301: 'Card.n' is required, but aggregate(Post.comments, func.max(Comment.score)) may be None\n"
         "  at: Card\n"
-        "  detail: func.max(Comment.score) is NULL where there is no row.\n"
+        "  detail: func.max(Comment.score) is NULL if there is no row.\n"
         "  hint: annotate it 'int | None'.",
     ),
     "LP302 max wrong type": (
@@ -186,7 +186,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         "LP215: where= of 'Post.comments' uses 'dcl_tags', but only 'Comment' is available here\n"
         "  at: Card > comments\n"
         "  detail: without a join condition, every row would be paired with every row of the other table.\n"
-        "  hint: ask through a relationship: Comment.<relationship>.has(...) or .any(...).",
+        "  hint: write the condition with a relationship: Comment.<relationship>.has(...) or .any(...).",
     ),
     "LP108 count where not expr": (
         lambda: LoadPlan(Post, into=view(n=Annotated[int, count(Post.comments, where="approved")])),
@@ -211,7 +211,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "LP204 nested plan other": (
         lambda: LoadPlan(Post, load(Post.author, LoadPlan(Tag)), into=view(author=UserRef)),
-        "LP204: plan 'Tag' loads 'Tag', but 'User' stands here\n"
+        "LP204: plan 'Tag' loads 'Tag', but a plan of 'User' is needed here\n"
         "  at: Card > author\n"
         "  hint: nest a plan of 'User', or move this one to a relationship that leads to 'Tag'.",
     ),

@@ -38,7 +38,7 @@ async def test_a_required_row_that_is_hidden(engine: AsyncEngine, blog: Loader) 
     assert str(caught.value) == (
         "LP410: 'PostCard.author' is required, but 'Post.author' has no row for 'Post' with id=1\n"
         "  at: PostCard > Post.author\n"
-        "  detail: a criterion of the session or row-level security hides the row, or its key is broken.\n"
+        "  detail: a criterion of the session or row-level security hides the row, or the row does not exist.\n"
         "  hint: if that is possible, add '| None' to the annotation."
     )
 

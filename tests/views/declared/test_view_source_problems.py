@@ -45,19 +45,19 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Post, into=view(n=Annotated[str, source(Tag.name)])),
         "LP307: 'Card.n' is read from 'Post', which has no 'Tag.name'\n"
         "  at: Card\n"
-        "  hint: go there first: source(Post.tags, Tag.name).",
+        "  hint: start with the relationships to it: source(Post.tags, Tag.name).",
     ),
     "LP307 source wrong step": (
         lambda: LoadPlan(Post, into=view(n=Annotated[str, source(Post.author, Tag.name)])),
         "LP307: 'Card.n' is read from 'User', which has no 'Tag.name'\n"
         "  at: Card\n"
-        "  hint: go there first: source(User.posts, Post.tags, Tag.name).",
+        "  hint: start with the relationships to it: source(User.posts, Post.tags, Tag.name).",
     ),
     "LP307 source skip": (
         lambda: LoadPlan(Post, into=view(n=Annotated[str | None, source(User.country, Country.name)])),
         "LP307: 'Card.n' is read from 'Post', which has no 'User.country'\n"
         "  at: Card\n"
-        "  hint: go there first: source(Post.author, User.country).",
+        "  hint: start with the relationships to it: source(Post.author, User.country).",
     ),
     "LP307 source col mid": (
         lambda: LoadPlan(Post, into=view(n=Annotated[str, source(Post.title, User.name)])),

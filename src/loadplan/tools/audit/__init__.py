@@ -41,11 +41,11 @@ def audit(*targets: object) -> Audit:
     """Return the findings about mappings. It configures the mappers, and opens no database.
 
     Args:
-        *targets: each is one of these. A declarative base or a ``registry`` means all classes mapped with it. A
-            ``MetaData`` means its tables. A mapped class means itself, and another class the mapped classes that
-            inherit from it. A module means the classes and session factories that it and its submodules define. A name
-            such as ``"shop.models:Base"`` means this object and the session factories of its module. The name of a
-            ``MetaData`` also means the classes of its tables.
+        *targets: what to audit. A declarative base or a ``registry`` stands for all classes mapped with it. A
+            ``MetaData`` stands for its tables. A mapped class stands for itself, and any other class for the mapped
+            classes that inherit from it. A module stands for the classes and session factories that it and its
+            submodules define. A name such as ``"shop.models:Base"`` stands for this object and the session factories
+            of its module. The name of a ``MetaData`` also stands for the classes of its tables.
 
     Raises:
         TargetError: a name does not exist, or has no mapping.
@@ -124,7 +124,7 @@ def _add_module(scope: _Scope, module: ModuleType) -> None:
 
 
 def _registries_in(modules: list[ModuleType]) -> list[registry]:
-    """Return the registries in modules: their own, and the registries of a base and of mapped classes."""
+    """Return the registries that modules hold, and the registries of the bases and mapped classes that they hold."""
     found: dict[int, registry] = {}
     for module in modules:
         for _, value in values_in(module):
@@ -137,7 +137,7 @@ def _registries_in(modules: list[ModuleType]) -> list[registry]:
 
 
 def _configure(mappers: set[Mapper[Any]]) -> None:
-    """Configure mappers, which resolves what relationships lead to.
+    """Configure mappers, which finds the classes that relationships lead to.
 
     Raises:
         PlanError: LP208.

@@ -19,10 +19,11 @@ _TOUCH = "the next read of it runs SQL: MissingGreenlet."
 
 
 def expiring_findings(mapper: Mapper[Any]) -> Iterator[Finding]:
-    """Yield a finding for every column whose value the database makes, and that a flush does not bring back.
+    """Yield a finding for every column whose value the database makes and a flush does not read back.
 
-    ``eager_defaults="auto"``, the default, brings back what an INSERT makes where the database has RETURNING; never
-    what an UPDATE makes. ``True`` brings back both, ``False`` none. A primary key always comes back.
+    ``eager_defaults="auto"`` is the default. If the database has RETURNING, it reads back the values that an INSERT
+    makes; it never reads back the values that an UPDATE makes. ``True`` reads back both, ``False`` neither. SQLAlchemy
+    always reads back a primary key.
     """
     for prop in mapping.column_attributes(mapper):
         if prop.parent is not mapper:
@@ -86,14 +87,14 @@ def _expression(subject: str, expire_on_flush: bool) -> Iterator[Finding]:
 
 
 def session_findings(modules: list[ModuleType]) -> Iterator[Finding]:
-    """Yield a finding for every session factory among the names of modules that lets a commit expire its objects."""
+    """Yield a finding for every session factory in modules whose sessions expire their objects at a commit."""
     for name, factory in session_factories(modules):
         if factory.kw.get("expire_on_commit", True):
             yield _expiring_session(name, factory)
 
 
 def session_factories(modules: list[ModuleType]) -> Iterator[tuple[str, Any]]:
-    """Yield the session factories among the names of modules, each once, with its first name."""
+    """Yield the session factories that modules hold, each once, with its first name."""
     seen: set[int] = set()
     for module in modules:
         for name, value in values_in(module):

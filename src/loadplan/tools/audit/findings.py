@@ -20,7 +20,7 @@ class Severity(enum.Enum):
     """It works, but takes time or memory in queries that do not need it."""
 
     NOTE = "note"
-    """It is fine; worth knowing."""
+    """It works, and you should know it."""
 
 
 _ORDER = {severity: index for index, severity in enumerate(Severity)}
@@ -32,12 +32,13 @@ class Finding:
 
     Attributes:
         severity: how bad it is.
-        rule: what it is about: ``"lazy"``, ``"one-to-one"``, ``"dataclass"``, ``"deferred"``, ``"inheritance"``,
+        rule: the kind of finding: ``"lazy"``, ``"one-to-one"``, ``"dataclass"``, ``"deferred"``, ``"inheritance"``,
             ``"expires"``, ``"session"``, ``"pair"`` or ``"index"``.
-        subject: the name: ``"User.posts"``, ``"posts.author_id"``, ``"shop.database:sessions"``.
-        found: what was found, for example ``'lazy="select"'``.
-        effect: its effect under asyncio.
-        advice: what to do about it.
+        subject: the name that the finding is about: ``"User.posts"``, ``"posts.author_id"`` or
+            ``"shop.database:sessions"``.
+        found: the fact, for example ``'lazy="select"'``.
+        effect: the effect of this fact under asyncio.
+        advice: what you can do about it.
     """
 
     severity: Severity
@@ -49,7 +50,7 @@ class Finding:
 
     @property
     def key(self) -> str:
-        """The text that stands for it in a baseline."""
+        """The text that identifies the finding in a baseline."""
         return f"{self.rule}: {self.subject}: {self.found}"
 
 
@@ -58,7 +59,7 @@ class Audit:
     """The result of an audit of a mapping. Print it to read it.
 
     Attributes:
-        target: what was audited.
+        target: the name of the audited object.
         classes: how many mapped classes were read.
         tables: how many tables were read.
         findings: the findings, sorted by severity, rule, ``found`` and name.
@@ -111,7 +112,10 @@ class Audit:
 
 
 def is_named(subject: str, names: Iterable[str]) -> bool:
-    """Tell whether one of the names, in which ``*`` stands for anything, is the subject, or the first of two in it."""
+    """Tell whether one of the names matches the subject, or the first name in a subject of two names.
+
+    ``*`` in a name stands for anything.
+    """
     words = {subject, subject.split(" ")[0].rstrip(",")}
     return any(fnmatchcase(word, name) for word in words for name in names)
 

@@ -8,7 +8,7 @@ from sqlalchemy.sql.elements import UnaryExpression
 
 from loadplan.tools.audit.findings import Finding, Severity
 
-#: Arguments of an index with which it still finds all rows of a key.
+#: An index with these arguments still finds all rows of a key.
 _HARMLESS = frozenset({"include", "concurrently", "ops", "with", "tablespace", "nulls_not_distinct", "clustered"})
 
 #: Kinds of PostgreSQL indexes that find rows by equality.
@@ -18,7 +18,7 @@ _BY_EQUALITY = frozenset({"btree", "hash"})
 def key_findings(tables: Iterable[Table]) -> Iterator[Finding]:
     """Yield a finding for every foreign key without an index that starts with its columns.
 
-    It sees only the indexes in the metadata, not an index that only a migration creates.
+    It reads the metadata, and does not see an index that only a migration creates.
     """
     for table in tables:
         served = [columns for columns in _indexed(table) if columns]
@@ -45,7 +45,7 @@ def _without_index(table: Table, key: ForeignKeyConstraint, columns: list[str], 
 
 
 def _indexed(table: Table) -> Iterator[list[str]]:
-    """Yield the names of the columns that each index of a table starts with, as far as they are plain columns."""
+    """Yield, for each index of a table, the names of the plain columns that the index starts with."""
     for constraint in table.constraints:
         if isinstance(constraint, PrimaryKeyConstraint | UniqueConstraint):
             yield [column.name for column in constraint.columns]
@@ -55,7 +55,7 @@ def _indexed(table: Table) -> Iterator[list[str]]:
 
 
 def _finds_all_rows(index: Index) -> bool:
-    """Tell whether an index has all rows of a key; one over rows where the key is not NULL has them too."""
+    """Tell whether an index has all rows of a key. An index over only the rows whose key is not NULL has."""
     for name, value in index.dialect_kwargs.items():
         option = name.partition("_")[2]
         if option == "where" and value is not None:
@@ -75,7 +75,7 @@ def _is_not_null(condition: Any, index: Index) -> bool:
 
 
 def plain_start(index: Index) -> list[str]:
-    """Return the names of the columns that an index starts with, up to the first that is an expression."""
+    """Return the names of the columns that an index starts with, up to its first expression."""
     names: list[str] = []
     for expression in index.expressions:
         element: Any = expression

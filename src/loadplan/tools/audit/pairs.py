@@ -13,7 +13,7 @@ Prop: TypeAlias = RelationshipProperty[Any]
 
 
 def pair_findings(mappers: Iterable[Mapper[Any]]) -> Iterator[Finding]:
-    """Yield a finding for every two relationships over the same keys that are not tied together."""
+    """Yield a finding for every two relationships over the same keys that ``back_populates`` does not connect."""
     props = [prop for mapper in mappers for prop in mapper.relationships if prop.parent is mapper]
     for one, other in combinations(sorted(props, key=_name), 2):
         if _are_two_sides(one, other):
@@ -27,7 +27,7 @@ def _sides(one: Prop, other: Prop) -> Iterator[Finding]:
     if len(named) == 2 or one.viewonly or other.viewonly:
         return
     for prop, far in ((one, other), (other, one)):
-        if prop.back_populates not in {None, far.key}:  # it is paired with another one, over the same keys
+        if prop.back_populates not in {None, far.key}:  # it is paired with another relationship over the same keys
             return
     if named:
         far = other if named[0] is one else one
@@ -36,7 +36,7 @@ def _sides(one: Prop, other: Prop) -> Iterator[Finding]:
             "pair",
             f"{_name(far)}, the other side of {_name(named[0])}",
             "back_populates= on one side alone",
-            "a change on the side without it does not appear on the other side until that is loaded again.",
+            "a change on the side without it does not appear on the other side until you load the other side again.",
             "write back_populates= on both sides.",
         )
     else:
@@ -47,9 +47,9 @@ def _sides(one: Prop, other: Prop) -> Iterator[Finding]:
             Severity.RISK,
             "pair",
             f"{_name(one)} and {_name(other)}",
-            "two sides of one thing, without back_populates=",
-            "a change on one side does not appear on the other, and both write the same columns: of two changes that "
-            f"differ, the later one wins{silenced}.",
+            "two sides of one relationship, without back_populates=",
+            "a change on one side does not appear on the other. Both sides write the same columns: if you change both "
+            f"in different ways, the later change wins{silenced}.",
             "write back_populates= on both sides, or viewonly=True on the one that no code changes.",
         )
 
@@ -61,13 +61,13 @@ def _same_columns(one: Prop, other: Prop) -> Finding:
         "pair",
         f"{_name(one)} and {_name(other)}",
         "two relationships that write the same columns" + (", with overlaps=" if silenced else ""),
-        "of two changes that differ, the later one wins.",
-        "nothing, if that is meant." if silenced else "write viewonly=True on the one that no code changes.",
+        "if you change both in different ways, the later change wins.",
+        "nothing, if you want that." if silenced else "write viewonly=True on the one that no code changes.",
     )
 
 
 def _are_two_sides(one: Prop, other: Prop) -> bool:
-    """Tell whether each leads to the other's class and back over the same keys."""
+    """Tell whether each relationship leads to the class of the other one, over the same keys."""
     if not (one.mapper.isa(other.parent) or other.parent.isa(one.mapper)):
         return False
     if not (other.mapper.isa(one.parent) or one.parent.isa(other.mapper)):
@@ -93,7 +93,7 @@ def _near(prop: Prop) -> set[Any]:
 
 
 def _pairs(prop: Prop) -> set[tuple[Any, Any]]:
-    """Return which column is copied to which when the relationship is flushed, as (local, remote)."""
+    """Return the pairs (local column, remote column) between which a flush of the relationship copies values."""
     if prop.secondary is not None:
         return {*prop.synchronize_pairs, *(prop.secondary_synchronize_pairs or ())}
     return set(prop.local_remote_pairs or ())

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from loadplan.mapped import links, mapping
 from loadplan.tools.audit.findings import Finding, Severity
 
-_FLUSHED = "On an object that was just flushed it is not loaded, and reading it raises MissingGreenlet"
+_FLUSHED = "An object that was just flushed does not have it loaded, and reading it raises MissingGreenlet"
 _RAISE = 'map it lazy="raise", and name it in the plans that need it'
 
 
@@ -36,7 +36,7 @@ def _found(prop: RelationshipProperty[Any]) -> str:
 
 
 def _lazy(prop: RelationshipProperty[Any]) -> tuple[Severity, str, str]:
-    """Return (how bad, what it does, what to do) for the ``lazy=`` of a relationship."""
+    """Return (severity, effect, advice) for the ``lazy=`` of a relationship."""
     setting: Any = prop.lazy
     match setting:
         case "select" | True:
@@ -56,14 +56,14 @@ def _lazy(prop: RelationshipProperty[Any]) -> tuple[Severity, str, str]:
         case "joined" | False:
             return (
                 Severity.COST,
-                f"every query of the class joins it, even if nobody reads it. {_FLUSHED}.",
+                f"every query of the class joins it, even if no code reads it. {_FLUSHED}.",
                 f"{_RAISE}.",
             )
         case "selectin":
             return (
                 Severity.COST,
-                "every query of the class sends one more statement for each 500 parents, even if nobody reads it, "
-                f"and loads what the target loads by itself. {_FLUSHED}.",
+                "every query of the class sends one more statement for each 500 parents, even if no code reads it, "
+                f"and also loads the eager relationships of the target. {_FLUSHED}.",
                 f"{_RAISE}.",
             )
         case "subquery":
@@ -96,7 +96,7 @@ def _lazy(prop: RelationshipProperty[Any]) -> tuple[Severity, str, str]:
                 Severity.NOTE,
                 "reading it when it is not loaded raises InvalidRequestError, or DetachedInstanceError once the "
                 "session is closed.",
-                'nothing; lazy="raise" says the same in both cases.',
+                'nothing; with lazy="raise", the error is the same in both cases.',
             )
         case "noload" | None:
             return (
@@ -113,7 +113,7 @@ def _lazy(prop: RelationshipProperty[Any]) -> tuple[Severity, str, str]:
         case "write_only":
             return (
                 Severity.NOTE,
-                "it is never loaded as a whole; its select() is awaited. No plan can load it.",
+                "it never loads as a whole; you await its select(). No plan can load it.",
                 'nothing; map it lazy="raise" if a plan should load it.',
             )
         case other:
@@ -131,13 +131,13 @@ def _inner_join(mapper: Mapper[Any], prop: RelationshipProperty[Any]) -> Finding
         "lazy",
         name,
         found,
-        f"{who} drops the rows whose target is missing, or hidden by a filter or a row-level policy.",
+        f"{who} drops rows if their target is missing, or if a filter or a row-level policy hides it.",
         f"leave innerjoin out, or {_RAISE}." if prop.lazy in {"joined", False} else "leave innerjoin out.",
     )
 
 
 def _is_unheld_one_to_one(prop: RelationshipProperty[Any]) -> bool:
-    """Tell whether a relationship promises one row at most, and no key of the tables keeps the promise."""
+    """Tell whether a relationship is mapped to one row at most although no key of the tables ensures that."""
     return not prop.uselist and prop.direction is not RelationshipDirection.MANYTOONE and not links.is_single(prop)
 
 
@@ -147,7 +147,7 @@ def _unheld(mapper: Mapper[Any], prop: RelationshipProperty[Any]) -> Finding:
         "one-to-one",
         f"{mapper.class_.__name__}.{prop.key}",
         "a one-to-one without a unique key",
-        "if a parent has two rows, SQLAlchemy reads both and takes any one of them.",
+        "if a parent has two rows, SQLAlchemy reads both and uses either of them.",
         "unique=True on the foreign key; or map it as a collection, and load it with order_by= and limit=1.",
     )
 
@@ -176,20 +176,20 @@ def dataclass_findings(mapper: Mapper[Any]) -> Iterator[Finding]:
                 f"{entity.__name__}.{prop.key}",
                 f"MappedAsDataclass, a relationship without {missing}",
                 f"{reads} of an object {verb} it. If it is not loaded, reading it raises an error, even in a log. If "
-                "two objects refer to each other, it does not end.",
+                "two objects refer to each other, the call does not end.",
                 f"write {missing} in its relationship(...).",
             )
 
 
 def _is_generated(entity: type[Any], name: str) -> bool:
-    """Tell whether a method of a class is the one that dataclasses wrote for it."""
+    """Tell whether ``dataclasses`` has written a method of a class."""
     method = vars(entity).get(name)
     code = getattr(getattr(method, "__wrapped__", method), "__code__", None)
     return code is not None and code.co_filename == "<string>"
 
 
 def deferred_findings(mapper: Mapper[Any]) -> Iterator[Finding]:
-    """Yield a finding for every deferred column that loads itself when it is touched."""
+    """Yield a finding for every deferred column that loads itself when code reads it."""
     for prop in mapping.column_attributes(mapper):
         if prop.deferred and prop.parent is mapper and not dict(prop.strategy_key).get("raiseload"):
             yield Finding(
@@ -203,7 +203,7 @@ def deferred_findings(mapper: Mapper[Any]) -> Iterator[Finding]:
 
 
 def inheritance_findings(mapper: Mapper[Any]) -> Iterator[Finding]:
-    """Yield a finding for every subclass whose own columns are missing when its rows come by the base class."""
+    """Yield a finding for every subclass whose own columns a query of the base class does not load."""
     base = mapper.inherits
     if base is None or mapper.concrete or mapper in mapper.base_mapper.with_polymorphic_mappers:
         return

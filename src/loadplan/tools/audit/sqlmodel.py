@@ -1,4 +1,4 @@
-"""The mends of an audit in SQLModel's own words: ``Field`` and ``Relationship`` take other arguments."""
+"""Rewrites an audit's advice for SQLModel, whose ``Field`` and ``Relationship`` take other arguments."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapper
 
 from loadplan.tools.audit.findings import Finding
 
-#: Parts of an advice, and the same in the words of SQLModel.
+#: Parts of an advice, and the same parts as SQLModel writes them.
 _WORDS = (
     ('map it lazy="raise"', 'say Relationship(sa_relationship_kwargs={"lazy": "raise"})'),
     ('map it lazy="write_only"', 'say Relationship(sa_relationship_kwargs={"lazy": "write_only"})'),
@@ -23,12 +23,12 @@ _WORDS = (
 
 
 def is_sqlmodel(entity: type[Any]) -> bool:
-    """Tell whether a class is a table model of SQLModel. SQLModel is not imported."""
+    """Tell whether a class is a table model of SQLModel, without importing SQLModel."""
     return any(each.__module__.partition(".")[0] == "sqlmodel" for each in entity.__mro__)
 
 
 def in_words_of_sqlmodel(findings: Iterable[Finding], mappers: Iterable[Mapper[Any]]) -> Iterator[Finding]:
-    """Yield findings, with the advice on classes and tables of SQLModel in its own words."""
+    """Yield findings. If a finding is about a class or table of SQLModel, write its advice for SQLModel."""
     models = [each for each in mappers if is_sqlmodel(each.class_)]
     classes = {each.class_.__name__ for each in models}
     tables = {str(getattr(table, "fullname", table)) for each in models for table in each.tables}

@@ -1,0 +1,118 @@
+"""Orders whose values come back from the database exactly, so that a page finds the row of its cursor again. Pure.
+
+The value of a column in Python may differ from the value that the database compares:
+
+- SQLAlchemy rounds a ``Float(asdecimal=True)``, and a ``Numeric`` on SQLite, to some digits.
+- psycopg reads a ``REAL`` from its text, which is rounded.
+- An ``INTERVAL`` of a year becomes 365 days. PostgreSQL compares it as 360 days.
+- An expression may have another type than SQLAlchemy supposes, or more digits: ``Line.price * Line.quantity``.
+- SQLite keeps dates, times and UUIDs as text. ``CURRENT_TIMESTAMP`` writes another form than SQLAlchemy does.
+"""
+
+import decimal
+from typing import Any
+
+import attrs
+from sqlalchemy import (
+    ColumnElement,
+    Dialect,
+    Double,
+    Enum,
+    Extract,
+    Float,
+    Integer,
+    Numeric,
+    cast,
+    extract,
+    func,
+    literal_column,
+    type_coerce,
+    types,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.schema import Column
+
+from loadplan.mapped.ordering import Ordering
+from loadplan.mapped.values import refusal, type_on
+
+#: Databases that sort an ENUM by its number and compare it as text, and that round a FLOAT when they show it.
+_SHOW_OTHERWISE = frozenset({"mysql", "mariadb"})
+
+#: Types whose values SQLAlchemy makes of something else on SQLite.
+_CONVERTED_ON_SQLITE = (Numeric, Float, types.DateTime, types.Date, types.Time, types.Interval, types.Uuid)
+
+_INTERVALS = (types.Interval, postgresql.INTERVAL)
+
+
+class AsStored(types.NullType):
+    """Gives and takes values as the driver has them, without a conversion."""
+
+
+def comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
+    """Return an order whose expression compares as it sorts, and whose NULLs are in the place that the page needs.
+
+    Its type gives the value that the database compares. If the default place of NULLs in a database is not known, the
+    statement names the place.
+    """
+    ordering = attrs.evolve(ordering, expression=_exact(ordering.expression, dialect))
+    if ordering.nulls_first is None and not ordering.knows_nulls(dialect) and not ordering.never_null:
+        return attrs.evolve(ordering, nulls_first=ordering.puts_nulls_first(dialect))
+    return ordering
+
+
+def _exact(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
+    kind = type_on(expression.type, dialect)
+    if dialect.name in _SHOW_OTHERWISE and isinstance(kind, Enum) and kind.native_enum:
+        return type_coerce(expression, Integer) + literal_column("0", Integer)
+    if dialect.name == "sqlite":
+        return type_coerce(expression, AsStored()) if isinstance(kind, _CONVERTED_ON_SQLITE) else expression
+    if isinstance(kind, Float):  # a Numeric in SQLAlchemy 2.0, a separate type in 2.1
+        return type_coerce(expression, Double())
+    if isinstance(kind, Numeric):  # an expression may be of another type than SQLAlchemy supposes
+        return type_coerce(expression, Numeric() if isinstance(_column(expression), Column) else AsStored())
+    return type_coerce(expression, AsStored()) if isinstance(expression, Extract) else expression
+
+
+def _column(expression: Any) -> Any:
+    return expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+
+
+def exact_value(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
+    """Return an expression whose value is equal to itself when it comes back in a cursor."""
+    kind = type_on(expression.type, dialect)
+    if dialect.name in _SHOW_OTHERWISE and isinstance(kind, Float):
+        return type_coerce(expression + literal_column("0e0", Double), expression.type)
+    if dialect.name == "postgresql" and isinstance(kind, Float):
+        return cast(expression, Double)
+    if dialect.name == "postgresql" and isinstance(kind, _INTERVALS):
+        return type_coerce(_without_months(expression), kind)
+    return expression
+
+
+def _without_months(interval: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return an interval of days that PostgreSQL takes for equal: each month is 30 days."""
+    months = extract("year", interval) * literal_column("12") + extract("month", interval)
+    days = cast(months * literal_column("30"), Integer)
+    zero: ColumnElement[int] = literal_column("0")
+    return interval - func.date_trunc(literal_column("'month'"), interval) + func.make_interval(zero, zero, zero, days)
+
+
+def type_of_value(value: Any, ordering: Ordering) -> types.TypeEngine[Any]:
+    """Return the type of a value of an order.
+
+    For SQLAlchemy, a sum of integers has the type of an integer column. Databases give it a wider type.
+    """
+    kind: types.TypeEngine[Any] = ordering.expression.type
+    if isinstance(kind, Integer) and not isinstance(_column(ordering.expression), Column):
+        return Numeric() if isinstance(value, decimal.Decimal) else types.BigInteger()
+    return kind
+
+
+def refusal_of_cursor(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
+    """Return why a value from a cursor cannot be a value of an order, or None if it can."""
+    if not isinstance(kind, AsStored):
+        return refusal(value, kind, dialect)
+    if dialect.name != "sqlite":
+        return refusal(value, Float(), dialect)
+    known = types.String() if isinstance(value, str) else Float() if isinstance(value, float) else types.Integer()
+    return refusal(value, known, dialect)

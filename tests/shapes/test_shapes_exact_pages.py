@@ -1,0 +1,104 @@
+"""Pages ordered by values that Python rounds, or that the database has in another form: no row twice, none missing."""
+
+import datetime
+import decimal
+import uuid
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import REAL, Float, Interval, Numeric, Uuid, extract, func, literal_column, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from loadplan import Loader, LoadPlan
+from support import tables
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Measured(Base):
+    """Rows in ties of two, with values that differ behind the digits that Python shows."""
+
+    __tablename__ = "shx_measured"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    price: Mapped[decimal.Decimal] = mapped_column(Numeric(12, 3))
+    weight: Mapped[decimal.Decimal] = mapped_column(Numeric(12, 3))
+    share: Mapped[float] = mapped_column(Numeric(38, 20, asdecimal=False))
+    real: Mapped[float] = mapped_column(REAL)
+    ratio: Mapped[decimal.Decimal | None] = mapped_column(Float(53, asdecimal=True))
+    made: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
+    day: Mapped[datetime.date] = mapped_column(server_default=func.current_date())
+    token: Mapped[uuid.UUID] = mapped_column(Uuid)
+    period: Mapped[datetime.timedelta | None] = mapped_column(Interval)
+
+
+PLAN = LoadPlan(Measured)
+
+ORDERS: dict[str, Callable[[], Any]] = {
+    "a product": lambda: Measured.price * Measured.weight,
+    "a quotient": lambda: Measured.price / Measured.weight,
+    "a third": lambda: Measured.price / 3,
+    "rounded to float": lambda: Measured.share,
+    "single precision": lambda: Measured.real,
+    "decimals of a float": lambda: Measured.ratio,
+    "a time of the database": lambda: Measured.made,
+    "a day of the database": lambda: Measured.day,
+    "a uuid with hyphens": lambda: Measured.token,
+    "an interval": lambda: Measured.period,
+    "a number that is called an integer": lambda: extract("second", Measured.made),
+}
+
+
+@pytest.fixture
+async def measured(engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
+    """Eight rows; some values are written by SQL, as another program would write them."""
+    async with tables(engine, Base.metadata):
+        async with AsyncSession(engine) as session:
+            for number in range(1, 9):
+                tie = (number - 1) // 2
+                session.add(
+                    Measured(
+                        id=number,
+                        price=decimal.Decimal(tie + 1) / 8 + decimal.Decimal("0.001"),
+                        weight=decimal.Decimal(number // 3) / 8 + decimal.Decimal("0.007"),
+                        share=1,
+                        real=tie / 10 + 0.1,
+                        ratio=None if tie == 3 else decimal.Decimal(tie) / 3 + decimal.Decimal(10) ** -12,
+                        token=uuid.UUID(int=tie),
+                    )
+                )
+            await session.commit()
+        async with engine.begin() as connection:
+            for number in range(1, 9):
+                tie = (number - 1) // 2
+                written = {"share": f"0.1234567890123456789{tie}"}
+                if engine.dialect.name == "postgresql":
+                    written["period"] = f"'{tie} years 2 mons 3 days'"
+                    written["made"] = f"'2026-01-01 00:00:0{tie}.5'"
+                else:
+                    written["token"] = f"'{uuid.UUID(int=tie)}'"
+                values = {name: literal_column(value) for name, value in written.items()}
+                await connection.execute(update(Measured).where(Measured.id == number).values(values))
+        yield engine
+
+
+async def test_each_page_starts_behind_the_last_row_of_the_page_before(measured: AsyncEngine) -> None:
+    loader = Loader(measured)
+    for name, order in [(name, order) for name, make in ORDERS.items() for order in (make(), make().desc())]:
+        expected = [each.id for each in await loader.fetch_all(PLAN, order_by=order)]
+        found: list[int] = []
+        page = await loader.fetch_page(PLAN, order, 3)
+        while len(found) < 20:
+            found += [each.id for each in page.items]
+            if page.next is None:
+                break
+            page = await loader.fetch_page(PLAN, order, 3, after=page.next)
+        assert found == expected, name
+        found = [each.id for each in page.items]
+        while page.previous is not None and len(found) < 20:
+            page = await loader.fetch_page(PLAN, order, 3, before=page.previous)
+            found = [*(each.id for each in page.items), *found]
+        assert found == expected, name
