@@ -254,7 +254,8 @@ class Calls:
             query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
             bound = query.parameters(params)
             page = page_of(query, size, after, before, self.cursor_key)
-            if total is None:
+            how = total
+            if how is None:
                 return lambda session: page.run(session, bound, tally)
             counted = compiled.narrowed(narrowing(compiled, query.where, (), None, None))
 
@@ -262,7 +263,7 @@ class Calls:
                 found = page.run(session, bound, tally)
                 if found.next is None and found.previous is None:  # this is the only page
                     return attrs.evolve(found, total=len(found.items))
-                return attrs.evolve(found, total=root_count(counted).total(total, session, bound, tally))
+                return attrs.evolve(found, total=root_count(counted).total(how, session, bound, tally))
 
             return work
 
