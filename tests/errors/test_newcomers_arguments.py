@@ -68,6 +68,21 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
         "fetch_many() takes 3 positional arguments but 4 were given. Write fetch_many(plan, [1, 2]), with the ids in "
         "a list.",
     ),
+    "conditions of a page without a list": (
+        lambda loader: loader.fetch_page(PLAN, Order.id, 20, Order.id > 1, Order.id < 9),
+        "fetch_page() takes from 2 to 4 positional arguments but 6 were given. Write fetch_page(plan, order_by, size, "
+        "where=[...]), with all conditions in one list.",
+    ),
+    "conditions of a count without a list": (
+        lambda loader: loader.count(PLAN, Order.id > 1, Order.id < 9),
+        "count() takes from 2 to 3 positional arguments but 4 were given. Write count(plan, [...]), with all conditions "
+        "in one list.",
+    ),
+    "conditions of exists without a list": (
+        lambda loader: loader.exists(PLAN, Order.id > 1, Order.id < 9),
+        "exists() takes from 2 to 3 positional arguments but 4 were given. Write exists(plan, [...]), with all "
+        "conditions in one list.",
+    ),
     "an engine by its name": (
         lambda loader: type(loader)(engine=None),
         "Loader() has no argument 'engine'. Pass it first, without a name: Loader(engine).",

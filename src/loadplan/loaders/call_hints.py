@@ -52,6 +52,9 @@ _NEEDS = {
     "fetch_or_none": "Write fetch_or_none(plan, id). For a condition, write fetch_one_or_none(plan, where=...).",
     "fetch_many": "Write fetch_many(plan, [1, 2]), with the ids in a list.",
     "fetch_one": "Write fetch_one(plan, where=...). To choose by primary key, write fetch(plan, id).",
+    "fetch_page": "Write fetch_page(plan, order_by, size, where=[...]), with all conditions in one list.",
+    "count": "Write count(plan, [...]), with all conditions in one list.",
+    "exists": "Write exists(plan, [...]), with all conditions in one list.",
     "explain": "Write explain(plan): it runs nothing, so it takes no id.",
     "__init__": "Write Loader(engine), or Loader(session).",
 }
