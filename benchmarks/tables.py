@@ -158,23 +158,22 @@ def page(run: Run, others: Sequence[str]) -> str:
         others: rivals with a column of their own in the overview.
     """
     driver = run.environment.get("driver", DEFAULT.driver)
-    resets = "; its pool resets a connection that comes back, which is a round trip." if driver == "asyncpg" else "."
+    resets = "; its pool resets a connection that comes back, which takes a round trip." if driver == "asyncpg" else "."
     counted = "as the server counts them" if driver in DRIVERS[MARIADB] else "as they pass between client and server"
     parts = [
-        "Ratios are medians over the rounds of one run, their range in brackets. In each round every rival has its"
-        " turns, in an order that changes with every turn. *The limit* is the fastest SQL by hand through"
+        "Each ratio is the median over the rounds of one run. Its range is in brackets. In each round, every rival has"
+        " its turns, and the order changes with every turn. *The limit* is the fastest SQL by hand through"
         f" {driver}, with objects built by hand{resets} It reads only the columns that a job names. *Whole rows* is"
-        " SQL by hand, a statement a level, that reads all columns, as entities have them. A job ends when every value"
-        " that it names has been read. *SQL* counts the statements that read, *trips* the round trips with everything;"
-        " both, and rows and kilobytes,"
-        f" {counted}.",
+        " SQL by hand that reads all columns, as entities have them, with one statement for each level. A job ends when"
+        " it has read every value that it names. *SQL* is the number of statements that read. *trips* is the number of"
+        f" all round trips. We count both, and rows and kilobytes, {counted}.",
         "\n".join(f"- {name}: {value}" for name, value in run.environment.items()),
         overview(run.results, others).markdown(),
-        "Below 1.00 (bold) the rival was faster; - means that it did not do the case. Rivals that bring mapped objects"
-        " stand beside entities, those that bring only the values that are named beside views.",
+        "Below 1.00 (bold), the rival was faster. - means that it did not do the case. We compare rivals that return"
+        " mapped objects with entities. We compare rivals that return only the named values with views.",
     ]
     for (case, _), found in by_case(run.results).items():
         parts += [f"### {case}", *folded(case_table(found, found[0].title))]
     lost = losses(run.results)
-    parts += [f"### {lost.title}", lost.markdown() if lost.rows else "None but SQL by hand."]
+    parts += [f"### {lost.title}", lost.markdown() if lost.rows else "Only SQL by hand."]
     return "\n\n".join(parts) + "\n"
