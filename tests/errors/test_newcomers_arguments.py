@@ -75,8 +75,8 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "conditions of a count without a list": (
         lambda loader: loader.count(PLAN, Order.id > 1, Order.id < 9),
-        "count() takes from 2 to 3 positional arguments but 4 were given. Write count(plan, [...]), with all conditions "
-        "in one list.",
+        "count() takes from 2 to 3 positional arguments but 4 were given. Write count(plan, [...]), with all "
+        "conditions in one list.",
     ),
     "conditions of exists without a list": (
         lambda loader: loader.exists(PLAN, Order.id > 1, Order.id < 9),
