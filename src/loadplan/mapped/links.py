@@ -5,7 +5,17 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import attrs
-from sqlalchemy import Column, ColumnElement, Index, PrimaryKeyConstraint, Table, UniqueConstraint, and_, types
+from sqlalchemy import (
+    BinaryExpression,
+    Column,
+    ColumnElement,
+    Index,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+    and_,
+    types,
+)
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.sql.visitors import iterate
 
@@ -175,6 +185,22 @@ def _same_in_python(left: ColumnElement[Any], right: ColumnElement[Any]) -> bool
         _exactness(one) == _exactness(other) is not None and not (_is_folded(one) or _is_folded(other))
         for one, other in pairs
     )
+
+
+def compares_as_parent(prop: RelationshipProperty[Any]) -> bool:
+    """Tell whether SQL must compare ``parent.key = target.key`` in this order, because their collations differ.
+
+    SQLite compares with the collation of the first column. Source: https://www.sqlite.org/datatype3.html#collation
+    """
+    pairs = _equated_pairs(prop) or []
+    if all(_collation(local) == _collation(remote) for local, remote in pairs):
+        return False
+    firsts = {each.left for each in iterate(prop.primaryjoin) if isinstance(each, BinaryExpression)}
+    return any(local in firsts for local, _ in pairs)
+
+
+def _collation(column: ColumnElement[Any]) -> str | None:
+    return getattr(column.type, "collation", None)
 
 
 def _is_folded(kind: Any) -> bool:
