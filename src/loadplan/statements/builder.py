@@ -9,7 +9,6 @@ from typing import Any
 
 import attrs
 from sqlalchemy import (
-    ColumnElement,
     Dialect,
     Integer,
     and_,
@@ -333,18 +332,11 @@ class StatementBuilder:
             order = self._order(edge)
         before = len(self._ranks)
         below, items, keys = self._subquery(edge, order)
-        met = and_(*self._met(edge, below, keys))
+        met = and_(*(below.c[key] == column for key, column in zip(keys, self._parent_key(edge), strict=True)))
         # before the orders of collections that are joined further down
         self._ranks[before:before] = [each.on(below.c[f"order_{index}"]) for index, each in enumerate(order)]
         join = statement.join_from if inner else statement.outerjoin_from
         return join(self.columns.base(edge.owner).entity, below, met), items
-
-    def _met(self, edge: Edge, below: Any, keys: Sequence[str]) -> list[ColumnElement[bool]]:
-        """Return the conditions that a row of a subquery belongs to its parent."""
-        pairs = zip(keys, self._parent_key(edge), strict=True)
-        if edge.prop is not None and links.compares_as_parent(edge.prop):
-            return [column == below.c[key] for key, column in pairs]
-        return [below.c[key] == column for key, column in pairs]
 
     def _subquery(self, edge: Edge, order: Sequence[Ordering] = ()) -> tuple[Any, list[tuple[Slot, Any]], list[str]]:
         """Return the rows at the end of an edge as a subquery, its slots, and the names of its key columns."""
@@ -412,7 +404,7 @@ class StatementBuilder:
         below, items, keys = self._subquery(edge, order)
         self.arrays[edge] = tuple(slot for slot, _ in items)
         values = [self._in_row(slot, each) for slot, each in items]
-        met = self._met(edge, below, keys)
+        met = [below.c[key] == column for key, column in zip(keys, self._parent_key(edge), strict=True)]
         in_order = [each.on(below.c[f"order_{index}"]) for index, each in enumerate(order)]
         rows = select(func.row(*values)).select_from(below).where(*met).order_by(*in_order)
         limit = 1 if edge.cardinality.to_one else edge.shape.limit
@@ -451,7 +443,7 @@ class StatementBuilder:
             below = self._within(edge, selecting(ties.rows.where(*edge.shape.where), held))
         else:
             below = self._within(edge, selecting(statement, [*held, value.label("value")]))
-        met = self._met(edge, below, [each.name for each in held])
+        met = [below.c[key.name] == each for key, each in zip(held, self._parent_key(edge), strict=True)]
         if kind == "exists":
             return exists(select(literal_column("1")).select_from(below).where(*met))
         found = select(below.c.value).select_from(below).where(*met).scalar_subquery()
