@@ -243,6 +243,14 @@ def test_of_type_of_views_is_called_by_its_name(name: str) -> None:
         LoadPlan(Owner, into=view_of(OF_TYPE_FIELDS[name][0]))
 
 
+def test_of_type_of_views_names_the_condition() -> None:
+    """The hint has the condition that chooses the rows of the subclass."""
+    with pytest.raises(PlanError) as caught:
+        LoadPlan(Owner, into=view_of(OF_TYPE_FIELDS["load"][0]))
+    hint = "choose the rows with where=, for example where=Pet.kind == 'cat'. For columns of Cat, annotate a union: "
+    assert f"{hint}Annotated[PetView, on(Cat)] | Annotated[..., on(Pet)]." in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["count", "exists", "aggregate", "values", "values of the subclass"])
 async def test_of_type_of_one_table_is_no_error(engine: AsyncEngine, name: str) -> None:
     """A subclass of the same table is told by its discriminator."""

@@ -247,3 +247,16 @@ async def test_a_statement_comes_from_the_callers_line(sqlite: AsyncEngine, inst
     (found,) = statements
     assert Path(__file__).name in found.where
     assert "test_a_statement_comes_from_the_callers_line" in found.where
+
+
+async def test_an_order_is_no_condition(sqlite: AsyncEngine) -> None:
+    """An order by position is the condition: the database would answer with an error of its syntax."""
+    plan = LoadPlan(Post)
+    async with filled(sqlite, Base.metadata, *_rows()) as loader:
+        for given in (Post.id.desc(), Post.id.asc(), Post.id.desc().nulls_last(), [Post.id > 0, Post.id.desc()]):
+            for call in (loader.fetch_all, loader.fetch_one, loader.count, loader.exists):
+                with pytest.raises(PlanError, match=r"LP108: where= got an order(.|\n)*pass it as order_by="):
+                    await call(plan, given)  # type: ignore[operator]
+        assert len(await loader.fetch_all(plan, -Post.id < 0, order_by=Post.id.desc())) == 1
+    with pytest.raises(PlanError, match="LP108: where= got an order"):
+        LoadPlan(Post, load(Post.user, where=User.id.desc()))

@@ -5,7 +5,7 @@ import decimal
 import enum
 import uuid
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
 import pytest
@@ -15,7 +15,7 @@ from sqlalchemy import ForeignKey, MetaData, Table, insert, inspect, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, registry, relationship
 
-from loadplan import Loader, LoadPlan, load
+from loadplan import Loader, LoadPlan, count, exists, load
 from support import tables
 
 
@@ -198,6 +198,61 @@ async def test_a_collation_of_sqlite(sqlite: AsyncEngine) -> None:
         assert [[use.id for use in each.uses] for each in words] == [[1, 2], [3]]
         uses = await loader.fetch_all(LoadPlan(Use, load(Use.word, strategy="selectin")), order_by=Use.id)
         assert [each.word and each.word.text for each in uses] == ["Ada", "Ada", "Bob"]
+
+
+class OneSided(DeclarativeBase):
+    pass
+
+
+class Term(OneSided):
+    """Only its own key ignores case, and ``primaryjoin`` names this key first. SQLite then ignores case, too."""
+
+    __tablename__ = "untied_terms"
+    text: Mapped[str] = mapped_column(sa.String(collation="NOCASE"), primary_key=True)
+    places: Mapped[list["Place"]] = relationship(back_populates="term", order_by="Place.id")
+
+
+class Place(OneSided):
+    __tablename__ = "untied_places"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(ForeignKey(Term.text))
+    term: Mapped[Term] = relationship(back_populates="places")
+
+
+@attrs.frozen
+class PlaceView:
+    id: int
+
+
+@attrs.frozen
+class TermView:
+    text: str
+    places: list[PlaceView]
+    number: Annotated[int, count(Term.places)]
+    known: Annotated[bool, exists(Term.places)]
+
+
+ONE_SIDED_ROWS = [
+    "INSERT INTO untied_terms VALUES ('Ada'), ('Bob')",
+    "INSERT INTO untied_places VALUES (1, 'ada'), (2, 'Ada'), (3, 'bob')",
+]
+
+
+async def test_a_collation_of_one_column_alone(sqlite: AsyncEngine) -> None:
+    """SQLite uses the collation of the first column in a comparison: every statement keeps the order of the mapping."""
+    ada = TermView("Ada", [PlaceView(1), PlaceView(2)], 2, True)
+    bob = TermView("Bob", [PlaceView(3)], 1, True)
+    view = LoadPlan(Term, into=TermView)
+    async with filled(sqlite, OneSided.metadata, *ONE_SIDED_ROWS) as loader:
+        assert [await loader.fetch(view, each) for each in ("Ada", "Bob")] == [ada, bob]
+        assert await loader.fetch_all(view, order_by=Term.text) == [ada, bob]
+        assert (await loader.fetch_page(view, order_by=Term.text, size=1)).items == [ada]
+        for given in (load(Term.places), load(Term.places, strategy="joined"), load(Term.places, limit=9)):
+            terms = await loader.fetch_all(LoadPlan(Term, given), order_by=Term.text)
+            assert [[place.id for place in each.places] for each in terms] == [[1, 2], [3]], given
+        terms = await loader.fetch_all(LoadPlan(Term), order_by=Term.text)
+        await loader.extend(terms, load(Term.places))
+        assert [[place.id for place in each.places] for each in terms] == [[1, 2], [3]]
 
 
 class Base(DeclarativeBase):

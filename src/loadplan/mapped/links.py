@@ -65,10 +65,16 @@ def link(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> Link:
 
 
 def link_in_database(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> Link:
-    """Return the shortest link for a join or a subquery, in which only the database compares keys."""
+    """Return the shortest link for a join or a subquery, in which only the database compares keys.
+
+    If the mapping gives two columns different collations, ``primaryjoin`` compares them as it is written. SQLite uses
+    the collation of the first column. Source: https://www.sqlite.org/datatype3.html#collation
+    """
     by_join = link_by_join(parent)
     pairs = _equated_pairs(prop)
     if pairs is None or prop.entity.is_aliased_class:
+        return by_join
+    if any(_collation(local) != _collation(remote) for local, remote in pairs):
         return by_join
     attributes = tuple(attribute_of(parent, local) for local, _ in pairs)
     loadable = {each.key for each in column_attributes(parent)}
@@ -175,6 +181,10 @@ def _same_in_python(left: ColumnElement[Any], right: ColumnElement[Any]) -> bool
         _exactness(one) == _exactness(other) is not None and not (_is_folded(one) or _is_folded(other))
         for one, other in pairs
     )
+
+
+def _collation(column: ColumnElement[Any]) -> str | None:
+    return getattr(column.type, "collation", None)
 
 
 def _is_folded(kind: Any) -> bool:

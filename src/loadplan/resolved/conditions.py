@@ -13,7 +13,7 @@ from loadplan.declared.spec import StrategyName
 from loadplan.errors import Problem
 from loadplan.mapped import mapping
 from loadplan.resolved import problems
-from loadplan.resolved.form import is_expression
+from loadplan.resolved.form import is_sql
 from loadplan.resolved.paths import end_of, path_problem
 from loadplan.resolved.tree import Parameter, Shape
 from loadplan.sqlalchemy_internals import criteria_of
@@ -93,9 +93,7 @@ def foreign_tables(known: set[Any], expressions: Sequence[Any]) -> list[str]:
 
 
 def _foreign(known: set[Any], expressions: Sequence[Any]) -> set[Any]:
-    usable: list[Any] = [
-        each for each in expressions if is_expression("where", each) and not _speaks_only_of(known, each)
-    ]
+    usable: list[Any] = [each for each in expressions if is_sql(each) and not _speaks_only_of(known, each)]
     froms = select(*usable).get_final_froms() if usable else []
     return {table for each in froms for table in (mapping.tables_in(each) if each not in known else ())} - known
 

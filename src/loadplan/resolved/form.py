@@ -87,13 +87,24 @@ def condition_problems(
 
 
 def is_expression(word: str, given: object) -> bool:
-    """Tell whether a value can be a condition or an order. ``text()`` cannot be an order: it hides the direction."""
+    """Tell whether a value can be a condition or an order.
+
+    ``text()`` cannot be an order: it hides the direction. ``Post.id.desc()`` cannot be a condition.
+    """
+    try:
+        if not is_sql(given):
+            return False
+        return not meant.has_direction(given) if word == "where" else not isinstance(given, TextClause)
+    except Exception:  # reading __class__ of the value may raise any error
+        return False
+
+
+def is_sql(given: object) -> bool:
+    """Tell whether a value is an expression of SQL that names its columns, and not by their names as text."""
     try:
         if isinstance(given, UnaryExpression) and meant.is_named_order(given):
             return False
-        return isinstance(given, QueryableAttribute | ColumnElement) or (
-            word == "where" and isinstance(given, TextClause)
-        )
+        return isinstance(given, QueryableAttribute | ColumnElement | TextClause)
     except Exception:  # reading __class__ of the value may raise any error
         return False
 

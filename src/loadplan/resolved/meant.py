@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty, Session, scoped_session
 from sqlalchemy.orm.util import AliasedClass
+from sqlalchemy.sql import operators
 
 from loadplan.declared.code import source
 from loadplan.declared.sources import Aggregate, KeepDefault, Source
@@ -81,6 +82,14 @@ def is_named_order(given: UnaryExpression[Any]) -> bool:
     while isinstance(element, UnaryExpression):
         element = element.element
     return getattr(element, "__visit_name__", "") == "textual_label_reference"
+
+
+def has_direction(given: object) -> bool:
+    """Tell whether an expression is an order with a direction: ``Post.id.desc()``, ``Post.id.nulls_first()``."""
+    return isinstance(given, UnaryExpression) and given.modifier in _DIRECTIONS
+
+
+_DIRECTIONS = (operators.asc_op, operators.desc_op, operators.nulls_first_op, operators.nulls_last_op)
 
 
 def _class_behind(given: Any) -> str:

@@ -156,6 +156,8 @@ def too_deep(given: int, most: int, at: At) -> Problem:
 
 def not_an_expression(word: str, given: object, at: At, here: type[Any] | None = None) -> Problem:
     """Return the problem of a ``where=`` or ``order_by=`` that is not a SQL expression over the class ``here``."""
+    if word == "where" and meant.has_direction(given):
+        return order_as_condition(given, at)
     message = f"{word}= needs a SQL expression, but got {safely_described(given)}"
     return Problem("LP108", message, at, hint=meant_here.expression_hint(word, given, here))
 
@@ -168,6 +170,16 @@ def condition_as_order(given: object, at: At) -> Problem:
         at,
         hint="put all conditions into one list: where=[Post.id > 3, Post.published]. To order by a condition, add "
         ".desc() or .asc().",
+    )
+
+
+def order_as_condition(given: object, at: At) -> Problem:
+    """Return the problem of an order as a condition: ``fetch_all(plan, Post.id.desc())``."""
+    return Problem(
+        "LP108",
+        f"where= got an order, {safely_described(given)}",
+        at,
+        hint="to sort, pass it as order_by=. To choose rows, compare the column, for example where=Post.id > 3.",
     )
 
 

@@ -1,8 +1,13 @@
 """Makes the problems of loads and arguments next to ``into=`` that the fields of a view do not use: LP310."""
 
 from collections.abc import Iterable
+from typing import Any
 
+from sqlalchemy.orm import Mapper
+
+from loadplan.declared.code import source
 from loadplan.errors import Problem, did_you_mean
+from loadplan.mapped.mapping import attribute_of
 
 At = tuple[str, ...]
 
@@ -48,14 +53,31 @@ def unread_branch(view: str, entity: str, at: At) -> Problem:
     )
 
 
-def unread_type(view: str, entity: str, at: At) -> Problem:
+def unread_type(view: str, entity: Mapper[Any], base: Mapper[Any], at: At) -> Problem:
     """The relationship of a load has ``of_type(...)``, but the view is not a union."""
+    sub, name = entity.class_.__name__, base.class_.__name__
+    condition = _is_of(entity, base)
+    chosen = "" if condition is None else f", for example where={condition}"
+    union = f"Annotated[{view}, on({sub})] | Annotated[..., on({name})]"
     return Problem(
         "LP310",
-        f"of_type({entity}) has no effect: every row here becomes '{view}'",
+        f"of_type({sub}) has no effect: every row here becomes '{view}'",
         at,
-        hint=f"remove it, and choose the rows with where=. Or annotate a union of views, with on({entity}) for one.",
+        hint=f"remove it, and choose the rows with where={chosen}. For columns of {sub}, annotate a union: {union}.",
     )
+
+
+def _is_of(entity: Mapper[Any], base: Mapper[Any]) -> str | None:
+    """Return the code of the condition that a row is of a class. None if no attribute holds the discriminator."""
+    column = base.polymorphic_on
+    name = None if column is None else attribute_of(base, column)
+    if name is None:
+        return None
+    identities = [each.polymorphic_identity for each in entity.self_and_descendants if each.polymorphic_identity]
+    attribute = f"{base.class_.__name__}.{name}"
+    if len(identities) == 1:
+        return f"{attribute} == {source(identities[0])}"
+    return f"{attribute}.in_([{', '.join(map(source, identities))}])"
 
 
 def columns_of_view(word: str, view: str, at: At) -> Problem:

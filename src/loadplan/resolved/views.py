@@ -101,7 +101,8 @@ class _Resolver(RelationshipResolver):
         known = {key for key in readers if key is not None}
         for item in loads.unread():
             if isinstance(item, OfType):
-                self.found.append(load_problems.unread_type(view.name, item.entity.__name__, at))
+                entity = mapping.mapper_of(item.entity) or place.mapper
+                self.found.append(load_problems.unread_type(view.name, entity, place.mapper, at))
             elif isinstance(item, On):
                 self.found.append(load_problems.unread_branch(view.name, item.entity.__name__, at))
             elif mapping.relationship(place.mapper, key_of(item)) is None:

@@ -88,7 +88,7 @@ def joined_in_stream(label: str, edge: Any) -> Problem:
     return Problem(
         "LP216",
         f"stream() cannot join the collection '{edge.name}'",
-        (label, edge.key),
+        (label, *(each.rpartition(".")[2] for each in edge.target.path)),
         detail="a stream reads rows in batches, and a joined collection spreads one root over many rows.",
         hint=f"remove strategy= from load({edge.name}).",
     )

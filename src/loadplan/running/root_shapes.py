@@ -10,7 +10,7 @@ from sqlalchemy.sql.visitors import iterate, replacement_traverse
 from loadplan.declared.sources import Source, is_path
 from loadplan.declared.spec import facts_of
 from loadplan.resolved.conditions import parameters_in
-from loadplan.resolved.form import is_expression
+from loadplan.resolved.form import is_sql
 from loadplan.resolved.tree import Parameter
 from loadplan.running.plans import Compiled
 from loadplan.running.roots import RootQuery, check_counts, checked_parameters
@@ -98,7 +98,7 @@ def _shape(expression: Any) -> Any:
     if is_path(expression):
         return _shape_of_path(expression)
     element = _element(expression)
-    if not is_expression("where", element) or any(isinstance(part, SelectBase) for part in iterate(element)):
+    if not is_sql(element) or any(isinstance(part, SelectBase) for part in iterate(element)):
         return None
     return shape_of(element)
 
