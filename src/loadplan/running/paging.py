@@ -292,8 +292,8 @@ class KeptValue:
         return self._at(values, literal_column("1")).where(column.is_not(None))
 
 
-#: Databases that compare a quotient in a subquery with more digits than they compare it with elsewhere. A subquery around
-#: the subquery rounds it.
+#: Databases that compare a quotient in a subquery with more digits than it has elsewhere. A second subquery around the
+#: first one rounds it.
 _HAVE_MORE_DIGITS = frozenset({"mysql", "mariadb"})
 
 #: Databases that use an index to find the rows after a row value. MariaDB compares row values, but without an index.
