@@ -127,9 +127,8 @@ def refusal_of_cursor(value: Any, kind: types.TypeEngine[Any], dialect: Dialect)
     """Return why a value from a cursor cannot be a value of an order, or None if it can."""
     if not isinstance(kind, AsStored):
         return refusal(value, kind, dialect)
-    if dialect.name in _SHOW_OTHERWISE:
-        known = types.String() if isinstance(value, str) else Float()
-        return None if isinstance(value, datetime.date | datetime.timedelta) else refusal(value, known, dialect)
+    if dialect.name in _SHOW_OTHERWISE and isinstance(value, str | datetime.date | datetime.timedelta):
+        return refusal(value, types.String(), dialect) if isinstance(value, str) else None
     if dialect.name != "sqlite":
         return refusal(value, Float(), dialect)
     known = types.String() if isinstance(value, str) else Float() if isinstance(value, float) else types.Integer()
