@@ -31,6 +31,7 @@ MORE = {
     "loader/test_loader_session_kinds.py": ("psycopg", "mariadb"),
     "loader/test_loader_snapshot.py": ("psycopg",),
     "results/test_result_detached.py": ("psycopg", "mariadb"),
+    "shapes/test_shapes_exact_pages.py": ("mariadb",),
     "shapes/test_shapes_limit.py": ("psycopg", "mariadb"),
     "shapes/test_shapes_many_parents.py": ("mariadb",),
     "shapes/test_shapes_pages.py": ("mariadb",),

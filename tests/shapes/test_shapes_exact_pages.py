@@ -2,21 +2,30 @@
 
 import datetime
 import decimal
+import enum
 import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import REAL, Float, Interval, Numeric, Uuid, extract, func, literal_column, update
+from sqlalchemy import REAL, Float, ForeignKey, Interval, Numeric, Uuid, extract, func, literal, literal_column, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from loadplan import Loader, LoadPlan
+from loadplan import Loader, LoadPlan, source
 from support import tables
 
 
 class Base(DeclarativeBase):
     pass
+
+
+class Grade(enum.Enum):
+    """Neither the names nor the values are in the order of the declaration."""
+
+    LOW = "b"
+    HIGH = "c"
+    MEDIUM = "a"
 
 
 class Measured(Base):
@@ -33,6 +42,11 @@ class Measured(Base):
     day: Mapped[datetime.date] = mapped_column(server_default=func.current_date())
     token: Mapped[uuid.UUID] = mapped_column(Uuid)
     period: Mapped[datetime.timedelta | None] = mapped_column(Interval)
+    grade: Mapped[Grade | None]
+    due: Mapped[datetime.date | None]
+    at: Mapped[datetime.time | None]
+    twin_id: Mapped[int | None] = mapped_column(ForeignKey("shx_measured.id"))
+    twin: Mapped["Measured | None"] = relationship(remote_side=id)
 
 
 PLAN = LoadPlan(Measured)
@@ -48,6 +62,12 @@ ORDERS: dict[str, Callable[[], Any]] = {
     "a day of the database": lambda: Measured.day,
     "a uuid with hyphens": lambda: Measured.token,
     "an interval": lambda: Measured.period,
+    "a grade": lambda: Measured.grade,
+    "a grade or another": lambda: func.coalesce(Measured.grade, literal(Grade.LOW, Measured.grade.type)),
+    "the grade of a to-one": lambda: source(Measured.twin, Measured.grade),
+    "a day or another": lambda: func.coalesce(Measured.due, datetime.date(2026, 1, 2)),
+    "a time or another": lambda: func.coalesce(Measured.at, datetime.time(12)),
+    "the interval of a to-one": lambda: source(Measured.twin, Measured.period),
     "a number that is called an integer": lambda: extract("second", Measured.made),
 }
 
@@ -68,6 +88,10 @@ async def measured(engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
                         real=tie / 10 + 0.1,
                         ratio=None if tie == 3 else decimal.Decimal(tie) / 3 + decimal.Decimal(10) ** -12,
                         token=uuid.UUID(int=tie),
+                        grade=None if tie == 3 else list(Grade)[tie],
+                        due=None if tie == 1 else datetime.date(2026, 1, tie + 1),
+                        at=None if tie == 1 else datetime.time(10 + tie),
+                        twin_id=number - 1 or None,
                     )
                 )
             await session.commit()
@@ -102,3 +126,15 @@ async def test_each_page_starts_behind_the_last_row_of_the_page_before(measured:
             page = await loader.fetch_page(PLAN, order, 3, before=page.previous)
             found = [*(each.id for each in page.items), *found]
         assert found == expected, name
+
+
+async def test_a_quotient_that_the_page_does_not_show(measured: AsyncEngine) -> None:
+    """The database reads the quotient at the row of the cursor."""
+    loader, order, plan = Loader(measured), Measured.price / 7, LoadPlan(Measured, only=[Measured.id])
+    expected = [each.id for each in await loader.fetch_all(plan, order_by=[order, Measured.id])]
+    page = await loader.fetch_page(plan, order, 1)
+    found = [each.id for each in page.items]
+    while page.next is not None and len(found) < 20:
+        page = await loader.fetch_page(plan, order, 1, after=page.next)
+        found += [each.id for each in page.items]
+    assert found == expected

@@ -7,8 +7,10 @@ The value of a column in Python may differ from the value that the database comp
 - An ``INTERVAL`` of a year becomes 365 days. PostgreSQL compares it as 360 days.
 - An expression may have another type than SQLAlchemy supposes, or more digits: ``Line.price * Line.quantity``.
 - SQLite keeps dates, times and UUIDs as text. ``CURRENT_TIMESTAMP`` writes another form than SQLAlchemy does.
+- MariaDB and MySQL give text for an expression of a date and a parameter: ``coalesce(Task.due, date(2026, 1, 1))``.
 """
 
+import datetime
 import decimal
 from typing import Any
 
@@ -22,6 +24,7 @@ from sqlalchemy import (
     Float,
     Integer,
     Numeric,
+    TypeCoerce,
     cast,
     extract,
     func,
@@ -43,6 +46,8 @@ _CONVERTED_ON_SQLITE = (Numeric, Float, types.DateTime, types.Date, types.Time, 
 
 _INTERVALS = (types.Interval, postgresql.INTERVAL)
 
+_MOMENTS = (types.DateTime, types.Date, types.Time, types.Interval)
+
 
 class AsStored(types.NullType):
     """Gives and takes values as the driver has them, without a conversion."""
@@ -63,7 +68,11 @@ def comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
 def _exact(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
     kind = type_on(expression.type, dialect)
     if dialect.name in _SHOW_OTHERWISE and isinstance(kind, Enum) and kind.native_enum:
+        if not _is_column(expression):  # expressions of ENUM columns are text, and are sorted as text
+            return expression
         return type_coerce(expression, Integer) + literal_column("0", Integer)
+    if dialect.name in _SHOW_OTHERWISE and isinstance(kind, _MOMENTS) and not _is_column(expression):
+        return type_coerce(expression, AsStored())
     if dialect.name == "sqlite":
         return type_coerce(expression, AsStored()) if isinstance(kind, _CONVERTED_ON_SQLITE) else expression
     if isinstance(kind, Float):  # a Numeric in SQLAlchemy 2.0, a separate type in 2.1
@@ -75,6 +84,12 @@ def _exact(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[An
 
 def _column(expression: Any) -> Any:
     return expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+
+
+def _is_column(expression: Any) -> bool:
+    while isinstance(expression, TypeCoerce):
+        expression = expression.clause
+    return isinstance(_column(expression), Column)
 
 
 def exact_value(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
@@ -112,6 +127,8 @@ def refusal_of_cursor(value: Any, kind: types.TypeEngine[Any], dialect: Dialect)
     """Return why a value from a cursor cannot be a value of an order, or None if it can."""
     if not isinstance(kind, AsStored):
         return refusal(value, kind, dialect)
+    if dialect.name in _SHOW_OTHERWISE and isinstance(value, str | datetime.date | datetime.timedelta):
+        return refusal(value, types.String(), dialect) if isinstance(value, str) else None
     if dialect.name != "sqlite":
         return refusal(value, Float(), dialect)
     known = types.String() if isinstance(value, str) else Float() if isinstance(value, float) else types.Integer()

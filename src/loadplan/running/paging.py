@@ -281,13 +281,20 @@ class KeptValue:
     def read(self, values: Sequence[Any]) -> ColumnElement[Any]:
         """Return the value at the row of a cursor, as a SQL expression."""
         column = self.order[self.index].expression
-        return type_coerce(self._at(values, column).scalar_subquery(), column.type)
+        found = self._at(values, column.label("value"))
+        if self.query.compiled.dialect.name in _HAVE_MORE_DIGITS:
+            found = select(found.subquery().c.value)
+        return type_coerce(found.scalar_subquery(), column.type)
 
     def there(self, values: Sequence[Any]) -> Any:
         """Return a statement that selects a row if the row of a cursor exists and has a value."""
         column = self.order[self.index].expression
         return self._at(values, literal_column("1")).where(column.is_not(None))
 
+
+#: Databases that compare a quotient in a subquery with more digits than it has elsewhere. A second subquery around the
+#: first one rounds it.
+_HAVE_MORE_DIGITS = frozenset({"mysql", "mariadb"})
 
 #: Databases that use an index to find the rows after a row value. MariaDB compares row values, but without an index.
 _COMPARES_ROWS = frozenset({"postgresql", "sqlite"})
