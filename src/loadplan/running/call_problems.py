@@ -4,13 +4,26 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
 from sqlalchemy import ClauseElement, Connection, Engine, make_url
 from sqlalchemy.orm import sessionmaker
 
 from loadplan.errors import Problem, shown
 from loadplan.resolved import meant
 from loadplan.resolved.meant import safely
-from loadplan.resolved.problems import At, safely_described
+from loadplan.resolved.problems import At, not_an_expression, safely_described
+
+
+def not_of_roots(word: str, given: object, at: At, here: type[Any]) -> Problem:
+    """Return the problem of a condition or an order of roots that is not a SQL expression.
+
+    The hint also covers ``source(Post.author, User.name) == "Ann"``, which Python evaluates.
+    """
+    found = not_an_expression(word, given, at, here)
+    if word != "where" or not isinstance(given, bool):
+        return found
+    compared = "If you compare a source(...), put the comparison into it: source(Post.author, User.name == 'Ann')."
+    return attrs.evolve(found, hint=f"{found.hint} {compared}")
 
 
 def not_a_plan(given: object) -> Problem:

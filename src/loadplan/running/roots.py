@@ -189,7 +189,7 @@ class RootQuery:
         where = [condition(each, place, at) if is_path(each) else each for each in where]
         order_by = [ordered(each, place, at) if is_path(each) else each for each in order_by]
         found = [
-            problems.not_an_expression(word, each, (compiled.tree.label,), mapper.class_)
+            call_problems.not_of_roots(word, each, at, mapper.class_)
             for word, given in (("where", where), ("order_by", order_by))
             for each in given
             if not is_expression(word, each)
