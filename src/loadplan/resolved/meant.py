@@ -86,7 +86,10 @@ def is_named_order(given: UnaryExpression[Any]) -> bool:
 
 def has_direction(given: object) -> bool:
     """Tell whether an expression is an order with a direction: ``Post.id.desc()``, ``Post.id.nulls_first()``."""
-    return isinstance(given, UnaryExpression) and given.modifier in _DIRECTIONS
+    what: Any = given
+    if not issubclass(type(what), UnaryExpression):  # isinstance would read __class__ of the value, which may raise
+        return False
+    return what.modifier in _DIRECTIONS
 
 
 _DIRECTIONS = (operators.asc_op, operators.desc_op, operators.nulls_first_op, operators.nulls_last_op)
