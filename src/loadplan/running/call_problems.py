@@ -20,7 +20,7 @@ def not_of_roots(word: str, given: object, at: At, here: type[Any]) -> Problem:
     The hint also covers ``source(Post.author, User.name) == "Ann"``, which Python evaluates.
     """
     found = not_an_expression(word, given, at, here)
-    if word != "where" or not isinstance(given, bool):
+    if word != "where" or type(given) is not bool:
         return found
     compared = "If you compare a source(...), put the comparison into it: source(Post.author, User.name == 'Ann')."
     return attrs.evolve(found, hint=f"{found.hint} {compared}")
