@@ -31,6 +31,7 @@ STAGES = {
     "mapped": [
         "cardinality",
         "drivers",
+        "elements",
         "values",
         "decoding",
         "telling",

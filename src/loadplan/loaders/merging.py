@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Dialect, types
 from sqlalchemy.sql.elements import BinaryExpression, CollationClause
 
+from loadplan.mapped.elements import element_of
 from loadplan.mapped.ordering import Ordering
 from loadplan.running.exact import AsStored
 
@@ -50,7 +51,7 @@ def is_mergeable(ordering: Ordering, dialect: Dialect) -> bool:
 
 def _collation(expression: Any, kind: Any) -> str | None:
     """Return the collation that an expression or its column has; None for the default."""
-    element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    element = element_of(expression)
     found = kind.collation
     if isinstance(element, BinaryExpression) and isinstance(element.right, CollationClause):
         found = element.right.collation

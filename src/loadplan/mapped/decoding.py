@@ -30,6 +30,7 @@ from sqlalchemy.sql.elements import Grouping
 from sqlalchemy.sql.functions import FunctionElement
 
 from loadplan.mapped.drivers import driver_of
+from loadplan.mapped.elements import element_of
 
 Processor: TypeAlias = Callable[[Any], Any]
 
@@ -202,7 +203,7 @@ def is_of_builtin_type(expression: Any) -> bool:
     asyncpg reads most built-in types by their number, also in nested rows. It reads some of them wrongly: it takes the
     bytes of ``money`` for text. An application's function may return any type, so the answer for it is False.
     """
-    element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    element = element_of(expression)
     while isinstance(element, Label | Grouping | FunctionFilter | WithinGroup | Over):
         element = element.func if isinstance(element, FunctionFilter) else element.element
     if isinstance(element, ScalarSelect):

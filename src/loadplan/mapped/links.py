@@ -9,6 +9,7 @@ from sqlalchemy import Column, ColumnElement, Index, PrimaryKeyConstraint, Table
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.sql.visitors import iterate
 
+from loadplan.mapped.elements import element_of
 from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.mapping import (
     attribute_of,
@@ -298,6 +299,6 @@ def _is_whole_tree(index: Index) -> bool:
 
 
 def _table_column(column: Any) -> Column[Any] | None:
-    element = column.__clause_element__() if hasattr(column, "__clause_element__") else column
+    element = element_of(column)
     table = getattr(element, "table", None)
     return table.c.get(element.key) if isinstance(table, Table) else None

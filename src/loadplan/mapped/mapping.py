@@ -21,6 +21,7 @@ from sqlalchemy.sql.elements import Null
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from loadplan.mapped.cardinality import Cardinality
+from loadplan.mapped.elements import element_of
 from loadplan.sqlalchemy_internals import attribute_behind
 
 #: ``lazy=`` settings whose attribute is a query, never a loaded value.
@@ -330,7 +331,7 @@ def as_seen_from(mapper: Mapper[Any], expression: Any, *, subclasses: bool = Fal
     joined = {} if not subclasses else _joined_subclasses(mapper)
     if not (above or tables or joined):
         return expression
-    plain = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    plain = element_of(expression)
 
     def own(element: Any, **_: Any) -> Any:
         if isinstance(element, SelectBase):  # a subquery has its own rows

@@ -10,6 +10,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from loadplan.mapped import mapping
+from loadplan.mapped.elements import element_of
 from loadplan.mapped.repeats import row_key
 from loadplan.mapped.values import stored_type, type_on
 
@@ -90,7 +91,7 @@ def orderings(given: Iterable[Any]) -> list[Ordering]:
 
 
 def _ordering(given: Any) -> Ordering:
-    element = given.__clause_element__() if hasattr(given, "__clause_element__") else given
+    element = element_of(given)
     descending, nulls_first = False, None
     while isinstance(element, UnaryExpression) and element.modifier is not None:
         if element.modifier is operators.desc_op:

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql import visitors
 
+from loadplan.mapped.elements import element_of
 from loadplan.mapped.mapping import columns_in_row, mapper_behind, primary_key
 
 
@@ -135,7 +136,7 @@ def is_never_null(mapper: Mapper[Any], expression: Any) -> bool:
     A NOT NULL column of a table has a value in each row of that table. In a union, or on the outer side of a join, it
     may still be NULL.
     """
-    column = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    column = element_of(expression)
     while isinstance(column, TypeCoerce):
         column = column.clause
     if getattr(column, "nullable", True):

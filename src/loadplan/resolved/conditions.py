@@ -12,6 +12,7 @@ from loadplan.declared.sources import Source, is_path
 from loadplan.declared.spec import StrategyName
 from loadplan.errors import Problem
 from loadplan.mapped import mapping
+from loadplan.mapped.elements import element_of
 from loadplan.resolved import problems
 from loadplan.resolved.form import is_sql
 from loadplan.resolved.paths import end_of, path_problem
@@ -100,7 +101,7 @@ def _foreign(known: set[Any], expressions: Sequence[Any]) -> set[Any]:
 
 def _speaks_only_of(known: set[Any], expression: Any) -> bool:
     """Tell whether an expression consists of columns of known tables, so that SQLAlchemy need not compile it."""
-    element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    element = element_of(expression)
     return all(
         getattr(part, "table", None) in known if part.__visit_name__ == "column" else part.__visit_name__ in _PLAIN
         for part in iterate(element)
@@ -159,7 +160,7 @@ def parameters_in(expression: Any) -> Iterator[Parameter]:
             for each in carried:
                 yield from parameters_in(each)
         return
-    element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    element = element_of(expression)
     for each in iterate(element):
         if isinstance(each, BindParameter) and not each.unique:
             yield Parameter(each.key, each.type, each.required, each.expanding)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import RelationshipDirection, RelationshipProperty
 from sqlalchemy.sql.elements import Cast, FunctionFilter, Label, TypeCoerce
 from sqlalchemy.sql.functions import FunctionElement
 
+from loadplan.mapped.elements import element_of
 from loadplan.resolved.tree import Shape
 from loadplan.view_classes.annotations import (
     Container,
@@ -163,7 +164,7 @@ def _accepts_array(annotation: Any, kind: ARRAY[Any], *, lenient: bool) -> bool:
 
 def null_without_rows(expression: Any) -> bool:
     """Tell whether an aggregate is NULL if there are no rows."""
-    element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    element = element_of(expression)
     while isinstance(element, Label | Cast | TypeCoerce | FunctionFilter):
         element = (
             element.func if isinstance(element, FunctionFilter) else getattr(element, "clause", None) or element.element

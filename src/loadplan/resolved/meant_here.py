@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from loadplan.declared.code import source
 from loadplan.declared.sources import Aggregate
 from loadplan.mapped import mapping
+from loadplan.mapped.elements import element_of
 from loadplan.resolved import meant
 from loadplan.sqlalchemy_internals import AbstractLoad, attribute_behind, option_steps
 
@@ -120,7 +121,7 @@ def _columns_in(given: Sequence[Any], target: type[Any]) -> Iterator[tuple[type[
         while isinstance(element, UnaryExpression) and element.modifier is not None:
             words.insert(0, element.modifier.__name__.removesuffix("_op"))
             element = element.element
-        expression = element.__clause_element__() if hasattr(element, "__clause_element__") else element
+        expression = element_of(element)
         column = attribute_behind(expression) if isinstance(expression, ClauseElement) else None
         if column is not None and not issubclass(target, column[0]):
             yield (*column, words)

@@ -9,6 +9,7 @@ from loadplan.declared.code import source as code_of
 from loadplan.declared.sources import Source
 from loadplan.errors import Problem
 from loadplan.mapped import links, mapping
+from loadplan.mapped.elements import element_of
 from loadplan.resolved import problems
 from loadplan.sqlalchemy_internals import subtype_of
 
@@ -70,7 +71,7 @@ def value_of(mapper: Mapper[Any], step: Any) -> Any:
     """Return the value at the end of a path as an expression over a class."""
     if isinstance(step, QueryableAttribute):
         step = getattr(mapper.class_, step.key)
-    return step.__clause_element__() if hasattr(step, "__clause_element__") else step
+    return element_of(step)
 
 
 def target_of(prop: RelationshipProperty[Any], step: Any) -> Mapper[Any]:

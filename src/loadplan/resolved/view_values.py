@@ -13,6 +13,7 @@ from loadplan.declared.sources import Aggregate
 from loadplan.declared.spec import Load
 from loadplan.errors import Problem
 from loadplan.mapped import links, mapping
+from loadplan.mapped.elements import element_of
 from loadplan.resolved import source_problems, unloadable
 from loadplan.resolved import view_problems as problems
 from loadplan.resolved.conditions import conditions_on, foreign_tables, shape_problems
@@ -245,14 +246,14 @@ def aggregation(given: Aggregate) -> Aggregation:
     if given.kind == "exists":
         return Aggregation("exists", None, Boolean(), False)
     element: Any = given.expression
-    element = element.__clause_element__() if hasattr(element, "__clause_element__") else element
+    element = element_of(element)
     empty = 0 if isinstance(element, functions.count) else None if null_without_rows(element) else UNKNOWN
     return Aggregation("aggregate", element, getattr(element, "type", None) or NullType(), empty)
 
 
 def expression_column(place: Place, name: str, expression: Any) -> Column:
     """Return the column of a place for an expression, which its statement selects."""
-    element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    element = element_of(expression)
     column = Column(name, expression, element.type)
     place.columns.append(column)
     return column

@@ -35,6 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.schema import Column
 
+from loadplan.mapped.elements import element_of
 from loadplan.mapped.ordering import Ordering
 from loadplan.mapped.values import refusal, type_on
 
@@ -78,18 +79,14 @@ def _exact(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[An
     if isinstance(kind, Float):  # a Numeric in SQLAlchemy 2.0, a separate type in 2.1
         return type_coerce(expression, Double())
     if isinstance(kind, Numeric):  # an expression may be of another type than SQLAlchemy supposes
-        return type_coerce(expression, Numeric() if isinstance(_column(expression), Column) else AsStored())
+        return type_coerce(expression, Numeric() if _is_column(expression) else AsStored())
     return type_coerce(expression, AsStored()) if isinstance(expression, Extract) else expression
-
-
-def _column(expression: Any) -> Any:
-    return expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
 
 
 def _is_column(expression: Any) -> bool:
     while isinstance(expression, TypeCoerce):
         expression = expression.clause
-    return isinstance(_column(expression), Column)
+    return isinstance(element_of(expression), Column)
 
 
 def exact_value(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
@@ -118,7 +115,7 @@ def type_of_value(value: Any, ordering: Ordering) -> types.TypeEngine[Any]:
     For SQLAlchemy, a sum of integers has the type of an integer column. Databases give it a wider type.
     """
     kind: types.TypeEngine[Any] = ordering.expression.type
-    if isinstance(kind, Integer) and not isinstance(_column(ordering.expression), Column):
+    if isinstance(kind, Integer) and not _is_column(ordering.expression):
         return Numeric() if isinstance(value, decimal.Decimal) else types.BigInteger()
     return kind
 

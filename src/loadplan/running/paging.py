@@ -14,7 +14,6 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    tuple_,
     type_coerce,
     types,
 )
@@ -37,6 +36,7 @@ from loadplan.running.own_connection import Opened
 from loadplan.running.response import response_schema
 from loadplan.running.roots import Beyond, RootQuery, is_count, narrowing
 from loadplan.running.tally import Tally
+from loadplan.statements.keys import row_of
 from loadplan.statements.linked import Narrowing
 
 T = TypeVar("T")
@@ -348,18 +348,15 @@ def _beyond(
     Databases do not use an index for OR. So the first column is also compared alone, where its place among NULLs allows
     that.
     """
-    bound = [
+    bound: list[Any] = [
         value if value is None or isinstance(value, ColumnElement) else literal(value, type_of_value(value, each))
         for each, value in zip(order, values, strict=True)
     ]
     first = order[0]
     one_way = len({each.descending for each in order}) == 1 and all(each.never_null for each in order)
-    if len(order) == 1 and not inclusive:
-        return _past(first, nulls_first[0], bound[0])
     if one_way and (len(order) == 1 or dialect.name in _COMPARES_ROWS):
-        row = tuple_(*(each.expression for each in order)) if len(order) > 1 else first.expression
-        edge = tuple_(*(value for value in bound if value is not None)) if len(order) > 1 else bound[0]
-        return _compared(row, edge, descending=first.descending, inclusive=inclusive)
+        row = row_of([each.expression for each in order])
+        return _compared(row, row_of(bound), descending=first.descending, inclusive=inclusive)
     steps = []
     for index, (each, nulls, value) in enumerate(zip(order, nulls_first, bound, strict=True)):
         same = [_equals(order[before], bound[before]) for before in range(index)]

@@ -9,6 +9,7 @@ from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from loadplan.declared.sources import Source, is_path
 from loadplan.declared.spec import facts_of
+from loadplan.mapped.elements import element_of
 from loadplan.resolved.conditions import parameters_in
 from loadplan.resolved.form import is_sql
 from loadplan.resolved.tree import Parameter
@@ -97,7 +98,7 @@ def _shape(expression: Any) -> Any:
     """Return the shape of an expression; None if it is not an SQL expression, or contains a subquery."""
     if is_path(expression):
         return _shape_of_path(expression)
-    element = _element(expression)
+    element = element_of(expression)
     if not is_sql(element) or any(isinstance(part, SelectBase) for part in iterate(element)):
         return None
     return shape_of(element)
@@ -116,10 +117,6 @@ def _expressions(given: Sequence[Any]) -> list[Any]:
     """Return the expressions in conditions and orders. An expression may be the last item of a path."""
     ends = (each.path[-1:] if is_path(each) else (each,) for each in given)
     return [each for end in ends for each in end]
-
-
-def _element(expression: Any) -> Any:
-    return expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
 
 
 def _root_shape(
@@ -141,7 +138,7 @@ def _root_shape(
 
     def with_names(expression: Any) -> Any:
         if not is_path(expression):
-            return replacement_traverse(_element(expression), {}, renamed)
+            return replacement_traverse(element_of(expression), {}, renamed)
         if is_plain(expression):
             return expression
         return attrs.evolve(expression, path=(*expression.path[:-1], with_names(expression.path[-1])))

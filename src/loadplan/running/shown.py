@@ -7,6 +7,7 @@ from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.sql.visitors import iterate
 
 from loadplan.declared.sources import Source
+from loadplan.mapped.elements import element_of
 from loadplan.resolved.paths import value_of
 from loadplan.resolved.tree import Place
 from loadplan.sqlalchemy_internals import subtype_of
@@ -24,7 +25,7 @@ def is_shown(given: Any, place: Place) -> bool:
     """
     if isinstance(given, Source):
         return _is_path_shown(list(given.path), place)
-    element = given.__clause_element__() if hasattr(given, "__clause_element__") else given
+    element = element_of(given)
     plain, made = _loaded(place)
     if any(element.compare(each) for each in made):
         return True
@@ -49,8 +50,5 @@ def _is_path_shown(path: list[Any], place: Place) -> bool:
 
 def _loaded(place: Place) -> tuple[set[Any], list[ColumnElement[Any]]]:
     """Return the columns that a plan loads at a place, and all values: columns and expressions."""
-    found: list[Any] = [
-        each.expression.__clause_element__() if hasattr(each.expression, "__clause_element__") else each.expression
-        for each in place.columns
-    ]
+    found: list[Any] = [element_of(each.expression) for each in place.columns]
     return {each for each in found if each.__visit_name__ == "column"}, found

@@ -8,6 +8,7 @@ from sqlalchemy import Column, Table
 from sqlalchemy.orm import Mapper, RelationshipProperty
 
 from loadplan.mapped import links, mapping
+from loadplan.mapped.elements import element_of
 from loadplan.mapped.links import LinkKind
 from loadplan.mapped.ordering import Ordering
 from loadplan.resolved.tree import Shape, edges_below, tables_read
@@ -84,7 +85,7 @@ def _far_columns(prop: RelationshipProperty[Any]) -> Sequence[Any]:
 
 def _column_of(column: Any) -> Column[Any] | None:
     """Return the plain column of a table behind an attribute or an expression."""
-    element = column.__clause_element__() if hasattr(column, "__clause_element__") else column
+    element = element_of(column)
     table = getattr(element, "table", None)
     return table.c.get(element.key) if isinstance(table, Table) else None
 
