@@ -8,7 +8,7 @@ from sqlalchemy import MetaData, Select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
-from loadplan import Loader
+from loadplan import Loader, LoadPlan
 from support import tables
 
 R = TypeVar("R")
@@ -41,3 +41,16 @@ async def lazily(engine: AsyncEngine, statement: Select[Any], read: Callable[[An
 
     async with AsyncSession(engine) as session:
         return await session.run_sync(walk)
+
+
+async def paged(loader: Loader, plan: LoadPlan[Any], size: int, **arguments: Any) -> list[Any]:
+    """Return the roots of all pages, one after the other."""
+    found: list[Any] = []
+    after = None
+    for _ in range(12):
+        page = await loader.fetch_page(plan, size=size, after=after, **arguments)
+        found += page.items
+        after = page.next
+        if after is None:
+            return found
+    raise AssertionError("the pages do not end")

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import attrs
 import pytest
-from real import filled, lazily
+from real import filled, lazily, paged
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, func, outerjoin, select, union_all
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.ext.declarative import ConcreteBase
@@ -18,7 +18,6 @@ from sqlalchemy.orm import (
     mapped_column,
     relationship,
 )
-from test_unions_and_joins import paged
 
 from loadplan import IdentityError, Loader, LoadPlan, MultipleFound, PlanError, aggregate, count, exists, load, on
 

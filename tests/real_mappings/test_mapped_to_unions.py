@@ -1,10 +1,10 @@
-"""Classes mapped to unions and to joins: one identity is one root and one item, and every statement compiles."""
+"""Classes mapped to unions: one identity is one root and one item, and every statement compiles."""
 
 from typing import Any
 
 import attrs
 import pytest
-from real import filled, lazily
+from real import filled, lazily, paged
 from sqlalchemy import (
     Column,
     ForeignKey,
@@ -12,33 +12,16 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    inspect,
-    join,
     select,
 )
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import (
-    DeclarativeBase,
     polymorphic_union,
     registry,
     relationship,
 )
 
-from loadplan import Loader, LoadPlan, load, on
-
-
-async def paged(loader: Loader, plan: LoadPlan[Any], size: int, **arguments: Any) -> list[Any]:
-    """Return the roots of all pages, one after the other."""
-    found: list[Any] = []
-    after = None
-    for _ in range(12):
-        page = await loader.fetch_page(plan, size=size, after=after, **arguments)
-        found += page.items
-        after = page.next
-        if after is None:
-            return found
-    raise AssertionError("the pages do not end")
-
+from loadplan import LoadPlan, load, on
 
 # --- a union whose parts overlap ------------------------------------------------------------------------------------
 
@@ -114,86 +97,6 @@ async def test_roots_of_an_overlapping_union(engine: AsyncEngine) -> None:
         assert [each.id for each in await loader.fetch_all(plan, order_by=order, limit=3)] == [1, 2, 3]
         assert [each.id for each in await paged(loader, plan, 2, order_by=order)] == [1, 2, 3, 4]
         assert [each.id async for each in loader.stream(plan, order_by=order, batch_size=2)] == [1, 2, 3, 4]
-
-
-# --- a join with a narrower key -------------------------------------------------------------------------------------
-
-joined = registry(metadata=MetaData())
-users = Table("join_users", joined.metadata, Column("id", Integer, primary_key=True), Column("name", String))
-addresses = Table(
-    "join_addresses",
-    joined.metadata,
-    Column("id", Integer, primary_key=True),
-    Column("user_id", ForeignKey(users.c.id)),
-    Column("email", String),
-)
-groups = Table("join_groups", joined.metadata, Column("id", Integer, primary_key=True))
-members = Table(
-    "join_members",
-    joined.metadata,
-    Column("group_id", ForeignKey(groups.c.id), primary_key=True),
-    Column("user_id", ForeignKey(users.c.id), primary_key=True),
-)
-
-
-class Member:
-    pass
-
-
-class Group:
-    pass
-
-
-joined.map_imperatively(
-    Member, join(users, addresses), primary_key=[users.c.id], properties={"address_id": addresses.c.id}
-)
-joined.map_imperatively(
-    Group, groups, properties={"members": relationship(Member, secondary=members, order_by=users.c.id, viewonly=True)}
-)
-
-JOIN_ROWS = [
-    "INSERT INTO join_users VALUES (7, 'a'), (8, 'b'), (9, 'c')",
-    "INSERT INTO join_addresses VALUES (1, 7, 'x'), (2, 8, 'x'), (3, 8, 'y'), (4, 8, 'z'), (5, 9, 'x')",
-    "INSERT INTO join_groups VALUES (1)",
-    "INSERT INTO join_members VALUES (1, 8), (1, 9)",
-]
-
-
-async def test_roots_of_a_class_mapped_to_a_join(engine: AsyncEngine) -> None:
-    """One identity is one root, and counts once."""
-    plan: LoadPlan[Any] = LoadPlan(Member)
-    order = Member.id  # type: ignore[attr-defined]
-    async with filled(engine, joined.metadata, *JOIN_ROWS) as loader:
-        assert [each.id for each in await loader.fetch_all(plan, order_by=order)] == [7, 8, 9]
-        assert [each.id for each in await loader.fetch_all(plan, order_by=order, limit=3)] == [7, 8, 9]
-        assert [each.id for each in await paged(loader, plan, 2, order_by=order)] == [7, 8, 9]
-        assert [each.id async for each in loader.stream(plan, order_by=order, batch_size=2)] == [7, 8, 9]
-        assert (await loader.fetch_one(plan, order == 8)).id == 8
-        assert [each.id for each in await loader.fetch_many(plan, [8, 7])] == [8, 7]
-
-
-async def test_one_object_of_a_class_mapped_to_a_join(engine: AsyncEngine) -> None:
-    """``fetch`` finds it."""
-    async with filled(engine, joined.metadata, *JOIN_ROWS) as loader:
-        found: Any = await loader.fetch(LoadPlan(Member), 8)
-        assert found.id == 8
-
-
-@pytest.mark.parametrize("strategy", [None, "joined", "subquery"])
-async def test_a_collection_of_a_class_mapped_to_a_join(engine: AsyncEngine, strategy: Any) -> None:
-    """One identity is one item."""
-    plan: LoadPlan[Any] = LoadPlan(Group, load("members", strategy=strategy))
-    async with filled(engine, joined.metadata, *JOIN_ROWS) as loader:
-        (found,) = await loader.fetch_all(plan)
-        assert [each.id for each in found.members] == [8, 9]
-
-
-async def test_a_limit_of_a_class_mapped_to_a_join(engine: AsyncEngine) -> None:
-    """The first two are two objects."""
-    plan: LoadPlan[Any] = LoadPlan(Group, load("members", limit=2))
-    async with filled(engine, joined.metadata, *JOIN_ROWS) as loader:
-        (found,) = await loader.fetch_all(plan)
-        assert [each.id for each in found.members] == [8, 9]
 
 
 # --- concrete classes, with other keys in each part -----------------------------------------------------------------
@@ -427,90 +330,3 @@ async def test_an_order_by_a_column_of_a_union(engine: AsyncEngine, name: str) -
     async with filled(engine, ordered.metadata, *CREW_ROWS) as loader:
         found = await loader.fetch_all(make())
         assert [[worker.pid for worker in each.workers] for each in found] == [expected]
-
-
-# --- a key that is NULL ---------------------------------------------------------------------------------------------
-
-
-class NullBase(DeclarativeBase):
-    pass
-
-
-class Half(NullBase):
-    """Stands for a view of the database, with a key that somebody chose."""
-
-    __table__ = Table(
-        "null_halves",
-        NullBase.metadata,
-        Column("company_id", Integer),
-        Column("part", Integer),
-        Column("label", String),
-    )
-    __mapper_args__ = {"primary_key": [__table__.c.company_id, __table__.c.part]}
-
-
-class Whole(NullBase):
-    __table__ = Table("null_wholes", NullBase.metadata, Column("code", Integer), Column("label", String))
-    __mapper_args__ = {"primary_key": [__table__.c.code]}
-
-
-NULL_ROWS = [
-    "INSERT INTO null_halves VALUES (1, 1, 'a'), (1, NULL, 'b'), (NULL, NULL, 'c')",
-    "INSERT INTO null_wholes VALUES (1, 'a'), (NULL, 'b')",
-]
-
-
-@pytest.mark.parametrize(("entity", "labels"), [(Half, ["a", "b"]), (Whole, ["a"])])
-@pytest.mark.parametrize("call", ["all", "page", "stream"])
-async def test_a_row_whose_whole_key_is_null_is_no_object(
-    engine: AsyncEngine, entity: Any, labels: list[str], call: str
-) -> None:
-    """SQLAlchemy gives None for such a row; it is left out, or refused with an error that is loadplan's."""
-    plan: LoadPlan[Any] = LoadPlan(entity)
-    async with filled(engine, NullBase.metadata, *NULL_ROWS) as loader:
-        if call == "all":
-            found = await loader.fetch_all(plan, order_by=entity.label)
-        elif call == "page":
-            found = list((await loader.fetch_page(plan, order_by=entity.label, size=5)).items)
-        else:
-            found = [each async for each in loader.stream(plan, order_by=entity.label)]
-        assert [each.label for each in found if each is not None] == labels
-
-
-class Owner(NullBase):
-    __table__ = Table("null_owners", NullBase.metadata, Column("id", Integer, primary_key=True))
-
-
-class Held(NullBase):
-    __table__ = Table(
-        "null_held",
-        NullBase.metadata,
-        Column("code", Integer),
-        Column("owner_id", ForeignKey("null_owners.id")),
-        Column("at", Integer),
-    )
-    __mapper_args__ = {"primary_key": [__table__.c.code]}
-
-
-NEWEST: Any = relationship(Held, order_by=Held.at.desc(), uselist=False, viewonly=True)
-Owner.newest = NEWEST  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("strategy", [None, "joined", "selectin", "subquery"])
-async def test_the_newest_of_many_is_the_newest_object(engine: AsyncEngine, strategy: Any) -> None:
-    """A newer row whose whole key is NULL is no object, so it takes no place; SQLAlchemy gives None for its parent."""
-    newest: Any = Owner.newest  # type: ignore[attr-defined]
-    rows = [
-        "INSERT INTO null_owners VALUES (1), (2), (3)",
-        "INSERT INTO null_held VALUES (1, 1, 5), (NULL, 1, 7), (2, 2, 3), (3, 2, 5), (NULL, 3, 1), (4, NULL, 9)",
-    ]
-    async with filled(engine, NullBase.metadata, *rows) as loader:
-        owners: list[Any] = await loader.fetch_all(LoadPlan(Owner, load(newest, strategy=strategy)), order_by=Owner.id)  # type: ignore[attr-defined]
-        assert [each.newest and each.newest.code for each in owners] == [1, 3, None]
-
-
-async def test_a_key_that_is_null_in_part_is_a_key(engine: AsyncEngine) -> None:
-    """SQLAlchemy allows partly NULL keys."""
-    async with filled(engine, NullBase.metadata, *NULL_ROWS) as loader:
-        found = await loader.fetch_all(LoadPlan(Half), Half.company_id == 1, order_by=Half.label)
-        assert [inspect(each).identity for each in found] == [(1, 1), (1, None)]
