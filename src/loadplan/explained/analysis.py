@@ -11,6 +11,7 @@ from sqlalchemy import Column, Connection, CursorResult, Table, event
 from sqlalchemy.orm import Session
 
 from loadplan.mapped import links
+from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.indexes import NOTHING_LEARNED
 from loadplan.resolved.tree import edges_below
 from loadplan.running.own_connection import AT_ONCE
@@ -174,7 +175,7 @@ def _plan_in_words(sent: _Sent) -> Any:
     if dialect.name == "sqlite":
         answer = _answer(sent, f"EXPLAIN QUERY PLAN {sent.sql}")
         return [str(row[-1]) for row in answer]
-    if dialect.name not in {"mysql", "mariadb"}:
+    if dialect.name not in MYSQL_FAMILY:
         return []
     if not dialect.is_mariadb:
         text: str = _answer(sent, f"EXPLAIN ANALYZE {sent.sql}").scalar_one()

@@ -6,6 +6,9 @@ For a driver that is not listed here, loadplan reads SQLAlchemy's rows and sends
 import attrs
 from sqlalchemy import Dialect
 
+#: The names of the dialects of MariaDB and MySQL, which share SQLAlchemy's code.
+MYSQL_FAMILY = frozenset({"mysql", "mariadb"})
+
 
 @attrs.frozen
 class Driver:

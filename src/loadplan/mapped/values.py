@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Dialect, types
 from sqlalchemy.dialects import postgresql
 
+from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.sqlalchemy_internals import variants_of
 
 #: The number of bits of PostgreSQL's integer types. SQLite stores 64 bits in every integer column.
@@ -30,7 +31,6 @@ _DIMENSIONS = 6
 
 
 #: Dialects of MariaDB and MySQL.
-_MYSQL = frozenset({"mysql", "mariadb"})
 
 
 def refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
@@ -131,7 +131,7 @@ def _integer(value: Any, kind: Any, dialect: Dialect) -> str | None:
     if not isinstance(value, int) or isinstance(value, bool):
         return _wrong_type(value, "int")
     bits = 64
-    if dialect.name in {"postgresql", *_MYSQL}:
+    if dialect.name in {"postgresql", *MYSQL_FAMILY}:
         bits = next(bits for known, bits in _INTEGER_BITS if isinstance(kind, known))
     return None if -(1 << bits - 1) <= value < 1 << bits - 1 else f"it does not fit {bits} bits"
 
@@ -202,7 +202,7 @@ def _float(value: Any, kind: Any, dialect: Dialect) -> str | None:
         is_too_large = math.isinf(float(value)) and not is_infinite
     except (OverflowError, ValueError):  # too large, or a signaling NaN
         is_too_large = True
-    if dialect.name in _MYSQL and not math.isfinite(value):
+    if dialect.name in MYSQL_FAMILY and not math.isfinite(value):
         return "the database holds only finite numbers"
     if is_too_large or (dialect.name == "postgresql" and not _fits_numeric(value)):  # psycopg sends it as a numeric
         return "it does not fit 64 bits"
@@ -214,7 +214,7 @@ def _number(value: Any, kind: Any, dialect: Dialect) -> str | None:
         return _wrong_type(value, "Decimal, int or float")
     if isinstance(value, float) and not math.isfinite(value):
         return "it is not a finite number"
-    if dialect.name in _MYSQL and isinstance(value, decimal.Decimal) and not value.is_finite():
+    if dialect.name in MYSQL_FAMILY and isinstance(value, decimal.Decimal) and not value.is_finite():
         return "the database holds only finite numbers"
     if dialect.name == "postgresql" and not _fits_numeric(value):
         return f"PostgreSQL's numeric holds {_DIGITS} digits before the point and {_DECIMALS} behind it"
@@ -239,7 +239,7 @@ def _date(value: Any, kind: Any, dialect: Dialect) -> str | None:
 def _datetime(value: Any, kind: types.DateTime, dialect: Dialect) -> str | None:
     if not isinstance(value, datetime.datetime):
         return _wrong_type(value, "datetime.datetime")
-    if dialect.name in _MYSQL and value.tzinfo is not None:
+    if dialect.name in MYSQL_FAMILY and value.tzinfo is not None:
         return "the database keeps no time zone, and the value has one"
     if dialect.name == "postgresql" and (value.tzinfo is not None) != bool(kind.timezone):
         return f"the column is {'with' if kind.timezone else 'without'} time zone, the value is not"

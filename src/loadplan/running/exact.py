@@ -35,12 +35,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.schema import Column
 
+from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.elements import element_of
 from loadplan.mapped.ordering import Ordering
 from loadplan.mapped.values import refusal, type_on
 
 #: Databases that sort an ENUM by its number and compare it as text, and that round a FLOAT when they show it.
-_SHOW_OTHERWISE = frozenset({"mysql", "mariadb"})
+_SHOW_OTHERWISE = MYSQL_FAMILY
 
 #: Types whose values SQLAlchemy makes of something else on SQLite.
 _CONVERTED_ON_SQLITE = (Numeric, Float, types.DateTime, types.Date, types.Time, types.Interval, types.Uuid)

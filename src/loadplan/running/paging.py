@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from loadplan.errors import CursorError, PlanError, Problem
 from loadplan.mapped import mapping
+from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.ordering import Ordering, as_stored, orderings
 from loadplan.mapped.repeats import row_key
 from loadplan.mapped.telling import teller
@@ -294,7 +295,7 @@ class KeptValue:
 
 #: Databases that compare a quotient in a subquery with more digits than it has elsewhere. A second subquery around the
 #: first one rounds it.
-_HAVE_MORE_DIGITS = frozenset({"mysql", "mariadb"})
+_HAVE_MORE_DIGITS = MYSQL_FAMILY
 
 #: Databases that use an index to find the rows after a row value. MariaDB compares row values, but without an index.
 _COMPARES_ROWS = frozenset({"postgresql", "sqlite"})

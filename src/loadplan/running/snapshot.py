@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 from sqlalchemy import Connection, Engine
 
+from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.sqlalchemy_internals import chosen_isolation
 
 
@@ -44,7 +45,7 @@ def beginning(engine: Engine, statements: int | None, *, snapshot: bool, hooks: 
     name = engine.dialect.name
     if name == "postgresql":
         return _on_postgresql(engine, statements, snapshot=snapshot, hooks=hooks)
-    if name in {"mysql", "mariadb"} and statements != 1 and snapshot:
+    if name in MYSQL_FAMILY and statements != 1 and snapshot:
         return _on_mariadb(engine, hooks=hooks)
     return _AS_IT_COMES
 

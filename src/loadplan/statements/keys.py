@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 from sqlalchemy import ARRAY, BindParameter, ColumnElement, Dialect, and_, any_, bindparam, func, select, tuple_
 
+from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.telling import EXACT_TYPES
 
 #: The most keys in one IN list. SQLAlchemy's selectinload uses the same number. SQLite takes 32,766 parameters at most.
@@ -85,7 +86,7 @@ def _is_partitioned(column: ColumnElement[Any]) -> bool:
 
 
 #: Databases that do not allow a LIMIT in the subquery of an IN. They allow it in a derived table inside the subquery.
-_NO_LIMIT_IN_SUBQUERY = frozenset({"mysql", "mariadb"})
+_NO_LIMIT_IN_SUBQUERY = MYSQL_FAMILY
 
 
 def among(columns: Sequence[ColumnElement[Any]], statement: Any, dialect: Dialect) -> ColumnElement[bool]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Dialect, Integer, and_, literal_column, select
 
+from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.links import Link
 from loadplan.statements.keys import Keys, row_of
 
@@ -40,7 +41,7 @@ def greatest_depth(dialect: Dialect) -> list[ColumnElement[Any]]:
     Returns:
         one column on MariaDB and MySQL, and none on other databases.
     """
-    if dialect.name not in {"mysql", "mariadb"}:
+    if dialect.name not in MYSQL_FAMILY:
         return []
     text = "coalesce(/*M! @@max_recursive_iterations, */ 4294967295)"
     return [literal_column(text, Integer).label("loadplan_depth")]

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from loadplan.errors import did_you_mean
 from loadplan.explained.dialects import dialect_of
+from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.indexes import DatabaseIndex
 from loadplan.mapped.ordering import Ordering
 from loadplan.running.plans import Compiled
@@ -363,7 +364,7 @@ class _Holder:
                     for plan, need in self.needed
                     if need.table is table and need.order and not need.known and _walks(index, need)
                 ]
-                if not edges and self.connection.dialect.name in {"mysql", "mariadb"} and index.columns in own_keys:
+                if not edges and self.connection.dialect.name in MYSQL_FAMILY and index.columns in own_keys:
                     continue  # the database makes these indexes itself
                 yield _in_database_alone(table, index, edges)
             for index in _only_in(ours, there.indexes):
