@@ -11,7 +11,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from loadplan import LoadPlan, load
 from loadplan.explained.dialects import dialect_of
-from loadplan.resolved.strategy import Roots, choose_for_options, choose_ways
+from loadplan.resolved.strategy import Roots, choose_ways
+from loadplan.resolved.strategy_of_options import choose_for_options
 from loadplan.running.plans import resolve_plan
 from support import recording, tables
 

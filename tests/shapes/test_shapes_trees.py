@@ -117,7 +117,12 @@ WHOLE = (1, [(2, [(4, [(5, [(6, [])])])]), (3, [])])
 
 
 def statements_of_a_tree(engine: AsyncEngine, entity: type) -> int:
-    """MariaDB alone can compare keys that are text in part, so a tree of areas goes level by level there: 5 levels."""
+    """On PostgreSQL, the tree of one root is in an array within the row of the root.
+
+    MariaDB alone can compare keys that are text in part, so a tree of areas goes level by level there: 5 levels.
+    """
+    if engine.dialect.name == "postgresql":
+        return 1
     return 6 if engine.dialect.name == "mariadb" and entity is Area else 2
 
 
@@ -127,7 +132,7 @@ async def test_the_whole_tree_is_one_recursive_statement(staff: AsyncEngine) -> 
         with recording(staff) as statements:
             root = await Loader(staff).fetch(plan, ident)
         assert len(statements.selects) == statements_of_a_tree(staff, entity)
-        assert ("WITH RECURSIVE" in statements.selects[1]) == (len(statements.selects) == 2)
+        assert ("WITH RECURSIVE" in statements.selects[-1]) == (len(statements.selects) <= 2)
         assert walk(root, key) == WHOLE
 
 
@@ -148,7 +153,7 @@ async def test_what_hangs_on_every_node_of_a_whole_tree_comes_with_it(staff: Asy
     plan = LoadPlan(Employee, load(Employee.reports, load(Employee.desk), depth="all", only=[Employee.id]))
     with recording(staff) as statements:
         root = await Loader(staff).fetch(plan, 1)
-    assert len(statements.selects) == 2
+    assert len(statements.selects) == statements_of_a_tree(staff, Employee)
     waiting = list(root.reports)
     while waiting:
         each = waiting.pop()
@@ -161,7 +166,7 @@ async def test_employee_manager_reports(staff: AsyncEngine) -> None:
     plan = LoadPlan(Employee, load(Employee.manager, depth="all"), load(Employee.reports, depth="all"))
     with recording(staff) as statements:
         four = await Loader(staff).fetch(plan, 4)
-    assert len(statements.selects) == 3
+    assert len(statements.selects) == (1 if staff.dialect.name == "postgresql" else 3)
     assert (four.manager.manager.id, four.manager.manager.manager) == (1, None)
     assert walk(four) == (4, [(5, [(6, [])])])
     assert four.reports[0].manager is four
@@ -255,7 +260,7 @@ async def test_a_deep_chain_is_still_one_statement(empty_shapes: AsyncEngine) ->
     await add_nodes(empty_shapes, {n: n - 1 or None for n in range(1, 301)})
     with recording(empty_shapes) as statements:
         node = await Loader(empty_shapes).fetch(LoadPlan(Node, load(Node.kids, depth="all")), 1)
-    assert len(statements.selects) == 2
+    assert len(statements.selects) == statements_of_a_tree(empty_shapes, Node)
     for number in range(1, 301):
         assert node.id == number
         node = node.kids[0] if node.kids else node

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from loadplan.objects.view_script import Blueprint, Writer
+from loadplan.objects.writer import Blueprint, Writer
 
 _numbers = itertools.count(1)
 

@@ -10,20 +10,17 @@ from typing import Any
 from weakref import ref
 
 from loadplan.objects.instances import (
+    Completion,
     Grown,
-    fill_late,
-    is_written_by_pydantic,
     list_maker,
-    note_left_out,
-    tell_listeners,
     widened,
 )
 from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
 from loadplan.objects.sites import Site, sites_of
-from loadplan.objects.view_script import Blueprint, Scope, Writer, tuple_source
+from loadplan.objects.writer import Blueprint, Scope, Writer, tuple_source
 from loadplan.resolved.strategy import Way
 from loadplan.resolved.tree import Column, Edge, Instance, Part, Place, Recipe, instance_at
-from loadplan.sqlalchemy_internals import UnfinishedState, install_state, name_shard, state_script
+from loadplan.sqlalchemy_internals import UnfinishedState, install_state, state_script
 from loadplan.statements.statement import Statement
 
 
@@ -51,36 +48,20 @@ class InstanceWriter(Writer):
         self.values.update(State=UnfinishedState, new_state=object.__new__, ref=ref)
         self.values.update(widened=widened, install_state=install_state)
         self._spread: list[tuple[Edge, str]] = []
-        self._notes_left_out = any(is_written_by_pydantic(site.mapper) for site in self.sites)
-        self._mappers = [site.mapper for site in self.sites]
-        self._classes = {site.number: site.shared for site in self.sites}
+        classes = {site.number: site.shared for site in self.sites}
+        self._completion = Completion([site.mapper for site in self.sites], classes)
 
     def start(self, statements: int) -> Grown:
         """Return the containers that the functions of a run fill."""
-        shared = 1 + max((site.shared for site in self.sites if site.shared is not None), default=-1)
-        return Grown([{} for _ in self.sites], [{} for _ in range(shared)], [[] for _ in range(statements)])
+        return self._completion.start(statements)
 
     def complete(self, grown: Grown, session: Any) -> None:
         """Fill the remaining collections, then fire the load events of the complete graph."""
-        if grown.late:
-            fill_late(grown)
-        if self._notes_left_out:
-            note_left_out(grown, self._classes)
-        self._name_shard(grown, session)
-        tell_listeners(self._mappers, grown, self._classes, session)
-
-    def _name_shard(self, grown: Grown, session: Any) -> None:
-        """Set the shard of instances, if the session uses a single shard."""
-        if (shard := getattr(session, "_loadplan_shard", None)) is not None:
-            for _, each in grown.instances(self._classes):
-                name_shard(each, shard)
+        self._completion.complete(grown, session)
 
     def made(self, grown: Grown, session: Any) -> list[Any]:
         """Fill the remaining collections and return every instance once. Fire no events."""
-        if grown.late:
-            fill_late(grown)
-        self._name_shard(grown, session)
-        return [each for _, each in grown.instances(self._classes)]
+        return self._completion.made(grown, session)
 
     @staticmethod
     def _edges(site: Site) -> Iterator[Edge]:
@@ -135,7 +116,7 @@ class InstanceWriter(Writer):
             once = "list({id(root): root for root in roots}.values())"  # a root may come in several rows
             self._line(1, f"return roots if len(roots) == len(at_{site.number}) else {once}")
         else:
-            self._tie(1, edge, f"owners[{number}]", "groups.get(key, ())", "groups.get(key)")
+            self._tie(1, edge, f"owners[{number}]", "groups", by_id=bool(statement.identity))
         self.lines[head:head] = self._locals(start)
 
     def _locals(self, start: int) -> list[str]:
@@ -167,21 +148,28 @@ class InstanceWriter(Writer):
         self._line(3, "else:")
         self._line(4, f"group.append({made})")
 
-    def _tie(self, depth: int, edge: Edge, owners: str, many: str, one: str) -> None:
-        """Write the code that gives each owner the instances that were found for its key."""
+    def _tie(self, depth: int, edge: Edge, owners: str, groups: str, *, by_id: bool = False) -> None:
+        """Write the code that gives each owner the instances that were found for its key.
+
+        Args:
+            depth: the depth of the code.
+            edge: the relationship to set.
+            owners: the source of the owners, each after its key.
+            groups: the source of the instances, by the key of their owner.
+            by_id: whether the instances of an owner are in a dictionary.
+        """
         key = repr(edge.key)
         self._line(depth, f"for key, owner in {owners}:")
         self._line(depth + 1, "found = owner.__dict__")
-        statement = self._statements[self._numbers[edge]]
         if edge.cardinality.to_one:
             self._line(depth + 1, f"if {key} not in found:")
-            self._line(depth + 2, f"item = found[{key}] = {one}")
+            self._line(depth + 2, f"item = found[{key}] = {groups}.get(key)")
             if edge.back is not None:
                 self._line(depth + 2, "if item is not None:")
                 self._line(depth + 3, f"item.__dict__.setdefault({edge.back!r}, owner)")
             return
-        self._line(depth + 1, f"items = {many}")
-        if statement.identity:
+        self._line(depth + 1, f"items = {groups}.get(key, ())")
+        if by_id:
             self._line(depth + 1, "if items:")
             self._line(depth + 2, "items = items.values()")
         self._collection(depth + 1, edge, "owner", "found", "items")
@@ -252,9 +240,9 @@ class InstanceWriter(Writer):
         self._below(inner, site.instance.place, scope, made, found, flags)
         if site.instance.whole is not None:
             edge = site.instance.whole
-            statement = self._statements[self._numbers[edge]]
-            onward = tuple_source([self._told(each, scope) for each in statement.onward])
-            self._line(inner, f"own_{self._numbers[edge]}(({onward}, {made}))")
+            own, columns = self._whole(edge)
+            onward = tuple_source([self._told(each, scope) for each in columns])
+            self._line(inner, f"{own}(({onward}, {made}))")
         for flag, part in zip(flags, site.parts, strict=True):
             if self._has_below(part.place):
                 self._line(inner, f"if {self._part_there(flag, part, scope)}:")
@@ -400,6 +388,8 @@ class InstanceWriter(Writer):
                 self._line(depth, f"own_{number}(({key}, {made}))")
             elif way is Way.NESTED:
                 self._nested(depth, edge, scope, made, found)
+            elif way is Way.TREE:
+                self._tree(depth, edge, scope, made)
             else:
                 self._joined(depth, edge, scope, made, found, fresh=self._is_alone(place))
 
@@ -445,6 +435,34 @@ class InstanceWriter(Writer):
         if edge.back is not None:
             self._line(depth, f"if {items}:")
             self._line(depth + 1, f"{items}[0].__dict__.setdefault({edge.back!r}, {made})")
+
+    def _whole(self, edge: Edge) -> tuple[str, Sequence[Column]]:
+        """Return what a row of a whole tree notes: the function that takes (key, instance), and the key's columns."""
+        if self._chosen[edge].way is Way.TREE:
+            return f"own_in_{self._site_of[edge.target].number}", self._trees[edge].onward
+        number = self._numbers[edge]
+        return f"own_{number}", self._statements[number].onward
+
+    def _tree(self, depth: int, edge: Edge, scope: Scope, made: str) -> None:
+        """Write the code that makes the instances of a whole tree, which is in one array, and ties them by keys."""
+        site, keys = self._site_of[edge.target], self._trees[edge]
+        owners, groups = f"tree_{site.number}", f"groups_{site.number}"
+        key = tuple_source([self._told(each, scope) for each in keys.parents])
+        self._line(depth, f"{owners} = [({key}, {made})]")
+        self._line(depth, f"own_in_{site.number} = {owners}.append")
+        self._line(depth, f"{groups} = {{}}")
+        inner, loop = self._loop(edge, scope)
+        self._line(depth, f"{loop}:")
+        item = self._instance(depth + 1, site, inner)
+        self._line(depth + 1, f"key = {tuple_source([self._told(each, inner) for each in keys.own])}")
+        if edge.cardinality.to_one:
+            self._line(depth + 1, f"{groups}.setdefault(key, {item})")
+        else:
+            self._line(depth + 1, f"if key in {groups}:")
+            self._line(depth + 2, f"{groups}[key].append({item})")
+            self._line(depth + 1, "else:")
+            self._line(depth + 2, f"{groups}[key] = [{item}]")
+        self._tie(depth, edge, owners, groups)
 
     def _each_row(self, depth: int, place: Place, scope: Scope, made: str, found: str) -> None:
         """Write the code for the items of joined collections. Each row of an instance may have another item."""

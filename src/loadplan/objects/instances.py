@@ -22,6 +22,7 @@ from loadplan.sqlalchemy_internals import (
     installed_loaders,
     is_plain_list,
     keeps_state_in_dict,
+    name_shard,
     tell_of_load,
     tell_of_persistence,
 )
@@ -170,29 +171,75 @@ def list_maker(mapper: Mapper[Any], key: str) -> Callable[[Any, Iterable[Any]], 
     return collection_of(key)
 
 
-def fill_late(grown: Grown) -> None:
-    """Fill the collections that read attributes of their items, for a key, an order or a hash."""
-    for owner, key, items in reversed(grown.late.values()):
-        fill_silently(owner, key, items)
-        copy_quietly(owner.__dict__[key])
+@attrs.frozen(eq=False)
+class Completion:
+    """Makes the containers of a run, and does the work that remains when all its rows were read.
 
+    Attributes:
+        mappers: the mapper of the class at each place, by the number of the place.
+        classes: by the number of a place, the number of its class; None if the class is at no other place.
+        notes_left_out: whether pydantic serializes instances of one of the classes.
+    """
 
-def tell_listeners(mappers: list[Mapper[Any]], grown: Grown, classes: Mapping[int, int | None], session: Any) -> None:
-    """Fire the load events of all instances and of the session. Call this when the graph is complete."""
-    heard = [any(has_load_listeners(sub) for sub in mapper.self_and_descendants) for mapper in mappers]
-    if any(heard):
-        for place, each in grown.instances(classes):
-            if heard[place]:
-                tell_of_load(each)
-    tell_of_persistence(session, (each for _, each in grown.instances(classes)))
+    mappers: Sequence[Mapper[Any]]
+    classes: Mapping[int, int | None]
+    notes_left_out: bool = attrs.field(init=False)
 
+    @notes_left_out.default  # pyright: ignore[reportAttributeAccessIssue] - attrs makes it a field afterwards
+    def _notes_left_out(self) -> bool:
+        return any(map(is_written_by_pydantic, self.mappers))
 
-def note_left_out(grown: Grown, classes: Mapping[int, int | None]) -> None:
-    """Mark the columns without a value in pydantic models, because pydantic serializes models from ``__dict__``."""
-    for _, each in grown.instances(classes):
-        seal: Any = installed_loaders(instance_state(each))
-        if seal.absent:
-            note_absent(each, seal.absent)
+    def start(self, statements: int) -> Grown:
+        """Return the containers that the functions of a run fill.
+
+        Args:
+            statements: the number of statements of the plan.
+        """
+        shared = 1 + max((number for number in self.classes.values() if number is not None), default=-1)
+        return Grown([{} for _ in self.classes], [{} for _ in range(shared)], [[] for _ in range(statements)])
+
+    def complete(self, grown: Grown, session: Any) -> None:
+        """Fill the remaining collections, then fire the load events of the complete graph."""
+        self._fill_late(grown)
+        if self.notes_left_out:
+            self._note_left_out(grown)
+        self._name_shard(grown, session)
+        self._tell_listeners(grown, session)
+
+    def made(self, grown: Grown, session: Any) -> list[Any]:
+        """Fill the remaining collections and return every instance once. Fire no events."""
+        self._fill_late(grown)
+        self._name_shard(grown, session)
+        return [each for _, each in grown.instances(self.classes)]
+
+    @staticmethod
+    def _fill_late(grown: Grown) -> None:
+        """Fill the collections that read attributes of their items, for a key, an order or a hash."""
+        for owner, key, items in reversed(grown.late.values()):
+            fill_silently(owner, key, items)
+            copy_quietly(owner.__dict__[key])
+
+    def _note_left_out(self, grown: Grown) -> None:
+        """Mark the columns without a value in pydantic models, because pydantic serializes models from ``__dict__``."""
+        for _, each in grown.instances(self.classes):
+            seal: Any = installed_loaders(instance_state(each))
+            if seal.absent:
+                note_absent(each, seal.absent)
+
+    def _name_shard(self, grown: Grown, session: Any) -> None:
+        """Set the shard of instances, if the session uses a single shard."""
+        if (shard := getattr(session, "_loadplan_shard", None)) is not None:
+            for _, each in grown.instances(self.classes):
+                name_shard(each, shard)
+
+    def _tell_listeners(self, grown: Grown, session: Any) -> None:
+        """Fire the load events of all instances and of the session."""
+        heard = [any(has_load_listeners(sub) for sub in mapper.self_and_descendants) for mapper in self.mappers]
+        if any(heard):
+            for place, each in grown.instances(self.classes):
+                if heard[place]:
+                    tell_of_load(each)
+        tell_of_persistence(session, (each for _, each in grown.instances(self.classes)))
 
 
 def widened(before: Any, seal: Seal) -> Any:

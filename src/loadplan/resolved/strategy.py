@@ -4,13 +4,11 @@ docs/strategies.md has the rules, for entities and for views. The texts of the r
 """
 
 import enum
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import attrs
 from sqlalchemy import Dialect, null, types
-from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Mapper
 
 from loadplan.declared.spec import StrategyName
@@ -21,7 +19,8 @@ from loadplan.mapped.drivers import driver_of
 from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.links import LinkKind, Served
 from loadplan.mapped.repeats import may_repeat
-from loadplan.resolved.tree import UNKNOWN, Edge, Place, Tree, edges_below
+from loadplan.mapped.telling import teller
+from loadplan.resolved.tree import UNKNOWN, Edge, Place, Tree
 
 #: Up to this number of roots, one statement loads the whole graph. For more roots, a statement for each level is faster
 #: than looking up rows parent by parent. The first rows of each parent are always looked up parent by parent.
@@ -69,6 +68,7 @@ class Way(enum.Enum):
     JOIN = "left join"
     INNER = "inner join"
     NESTED = "nested array"
+    TREE = "nested tree"
     SUBQUERY = "computed subquery"
     KEYS = "select-in"
     GROUPED = "grouped select-in"
@@ -123,17 +123,8 @@ def choose_ways(
         learned: indexes that the databases have and the mapping does not.
     """
     nests = dialect.driver not in tree.undecodable
-    chooser = _Chooser(roots, dialect, nests, databases, learned, of_entities=tree.of_entities)
-    chooser.place(tree.root, _Row(tree.root, one_parent=roots is Roots.ONE, nested=False))
-    return chooser.chosen
-
-
-def choose_for_options(tree: Tree) -> Mapping[Edge, Choice]:
-    """Return the ways of a plan of entities for ``plan.options()``: for any number of roots, on any database."""
-    ends = [each.target for each in edges_below(tree.root) if each.prop is not None]
-    places = Counter(each.mapper.base_mapper for each in (tree.root, *ends))
-    chooser = _OptionsChooser(Roots.MANY, DefaultDialect(), False, {}, {}, of_entities=True, places=places)
-    chooser.place(tree.root, _Row(tree.root, one_parent=False, nested=False))
+    chooser = Chooser(roots, dialect, nests, databases, learned, of_entities=tree.of_entities)
+    chooser.place(tree.root, StatementRow(tree.root, one_parent=roots is Roots.ONE, nested=False))
     return chooser.chosen
 
 
@@ -179,7 +170,7 @@ def _has_collections(place: Place) -> bool:
 
 
 @attrs.frozen
-class _Row:
+class StatementRow:
     """The rows that contain the columns of a place.
 
     Attributes:
@@ -202,7 +193,19 @@ class _Row:
 
 
 @attrs.frozen
-class _Chooser:
+class Chooser:
+    """Chooses the ways of a tree, from the roots down.
+
+    Attributes:
+        roots: the number of roots that a fetch may return.
+        dialect: the dialect of the roots' database and its driver.
+        nests: whether the driver can read every type of the plan within a row.
+        databases: the databases of the classes if there are several.
+        learned: indexes that the databases have and the mapping does not.
+        of_entities: whether the rows become mapped instances.
+        chosen: the choices so far.
+    """
+
     roots: Roots
     dialect: Dialect
     nests: bool
@@ -211,29 +214,31 @@ class _Chooser:
     of_entities: bool
     chosen: dict[Edge, Choice] = attrs.field(factory=dict)
 
-    def place(self, place: Place, row: _Row) -> None:
+    def place(self, place: Place, row: StatementRow) -> None:
+        """Choose the ways of all edges that start at a place, and of all edges below them."""
         for edge in place.edges:
             self.edge(edge, row)
 
-    def edge(self, edge: Edge, row: _Row) -> None:
+    def edge(self, edge: Edge, row: StatementRow) -> None:
         """Choose the way of an edge, and of all edges below it."""
         if edge.aggregation is not None:
             self.chosen[edge] = self.aggregate(edge, row)
             return
         choice = self.chosen[edge] = self.rows(edge, row)
         if choice.way.own_statement:
-            row = _Row(edge.target, one_parent=False, nested=False, of_roots=False)
-        elif choice.way is Way.NESTED:
-            row = _Row(row.start, one_parent=False, nested=True, depth=row.depth + 1)
+            row = StatementRow(edge.target, one_parent=False, nested=False, of_roots=False)
+        elif choice.way in {Way.NESTED, Way.TREE}:
+            row = StatementRow(row.start, one_parent=False, nested=True, depth=row.depth + 1)
         elif choice.way.joins:
             row.joined.append(edge)
             one_parent = row.one_parent and edge.cardinality.to_one
-            row = _Row(row.start, one_parent, row.nested, edge.prop is None, row.depth + 1, row.of_roots, row.joined)
+            row = attrs.evolve(row, one_parent=one_parent, of_subclass=edge.prop is None, depth=row.depth + 1)
         elif choice.way is Way.SAME_ROW:
             row = attrs.evolve(row, of_subclass=True)
         self.place(edge.target, row)
 
-    def aggregate(self, edge: Edge, row: _Row) -> Choice:
+    def aggregate(self, edge: Edge, row: StatementRow) -> Choice:
+        """Return the way in which an aggregate is computed."""
         if self._is_elsewhere(edge):
             return Choice(Way.GROUPED, _ELSEWHERE)
         if row.nested or row.one_parent:
@@ -247,7 +252,8 @@ class _Chooser:
             return Choice(Way.SUBQUERY, f"computed within the row: {served.value} finds the rows of each parent")
         return Choice(Way.GROUPED, "no index finds the rows of one parent, so one pass computes it for all parents")
 
-    def rows(self, edge: Edge, row: _Row) -> Choice:
+    def rows(self, edge: Edge, row: StatementRow) -> Choice:
+        """Return the way in which the rows at the end of an edge are loaded."""
         if edge.prop is None and edge.in_row:
             return Choice(Way.SAME_ROW, "the subclass is in the same table, so its columns are in the same row")
         if edge.prop is None:
@@ -285,6 +291,8 @@ class _Chooser:
             if reason is None:
                 return Choice(Way.JOIN, "the plan asks for strategy='joined'")
         if reason is None:
+            if edge.shape.depth == "all":
+                return Choice(Way.TREE, "one root: one statement for the whole tree, in an array within its row")
             if edge.asked == "joined":
                 return Choice(Way.NESTED, "the plan asks for it")
             few = "few rows" if edge.shape.limit is None else "the first rows of each parent"
@@ -296,7 +304,7 @@ class _Chooser:
             return Choice(Way.KEYS, why_not or f"the plan asks for strategy={edge.asked!r}")
         return Choice(Way.KEYS, reason)
 
-    def _is_wide_and_shared(self, edge: Edge, row: _Row) -> bool:
+    def _is_wide_and_shared(self, edge: Edge, row: StatementRow) -> bool:
         """Tell whether a join would repeat wide rows: for many roots, if columns may have values of any size."""
         here = self._dialect_of(edge)
         if edge.asked is not None or self.roots is not Roots.MANY or row.nested or here.name != "postgresql":
@@ -310,7 +318,7 @@ class _Chooser:
         here, there = self.databases.get(edge.owner.mapper), self.databases.get(edge.target.mapper)
         return here is not None and there is not None and here[0] != there[0]
 
-    def _why_not_spread(self, edge: Edge, row: _Row) -> str | None:
+    def _why_not_spread(self, edge: Edge, row: StatementRow) -> str | None:
         """Return the reason why a join must not repeat a parent in several rows, or None if it may."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
         if self.roots is Roots.COUNTED:
@@ -325,7 +333,7 @@ class _Chooser:
             return _MAPPED_AGAIN
         return mapping.why_not_joined(edge.owner.mapper)
 
-    def _why_not_inner(self, edge: Edge, row: _Row) -> str | None:
+    def _why_not_inner(self, edge: Edge, row: StatementRow) -> str | None:
         """Return why an inner join of a to-one would leave out more than the parents without a target, or None."""
         if row.of_subclass:
             return "the parent is a part of a row, and an inner join would leave out the rest of that row"
@@ -333,7 +341,7 @@ class _Chooser:
             return f"{_MAPPED_AGAIN}, and an inner join would ask its rows for the wrong target"
         return None
 
-    def _why_not_joined(self, edge: Edge, row: _Row) -> str | None:
+    def _why_not_joined(self, edge: Edge, row: StatementRow) -> str | None:
         """Return the reason why a to-one cannot or should not be joined to its parent's row, or None."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
         if self._is_elsewhere(edge):
@@ -354,7 +362,7 @@ class _Chooser:
         link = links.link_in_database(edge.prop, edge.owner.mapper)
         return None if link.kind is LinkKind.TARGET else "its condition does more than compare keys"
 
-    def _why_not_nested(self, edge: Edge, row: _Row) -> str | None:
+    def _why_not_nested(self, edge: Edge, row: StatementRow) -> str | None:
         """Return the reason why an edge should not come as an array within its parent's row, or None if it should."""
         assert edge.prop is not None  # noqa: S101 - the caller asked
         driver, here = self.dialect.driver, self._dialect_of(edge)
@@ -368,8 +376,8 @@ class _Chooser:
             return "rows are counted as they arrive, and rows within an array cannot be counted"
         if edge.asked == "selectin":
             return "the plan asks for strategy='selectin'"
-        if edge.shape.depth == "all":
-            return "a whole tree: as deep as the rows go"
+        if edge.shape.depth == "all" and (reason := self._why_no_tree(edge, row)) is not None:
+            return reason
         if row.depth >= MAX_DEPTH:
             return f"it is {MAX_DEPTH} arrays and joins deep in the statement above"
         if edge.asked is None and edge.shape.limit is None and not row.nested:
@@ -390,6 +398,26 @@ class _Chooser:
             return "no index finds the rows of one parent"
         return self._why_not_within(edge.target, row.depth + 1)
 
+    def _why_no_tree(self, edge: Edge, row: StatementRow) -> str | None:
+        """Return the reason why a whole tree cannot be in the row of its root, or None if it can.
+
+        Python ties the rows of the tree by their keys, so they must be keys that Python can compare.
+        """
+        assert edge.prop is not None  # noqa: S101 - the caller asked
+        reason = "a whole tree: as deep as the rows go"
+        if row.nested or row.of_subclass or not row.one_parent or edge.asked == "joined":
+            return reason
+        if edge.shape.limit is not None or (edge.cardinality.to_one and not (edge.single and self.of_entities)):
+            return reason
+        if edge.owner.entity is not edge.target.entity or mapping.is_read_elsewhere(edge.owner.mapper):
+            return reason
+        link = links.link(edge.prop, edge.owner.mapper)
+        keys = [*link.columns, *(getattr(edge.owner.entity, name) for name in link.attributes)]
+        if link.kind is LinkKind.PARENT or any(teller(each, self.dialect) is not None for each in keys):
+            return reason
+        undecodable = (each for each in keys if in_row(each, each.type, self.dialect, origin=each) is None)
+        return None if next(undecodable, None) is None else reason
+
     def _why_not_within(self, place: Place, depth: int) -> str | None:
         """Return the reason why a place and everything below it cannot be in a nested row at this depth, or None."""
         for column in place.columns:
@@ -402,7 +430,7 @@ class _Chooser:
                 if in_row(null(), computed.type, self.dialect, origin=computed.expression) is None:
                     return f"{self.dialect.driver} has no decoder for '{edge.field}' within a row"
                 continue
-            choice = self.rows(edge, _Row(place, one_parent=False, nested=True, depth=depth))
+            choice = self.rows(edge, StatementRow(place, one_parent=False, nested=True, depth=depth))
             if choice.way.own_statement:
                 return f"'{edge.name}' below it takes a separate statement: {choice.reason}"
             if choice.way.joins and (reason := self._why_not_within(edge.target, depth + 1)) is not None:
@@ -422,78 +450,3 @@ class _Chooser:
         """Return the dialect of the database that has the rows at the end of an edge."""
         found = self.databases.get(edge.target.mapper)
         return self.dialect if found is None else found[1]
-
-
-@attrs.frozen
-class _OptionsChooser(_Chooser):
-    """Chooses for SQLAlchemy's own loading. It uses the same rules without arrays, and adds SQLAlchemy's limits."""
-
-    places: Counter[Mapper[Any]] = attrs.field(factory=Counter)
-
-    def rows(self, edge: Edge, row: _Row) -> Choice:
-        if edge.prop is None:
-            return super().rows(edge, row)
-        no_join = self._why_no_join(edge, row)
-        if edge.single and edge.asked in {"selectin", "subquery"} and mapping.ordered_by_another_table(edge.prop):
-            if no_join is None:
-                return Choice(Way.JOIN, "its mapping orders it by a column that a separate statement would not have")
-            return Choice(Way.KEYS, no_join)
-        why_not = self._why_no_subquery(edge) if edge.asked == "subquery" else no_join
-        return super().rows(edge, row) if why_not is None else Choice(Way.KEYS, why_not)
-
-    def _why_no_subquery(self, edge: Edge) -> str | None:
-        """Return the reason why SQLAlchemy would lose rows with a subquery, or None if it would not."""
-        for mapper in (edge.owner.mapper, edge.target.mapper):
-            if self.places[mapper.base_mapper] > 1:
-                # SQLAlchemy loads nothing below a row that another place of the graph has loaded before
-                return f"the graph has a {mapper.class_.__name__} at several places"
-        if any(map(mapping.tables_of_subqueries, edge.shape.where or ())):
-            # SQLAlchemy takes the parents' subquery for the tables that it selects from, also within the condition
-            return "its where= has a subquery"
-        return None
-
-    @staticmethod
-    def _why_no_join(edge: Edge, row: _Row) -> str | None:
-        """Return the reason why SQLAlchemy would lose rows or values with a join, or None if it would not."""
-        assert edge.prop is not None  # noqa: S101 - the caller asked
-        if edge.cardinality.to_one and not edge.single:
-            return "no constraint ensures one row at most, and SQLAlchemy repeats a parent for each row of a join"
-        if edge.prop.entity.is_aliased_class and any(map(_would_join, edge.target.relationships)):
-            # SQLAlchemy drops the joins below a join to an alias
-            return "it leads to an alias, and further joins start at an alias only in a separate statement"
-        above = mapping.tables_at(row.start.entity)
-        if any(above & mapping.tables_of_subqueries(each.expression) for each in edge.target.columns):
-            # in the subquery, SQLAlchemy would take the row of the statement for the table
-            return "a subquery in its columns reads a table of the statement above"
-        if any(above & mapping.tables_of_subqueries(each) for each in edge.shape.where or ()):
-            return "a subquery in its where= reads a table of the statement above"
-        if edge.asked in {"joined", "inner"} and not edge.cardinality.to_one:
-            # SQLAlchemy loses the list of a row if the row is also at another place of the statement, without the list
-            owner = edge.owner.mapper
-            if _classes_joined(row.start)[owner.base_mapper] > 1:
-                return f"the statement above has a {owner.class_.__name__} at several places"
-        return None
-
-    def _why_not_one_row(self, edge: Edge) -> str | None:
-        """Return None, because SQLAlchemy can join with any condition, and recognizes a parent that a join repeats."""
-
-    def _why_not_nested(self, edge: Edge, row: _Row) -> str | None:
-        """Return the reason why an edge that is not joined is loaded by keys. Loader options cannot make arrays."""
-        if edge.asked == "selectin":
-            return "the plan asks for strategy='selectin'"
-        if edge.shape.depth == "all":
-            return "a whole tree: as deep as the rows go"
-        return "a collection: a separate statement never multiplies the parent's rows"
-
-
-def _classes_joined(place: Place) -> Counter[Mapper[Any]]:
-    """Count the places of each class in the statement that starts at a place, over all edges that may be joined."""
-    found = Counter([place.mapper.base_mapper])
-    for edge in place.relationships:
-        if _would_join(edge):
-            found += _classes_joined(edge.target)
-    return found
-
-
-def _would_join(edge: Edge) -> bool:
-    return edge.asked in {"joined", "inner"} or (edge.asked is None and edge.cardinality.to_one)

@@ -15,7 +15,8 @@ from loadplan.objects.building import Guards
 from loadplan.objects.hydrator import Hydrator, make_hydrator
 from loadplan.objects.instance_script import InstanceWriter
 from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
-from loadplan.objects.view_script import Blueprint, ViewWriter
+from loadplan.objects.view_script import ViewWriter
+from loadplan.objects.writer import Blueprint
 from loadplan.resolved.strategy import Choice, Databases, Learned, Roots, choose_ways, roots_of
 from loadplan.resolved.tree import Column, Edge, Tree, edges_below
 from loadplan.statements.builder import StatementBuilder, repeats_rows
@@ -182,6 +183,7 @@ class CompiledPlan(Generic[T]):
                 self.chosen,
                 self.present,
                 self.arrays,
+                self.builder.trees,
                 dialect,
                 Guards(self.tree.label),
                 self.builder.columns.of(self.builder.places),

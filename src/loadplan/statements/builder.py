@@ -25,7 +25,6 @@ from sqlalchemy.orm import ColumnProperty
 
 from loadplan.declared.sources import is_path
 from loadplan.mapped import links, mapping
-from loadplan.mapped.decoding import in_row, read_whole
 from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.links import LinkKind
 from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
@@ -45,11 +44,12 @@ from loadplan.statements.linked import (
     linked,
     told,
 )
+from loadplan.statements.nested import array_of, beside_arrays, nested_row
 from loadplan.statements.place_columns import PlaceColumns
 from loadplan.statements.reached import ordered
 from loadplan.statements.selected import labelled, named, plain_number, selecting, shortened, slot_name, slot_of
 from loadplan.statements.statement import Slot, Statement
-from loadplan.statements.whole_tree import greatest_depth, in_whole_tree
+from loadplan.statements.whole_tree import TreeKeys, greatest_depth, in_whole_tree, reached_from
 
 
 class StatementBuilder:
@@ -87,6 +87,7 @@ class StatementBuilder:
         self.root_ranks: tuple[Any, ...] = ()
         self.present: dict[Edge, Column] = {}
         self.arrays: dict[Edge, tuple[Slot, ...]] = {}
+        self.trees: dict[Edge, TreeKeys] = {}
         for edge in edges_below(root):
             self._prepare(edge)
         self.repeats_roots = may_repeat(root.mapper)
@@ -112,7 +113,7 @@ class StatementBuilder:
             parent = edge.owner.mapper
             link = (
                 link_on(edge.prop, parent, self._dialect_of(edge))
-                if way.own_statement
+                if way.own_statement or way is Way.TREE
                 else links.link_in_database(edge.prop, parent)
             )
             ties = self._ties[edge] = linked(edge.prop, parent, link)
@@ -123,6 +124,8 @@ class StatementBuilder:
                     self._onward(edge)
                 if way is not Way.GROUPED and self._repeats(edge):
                     self.columns.identity(edge.target)
+            if way is Way.TREE:
+                self.trees[edge] = TreeKeys(self._own_keys(edge), self.parents(edge), self._onward(edge))
         if way.joins:
             plain = (each for each in edge.target.columns if each.never_null and _is_stored(each))
             self.present[edge] = next(plain, None) or self.columns.key(edge.target)[0]
@@ -182,7 +185,7 @@ class StatementBuilder:
         self._ranks = []
         statement, items = self._row(place, select(place.entity).select_from(place.entity))
         self.root_ranks = tuple(self._ranks)
-        columns = self._read_whole(items)
+        columns = beside_arrays(items, self._dialect)
         return Statement(
             place,
             selecting(statement, columns),
@@ -223,7 +226,7 @@ class StatementBuilder:
             joined, items = self._row(place, rows.where(among))
             shared = tuple(slot_of(column, items) for column in ties.columns)
             own = [column for column, slot in zip(ties.columns, shared, strict=True) if slot is None]
-            statement = selecting(joined, [*own, *self._read_whole(items), *tail])
+            statement = selecting(joined, [*own, *beside_arrays(items, self._dialect), *tail])
             statement = statement.order_by(*(each.clause for each in order), *self._ranks)
         if level_by_level:
             how = "; ".join(filter(None, [how, "the statement again for each level of the tree"]))
@@ -321,6 +324,8 @@ class StatementBuilder:
                 items += same
             elif way is Way.NESTED:
                 items.append((edge, self._array(edge)))
+            elif way is Way.TREE:
+                items.append((edge, self._tree(edge)))
             elif way is Way.SUBQUERY:
                 items.append((edge, self._value(edge)))
         return statement, items
@@ -403,31 +408,39 @@ class StatementBuilder:
             order = with_tie_breaker(row_key(self._ties[edge].target), self._ties[edge].target)
         below, items, keys = self._subquery(edge, order)
         self.arrays[edge] = tuple(slot for slot, _ in items)
-        values = [self._in_row(slot, each) for slot, each in items]
         met = [below.c[key] == column for key, column in zip(keys, self._parent_key(edge), strict=True)]
         in_order = [each.on(below.c[f"order_{index}"]) for index, each in enumerate(order)]
-        rows = select(func.row(*values)).select_from(below).where(*met).order_by(*in_order)
+        rows = select(nested_row(items, self._dialect)).select_from(below).where(*met).order_by(*in_order)
         limit = 1 if edge.cardinality.to_one else edge.shape.limit
         if limit is not None:
             rows = rows.limit(plain_number(limit))
-        return func.array(rows.scalar_subquery(), type_=types.NullType())
+        return array_of(rows)
 
-    def _in_row(self, slot: Slot, expression: Any) -> Any:
-        """Return a value in a form that the driver can read in a nested row."""
-        if isinstance(slot, Column):
-            return in_row(expression, slot.type, self._dialect, origin=slot.expression)
-        computed = slot.aggregation
-        if computed is None:
-            return expression
-        return in_row(expression, computed.type, self._dialect, origin=computed.expression)
+    def _own_keys(self, edge: Edge) -> tuple[Column, ...]:
+        """Return the columns that hold the parent's key in each row of a whole tree."""
+        held = [(each, each.expression) for each in self.columns.at(edge.target)]
+        slots = [slot_of(column, held) for column in self._ties[edge].columns]
+        return tuple(
+            slot if isinstance(slot, Column) else Column(f"key_{index}", column, column.type)
+            for index, (slot, column) in enumerate(zip(slots, self._ties[edge].columns, strict=True))
+        )
 
-    def _read_whole(self, items: Sequence[tuple[Slot, Any]]) -> list[Any]:
-        """Return the columns of a statement in a form that the driver can read next to nested rows."""
-        if not any(isinstance(slot, Edge) and slot.aggregation is None for slot, _ in items):
-            return [each for _, each in items]
-        return [
-            read_whole(each, slot.type, self._dialect) if isinstance(slot, Column) else each for slot, each in items
-        ]
+    def _tree(self, edge: Edge) -> Any:
+        """Return all rows of a tree as one array of rows, each with the key of its parent, in the row of the root."""
+        ties, order = self._ties[edge], self._order(edge)
+        below, items, keys = self._subquery(edge, order)
+        held = [slot for slot, _ in items]
+        pairs = zip(self.trees[edge].own, (below.c[key] for key in keys), strict=True)
+        items = [*((slot, each) for slot, each in pairs if slot not in held), *items]
+        self.arrays[edge] = tuple(slot for slot, _ in items)
+        onward = [getattr(edge.target.entity, name) for name in ties.link.attributes]
+        steps = [*labelled(ties.columns, "key"), *labelled(onward, "onward")]
+        links = self._within(edge, selecting(ties.rows.where(*edge.shape.where), steps))
+        reached = reached_from(list(self._parent_key(edge)), links)
+        met = and_(*(below.c[key] == each for key, each in zip(keys, reached.c, strict=True)))
+        rows = select(nested_row(items, self._dialect)).select_from(reached.join(below, met))
+        rows = rows.order_by(*(each.on(below.c[f"order_{index}"]) for index, each in enumerate(order)))
+        return array_of(rows)
 
     # --- aggregates -----------------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from loadplan.errors import PlanError, Problem
 from loadplan.mapped import mapping
 from loadplan.resolved.conditions import parameters_in
 from loadplan.resolved.entities import resolve_entities
-from loadplan.resolved.strategy import Choice, Way, choose_for_options
+from loadplan.resolved.strategy import Choice, Way
+from loadplan.resolved.strategy_of_options import choose_for_options
 from loadplan.resolved.tree import Edge, Instance, instance_at
 from loadplan.sqlalchemy_internals import AbstractLoad
 from loadplan.statements import option_problems as problems

@@ -1,11 +1,14 @@
 """Finds the keys of a whole tree for ``depth="all"``, with one recursive common table expression."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import attrs
 from sqlalchemy import ColumnElement, Dialect, Integer, and_, literal_column, select
 
 from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.links import Link
+from loadplan.resolved.tree import Column
 from loadplan.statements.keys import Keys, row_of
 
 
@@ -29,6 +32,37 @@ def in_whole_tree(linked: Any, link: Link, keys: Keys, target: Any) -> ColumnEle
     given = keys.rows().c if keys.as_arrays else linked.with_only_columns(*keys.columns).where(keys.condition)
     parents = select(*tree.c).union(select(*given) if keys.as_arrays else given).cte("loadplan_parents")
     return row_of(keys.columns).in_(select(*parents.c))
+
+
+@attrs.frozen(eq=False)
+class TreeKeys:
+    """The columns by which Python ties the rows of a whole tree that stands in one array.
+
+    Attributes:
+        own: in a row of the tree, the key of its parent.
+        parents: in the row of the root, the key by which its children find it.
+        onward: in a row of the tree, the key by which its own children find it.
+    """
+
+    own: tuple[Column, ...]
+    parents: tuple[Column, ...]
+    onward: tuple[Column, ...]
+
+
+def reached_from(key: Sequence[Any], links: Any) -> Any:
+    """Return the keys of a whole tree: the key of its root, and the key of every row below it, each once.
+
+    Args:
+        key: the key of the root, in the statement around the tree.
+        links: the rows of the tree's table. ``key_0`` and so on hold the key of the parent, ``onward_0`` and so on hold
+            the key by which the row's own children find it.
+    """
+    names = [f"key_{index}" for index in range(len(key))]
+    start = select(*(each.label(name) for each, name in zip(key, names, strict=True))).correlate_except()
+    tree = start.cte("loadplan_tree", recursive=True, nesting=True)
+    met = and_(*(links.c[name] == tree.c[name] for name in names))
+    further = select(*(links.c[f"onward_{index}"] for index in range(len(key))))
+    return tree.union(further.select_from(tree.join(links, met)))
 
 
 def greatest_depth(dialect: Dialect) -> list[ColumnElement[Any]]:
