@@ -34,6 +34,7 @@ STAGES = {
         "elements",
         "values",
         "decoding",
+        "stored",
         "telling",
         "mapping",
         "indexes",
