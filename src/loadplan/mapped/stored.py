@@ -114,7 +114,7 @@ def without_months(interval: ColumnElement[Any]) -> ColumnElement[Any]:
     return interval - func.date_trunc(literal_column("'month'"), interval) + func.make_interval(zero, zero, zero, days)
 
 
-def unlimited(kind: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
+def unlimited(kind: Any) -> types.TypeEngine[Any]:
     """Return a type that binds the values of another type whatever their length and digits are.
 
     A mapping may give a column a shorter type than the database has. PostgreSQL shortens a text, and rounds a number,

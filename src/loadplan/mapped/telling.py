@@ -1,8 +1,8 @@
 """Finds an expression by which Python can compare the keys of rows: the key itself, or its stored value (a *teller*).
 
-An application's own type may make objects without ``__eq__`` or ``__hash__``, or equal objects for two rows. A value may
-also change when SQLAlchemy reads it and binds it again. For a key of this type, the statement also selects the stored
-value: without the decorators of the type, or as text.
+An application's own type may make objects without ``__eq__`` or ``__hash__``, or equal objects for two rows. A value
+may also change when SQLAlchemy reads it and binds it again. For a key of this type, the statement also selects the
+stored value: without the decorators of the type, or as text.
 """
 
 import decimal
@@ -103,9 +103,9 @@ def teller(expression: Any, dialect: Dialect, *, everywhere: bool = False) -> Co
         everywhere: whether keys of other databases are compared with it. They may store equal values in other forms.
     """
     kind = type_on(expression.type, dialect)
-    while isinstance(kind, types.TypeDecorator):
+    while isinstance(kind, types.TypeDecorator) and not isinstance(kind, types.Interval):
         kind = type_on(kind.load_dialect_impl(dialect), dialect)
-    if reads_by_itself(kind) or binds_by_itself(kind):
+    if reads_by_itself(kind) or _binds_anew(kind, dialect):
         known = next(each for each in type(kind).__mro__ if each.__module__.startswith("sqlalchemy."))
         kind = kind.adapt(known) if issubclass(known, EXACT_TYPES) else kind
     stored = None if everywhere else stored_value(expression, kind, dialect)

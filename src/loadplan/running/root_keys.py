@@ -38,10 +38,8 @@ class RootKeys:
         width = len(self.columns)
         if self.by_value:
             return tuple(row)
-        pairs = zip(self.told, self.columns, strict=True)
-        return tuple(
-            row[width + at] if told is not key and is_bindable(told) else row[at] for at, (told, key) in enumerate(pairs)
-        )
+        told = [each is not key and is_bindable(each) for each, key in zip(self.told, self.columns, strict=True)]
+        return tuple(row[width + at] if is_told else row[at] for at, is_told in enumerate(told))
 
     @property
     def by_value(self) -> bool:

@@ -157,7 +157,7 @@ def by_ids(compiled: Compiled[Any]) -> ByIds:
     """Return a graph narrowed to many roots. Later calls for the graph return the same value."""
     found: ByIds | None = compiled.variants.get("by ids")
     if found is None:
-        keys = keys_of(root_key(compiled.mapper), compiled.dialect, given=True)
+        keys = keys_of(root_key(compiled.mapper), compiled.dialect)
         graph = compiled.narrowed(lambda statement: statement.where(keys.condition))
         told = root_keys(compiled.tree.root.entity, compiled.mapper, compiled.dialect)
         found = compiled.variants["by ids"] = ByIds(compiled, graph, _reader(compiled), keys, told)

@@ -10,6 +10,7 @@ from sqlalchemy.types import TypeEngine
 from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.stored import unlimited
 from loadplan.mapped.telling import EXACT_TYPES
+from loadplan.mapped.values import type_on
 
 #: The most keys in one IN list. SQLAlchemy's selectinload uses the same number. SQLite takes 32,766 parameters at most.
 CHUNK = 500
@@ -77,17 +78,10 @@ class Keys:
             yield {_NAME: list(keys[start : start + CHUNK])}
 
 
-def keys_of(columns: Sequence[ColumnElement[Any]], dialect: Dialect, *, given: bool = False) -> Keys:
-    """Return the keys of ``columns``, bound in the way that suits a database.
-
-    Args:
-        columns: the columns.
-        dialect: the dialect of their database.
-        given: whether the caller gives the keys. SQLAlchemy casts them to the types of the mapping, as in
-            ``session.get``. Other keys come from the database, which may have longer types than the mapping.
-    """
+def keys_of(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> Keys:
+    """Return the keys of ``columns``, bound in the way that suits a database."""
     as_arrays = dialect.name == "postgresql" and all(isinstance(each.type, EXACT_TYPES) for each in columns)
-    items = tuple(each.type if given else unlimited(each.type) for each in columns)
+    items = tuple(unlimited(type_on(each.type, dialect)) for each in columns)
     return Keys(tuple(columns), as_arrays, any(map(_is_partitioned, columns)), items)
 
 
