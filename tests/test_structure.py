@@ -57,6 +57,7 @@ STAGES = {
         "parts",
         "fitting",
         "problems",
+        "problems_of_orders",
         "unloadable",
         "paths",
         "view_problems",

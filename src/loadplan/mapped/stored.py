@@ -114,7 +114,7 @@ def without_months(interval: ColumnElement[Any]) -> ColumnElement[Any]:
     return interval - func.date_trunc(literal_column("'month'"), interval) + func.make_interval(zero, zero, zero, days)
 
 
-def unlimited(kind: Any) -> types.TypeEngine[Any]:
+def unlimited(kind: Any) -> Any:
     """Return a type that binds the values of another type whatever their length and digits are.
 
     A mapping may give a column a shorter type than the database has. PostgreSQL shortens a text, and rounds a number,
@@ -127,7 +127,7 @@ def unlimited(kind: Any) -> types.TypeEngine[Any]:
     if isinstance(kind, types.Float):
         return Double(asdecimal=kind.asdecimal)
     if isinstance(kind, types.Numeric):
-        return types.Numeric(asdecimal=kind.asdecimal)
+        return types.Numeric() if kind.asdecimal else types.Numeric(asdecimal=False)
     if isinstance(kind, types.DateTime | types.Time) and getattr(kind, "precision", None) is not None:
         plain = types.DateTime if isinstance(kind, types.DateTime) else types.Time
         return plain(timezone=kind.timezone)

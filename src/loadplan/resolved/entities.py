@@ -12,7 +12,7 @@ from loadplan.mapped import links, mapping
 from loadplan.mapped.cardinality import Cardinality
 from loadplan.mapped.repeats import other_keys
 from loadplan.resolved import problems, unloadable
-from loadplan.resolved.conditions import conditions_on, parameters_in, shape_problems
+from loadplan.resolved.conditions import conditions_on, order_problems, parameters_in, shape_problems
 from loadplan.resolved.form import MOST_LEVELS, is_reference, spelled_out
 from loadplan.resolved.resolving import resolve_once
 from loadplan.resolved.tree import Column, Edge, Instance, Parameter, Part, Place, Shape, Tree, edges_below
@@ -285,6 +285,7 @@ class _Resolver:
         where = conditions_on(prop, first.where or ())
         shape = Shape(where, first.order_by, first.limit, first.depth)
         self.found.extend(shape_problems(mapper, prop, shape, first.strategy, at))
+        self.found.extend(order_problems(prop, shape, at))
         depth = first.depth if isinstance(first.depth, int) and "depth" not in disagreed else 1
         if 1 < depth <= MOST_LEVELS and prop.mapper.isa(prop.parent):
             below = tuple(attrs.evolve(item, depth=depth - 1) for item in items)
