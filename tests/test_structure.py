@@ -142,6 +142,7 @@ STAGES = {
         "plans",
         "roots",
         "root_shapes",
+        "one_database",
         "key_walk",
         "exact",
         "paging",

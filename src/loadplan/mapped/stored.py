@@ -125,7 +125,7 @@ def unlimited(kind: Any) -> Any:
     if isinstance(kind, types.String) and not isinstance(kind, types.Enum):
         return types.String() if kind.length and not kind.collation else kind
     if isinstance(kind, types.Float):
-        return Double(asdecimal=kind.asdecimal)
+        return Double(asdecimal=True) if kind.asdecimal else Double()
     if isinstance(kind, types.Numeric):
         return types.Numeric() if kind.asdecimal else types.Numeric(asdecimal=False)
     if isinstance(kind, types.DateTime | types.Time) and getattr(kind, "precision", None) is not None:
