@@ -1,8 +1,8 @@
 """Finds the types whose values may change when SQLAlchemy reads them and binds them again, and their stored values.
 
 A key that changes on this way does not find its rows again. Examples are a UUID that SQLite keeps with hyphens, a
-``Numeric`` that SQLAlchemy rounds, or a text of a date that another program wrote. For such a key, a statement also
-selects the stored value, and binds it as it is.
+``Numeric`` that SQLAlchemy rounds, or a text of a date that another program wrote. For these keys, a statement also
+selects the stored value, and binds this value.
 """
 
 from typing import Any

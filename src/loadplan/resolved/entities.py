@@ -195,7 +195,7 @@ class _Resolver:
             said: the declarations about the place.
             again: relationships that subclasses map in another way.
             at: the names that lead to the place, for errors.
-            rows_of: the place whose rows the place of the base class reads, if it has no rows of its own.
+            rows_of: the place whose rows the place of the base class reads, if these are not its own rows.
         """
         groups: dict[Mapper[Any], list[_Said]] = {}
         for about in said:
