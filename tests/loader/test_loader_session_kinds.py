@@ -1,5 +1,7 @@
 """Sessions as applications really make them: subclasses, info, routing, several databases, test transactions."""
 
+import datetime
+import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -248,6 +250,42 @@ async def test_two_dialects_in_one_session(postgres: AsyncEngine, sqlite: AsyncE
                 await session.commit()
             for roots in (await Loader(maker).fetch_all(plan), [await Loader(maker).fetch(plan, 1)]):
                 assert [[each.id for each in city.streets] for city in roots[0].cities] == [[1, 2]]
+
+
+class Apart(DeclarativeBase):
+    pass
+
+
+class Depot(Apart):
+    __tablename__ = "apart_depots"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    opened: Mapped[datetime.datetime]
+
+
+class Lorry(Apart):
+    __tablename__ = "apart_lorries"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    depot_id: Mapped[uuid.UUID]
+
+
+Depot.lorries = relationship(  # type: ignore[attr-defined]
+    Lorry, primaryjoin=foreign(Lorry.depot_id) == Depot.id, order_by=Lorry.id, viewonly=True
+)
+
+
+async def test_two_databases_store_one_key_in_two_forms(postgres: AsyncEngine, sqlite: AsyncEngine) -> None:
+    """SQLite has a UUID as text, PostgreSQL has its own type. Python compares the UUIDs."""
+    one, other = uuid.UUID(int=1), uuid.UUID(int=2)
+    plan = LoadPlan(Depot, load("lorries"))
+    for first, second in ((postgres, sqlite), (sqlite, postgres)):
+        async with tables(first, Apart.metadata), tables(second, Apart.metadata):
+            maker = async_sessionmaker(binds={Depot: first, Lorry: second})
+            async with maker() as session:
+                session.add_all([Depot(id=each, opened=datetime.datetime(2026, 1, 1)) for each in (one, other)])
+                session.add_all([Lorry(id=n, depot_id=(one, other)[n % 2]) for n in range(4)])
+                await session.commit()
+            found: list[Any] = await Loader(maker).fetch_many(plan, [one, other])
+            assert [[each.id for each in depot.lorries] for depot in found] == [[0, 2], [1, 3]]
 
 
 def routing(first: Engine, second: Engine, *, keywords: bool) -> type[Session]:
