@@ -1,17 +1,21 @@
 """Sessions as applications really make them: subclasses, info, routing, several databases, test transactions."""
 
-from collections.abc import AsyncIterator
+import datetime
+import uuid
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import attrs
 import pytest
 from loader_models import AUTHOR, POST_PAGE, POSTS, Author, Post, seed
 from loader_models import Base as BlogBase
 from sqlalchemy import URL, Engine, ForeignKey, Index, Update, event, func, insert, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, ORMExecuteState, Session, foreign, mapped_column, relationship
 
-from loadplan import Loader, LoaderError, LoadPlan, load
+from loadplan import Loader, LoaderError, LoadPlan, PlanError, load, source
 from support import recording, tables
 
 
@@ -248,6 +252,42 @@ async def test_two_dialects_in_one_session(postgres: AsyncEngine, sqlite: AsyncE
                 assert [[each.id for each in city.streets] for city in roots[0].cities] == [[1, 2]]
 
 
+class Apart(DeclarativeBase):
+    pass
+
+
+class Depot(Apart):
+    __tablename__ = "apart_depots"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    opened: Mapped[datetime.datetime]
+
+
+class Lorry(Apart):
+    __tablename__ = "apart_lorries"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    depot_id: Mapped[uuid.UUID]
+
+
+Depot.lorries = relationship(  # type: ignore[attr-defined]
+    Lorry, primaryjoin=foreign(Lorry.depot_id) == Depot.id, order_by=Lorry.id, viewonly=True
+)
+
+
+async def test_two_databases_store_one_key_in_two_forms(postgres: AsyncEngine, sqlite: AsyncEngine) -> None:
+    """SQLite has a UUID as text, PostgreSQL has its own type. Python compares the UUIDs."""
+    one, other = uuid.UUID(int=1), uuid.UUID(int=2)
+    plan = LoadPlan(Depot, load("lorries"))
+    for first, second in ((postgres, sqlite), (sqlite, postgres)):
+        async with tables(first, Apart.metadata), tables(second, Apart.metadata):
+            maker = async_sessionmaker(binds={Depot: first, Lorry: second})
+            async with maker() as session:
+                session.add_all([Depot(id=each, opened=datetime.datetime(2026, 1, 1)) for each in (one, other)])
+                session.add_all([Lorry(id=n, depot_id=(one, other)[n % 2]) for n in range(4)])
+                await session.commit()
+            found: list[Any] = await Loader(maker).fetch_many(plan, [one, other])
+            assert [[each.id for each in depot.lorries] for depot in found] == [[0, 2], [1, 3]]
+
+
 def routing(first: Engine, second: Engine, *, keywords: bool) -> type[Session]:
     """A session class with its own get_bind, in both spellings of SQLAlchemy's documentation."""
 
@@ -383,3 +423,54 @@ async def test_a_sessionmaker_without_any_bind_says_so(blog: AsyncEngine) -> Non
 
     with pytest.raises((UnboundExecutionError, LoaderError)):
         await Loader(async_sessionmaker()).fetch(AUTHOR, 1)
+
+
+@attrs.frozen
+class EventRow:
+    """A field that no statement of events can read."""
+
+    id: int
+    name: Annotated[int | None, source(select(Place.id).where(Place.id == Event.place_id).scalar_subquery())]
+
+
+async def test_a_statement_reads_one_database(databases: tuple[AsyncEngine, AsyncEngine]) -> None:
+    """A condition, an order, or a field of a view that reads the other database is refused before any SQL."""
+    first, second = databases
+    maker = async_sessionmaker(binds={Place: first, Event: second})
+    loader, has_events = Loader(maker), Place.events.any(Event.id > 1)
+    by_place = source(Event.place, Place.id)
+    calls: list[Callable[[], Any]] = [
+        lambda: loader.fetch_all(PLACE, where=has_events),
+        lambda: loader.fetch_all(LoadPlan(Place), where=Place.events.any()),
+        lambda: loader.fetch_one(LoadPlan(Place), where=Place.id.in_(select(Event.place_id))),
+        lambda: loader.fetch_all(EVENT, where=Event.place.has()),
+        lambda: loader.fetch_all(EVENT, where=source(Event.place, Place.id > 1)),
+        lambda: loader.fetch_all(LoadPlan(Event), order_by=by_place),
+        lambda: loader.fetch_page(EVENT, order_by=by_place, size=2),
+        lambda: loader.count(Place, where=has_events),
+        lambda: loader.exists(PLACE, where=has_events),
+        lambda: anext(aiter(loader.stream(PLACE, where=has_events))),
+        lambda: loader.fetch_all(LoadPlan(Event, into=EventRow)),
+        lambda: loader.fetch(LoadPlan(Place, load(Place.events, where=Event.place.has())), 1),
+    ]
+    with recording(first) as in_first, recording(second) as in_second:
+        for call in calls:
+            with pytest.raises(PlanError, match="in another database"):
+                await call()
+    assert (in_first.selects, in_second.selects) == ([], [])
+    with pytest.raises(PlanError) as caught:
+        await loader.fetch_all(PLACE, where=has_events)
+    assert str(caught.value) == (
+        "LP215: where= of 'Place' reads 'Event', which is in another database\n"
+        "  at: Place\n"
+        "  detail: the session's binds= name two databases, and one statement reads one database.\n"
+        "  hint: fetch the keys from 'Event' first, and pass them: where=Place.id.in_(keys)."
+    )
+    same = async_sessionmaker(binds={Place: first, Event: first})
+    await assert_refused_by_the_database(Loader(same), has_events)
+
+
+async def assert_refused_by_the_database(loader: Loader, condition: Any) -> None:
+    """Assert that a statement of one database is sent. This database has no events."""
+    with pytest.raises(DBAPIError):
+        await loader.fetch_all(LoadPlan(Place), where=condition)

@@ -229,6 +229,22 @@ CHAIN_PLANS: dict[str, Callable[[Any], tuple[Any, list[set[str]]]]] = {
         LoadPlan(m.A, on(m.B, only=[m.B.b]), on(m.C, only=[m.C.c])),
         [{"id", "t", "b"}, {"id", "t", "b", "c"}],
     ),
+    "a branch below another class": lambda m: (
+        LoadPlan(m.A, on(m.C, only=[m.C.c])),
+        [{"id", "t"}, {"id", "t", "c"}],
+    ),
+    "a branch that leaves out": lambda m: (
+        LoadPlan(m.A, on(m.C, defer=[m.C.big])),
+        [{"id", "t"}, {"id", "t", "b", "c"}],
+    ),
+    "a whole branch below another class": lambda m: (
+        LoadPlan(m.A, on(m.C)),
+        [{"id", "t"}, {"id", "t", "b", "big", "c"}],
+    ),
+    "a branch in a branch": lambda m: (
+        LoadPlan(m.A, on(m.B, on(m.C, only=[]), only=[m.B.b])),
+        [{"id", "t", "b"}, {"id", "t", "b"}],
+    ),
     "a branch above others": lambda m: (
         LoadPlan(m.A, on(m.B, only=[m.B.b])),
         [{"id", "t", "b"}, {"id", "t", "b"}],
@@ -251,6 +267,8 @@ async def test_a_plan_says_what_is_loaded_of_subclasses(
         columns = BY_MAPPING
     if name == "a branch above others" and mapping in {"selectin", "inline"}:
         columns[1].add("c")  # what C adds comes by the mapping, and 'big' is left out by the branch
+    if name in {"a branch below another class", "a branch that leaves out", "a whole branch below another class"}:
+        columns[0] |= {"b", "big"} if mapping != "not mapped" else set()  # what B adds comes by the mapping
     rows = [m.A(id=1), m.B(id=2, b=1, big="x"), m.C(id=3, b=1, big="y", c=2)]
     async with filled(engine, m.Base.metadata, *rows) as loader:
         with recording(engine) as recorded:

@@ -4,9 +4,18 @@ from typing import Any
 
 import pytest
 from real import filled, lazily
-from sqlalchemy import ForeignKey, func, select
+from sqlalchemy import ForeignKey, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship, selectinload
+from sqlalchemy.ext.declarative import ConcreteBase
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    column_property,
+    configure_mappers,
+    mapped_column,
+    relationship,
+    selectinload,
+)
 
 from loadplan import LoadPlan, PlanError, StrategyName, load
 
@@ -191,3 +200,66 @@ def test_hints_for_options_and_for_ids() -> None:
         LoadPlan(Area, load(selectinload(Area.downs).joinedload(Area.spots)))
     with pytest.raises(PlanError, match=r"hint: write where=Spot\.id == 3\."):
         LoadPlan(Area, load(Area.spots, where=3))
+
+
+class UnionBase(DeclarativeBase):
+    pass
+
+
+class Binder(UnionBase):
+    """Holds sheets of all classes."""
+
+    __tablename__ = "optm_binders"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sheets: Mapped[list["Sheet"]] = relationship(order_by="Sheet.id", viewonly=True)
+
+
+class Sheet(ConcreteBase, UnionBase):
+    """The base of concrete classes, which is read from a union."""
+
+    __tablename__ = "optm_sheets"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    binder_id: Mapped[int] = mapped_column(ForeignKey(Binder.id))
+    title: Mapped[str]
+    __mapper_args__ = {"polymorphic_identity": "sheet", "concrete": True}
+
+
+class Chart(Sheet):
+    """In a table of its own."""
+
+    __tablename__ = "optm_charts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    binder_id: Mapped[int] = mapped_column(ForeignKey(Binder.id))
+    title: Mapped[str]
+    __mapper_args__ = {"polymorphic_identity": "chart", "concrete": True}
+
+
+@pytest.mark.parametrize("strategy", ["selectin", "joined", "subquery"])
+async def test_options_to_a_union_of_concrete_classes(engine: AsyncEngine, strategy: StrategyName) -> None:
+    """Rows of every class come to their own parents, with a condition too. SQLAlchemy 2.0's select-in mixes them up."""
+    configure_mappers()
+    union: Any = inspect(Sheet).selectable
+    conditions: list[tuple[Any, list[list[int]]]] = [
+        (None, [[1, 2, 3], [4]]),
+        (Sheet.title == "x", [[1, 3], []]),
+        (Sheet.title.in_(["x", "z"]), [[1, 3], [4]]),
+        (union.c.title.in_(["x", "z"]), [[1, 3], [4]]),
+        (Sheet.__table__.c.title == "x", [[1, 3], []]),
+    ]
+    rows: list[Any] = [
+        "INSERT INTO optm_binders VALUES (1), (2)",
+        Sheet(id=1, binder_id=1, title="x"),
+        Sheet(id=2, binder_id=1, title="y"),
+        Chart(id=3, binder_id=1, title="x"),
+        Chart(id=4, binder_id=2, title="z"),
+    ]
+    async with filled(engine, UnionBase.metadata, *rows) as loader:
+        for where, expected in conditions:
+            plan = LoadPlan(Binder, load(Binder.sheets, where=where, strategy=strategy))
+            found = await by_options(engine, plan, Binder, lambda binder: [each.id for each in binder.sheets])
+            assert found == expected, str(where)
+            whole = await loader.fetch_all(plan, order_by=Binder.id)
+            assert [[each.id for each in binder.sheets] for binder in whole] == expected, str(where)

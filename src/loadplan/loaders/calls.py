@@ -44,6 +44,7 @@ from loadplan.running.call_options import check_options
 from loadplan.running.cursors import CursorKey
 from loadplan.running.graph import load_roots
 from loadplan.running.key_walk import KeyWalk, walks_by_keys
+from loadplan.running.one_database import check_in_one_database
 from loadplan.running.own_connection import Opened
 from loadplan.running.paging import Page, page_of
 from loadplan.running.plans import Compiled, compile_plan, compile_resolved, resolve_plan
@@ -232,7 +233,7 @@ class Calls:
                 graph = graph.narrowed(locking(plan, for_update))
             return lambda session: load_roots(graph, session, [bound], tally, limit)
 
-        return self.run(plan, prepare, options, roots=limit, for_update=for_update)
+        return self.run(plan, prepare, options, roots=limit, for_update=for_update, asked=(where, order_by))
 
     def fetch_page(
         self,
@@ -267,7 +268,8 @@ class Calls:
 
             return work
 
-        return self.run(plan, prepare, options, roots=size, executions=lambda _: 1 + (total is not None))
+        executions = 1 + (total is not None)
+        return self.run(plan, prepare, options, roots=size, executions=lambda _: executions, asked=(where, order_by))
 
     def total(
         self, plan: LoadPlan[Any], where: RootConditions | None, params: Params, total: Total, options: Options
@@ -279,7 +281,7 @@ class Calls:
             counted = root_count(graph)
             return lambda session: counted.total(total, session, bound, tally)
 
-        return self.run(plan, prepare, options, roots=None, follows=False)
+        return self.run(plan, prepare, options, roots=None, follows=False, asked=(where, None))
 
     def count(
         self, plan: LoadPlan[Any] | type[Any], where: RootConditions | None, params: Params, options: Options
@@ -307,7 +309,7 @@ class Calls:
             ask = count.number if call == "count" else count.any
             return lambda session: ask(session, bound, tally)
 
-        return self.run(plan_behind(plan), prepare, options, roots=None, follows=False)
+        return self.run(plan_behind(plan), prepare, options, roots=None, follows=False, asked=(where, None))
 
     def batches(
         self,
@@ -330,6 +332,7 @@ class Calls:
         compiled = compiled.across(private.databases(compiled.classes)).streamable
         query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
         bound = query.parameters(params)
+        check_in_one_database(private, compiled, where, order_by)
         with self.told(plan, whole=False) as tally:
             batches = _batches(compiled, query, bound, min(batch_size, _MOST_OF_A_CURSOR), tally)
             with private.open(compiled.mappers, options=options) as opened:
@@ -413,6 +416,7 @@ class Calls:
         for_update: ForUpdate = False,
         executions: Callable[[Compiled[T]], int] = lambda _: 1,
         follows: bool = True,
+        asked: tuple[RootConditions | None, RootOrder | None] = (None, None),
     ) -> R:
         """Compile, let ``prepare`` check its input and build the work, and only then open a connection.
 
@@ -424,6 +428,7 @@ class Calls:
             for_update: whether, and how, to lock the roots.
             executions: how often the statement of the roots may run. If it runs more than once, it needs a snapshot.
             follows: whether the statements below the roots run, too.
+            asked: the conditions and the order of the roots.
         """
         check_plan(plan)
         check_options(options)
@@ -440,6 +445,7 @@ class Calls:
                 if locks(for_update):
                     compiled = compiled.lockable
                 work = prepare(compiled, tally)
+                check_in_one_database(private, compiled, *asked)
                 statements = executions(compiled) + (len(compiled.later) if follows else 0)
                 try:
                     return private.run(work, compiled.mappers, statements=statements, options=options)

@@ -10,7 +10,7 @@ from sqlalchemy.sql.elements import BinaryExpression, CollationClause
 
 from loadplan.mapped.elements import element_of
 from loadplan.mapped.ordering import Ordering
-from loadplan.running.exact import AsStored
+from loadplan.mapped.stored import AsStored
 
 T = TypeVar("T")
 

@@ -327,7 +327,7 @@ def as_seen_from(mapper: Mapper[Any], expression: Any, *, subclasses: bool = Fal
     """
     over = [each for each in mapper.iterate_to_root() if each is not mapper]
     above = {each.class_ for each in over if bases or each.with_polymorphic_mappers}
-    tables = set[Any]() if isinstance(mapper.selectable, Table | Join) else {*mapper.tables}
+    tables = set[Any]() if isinstance(mapper.selectable, Table | Join) else {*mapper.tables, mapper.selectable}
     joined = {} if not subclasses else _joined_subclasses(mapper)
     if not (above or tables or joined):
         return expression
@@ -342,10 +342,17 @@ def as_seen_from(mapper: Mapper[Any], expression: Any, *, subclasses: bool = Fal
         if behind is not None and behind[0] in above and behind[1] in mapper.column_attrs:
             name = behind[1]
         elif behind is None and isinstance(element, Column) and element.table in tables:
-            name = attribute_of(mapper, element)
+            name = attribute_of(mapper, element) or _attribute_of_union(mapper, element)
         return None if name is None else getattr(mapper.class_, name).__clause_element__()
 
     return replacement_traverse(plain, {}, own) if isinstance(plain, ClauseElement) else expression
+
+
+def _attribute_of_union(mapper: Mapper[Any], column: Column[Any]) -> str | None:
+    """Return the name of the attribute that reads a column of the union that a class is mapped to, or None."""
+    read = mapper.selectable.corresponding_column
+    plain = (prop for prop in mapper.column_attrs if isinstance(prop.columns[0], Column))
+    return next((prop.key for prop in plain if read(prop.columns[0]) is column), None)
 
 
 def _joined_subclasses(mapper: Mapper[Any]) -> dict[type[Any], Mapper[Any]]:

@@ -1,7 +1,8 @@
 """Finds an expression by which Python can compare the keys of rows: the key itself, or its stored value (a *teller*).
 
-An application's own type may make objects without ``__eq__`` or ``__hash__``, or equal objects for two rows. For a key
-of this type, the statement also selects the stored value: without the decorators of the type, or as text.
+An application's own type may make objects without ``__eq__`` or ``__hash__``, or equal objects for two rows. A value
+may also change when SQLAlchemy reads it and binds it again. For a key of this type, the statement also selects the
+stored value: without the decorators of the type, or as text.
 """
 
 import decimal
@@ -9,9 +10,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Dialect, Label, Text, TypeCoerce, cast, type_coerce, types
+from sqlalchemy import Cast, ColumnElement, Dialect, Label, Text, cast, type_coerce, types
 from sqlalchemy.dialects import mysql, postgresql
 
+from loadplan.mapped.stored import INTERVALS, AsStored, stored_value
 from loadplan.mapped.values import binds_by_itself, made_by_decorators, type_on
 
 #: Types whose values are equal in SQL if and only if they are equal in Python, apart from collations.
@@ -77,19 +79,42 @@ def tells_rows_apart(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
     return isinstance(kind, _TELLING) and not isinstance(kind, mysql.SET) and not reads_by_itself(kind)
 
 
-def teller(expression: Any, dialect: Dialect) -> ColumnElement[Any] | None:
+def _binds_anew(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
+    """Tell whether a type, or a type that it decorates, changes the values that it binds with its own code or SQL."""
+    own: Any = type(kind)
+    code = [own.bind_processor, own.bind_expression]
+    if isinstance(kind, types.TypeDecorator):
+        code.append(own.process_bind_param)
+    if not all(each.__module__.startswith("sqlalchemy.") for each in code):
+        return True
+    return isinstance(kind, types.TypeDecorator) and _binds_anew(
+        type_on(kind.load_dialect_impl(dialect), dialect), dialect
+    )
+
+
+def teller(expression: Any, dialect: Dialect, *, everywhere: bool = False) -> ColumnElement[Any] | None:
     """Return the expression by which Python compares rows instead of a key; None if it can compare the key itself.
 
     The expression is the stored value with a type of SQLAlchemy, or its text.
+
+    Args:
+        expression: the key.
+        dialect: the dialect of the database that has it.
+        everywhere: whether keys of other databases are compared with it. They may store equal values in other forms.
     """
-    if tells_rows_apart(expression.type, dialect):
-        return None
     kind = type_on(expression.type, dialect)
-    while isinstance(kind, types.TypeDecorator):
+    while isinstance(kind, types.TypeDecorator) and not isinstance(kind, types.Interval):
         kind = type_on(kind.load_dialect_impl(dialect), dialect)
-    if reads_by_itself(kind) or binds_by_itself(kind):
+    if reads_by_itself(kind) or _binds_anew(kind, dialect):
         known = next(each for each in type(kind).__mro__ if each.__module__.startswith("sqlalchemy."))
         kind = kind.adapt(known) if issubclass(known, EXACT_TYPES) else kind
+    stored = None if everywhere else stored_value(expression, kind, dialect)
+    if stored is not None:
+        return stored
+    if tells_rows_apart(expression.type, dialect) and (
+        everywhere or not _binds_anew(type_on(expression.type, dialect), dialect)
+    ):
+        return None
     if is_exact(kind):
         return type_coerce(expression, kind)
     if dialect.name == "postgresql":
@@ -100,7 +125,14 @@ def teller(expression: Any, dialect: Dialect) -> ColumnElement[Any] | None:
 def is_bindable(told: ColumnElement[Any]) -> bool:
     """Tell whether a statement can bind the values of a teller as keys."""
     element = told.element if isinstance(told, Label) else told
-    return isinstance(element, TypeCoerce) and is_exact(told.type)
+    if isinstance(element, Cast) and isinstance(element.type, Text):  # the text of any other type
+        return False
+    return isinstance(told.type, (AsStored, *INTERVALS)) or is_exact(told.type)
+
+
+def asked_by(told: ColumnElement[Any] | None, key: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a key column with the type that binds the values of its teller, or unchanged."""
+    return key if told is None or not is_bindable(told) else type_coerce(key, told.type)
 
 
 def may_be_nan(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:

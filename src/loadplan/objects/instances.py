@@ -59,7 +59,7 @@ class Kinds(dict[Any, Kind]):
         """Return the values that generated code needs to make instances of a class."""
         cls = mapper.class_
         identity = mapper.identity_key_from_primary_key((None,) * len(mapper.primary_key))[0]
-        has = (issubclass(cls, part.place.mapper.class_) for part in self._parts)
+        has = (part.holds_for(cls) for part in self._parts)
         seal = self._sealer.seal_of(cls)
         origin = Origin(mapper.class_manager, identity, self._key_of(cls), seal)
         return (cls.__new__, cls, identity, seal, origin, *has)

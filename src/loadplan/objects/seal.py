@@ -319,7 +319,7 @@ class Sealer:
         waiting = list(self._instance.parts)
         while waiting:
             part = waiting.pop()
-            if issubclass(kind, part.place.mapper.class_):
+            if part.holds_for(kind):
                 yield part
                 waiting += part.parts
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Select, and_, exists, literal_column, select
+from sqlalchemy import Over, Select, SelectBase, and_, exists, literal_column, select
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.sql.visitors import iterate
@@ -11,9 +11,9 @@ from sqlalchemy.sql.visitors import iterate
 from loadplan.declared.sources import Source, is_path
 from loadplan.declared.spec import StrategyName
 from loadplan.errors import Problem
-from loadplan.mapped import mapping
+from loadplan.mapped import links, mapping
 from loadplan.mapped.elements import element_of
-from loadplan.resolved import problems
+from loadplan.resolved import problems, problems_of_orders
 from loadplan.resolved.form import is_sql
 from loadplan.resolved.paths import end_of, path_problem
 from loadplan.resolved.tree import Parameter, Shape
@@ -41,17 +41,12 @@ def shape_problems(
         if given is not None and not (word == "depth" and given != "all"):
             yield problems.strategy_cannot(prop, str(strategy), word, at)
     for word in ("where", "order_by"):
-        known = mapping.tables_at(prop.entity.entity)
-        if prop.secondary is not None:
-            known |= {prop.secondary}
         given = getattr(shape, word) or ()
         for path in filter(is_path, given):
             yield from _path_problems(prop, path, at)
         given = tuple(each for each in given if not is_path(each))
-        if not prop.entity.is_aliased_class:
-            of_order = word == "order_by"
-            given = tuple(mapping.as_seen_from(prop.mapper, each, subclasses=of_order) for each in given)
-        tables = foreign_tables(known, given)
+        given = _as_seen_at(prop, given, subclasses=word == "order_by")
+        tables = foreign_tables(_tables_at(prop), given)
         if tables:
             name = f"{prop.parent.class_.__name__}.{prop.key}"
             to_alias = prop.entity.is_aliased_class
@@ -69,6 +64,45 @@ def _path_problems(prop: RelationshipProperty[Any], path: Source, at: tuple[str,
         end, value = end_of(path, prop.mapper)
         if tables := foreign_tables(mapping.tables_of(end), conditions_of(end, [value])):
             yield problems.speaks_of_others(end.class_.__name__, end, "order_by", tables, [value], at)
+
+
+def order_problems(prop: RelationshipProperty[Any], shape: Shape, at: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield the problems of the order in which the rows of a relationship are read: LP211, LP215."""
+    is_one = not prop.uselist
+    if is_one and links.is_single(prop):  # one row has no order
+        return
+    order = shape.order_by if shape.order_by is not None else tuple(prop.order_by or ())
+    if (shape.limit is not None or is_one) and any(_has_window(each) for each in order if not is_path(each)):
+        yield problems_of_orders.window_in_order(prop, at)
+    if shape.order_by is None:
+        tables = foreign_tables(_tables_at(prop), _as_seen_at(prop, order, subclasses=True))
+        if tables:
+            yield problems_of_orders.mapped_order_of_others(prop, tables, at)
+
+
+def _has_window(order: Any) -> bool:
+    """Tell whether an order contains a window function outside of subqueries."""
+    waiting = [element_of(order)]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Over):
+            return True
+        if not isinstance(part, SelectBase):
+            waiting += part.get_children()
+    return False
+
+
+def _tables_at(prop: RelationshipProperty[Any]) -> set[Any]:
+    """Return the tables that a statement for the rows of a relationship reads."""
+    known = mapping.tables_at(prop.entity.entity)
+    return known if prop.secondary is None else known | {prop.secondary, *mapping.tables_in(prop.secondary)}
+
+
+def _as_seen_at(prop: RelationshipProperty[Any], given: Sequence[Any], *, subclasses: bool) -> tuple[Any, ...]:
+    """Return expressions with the columns of the class at the end of a relationship."""
+    if prop.entity.is_aliased_class:
+        return tuple(given)
+    return tuple(mapping.as_seen_from(prop.mapper, each, subclasses=subclasses) for each in given)
 
 
 #: Arguments that need a separate statement. A join has only the order of its parent, and cannot count rows per parent.

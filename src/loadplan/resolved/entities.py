@@ -12,7 +12,7 @@ from loadplan.mapped import links, mapping
 from loadplan.mapped.cardinality import Cardinality
 from loadplan.mapped.repeats import other_keys
 from loadplan.resolved import problems, unloadable
-from loadplan.resolved.conditions import conditions_on, parameters_in, shape_problems
+from loadplan.resolved.conditions import conditions_on, order_problems, parameters_in, shape_problems
 from loadplan.resolved.form import MOST_LEVELS, is_reference, spelled_out
 from loadplan.resolved.resolving import resolve_once
 from loadplan.resolved.tree import Column, Edge, Instance, Parameter, Part, Place, Shape, Tree, edges_below
@@ -82,6 +82,13 @@ def _said_of_branch(item: On[Any]) -> _Said:
     return _Said(item.loads, item.only, item.defer, says_columns=True)
 
 
+def _classes_of(parts: Iterable[Part]) -> Iterator[Mapper[Any]]:
+    """Yield the classes of parts, and of the parts below them."""
+    for part in parts:
+        yield part.place.mapper
+        yield from _classes_of(part.parts)
+
+
 # --- comparing declarations with the mapping ------------------------------------------------------------------------
 
 
@@ -118,7 +125,7 @@ class _Resolver:
         subset = next((each.subset for each in said if each.subset), None)
         parts = [*self.parts(place, said, again, at)]
         if subset is None:
-            parts += self.parts_by_mapping(place, {part.place.mapper for part in parts}, at)
+            parts += self.parts_by_mapping(place, {*_classes_of(parts)}, at)
         return Instance(
             place=place,
             columns=columns,
@@ -169,12 +176,17 @@ class _Resolver:
         for sub in mapping.polymorphic_loads(place.mapper):
             if sub not in declared:
                 above = [each for each in declared if sub.isa(each)]  # these branches say which of their columns come
-                yield self.part(
-                    place, sub, [_Said((), None, None, says_columns=False)], at, by_mapping=True, above=above
-                )
+                nothing = [_Said((), None, None, says_columns=False)]
+                part = self.part(place, sub, nothing, at, by_mapping=True, above=above)
+                yield attrs.evolve(part, below=tuple(each.class_ for each in declared if each.isa(sub)))
 
     def parts(
-        self, place: Place, said: Sequence[_Said], again: Sequence[_Again], at: tuple[str, ...]
+        self,
+        place: Place,
+        said: Sequence[_Said],
+        again: Sequence[_Again],
+        at: tuple[str, ...],
+        rows_of: Place | None = None,
     ) -> Iterator[Part]:
         """Resolve the declarations for subclasses at a place, each subclass once.
 
@@ -183,6 +195,7 @@ class _Resolver:
             said: the declarations about the place.
             again: relationships that subclasses map in another way.
             at: the names that lead to the place, for errors.
+            rows_of: the place whose rows the place of the base class reads, if these are not its own rows.
         """
         groups: dict[Mapper[Any], list[_Said]] = {}
         for about in said:
@@ -200,7 +213,7 @@ class _Resolver:
             if key not in self.by_relationship(each.mapper, own, at):
                 own.append(_Said(each.loads, (), None, says_columns=True))
         for sub, own in groups.items():
-            yield self.part(place, sub, own, at)
+            yield self.part(place, sub, own, at, rows_of=rows_of)
 
     def part(
         self,
@@ -211,6 +224,7 @@ class _Resolver:
         *,
         by_mapping: bool = False,
         above: Sequence[Mapper[Any]] = (),
+        rows_of: Place | None = None,
     ) -> Part:
         """Resolve the columns and relationships that a subclass adds to the rows of a place, and of ``above``."""
         name = f"on({sub.class_.__name__})"
@@ -219,7 +233,8 @@ class _Resolver:
         bases = (place.mapper, *above)
         inherited = {prop.key for base in bases for prop in mapping.column_attributes(base)}
         columns, again = self.declared(target, said, at, mapping.default_columns(sub) - inherited)
-        in_row = _select_of_subclass(target, place, columns)
+        base = place if rows_of is None else rows_of
+        in_row = _select_of_subclass(target, base, columns)
         way = Edge(
             name=name,
             field=name,
@@ -231,7 +246,7 @@ class _Resolver:
             in_row=in_row,
         )
         place.edges.append(way)
-        return Part(way, columns, tuple(self.parts(target, said, again, at)), by_mapping)
+        return Part(way, columns, tuple(self.parts(target, said, again, at, base if in_row else None)), by_mapping)
 
     # --- relationships --------------------------------------------------------------------------------------------
 
@@ -285,6 +300,7 @@ class _Resolver:
         where = conditions_on(prop, first.where or ())
         shape = Shape(where, first.order_by, first.limit, first.depth)
         self.found.extend(shape_problems(mapper, prop, shape, first.strategy, at))
+        self.found.extend(order_problems(prop, shape, at))
         depth = first.depth if isinstance(first.depth, int) and "depth" not in disagreed else 1
         if 1 < depth <= MOST_LEVELS and prop.mapper.isa(prop.parent):
             below = tuple(attrs.evolve(item, depth=depth - 1) for item in items)

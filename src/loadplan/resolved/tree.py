@@ -265,12 +265,19 @@ class Part:
         columns: attribute names of the columns that are loaded.
         parts: the parts for subclasses of the subclass.
         by_mapping: True if the mapping loads the subclass with its base, and the plan does not name it.
+        below: if ``by_mapping`` is True, the classes further down that the plan names. Their branches say which columns
+            of their rows are loaded.
     """
 
     edge: Edge
     columns: frozenset[str]
     parts: "tuple[Part, ...]" = ()
     by_mapping: bool = False
+    below: tuple[type[Any], ...] = ()
+
+    def holds_for(self, kind: type[Any]) -> bool:
+        """Tell whether the rows of a class have this part."""
+        return issubclass(kind, self.place.mapper.class_) and not issubclass(kind, self.below)
 
     @property
     def place(self) -> Place:

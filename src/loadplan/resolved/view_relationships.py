@@ -15,7 +15,7 @@ from loadplan.mapped.cardinality import Cardinality
 from loadplan.resolved import problems as plan_problems
 from loadplan.resolved import source_problems, view_load_problems
 from loadplan.resolved import view_problems as problems
-from loadplan.resolved.conditions import conditions_on, shape_problems
+from loadplan.resolved.conditions import conditions_on, order_problems, shape_problems
 from loadplan.resolved.fitting import misfit, spelled, why_empty
 from loadplan.resolved.form import MOST_LEVELS
 from loadplan.resolved.tree import Edge, Many, One, Place, Recipe, Shape, Total
@@ -66,7 +66,8 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         if prop.uselist:
             return self.collected(step, rest, spot, place, loads, carried)
         shape = Shape(where=carried)
-        self.found.extend(shape_problems(place.mapper, prop, shape, None, (*spot.at, spot.field.name)))
+        at = (*spot.at, spot.field.name)
+        self.found.extend((*shape_problems(place.mapper, prop, shape, None, at), *order_problems(prop, shape, at)))
         below = attrs.evolve(trail, whole={}, levels={}, ends={})
         return self.to_one(prop, shape, None, spot, place, lambda target: self.onward(step, rest, spot, target, below))
 
@@ -120,7 +121,11 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         target = self.place_below(place, prop)
         shape, given, _ = self.shape(prop, place, loads.of(prop.key, (), shared=False), spot)
         shape = attrs.evolve(shape, where=(*carried, *shape.where))
-        self.found.extend(shape_problems(place.mapper, prop, Shape(where=carried), None, (*spot.at, spot.field.name)))
+        at = (*spot.at, spot.field.name)
+        carried_only = Shape(where=carried)
+        self.found.extend(
+            (*shape_problems(place.mapper, prop, carried_only, None, at), *order_problems(prop, shape, at))
+        )
         flat = item.container is None and any(map(_is_to_many, rest)) and spot.type.container is not Container.DICT
         if flat:  # the result has the items of all collections on the path, one after the other
             item = attrs.evolve(spot.type, container=Container.LIST, optional=True)
@@ -207,6 +212,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
                 self.found.append(problems.no_default_at_depth(spot.name, trail.ends[prop.key], spot.at))
             return None
         shape, load, below = self.shape(prop, place, named, spot)
+        self.found.extend(order_problems(prop, shape, (*spot.at, spot.field.name)))
         begins_again = shape.depth is None or (item, prop.mapper) in trail.trees
         if around and begins_again and level is None:
             several = self.leads_back_twice(trail.containers[-1][0], item)

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 from sqlalchemy import ClauseElement, Connection, Engine, make_url
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy.orm import Mapper, sessionmaker
 
 from loadplan.errors import Problem, shown
 from loadplan.resolved import meant
@@ -193,3 +193,16 @@ _COUNT_HINTS = {
     "limit": "limit= is the number of roots to fetch. Remove it to fetch all roots.",
     "offset": "offset= is the number of roots to skip. Remove it to start at the first root.",
 }
+
+
+def in_two_databases(what: str, mapper: Mapper[Any], other: Mapper[Any], at: At) -> Problem:
+    """Return the problem of a statement that reads classes of two databases."""
+    here, there = mapper.class_.__name__, other.class_.__name__
+    key = mapper.get_property_by_column(mapper.primary_key[0]).key
+    return Problem(
+        "LP215",
+        f"{what} of '{here}' reads '{there}', which is in another database",
+        at,
+        detail="the session's binds= name two databases, and one statement reads one database.",
+        hint=f"fetch the keys from '{there}' first, and pass them: where={here}.{key}.in_(keys).",
+    )

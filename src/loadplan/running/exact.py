@@ -26,33 +26,22 @@ from sqlalchemy import (
     Numeric,
     TypeCoerce,
     cast,
-    extract,
-    func,
     literal_column,
     type_coerce,
     types,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.schema import Column
 
 from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.elements import element_of
 from loadplan.mapped.ordering import Ordering
+from loadplan.mapped.stored import CONVERTED_ON_SQLITE, INTERVALS, AsStored, exact_float, without_months
 from loadplan.mapped.values import refusal, type_on
 
 #: Databases that sort an ENUM by its number and compare it as text, and that round a FLOAT when they show it.
 _SHOW_OTHERWISE = MYSQL_FAMILY
 
-#: Types whose values SQLAlchemy makes of something else on SQLite.
-_CONVERTED_ON_SQLITE = (Numeric, Float, types.DateTime, types.Date, types.Time, types.Interval, types.Uuid)
-
-_INTERVALS = (types.Interval, postgresql.INTERVAL)
-
 _MOMENTS = (types.DateTime, types.Date, types.Time, types.Interval)
-
-
-class AsStored(types.NullType):
-    """Gives and takes values as the driver has them, without a conversion."""
 
 
 def comparable(ordering: Ordering, dialect: Dialect) -> Ordering:
@@ -76,7 +65,7 @@ def _exact(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[An
     if dialect.name in _SHOW_OTHERWISE and isinstance(kind, _MOMENTS) and not _is_column(expression):
         return type_coerce(expression, AsStored())
     if dialect.name == "sqlite":
-        return type_coerce(expression, AsStored()) if isinstance(kind, _CONVERTED_ON_SQLITE) else expression
+        return type_coerce(expression, AsStored()) if isinstance(kind, CONVERTED_ON_SQLITE) else expression
     if isinstance(kind, Float):  # a Numeric in SQLAlchemy 2.0, a separate type in 2.1
         return type_coerce(expression, Double())
     if isinstance(kind, Numeric):  # an expression may be of another type than SQLAlchemy supposes
@@ -94,20 +83,12 @@ def exact_value(expression: ColumnElement[Any], dialect: Dialect) -> ColumnEleme
     """Return an expression whose value is equal to itself when it comes back in a cursor."""
     kind = type_on(expression.type, dialect)
     if dialect.name in _SHOW_OTHERWISE and isinstance(kind, Float):
-        return type_coerce(expression + literal_column("0e0", Double), expression.type)
+        return type_coerce(exact_float(expression), expression.type)
     if dialect.name == "postgresql" and isinstance(kind, Float):
         return cast(expression, Double)
-    if dialect.name == "postgresql" and isinstance(kind, _INTERVALS):
-        return type_coerce(_without_months(expression), kind)
+    if dialect.name == "postgresql" and isinstance(kind, INTERVALS):
+        return type_coerce(without_months(expression), kind)
     return expression
-
-
-def _without_months(interval: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return an interval of days that PostgreSQL takes for equal: each month is 30 days."""
-    months = extract("year", interval) * literal_column("12") + extract("month", interval)
-    days = cast(months * literal_column("30"), Integer)
-    zero: ColumnElement[int] = literal_column("0")
-    return interval - func.date_trunc(literal_column("'month'"), interval) + func.make_interval(zero, zero, zero, days)
 
 
 def type_of_value(value: Any, ordering: Ordering) -> types.TypeEngine[Any]:

@@ -52,7 +52,7 @@ class KeyWalk(Generic[T]):
         self._tally = tally
         self._name = compiled.mapper.class_.__name__
         self._root = root_keys(compiled.mapper.class_, compiled.mapper, compiled.dialect)
-        self._keys = keys_of(self._root.columns, compiled.dialect)
+        self._keys = keys_of(self._root.asked, compiled.dialect)
         # check the conditions again: the caller's transaction may have no snapshot
         where = (*query.where, self._keys.condition)
         self._graph = compiled.narrowed(narrowing(compiled, where, query.total_order, None, None))
@@ -78,7 +78,8 @@ class KeyWalk(Generic[T]):
         width = len(self._root.columns)
         found: dict[Any, Any] = {}
         for row in session.execute(statement, self._parameters):
-            found.setdefault(self._root.mark_of(row), row[0] if width == 1 else tuple(row[:width]))
+            bound = self._root.bound_of(row)
+            found.setdefault(self._root.mark_of(row), bound[0] if width == 1 else bound)
         return list(found.values())
 
     def close(self, session: Opened) -> None:

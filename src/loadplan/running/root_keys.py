@@ -7,7 +7,7 @@ import attrs
 from sqlalchemy import Dialect
 
 from loadplan.mapped import mapping
-from loadplan.mapped.telling import may_be_nan, same_number, teller
+from loadplan.mapped.telling import asked_by, is_bindable, may_be_nan, same_number, teller
 
 
 @attrs.frozen(eq=False)
@@ -25,6 +25,21 @@ class RootKeys:
     told: tuple[Any, ...]
     numbers: tuple[bool, ...]
     selected: tuple[Any, ...]
+
+    @property
+    def asked(self) -> tuple[Any, ...]:
+        """The columns with the types that bind the values of :meth:`bound_of`."""
+        if self.by_value:
+            return self.columns
+        return tuple(asked_by(told, key) for told, key in zip(self.told, self.columns, strict=True))
+
+    def bound_of(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the values by which a statement finds a row again, from its values of ``selected``."""
+        width = len(self.columns)
+        if self.by_value:
+            return tuple(row)
+        told = [each is not key and is_bindable(each) for each, key in zip(self.told, self.columns, strict=True)]
+        return tuple(row[width + at] if is_told else row[at] for at, is_told in enumerate(told))
 
     @property
     def by_value(self) -> bool:

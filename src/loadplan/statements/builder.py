@@ -80,7 +80,8 @@ class StatementBuilder:
         self._learned = learned
         self._ties: dict[Edge, Linked] = {}
         self._ranks: list[Any] = []
-        self.columns = PlaceColumns(dialect)
+        self._everywhere = any(each.name != dialect.name for _, each in databases.values())
+        self.columns = PlaceColumns(dialect, everywhere=self._everywhere)
         self.places = [root, *(edge.target for edge in edges_below(root))]
         self._tables = frozenset(root.mapper.registry.metadata.tables)
         self._aliases = set(self._tables)
@@ -118,7 +119,7 @@ class StatementBuilder:
             )
             ties = self._ties[edge] = linked(edge.prop, parent, link)
             if way.own_statement:
-                self._ties[edge] = told(ties, self._dialect_of(edge))
+                self._ties[edge] = told(ties, self._dialect_of(edge), everywhere=self._everywhere)
                 self.parents(edge)
                 if edge.shape.depth == "all":
                     self._onward(edge)

@@ -5,9 +5,12 @@ from typing import Any
 
 import attrs
 from sqlalchemy import ARRAY, BindParameter, ColumnElement, Dialect, and_, any_, bindparam, func, select, tuple_
+from sqlalchemy.types import TypeEngine
 
 from loadplan.mapped.drivers import MYSQL_FAMILY
+from loadplan.mapped.stored import unlimited
 from loadplan.mapped.telling import EXACT_TYPES
+from loadplan.mapped.values import type_on
 
 #: The most keys in one IN list. SQLAlchemy's selectinload uses the same number. SQLite takes 32,766 parameters at most.
 CHUNK = 500
@@ -23,11 +26,13 @@ class Keys:
         columns: the columns whose values must be among the keys.
         as_arrays: True for one array parameter for each column and any number of keys; False for an expanding IN.
         partitioned: whether the mapping declares the table as partitioned.
+        items: the types of the arrays' items.
     """
 
     columns: tuple[ColumnElement[Any], ...]
     as_arrays: bool
     partitioned: bool = False
+    items: tuple[TypeEngine[Any], ...] = ()
 
     @property
     def width(self) -> int:
@@ -57,7 +62,7 @@ class Keys:
         return func.unnest(*self._arrays()).table_valued(*names).render_derived(name=_NAME)
 
     def _arrays(self) -> list[BindParameter[Any]]:
-        return [bindparam(f"{_NAME}_{index}", type_=ARRAY(each.type)) for index, each in enumerate(self.columns)]
+        return [bindparam(f"{_NAME}_{index}", type_=ARRAY(each)) for index, each in enumerate(self.items)]
 
     def bind(self, keys: Sequence[Any]) -> Iterator[dict[str, Any]]:
         """Yield the parameters for each execution of the statement: one for arrays, one for each chunk of an IN list.
@@ -76,7 +81,8 @@ class Keys:
 def keys_of(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> Keys:
     """Return the keys of ``columns``, bound in the way that suits a database."""
     as_arrays = dialect.name == "postgresql" and all(isinstance(each.type, EXACT_TYPES) for each in columns)
-    return Keys(tuple(columns), as_arrays, any(map(_is_partitioned, columns)))
+    items = tuple(unlimited(type_on(each.type, dialect)) for each in columns)
+    return Keys(tuple(columns), as_arrays, any(map(_is_partitioned, columns)), items)
 
 
 def _is_partitioned(column: ColumnElement[Any]) -> bool:

@@ -11,7 +11,8 @@ from loadplan.mapped import links, mapping
 from loadplan.mapped.links import Link, LinkKind
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
 from loadplan.mapped.repeats import is_object
-from loadplan.mapped.telling import is_bindable, teller
+from loadplan.mapped.stored import is_uuid_of_text
+from loadplan.mapped.telling import asked_by, teller
 from loadplan.resolved.tree import Shape
 
 #: A select of any columns. SQLAlchemy 2.0 and 2.1 spell that type differently.
@@ -56,7 +57,9 @@ class Linked:
 def link_on(prop: RelationshipProperty[Any], parent: Mapper[Any], dialect: Dialect) -> Link:
     """Return the link with the fewest joins that is correct on a database."""
     link = links.link(prop, parent)
-    if link.compares_text and dialect.name not in _EXACT_TEXT:
+    if dialect.name not in _EXACT_TEXT and (
+        link.compares_text or any(is_uuid_of_text(each.type, dialect) for each in link.columns)
+    ):
         return links.link_by_join(parent)
     return link
 
@@ -96,14 +99,20 @@ def _linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) ->
     return Linked(link, target, columns, select(target, *columns).where(through.__clause_element__()))
 
 
-def told(ties: Linked, dialect: Dialect) -> Linked:
-    """Return targets with the keys of their parents in a form that Python can compare."""
-    tellers = [teller(each, dialect) for each in ties.columns]
+def told(ties: Linked, dialect: Dialect, *, everywhere: bool) -> Linked:
+    """Return targets with the keys of their parents in a form that Python can compare.
+
+    Args:
+        ties: the targets and the keys.
+        dialect: the dialect of the database of the targets.
+        everywhere: whether the parents may be in a database of another kind.
+    """
+    tellers = [teller(each, dialect, everywhere=everywhere) for each in ties.columns]
     if all(each is None for each in tellers):
         return ties
     pairs = list(zip(tellers, ties.columns, strict=True))
     columns = tuple(key if told is None else told for told, key in pairs)
-    asked = tuple(key if told is None or not is_bindable(told) else told for told, key in pairs)
+    asked = tuple(asked_by(told, key) for told, key in pairs)
     return attrs.evolve(ties, columns=columns, asked=asked)
 
 

@@ -62,7 +62,17 @@ def _load(edge: Edge, way: Way) -> AbstractLoad:
         return joinedload(attribute, innerjoin="unnested")
     if way is Way.JOIN:
         return joinedload(attribute, innerjoin=False)  # LEFT OUTER, whatever the mapping says
-    return subqueryload(attribute) if way is Way.PARENTS else selectinload(attribute)
+    return subqueryload(attribute) if way is Way.PARENTS or _is_of_union(edge) else selectinload(attribute)
+
+
+def _is_of_union(edge: Edge) -> bool:
+    """Tell whether the rows of an edge come from a union of concrete classes.
+
+    SQLAlchemy 2.0's ``selectinload`` reads the keys of their parents from the table of the base class alone, and gives
+    all rows of the other classes to one parent. ``subqueryload`` reads them from the union.
+    """
+    mapper = edge.target.mapper
+    return mapping.is_read_elsewhere(mapper) and any(sub.concrete for sub in mapper.self_and_descendants)
 
 
 def plan_options(plan: Plan[Any]) -> tuple[ExecutableOption, ...]:

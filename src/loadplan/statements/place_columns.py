@@ -14,12 +14,17 @@ from loadplan.resolved.tree import Column, Place
 class PlaceColumns:
     """The columns that a plan's statements select at each place. A column is added when something first needs it.
 
+    Args:
+        dialect: the dialect of the root's database.
+        everywhere: whether keys of databases of several kinds are compared.
+
     Attributes:
         tellers: by key column whose values Python cannot compare, the column to compare instead.
     """
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, *, everywhere: bool) -> None:
         self._dialect = dialect
+        self._everywhere = everywhere
         self._extra: dict[Place, list[Column]] = {}
         self._rows_of_base: dict[Place, Place] = {}
         self.tellers: dict[Column, Column] = {}
@@ -79,7 +84,10 @@ class PlaceColumns:
 
     def told(self, place: Place, column: Column) -> Column:
         """Return the column that Python compares instead of a key column, or the key column itself."""
-        if column not in self.tellers and (expression := teller(column.expression, self._dialect)) is not None:
+        if column in self.tellers:
+            return self.tellers[column]
+        expression = teller(column.expression, self._dialect, everywhere=self._everywhere)
+        if expression is not None:
             name = f"loadplan_{column.name}"
             self.tellers[column] = Column(name, expression.label(name), expression.type)
             self._extra.setdefault(place, []).append(self.tellers[column])

@@ -1,0 +1,39 @@
+"""Problems of the orders that mappings give to relationships, and of orders that a limit cannot use: LP211, LP215."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.orm import RelationshipProperty
+
+from loadplan.errors import Problem, one_of
+from loadplan.mapped import mapping
+
+At = tuple[str, ...]
+
+
+def mapped_order_of_others(prop: RelationshipProperty[Any], tables: Sequence[str], at: At) -> Problem:
+    """Return the problem of a relationship whose mapping orders it by columns of another table."""
+    target = prop.mapper.class_.__name__
+    return Problem(
+        "LP215",
+        f"order_by= in the mapping of '{_name(prop)}' uses {one_of(tables)}, but only '{target}' is available here",
+        at,
+        detail="a lazy load fails with it, too: its statement does not have this table.",
+        hint=f"order by columns of '{target}' in the mapping, or pass order_by= to the load.",
+    )
+
+
+def window_in_order(prop: RelationshipProperty[Any], at: At) -> Problem:
+    """Return the problem of an order with a window function, if only the first rows of each parent are read."""
+    target, key = prop.mapper.class_.__name__, mapping.primary_key(prop.mapper)[0]
+    return Problem(
+        "LP211",
+        f"the first rows of '{_name(prop)}' need an order without a window function",
+        at,
+        detail="loadplan numbers the rows of each parent in it, and a window function cannot contain another one.",
+        hint=f"order by columns, for example order_by={target}.{key}, or by a subquery.",
+    )
+
+
+def _name(prop: RelationshipProperty[Any]) -> str:
+    return f"{prop.parent.class_.__name__}.{prop.key}"
