@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Dialect, Label, Text, TypeCoerce, cast, type_coerce, types
 from sqlalchemy.dialects import mysql, postgresql
 
+from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.values import binds_by_itself, made_by_decorators, type_on
 
 #: Types whose values are equal in SQL if and only if they are equal in Python, apart from collations.
@@ -75,6 +76,17 @@ def tells_rows_apart(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
             return False
         kind = type_on(kind.load_dialect_impl(dialect), dialect)
     return isinstance(kind, _TELLING) and not isinstance(kind, mysql.SET) and not reads_by_itself(kind)
+
+
+def reads_only_null_as_none(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
+    """Tell whether a value of a type is None in Python only if it is NULL in the database.
+
+    Other types may read a stored value as None. JSON reads its ``null`` so, and an application's own type may do it.
+    Drivers of MariaDB read the date ``0000-00-00`` as None.
+    """
+    kind = type_on(kind, dialect)
+    is_zero_none = dialect.name in MYSQL_FAMILY and isinstance(kind, types.Date | types.DateTime)
+    return not is_zero_none and not isinstance(kind, types.TypeDecorator) and tells_rows_apart(kind, dialect)
 
 
 def teller(expression: Any, dialect: Dialect) -> ColumnElement[Any] | None:
