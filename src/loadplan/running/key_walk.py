@@ -5,7 +5,7 @@ rows, at most with a warning. A second connection cannot see the same snapshot. 
 roots, in order, and selects each batch by its keys. This takes memory for one batch and for the keys, about a hundred
 bytes for each root.
 
-A key with NULL is equal to nothing in a list of keys. So a root with such a key takes a statement of its own.
+In a list of keys, a key with NULL equals nothing. So each root whose key contains NULL takes a separate statement.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -98,7 +98,7 @@ class KeyWalk(Generic[T]):
 
     def _has_null(self, key: Any) -> bool:
         values = (key,) if self._keys.width == 1 else key
-        return any(value is None for value in values)  # the values may have an == of their own
+        return any(value is None for value in values)  # values of some types compare in another way with ==
 
     def _roots_of(self, part: Sequence[Any], session: Opened) -> list[T]:
         graph, bound = self._graph, list(self._keys.bind(part))
