@@ -1,5 +1,7 @@
 """Subclasses beside inner joins, and relationships that a subclass maps again: no row and no value is lost."""
 
+import copy
+import pickle
 from typing import Annotated, Any
 
 import attrs
@@ -7,7 +9,8 @@ import pytest
 from real import filled, lazily
 from sqlalchemy import ForeignKey, select
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.ext.declarative import ConcreteBase
+from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, mapped_column, relationship
 
 from loadplan import LoadPlan, PlanError, load, on, source
 
@@ -142,3 +145,46 @@ def test_a_view_of_a_first_row_that_is_mapped_again_in_another_order() -> None:
     view = attrs.make_class("VehicleLog", {"log": attrs.field(type=VehicleView | None)})
     with pytest.raises(PlanError, match="'Van' maps 'log' again"):
         LoadPlan(Vehicle, into=view)
+
+
+# --- a concrete subclass without a relationship of its base ---------------------------------------------------------
+
+
+class ConcreteBaseOfTests(DeclarativeBase):
+    pass
+
+
+class Tool(ConcreteBase, ConcreteBaseOfTests):
+    __tablename__ = "again_tools"
+    __mapper_args__ = {"polymorphic_identity": "tool", "concrete": True}
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uses: Mapped[list["Use"]] = relationship(
+        primaryjoin=lambda: Tool.id == foreign(Use.tool_id), viewonly=True, order_by="Use.id"
+    )
+
+
+class Saw(Tool):
+    """It maps no ``uses``: concrete classes inherit no relationship."""
+
+    __tablename__ = "again_saws"
+    __mapper_args__ = {"polymorphic_identity": "saw", "concrete": True}
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Use(ConcreteBaseOfTests):
+    __tablename__ = "again_uses"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tool_id: Mapped[int]
+
+
+@pytest.mark.parametrize("strategy", ["selectin", "joined"])
+async def test_a_concrete_subclass_without_the_relationship(engine: AsyncEngine, strategy: Any) -> None:
+    """Objects of the base have it. On the subclass, reading it raises what SQLAlchemy raises for such a class."""
+    plan = LoadPlan(Tool, load(Tool.uses, strategy=strategy))
+    rows = (Tool(id=1), Saw(id=2), Use(id=1, tool_id=1), Use(id=2, tool_id=2))
+    async with filled(engine, ConcreteBaseOfTests.metadata, *rows) as loader:
+        found = await loader.fetch_all(plan, order_by=Tool.id)
+        for tool, saw in (found, copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
+            assert [each.id for each in tool.uses] == [1]
+            with pytest.raises(AttributeError, match="does not implement attribute 'uses'"):
+                _ = saw.uses

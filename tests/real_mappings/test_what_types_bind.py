@@ -199,9 +199,11 @@ class VariantBase(DeclarativeBase):
 
 class Crate(VariantBase):
     __tablename__ = "variant_crates"
-    id: Mapped[Any] = mapped_column(sa.Uuid().with_variant(sa.String(36), "sqlite", "postgresql"), primary_key=True)
+    id: Mapped[Any] = mapped_column(
+        sa.Uuid().with_variant(sa.String(36), "sqlite", "postgresql", "mariadb"), primary_key=True
+    )
     colour: Mapped[Any] = mapped_column(
-        sa.Enum(Colour, native_enum=False, length=9).with_variant(sa.String(9), "sqlite", "postgresql")
+        sa.Enum(Colour, native_enum=False, length=9).with_variant(sa.String(9), "sqlite", "postgresql", "mariadb")
     )
     boxes: Mapped[list["Box"]] = relationship(back_populates="crate", order_by="Box.id")
 

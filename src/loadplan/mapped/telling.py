@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Cast, ColumnElement, Dialect, Label, Text, cast, type_coerce, types
 from sqlalchemy.dialects import mysql, postgresql
 
+from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.stored import INTERVALS, AsStored, stored_value
 from loadplan.mapped.values import binds_by_itself, made_by_decorators, type_on
 
@@ -90,6 +91,17 @@ def _binds_anew(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
     return isinstance(kind, types.TypeDecorator) and _binds_anew(
         type_on(kind.load_dialect_impl(dialect), dialect), dialect
     )
+
+
+def reads_only_null_as_none(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
+    """Tell whether a value of a type is None in Python only if it is NULL in the database.
+
+    Other types may read a stored value as None. JSON reads its ``null`` so, and an application's own type may do it.
+    Drivers of MariaDB read the date ``0000-00-00`` as None.
+    """
+    kind = type_on(kind, dialect)
+    is_zero_none = dialect.name in MYSQL_FAMILY and isinstance(kind, types.Date | types.DateTime)
+    return not is_zero_none and not isinstance(kind, types.TypeDecorator) and tells_rows_apart(kind, dialect)
 
 
 def teller(expression: Any, dialect: Dialect, *, everywhere: bool = False) -> ColumnElement[Any] | None:

@@ -133,7 +133,10 @@ def _integer(value: Any, kind: Any, dialect: Dialect) -> str | None:
     bits = 64
     if dialect.name in {"postgresql", *MYSQL_FAMILY}:
         bits = next(bits for known, bits in _INTEGER_BITS if isinstance(kind, known))
-    return None if -(1 << bits - 1) <= value < 1 << bits - 1 else f"it does not fit {bits} bits"
+    least, most = -(1 << bits - 1), 1 << bits - 1
+    if getattr(kind, "unsigned", False) and dialect.name in MYSQL_FAMILY:
+        least, most = 0, 1 << bits
+    return None if least <= value < most else f"it does not fit {bits} bits"
 
 
 def _text(value: Any, kind: Any, dialect: Dialect) -> str | None:

@@ -307,10 +307,13 @@ class Sealer:
         return frozenset(each for each in parts if each is not None)
 
     def _edges(self, kind: type[Any]) -> Iterator[Edge]:
-        """Yield the relationships that the plan loads for objects of a class."""
-        yield from self._instance.place.relationships
-        if self._instance.whole is not None:
-            yield self._instance.whole
+        """Yield the relationships that the plan loads for objects of a class.
+
+        A concrete subclass has the relationships that its own mapping names, and none of its base class.
+        """
+        own = class_mapper(kind).relationships
+        whole = [] if self._instance.whole is None else [self._instance.whole]
+        yield from (edge for edge in (*self._instance.place.relationships, *whole) if edge.key in own)
         for part in self._parts(kind):
             yield from part.place.relationships
 

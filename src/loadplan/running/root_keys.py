@@ -12,10 +12,10 @@ from loadplan.mapped.telling import asked_by, is_bindable, may_be_nan, same_numb
 
 @attrs.frozen(eq=False)
 class RootKeys:
-    """The primary key of a class on a database.
+    """The columns that identify the rows of a class on a database.
 
     Attributes:
-        columns: the attributes of the key.
+        columns: the columns of the key.
         told: the expressions by which Python compares rows: the same columns, or replacements for them.
         numbers: for each column, whether its values may be NaN.
         selected: all columns to select: the columns of the key, and the replacements in ``told``.
@@ -67,7 +67,12 @@ def root_keys(entity: Any, mapper: Any, dialect: Dialect) -> RootKeys:
         mapper: the mapper of the class.
         dialect: the dialect of the database.
     """
-    columns = tuple(getattr(entity, name) for name in mapping.primary_key(mapper))
+    return told_keys([getattr(entity, name) for name in mapping.primary_key(mapper)], dialect)
+
+
+def told_keys(key: Sequence[Any], dialect: Dialect) -> RootKeys:
+    """Return columns that identify a row, with the expressions by which Python compares them on a database."""
+    columns = tuple(key)
     tellers = [teller(each, dialect) for each in columns]
     labelled = [None if each is None else each.label(f"loadplan_key_{index}") for index, each in enumerate(tellers)]
     told = tuple(key if each is None else each for key, each in zip(columns, labelled, strict=True))

@@ -29,7 +29,7 @@ from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.links import LinkKind
 from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
 from loadplan.mapped.repeats import may_repeat, row_key
-from loadplan.mapped.telling import is_bindable
+from loadplan.mapped.telling import is_bindable, reads_only_null_as_none
 from loadplan.resolved.strategy import Choice, Databases, Learned, Way
 from loadplan.resolved.tree import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.sqlalchemy_internals import left_as_is
@@ -128,7 +128,8 @@ class StatementBuilder:
             if way is Way.TREE:
                 self.trees[edge] = TreeKeys(self._own_keys(edge), self.parents(edge), self._onward(edge))
         if way.joins:
-            plain = (each for each in edge.target.columns if each.never_null and _is_stored(each))
+            dialect = self._dialect_of(edge)
+            plain = (each for each in edge.target.columns if each.never_null and _is_stored(each, dialect))
             self.present[edge] = next(plain, None) or self.columns.key(edge.target)[0]
 
     def _repeats(self, edge: Edge) -> bool:
@@ -490,8 +491,8 @@ def _limit(edge: Edge) -> int | None:
     return edge.shape.limit
 
 
-def _is_stored(column: Column) -> bool:
+def _is_stored(column: Column, dialect: Dialect) -> bool:
     """Tell whether a value is a table's column itself. NOT NULL of the column then holds for the value."""
     prop = getattr(column.expression, "property", None)
     stored = isinstance(prop, ColumnProperty) and all(isinstance(each, schema.Column) for each in prop.columns)
-    return stored and not isinstance(column.type, types.TypeDecorator)
+    return stored and reads_only_null_as_none(column.type, dialect)
