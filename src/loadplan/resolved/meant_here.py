@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import BinaryExpression, ClauseElement, Integer, UnaryExpression
+from sqlalchemy.ext.associationproxy import AssociationProxyInstance
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BooleanClauseList
@@ -201,6 +202,15 @@ def question(target: str, table: str, mapper: Mapper[Any] | None) -> str:
         if _is_of(prop, table):
             return f"{target}.{prop.key}.{'any' if prop.uselist else 'has'}(...)"
     return f"{target}.<relationship>.has(...) or .any(...)"
+
+
+def behind_proxy(given: object) -> str | None:
+    """Return the hint for an association proxy: the relationships that it reads; None for any other value."""
+    if not isinstance(given, AssociationProxyInstance):
+        return None
+    steps = [getattr(given.owning_class, given.target_collection), getattr(given.target_class, given.value_attr, None)]
+    way = [each for each in steps if isinstance(getattr(each, "property", None), RelationshipProperty)]
+    return f"write {meant.nested([source(each) for each in way], '')}."
 
 
 def property_name(given: object, here: type[Any] | None) -> str | None:
