@@ -125,5 +125,5 @@ async def test_a_path_that_is_none_is_an_error_of_the_plan(boxes: AsyncEngine, g
         await loader.fetch_page(plan, given(), 2)
     with pytest.raises(PlanError, match="LP112: order_by= cannot use source"):
         [each async for each in loader.stream(plan, order_by=given())]
-    with pytest.raises(PlanError, match="LP(108|112): "):
+    with pytest.raises(PlanError, match=r"LP(108|112): "):
         await loader.count(plan, given())
