@@ -158,6 +158,11 @@ def describe_expression(given: Any) -> Any:
         if name not in _OPERATORS:
             raise LeftOutError(f"operator {name}")
         return [name, describe_expression(given.left), describe_expression(given.right)]
+    if isinstance(given, elements.Label):
+        return describe_expression(given.element)
+    if isinstance(given, elements.AsBoolean):  # before other unary expressions, which it is one of
+        found = describe_expression(given.element)
+        return found if given.operator is operators.istrue else ["not", found]
     if isinstance(given, elements.UnaryExpression):
         word = given.modifier or given.operator
         if word in {operators.desc_op, operators.asc_op, operators.nulls_last_op, operators.nulls_first_op}:
@@ -204,6 +209,10 @@ def describe_value(given: Any) -> Any:
 # --- mappers
 
 
+#: The older names of ``lazy=``.
+_LAZY: dict[Any, str] = {True: "select", False: "joined", None: "noload"}
+
+
 def describe_relationship(prop: orm.RelationshipProperty[Any]) -> dict[str, Any]:
     """Return the arguments that a relationship was given, and no others.
 
@@ -236,8 +245,9 @@ def describe_relationship(prop: orm.RelationshipProperty[Any]) -> dict[str, Any]
     elif prop.backref:
         name = prop.backref if isinstance(prop.backref, str) else prop.backref[0]
         found["back_populates"] = name
-    if prop.lazy != "select":
-        found["lazy"] = str(prop.lazy)
+    lazy = _LAZY.get(prop.lazy, prop.lazy)
+    if lazy != "select":
+        found["lazy"] = lazy
     for word in ("innerjoin", "viewonly", "post_update", "single_parent", "join_depth", "distinct_target_key"):
         if value := getattr(prop, word, None):
             found[word] = value
@@ -351,11 +361,12 @@ def describe(name: str, recipe: Recipe, checkout: Path, revision: str) -> dict[s
                     raise
     orm.configure_mappers()
     left_out: list[str] = []
-    mappers = list(described_mappers())
+    mappers = [each for each in described_mappers() if isinstance(each.local_table, sa.Table)]
     names = [mapper.class_.__name__ for mapper in mappers]
     twice = {each for each in names if names.count(each) > 1}
     assert not twice, f"two classes of one name: {twice}"
     classes = [describe_mapper(mapper, left_out) for mapper in mappers]
+    leave_out_ends(classes, left_out)
     metadatas = dict.fromkeys(mapper.local_table.metadata for mapper in mappers)
     tables = {table.name: describe_table(table) for each in metadatas for table in each.tables.values()}
     return {
@@ -365,6 +376,23 @@ def describe(name: str, recipe: Recipe, checkout: Path, revision: str) -> dict[s
         "tables": dict(sorted(tables.items())),
         "classes": classes,
     }
+
+
+def leave_out_ends(classes: list[dict[str, Any]], left_out: list[str]) -> None:
+    """Leave out relationships to classes that are left out, and the names of other sides that are left out."""
+    by_name = {each["name"]: each for each in classes}
+    for each in classes:
+        for prop in list(each["relationships"]):
+            if prop["target"] not in by_name:
+                each["relationships"].remove(prop)
+                left_out.append(f"{each['name']}.{prop['name']}: its target is left out")
+    for prop in (prop for each in classes for prop in each["relationships"]):
+        lineage, target = set[str](), by_name.get(prop["target"])
+        while target is not None:
+            lineage |= {each["name"] for each in target["relationships"]}
+            target = by_name.get(target.get("inherits", ""))
+        if prop.get("back_populates") not in lineage:
+            prop.pop("back_populates", None)
 
 
 def written(description: dict[str, Any]) -> str:

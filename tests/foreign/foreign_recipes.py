@@ -25,6 +25,12 @@ class Recipe:
 
 
 RECIPES = {
+    "argilla": Recipe(
+        "github.com/argilla-io/argilla",
+        ("argilla_server.models",),
+        bare=("argilla_server",),
+        packages=("fastapi", "pydantic-settings", "greenlet"),
+    ),
     "ctfd": Recipe(
         "github.com/CTFd/CTFd",
         ("CTFd.models",),
@@ -43,6 +49,7 @@ RECIPES = {
     "fief": Recipe(
         "github.com/fief-dev/fief", ("fief.models",), bare=("fief",), blank=("fief.settings", "fief.crypto.*")
     ),
+    "galaxy": Recipe("github.com/galaxyproject/galaxy", ("galaxy.model",), packages=("galaxy-data", "pycparser")),
     "jupyterhub": Recipe(
         "github.com/jupyterhub/jupyterhub", ("jupyterhub.orm",), bare=("jupyterhub",), packages=("alembic",)
     ),

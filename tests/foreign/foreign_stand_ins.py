@@ -97,6 +97,8 @@ class StandInModule(ModuleType):
     __path__: Sequence[str] = []
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__version__":  # packages compare it with the version that they need
+            return "99"
         if name.startswith("__"):
             raise AttributeError(name)
         return StandIn(f"{self.__name__}.{name}")
@@ -155,6 +157,8 @@ _REAL = {
     "typing_extensions",
     "annotated_types",
     "email_validator",
+    "cffi",
+    "pycparser",
 }
 
 

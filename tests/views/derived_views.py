@@ -21,7 +21,7 @@ def view_plan(plan: LoadPlan[Any]) -> LoadPlan[Any]:
 
 def _view(mapper: Mapper[Any], loads: Iterable[Any]) -> tuple[type[Any], list[Load[Any]]]:
     """Return a class with a field for every column and relationship of a place, and the loads beside it."""
-    fields: dict[str, Any] = {key: attrs.field(type=Any) for key in column_names(mapper)}
+    fields: dict[str, Any] = {key: attrs.field(type=Any, alias=key) for key in column_names(mapper)}
     beside: list[Load[Any]] = []
     waiting = list(loads)
     for item in waiting:
@@ -31,7 +31,7 @@ def _view(mapper: Mapper[Any], loads: Iterable[Any]) -> tuple[type[Any], list[Lo
         assert not isinstance(item, On), "a union of views is made by hand"
         prop = mapper.relationships[_key(item)]
         below, nested = _view(prop.mapper, item.loads)
-        fields[prop.key] = attrs.field(type=_annotation(prop, below))
+        fields[prop.key] = attrs.field(type=_annotation(prop, below), alias=prop.key)
         asked = item.strategy if item.strategy in {"joined", "selectin"} else None
         beside.append(attrs.evolve(item, loads=tuple(nested), only=None, defer=None, strategy=asked))
     return attrs.make_class(f"View{next(_numbers)}", fields, frozen=True, eq=False), beside

@@ -4,15 +4,18 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ClauseElement, Integer, UnaryExpression
+from sqlalchemy import BinaryExpression, ClauseElement, Integer, UnaryExpression
+from sqlalchemy.ext.associationproxy import AssociationProxyInstance
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import BooleanClauseList
 
 from loadplan.declared.code import source
 from loadplan.declared.sources import Aggregate
 from loadplan.mapped import mapping
 from loadplan.mapped.elements import element_of
 from loadplan.resolved import meant
-from loadplan.sqlalchemy_internals import AbstractLoad, attribute_behind, option_steps
+from loadplan.sqlalchemy_internals import AbstractLoad, attribute_behind, criteria_of, option_steps
 
 #: An order as text: ``"-created_at"``, ``"created_at desc"`` and ``"created_at"``.
 _ORDER = re.compile(r"(?P<minus>-?)(?P<name>\w+)(?:\s+(?P<word>asc|desc))?", re.IGNORECASE)
@@ -92,21 +95,52 @@ def _instead_of_aggregate(word: str, given: Aggregate) -> str:
     if word == "where" and given.kind in {"count", "exists"} and not given.where:
         asked = "any" if given.relationship.property.uselist else "has"
         return f"write {name}.{asked}() to choose rows that have related rows."
-    expression = "func.count()" if given.expression is None else source(given.expression)
-    met = tied(given.relationship.property)
-    asked = f"select({expression})" if met is None else f"select({expression}).where({met})"
-    return f"{given.kind}(...) is for fields of views. Use a subquery: {word}={asked}.scalar_subquery()."
+    prop: RelationshipProperty[Any] = given.relationship.property
+    asked = "func.count()" if given.expression is None else source(given.expression)
+    met = tied(prop)
+    carried = () if met is None else criteria_of(given.relationship)  # the whole join condition has them in it
+    conditions = [f"{name}.expression" if met is None else met, *map(source, (*carried, *given.where))]
+    for_views, row = f"{given.kind}(...) is for fields of views.", prop.mapper.class_.__name__
+    if not prop.mapper.common_parent(prop.parent):
+        code = f"select({asked}).where({', '.join(conditions)}).scalar_subquery()"
+        return f"{for_views} Use a subquery: {word}={code}."
+    if prop.secondary is not None or len(pairs := attribute_pairs(prop)) != 1:
+        return f"{for_views} Use a subquery over aliased({row})."
+    ((here, there),) = pairs
+    extra = [re.sub(rf"\b{row}\.", "other.", each) for each in (asked, *conditions[1:])]
+    conditions = [f"other.{there} == {prop.parent.class_.__name__}.{here}", *extra[1:]]
+    code = f"select({extra[0]}).where({', '.join(conditions)}).scalar_subquery()"
+    return f"{for_views} Use a subquery over other = aliased({row}): {word}={code}."
 
 
 def tied(prop: RelationshipProperty[Any]) -> str | None:
-    """Return the join condition of a relationship: ``Post.author_id == User.id``. Return None if it is more complex."""
-    pairs = prop.local_remote_pairs or ()
-    if prop.secondary is not None or len(pairs) != 1:
+    """Return the join condition of a relationship: ``Post.author_id == User.id``. Return None if it is more complex.
+
+    The condition of a class to itself also is None, because one of the two needs an alias.
+    """
+    pairs, joined = attribute_pairs(prop), prop.primaryjoin
+    parts = [*joined.clauses] if isinstance(joined, BooleanClauseList) else [joined]
+    equal = [each for each in parts if isinstance(each, BinaryExpression) and each.operator is operators.eq]
+    if prop.secondary is not None or not len(pairs) == len(equal) == len(parts):
         return None
-    here, there = mapping.attribute_of(prop.parent, pairs[0][0]), mapping.attribute_of(prop.mapper, pairs[0][1])
-    if here is None or there is None:
+    if prop.mapper.common_parent(prop.parent):
         return None
-    return f"{prop.mapper.class_.__name__}.{there} == {prop.parent.class_.__name__}.{here}"
+    here, there = prop.parent.class_.__name__, prop.mapper.class_.__name__
+    return ", ".join(f"{there}.{theirs} == {here}.{ours}" for ours, theirs in pairs)
+
+
+def attribute_pairs(prop: RelationshipProperty[Any]) -> list[tuple[str, str]]:
+    """Return the names of the attributes that a relationship compares: ``[("id", "author_id")]`` for ``User.posts``.
+
+    The result is empty if an attribute is missing.
+    """
+    found = []
+    for our, their in prop.local_remote_pairs or ():
+        names = mapping.attribute_of(prop.parent, our), mapping.attribute_of(prop.mapper, their)
+        if names[0] is None or names[1] is None:
+            return []
+        found.append((names[0], names[1]))
+    return found
 
 
 def _is_of(prop: RelationshipProperty[Any], table: str) -> bool:
@@ -168,6 +202,15 @@ def question(target: str, table: str, mapper: Mapper[Any] | None) -> str:
         if _is_of(prop, table):
             return f"{target}.{prop.key}.{'any' if prop.uselist else 'has'}(...)"
     return f"{target}.<relationship>.has(...) or .any(...)"
+
+
+def behind_proxy(given: object) -> str | None:
+    """Return the hint for an association proxy: the relationships that it reads; None for any other value."""
+    if not isinstance(given, AssociationProxyInstance):
+        return None
+    steps = [getattr(given.owning_class, given.target_collection), getattr(given.target_class, given.value_attr, None)]
+    way = [each for each in steps if isinstance(getattr(each, "property", None), RelationshipProperty)]
+    return f"write {meant.nested([source(each) for each in way], '')}."
 
 
 def property_name(given: object, here: type[Any] | None) -> str | None:

@@ -32,7 +32,7 @@ def not_a_relationship(given: object, at: At) -> Problem:
     message = f"load() needs a relationship, but got {meant.described(given)}"
     of_option = isinstance(given, AbstractLoad)
     hint = meant_here.load_hint(given, None) if of_option else meant.instead_of_relationship(given)
-    return Problem("LP101", message, at, hint=hint)
+    return Problem("LP101", message, at, hint=meant.safely(meant_here.behind_proxy, given) or hint)
 
 
 def relationship_of_alias(given: QueryableAttribute[Any], at: At) -> Problem:

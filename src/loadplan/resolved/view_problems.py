@@ -65,12 +65,16 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
     if kind is not None:
         what = "a method" if inspect.isroutine(kind) else "not a mapped attribute"
         what = "a Python property" if isinstance(kind, property) else what
+        renamed = _renamed_column(mapper, field.name)
+        hint = "make it a hybrid_property, or name another source: Annotated[..., source(...)]."
+        if renamed is not None:
+            hint = f"the column of this name is mapped as '{renamed}': Annotated[{annotation}, source({renamed})]."
         return Problem(
             "LP303",
             f"'{name}' cannot be read from '{entity}'",
             at,
             detail=f"'{entity}.{field.name}' is {what}, and the database cannot read it.",
-            hint="make it a hybrid_property, or name another source: Annotated[..., source(...)].",
+            hint=hint,
         )
     through = _through_relationship(field.name, annotation, mapper)
     if through is not None:
@@ -91,6 +95,14 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
     if field.has_default:
         hint += f" To keep the default, write Annotated[{annotation}, keep_default]."
     return Problem("LP303", f"'{entity}' has no '{field.name}' for '{name}'", at, hint=hint)
+
+
+def _renamed_column(mapper: Mapper[Any], name: str) -> str | None:
+    """Return the attribute of the column with a name, if it has another name: ``Post.metadata_`` for ``metadata``."""
+    for prop in mapping.column_attributes(mapper):
+        if getattr(prop.columns[0], "name", None) == name and prop.key != name:
+            return f"{_name(mapper)}.{prop.key}"
+    return None
 
 
 def _through_relationship(name: str, annotation: str, mapper: Mapper[Any]) -> str | None:

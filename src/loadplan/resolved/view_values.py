@@ -84,7 +84,7 @@ class ValueResolver:
     def fits_composite(self, prop: CompositeProperty[Any], spot: Spot, what: str) -> None:
         """Check that the class of a composite fits an annotation."""
         held, wanted = prop.composite_class, get_origin(spot.type.given) or spot.type.given
-        if spot.field.converts or not (isinstance(held, type) and isinstance(wanted, type)):
+        if spot.field.converts or wanted is Any or not (isinstance(held, type) and isinstance(wanted, type)):
             return
         if not (issubclass(held, wanted) or issubclass(wanted, held)):
             shown, right = annotation_source(spot.type.given), spelled(held, optional=spot.type.optional)

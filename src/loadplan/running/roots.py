@@ -185,9 +185,9 @@ class RootQuery:
         self.compiled = compiled
         mapper, at = compiled.mapper, (compiled.tree.label,)
         place = compiled.tree.root
-        self._shown = [is_shown(each, place) if is_path(each) else None for each in order_by]
         where = [condition(each, place, at) if is_path(each) else each for each in where]
-        order_by = [ordered(each, place, at) if is_path(each) else each for each in order_by]
+        given, order_by = order_by, [ordered(each, place, at) if is_path(each) else each for each in order_by]
+        self._shown = [is_shown(each, place) if is_path(each) else None for each in given]
         found = [
             call_problems.not_of_roots(word, each, at, mapper.class_)
             for word, given in (("where", where), ("order_by", order_by))

@@ -102,6 +102,17 @@ async def test_attributes_of_every_kind(blog: Loader) -> None:
 
 
 @attrs.frozen
+class Whatever:
+    address: Any
+
+
+async def test_a_composite_of_any_type(blog: Loader) -> None:
+    """``Any`` accepts a composite, as it accepts a column."""
+    found = await blog.fetch(LoadPlan(User, into=Whatever), 2)
+    assert found == Whatever(Place("B", "Beta"))
+
+
+@attrs.frozen
 class TwoOfOne:
     good: Annotated[list[CommentRef], load(Post.comments, where=Comment.approved, order_by=Comment.id.desc())]
     first: Annotated[list[CommentRef], load(Post.comments, order_by=Comment.id, limit=1)]
