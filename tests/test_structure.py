@@ -22,6 +22,7 @@ STAGES = {
         "mappings",
     ],
     "declared": [
+        "called",
         "code",
         "mistaken",
         "unknown",

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import HSTORE
 from sqlalchemy.orm import Session
 
+from loadplan.declared.mistaken import with_hints
 from loadplan.errors import CursorError, PlanError, Problem
 from loadplan.mapped import mapping
 from loadplan.mapped.drivers import MYSQL_FAMILY
@@ -46,6 +47,7 @@ T = TypeVar("T")
 _INCLUSIVE = " (inclusive)"
 
 
+@with_hints("Page")
 @attrs.frozen
 class Page(Generic[T]):
     """One page of a list.
@@ -61,6 +63,9 @@ class Page(Generic[T]):
     next: str | None
     previous: str | None
     total: int | None = None
+
+    def __bool__(self) -> bool:
+        return True  # Python would otherwise ask for the length
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
