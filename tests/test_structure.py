@@ -57,6 +57,7 @@ STAGES = {
         "parts",
         "fitting",
         "problems",
+        "number_problems",
         "unloadable",
         "paths",
         "view_problems",

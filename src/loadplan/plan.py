@@ -140,7 +140,7 @@ class LoadPlan(Plan[T]):
         budget: Budget | None = None,
         **unknown: Any,
     ) -> None:
-        refuse_of_plan(unknown, ("only", "defer", "into", "name", "typed", "budget"))
+        refuse_of_plan(unknown, ("only", "defer", "into", "name", "typed", "budget"), entity)
         check_settings(name, budget)
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
             entity, loads, tuple_or_none(only), tuple_or_none(defer), into, name, typed, budget

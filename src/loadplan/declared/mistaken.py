@@ -54,9 +54,7 @@ _METHODS: dict[str, dict[str, str]] = {
         **dict.fromkeys(
             ("results", "data", "rows", "objects", "content", "records", "edges", "nodes", "all", "object_list"), _ITEMS
         ),
-        **dict.fromkeys(
-            ("has_next", "has_more", "has_next_page", "is_last"), "page.next is None on the last page."
-        ),
+        **dict.fromkeys(("has_next", "has_more", "has_next_page", "is_last"), "page.next is None on the last page."),
         **dict.fromkeys(
             ("has_previous", "has_prev", "has_previous_page", "is_first"), "page.previous is None on the first page."
         ),
@@ -76,7 +74,17 @@ _METHODS: dict[str, dict[str, str]] = {
     },
     "Loader": {
         **dict.fromkeys(
-            ("get", "get_or_none", "get_or_404", "fetch_by_id", "find_by_id", "find_unique", "load", "read", "retrieve"),
+            (
+                "get",
+                "get_or_none",
+                "get_or_404",
+                "fetch_by_id",
+                "find_by_id",
+                "find_unique",
+                "load",
+                "read",
+                "retrieve",
+            ),
             "fetch(plan, id) raises NotFound if there is no row, and fetch_or_none(plan, id) returns None.",
         ),
         **dict.fromkeys(
@@ -115,9 +123,7 @@ _METHODS: dict[str, dict[str, str]] = {
 
 _OF_SOURCE = "a 'Source' is not a SQL expression"
 _OF_AGGREGATE = "{self} is for fields of views. It is not a SQL expression"
-_COUNTED = (
-    "in a condition, write a subquery: select(func.count()).where(Post.author_id == User.id).scalar_subquery() {sign} 1."
-)
+_COUNTED = "write a subquery: select(func.count()).where(Post.author_id == User.id).scalar_subquery() {sign} 1."
 _OF_LOADER = "a '{kind}' is not a context manager"
 _NO_WITH = "write loader = {kind}(engine), without 'with'. A loader holds nothing open."
 

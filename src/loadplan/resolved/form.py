@@ -7,11 +7,12 @@ import attrs
 from sqlalchemy import BinaryExpression, Boolean, BooleanClauseList, ColumnElement, TextClause, UnaryExpression
 from sqlalchemy.orm import QueryableAttribute
 
+from loadplan.declared.code import is_relationship
 from loadplan.declared.sources import is_path
 from loadplan.declared.spec import Below, Load, On, Plan, StrategyName
 from loadplan.errors import Problem
 from loadplan.mapped import mapping
-from loadplan.resolved import meant, problems
+from loadplan.resolved import meant, number_problems, problems
 from loadplan.sqlalchemy_internals import criteria_of, subtype_of
 
 #: The largest ``depth=``: each level is a separate edge inside the level above it.
@@ -65,14 +66,16 @@ def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
 def _owner(part: Below, column: object) -> str | None:
     """Return the name of the class that a column given as text should belong to; None if the class is not known."""
     here = _class_at(part)
-    known = isinstance(column, str) and column.isidentifier() and hasattr(here, column)
-    return here.__name__ if known and here is not None else None
+    if here is None or not isinstance(column, str) or not column.isidentifier():
+        return None
+    named = getattr(here, column, None)
+    return None if named is None or is_relationship(named) else here.__name__
 
 
 def _class_at(part: Below) -> type[Any] | None:
     """Return the class whose columns a part of a plan names; None if the class is not known yet."""
     named: Any = part.relationship if isinstance(part, Load) else part.entity
-    if meant.is_relationship(named) and named.parent.mapper.configured:
+    if is_relationship(named) and named.parent.mapper.configured:
         named = named.property.mapper.class_
     return named if isinstance(named, type) else None
 
@@ -127,11 +130,11 @@ def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem
         if given is None or (word, given) == ("depth", "all"):
             continue
         if not _counts(given):
-            yield problems.bad_number(word, given, at)
+            yield number_problems.bad_number(word, given, at)
         elif word == "depth" and given > MOST_LEVELS:
-            yield problems.too_deep(given, MOST_LEVELS, at)
+            yield number_problems.too_deep(given, MOST_LEVELS, at)
         elif word == "limit" and given > MOST:
-            yield problems.too_large_count(word, given, at)
+            yield number_problems.too_large_count(word, given, at)
     for word in ("where", "order_by"):
         given = getattr(item, word) or ()
         if word == "order_by":
@@ -155,6 +158,7 @@ def load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
     elif (subtype := subtype_of(named)) is not None and mapping.mapper_of(subtype) is None:
         yield problems.type_of_alias(named, at)
     else:
+        yield from condition_problems("where", criteria_of(named), (*at, named.key), _class_at(item))
         yield from _part_problems(item, (*at, named.key))
 
 
