@@ -69,7 +69,7 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Customer, unchecked(Customer.orders, where={"total": 3})),
         "LP108: where= needs a SQL expression, but got {'total': 3}\n"
         "  at: Customer > orders\n"
-        "  hint: write one condition for each name, for example where=[Post.id == 3, Post.published].",
+        "  hint: write where=Order.total == 3.",
     ),
     "where as a function": (
         lambda: LoadPlan(Customer, unchecked(Customer.orders, where=lambda order: order.total > 3)),

@@ -39,7 +39,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: plan_of(Order, load(Order.lines, *["order"])),  # type: ignore[arg-type]
         "LP102: a plan needs load(...) here, but got 'order'\n"
         "  at: Order > lines\n"
-        "  hint: write name='order' to name the plan, or load('order') to load a relationship.",
+        "  hint: write load(Line.order).",
     ),
     "LP101 a class": (
         lambda: LoadPlan(Order, unchecked(Customer)),
@@ -76,7 +76,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: plan_of(Order, load(Order.customer, defer=[7])),  # type: ignore[list-item]
         "LP104: defer= needs mapped columns, but got 7\n"
         "  at: Order > customer\n"
-        "  hint: name columns as attributes of the class, for example defer=[Post.id, Post.title].",
+        "  hint: name columns as attributes of the class, for example defer=[Customer.id, Customer.name].",
     ),
     "LP105": (
         lambda: plan_of(Order, unchecked(Order.lines, strategy="lazy")),
@@ -154,7 +154,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Order, only=[Order.customer]),
         "LP203: 'Order.customer' is a relationship, not a column\n"
         "  at: Order\n"
-        "  hint: write load(Order.customer) beside only= or defer=.",
+        "  hint: write load(Order.customer) beside only= or defer=. Without this load, it is not loaded.",
     ),
     "LP203 a column of another class": (
         lambda: LoadPlan(Order, only=[Customer.name]),

@@ -211,7 +211,7 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
     "an order in words of SQL": (lambda: load_in(order_by="total DESC"), "write order_by=Order.total.desc()."),
     "a name that the class does not have": (
         lambda: load_in(order_by="totl"),
-        "order by attributes of the class, for example order_by=Post.created_at.desc().",
+        "did you mean 'total'? Columns of Order: customer_id, id, total.",
     ),
     "a path chooses related rows": (
         lambda: load_in(where=source(Order.customer, Customer.name == "Ada")),

@@ -85,8 +85,13 @@ _NEEDS = {
 
 #: The names that Django gives to comparisons, and the code of SQLAlchemy.
 _LOOKUPS = {
-    **{"gt": " > ...", "gte": " >= ...", "lt": " < ...", "lte": " <= ...", "exact": " == ..."},
-    **{"in": ".in_(...)", "isnull": ".is_(None)"},
+    "gt": " > ...",
+    "gte": " >= ...",
+    "lt": " < ...",
+    "lte": " <= ...",
+    "exact": " == ...",
+    "in": ".in_(...)",
+    "isnull": ".is_(None)",
 }
 
 

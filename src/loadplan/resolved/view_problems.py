@@ -19,7 +19,7 @@ from loadplan.declared.spec import Load, On, Plan
 from loadplan.errors import Problem, did_you_mean
 from loadplan.mapped import mapping
 from loadplan.sqlalchemy_internals import AbstractLoad
-from loadplan.view_classes.annotations import StrayDefault, annotation_source
+from loadplan.view_classes.annotations import Misplaced, annotation_source
 from loadplan.view_classes.fields import Field, Unreadable, ViewClass
 
 At = tuple[str, ...]
@@ -263,13 +263,12 @@ def beyond_entity(field: str, entity: str, as_view: str, given: object, at: At) 
 
 def stray_annotation(field: str, given: Any, at: At) -> Problem:
     """Return the problem of a value of SQLAlchemy or loadplan that is misplaced in a field, or is not a source."""
-    if isinstance(given, StrayDefault):
+    if isinstance(given, Misplaced):
         shown, name = source(given.value), field.rpartition(".")[2]
         written = f"Annotated[{annotation_source(given.annotation)}, {_as_source(given.value, shown)}]"
-        has = f"'{field}' has {shown}"
         return Problem(
             "LP307",
-            f"{has} as its default" if given.is_default else f"{has} in its metadata",
+            f"'{field}' has {shown} {given.place}",
             at,
             detail="only the annotation can tell loadplan where a value comes from.",
             hint=f"move it into the annotation: {name}: {written}.",

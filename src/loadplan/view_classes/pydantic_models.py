@@ -118,8 +118,13 @@ def _field(name: str, info: Any, config: Any) -> Field:
 
 
 def _type(info: Any) -> FieldType:
-    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    return with_given(read_annotation(info.annotation, {}, tuple(info.metadata)), info.default, *extra.values())
+    return with_given(
+        read_annotation(info.annotation, {}, tuple(info.metadata)),
+        default=info.default,
+        default_factory=info.default_factory,
+        json_schema_extra=info.json_schema_extra,
+        examples=info.examples,
+    )
 
 
 def _alias_paths(info: Any) -> list[tuple[str, ...]]:
