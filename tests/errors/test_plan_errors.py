@@ -37,9 +37,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "LP102 a string": (
         lambda: plan_of(Order, load(Order.lines, *["order"])),  # type: ignore[arg-type]
-        "LP102: a plan needs load(...) here, but got 'order'\n"
-        "  at: Order > lines\n"
-        "  hint: write load(Line.order).",
+        "LP102: a plan needs load(...) here, but got 'order'\n  at: Order > lines\n  hint: write load(Line.order).",
     ),
     "LP101 a class": (
         lambda: LoadPlan(Order, unchecked(Customer)),

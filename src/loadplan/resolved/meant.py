@@ -320,8 +320,10 @@ def instead_of_bind(given: object, loader: str) -> str | None:
         return "call it, which returns the Session of this scope: SyncLoader(scoped())."
     if inspect.isawaitable(given):
         return f"await it first: {loader}(await ...)."
-    if inspect.isgenerator(given) or inspect.isasyncgen(given):
-        return f"take the value that the generator yields, and pass it: {loader}(session)."
+    inner: Any = inspect.unwrap(given) if callable(given) else given
+    yields = (inspect.isgenerator, inspect.isasyncgen, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if any(asked(inner) for asked in yields):
+        return f"take the session that it yields, and pass it: {loader}(session)."
     for name, word in (("__aenter__", "async with"), ("__enter__", "with")):
         if hasattr(type(given), name):
             return f"enter it, and pass the value: {word} ... as connection: {loader}(connection)."

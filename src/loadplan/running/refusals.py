@@ -3,8 +3,9 @@
 import contextlib
 from collections.abc import Iterator
 
-from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, UnboundExecutionError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio.exc import AsyncContextNotStarted
 from sqlalchemy.orm import Session
 
 from loadplan.errors import LoaderError, Problem
@@ -93,3 +94,25 @@ def closed_session(session: AsyncSession | Session) -> LoaderError:
             hint=f"fetch before the session is closed, or make the {loader} with the engine or the sessionmaker.",
         )
     )
+
+
+#: Messages of SQLAlchemy about a closed connection, and about a session with ``close_resets_only=False``.
+_CLOSED = ("This Connection is closed", "permanently closed")
+
+
+def unusable(error: InvalidRequestError, bind: object) -> LoaderError | None:
+    """Return the error for a bind that has no engine, is closed, or is not open yet; None for any other error."""
+    kind = type(bind).__name__
+    loader = "Loader" if kind.lower().startswith("async") else "SyncLoader"
+    if isinstance(error, UnboundExecutionError):
+        what, detail = "has no engine", str(error).partition("\n")[0]
+        hint = f"make it with an engine: {kind}(engine)."
+    elif isinstance(error, AsyncContextNotStarted):
+        what, detail = "is not open yet", None
+        hint = f"write async with engine.connect() as connection, and make {loader}(connection) in it."
+    elif any(each in str(error) for each in _CLOSED):
+        what, detail = "is closed", None
+        hint = f"fetch before it is closed, or make the {loader} with the engine or the sessionmaker."
+    else:
+        return None
+    return LoaderError(Problem("LP408", f"the {kind} of this loader {what}", detail=detail, hint=hint))
