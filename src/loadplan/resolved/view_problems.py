@@ -51,6 +51,15 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
     entity = _name(mapper)
     name = f"{view.name}.{field.name}"
     annotation = annotation_source(field.type.given)
+    if isinstance(field.type.given, QueryableAttribute):
+        column = source(field.type.given)
+        return Problem(
+            "LP303",
+            f"'{name}' is annotated with the attribute '{column}'",
+            at,
+            detail="an annotation names the type first.",
+            hint=f"write {field.name}: Annotated[..., source({column})], with the type of the value.",
+        )
     if isinstance(field.type.given, Aggregate | Source):
         kinds = {"count": "int", "exists": "bool"}
         type_name = kinds.get(annotation.partition("(")[0], "...")
@@ -94,12 +103,14 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
 
 
 def _through_relationship(name: str, annotation: str, mapper: Mapper[Any]) -> str | None:
-    """Return the source that a name like ``author_name``, ``tag_names`` or ``comment_count`` stands for."""
+    """Return the source that a name like ``author_name``, ``tag_names`` or ``num_comments`` stands for."""
     for prop in mapper.relationships:
         relationship = f"{_name(mapper)}.{prop.key}"
+        if prop.uselist and name in {f"{word}_{prop.key}" for word in _NUMBERS}:
+            return f"count({relationship})"
         stems = {prop.key, prop.key.removesuffix("s")} if prop.uselist else {prop.key}
         for stem in stems:
-            rest = name.removeprefix(f"{stem}_")
+            rest = name.removeprefix(f"{stem}_").lstrip("_")
             if rest == name:
                 continue
             if prop.uselist and rest in {"count", "number", "total"}:
@@ -110,6 +121,10 @@ def _through_relationship(name: str, annotation: str, mapper: Mapper[Any]) -> st
             if found is not None and many == bool(prop.uselist):
                 return f"source({relationship}, {_name(prop.mapper)}.{found})"
     return None
+
+
+#: Words before the name of a collection, in names of fields that hold the number of its rows.
+_NUMBERS = ("num", "n", "number_of", "total", "count")
 
 
 def _is_hybrid_method(descriptor: Any) -> bool:

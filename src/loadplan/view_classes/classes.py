@@ -77,6 +77,9 @@ def _no_view(annotation: Any) -> Unreadable:
             f"'{name}' is a collection, but into= needs the class of one row",
             f"pass the class of one row: into={annotation_source(item.item)}. fetch_all returns a list of it.",
         )
+    if is_view_class(type(annotation)):
+        kind_name = type(annotation).__name__
+        return Unreadable(f"an object of '{kind_name}' is not a class", f"pass the class, not an object: {kind_name}.")
     if not isinstance(kind, type):
         return Unreadable(f"'{name}' is not a class", "pass the class itself, for example into=PostCard.")
     if kind.__module__ != "builtins" and annotations_of(kind) and not is_typeddict(kind):
