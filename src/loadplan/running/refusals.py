@@ -28,12 +28,14 @@ def one_task_at_a_time(kind: str) -> Iterator[None]:
         words = str(error.orig) if isinstance(error, DBAPIError) else str(error)
         if error.code != "isce" and not any(each in words for each in _BUSY):
             raise
+        left = " If only one task uses it, the engine was used in another event loop before: make the engine with "
         raise LoaderError(
             Problem(
                 "LP408",
                 f"two tasks use the {kind} of this Loader at the same time",
                 detail="another task was running a statement or taking a connection.",
-                hint="give each task its own session, or make the Loader with the engine or the sessionmaker.",
+                hint="give each task its own session, or make the Loader with the engine or the sessionmaker."
+                + (f"{left}poolclass=NullPool." if _BUSY[0] in words else ""),
             )
         ) from error
 
