@@ -8,7 +8,7 @@ import pytest
 from errors_models import Base, Company, Customer, Line, Order
 from sqlalchemy import ForeignKey, desc, func, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.orm import DeclarativeBase, Mapped, defer, load_only, mapped_column, relationship, selectinload
+from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, defer, load_only, mapped_column, relationship, selectinload
 
 from loadplan import Loader, LoadPlan, LoadPlanError, PlanError, aggregate, count, load, source
 
@@ -103,6 +103,10 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
         "name columns as attributes of the class, for example only=[Order.id, Order.customer_id].",
     ),
     "a mapper": (lambda: plan_of(inspect(Order)), "pass the class itself: LoadPlan(Order)."),
+    "attributes in place of names": (
+        lambda: plan_of(Order, load(Order.lines)).narrowed_to([Order.lines]),
+        'write "lines".',
+    ),
     "a class in a list": (lambda: plan_of([Order]), "pass one class, without brackets: LoadPlan(User)."),
     "a declarative base": (
         lambda: plan_of(Base),
@@ -167,6 +171,16 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str, str]] = {
         lambda loader: loader.fetch_all(ORDER, load(Order.lines)),
         "where= needs a SQL expression, but got load(Order.lines)",
         "a plan says what to load: LoadPlan(User, load(User.posts)).",
+    ),
+    "a direction that is not called": (
+        lambda loader: loader.fetch_all(ORDER, order_by=Order.total.desc),
+        "order_by= needs a SQL expression, but got the method 'Order.total.desc'",
+        "call it: order_by=Order.total.desc(...).",
+    ),
+    "an alias of the class": (
+        lambda loader: loader.fetch_all(ORDER, where=aliased(Order).id == 1),
+        "where= of 'Order' uses 'an alias of err_orders', but only 'Order' is available here",
+        "use the attributes of 'Order' itself, not of an alias.",
     ),
     "an id as a condition": (
         lambda loader: loader.fetch_one(ORDER, 1),

@@ -23,10 +23,12 @@ from loadplan import (
     aggregate,
     count,
     exists,
+    keep_default,
     load,
     on,
     source,
 )
+from loadplan.pytest_plugin import Statements, assert_plan
 
 PLAN: Any = LoadPlan(Order, load(Order.lines), name="order")
 LOAD: Any = load(Order.lines)
@@ -37,6 +39,9 @@ branch: Any = on
 counts: Any = count
 paths: Any = source
 maxima: Any = aggregate
+default: Any = keep_default
+asserted: Any = assert_plan
+RECORDED: Any = Statements()
 ITEMS = "a 'Page' is not a list\n  hint: read page.items, the list of the roots."
 FETCH = "a 'LoadPlan' only says what to load\n  hint: a loader fetches: Loader(engine).fetch(plan, id)."
 SUBQUERY = "select(func.count()).where(Post.author_id == User.id).scalar_subquery()"
@@ -144,6 +149,18 @@ TYPE_ERRORS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: PLAN.explain(SyncLoader(create_engine("sqlite://"))),
         "explain() takes the name of a database, a dialect or an engine, not a 'SyncLoader'",
     ),
+    "a default that is called": (
+        lambda: default(),
+        "keep_default is a value\n  hint: write Annotated[bool, keep_default], without parentheses.",
+    ),
+    "a slip in assert_plan": (
+        lambda: asserted(PLAN, statement=1),
+        "assert_plan() got an unexpected keyword argument 'statement'. Write assert_plan(PLAN, statements=2).",
+    ),
+    "the first statement": (
+        lambda: RECORDED[0],
+        "'Statements' is not a list\n  hint: write list(statements)[0], or statements.texts[0].",
+    ),
     "a plan that is pickled": (
         lambda: pickle.dumps(PLAN),
         "a 'LoadPlan' cannot be pickled, because it holds mapped attributes\n"
@@ -209,6 +226,7 @@ NAMES: dict[str, tuple[Any, str, str | None]] = {
         "page.next is the cursor of the next page: fetch_page(plan, ..., after=page.next).",
     ),
     "a slip on a page": (PAGE, "itmes", "did you mean 'items'?"),
+    "the SQL of recorded statements": (RECORDED, "sql", "write statements.texts for the SQL of all statements."),
     "a private name": (PAGE, "_itmes", None),
     "an attribute of the entity": (
         PLAN,
@@ -348,3 +366,9 @@ async def test_connections_that_are_closed_or_not_open_yet(sqlite: AsyncEngine) 
     await session.close()
     with pytest.raises(LoaderError, match="LP408: the AsyncSession of this loader is closed"):
         await Loader(session).fetch(PLAN, 1)
+
+
+@pytest.mark.parametrize("given", [Order, [PLAN]], ids=["a class", "a list"])
+def test_what_is_not_a_plan_is_named_by_assert_plan(given: Any) -> None:
+    with pytest.raises(LoaderError, match=r"LP408: a fetch needs a LoadPlan, but got"):
+        asserted(given, statements=1)

@@ -62,7 +62,7 @@ MADE: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "an attribute for paths": (
         lambda: plan_of(Order, load(Order.customer)).narrowed_to(Order.customer),
-        "LP120: <sqlalchemy.orm.attributes.InstrumentedAttribute",
+        "LP120: Order.customer is not a path of names",
     ),
     "a relationship for a strategy": (
         lambda: plan_of(Order, load_of(Order.customer, strategy=Order.lines)),

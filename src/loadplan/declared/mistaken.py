@@ -72,6 +72,10 @@ _METHODS: dict[str, dict[str, str]] = {
             "a page has no number and no size. page.next is the cursor of the next page.",
         ),
     },
+    "Statements": {
+        **dict.fromkeys(("sql", "queries", "statements"), "write statements.texts for the SQL of all statements."),
+        **dict.fromkeys(("first", "last", "all"), "write list(statements), which is a list of Statement."),
+    },
     "Loader": {
         **dict.fromkeys(
             (
@@ -166,6 +170,7 @@ _OPERATORS: dict[str, dict[str, tuple[str, str]]] = {
             ("a 'Load' has no operators", "pass both loads: LoadPlan(User, load(User.posts), load(User.profile))."),
         ),
     },
+    "Statements": {"__getitem__": ("'Statements' is not a list", "write list(statements)[0], or statements.texts[0].")},
     "Page": dict.fromkeys(("__getitem__", "__len__"), ("a 'Page' is not a list", _ITEMS)),
     "Loader": {
         "__call__": ("a '{kind}' is not a function", "write fetch(plan, id) or another call of the loader."),

@@ -144,6 +144,14 @@ class KeepDefault:
     def __repr__(self) -> str:
         return "keep_default"
 
+    def __call__(self) -> NoReturn:
+        """Refuse to be called.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("keep_default is a value\n  hint: write Annotated[bool, keep_default], without parentheses.")
+
 
 keep_default: Final = KeepDefault()
 """``Annotated[bool, keep_default]``: the field has no source and keeps the default that the class gives it."""

@@ -23,7 +23,7 @@ _OF_LOAD = {
     **dict.fromkeys(("order", "sort", "sort_by", "ordering"), "order_by="),
     **dict.fromkeys(("first", "top", "size", "take"), "limit= with order_by="),
     **dict.fromkeys(("levels", "recursive", "recursion_depth", "join_depth"), "depth="),
-    **dict.fromkeys(("lazy", "how", "method", "join", "innerjoin"), "strategy="),
+    **dict.fromkeys(("lazy", "how", "method", "join", "innerjoin", "isouter"), "strategy="),
     **dict.fromkeys(("view", "schema", "model", "as_", "response_model"), "into="),
     **dict.fromkeys(("queryset", "query"), "where= and order_by="),
     **dict.fromkeys(_LOADS, _NESTED),

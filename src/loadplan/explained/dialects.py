@@ -52,8 +52,9 @@ def dialect_of(given: str | Dialect | Engine | AsyncEngine) -> Dialect:
         return given.dialect
     if isinstance(given, Dialect):
         return given
-    if not isinstance(given, str):
-        kind = type(given).__name__
+    what: object = given
+    if not isinstance(what, str):
+        kind = type(what).__name__
         raise TypeError(f"explain() takes the name of a database, a dialect or an engine, not a '{kind}'")
     try:
         return URL.create(_DRIVERS.get(given, given)).get_dialect()()

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 from uuid import UUID
 
@@ -64,8 +64,11 @@ def safely(hint: Callable[..., str | None], *given: object) -> str | None:
 
 def described(given: object) -> str:
     """Return a description of a value for an error, in words that its author knows: ``"the table 'users'"``."""
+    is_value = isinstance(given, ColumnElement)  # a function is both a value and a table
     if isinstance(given, AbstractLoad):
         return "a loader option of SQLAlchemy"
+    if type(given) is MethodType and isinstance(given.__self__, ClauseElement | QueryableAttribute):
+        return f"the method '{source(given.__self__)}.{given.__name__}'"
     if isinstance(given, QueryableAttribute):
         return f"'{source(given)}'"
     if isinstance(given, AliasedClass):
@@ -78,7 +81,7 @@ def described(given: object) -> str:
         return f"the property of '{source(given.class_attribute)}'"
     if isinstance(given, type(func)):
         return "a function of SQLAlchemy that is not called"
-    if isinstance(given, FromClause | Select) and not isinstance(given, ColumnElement):
+    if isinstance(given, FromClause | Select) and not is_value:
         return "a select()" if isinstance(given, Select) else "a table of SQLAlchemy"
     if isinstance(given, TextClause):
         return f"text({given.text!r})"
@@ -219,6 +222,8 @@ def instead_of_expression(word: str, given: object) -> str:
         return "a plan says what to load: LoadPlan(User, load(User.posts))."
     if isinstance(given, Select):
         return "use the subquery in a condition: Post.id.in_(select(...)), or select(...).exists()."
+    if type(given) is MethodType and isinstance(given.__self__, ClauseElement | QueryableAttribute):
+        return f"call it: {word}={source(given.__self__)}.{given.__name__}(...)."
     if isinstance(given, Callable):  # type: ignore[arg-type]
         return f"pass the expression itself, not a function or a class. {_capital(_EXAMPLES[word])}"
     return _EXAMPLES[word]

@@ -457,6 +457,8 @@ def speaks_of_others(
         path = None if to_alias else meant_here.path_to(target, given)
         subquery = meant_here.subquery_of(target, given, tables[0])
         hint = f"order by a subquery{subquery}." if path is None else f"write order_by={path}."
+    if tables[0] in {f"an alias of {getattr(each, 'name', None)}" for each in target.tables}:
+        hint = f"use the attributes of '{here}' itself, not of an alias."
     if to_alias:
         hint = f"'{name}' leads to an alias of '{here}'. Use the attributes of that alias in {word}=."
     return Problem(

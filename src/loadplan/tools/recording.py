@@ -11,6 +11,7 @@ import attrs
 from sqlalchemy import Engine, ExceptionContext, event
 from sqlalchemy.exc import MissingGreenlet
 
+from loadplan.declared.mistaken import with_hints
 from loadplan.running.callers import frame_of_caller
 from loadplan.tools.targets import relative_path
 
@@ -60,6 +61,7 @@ class Repetition:
         return f"{self.times} times from table '{self.table}' at {' and '.join(self.lines)}\n    {_short(self.text)}"
 
 
+@with_hints("Statements")
 class Statements:
     """The statements recorded so far. Savepoints are not counted."""
 

@@ -51,6 +51,9 @@ _LIBRARIES = frozenset({"sqlalchemy", "loadplan"})
 #: Packages whose objects in ``Annotated[...]`` hold other objects: ``AfterValidator(...)``, ``Meta(extra=...)``.
 _DESCRIBING = frozenset({"pydantic", "annotated_types", "msgspec"})
 
+#: The class of ``attrs.Factory(...)``. To type checkers it is a function.
+_FACTORY: Any = attrs.Factory
+
 #: Modules whose classes are values, not views.
 _NO_VIEWS = frozenset({"builtins", "datetime", "decimal", "uuid", "typing"})
 
@@ -199,7 +202,7 @@ def _inside(given: Any) -> Iterator[Any]:
         yield from (*given, *given.values())
     elif isinstance(given, functools.partial):
         yield from (given.func, *given.args, *given.keywords.values())
-    elif isinstance(given, attrs.Factory):  # type: ignore[arg-type]
+    elif isinstance(given, _FACTORY):
         yield given.factory
     elif _describes(given):
         names = getattr(type(given), "__match_args__", None) or getattr(type(given), "__dataclass_fields__", ())
