@@ -199,7 +199,8 @@ def _inside(given: Any) -> Iterator[Any]:
     if isinstance(given, list | tuple | set | frozenset):
         yield from given
     elif isinstance(given, Mapping):
-        yield from (*given, *given.values())
+        yield from given
+        yield from given.values()
     elif isinstance(given, functools.partial):
         yield from (given.func, *given.args, *given.keywords.values())
     elif isinstance(given, _FACTORY):
