@@ -259,10 +259,10 @@ _WORDS = {
 }
 
 
-#: The arguments of ``attrs.field`` that have another name than those of ``dataclasses``.
+#: The arguments of ``attrs.field`` whose names differ from the arguments of ``dataclasses.field``.
 _OF_ATTRS = {"compare": "eq"}
 
-#: How the file names of generated methods begin: those of ``dataclasses``, and those of attrs.
+#: How the file names of generated methods begin. The first is from ``dataclasses``, the second from attrs.
 _GENERATED = ("<string>", "<attrs generated")
 
 

@@ -49,7 +49,7 @@ def _load_hint(given: Any, here: Mapper[Any] | None, within: bool) -> str | None
     if mapper is None or here is None:
         return None
     if mapper is not here and mapper.isa(here):
-        return f"write on({given.__name__})."
+        return f"write on({mapper.class_.__name__})."
     way = meant.route(here, mapper)
     return f"write {meant.nested(way, '')}." if way else None
 

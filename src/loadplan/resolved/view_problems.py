@@ -283,7 +283,7 @@ def stray_annotation(field: str, given: Any, at: At) -> Problem:
         written = f"Annotated[{annotation_source(given.annotation)}, {_as_source(given.value, shown)}]"
         return Problem(
             "LP307",
-            f"'{field}' has {shown} {given.place}",
+            " ".join((f"'{field}' has", shown, given.place)),
             at,
             detail="only the annotation can tell loadplan where a value comes from.",
             hint=f"move it into the annotation: {name}: {written}.",

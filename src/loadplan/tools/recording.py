@@ -30,8 +30,8 @@ class Statement:
         text: the SQL, as the driver got it.
         parameters: the parameters, as the driver got them; a list of parameters for ``executemany``.
         where: the line of your code that it came from: ``"shop/orders.py:42 in total"``. It is the nearest line outside
-            of SQLAlchemy, loadplan and the standard library. It is ``"unknown"`` if a call of a loader is a task of its
-            own, as in ``asyncio.gather(loader.fetch(...), ...)``.
+            of SQLAlchemy, loadplan and the standard library. It is ``"unknown"`` if a call of a loader is itself a
+            task, as in ``asyncio.gather(loader.fetch(...), ...)``.
         failed: whether the database refused it.
     """
 

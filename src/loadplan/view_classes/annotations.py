@@ -163,7 +163,7 @@ def read_annotation(annotation: Any, arguments: Mapping[Any, Any], metadata: tup
 
 
 def _strays_of(metadata: Any, annotation: Any) -> Iterator[Any]:
-    """Yield an object in ``Annotated[...]`` if it is a stray. Of a library's object, yield the strays in it."""
+    """Yield an object in ``Annotated[...]`` if it is a stray. If it is a library's object, yield the strays in it."""
     if not _is_stray(metadata):
         return
     if _describes(metadata):
@@ -202,7 +202,9 @@ def _inside(given: Any) -> Iterator[Any]:
         yield from given
         yield from given.values()
     elif isinstance(given, functools.partial):
-        yield from (given.func, *given.args, *given.keywords.values())
+        yield given.func
+        yield from given.args
+        yield from given.keywords.values()
     elif isinstance(given, _FACTORY):
         yield given.factory
     elif _describes(given):
