@@ -70,9 +70,21 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: plan_of(Customer, loads(Customer.orders, where=3)),
         "write where=Order.id == 3.",
     ),
+    "an order in a load by name": (
+        lambda: plan_of(Customer, loads("orders", loads("lines", order_by="-position"))),
+        "write order_by=Line.position.desc().",
+    ),
+    "a column in a load by name": (
+        lambda: plan_of(Customer, loads("orders", only=["total"])),
+        "name columns as attributes of the class, for example only=[Order.total].",
+    ),
+    "a column of a subclass": (
+        lambda: plan_of(Order, loads(Order.customer.of_type(Company), only=["vat"])),
+        "name columns as attributes of the class, for example only=[Company.vat].",
+    ),
     "an order by a number": (
         lambda: plan_of(Customer, loads(Customer.orders, order_by=3)),
-        "order by attributes of the class, for example order_by=Post.created_at.desc().",
+        "name the column, for example order_by=Order.id.",
     ),
     "an order in and_()": (
         lambda: plan_of(Customer, load(Customer.orders.and_(Order.id.desc()))),

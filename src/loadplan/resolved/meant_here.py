@@ -139,6 +139,8 @@ def _expression_hint(word: str, given: Any, here: type[Any] | None) -> str | Non
         return None
     if isinstance(given, str) and word == "order_by":
         return _instead_of_name(given, here)
+    if isinstance(given, int) and word == "order_by" and (mapper := _mapper(here)):
+        return f"name the column, for example order_by={here.__name__}.{_telling_column(mapper)}."
     if isinstance(given, UnaryExpression) and meant.is_named_order(given):
         words, element = _without_direction(given)
         name = getattr(element, "element", None)

@@ -208,7 +208,8 @@ def _inside(given: Any) -> Iterator[Any]:
     elif isinstance(given, _FACTORY):
         yield given.factory
     elif _describes(given):
-        names = getattr(type(given), "__match_args__", None) or getattr(type(given), "__dataclass_fields__", ())
+        kind = type(given)
+        names: Any = getattr(kind, "__match_args__", None) or getattr(kind, "__dataclass_fields__", ())
         known = {*names, "extra", "extra_json_schema"}
         yield from (getattr(given, name) for name in sorted(known) if getattr(given, name, None) is not None)
 
