@@ -56,7 +56,7 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "the direction alone": (
         lambda: plan_of(Customer, loads(Customer.orders, order_by=[Order.total, "desc"])),
-        "write the direction on the column: order_by=Post.created_at.desc().",
+        "write the direction on the column: order_by=Order.id.desc().",
     ),
     "an order as a dictionary": (
         lambda: plan_of(Customer, loads(Customer.orders, order_by={"total": "desc", "id": "asc"})),

@@ -204,7 +204,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: plan_of(Customer, unchecked(Customer.orders, where="total > 3")),
         "LP108: where= needs a SQL expression, but got 'total > 3'\n"
         "  at: Customer > orders\n"
-        "  hint: write a condition with attributes of the class, for example where=Post.id > 3. For raw "
+        "  hint: write a condition with attributes of the class, for example where=Order.id > 3. For raw "
         "SQL, use sqlalchemy.text(...).",
     ),
     "LP203 a column of a subclass": (

@@ -129,7 +129,21 @@ def expression_hint(word: str, given: object, here: type[Any] | None) -> str | N
         given: the value, which is not a SQL expression.
         here: the class whose rows the argument chooses or orders; None if it is not known.
     """
-    return meant.safely(_expression_hint, word, given, here) or meant.safely(meant.instead_of_expression, word, given)
+    found = meant.safely(_expression_hint, word, given, here)
+    if found is not None:
+        return found
+    general = meant.safely(meant.instead_of_expression, word, given)
+    return general and (meant.safely(_with_names, general, here) or general)
+
+
+def _with_names(hint: str, here: type[Any] | None) -> str | None:
+    """Return a hint with a column of the class in place of the example's column; None if it has other examples, too."""
+    mapper, key = _mapper(here), _key_of(here)
+    if mapper is None or key is None:
+        return None
+    column = f"{mapper.class_.__name__}.{_telling_column(mapper)}"
+    named = hint.replace("Post.id > 3", f"{key} > 3").replace("Post.created_at", column)
+    return None if "Post." in named else named
 
 
 def _expression_hint(word: str, given: Any, here: type[Any] | None) -> str | None:
