@@ -147,7 +147,9 @@ def _said(method: Callable[..., Any], args: Sequence[Any], given: dict[str, Any]
 def _entity(args: Sequence[Any], given: dict[str, Any]) -> Any:
     """Return the mapped class of the plan in a call; None if there is no plan."""
     plan: Any = args[1] if len(args) > 1 else given.get("plan")
-    return plan.entity if issubclass(type(plan), Plan) else plan
+    if issubclass(type(plan), Plan):
+        return plan.entity
+    return plan if issubclass(type(plan), type) else None  # reading a name of another value may raise any error
 
 
 def _of_last(args: Sequence[Any], known: Sequence[str]) -> str | None:

@@ -20,8 +20,8 @@ def not_of_roots(word: str, given: object, at: At, here: type[Any]) -> Problem:
     The hint also covers ``source(Post.author, User.name) == "Ann"``, which Python evaluates.
     """
     found = not_an_expression(word, given, at, here)
-    if word == "where" and type(given) is int and found.hint is not None:
-        return attrs.evolve(found, hint=f"{found.hint} To fetch by primary key, write fetch(plan, {given}).")
+    if word == "where" and type(given) is int and (found.hint or "").endswith(f" == {shown(given)}."):
+        return attrs.evolve(found, hint=f"{found.hint} To fetch by primary key, write fetch(plan, {shown(given)}).")
     if word != "where" or type(given) is not bool:
         return found
     compared = (
