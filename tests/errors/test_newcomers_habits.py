@@ -311,6 +311,10 @@ BINDS: dict[str, tuple[Callable[[], object], str]] = {
         "pass an object, not the class, for example async_sessionmaker(engine).",
     ),
     "a plan": (lambda: PLAN, "give the plan to the fetch: Loader(engine).fetch(plan, id)."),
+    "a loader": (
+        lambda: SyncLoader(create_engine("sqlite://")),
+        "pass the engine or the session, not an object of loadplan.",
+    ),
     "a declarative base": (
         lambda: Base,
         "pass an AsyncEngine, async_sessionmaker, AsyncSession or AsyncConnection.",

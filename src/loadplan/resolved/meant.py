@@ -314,6 +314,8 @@ def instead_of_bind(given: object, loader: str) -> str | None:
     make = "create_async_engine" if loader == "Loader" else "create_engine"
     if isinstance(given, Plan):
         return f"give the plan to the fetch: {loader}(engine).fetch(plan, id)."
+    if type(given).__module__.startswith("loadplan."):
+        return "pass the engine or the session, not an object of loadplan."
     if isinstance(given, type) and issubclass(given, (*_ENGINES, *_CONNECTIONS, *_SESSIONS)):
         made = {**dict.fromkeys(_ENGINES, f"{make}(url)"), **dict.fromkeys(_CONNECTIONS, "engine.connect()")}
         return f"pass an object, not the class, for example {made.get(given, f'{given.__name__}(engine)')}."
