@@ -9,6 +9,7 @@ from sqlalchemy import Dialect, Engine, Select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.base import ExecutableOption
 
+from loadplan.declared.called import with_usage_of
 from loadplan.declared.mistaken import with_hints
 from loadplan.declared.spec import Bare, Budget, Columns, Load, On, Plan, TableModel, tuple_or_none
 from loadplan.declared.unknown import check_settings, refuse_of_plan
@@ -27,6 +28,18 @@ V = TypeVar("V")
 
 
 @with_hints("LoadPlan")
+@with_usage_of(
+    {
+        "__init__": "Write LoadPlan(User, load(User.posts)).",
+        "for_schema": "Write LoadPlan.for_schema(Post, PostOut).",
+        "for_paths": 'Write LoadPlan.for_paths(User, ["posts.title"], allowed=USER_API).',
+        "narrowed_to": 'Write plan.narrowed_to(["title", "author.name"]), with all names in one list.',
+        "also": "Write plan.also(load(User.posts)).",
+        "select": "Write plan.select(), and add conditions to the result: plan.select().where(...).",
+        "options": "Write select(User).options(*plan.options()).",
+        "explain": 'Write plan.explain("postgresql"), or loader.explain(plan).',
+    }
+)
 @attrs.frozen(repr=False, init=False)
 class LoadPlan(Plan[T]):
     """The object graph that a use case needs, declared once.
@@ -127,7 +140,7 @@ class LoadPlan(Plan[T]):
         budget: Budget | None = None,
         **unknown: Any,
     ) -> None:
-        refuse_of_plan(unknown, ("only", "defer", "into", "name", "typed", "budget"))
+        refuse_of_plan(unknown, ("only", "defer", "into", "name", "typed", "budget"), entity)
         check_settings(name, budget)
         self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
             entity, loads, tuple_or_none(only), tuple_or_none(defer), into, name, typed, budget

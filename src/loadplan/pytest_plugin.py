@@ -11,11 +11,13 @@ from sqlalchemy import Dialect, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import QueryableAttribute
 
+from loadplan.declared.called import with_usage
 from loadplan.declared.spec import StrategyName
 from loadplan.errors import did_you_mean, one_of
 from loadplan.explained.dialects import dialect_of
 from loadplan.explained.explained import ExplainedEdge
 from loadplan.explained.explanation import Explanation
+from loadplan.loaders.arguments import check_plan
 from loadplan.plan import LoadPlan
 from loadplan.resolved.strategy import ASKED
 from loadplan.tools.costs import PlanCost, plan_cost
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 
+@with_usage("Write assert_plan(PLAN, statements=2).")
 def assert_plan(
     plan: LoadPlan[Any],
     statements: int | None = None,
@@ -61,10 +64,12 @@ def assert_plan(
 
     Raises:
         AssertionError: the plan is loaded differently. The message ends with the explained plan.
+        LoaderError: LP408, ``plan`` is not a plan.
         PlanError: the plan does not resolve.
         ValueError: no strategy or no dialect has this name.
     """
     __tracebackhide__ = True
+    check_plan(plan)
     explanation = plan.explain(dialect)
     found = list(_differences(explanation, statements, strategies or {}))
     if columns is not None or joins is not None:

@@ -70,6 +70,35 @@ async def test_an_engine_of_another_event_loop_is_named(postgres: AsyncEngine, p
         in_another_thread(work)
 
 
+async def test_a_connection_that_another_loop_left_is_explained(postgres: AsyncEngine, postgres_url: URL) -> None:
+    """The driver then says that another operation is in progress, as if a second task used the session."""
+    if postgres.dialect.driver != "asyncpg":
+        pytest.skip("only asyncpg leaves a connection in the middle of a statement")
+    hints: list[str | None] = []
+
+    def work() -> None:
+        engine = create_async_engine(postgres_url)
+
+        async def fetched() -> list[Note]:
+            async with AsyncSession(engine) as session:
+                return await Loader(session).fetch_all(PLAN)
+
+        with closing(asyncio.new_event_loop()) as first:
+            assert first.run_until_complete(fetched()) == []
+            for _ in range(2):
+                with closing(asyncio.new_event_loop()) as other:
+                    try:
+                        other.run_until_complete(fetched())
+                    except LoaderError as error:
+                        hints.append(error.hint)
+            first.run_until_complete(engine.dispose())
+
+    async with tables(postgres, Base.metadata):
+        in_another_thread(work)
+    assert len(hints) == 2
+    assert all(hint is not None and "poolclass=NullPool" in hint for hint in hints)
+
+
 async def test_an_engine_without_a_pool_serves_every_event_loop(postgres: AsyncEngine, postgres_url: URL) -> None:
     def work() -> None:
         loader = Loader(create_async_engine(postgres_url, poolclass=NullPool))

@@ -69,14 +69,14 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Customer, unchecked(Customer.orders, where={"total": 3})),
         "LP108: where= needs a SQL expression, but got {'total': 3}\n"
         "  at: Customer > orders\n"
-        "  hint: write one condition for each name, for example where=[Post.id == 3, Post.published].",
+        "  hint: write where=Order.total == 3.",
     ),
     "where as a function": (
         lambda: LoadPlan(Customer, unchecked(Customer.orders, where=lambda order: order.total > 3)),
         "LP108: where= needs a SQL expression, but got a lambda\n"
         "  at: Customer > orders\n"
         "  hint: pass the expression itself, not a function or a class. Write a condition with "
-        "attributes of the class, for example where=Post.id > 3.",
+        "attributes of the class, for example where=Order.id > 3.",
     ),
     "where as a select": (
         lambda: LoadPlan(Customer, unchecked(Customer.orders, where=select(Order))),
@@ -101,7 +101,7 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         "LP108: order_by= needs a SQL expression, but got text('total desc')\n"
         "  at: Customer > orders\n"
         "  hint: text(...) hides the direction from loadplan. Order by attributes of the class, for "
-        "example order_by=Post.created_at.desc().",
+        "example order_by=Order.id.desc().",
     ),
     "a list of loads": (
         lambda: plan_of(Order, [load(Order.lines), load(Order.tags)]),

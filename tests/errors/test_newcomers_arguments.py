@@ -39,7 +39,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a column by its name": (
         lambda loader: loader.fetch_one(PLAN, total=3),
         "fetch_one() has no argument 'total'. Arguments: plan, where, params, for_update, execution_options. To choose "
-        "by a column, write a condition: where=User.total == ...",
+        "by a column, write a condition: where=Order.total == ...",
     ),
     "an id by its name": (
         lambda loader: loader.fetch(PLAN, order_id=3),

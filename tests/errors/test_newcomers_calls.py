@@ -75,9 +75,7 @@ FETCHES: dict[str, tuple[Callable[[AsyncEngine], Any], str]] = {
     ),
     "a keyword as condition": (
         lambda sqlite: Loader(sqlite).fetch_all(LoadPlan(Order), wrong({"id": 1})),
-        "LP108: where= needs a SQL expression, but got {'id': 1}\n"
-        "  at: Order\n"
-        "  hint: write one condition for each name, for example where=[Post.id == 3, Post.published].",
+        "LP108: where= needs a SQL expression, but got {'id': 1}\n  at: Order\n  hint: write where=Order.id == 1.",
     ),
     "a comparison by Python": (
         lambda sqlite: Loader(sqlite).fetch_one(LoadPlan(Order), wrong(Order.total is None)),
@@ -85,7 +83,8 @@ FETCHES: dict[str, tuple[Callable[[AsyncEngine], Any], str]] = {
         "  at: Order\n"
         "  hint: Python evaluated this, so the database never sees it. Write Post.x.is_(None) for 'is "
         "None', ~Post.x for 'not', Post.x.in_([...]) for 'in', & for 'and', | for 'or'. "
-        "If you compare a source(...), put the comparison into it: source(Post.author, User.name == 'Ann').",
+        "If you compare a source(...), put the comparison into it: source(Post.author, User.name == 'Ann'). If you "
+        "compare a count(...), write a subquery.",
     ),
     "an order by a related column": (
         lambda sqlite: Loader(sqlite).fetch_all(LoadPlan(Order), order_by=Customer.name),

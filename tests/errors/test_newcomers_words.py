@@ -107,7 +107,7 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: plan_of(Customer, load(Customer.orders, order_by=desc("total"))),
         "LP108: order_by= needs a SQL expression, but got an order by the text of a name\n"
         "  at: Customer > orders\n"
-        "  hint: order by attributes of the class, for example order_by=Post.created_at.desc().",
+        "  hint: write order_by=Order.total.desc().",
     ),
     "a strategy as a function": (
         lambda: plan_of(Order, loads(Order.lines, strategy=joinedload)),

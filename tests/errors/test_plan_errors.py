@@ -37,9 +37,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "LP102 a string": (
         lambda: plan_of(Order, load(Order.lines, *["order"])),  # type: ignore[arg-type]
-        "LP102: a plan needs load(...) here, but got 'order'\n"
-        "  at: Order > lines\n"
-        "  hint: write name='order' to name the plan, or load('order') to load a relationship.",
+        "LP102: a plan needs load(...) here, but got 'order'\n  at: Order > lines\n  hint: write load(Line.order).",
     ),
     "LP101 a class": (
         lambda: LoadPlan(Order, unchecked(Customer)),
@@ -76,7 +74,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: plan_of(Order, load(Order.customer, defer=[7])),  # type: ignore[list-item]
         "LP104: defer= needs mapped columns, but got 7\n"
         "  at: Order > customer\n"
-        "  hint: name columns as attributes of the class, for example defer=[Post.id, Post.title].",
+        "  hint: name columns as attributes of the class, for example defer=[Customer.id, Customer.name].",
     ),
     "LP105": (
         lambda: plan_of(Order, unchecked(Order.lines, strategy="lazy")),
@@ -154,7 +152,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Order, only=[Order.customer]),
         "LP203: 'Order.customer' is a relationship, not a column\n"
         "  at: Order\n"
-        "  hint: write load(Order.customer) beside only= or defer=.",
+        "  hint: write load(Order.customer) beside only= or defer=. Without this load, it is not loaded.",
     ),
     "LP203 a column of another class": (
         lambda: LoadPlan(Order, only=[Customer.name]),
@@ -206,7 +204,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: plan_of(Customer, unchecked(Customer.orders, where="total > 3")),
         "LP108: where= needs a SQL expression, but got 'total > 3'\n"
         "  at: Customer > orders\n"
-        "  hint: write a condition with attributes of the class, for example where=Post.id > 3. For raw "
+        "  hint: write a condition with attributes of the class, for example where=Order.id > 3. For raw "
         "SQL, use sqlalchemy.text(...).",
     ),
     "LP203 a column of a subclass": (

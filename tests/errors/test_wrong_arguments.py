@@ -62,7 +62,7 @@ MADE: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "an attribute for paths": (
         lambda: plan_of(Order, load(Order.customer)).narrowed_to(Order.customer),
-        "LP120: <sqlalchemy.orm.attributes.InstrumentedAttribute",
+        "LP120: Order.customer is not a path of names",
     ),
     "a relationship for a strategy": (
         lambda: plan_of(Order, load_of(Order.customer, strategy=Order.lines)),
@@ -211,7 +211,7 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
     "an order in words of SQL": (lambda: load_in(order_by="total DESC"), "write order_by=Order.total.desc()."),
     "a name that the class does not have": (
         lambda: load_in(order_by="totl"),
-        "order by attributes of the class, for example order_by=Post.created_at.desc().",
+        "did you mean 'total'? Columns of Order: customer_id, id, total.",
     ),
     "a path chooses related rows": (
         lambda: load_in(where=source(Order.customer, Customer.name == "Ada")),

@@ -46,6 +46,23 @@ def where(statements: Statements) -> list[str]:
     return [each.where.rpartition("/")[2].partition(" ")[0] for each in statements]
 
 
+async def test_a_call_that_is_its_own_task_has_no_line(sqlite: AsyncEngine) -> None:
+    """No line of the caller is on its stack: only the event loop, and the plugin or server that started the loop."""
+    async with tables(sqlite, Base.metadata):
+        loader = Loader(sqlite)
+        with record_statements() as statements:
+            await asyncio.gather(loader.fetch_all(LoadPlan(Pond)), loader.count(Pond))
+            await asyncio.create_task(loader.fetch_all(LoadPlan(Pond)))
+        assert [each.where for each in statements] == ["unknown"] * 3
+        with record_statements() as statements:
+            await asyncio.gather(*[named(loader) for _ in range(2)])
+        assert where(statements) == [line_of("in a gathered coroutine")] * 2
+
+
+async def named(loader: Loader) -> None:
+    await loader.fetch_all(LoadPlan(Pond))  # in a gathered coroutine
+
+
 async def test_lines_of_coroutines(sqlite: AsyncEngine) -> None:
     """Across greenlets: directly, in a task of its own, in run_sync, and through the loader."""
 

@@ -6,7 +6,7 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from sqlalchemy import BinaryExpression, BindParameter, ClauseElement, UnaryExpression
-from sqlalchemy.orm import QueryableAttribute
+from sqlalchemy.orm import QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql import functions, operators
 
 from loadplan.sqlalchemy_internals import attribute_behind, criteria_of, subtype_of
@@ -50,6 +50,11 @@ def source(value: Any) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(source, value))}]"
     return _expression(value) if isinstance(value, ClauseElement) else _literal(value)
+
+
+def is_relationship(given: object) -> bool:
+    """Tell whether an attribute is a relationship, without configuring any mapper."""
+    return isinstance(given, QueryableAttribute) and isinstance(given.comparator, RelationshipProperty.Comparator)
 
 
 def _literal(value: Any) -> str:

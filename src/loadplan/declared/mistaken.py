@@ -1,30 +1,38 @@
 """Raises errors for names that declarations and loaders do not have. The errors say what to write instead."""
 
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from difflib import get_close_matches
+from typing import Any, NoReturn, TypeVar
 
 C = TypeVar("C")
+
+_FETCH = "a loader fetches: Loader(engine).fetch(plan, id)."
+_ALSO = "write plan.also(load(...))."
+_NEST = "nest the loads: load(User.posts, load(Post.comments))."
+_OPENS_NOTHING = "a loader holds nothing open. Close the session or the engine that you gave to it."
+_ONLY_READS = "a loader only reads. Write with your session: fetch_attached(plan, id), change the object, and commit."
+_LIST = "write fetch_all(plan, where=..., order_by=..., limit=...)."
+_FIRST = "write fetch_all(plan, where=..., order_by=..., limit=1), which returns a list of one or none."
+_ITEMS = "read page.items, the list of the roots."
+_TOTAL = 'write fetch_page(plan, ..., total="exact"), then read page.total.'
 
 #: Hints by class, then by the name of a method that other libraries have: what to write instead.
 _METHODS: dict[str, dict[str, str]] = {
     "Load": {
-        **dict.fromkeys(
-            ("load", "options", "selectinload", "joinedload", "subqueryload", "also"),
-            "nest the loads: load(User.posts, load(Post.comments)).",
-        ),
+        **dict.fromkeys(("load", "options", "selectinload", "joinedload", "subqueryload", "also"), _NEST),
         **dict.fromkeys(("filter", "filter_by", "and_"), "write where= into the load: load(User.posts, where=...)."),
         **dict.fromkeys(("load_only", "undefer"), "write only= into the load: load(User.posts, only=[Post.title])."),
         "of_type": "write load(User.posts, on(Video)), or load(User.posts.of_type(Video)).",
     },
     "LoadPlan": {
-        **dict.fromkeys(("load", "add", "with_", "extend", "include"), "write plan.also(load(...))."),
+        **dict.fromkeys(("load", "add", "with_", "extend", "include"), _ALSO),
         **dict.fromkeys(
             ("where", "filter", "filter_by", "order_by", "limit", "offset"),
             "choose and sort the roots with the fetch: fetch_all(plan, where=..., order_by=..., limit=...).",
         ),
         **dict.fromkeys(
             ("fetch", "fetch_all", "fetch_one", "get", "all", "first", "one", "execute", "run", "stream", "count"),
-            "a loader fetches: Loader(engine).fetch(plan, id).",
+            _FETCH,
         ),
     },
     "Source": dict.fromkeys(
@@ -34,17 +42,64 @@ _METHODS: dict[str, dict[str, str]] = {
         ),
         "write the condition inside the path: source(Post.author, User.name.{name}(...)).",
     ),
+    "Aggregate": dict.fromkeys(
+        (
+            *("asc", "desc", "nulls_first", "nulls_last", "label", "is_", "is_not", "in_", "not_in", "between", "op"),
+            *("like", "ilike", "any", "has", "filter", "over"),
+        ),
+        "in a condition or an order, write a subquery: select(func.count()).where(Post.author_id == "
+        "User.id).scalar_subquery().{name}(...).",
+    ),
+    "Page": {
+        **dict.fromkeys(
+            ("results", "data", "rows", "objects", "content", "records", "edges", "nodes", "all", "object_list"), _ITEMS
+        ),
+        **dict.fromkeys(("has_next", "has_more", "has_next_page", "is_last"), "page.next is None on the last page."),
+        **dict.fromkeys(
+            ("has_previous", "has_prev", "has_previous_page", "is_first"), "page.previous is None on the first page."
+        ),
+        **dict.fromkeys(
+            ("cursor", "next_cursor", "end_cursor", "next_page", "next_page_token", "next_page_number"),
+            "page.next is the cursor of the next page: fetch_page(plan, ..., after=page.next).",
+        ),
+        **dict.fromkeys(
+            ("prev", "prev_cursor", "previous_cursor", "start_cursor", "previous_page", "previous_page_number"),
+            "page.previous is the cursor of the page before: fetch_page(plan, ..., before=page.previous).",
+        ),
+        **dict.fromkeys(("count", "total_count", "total_items", "pages", "num_pages", "total_pages"), _TOTAL),
+        **dict.fromkeys(
+            ("number", "page", "page_number", "offset", "per_page", "page_size", "size", "limit"),
+            "a page has no number and no size. page.next is the cursor of the next page.",
+        ),
+    },
+    "Statements": {
+        **dict.fromkeys(("sql", "queries", "statements"), "write statements.texts for the SQL of all statements."),
+        **dict.fromkeys(("first", "last", "all"), "write list(statements), which is a list of Statement."),
+    },
     "Loader": {
-        "get": "fetch(plan, id) raises NotFound if there is no row, and fetch_or_none(plan, id) returns None.",
         **dict.fromkeys(
-            ("all", "list", "find", "scalars", "execute", "select", "query", "fetch_list"),
-            "write fetch_all(plan, where=..., order_by=..., limit=...).",
+            (
+                "get",
+                "get_or_none",
+                "get_or_404",
+                "fetch_by_id",
+                "find_by_id",
+                "find_unique",
+                "load",
+                "read",
+                "retrieve",
+            ),
+            "fetch(plan, id) raises NotFound if there is no row, and fetch_or_none(plan, id) returns None.",
         ),
         **dict.fromkeys(
-            ("first", "fetch_first", "fetch_first_or_none"),
-            "write fetch_all(plan, where=..., order_by=..., limit=1), which returns a list of one or none.",
+            (
+                *("all", "list", "find", "scalars", "execute", "select", "query", "fetch_list"),
+                *("filter", "filter_by", "find_many", "findMany", "find_all", "fetch_by", "where"),
+            ),
+            _LIST,
         ),
-        "one": "write fetch_one(plan, where=...).",
+        **dict.fromkeys(("first", "find_first", "fetch_first", "fetch_first_or_none"), _FIRST),
+        **dict.fromkeys(("one", "find_one", "get_one"), "write fetch_one(plan, where=...)."),
         **dict.fromkeys(("one_or_none", "fetch_one_none"), "write fetch_one_or_none(plan, where=...)."),
         **dict.fromkeys(("page", "paginate", "fetch_paginated"), "write fetch_page(plan, order_by=..., size=...)."),
         **dict.fromkeys(("iterate", "iter", "fetch_stream", "stream_all"), "write stream(plan, order_by=...)."),
@@ -52,10 +107,17 @@ _METHODS: dict[str, dict[str, str]] = {
             ("fetch_all_attached", "fetch_many_attached", "fetch_attached_many"),
             "read the objects with your session, then write extend(objects, load(...)).",
         ),
+        **dict.fromkeys(("prefetch", "populate", "preload"), "write extend(objects, load(...))."),
         **dict.fromkeys(
-            ("add", "save", "delete", "commit", "flush", "merge", "update", "create", "refresh"),
-            "a loader only reads. Write with your session: fetch_attached(plan, id), change the object, and commit.",
+            (
+                *("add", "save", "delete", "commit", "flush", "merge", "update", "create", "refresh"),
+                *("add_all", "insert", "upsert", "bulk_create", "rollback"),
+            ),
+            _ONLY_READS,
         ),
+        **dict.fromkeys(("begin", "transaction"), "begin it with your session, and write Loader(session)."),
+        **dict.fromkeys(("close", "aclose", "dispose", "disconnect", "connect"), _OPENS_NOTHING),
+        **dict.fromkeys(("session", "engine", "bind", "connection"), "keep the object that you gave to the loader."),
         **dict.fromkeys(("with_options", "options"), "pass execution_options= with the call."),
         "fetch_count": "write count(plan, where=...).",
         "fetch_exists": "write exists(plan, where=...).",
@@ -63,17 +125,57 @@ _METHODS: dict[str, dict[str, str]] = {
     },
 }
 
-#: By class, then by the method of an operator: what to write in place of the operator.
-_OPERATORS: dict[str, dict[str, str]] = {
+_OF_SOURCE = "a 'Source' is not a SQL expression"
+_OF_AGGREGATE = "{self} is for fields of views. It is not a SQL expression"
+_COUNTED = "write a subquery: select(func.count()).where(Post.author_id == User.id).scalar_subquery() {sign} 1."
+_OF_LOADER = "a '{kind}' is not a context manager"
+_NO_WITH = "write loader = {kind}(engine), without 'with'. A loader holds nothing open."
+
+#: By class, then by the method of an operator: what is wrong, and what to write in place of the operator.
+_OPERATORS: dict[str, dict[str, tuple[str, str]]] = {
     "Source": {
-        "__lt__": "write the comparison inside the path: source(Post.author, User.age < 18).",
-        "__le__": "write the comparison inside the path: source(Post.author, User.age <= 18).",
-        "__gt__": "write the comparison inside the path: source(Post.author, User.age > 18).",
-        "__ge__": "write the comparison inside the path: source(Post.author, User.age >= 18).",
-        "__and__": "pass a list if all must hold: where=[Post.public, source(Post.author, User.active)].",
-        "__or__": "use has() beside other conditions: Post.public | Post.author.has(User.active).",
-        "__invert__": "write 'not' inside the path: source(Post.author, ~User.active).",
-    }
+        "__lt__": (_OF_SOURCE, "write the comparison inside the path: source(Post.author, User.age < 18)."),
+        "__le__": (_OF_SOURCE, "write the comparison inside the path: source(Post.author, User.age <= 18)."),
+        "__gt__": (_OF_SOURCE, "write the comparison inside the path: source(Post.author, User.age > 18)."),
+        "__ge__": (_OF_SOURCE, "write the comparison inside the path: source(Post.author, User.age >= 18)."),
+        "__and__": (
+            _OF_SOURCE,
+            "pass a list if all must hold: where=[Post.public, source(Post.author, User.active)].",
+        ),
+        "__or__": (_OF_SOURCE, "use has() beside other conditions: Post.public | Post.author.has(User.active)."),
+        "__invert__": (_OF_SOURCE, "write 'not' inside the path: source(Post.author, ~User.active)."),
+    },
+    "Aggregate": {
+        **{
+            f"__{name}__": (_OF_AGGREGATE, _COUNTED.replace("{sign}", sign))
+            for name, sign in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "add": "+", "sub": "-"}.items()
+        },
+        **dict.fromkeys(
+            ("__invert__", "__and__", "__or__"),
+            (_OF_AGGREGATE, "in a condition, write User.posts.any(...), Post.author.has(...) or ~User.posts.any()."),
+        ),
+    },
+    "LoadPlan": {
+        **dict.fromkeys(("__call__", "__getitem__"), ("a 'LoadPlan' only says what to load", _FETCH)),
+        **dict.fromkeys(("__add__", "__or__", "__and__"), ("a 'LoadPlan' has no operators", _ALSO)),
+    },
+    "Load": {
+        "__call__": ("a 'Load' is a value, and you cannot call it", _NEST),
+        "__getitem__": (
+            "a 'Load' has no items",
+            "for the first rows of each parent, write load(User.posts, order_by=..., limit=3).",
+        ),
+        **dict.fromkeys(
+            ("__add__", "__or__", "__and__"),
+            ("a 'Load' has no operators", "pass both loads: LoadPlan(User, load(User.posts), load(User.profile))."),
+        ),
+    },
+    "Statements": {"__getitem__": ("'Statements' is not a list", "write list(statements)[0], or statements.texts[0].")},
+    "Page": dict.fromkeys(("__getitem__", "__len__"), ("a 'Page' is not a list", _ITEMS)),
+    "Loader": {
+        "__call__": ("a '{kind}' is not a function", "write fetch(plan, id) or another call of the loader."),
+        **dict.fromkeys(("__enter__", "__exit__", "__aenter__", "__aexit__"), (_OF_LOADER, _NO_WITH)),
+    },
 }
 
 
@@ -89,21 +191,44 @@ def with_hints(kind: str) -> Callable[[type[C]], type[C]]:
 
     def __getattr__(self: object, name: str) -> NoReturn:  # noqa: N807 - it becomes a method of the class
         said = f"'{type(self).__name__}' object has no attribute '{name}'"
-        if name in hints:
-            said = f"{said}\n  hint: {hints[name].format(name=name)}"
-        raise AttributeError(said, name=name, obj=self)
+        hint = hints[name].format(name=name) if name in hints else _guess(self, name)
+        raise AttributeError(said if hint is None else f"{said}\n  hint: {hint}", name=name, obj=self)
 
     def decorated(made: type[C]) -> type[C]:
         made.__getattr__ = __getattr__  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-        for name, hint in _OPERATORS.get(kind, {}).items():
-            setattr(made, name, _operator_with(hint))
+        for name, (said, hint) in _OPERATORS.get(kind, {}).items():
+            setattr(made, name, _operator_with(said, hint))
         return made
 
     return decorated
 
 
-def _operator_with(hint: str) -> Callable[..., NoReturn]:
-    def refused(self: object, *_: object) -> NoReturn:
-        raise TypeError(f"a '{type(self).__name__}' is not a SQL expression\n  hint: {hint}")
+def _guess(given: object, name: str) -> str | None:
+    """Return a hint for a name that no table has: an attribute of the plan's class, or a name that is nearly the same.
+
+    Python asks objects for many names that begin with an underscore. For these there is no hint.
+    """
+    if name.startswith("_"):
+        return None
+    entity: Any = _own(given, "entity")
+    if issubclass(type(entity), type) and hasattr(entity, name):
+        return f"a plan only says what to load. Read '{name}' from the result of loader.fetch(plan, id)."
+    public = [each for each in dir(type(given)) if not each.startswith("_")]
+    near = get_close_matches(name, public, n=1)
+    return f"did you mean '{near[0]}'?" if near else None
+
+
+def _own(given: object, name: str) -> object:
+    """Return an attribute of an object, without the search for a missing name; None if the object does not have it."""
+    try:
+        return object.__getattribute__(given, name)
+    except AttributeError:
+        return None
+
+
+def _operator_with(said: str, hint: str) -> Callable[..., NoReturn]:
+    def refused(self: object, *_: object, **__: object) -> NoReturn:
+        whole = f"{said}\n  hint: {hint}"
+        raise TypeError(whole.replace("{kind}", type(self).__name__).replace("{self}", repr(self)))
 
     return refused

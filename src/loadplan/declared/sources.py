@@ -10,15 +10,17 @@ from typing import Any, Final, NoReturn, TypeAlias
 import attrs
 from sqlalchemy.orm import QueryableAttribute
 
+from loadplan.declared.called import with_usage
 from loadplan.declared.code import call_source
 from loadplan.declared.code import source as code_of
 from loadplan.declared.mistaken import with_hints
-from loadplan.declared.spec import Condition, Conditions, OrderBy, comparable, tuple_or_none
+from loadplan.declared.spec import Condition, Conditions, OrderBy, Value, comparable, tuple_or_none
 from loadplan.errors import PlanError, Problem
 
 
+@with_hints("Aggregate")
 @attrs.frozen(repr=False)
-class Aggregate:
+class Aggregate(Value):
     """A value computed over related rows. :func:`count`, :func:`exists` and :func:`aggregate` return it.
 
     Attributes:
@@ -37,10 +39,18 @@ class Aggregate:
         positional = [self.relationship, *([] if self.expression is None else [self.expression])]
         return call_source(self.kind, positional, {"where": self.where or None})
 
+    def __clause_element__(self) -> NoReturn:
+        """Refuse to become a part of an expression. SQLAlchemy calls this within ``not_()`` or ``select()``.
+
+        Raises:
+            PlanError: LP108, always.
+        """
+        raise PlanError([_aggregate_within_expression(self)])
+
 
 @with_hints("Source")
 @attrs.frozen(repr=False)
-class Source:
+class Source(Value):
     """A path to a value. :func:`source` returns it.
 
     Attributes:
@@ -97,6 +107,18 @@ def _within_expression(given: Source) -> Problem:
     )
 
 
+def _aggregate_within_expression(given: Aggregate) -> Problem:
+    hint = f"write a condition of SQLAlchemy, such as {code_of(given.relationship)}.any(...) or .has(...)."
+    if given.kind != "exists":
+        hint = "write a subquery: select(func.count()).where(Post.author_id == User.id).scalar_subquery()."
+    return Problem(
+        "LP108",
+        f"{given} cannot be a part of a SQL expression",
+        detail="it is for fields of views.",
+        hint=hint,
+    )
+
+
 RootCondition: TypeAlias = Condition | Source
 """A condition on roots, as ``Order.total > 3`` or ``source(Order.customer, Customer.country == "NZ")``."""
 
@@ -122,11 +144,20 @@ class KeepDefault:
     def __repr__(self) -> str:
         return "keep_default"
 
+    def __call__(self) -> NoReturn:
+        """Refuse to be called.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("keep_default is a value\n  hint: write Annotated[bool, keep_default], without parentheses.")
+
 
 keep_default: Final = KeepDefault()
 """``Annotated[bool, keep_default]``: the field has no source and keeps the default that the class gives it."""
 
 
+@with_usage("Write count(Post.comments), or count(Post.comments, where=Comment.approved).")
 def count(relationship: QueryableAttribute[Any], *, where: Conditions | None = None) -> Aggregate:
     """Let a field of a view hold the number of related rows.
 
@@ -139,6 +170,7 @@ def count(relationship: QueryableAttribute[Any], *, where: Conditions | None = N
     return Aggregate("count", relationship, None, tuple_or_none(where) or ())
 
 
+@with_usage("Write exists(Post.comments), or exists(Post.comments, where=Comment.approved).")
 def exists(relationship: QueryableAttribute[Any], *, where: Conditions | None = None) -> Aggregate:
     """Let a field of a view tell whether a related row exists.
 
@@ -151,6 +183,7 @@ def exists(relationship: QueryableAttribute[Any], *, where: Conditions | None = 
     return Aggregate("exists", relationship, None, tuple_or_none(where) or ())
 
 
+@with_usage("Write aggregate(Post.comments, func.max(Comment.created_at)).")
 def aggregate(relationship: QueryableAttribute[Any], expression: Any, *, where: Conditions | None = None) -> Aggregate:
     """Let a field of a view hold an aggregate over related rows.
 
@@ -165,6 +198,7 @@ def aggregate(relationship: QueryableAttribute[Any], expression: Any, *, where: 
     return Aggregate("aggregate", relationship, expression, tuple_or_none(where) or ())
 
 
+@with_usage("Write source(Post.author, User.name), with the condition inside: source(Post.author, User.age > 18).")
 def source(*path: Any) -> Source:
     """Name the path to a value: for a field of a view, or for the order or condition of a fetch.
 

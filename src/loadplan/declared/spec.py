@@ -10,6 +10,7 @@ from typing import (
     ClassVar,
     Generic,
     Literal,
+    NoReturn,
     Protocol,
     Self,
     TypeAlias,
@@ -23,6 +24,7 @@ import attrs
 from sqlalchemy import BindParameter, ClauseElement, SQLColumnExpression, TextClause
 from sqlalchemy.orm import Mapped, Mapper, QueryableAttribute
 
+from loadplan.declared.called import with_usage, with_usage_of
 from loadplan.declared.code import call_source, source
 from loadplan.declared.mistaken import with_hints
 from loadplan.declared.unknown import refuse_of_load
@@ -123,6 +125,29 @@ def _exact(value: Any) -> Iterator[Any]:
     yield repr(value)
 
 
+class Value:
+    """A part of a declaration. It never changes, so its copy is the same object."""
+
+    __slots__ = ()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse to be pickled.
+
+        Raises:
+            TypeError: always, because classes and expressions of SQLAlchemy cannot be pickled.
+        """
+        raise TypeError(
+            f"a '{type(self).__name__}' cannot be pickled, because it holds mapped attributes\n"
+            "  hint: keep it in a constant of a module, and import the constant where you need it."
+        )
+
+
 def tuple_or_none(given: Any) -> tuple[Any, ...] | None:
     """Return one value, or several, as a tuple; None stays None."""
     if given is None:
@@ -198,7 +223,7 @@ class TableOptions(TypedDict, total=False):
 
 @with_hints("Load")
 @attrs.frozen(repr=False)
-class Load(Generic[T_co]):
+class Load(Value, Generic[T_co]):
     """A relationship of a plan, with the loads below it. :func:`load` returns it.
 
     The type parameter is the class that the relationship leads to. You can compare, hash and share it.
@@ -221,7 +246,7 @@ class Load(Generic[T_co]):
 
 
 @attrs.frozen(repr=False)
-class On(Generic[T_co]):
+class On(Value, Generic[T_co]):
     """The part of a plan for the objects of a subclass. :func:`on` returns it."""
 
     entity: type[T_co]
@@ -235,6 +260,7 @@ class On(Generic[T_co]):
         return call_source("on", [self.entity, *self.loads], {word: getattr(self, word) for word in words})
 
 
+@with_usage("Write on(Manager, load(Manager.reports), only=[Manager.level]). Conditions belong to load(...).")
 def on(
     entity: type[T],
     *loads: "Load[object] | On[object] | Plan[T]",
@@ -294,6 +320,7 @@ def load(
 def load(
     relationship: str, *loads: "Load[object] | On[object] | Plan[Any]", **options: Unpack[LoadOptions]
 ) -> Load[Any]: ...
+@with_usage("Write load(User.posts), and nest other loads in it: load(User.posts, load(Post.tags)).")
 def load(
     relationship: Any,
     *loads: "Load[object] | On[object] | Plan[Any]",
@@ -355,6 +382,7 @@ def load(
     )
 
 
+@with_usage_of({"__init__": "Write Budget(rows=1_000, statements=3)."})
 @attrs.frozen(repr=False)
 class Budget:
     """The most rows and statements that a fetch may take. If it takes more, you get a warning or an error.
@@ -382,7 +410,7 @@ class Budget:
 
 
 @attrs.frozen(repr=False, init=False)
-class Plan(Generic[T]):
+class Plan(Value, Generic[T]):
     """The data of a :class:`loadplan.LoadPlan`, without the calls that need the planner.
 
     Attributes:

@@ -3,24 +3,40 @@
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
+from sqlalchemy.orm import QueryableAttribute
+
+from loadplan.declared.code import is_relationship
+
 _NESTED = "load(...) inside: load(User.posts, load(Post.tags))"
+
+#: Names that other libraries use for the relationships to load.
+_LOADS = (
+    *("loads", "nested", "children", "options", "load", "joinedload", "selectinload", "prefetch", "prefetch_related"),
+    *("select_related", "relations", "related", "includes", "with_", "populate", "preload", "eager", "joins"),
+)
 
 #: Names that other libraries use for an argument of ``load``, and the name of this argument in loadplan.
 _OF_LOAD = {
     **dict.fromkeys(("filter", "filters", "filter_by", "condition", "conditions", "criteria", "when"), "where="),
-    **dict.fromkeys(("columns", "fields", "load_only", "include"), "only="),
+    **dict.fromkeys(("columns", "fields", "load_only", "select", "values", "attributes"), "only="),
     **dict.fromkeys(("exclude", "without", "deferred"), "defer="),
     **dict.fromkeys(("order", "sort", "sort_by", "ordering"), "order_by="),
     **dict.fromkeys(("first", "top", "size", "take"), "limit= with order_by="),
     **dict.fromkeys(("levels", "recursive", "recursion_depth", "join_depth"), "depth="),
-    **dict.fromkeys(("lazy", "how", "method", "join", "innerjoin"), "strategy="),
+    **dict.fromkeys(("lazy", "how", "method", "join", "innerjoin", "isouter"), "strategy="),
     **dict.fromkeys(("view", "schema", "model", "as_", "response_model"), "into="),
-    **dict.fromkeys(("loads", "nested", "children", "options", "load"), _NESTED),
+    **dict.fromkeys(("queryset", "query"), "where= and order_by="),
+    **dict.fromkeys(_LOADS, _NESTED),
+    "include": f"only= for columns, and {_NESTED}",
 }
 
-_OF_PLAN = {word: meant for word, meant in _OF_LOAD.items() if meant in {"only=", "defer=", "into="}} | dict.fromkeys(
-    ("loads", "nested", "children", "options", "load"), "load(...) after the class: LoadPlan(User, load(User.posts))"
-)
+_AFTER = "load(...) after the class: LoadPlan(User, load(User.posts))"
+
+_OF_PLAN = {
+    **{word: meant for word, meant in _OF_LOAD.items() if meant in {"only=", "defer=", "into="}},
+    **dict.fromkeys(_LOADS, _AFTER),
+    "include": f"only= for columns, and {_AFTER}",
+}
 
 #: Arguments of a fetch, which a plan does not take.
 _OF_FETCH = frozenset({"where", "order_by", "limit", "offset", "params", "for_update", "size"}) | {
@@ -35,19 +51,34 @@ def refuse_of_load(unknown: Iterable[str], known: Iterable[str]) -> None:
         TypeError: an argument is unknown.
     """
     for name in unknown:
+        if name in {"name", "typed", "budget"}:
+            raise TypeError(
+                f"load() has no argument '{name}'. It belongs to the plan: LoadPlan(User, ..., {name}=...)."
+            )
         if name == "offset":
             raise TypeError("load() has no argument 'offset'. limit= loads the first rows of each parent.")
         raise TypeError(f"load() has no argument '{name}'. {_instead(name, _OF_LOAD, known)}")
 
 
-def refuse_of_plan(unknown: Iterable[str], known: Iterable[str]) -> None:
+def refuse_of_plan(unknown: Iterable[str], known: Iterable[str], entity: type[object]) -> None:
     """Refuse arguments that ``LoadPlan`` does not have.
+
+    Args:
+        unknown: the arguments.
+        known: the names of the arguments that it has.
+        entity: the class of the plan, for hints.
 
     Raises:
         TypeError: an argument is unknown.
     """
     for name in unknown:
-        if name in _OF_FETCH:
+        attribute = getattr(entity, name, None)
+        if isinstance(attribute, QueryableAttribute):
+            what = f"{entity.__name__}.{name}"
+            hint = f"Write fetch_all(plan, where={what} == ...) to choose by the column."
+            if is_relationship(attribute):
+                hint = f"Write load({what}) after the class: LoadPlan({entity.__name__}, load({what}))."
+        elif name in _OF_FETCH:
             hint = (
                 "Pass conditions, orders and limits of the roots to the fetch: fetch_all(plan, where=..., "
                 "order_by=..., limit=...). Write those of a relationship into its load(...)."

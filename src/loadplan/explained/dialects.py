@@ -45,12 +45,17 @@ def dialect_of(given: str | Dialect | Engine | AsyncEngine) -> Dialect:
     """Return the dialect that a name, a dialect or an engine means.
 
     Raises:
+        TypeError: the value is none of these.
         ValueError: SQLAlchemy does not know a dialect of that name.
     """
     if isinstance(given, Engine | AsyncEngine):
         return given.dialect
     if isinstance(given, Dialect):
         return given
+    what: object = given
+    if not isinstance(what, str):
+        kind = type(what).__name__
+        raise TypeError(f"explain() takes the name of a database, a dialect or an engine, not a '{kind}'")
     try:
         return URL.create(_DRIVERS.get(given, given)).get_dialect()()
     except (NoSuchModuleError, ArgumentError, ValueError) as error:

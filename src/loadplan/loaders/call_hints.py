@@ -6,6 +6,13 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
+from sqlalchemy.orm import QueryableAttribute
+
+from loadplan.declared.called import is_refused_here
+from loadplan.declared.code import is_relationship
+from loadplan.declared.spec import Load, Plan
+from loadplan.sqlalchemy_internals import AbstractLoad
+
 C = TypeVar("C", bound=type[Any])
 
 _PAGE = "A page starts behind another one: pass after=page.next. To skip by number, write fetch_all(plan, offset=...)."
@@ -28,7 +35,10 @@ _SAME: dict[str, tuple[str, ...]] = {
 
 #: Hints for arguments that the call does not have under another name.
 _OTHERWISE = {
-    **dict.fromkeys(("options", "load", "loads", "include", "joinedload", "selectinload"), _PLAN),
+    **dict.fromkeys(("options", "load", "loads", "include", "joinedload", "selectinload", "prefetch_related"), _PLAN),
+    **dict.fromkeys(
+        ("only", "defer", "columns", "select", "fields"), "A plan chooses columns: LoadPlan(User, only=[...])."
+    ),
     **dict.fromkeys(("session", "engine", "connection", "db"), "Give it to the loader: Loader(session)."),
     **dict.fromkeys(
         ("where", "filter", "filter_by", "condition"),
@@ -36,8 +46,21 @@ _OTHERWISE = {
     ),
 }
 
+#: The same for calls with an order.
+_OF_ORDER = dict.fromkeys(
+    ("desc", "asc", "descending", "ascending", "reverse", "direction", "order_dir"),
+    "Write the direction on the column: order_by=User.name.desc().",
+)
+
+_MANY = "For several ids, write fetch_many(plan, ids)."
+
 #: The same for one call alone.
 _OF_CALL: dict[str, dict[str, str]] = {
+    "fetch": {"ids": _MANY},
+    "fetch_or_none": {"ids": _MANY},
+    "fetch_many": dict.fromkeys(
+        ("skip", "skip_missing", "ignore_missing", "strict"), 'Write missing="skip" to leave out ids without a row.'
+    ),
     "fetch_page": dict.fromkeys(("offset", "page", "page_number", "skip"), _PAGE),
     "fetch_all": dict.fromkeys(("page", "page_number"), "Write fetch_page(plan, size=..., after=...)."),
     "__init__": dict.fromkeys(
@@ -57,6 +80,18 @@ _NEEDS = {
     "exists": "Write exists(plan, [...]), with all conditions in one list.",
     "explain": "Write explain(plan): it runs nothing, so it takes no id.",
     "__init__": "Write Loader(engine), or Loader(session).",
+    "batched": "Write batched(max_batch=100).",
+}
+
+#: The names that Django gives to comparisons, and the code of SQLAlchemy.
+_LOOKUPS = {
+    "gt": " > ...",
+    "gte": " >= ...",
+    "lt": " < ...",
+    "lte": " <= ...",
+    "exact": " == ...",
+    "in": ".in_(...)",
+    "isnull": ".is_(None)",
 }
 
 
@@ -76,8 +111,8 @@ def _hinting(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return method(*args, **given)
         except TypeError as error:
-            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
-                raise  # it comes from inside the call
+            if not is_refused_here(error):
+                raise
             raise TypeError(_said(method, args, given, error)) from None
 
     if inspect.iscoroutinefunction(method):
@@ -96,22 +131,48 @@ def _hinting(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _said(method: Callable[..., Any], args: Sequence[Any], given: dict[str, Any], error: TypeError) -> str:
-    call = type(args[0]).__name__ if method.__name__ == "__init__" and args else method.__name__
-    known = [name for name in inspect.signature(method).parameters if name != "self"]
-    unknown = next((name for name in given if name not in known), None)
+    name = method.__name__
+    loader = type(args[0]).__name__ if args else "Loader"
+    call = loader if name == "__init__" else name
+    known = [each for each in inspect.signature(method).parameters if each != "self"]
+    unknown = next((each for each in given if each not in known), None)
     if unknown is not None:
-        return f"{call}() has no argument '{unknown}'. {_instead(unknown, method.__name__, known)}"
-    words = str(error).removeprefix(f"{method.__qualname__}() ")
-    arguments = ", ".join(known)
-    return f"{call}() {words}. {_NEEDS.get(method.__name__, f'Arguments: {arguments}.')}"
+        said = f"{call}() has no argument '{unknown}'. {_instead(unknown, name, known, _entity(args, given))}"
+    else:
+        words, arguments = str(error).removeprefix(f"{method.__qualname__}() "), ", ".join(known)
+        said = f"{call}() {words}. {_of_last(args, known) or _NEEDS.get(name, f'Arguments: {arguments}.')}"
+    return said.replace(" Loader(", " SyncLoader(") if loader == "SyncLoader" else said
 
 
-def _instead(name: str, call: str, known: Sequence[str]) -> str:
+def _entity(args: Sequence[Any], given: dict[str, Any]) -> Any:
+    """Return the mapped class of the plan in a call; None if there is no plan."""
+    plan: Any = args[1] if len(args) > 1 else given.get("plan")
+    if issubclass(type(plan), Plan):
+        return plan.entity
+    return plan if issubclass(type(plan), type) else None  # reading a name of another value may raise any error
+
+
+def _of_last(args: Sequence[Any], known: Sequence[str]) -> str | None:
+    """Return the hint for the last value that a call got without a name, if it is one value too many."""
+    kind = type(args[-1]) if len(args) > 2 else None
+    if kind is None:
+        return None
+    if issubclass(kind, Load | AbstractLoad):
+        return _PLAN
+    return "Write params={...} for the parameters of the plan." if kind is dict and "params" in known else None
+
+
+def _instead(name: str, call: str, known: Sequence[str], entity: Any) -> str:
     if name in _OF_CALL.get(call, {}):
         return _OF_CALL[call][name]
+    if "order_by" in known and name in _OF_ORDER:
+        return _OF_ORDER[name]
     same = next((each for each in _SAME.get(name, ()) if each in known), None)
     if same is not None:
         return f"Write {same}=."
+    condition = _condition(name, entity) if "where" in known else None
+    if condition is not None:
+        return f"Arguments: {', '.join(known)}. To choose by {condition}"
     if name in _OTHERWISE:
         return _OTHERWISE[name]
     near = get_close_matches(name, known, n=1)
@@ -119,6 +180,22 @@ def _instead(name: str, call: str, known: Sequence[str]) -> str:
         return f"Did you mean {near[0]}=?"
     if "id" in known and name.endswith("_id"):
         return f"Pass it as the id: {call}(plan, id)."
-    is_column = "where" in known and name not in _SAME
-    condition = f" To choose by a column, write a condition: where=User.{name} == ..." if is_column else ""
-    return f"Arguments: {', '.join(known)}.{condition}"
+    parameter = f" For a parameter of the plan, write params={{{name!r}: ...}}." if "params" in known else ""
+    return f"Arguments: {', '.join(known)}.{parameter}"
+
+
+def _condition(name: str, entity: Any) -> str | None:
+    """Return the words and the code of a condition for ``name="Ada"`` or ``name__icontains="a"``.
+
+    The result is None if the class has no attribute of this name.
+    """
+    first, _, lookup = name.partition("__")
+    attribute = getattr(entity, first, None)
+    if not isinstance(attribute, QueryableAttribute):
+        return None
+    what = f"{attribute.class_.__name__}.{first}"
+    if is_relationship(attribute):
+        asked = "any" if attribute.property.uselist else "has"
+        return f"related rows, write a condition: where={what}.{asked}(...)"
+    end = _LOOKUPS.get(lookup) or (f".{lookup}(...)" if lookup and hasattr(attribute, lookup) else " == ...")
+    return f"a column, write a condition: where={what}{end}"

@@ -35,7 +35,7 @@ from loadplan.loaders.counting import Total, check_total, root_count
 from loadplan.mapped.decoding import Undecodable
 from loadplan.mapped.indexes import DatabaseIndex, LearnedIndex, remember
 from loadplan.plan import LoadPlan
-from loadplan.resolved import problems
+from loadplan.resolved import number_problems
 from loadplan.resolved.form import MOST
 from loadplan.running import call_problems
 from loadplan.running.batches import batches_of
@@ -324,7 +324,7 @@ class Calls:
         check_plan(plan)
         check_options(options)
         if not (is_count(batch_size, least=1) and batch_size <= MOST):
-            raise PlanError([problems.bad_number("batch_size", batch_size, (plan.label,))])
+            raise PlanError([number_problems.bad_number("batch_size", batch_size, (plan.label,))])
         private = self.private()
         dialect = private.dialect(resolve_plan(plan).root.mapper)
         warn_if_untested(dialect)

@@ -215,6 +215,9 @@ class SealedAttribute:
 
     def _hint_for(self, method: str) -> str:
         words = _WORDS[method]
+        if hasattr(self.entity, "__attrs_attrs__"):
+            said = ", ".join(f"{_OF_ATTRS.get(word, word)}=False" for word in words)
+            return f"attrs generated {method}, which reads every field: write {self.key} = attrs.field({said})"
         made = "mapped_column" if self.is_column else "relationship"
         said = ", ".join(f"{word}=False" for word in words)
         return f"the dataclass generated {method}, which reads every field: map '{self.key}' as {made}({said})"
@@ -256,17 +259,25 @@ _WORDS = {
 }
 
 
-def generated_by_dataclass(kind: type[Any], key: str) -> str | None:
-    """Return the method of a mapped dataclass that is reading a field, if ``dataclasses`` generated this method.
+#: The arguments of ``attrs.field`` whose names differ from the arguments of ``dataclasses.field``.
+_OF_ATTRS = {"compare": "eq"}
 
-    The standard library compiles these methods from text, for the fields that they read.
+#: How the file names of generated methods begin. The first is from ``dataclasses``, the second from attrs.
+_GENERATED = ("<string>", "<attrs generated")
+
+
+def generated_by_dataclass(kind: type[Any], key: str) -> str | None:
+    """Return the method of a mapped class that is reading a field, if ``dataclasses`` or attrs generated this method.
+
+    Both compile these methods from text, for the fields that they read.
     """
-    if key not in getattr(kind, "__dataclass_fields__", ()):
+    fields: Any = getattr(kind, "__dataclass_fields__", ())
+    if key not in fields and all(key != each.name for each in getattr(kind, "__attrs_attrs__", ())):
         return None
     frame = currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in {"loadplan", "sqlalchemy"}:
         frame = frame.f_back
-    if frame is None or frame.f_code.co_filename != "<string>" or frame.f_code.co_name not in _WORDS:
+    if frame is None or not frame.f_code.co_filename.startswith(_GENERATED) or frame.f_code.co_name not in _WORDS:
         return None
     return frame.f_code.co_name
 

@@ -13,7 +13,7 @@ from loadplan.mapped.cardinality import Cardinality
 from loadplan.mapped.repeats import other_keys
 from loadplan.resolved import problems, unloadable
 from loadplan.resolved.conditions import conditions_on, order_problems, parameters_in, shape_problems
-from loadplan.resolved.form import MOST_LEVELS, is_reference, spelled_out
+from loadplan.resolved.form import MOST_LEVELS, OfType, is_reference, spelled_out
 from loadplan.resolved.resolving import resolve_once
 from loadplan.resolved.tree import Column, Edge, Instance, Parameter, Part, Place, Shape, Tree, edges_below
 
@@ -205,7 +205,9 @@ class _Resolver:
                     if sub is not None and sub is not place.mapper and sub.isa(place.mapper):
                         groups.setdefault(sub, []).append(_said_of_branch(item))
                     elif sub is not None:
-                        self.found.append(problems.not_a_subclass(place.mapper, sub, at))
+                        self.found.append(
+                            problems.not_a_subclass(place.mapper, sub, at, of_type=isinstance(item, OfType))
+                        )
         for each in again:
             own = groups.setdefault(each.mapper, [])
             key = each.loads[0].relationship

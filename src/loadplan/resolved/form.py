@@ -7,11 +7,12 @@ import attrs
 from sqlalchemy import BinaryExpression, Boolean, BooleanClauseList, ColumnElement, TextClause, UnaryExpression
 from sqlalchemy.orm import QueryableAttribute
 
+from loadplan.declared.code import is_relationship
 from loadplan.declared.sources import is_path
 from loadplan.declared.spec import Below, Load, On, Plan, StrategyName
 from loadplan.errors import Problem
 from loadplan.mapped import mapping
-from loadplan.resolved import meant, problems
+from loadplan.resolved import meant, number_problems, problems
 from loadplan.sqlalchemy_internals import criteria_of, subtype_of
 
 #: The largest ``depth=``: each level is a separate edge inside the level above it.
@@ -25,7 +26,7 @@ def form_problems(plan: Plan[Any]) -> Iterator[Problem]:
     """Yield the problems of a plan that do not depend on the mapping: LP101 to LP108, LP111, and LP200."""
     if mapping.mapper_of(plan.entity) is None and mapping.still_to_be_mapped(plan.entity) is None:
         yield problems.not_mapped(plan.entity, () if plan.name is None else (plan.name,))
-    yield from _part_problems(plan, (plan.label,))
+    yield from _part_problems(plan, (plan.label,), None)
     if plan.into is None:
         yield from _views_of(plan, (plan.label,))
 
@@ -39,41 +40,52 @@ def _views_of(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
             yield from _views_of(item, at)
 
 
-def _part_problems(part: Below, at: tuple[str, ...]) -> Iterator[Problem]:
+def _part_problems(part: Below, at: tuple[str, ...], above: type[Any] | None) -> Iterator[Problem]:
+    """Yield the problems of a part. ``above`` is the class in which a load finds its relationship, if it is known."""
+    here = _class_at(part, above)
     if part.only is not None and part.defer is not None:
         yield problems.only_and_defer(at)
     for word in ("only", "defer"):
         for column in getattr(part, word) or ():
             if not isinstance(column, QueryableAttribute):
-                yield problems.not_a_column(word, column, at, _owner(part, column), _class_at(part))
+                yield problems.not_a_column(word, column, at, _owner(here, column), here)
     if isinstance(part, Load):
-        yield from _argument_problems(part, at)
+        yield from _argument_problems(part, at, here)
     items: tuple[object, ...] = part.loads
     for item in items:
         if isinstance(item, Plan):
-            yield from _part_problems(item, at)
+            yield from _part_problems(item, at, here)
         elif isinstance(item, On):
             if mapping.mapper_of(item.entity) is None:
                 yield problems.not_mapped(item.entity, at)
-            yield from _part_problems(item, at)
+            yield from _part_problems(item, at, here)
         elif isinstance(item, Load):
-            yield from load_problems(item, at)
+            yield from load_problems(item, at, here)
         else:
-            yield problems.not_a_load(item, at, _class_at(part))
+            yield problems.not_a_load(item, at, here)
 
 
-def _owner(part: Below, column: object) -> str | None:
+def _owner(here: type[Any] | None, column: object) -> str | None:
     """Return the name of the class that a column given as text should belong to; None if the class is not known."""
-    here = _class_at(part)
-    known = isinstance(column, str) and column.isidentifier() and hasattr(here, column)
-    return here.__name__ if known and here is not None else None
+    if here is None or not isinstance(column, str) or not column.isidentifier():
+        return None
+    named = getattr(here, column, None)
+    return None if named is None or is_relationship(named) else here.__name__
 
 
-def _class_at(part: Below) -> type[Any] | None:
-    """Return the class whose columns a part of a plan names; None if the class is not known yet."""
+def _class_at(part: Below, above: type[Any] | None) -> type[Any] | None:
+    """Return the class whose columns a part of a plan names; None if the class is not known yet.
+
+    Args:
+        part: the plan, load or branch.
+        above: the class in which a load finds its relationship; None if it is not known.
+    """
     named: Any = part.relationship if isinstance(part, Load) else part.entity
-    if meant.is_relationship(named) and named.parent.mapper.configured:
-        named = named.property.mapper.class_
+    if isinstance(named, str):
+        named = getattr(above, named, None)
+    if is_relationship(named) and named.parent.mapper.configured:
+        subtype = subtype_of(named)
+        named = named.property.mapper.class_ if subtype is None else subtype
     return named if isinstance(named, type) else None
 
 
@@ -118,7 +130,7 @@ def is_condition(given: object) -> bool:
     return isinstance(given, BinaryExpression | BooleanClauseList) and isinstance(given.type, Boolean)
 
 
-def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
+def _argument_problems(item: Load[Any], at: tuple[str, ...], here: type[Any] | None) -> Iterator[Problem]:
     strategy: object = item.strategy
     if strategy is not None and not (isinstance(strategy, str) and strategy in get_args(StrategyName)):
         yield problems.not_a_strategy(strategy, at)
@@ -127,27 +139,27 @@ def _argument_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem
         if given is None or (word, given) == ("depth", "all"):
             continue
         if not _counts(given):
-            yield problems.bad_number(word, given, at)
+            yield number_problems.bad_number(word, given, at)
         elif word == "depth" and given > MOST_LEVELS:
-            yield problems.too_deep(given, MOST_LEVELS, at)
+            yield number_problems.too_deep(given, MOST_LEVELS, at)
         elif word == "limit" and given > MOST:
-            yield problems.too_large_count(word, given, at)
+            yield number_problems.too_large_count(word, given, at)
     for word in ("where", "order_by"):
         given = getattr(item, word) or ()
         if word == "order_by":
             given = [each for each in given if not is_path(each)]
-        yield from condition_problems(word, given, at, _class_at(item))
+        yield from condition_problems(word, given, at, here)
 
 
 def _counts(given: Any) -> bool:
     return isinstance(given, int) and not isinstance(given, bool) and given >= 1
 
 
-def load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
-    """Yield the problems in the form of a load and of the loads inside it."""
+def load_problems(item: Load[Any], at: tuple[str, ...], above: type[Any] | None = None) -> Iterator[Problem]:
+    """Yield the problems in the form of a load and of the loads inside it. ``above`` is the class around the load."""
     named: object = item.relationship
     if isinstance(named, str):
-        yield from _part_problems(item, (*at, named))
+        yield from _part_problems(item, (*at, named), above)
     elif not isinstance(named, QueryableAttribute) or not hasattr(named.parent, "mapper"):
         yield problems.not_a_relationship(named, at)
     elif named.parent.is_aliased_class:
@@ -155,7 +167,8 @@ def load_problems(item: Load[Any], at: tuple[str, ...]) -> Iterator[Problem]:
     elif (subtype := subtype_of(named)) is not None and mapping.mapper_of(subtype) is None:
         yield problems.type_of_alias(named, at)
     else:
-        yield from _part_problems(item, (*at, named.key))
+        yield from condition_problems("where", criteria_of(named), (*at, named.key), _class_at(item, above))
+        yield from _part_problems(item, (*at, named.key), above)
 
 
 @attrs.frozen(repr=False)

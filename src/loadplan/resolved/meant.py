@@ -2,14 +2,16 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     URL,
     Boolean,
+    BooleanClauseList,
     ClauseElement,
+    ColumnElement,
     Connection,
     Engine,
     FromClause,
@@ -17,13 +19,28 @@ from sqlalchemy import (
     Table,
     TextClause,
     UnaryExpression,
+    func,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
-from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty, Session, scoped_session
+from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
+    AsyncEngine,
+    AsyncSession,
+    async_scoped_session,
+    async_sessionmaker,
+)
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapper,
+    MapperProperty,
+    QueryableAttribute,
+    Session,
+    scoped_session,
+    sessionmaker,
+)
 from sqlalchemy.orm.util import AliasedClass
 from sqlalchemy.sql import operators
 
-from loadplan.declared.code import source
+from loadplan.declared.code import is_relationship, source
 from loadplan.declared.sources import Aggregate, KeepDefault, Source
 from loadplan.declared.spec import Load, On, Plan
 from loadplan.errors import shown
@@ -47,15 +64,24 @@ def safely(hint: Callable[..., str | None], *given: object) -> str | None:
 
 def described(given: object) -> str:
     """Return a description of a value for an error, in words that its author knows: ``"the table 'users'"``."""
+    is_value = isinstance(given, ColumnElement)  # a function is both a value and a table
     if isinstance(given, AbstractLoad):
         return "a loader option of SQLAlchemy"
+    if type(given) is MethodType and isinstance(given.__self__, ClauseElement | QueryableAttribute):
+        return f"the method '{source(given.__self__)}.{given.__name__}'"
     if isinstance(given, QueryableAttribute):
         return f"'{source(given)}'"
     if isinstance(given, AliasedClass):
         return f"an alias of '{_class_behind(given)}'"
     if isinstance(given, Table):
         return f"the table '{given.name}'"
-    if isinstance(given, FromClause | Select):
+    if isinstance(given, Mapper):
+        return f"the mapper of '{given.class_.__name__}'"
+    if isinstance(given, MapperProperty):
+        return f"the property of '{source(given.class_attribute)}'"
+    if isinstance(given, type(func)):
+        return "a function of SQLAlchemy that is not called"
+    if isinstance(given, FromClause | Select) and not is_value:
         return "a select()" if isinstance(given, Select) else "a table of SQLAlchemy"
     if isinstance(given, TextClause):
         return f"text({given.text!r})"
@@ -85,11 +111,11 @@ def is_named_order(given: UnaryExpression[Any]) -> bool:
 
 
 def has_direction(given: object) -> bool:
-    """Tell whether an expression is an order with a direction: ``Post.id.desc()``, ``Post.id.nulls_first()``."""
+    """Tell whether an expression is an order with a direction, such as ``Post.id.desc()``, alone or within and_()."""
     what: Any = given
-    if not issubclass(type(what), UnaryExpression):  # isinstance would read __class__ of the value, which may raise
-        return False
-    return what.modifier in _DIRECTIONS
+    if issubclass(type(what), BooleanClauseList):  # isinstance would read __class__ of the value, which may raise
+        return any(map(has_direction, what.clauses))
+    return issubclass(type(what), UnaryExpression) and what.modifier in _DIRECTIONS
 
 
 _DIRECTIONS = (operators.asc_op, operators.desc_op, operators.nulls_first_op, operators.nulls_last_op)
@@ -97,11 +123,6 @@ _DIRECTIONS = (operators.asc_op, operators.desc_op, operators.nulls_first_op, op
 
 def _class_behind(given: Any) -> str:
     return str(mapping.mapper_behind(given).class_.__name__)
-
-
-def is_relationship(given: object) -> bool:
-    """Tell whether an attribute is a relationship, without configuring any mapper."""
-    return isinstance(given, QueryableAttribute) and isinstance(given.comparator, RelationshipProperty.Comparator)
 
 
 def route(mapper: Mapper[Any], to: Mapper[Any]) -> list[str]:
@@ -133,6 +154,8 @@ def instead_of_relationship(given: object) -> str:
     """Return the hint for a wrong value in ``load(...)``."""
     if isinstance(given, list | tuple | set | frozenset):
         return "write one load(...) for each relationship."
+    if isinstance(given, MapperProperty):
+        return f"pass the attribute of the class: load({source(given.class_attribute)})."
     if isinstance(given, Load):
         return "name a relationship first. A nested load(...) comes after it: load(User.posts, load(Post.tags))."
     if isinstance(given, Plan):
@@ -182,28 +205,36 @@ def instead_of_expression(word: str, given: object) -> str:
         )
     if given is None:
         return f"remove None from {word}=. To leave out {word}=, pass None alone or nothing."
+    if isinstance(given, str) and given.lower() in {"asc", "desc"}:
+        return f"write the direction on the column: order_by=Post.created_at.{given.lower()}()."
     if isinstance(given, str):
         raw = " For raw SQL, use sqlalchemy.text(...)." if word == "where" else ""
         return f"{_EXAMPLES[word]}{raw}"
     if isinstance(given, Source) and word == "where":
-        return f"write the condition with the relationship: where={_asked(given.path)}."
+        return f"write the condition with the relationship: where={asked(given.path)}."
     if isinstance(given, TextClause):
         return f"text(...) hides the direction from loadplan. {_capital(_EXAMPLES[word])}"
+    if isinstance(given, dict) and word == "order_by":
+        return "write one attribute for each name, for example order_by=[Post.created_at.desc(), Post.id]."
     if isinstance(given, dict):
         return "write one condition for each name, for example where=[Post.id == 3, Post.published]."
+    if isinstance(given, Load | AbstractLoad):
+        return "a plan says what to load: LoadPlan(User, load(User.posts))."
     if isinstance(given, Select):
         return "use the subquery in a condition: Post.id.in_(select(...)), or select(...).exists()."
+    if type(given) is MethodType and isinstance(given.__self__, ClauseElement | QueryableAttribute):
+        return f"call it: {word}={source(given.__self__)}.{given.__name__}(...)."
     if isinstance(given, Callable):  # type: ignore[arg-type]
         return f"pass the expression itself, not a function or a class. {_capital(_EXAMPLES[word])}"
     return _EXAMPLES[word]
 
 
-def _asked(path: Sequence[Any]) -> str:
+def asked(path: Sequence[Any]) -> str:
     """Return the code of a path as a condition: ``Post.author.has(User.name == "x")``."""
     if len(path) < 2:
         return "Post.author.has(...)" if not path else source(path[0])
     word = "any" if getattr(getattr(path[0], "property", None), "uselist", False) else "has"
-    return f"{source(path[0])}.{word}({_asked(path[1:])})"
+    return f"{source(path[0])}.{word}({asked(path[1:])})"
 
 
 def _capital(sentence: str) -> str:
@@ -236,11 +267,22 @@ def instead_of_class(given: object) -> str:
         return "pass the mapped class first, then the loads: LoadPlan(User, load(User.posts))."
     if isinstance(given, type) and type(given).__module__.startswith("sqlmodel"):
         return f"add table=True: class {given.__name__}(SQLModel, table=True)."
+    if isinstance(given, type) and (issubclass(given, DeclarativeBase) or _is_base(given)):
+        return f"'{given.__name__}' is a base of mapped classes. Pass one of these classes, which has a table."
+    if isinstance(given, Mapper):
+        return f"pass the class itself: LoadPlan({given.class_.__name__})."
+    if isinstance(given, list | tuple | set | frozenset) and any(mapping.mapper_of(each) is not None for each in given):
+        return "pass one class, without brackets: LoadPlan(User)."
     if isinstance(given, type) and given.__module__ != "builtins":
         return f"pass a mapped class first. If '{given.__name__}' is your view class, write into={given.__name__}."
     if mapping.mapper_of(type(given)) is not None:
         return f"pass the class, not an object of it: LoadPlan({type(given).__name__})."
     return "pass a mapped class first, for example LoadPlan(User)."
+
+
+def _is_base(given: type[Any]) -> bool:
+    """Tell whether a class looks like what ``declarative_base()`` returns."""
+    return hasattr(given, "registry") and hasattr(given, "metadata")
 
 
 def instead_of_plan(given: object) -> str:
@@ -253,6 +295,10 @@ def instead_of_plan(given: object) -> str:
         return "put the load into a plan: LoadPlan(User, load(User.posts))."
     if isinstance(given, list | tuple | set | frozenset) and any(isinstance(each, Plan) for each in given):
         return "pass one plan, without brackets. loader.check takes several: check(*plans)."
+    if isinstance(given, str):
+        return "pass the plan itself, not a name. The id is the second argument: fetch(plan, id)."
+    if mapping.mapper_of(type(given)) is not None:
+        return "pass a plan. To load more onto an object, write extend(object, load(...))."
     if isinstance(given, int | UUID | tuple):
         return f"the plan is the first argument, and the id is the second: fetch(plan, {shown(given)})."
     return "make a plan, for example LoadPlan(User, load(User.posts))."
@@ -266,7 +312,11 @@ def instead_of_bind(given: object, loader: str) -> str | None:
         loader: ``"Loader"`` or ``"SyncLoader"``.
     """
     make = "create_async_engine" if loader == "Loader" else "create_engine"
-    if isinstance(given, type) and issubclass(given, (*_ENGINES, *_CONNECTIONS, AsyncSession, Session)):
+    if isinstance(given, Plan):
+        return f"give the plan to the fetch: {loader}(engine).fetch(plan, id)."
+    if type(given).__module__.startswith("loadplan."):
+        return "pass the engine or the session, not an object of loadplan."
+    if isinstance(given, type) and issubclass(given, (*_ENGINES, *_CONNECTIONS, *_SESSIONS)):
         made = {**dict.fromkeys(_ENGINES, f"{make}(url)"), **dict.fromkeys(_CONNECTIONS, "engine.connect()")}
         return f"pass an object, not the class, for example {made.get(given, f'{given.__name__}(engine)')}."
     if isinstance(given, str | URL):
@@ -275,11 +325,21 @@ def instead_of_bind(given: object, loader: str) -> str | None:
         return "call it, which returns the AsyncSession of this scope: Loader(scoped())."
     if isinstance(given, scoped_session):
         return "call it, which returns the Session of this scope: SyncLoader(scoped())."
-    return "call it, and pass what it returns." if callable(given) else None
+    if inspect.isawaitable(given):
+        return f"await it first: {loader}(await ...)."
+    inner: Any = inspect.unwrap(given) if callable(given) else given
+    yields = (inspect.isgenerator, inspect.isasyncgen, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if any(asked(inner) for asked in yields):
+        return f"take the session that it yields, and pass it: {loader}(session)."
+    for name, word in (("__aenter__", "async with"), ("__enter__", "with")):
+        if hasattr(type(given), name):
+            return f"enter it, and pass the value: {word} ... as connection: {loader}(connection)."
+    return "call it, and pass what it returns." if callable(given) and not isinstance(given, type) else None
 
 
 _ENGINES = (AsyncEngine, Engine)
 _CONNECTIONS = (AsyncConnection, Connection)
+_SESSIONS = (AsyncSession, Session, async_sessionmaker, sessionmaker)
 
 
 def instead_of_id(given: object, entity: str, kinds: Sequence[str]) -> str | None:

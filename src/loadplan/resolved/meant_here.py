@@ -10,34 +10,49 @@ from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BooleanClauseList
 
-from loadplan.declared.code import source
-from loadplan.declared.sources import Aggregate
+from loadplan.declared.code import is_relationship, source
+from loadplan.declared.sources import Aggregate, Source
+from loadplan.errors import did_you_mean, shown
 from loadplan.mapped import mapping
 from loadplan.mapped.elements import element_of
 from loadplan.resolved import meant
 from loadplan.sqlalchemy_internals import AbstractLoad, attribute_behind, criteria_of, option_steps
 
-#: An order as text: ``"-created_at"``, ``"created_at desc"`` and ``"created_at"``.
-_ORDER = re.compile(r"(?P<minus>-?)(?P<name>\w+)(?:\s+(?P<word>asc|desc))?", re.IGNORECASE)
+#: An order as text: ``"-created_at"``, ``"created_at desc"`` and ``"author.name"``.
+_ORDER = re.compile(r"(?P<minus>-?)(?P<name>[\w.]+)(?:\s+(?P<word>asc|desc))?", re.IGNORECASE)
+
+#: The characters between the names of a path as text: ``author.name``, and ``author__name`` as Django writes it.
+_DOTS = re.compile(r"\.|__")
 
 
-def load_hint(given: object, here: type[Any] | None) -> str:
-    """Return the hint for a value in the place of a ``load(...)`` below a class; None if the class is not known."""
-    return meant.safely(_load_hint, given, _mapper(here)) or meant.instead_of_load(given)
+def load_hint(given: object, here: type[Any] | None, *, within: bool = False) -> str:
+    """Return the hint for a value in the place of a ``load(...)``.
+
+    Args:
+        given: the value.
+        here: the class at the place; None if it is not known.
+        within: whether the place is within a load or a branch, which have no name.
+    """
+    return meant.safely(_load_hint, given, _mapper(here), within) or meant.instead_of_load(given)
 
 
-def _load_hint(given: Any, here: Mapper[Any] | None) -> str | None:
+def _load_hint(given: Any, here: Mapper[Any] | None, within: bool) -> str | None:
     if isinstance(given, AbstractLoad):
-        names = _names_of_option(given)
-        return f"write {meant.nested(names, '')}. The plan chooses the loading strategy itself." if names else None
-    if isinstance(given, QueryableAttribute) and here is not None and not meant.is_relationship(given):
+        return _instead_of_option(given)
+    if isinstance(given, str) and here is not None:
+        way = relationships_of(here, given)
+        known = did_you_mean(given, here.relationships.keys(), f"Relationships of {here.class_.__name__}")
+        if not way:
+            return known if within else None
+        return f"write {meant.nested(way, '')}{'' if within else f', or name={given!r} to name the plan'}."
+    if isinstance(given, QueryableAttribute) and here is not None and not is_relationship(given):
         deferred = given.key in {each.key for each in mapping.column_attributes(here) if each.deferred}
         return f"write {plan_of_column(here.class_.__name__, given.key)}." if deferred else None
     mapper = mapping.mapper_of(given) if isinstance(given, type) else None
     if mapper is None or here is None:
         return None
     if mapper is not here and mapper.isa(here):
-        return f"write on({given.__name__})."
+        return f"write on({mapper.class_.__name__})."
     way = meant.route(here, mapper)
     return f"write {meant.nested(way, '')}." if way else None
 
@@ -47,14 +62,66 @@ def plan_of_column(entity: str, key: str) -> str:
     return f"LoadPlan({entity}, only=[{entity}.{key}])"
 
 
-def _names_of_option(given: Any) -> list[str]:
-    """Return the longest chain of relationships in a loader option of SQLAlchemy."""
-    longest: list[str] = []
+def names_in(given: str) -> list[str]:
+    """Return the names in a path as text: ``["author", "name"]`` for ``"author.name"`` and ``"author__name"``."""
+    return _DOTS.split(given)
+
+
+def example_columns(here: type[Any] | None) -> str:
+    """Return the code of two columns of a class for an example."""
+    mapper = _mapper(here)
+    names = [] if mapper is None else [each.key for each in mapping.column_attributes(mapper)][:2]
+    if mapper is None or not names:
+        return "Post.id, Post.title"
+    return ", ".join(f"{mapper.class_.__name__}.{name}" for name in names)
+
+
+def instead_of_path(word: str, given: Source) -> str | None:
+    """Return the hint for a path that leads to many rows, or that consists of text; None for any other path."""
+    if any(isinstance(each, str) for each in given.path):
+        return f"name attributes of the classes, not text: {word}=source(Post.author, User.name)."
+    steps = given.path[:-1]
+    if not steps or not all(map(is_relationship, steps)):
+        return None
+    if not any(step.property.uselist for step in steps):
+        return None
+    if word == "where":
+        return f"write {meant.asked(given.path)}."
+    met = tied(steps[0].property) if len(steps) == 1 else None
+    if met is None:
+        return None
+    return f"order by one value: select(func.max({source(given.path[-1])})).where({met}).scalar_subquery()."
+
+
+def relationships_of(here: Mapper[Any], given: str) -> list[str]:
+    """Return the relationships that a text names: ``["User.posts", "Post.tags"]`` for ``"posts.tags"``.
+
+    The result is empty if one of the names is not a relationship.
+    """
+    names = []
+    for key in names_in(given):
+        if key not in here.relationships:
+            return []
+        names.append(f"{here.class_.__name__}.{key}")
+        here = here.relationships[key].mapper
+    return names
+
+
+def _instead_of_option(given: Any) -> str | None:
+    """Return the hint for a loader option: its longest chain of relationships as loads, or its columns."""
+    longest, columns = list[str](), dict[str, list[str]]()
     for step in option_steps([given]) or ():
-        relationships = [each for each in step.path if getattr(each, "is_property", False) and hasattr(each, "mapper")]
+        properties = [each for each in step.path if getattr(each, "is_property", False)]
+        relationships = [each for each in properties if hasattr(each, "mapper")]
         names = [f"{each.parent.class_.__name__}.{each.key}" for each in relationships]
         longest = max(longest, names, key=len)
-    return longest
+        if len(relationships) < len(properties) and step.strategy is not None and "deferred" in step.strategy:
+            column = f"{properties[-1].parent.class_.__name__}.{properties[-1].key}"
+            columns.setdefault("defer" if step.strategy["deferred"] else "only", []).append(column)
+    inside = next((f"{word}=[{', '.join(columns[word])}]" for word in ("only", "defer") if word in columns), "")
+    if not longest:
+        return f"write {inside}." if inside else None
+    return f"write {meant.nested(longest, inside)}. The plan chooses the loading strategy itself."
 
 
 def expression_hint(word: str, given: object, here: type[Any] | None) -> str | None:
@@ -65,20 +132,90 @@ def expression_hint(word: str, given: object, here: type[Any] | None) -> str | N
         given: the value, which is not a SQL expression.
         here: the class whose rows the argument chooses or orders; None if it is not known.
     """
-    return meant.safely(_expression_hint, word, given, here) or meant.safely(meant.instead_of_expression, word, given)
+    found = meant.safely(_expression_hint, word, given, here)
+    if found is not None:
+        return found
+    general = meant.safely(meant.instead_of_expression, word, given)
+    return general and (meant.safely(_with_names, general, here) or general)
+
+
+def _with_names(hint: str, here: type[Any] | None) -> str | None:
+    """Return a hint with a column of the class in place of the example's column; None if it has other examples, too."""
+    mapper, key = _mapper(here), _key_of(here)
+    if mapper is None or key is None:
+        return None
+    column = f"{mapper.class_.__name__}.{_telling_column(mapper)}"
+    named = hint.replace("Post.id > 3", f"{key} > 3").replace("Post.created_at", column)
+    return None if "Post." in named else named
 
 
 def _expression_hint(word: str, given: Any, here: type[Any] | None) -> str | None:
-    if isinstance(given, str) and word == "order_by" and here is not None:
-        found = _ORDER.fullmatch(given.strip())
-        if found is not None and isinstance(getattr(here, found["name"], None), QueryableAttribute):
-            down = bool(found["minus"]) or (found["word"] or "").lower() == "desc"
-            return f"write order_by={here.__name__}.{found['name']}{'.desc()' if down else ''}."
     if isinstance(given, Aggregate):
         return _instead_of_aggregate(word, given)
+    if here is None:
+        return None
+    if isinstance(given, str) and word == "order_by":
+        return _instead_of_name(given, here)
+    if isinstance(given, int) and word == "order_by" and (mapper := _mapper(here)):
+        return f"name the column, for example order_by={here.__name__}.{_telling_column(mapper)}."
+    if isinstance(given, UnaryExpression) and meant.is_named_order(given):
+        words, element = _without_direction(given)
+        name = getattr(element, "element", None)
+        return None if not isinstance(name, str) else _instead_of_name(name, here, words)
+    if isinstance(given, dict) and given and all(isinstance(key, str) and _is_column(here, key) for key in given):
+        return _instead_of_dictionary(word, given, here)
     if word == "where" and isinstance(given, int) and not isinstance(given, bool) and (key := _key_of(here)):
-        return f"write where={key} == {given}. To fetch by primary key, write fetch(plan, {given})."
+        return f"write where={key} == {given}."
     return None
+
+
+def _is_column(here: type[Any], name: str) -> bool:
+    attribute = getattr(here, name, None)
+    return isinstance(attribute, QueryableAttribute) and not is_relationship(attribute)
+
+
+def _instead_of_name(given: str, here: type[Any], words: Sequence[str] = ()) -> str | None:
+    """Return the hint for the name of a column as an order: ``"-name"``, ``"author.name"``."""
+    found = _ORDER.fullmatch(given.strip())
+    if found is None or given.lower() in {"asc", "desc"}:
+        return None
+    down = bool(found["minus"]) or (found["word"] or "").lower() == "desc"
+    words = words or (("desc",) if down else ())
+    direction = "".join(f".{word}()" for word in words)
+    if _is_column(here, found["name"]):
+        return f"write order_by={here.__name__}.{found['name']}{direction}."
+    *steps, last = names_in(found["name"])
+    mapper, way = _mapper(here), list[str]()
+    for step in steps:
+        if mapper is None or step not in mapper.relationships or mapper.relationships[step].uselist:
+            return None
+        way.append(f"{mapper.class_.__name__}.{step}")
+        mapper = mapper.relationships[step].mapper
+    if mapper is None:
+        return None
+    if way and _is_column(mapper.class_, last):
+        return f"write order_by=source({', '.join(way)}, {mapper.class_.__name__}.{last}){direction}."
+    columns = [each.key for each in mapping.column_attributes(mapper)]
+    return did_you_mean(last, columns, f"Columns of {mapper.class_.__name__}")
+
+
+def _instead_of_dictionary(word: str, given: dict[str, Any], here: type[Any]) -> str | None:
+    """Return the hint for ``where={"name": "Ada"}`` and ``order_by={"name": "desc"}``."""
+    name = here.__name__
+    if word == "order_by":
+        down = {key: str(value).lower() in {"desc", "-1"} for key, value in given.items()}
+        listed = [f"{name}.{key}.desc()" if down[key] else f"{name}.{key}" for key in given]
+    elif any(isinstance(value, dict | list | tuple | set) for value in given.values()):
+        return None
+    else:
+        listed = [_compared(f"{name}.{key}", value) for key, value in given.items()]
+    return f"write {word}={listed[0] if len(listed) == 1 else '[' + ', '.join(listed) + ']'}."
+
+
+def _compared(column: str, value: object) -> str:
+    if value is None:
+        return f"{column}.is_(None)"
+    return {True: column, False: f"~{column}"}[value] if isinstance(value, bool) else f"{column} == {shown(value)}"
 
 
 def _key_of(here: type[Any] | None) -> str | None:
@@ -151,14 +288,20 @@ def _is_of(prop: RelationshipProperty[Any], table: str) -> bool:
 def _columns_in(given: Sequence[Any], target: type[Any]) -> Iterator[tuple[type[Any], str, list[str]]]:
     """Yield the columns of other classes in orders: the class, the name, and the words of the direction."""
     for each in given:
-        element, words = each, list[str]()
-        while isinstance(element, UnaryExpression) and element.modifier is not None:
-            words.insert(0, element.modifier.__name__.removesuffix("_op"))
-            element = element.element
+        words, element = _without_direction(each)
         expression = element_of(element)
         column = attribute_behind(expression) if isinstance(expression, ClauseElement) else None
         if column is not None and not issubclass(target, column[0]):
             yield (*column, words)
+
+
+def _without_direction(given: Any) -> tuple[list[str], Any]:
+    """Return the words of the direction of an order, and the order without them."""
+    element, words = given, list[str]()
+    while isinstance(element, UnaryExpression) and element.modifier is not None:
+        words.insert(0, element.modifier.__name__.removesuffix("_op"))
+        element = element.element
+    return words, element
 
 
 def path_to(target: Mapper[Any], given: Sequence[Any]) -> str | None:

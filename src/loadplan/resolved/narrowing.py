@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import attrs
-from sqlalchemy.orm import Mapper, class_mapper
+from sqlalchemy.orm import Mapper, QueryableAttribute, class_mapper
 
 from loadplan.declared.code import source
 from loadplan.declared.spec import Below, Load, On, Plan
@@ -135,12 +135,13 @@ def _limit(item: Load[Any], wanted: Wanted) -> int | None:
 
 
 def _not_a_path(given: object, label: str) -> Problem:
-    return Problem(
-        "LP120",
-        f"{shown(given)} is not a path of names",
-        (label,),
-        hint=f'a path is text, as "posts.title", with {MOST_NAMES} names at most.',
-    )
+    hint = f'a path is text, as "posts.title", with {MOST_NAMES} names at most.'
+    if issubclass(type(given), QueryableAttribute):
+        attribute: Any = given
+        return Problem(
+            "LP120", f"{source(attribute)} is not a path of names", (label,), hint=f'write "{attribute.key}".'
+        )
+    return Problem("LP120", f"{shown(given)} is not a path of names", (label,), hint=hint)
 
 
 def _not_allowed(name: str, known: Iterable[str], at: tuple[str, ...], mapper: Mapper[Any] | None = None) -> Problem:

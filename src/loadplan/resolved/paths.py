@@ -11,50 +11,54 @@ from loadplan.errors import Problem
 from loadplan.mapped import links, mapping
 from loadplan.mapped.elements import element_of
 from loadplan.resolved import problems
-from loadplan.sqlalchemy_internals import subtype_of
+from loadplan.resolved.meant import has_direction
+from loadplan.sqlalchemy_internals import criteria_of, subtype_of
 
 At = tuple[str, ...]
 
 
-def path_problem(given: Source, mapper: Mapper[Any], at: At) -> Problem | None:
+def path_problem(given: Source, mapper: Mapper[Any], at: At, word: str = "order_by") -> Problem | None:
     """Return the problem of a path that does not lead to one value, or None.
 
     Args:
         given: the path: relationships to one row each, and a value at the end.
         mapper: the mapper of the class at which the path starts.
         at: the place in the plan, for errors.
+        word: the argument with the path: ``"where"`` or ``"order_by"``.
 
     Returns:
         The problem, LP112; None if the path is right.
     """
     if len(given.path) < 2:
-        return problems.not_a_path("order_by", given, "it needs a relationship and a column", at)
+        return problems.not_a_path(word, given, "it needs a relationship and a column", at)
     for step in given.path[:-1]:
         prop = mapping.relationship(mapper, step.key) if isinstance(step, QueryableAttribute) else None
         owner = mapping.owner_of(step)
         if prop is None or owner is None or not mapper.isa(owner):
             detail = f"'{code_of(step)}' is not a relationship of '{mapper.class_.__name__}'"
-            return problems.not_a_path("order_by", given, detail, at)
+            return problems.not_a_path(word, given, detail, at)
         if prop.uselist:
-            return problems.not_a_path("order_by", given, f"'{code_of(step)}' leads to many rows", at)
+            return problems.not_a_path(word, given, f"'{code_of(step)}' leads to many rows", at)
+        if orders := [each for each in criteria_of(step) if has_direction(each)]:
+            return problems.order_as_condition(orders[0], at)
         again = [*mapping.mapped_again(mapper, prop.key, ordered=not links.is_single(prop))]
         if again:
             return problems.path_mapped_again(given, code_of(step), again, at)
         mapper = target_of(prop, step)
-    return _end_problem(given, mapper, at)
+    return _end_problem(given, mapper, at, word)
 
 
-def _end_problem(given: Source, mapper: Mapper[Any], at: At) -> Problem | None:
+def _end_problem(given: Source, mapper: Mapper[Any], at: At, word: str) -> Problem | None:
     name, step = mapper.class_.__name__, given.path[-1]
     detail = f"'{code_of(step)}' is not a column of '{name}'"
     if isinstance(step, QueryableAttribute):
         owner = mapping.owner_of(step)
         is_ours = owner is not None and mapper.isa(owner)
         if not is_ours or step.key in mapper.relationships:
-            return problems.not_a_path("order_by", given, detail, at)
+            return problems.not_a_path(word, given, detail, at)
     element = value_of(mapper, step)
     if not isinstance(element, ClauseElement) or not isinstance(element, ColumnElement):
-        return problems.not_a_path("order_by", given, detail, at)
+        return problems.not_a_path(word, given, detail, at)
     return None
 
 

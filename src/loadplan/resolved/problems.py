@@ -55,7 +55,7 @@ def type_of_alias(given: QueryableAttribute[Any], at: At) -> Problem:
 def not_a_load(given: object, at: At, here: type[Any] | None = None) -> Problem:
     """Return the problem of a value among the loads that is not a load, a branch or a plan."""
     message = f"a plan needs load(...) here, but got {meant.described(given)}"
-    return Problem("LP102", message, at, hint=meant_here.load_hint(given, here))
+    return Problem("LP102", message, at, hint=meant_here.load_hint(given, here, within=len(at) > 1))
 
 
 def only_and_defer(at: At) -> Problem:
@@ -93,7 +93,7 @@ def not_a_column(word: str, given: object, at: At, owner: str | None = None, her
     if name is not None:
         message = f"{word}= needs mapped columns, but '{name}' is a Python property"
         return Problem("LP104", message, at, hint="name the columns that it reads instead.")
-    right = "Post.id, Post.title" if owner is None else f"{owner}.{given}"
+    right = meant_here.example_columns(here) if owner is None else f"{owner}.{given}"
     if isinstance(given, MapperProperty):
         right = source(given.class_attribute)
     return Problem(
@@ -126,32 +126,6 @@ def loads_disagree(name: str, word: str, items: Sequence[Load[Any]], at: At) -> 
         detail=f"the loads have {' and '.join(dict.fromkeys(said))}. A plan loads each relationship once.",
         hint=f"give both the same {word}=, or keep one of them.",
     )
-
-
-def bad_number(word: str, given: object, at: At) -> Problem:
-    """Return the problem of a ``limit=``, ``depth=`` or size that is not a positive whole number."""
-    other = ', or "all"' if word == "depth" else ""
-    message = f"{word}={shown(given)} must be a whole number of 1 or more{other}"
-    return Problem("LP107", message, at, hint=_NUMBER_HINTS[word])
-
-
-_NUMBER_HINTS = {
-    "size": "size= is the number of roots on a page.",
-    "batch_size": "batch_size= is the number of roots in a batch.",
-    "limit": "limit= is the number of rows for each parent. Remove it to load all rows.",
-    "depth": 'depth= is the number of levels to load. Write depth="all" to load the whole tree.',
-}
-
-
-def too_large_count(word: str, given: int, at: At) -> Problem:
-    """Return the problem of a number of rows that is too large for a database."""
-    return Problem("LP107", f"{word}={shown(given)} is too large: databases count in 64 bits", at)
-
-
-def too_deep(given: int, most: int, at: At) -> Problem:
-    """Return the problem of a ``depth=`` with too many levels."""
-    message = f"depth={shown(given)} is too large: a plan has {most} levels at most"
-    return Problem("LP107", message, at, hint='write depth="all" to load the whole tree.')
 
 
 def not_an_expression(word: str, given: object, at: At, here: type[Any] | None = None) -> Problem:
@@ -253,7 +227,7 @@ def no_relationship(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at
         what = mapping.describe_attribute(mapper, key)
         message = f"'{here}.{key}' is {what}, not a relationship"
         return Problem("LP202", message, at, hint=_instead_of_load_of(mapper, key, what))
-    if "." in key:
+    if len(meant_here.names_in(key)) > 1:
         return _dotted(mapper, key, at)
     return Problem("LP201", f"'{here}' has no relationship '{key}'", at, hint=known)
 
@@ -262,7 +236,7 @@ def _dotted(mapper: Mapper[Any], given: str, at: At) -> Problem:
     """Return the problem of ``load("comments.author")``: relationships with dots, one of which may be wrong."""
     message = f"'{_name(mapper)}' has no relationship '{given}'"
     names = []
-    for key in given.split("."):
+    for key in meant_here.names_in(given):
         here = _name(mapper)
         if key not in mapper.relationships:
             known = did_you_mean(key, mapper.relationships.keys(), f"Relationships of {here}")
@@ -293,7 +267,7 @@ def no_column(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at: At) 
     if owner is not None and mapper.isa(owner):
         what = mapping.describe_attribute(mapper, key)
         hints = {
-            "a relationship": f"write load({here}.{key}) beside only= or defer=.",
+            "a relationship": f"write load({here}.{key}) beside only= or defer=. Without this load, it is not loaded.",
             "a query_expression": "leave it out: it is not a column of a table.",
         }
         return Problem(
@@ -361,12 +335,13 @@ def key_outside_of_sessions(mapper: Mapper[Any], identity: Sequence[Any]) -> Pro
 def not_a_path(word: str, given: object, detail: str, at: At) -> Problem:
     """Return the problem of ``source(...)`` in a condition or an order if it does not lead to one value."""
     end = "Customer.email" if word == "order_by" else 'Customer.country == "NZ"'
+    example = f"name relationships that lead to one row, then the value: {word}=source(Order.customer, {end})."
     return Problem(
         "LP112",
         f"{word}= cannot use {source(given)}",
         at,
         detail=f"{detail}.",
-        hint=f"name relationships that lead to one row, then the value: {word}=source(Order.customer, {end}).",
+        hint=meant.safely(meant_here.instead_of_path, word, given) or example,
     )
 
 
@@ -404,15 +379,18 @@ def mapping_broken(mapper: Mapper[Any], error: Exception, at: At) -> Problem:
     )
 
 
-def not_a_subclass(mapper: Mapper[Any], sub: Mapper[Any], at: At) -> Problem:
-    """Return the problem of ``on(...)`` with a class that is not a subclass."""
+def not_a_subclass(mapper: Mapper[Any], sub: Mapper[Any], at: At, *, of_type: bool = False) -> Problem:
+    """Return the problem of ``on(...)``, or of ``of_type(...)``, with a class that is not a subclass."""
     here = _name(mapper)
+    word = "of_type" if of_type else "on"
     subs = [_name(each) for each in mapper.self_and_descendants if each is not mapper]
     return Problem(
         "LP210",
         f"'{_name(sub)}' is not a subclass of '{here}'",
-        (*at, f"on({_name(sub)})"),
-        hint=f"Subclasses of {here}: {', '.join(subs)}." if subs else f"remove on(...): '{here}' has no subclasses.",
+        (*at, f"{word}({_name(sub)})"),
+        hint=f"Subclasses of {here}: {', '.join(subs)}."
+        if subs
+        else f"remove {word}(...): '{here}' has no subclasses.",
     )
 
 
@@ -479,6 +457,8 @@ def speaks_of_others(
         path = None if to_alias else meant_here.path_to(target, given)
         subquery = meant_here.subquery_of(target, given, tables[0])
         hint = f"order by a subquery{subquery}." if path is None else f"write order_by={path}."
+    if tables[0] in {f"an alias of {getattr(each, 'name', None)}" for each in target.tables}:
+        hint = f"use the attributes of '{here}' itself, not of an alias."
     if to_alias:
         hint = f"'{name}' leads to an alias of '{here}'. Use the attributes of that alias in {word}=."
     return Problem(

@@ -55,12 +55,13 @@ def _made(
     Raises:
         PlanError: the plan has problems. The error lists all of them.
     """
+    if mapper is not None:
+        configure_around(mapper, plan.label)  # before the form is checked: hints name relationships and columns
     found = list(form_problems(plan))
     tree: Tree | None = None
     if mapper is None and mapping.still_to_be_mapped(plan.entity):
         found.append(problems.not_mapped(plan.entity, () if plan.name is None else (plan.name,)))
     if mapper is not None:
-        configure_around(mapper, plan.label)
         tree = resolve(plan, mapper, found)
     if mapper is None or found or tree is None:
         raise PlanError(found)

@@ -38,6 +38,8 @@ def loads_for_schema(
         raise PlanError([Problem("LP200", f"'{annotation_source(entity)}' is not a mapped class", (label,), hint=hint)])
     if mapper is None:
         return [], None  # the plan itself reports that the class is not mapped
+    if mapping.mapper_of(schema) is not None and not is_view_class(schema):
+        raise PlanError([view_problems.mapped_class(schema.__name__, (label,))])
     configure_around(mapper, label)
     reader = _Reader([], f"LoadPlan({entity.__name__}, into={annotation_source(schema)})")
     given = list(loads)

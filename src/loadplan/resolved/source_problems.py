@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import func
 from sqlalchemy.orm import Mapper, QueryableAttribute
 
 from loadplan.declared.code import source
@@ -44,7 +45,9 @@ def wrong_step(field: str, step: object, mapper: Mapper[Any], at: At, word: str 
     listed = f"use a relationship of {here}: {names}." if names else f"{here} has no relationships."
     if not isinstance(step, QueryableAttribute) or not hasattr(step.parent, "mapper"):
         message = f"'{field}' cannot be read from '{here}' through {source(step)}"
-        return Problem("LP307", message, at, hint=listed)
+        target = mapping.mapper_of(step) if isinstance(step, type) else None
+        way = [] if target is None else meant.route(mapper, target)
+        return Problem("LP307", message, at, hint=f"write {word}({', '.join(way)})." if len(way) == 1 else listed)
     owner = mapping.owner_of(step) or step.parent.mapper
     if mapper.isa(owner):
         what = mapping.describe_attribute(mapper, step.key)
@@ -62,6 +65,10 @@ def wrong_step(field: str, step: object, mapper: Mapper[Any], at: At, word: str 
 
 def not_an_aggregate(field: str, given: object, at: At) -> Problem:
     """Return the problem of ``aggregate(Post.comments, Comment.score)``, which has no function."""
+    if isinstance(given, type(func)):
+        what = meant.described(given)
+        hint = "call it, with a column of the related class: func.max(Comment.created_at)."
+        return Problem("LP307", f"aggregate() of '{field}' needs a function, but got {what}", at, hint=hint)
     return Problem(
         "LP307",
         f"aggregate() of '{field}' needs a function, but got {source(given)}",

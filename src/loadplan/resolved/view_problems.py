@@ -19,7 +19,7 @@ from loadplan.declared.spec import Load, On, Plan
 from loadplan.errors import Problem, did_you_mean
 from loadplan.mapped import mapping
 from loadplan.sqlalchemy_internals import AbstractLoad
-from loadplan.view_classes.annotations import StrayDefault, annotation_source
+from loadplan.view_classes.annotations import Misplaced, annotation_source
 from loadplan.view_classes.fields import Field, Unreadable, ViewClass
 
 At = tuple[str, ...]
@@ -51,6 +51,15 @@ def unknown_field(view: ViewClass, field: Field, mapper: Mapper[Any], at: At) ->
     entity = _name(mapper)
     name = f"{view.name}.{field.name}"
     annotation = annotation_source(field.type.given)
+    if isinstance(field.type.given, QueryableAttribute):
+        column = source(field.type.given)
+        return Problem(
+            "LP303",
+            f"'{name}' is annotated with the attribute '{column}'",
+            at,
+            detail="an annotation names the type first.",
+            hint=f"write {field.name}: Annotated[..., source({column})], with the type of the value.",
+        )
     if isinstance(field.type.given, Aggregate | Source):
         kinds = {"count": "int", "exists": "bool"}
         type_name = kinds.get(annotation.partition("(")[0], "...")
@@ -106,12 +115,14 @@ def _renamed_column(mapper: Mapper[Any], name: str) -> str | None:
 
 
 def _through_relationship(name: str, annotation: str, mapper: Mapper[Any]) -> str | None:
-    """Return the source that a name like ``author_name``, ``tag_names`` or ``comment_count`` stands for."""
+    """Return the source that a name like ``author_name``, ``tag_names`` or ``num_comments`` stands for."""
     for prop in mapper.relationships:
         relationship = f"{_name(mapper)}.{prop.key}"
+        if prop.uselist and name in {f"{word}_{prop.key}" for word in _NUMBERS}:
+            return f"count({relationship})"
         stems = {prop.key, prop.key.removesuffix("s")} if prop.uselist else {prop.key}
         for stem in stems:
-            rest = name.removeprefix(f"{stem}_")
+            rest = name.removeprefix(f"{stem}_").lstrip("_")
             if rest == name:
                 continue
             if prop.uselist and rest in {"count", "number", "total"}:
@@ -122,6 +133,10 @@ def _through_relationship(name: str, annotation: str, mapper: Mapper[Any]) -> st
             if found is not None and many == bool(prop.uselist):
                 return f"source({relationship}, {_name(prop.mapper)}.{found})"
     return None
+
+
+#: Words before the name of a collection, in names of fields that hold the number of its rows.
+_NUMBERS = ("num", "n", "number_of", "total", "count")
 
 
 def _is_hybrid_method(descriptor: Any) -> bool:
@@ -275,13 +290,12 @@ def beyond_entity(field: str, entity: str, as_view: str, given: object, at: At) 
 
 def stray_annotation(field: str, given: Any, at: At) -> Problem:
     """Return the problem of a value of SQLAlchemy or loadplan that is misplaced in a field, or is not a source."""
-    if isinstance(given, StrayDefault):
+    if isinstance(given, Misplaced):
         shown, name = source(given.value), field.rpartition(".")[2]
         written = f"Annotated[{annotation_source(given.annotation)}, {_as_source(given.value, shown)}]"
-        has = f"'{field}' has {shown}"
         return Problem(
             "LP307",
-            f"{has} as its default" if given.is_default else f"{has} in its metadata",
+            " ".join((f"'{field}' has", shown, given.place)),
             at,
             detail="only the annotation can tell loadplan where a value comes from.",
             hint=f"move it into the annotation: {name}: {written}.",

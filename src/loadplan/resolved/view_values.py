@@ -134,7 +134,7 @@ class ValueResolver:
         prop = self.step(given.relationship, spot, place.mapper, given.kind)
         if prop is None:
             return None
-        wrong = list(condition_problems("where", given.where, spot.at))
+        wrong = list(condition_problems("where", given.where, spot.at, prop.mapper.class_))
         if wrong:
             self.found.extend(wrong)
             return None
@@ -184,7 +184,10 @@ class ValueResolver:
             prop = mapping.relationship(mapper, step.key)
         if prop is None:
             self.found.append(source_problems.wrong_step(spot.name, step, mapper, spot.at, word))
-        return prop
+            return None
+        wrong = list(condition_problems("where", criteria_of(step), spot.at, prop.mapper.class_))
+        self.found.extend(wrong)
+        return None if wrong else prop
 
     def carried(
         self, step: QueryableAttribute[Any], prop: RelationshipProperty[Any], spot: Spot

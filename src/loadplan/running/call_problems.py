@@ -9,7 +9,7 @@ from sqlalchemy import ClauseElement, Connection, Engine, make_url
 from sqlalchemy.orm import Mapper, sessionmaker
 
 from loadplan.errors import Problem, shown
-from loadplan.resolved import meant
+from loadplan.resolved import meant, number_problems
 from loadplan.resolved.meant import safely
 from loadplan.resolved.problems import At, not_an_expression, safely_described
 
@@ -20,9 +20,14 @@ def not_of_roots(word: str, given: object, at: At, here: type[Any]) -> Problem:
     The hint also covers ``source(Post.author, User.name) == "Ann"``, which Python evaluates.
     """
     found = not_an_expression(word, given, at, here)
+    if word == "where" and type(given) is int and (found.hint or "").endswith(f" == {shown(given)}."):
+        return attrs.evolve(found, hint=f"{found.hint} To fetch by primary key, write fetch(plan, {shown(given)}).")
     if word != "where" or type(given) is not bool:
         return found
-    compared = "If you compare a source(...), put the comparison into it: source(Post.author, User.name == 'Ann')."
+    compared = (
+        "If you compare a source(...), put the comparison into it: source(Post.author, User.name == 'Ann'). "
+        "If you compare a count(...), write a subquery."
+    )
     return attrs.evolve(found, hint=f"{found.hint} {compared}")
 
 
@@ -185,6 +190,8 @@ def not_pageable(type_name: str, at: At) -> Problem:
 
 def bad_count(word: str, given: object, at: At) -> Problem:
     """Return the problem of a ``limit=`` or ``offset=`` of a fetch that is not a whole number."""
+    if number_problems.is_sql(given):
+        return number_problems.sql_as_number(word, given, at)
     message = f"{word}={shown(given)} must be a whole number of 0 or more"
     return Problem("LP107", message, at, hint=_COUNT_HINTS.get(word))
 

@@ -11,6 +11,9 @@ from types import FrameType
 #: Packages between the caller's code and the database, besides the standard library.
 _LIBRARIES = frozenset({"sqlalchemy", "loadplan", "pytest_loadplan", "greenlet", "anyio", "trio", "uvloop"})
 
+#: Modules with the functions in which an event loop runs its tasks: ``Handle._run``, and ``Runner.run`` above uvloop.
+_LOOPS = frozenset({"asyncio.events", "asyncio.runners"})
+
 #: Folders in which packages and their commands are installed.
 _INSTALLED = tuple({f"{get_path(name)}{os.sep}" for name in ("purelib", "platlib", "scripts")})
 
@@ -20,10 +23,15 @@ def frame_of_caller() -> FrameType | None:
 
     Installed packages count as libraries. But if all frames are in installed packages, the application itself is
     installed, and its frames count.
+
+    The search ends at the event loop. Frames outside of it started the loop, but not this task. So there is no frame if
+    a call of a loader is itself the task, as in ``asyncio.gather(loader.fetch(...), ...)``.
     """
     installed = None
     for frame in _frames():
         code = frame.f_code
+        if frame.f_globals.get("__name__") in _LOOPS and code.co_name in {"_run", "run"}:
+            break
         if code.co_filename.startswith("<") or _is_library(frame):
             continue
         if not code.co_filename.startswith(_INSTALLED):

@@ -101,6 +101,8 @@ def decode_cursor(cursor: object, order: str, key: CursorKey, label: str, enums:
     Raises:
         CursorError: LP407, the cursor was changed, cut short, or made for another order or with another key.
     """
+    if not issubclass(type(cursor), str):
+        raise CursorError(_not_text(cursor, label))
     try:
         if not isinstance(cursor, str) or not cursor.isascii():
             raise refused_cursor(label)
@@ -150,6 +152,15 @@ def _mac(payload: bytes, order: str, key: bytes) -> bytes:
     secret = hashlib.blake2b(key, digest_size=32).digest()
     order_digest = hashlib.blake2b(order.encode()).digest()
     return hashlib.blake2b(order_digest + payload, key=secret, digest_size=_MAC_BYTES).digest()
+
+
+def _not_text(given: object, label: str) -> Problem:
+    return Problem(
+        "LP407",
+        f"a cursor is text, but got an object of '{type(given).__name__}'",
+        (label,),
+        hint="pass Page.next as after= or Page.previous as before=. For the first page, leave both out.",
+    )
 
 
 def refused_cursor(label: str) -> CursorError:

@@ -55,7 +55,6 @@ class KeyWalk(Generic[T]):
         self._size = size if tally.max_rows is None else min(size, tally.max_rows + 1)
         self._tally = tally
         self._compiled = compiled
-        self._name = compiled.mapper.class_.__name__
         self._root = told_keys(row_key(compiled.mapper.class_), compiled.dialect)
         self._keys = keys_of(self._root.asked, compiled.dialect)
         self._graph = self._narrowed(self._keys.condition)

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import HSTORE
 from sqlalchemy.orm import Session
 
+from loadplan.declared.mistaken import with_hints
 from loadplan.errors import CursorError, PlanError, Problem
 from loadplan.mapped import mapping
 from loadplan.mapped.drivers import MYSQL_FAMILY
@@ -27,7 +28,7 @@ from loadplan.mapped.ordering import Ordering, as_stored, orderings
 from loadplan.mapped.repeats import row_key
 from loadplan.mapped.telling import teller
 from loadplan.mapped.values import binds_by_itself, stored_type, type_on
-from loadplan.resolved import problems
+from loadplan.resolved import number_problems
 from loadplan.resolved.form import MOST
 from loadplan.running import call_problems
 from loadplan.running.cursors import KEPT, CursorKey, decode_cursor, encode_cursor, refused_cursor, row_is_gone
@@ -46,6 +47,7 @@ T = TypeVar("T")
 _INCLUSIVE = " (inclusive)"
 
 
+@with_hints("Page")
 @attrs.frozen
 class Page(Generic[T]):
     """One page of a list.
@@ -61,6 +63,9 @@ class Page(Generic[T]):
     next: str | None
     previous: str | None
     total: int | None = None
+
+    def __bool__(self) -> bool:
+        return True  # Python would otherwise ask for the length
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
@@ -182,9 +187,9 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     """
     label = query.compiled.tree.label
     if not is_count(size, least=1):
-        raise PlanError([problems.bad_number("size", size, (label,))])
+        raise PlanError([number_problems.bad_number("size", size, (label,))])
     if size > MOST:
-        raise PlanError([problems.too_large_count("size", size, (label,))])
+        raise PlanError([number_problems.too_large_count("size", size, (label,))])
     if after is not None and before is not None:
         hint = "pass Page.next as after= to go forward, or Page.previous as before= to go back."
         raise CursorError(Problem("LP407", "after= and before= cannot be used together", (label,), hint=hint))

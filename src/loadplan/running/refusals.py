@@ -3,8 +3,9 @@
 import contextlib
 from collections.abc import Iterator
 
-from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, UnboundExecutionError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio.exc import AsyncContextNotStarted
 from sqlalchemy.orm import Session
 
 from loadplan.errors import LoaderError, Problem
@@ -27,12 +28,14 @@ def one_task_at_a_time(kind: str) -> Iterator[None]:
         words = str(error.orig) if isinstance(error, DBAPIError) else str(error)
         if error.code != "isce" and not any(each in words for each in _BUSY):
             raise
+        left = " If only one task uses it, the engine was used in another event loop before: make the engine with "
         raise LoaderError(
             Problem(
                 "LP408",
                 f"two tasks use the {kind} of this Loader at the same time",
                 detail="another task was running a statement or taking a connection.",
-                hint="give each task its own session, or make the Loader with the engine or the sessionmaker.",
+                hint="give each task its own session, or make the Loader with the engine or the sessionmaker."
+                + (f"{left}poolclass=NullPool." if _BUSY[0] in words else ""),
             )
         ) from error
 
@@ -93,3 +96,25 @@ def closed_session(session: AsyncSession | Session) -> LoaderError:
             hint=f"fetch before the session is closed, or make the {loader} with the engine or the sessionmaker.",
         )
     )
+
+
+#: Messages of SQLAlchemy about a closed connection, and about a session with ``close_resets_only=False``.
+_CLOSED = ("This Connection is closed", "permanently closed")
+
+
+def unusable(error: InvalidRequestError, bind: object) -> LoaderError | None:
+    """Return the error for a bind that has no engine, is closed, or is not open yet; None for any other error."""
+    kind = type(bind).__name__
+    loader = "Loader" if kind.lower().startswith("async") else "SyncLoader"
+    if isinstance(error, UnboundExecutionError):
+        what, detail = "has no engine", str(error).partition("\n")[0]
+        hint = f"make it with an engine: {kind}(engine)."
+    elif isinstance(error, AsyncContextNotStarted):
+        what, detail = "is not open yet", None
+        hint = f"write async with engine.connect() as connection, and make {loader}(connection) in it."
+    elif any(each in str(error) for each in _CLOSED):
+        what, detail = "is closed", None
+        hint = f"fetch before it is closed, or make the {loader} with the engine or the sessionmaker."
+    else:
+        return None
+    return LoaderError(Problem("LP408", f"the {kind} of this loader {what}", detail=detail, hint=hint))

@@ -98,6 +98,8 @@ def _shape(expression: Any) -> Any:
     """Return the shape of an expression; None if it is not an SQL expression, or contains a subquery."""
     if is_path(expression):
         return _shape_of_path(expression)
+    if not is_sql(expression):
+        return None
     element = element_of(expression)
     if not is_sql(element) or any(isinstance(part, SelectBase) for part in iterate(element)):
         return None

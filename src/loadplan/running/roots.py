@@ -14,7 +14,7 @@ from loadplan.mapped import mapping
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
 from loadplan.mapped.repeats import is_never_null, is_object, may_be_null_in_key, row_key, same_rows
 from loadplan.mapped.telling import has_hash
-from loadplan.resolved import problems
+from loadplan.resolved import number_problems, problems
 from loadplan.resolved.conditions import conditions_of, foreign_tables, parameters_in
 from loadplan.resolved.form import MOST, is_condition, is_expression
 from loadplan.resolved.strategy import Way
@@ -272,7 +272,7 @@ def check_counts(compiled: Compiled[Any], limit: int | None, offset: int | None)
         if not is_count(given, least=0):
             raise PlanError([call_problems.bad_count(word, given, (compiled.tree.label,))])
         if given > MOST:
-            raise PlanError([problems.too_large_count(word, given, (compiled.tree.label,))])
+            raise PlanError([number_problems.too_large_count(word, given, (compiled.tree.label,))])
 
 
 #: A function that makes the condition for the rows beyond a cursor, from the columns of the order.

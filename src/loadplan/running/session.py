@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from sqlalchemy import Dialect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio.exc import AsyncContextNotStarted
 from sqlalchemy.orm import Mapper, Session
 
 from loadplan.errors import LoadPlanError
@@ -17,6 +18,7 @@ from loadplan.running.binds import Bind
 from loadplan.running.call_options import with_options
 from loadplan.running.mixins import criteria_name_columns
 from loadplan.running.own_connection import Opened
+from loadplan.running.refusals import unusable
 from loadplan.sqlalchemy_internals import in_greenlet
 
 R = TypeVar("R")
@@ -109,7 +111,10 @@ class PrivateSession(abc.ABC):
 async def enter(bind: Bind, work: Callable[[], R]) -> R:
     """Call synchronous ``work`` on an asynchronous bind, in a greenlet in which SQLAlchemy can await the driver."""
     if isinstance(bind, AsyncSession | AsyncConnection):
-        return await bind.run_sync(lambda _: work())
+        try:
+            return await bind.run_sync(lambda _: work())
+        except AsyncContextNotStarted as error:
+            raise unusable(error, bind) or error from error
     return await in_greenlet(work)
 
 

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import attrs
+from sqlalchemy.exc import InvalidRequestError
 
 from loadplan.declared.spec import Plan
 from loadplan.errors import OverBudget, OverBudgetWarning, Problem, TooManyRows
 from loadplan.running.callers import warn_caller
+from loadplan.running.refusals import unusable
 
 Rows = TypeVar("Rows", bound=Sequence[Any])
 
@@ -121,19 +123,20 @@ def told(
         whole: True for one fetch; False for a stream, to which the budget does not apply.
 
     Raises:
+        LoaderError: LP408, the bind has no engine, is closed, or is not open yet.
         OverBudget: LP420, the fetch took more than its budget, and the budget has ``error=True``.
     """
     tally = Tally(plan.label, max_rows)
     for watch in watchers:
         watch(plan, bind)
     if on_fetch is None and plan.budget is None and not _log.isEnabledFor(logging.DEBUG):
-        yield tally
+        yield from _usable(bind, tally)
         return
     start = time.perf_counter()
     error: BaseException | None = None
     over: tuple[str, ...] = ()
     try:
-        yield tally
+        yield from _usable(bind, tally)
         over = tuple(_beyond(plan, tally)) if whole else ()
         if over:
             _over_budget(plan, over)
@@ -143,6 +146,20 @@ def told(
     finally:
         seconds = time.perf_counter() - start
         _tell(FetchRecord(plan.label, tally.statements, tally.rows, seconds, error, over), on_fetch)
+
+
+def _usable(bind: object, tally: Tally) -> Iterator[Tally]:
+    """Yield the tally. If SQLAlchemy then refuses the bind, raise an error that says why.
+
+    Raises:
+        LoaderError: LP408, the bind has no engine, is closed, or is not open yet.
+    """
+    try:
+        yield tally
+    except InvalidRequestError as error:
+        if (found := unusable(error, bind)) is not None:
+            raise found from error
+        raise
 
 
 def _beyond(plan: Plan[Any], tally: Tally) -> Iterator[str]:

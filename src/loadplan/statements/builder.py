@@ -19,7 +19,6 @@ from sqlalchemy import (
     literal_column,
     schema,
     select,
-    types,
 )
 from sqlalchemy.orm import ColumnProperty
 

@@ -71,7 +71,7 @@ def value_at(given: Source, place: Place, at: At, *, is_condition: bool = False)
     Raises:
         PlanError: LP112, the path does not lead to one value.
     """
-    wrong = path_problem(given, place.mapper, at)
+    wrong = path_problem(given, place.mapper, at, "where" if is_condition else "order_by")
     if wrong is not None:
         raise PlanError([wrong])
     return _value(place.mapper, list(given.path), place, at, is_condition=is_condition)

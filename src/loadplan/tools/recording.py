@@ -11,6 +11,7 @@ import attrs
 from sqlalchemy import Engine, ExceptionContext, event
 from sqlalchemy.exc import MissingGreenlet
 
+from loadplan.declared.mistaken import with_hints
 from loadplan.running.callers import frame_of_caller
 from loadplan.tools.targets import relative_path
 
@@ -29,7 +30,8 @@ class Statement:
         text: the SQL, as the driver got it.
         parameters: the parameters, as the driver got them; a list of parameters for ``executemany``.
         where: the line of your code that it came from: ``"shop/orders.py:42 in total"``. It is the nearest line outside
-            of SQLAlchemy, loadplan and the standard library, or ``"unknown"``.
+            of SQLAlchemy, loadplan and the standard library. It is ``"unknown"`` if a call of a loader is itself a
+            task, as in ``asyncio.gather(loader.fetch(...), ...)``.
         failed: whether the database refused it.
     """
 
@@ -59,6 +61,7 @@ class Repetition:
         return f"{self.times} times from table '{self.table}' at {' and '.join(self.lines)}\n    {_short(self.text)}"
 
 
+@with_hints("Statements")
 class Statements:
     """The statements recorded so far. Savepoints are not counted."""
 

@@ -48,6 +48,12 @@ _MARKERS = (Aggregate, KeepDefault, Source, Load)
 #: loadplan.
 _LIBRARIES = frozenset({"sqlalchemy", "loadplan"})
 
+#: Packages whose objects in ``Annotated[...]`` hold other objects: ``AfterValidator(...)``, ``Meta(extra=...)``.
+_DESCRIBING = frozenset({"pydantic", "annotated_types", "msgspec"})
+
+#: The class of ``attrs.Factory(...)``. To type checkers it is a function.
+_FACTORY: Any = attrs.Factory
+
 #: Modules whose classes are values, not views.
 _NO_VIEWS = frozenset({"builtins", "datetime", "decimal", "uuid", "typing"})
 
@@ -82,28 +88,42 @@ class FieldType:
 
 
 @attrs.frozen(eq=False)
-class StrayDefault:
-    """A source or a SQL expression that is not in the annotation.
+class Misplaced:
+    """A source or a SQL expression that is in a field, but not in its annotation.
 
     Attributes:
         value: the source or the expression.
         annotation: the annotation of the field, without ``Annotated``.
-        is_default: whether the value is the default of the field. Otherwise it is in the metadata.
+        place: where the value is: ``"as its default"``, ``"in its metadata"``.
     """
 
     value: Any
     annotation: Any
-    is_default: bool
+    place: str
 
 
-def with_given(kind: FieldType, default: Any, *metadata: Any) -> FieldType:
-    """Return the type of a field with the strays among its default and the values of its metadata."""
+def with_given(kind: FieldType, **given: Any) -> FieldType:
+    """Return the type of a field with the strays in other arguments of the field.
+
+    Args:
+        kind: the type that the annotation says.
+        given: the arguments by their names: ``default``, ``factory``, ``metadata`` and others.
+    """
     strays = tuple(
-        StrayDefault(each, kind.given, is_default)
-        for each, is_default in ((default, True), *((each, False) for each in metadata))
-        if isinstance(each, _MARKERS) or _is_stray(each)
+        Misplaced(each, kind.given, f"in its {name}" if name == "metadata" else f"as its {name}")
+        for name, value in given.items()
+        for each in _sources_in(value)
     )
     return attrs.evolve(kind, strays=(*kind.strays, *strays)) if strays else kind
+
+
+def _sources_in(given: Any) -> Iterator[Any]:
+    """Yield the sources and the objects of SQLAlchemy in an argument of a field, at any depth."""
+    inner = list(_inside(given))
+    if isinstance(given, _MARKERS) or (not inner and _is_stray(given)):
+        yield given
+    for each in inner:
+        yield from _sources_in(each)
 
 
 def read_annotation(annotation: Any, arguments: Mapping[Any, Any], metadata: tuple[Any, ...] = ()) -> FieldType:
@@ -126,7 +146,7 @@ def read_annotation(annotation: Any, arguments: Mapping[Any, Any], metadata: tup
             given, more = without_annotated(given)
             markers = (*markers, *more)
     found = tuple(each for each in markers if isinstance(each, _MARKERS))
-    strays = (*(each for each in markers if _is_stray(each)), *_strays_in_parts(given))
+    strays = (*(stray for each in markers for stray in _strays_of(each, given)), *_strays_in_parts(given))
     origin, parts = get_origin(given) or given, get_args(given)
     container = _CONTAINERS.get(origin) if isinstance(origin, type) else None
     if container is Container.DICT:
@@ -142,24 +162,56 @@ def read_annotation(annotation: Any, arguments: Mapping[Any, Any], metadata: tup
     return FieldType(given, optional, None, given, None, found, strays)
 
 
+def _strays_of(metadata: Any, annotation: Any) -> Iterator[Any]:
+    """Yield an object in ``Annotated[...]`` if it is a stray. If it is a library's object, yield the strays in it."""
+    if not _is_stray(metadata):
+        return
+    if _describes(metadata):
+        place = f"in its {type(metadata).__name__}"
+        yield from (Misplaced(each, annotation, place) for each in _sources_in(metadata))
+        return
+    yield metadata
+
+
+def _describes(given: Any) -> bool:
+    return not isinstance(given, type) and _library_of(type(given)) in _DESCRIBING
+
+
 def _is_stray(metadata: Any) -> bool:
     """Tell whether an object in ``Annotated[...]`` comes from SQLAlchemy or loadplan, but has no meaning there."""
     if isinstance(metadata, _MARKERS):
         return False
-    if isinstance(metadata, list | tuple | set | frozenset):
-        return any(isinstance(each, _MARKERS) or _is_stray(each) for each in metadata)
-    if isinstance(metadata, dict):
-        return _is_stray([*metadata, *metadata.values()])
-    if isinstance(metadata, functools.partial):
-        return _is_stray([metadata.func, *metadata.args, *metadata.keywords.values()])
     if isinstance(metadata, MethodType):
         return _is_stray(metadata.__self__)
+    inner = list(_inside(metadata))
+    if inner:
+        return any(isinstance(each, _MARKERS) or _is_stray(each) for each in inner)
     kind = metadata if isinstance(metadata, type) else type(metadata)
     if isinstance(metadata, FunctionType):
         return _library_of(metadata) in _LIBRARIES
     if hasattr(kind, "__clause_element__") or any(_library_of(each) in _LIBRARIES for each in kind.__mro__):
         return True
     return isinstance(metadata, type) and mapper_of(metadata) is not None
+
+
+def _inside(given: Any) -> Iterator[Any]:
+    """Yield the objects in a container, or in an object by which a library describes a field: ``msgspec.Meta(...)``."""
+    if isinstance(given, list | tuple | set | frozenset):
+        yield from given
+    elif isinstance(given, Mapping):
+        yield from given
+        yield from given.values()
+    elif isinstance(given, functools.partial):
+        yield given.func
+        yield from given.args
+        yield from given.keywords.values()
+    elif isinstance(given, _FACTORY):
+        yield given.factory
+    elif _describes(given):
+        kind = type(given)
+        names: Any = getattr(kind, "__match_args__", None) or getattr(kind, "__dataclass_fields__", ())
+        known = {*names, "extra", "extra_json_schema"}
+        yield from (getattr(given, name) for name in sorted(known) if getattr(given, name, None) is not None)
 
 
 def _library_of(given: Any) -> str:

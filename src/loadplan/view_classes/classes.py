@@ -77,6 +77,9 @@ def _no_view(annotation: Any) -> Unreadable:
             f"'{name}' is a collection, but into= needs the class of one row",
             f"pass the class of one row: into={annotation_source(item.item)}. fetch_all returns a list of it.",
         )
+    if is_view_class(type(annotation)):
+        kind_name = type(annotation).__name__
+        return Unreadable(f"an object of '{kind_name}' is not a class", f"pass the class, not an object: {kind_name}.")
     if not isinstance(kind, type):
         return Unreadable(f"'{name}' is not a class", "pass the class itself, for example into=PostCard.")
     if kind.__module__ != "builtins" and annotations_of(kind) and not is_typeddict(kind):
@@ -134,7 +137,13 @@ def _attrs_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
             yield Field(
                 name=each.name,
                 parameter=each.alias or each.name,
-                type=with_given(_field_type(kind, each.name, hints, arguments), each.default, *each.metadata.values()),
+                type=with_given(
+                    _field_type(kind, each.name, hints, arguments),
+                    default=each.default,
+                    metadata=each.metadata,
+                    converter=each.converter,
+                    validator=each.validator,
+                ),
                 keyword=bool(each.kw_only),
                 has_default=each.default is not attrs.NOTHING,
                 converts=each.converter is not None,
@@ -156,7 +165,12 @@ def _dataclass_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field
             yield Field(
                 name=each.name,
                 parameter=each.name,
-                type=with_given(_field_type(kind, each.name, hints, arguments), each.default, *each.metadata.values()),
+                type=with_given(
+                    _field_type(kind, each.name, hints, arguments),
+                    default=each.default,
+                    default_factory=each.default_factory,
+                    metadata=each.metadata,
+                ),
                 keyword=bool(each.kw_only),
                 has_default=_has_default(each),
             )
@@ -165,7 +179,7 @@ def _dataclass_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field
 def _named_tuple_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
     hints = _hints(kind)
     for name in kind._fields:
-        hint = with_given(_field_type(kind, name, hints, arguments), kind._field_defaults.get(name))
+        hint = with_given(_field_type(kind, name, hints, arguments), default=kind._field_defaults.get(name))
         yield Field(name=name, parameter=name, type=hint, has_default=name in kind._field_defaults)
 
 
@@ -174,7 +188,7 @@ def _msgspec_fields(kind: Any, arguments: Mapping[Any, Any]) -> Iterator[Field]:
     defaults = (_NONE,) * (len(kind.__struct_fields__) - len(kind.__struct_defaults__)) + kind.__struct_defaults__
     for name, default in zip(kind.__struct_fields__, defaults, strict=True):
         has_default = default is not _NONE and default is not sys.modules["msgspec"].NODEFAULT
-        hint = with_given(_field_type(kind, name, hints, arguments), default)
+        hint = with_given(_field_type(kind, name, hints, arguments), default=default)
         yield Field(name=name, parameter=name, type=hint, keyword=True, has_default=has_default)
 
 

@@ -34,6 +34,8 @@ def read_model(annotation: Any, kind: Any) -> ViewClass:
             f"'{kind.__name__}' is a RootModel, which has no fields",
             "use the type that the RootModel holds, or a BaseModel with that type as a field.",
         )
+    if not hasattr(kind, "__pydantic_generic_metadata__"):
+        raise Unreadable("'BaseModel' has no fields", "derive a class from BaseModel, with the fields that you read.")
     complete(kind)
     fields = tuple(_fields(kind, kind.model_fields, kind.model_config))
     return ViewClass(annotation, class_name(annotation), fields, kind.model_validate, by_mapping=True)
@@ -118,8 +120,13 @@ def _field(name: str, info: Any, config: Any) -> Field:
 
 
 def _type(info: Any) -> FieldType:
-    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    return with_given(read_annotation(info.annotation, {}, tuple(info.metadata)), info.default, *extra.values())
+    return with_given(
+        read_annotation(info.annotation, {}, tuple(info.metadata)),
+        default=info.default,
+        default_factory=info.default_factory,
+        json_schema_extra=info.json_schema_extra,
+        examples=info.examples,
+    )
 
 
 def _alias_paths(info: Any) -> list[tuple[str, ...]]:

@@ -139,9 +139,9 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "LP304 instance": (
         lambda: LoadPlan(Post, into=TagRef(1, "x")),
-        "LP304: 'TagRef(id=1, name='x')' is not a class\n"
+        "LP304: an object of 'TagRef' is not a class\n"
         "  at: TagRef(id=1, name='x')\n"
-        "  hint: pass the class itself, for example into=PostCard.",
+        "  hint: pass the class, not an object: TagRef.",
     ),
     "LP304 string": (
         lambda: LoadPlan(Post, into="TagRef"),

@@ -192,7 +192,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Post, into=view(n=Annotated[int, count(Post.comments, where="approved")])),
         "LP108: where= needs a SQL expression, but got 'approved'\n"
         "  at: Card\n"
-        "  hint: write a condition with attributes of the class, for example where=Post.id > 3. For raw "
+        "  hint: write a condition with attributes of the class, for example where=Comment.id > 3. For raw "
         "SQL, use sqlalchemy.text(...).",
     ),
     "LP301 where to-one": (
