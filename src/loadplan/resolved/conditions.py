@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Over, Select, SelectBase, and_, exists, literal_column, select
+from sqlalchemy import ClauseElement, Over, Select, SelectBase, and_, exists, literal_column, select
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.sql.visitors import iterate
@@ -85,9 +85,10 @@ def _has_window(order: Any) -> bool:
     waiting = [element_of(order)]
     while waiting:
         part = waiting.pop()
-        if isinstance(part, Over):
+        kind = type(part)  # isinstance() would ask an object of the application for its __class__
+        if issubclass(kind, Over):
             return True
-        if not isinstance(part, SelectBase):
+        if issubclass(kind, ClauseElement) and not issubclass(kind, SelectBase):
             waiting += part.get_children()
     return False
 
