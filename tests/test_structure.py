@@ -92,6 +92,7 @@ STAGES = {
         "nested",
         "selected",
         "place_columns",
+        "joined_orders",
         "first_rows",
         "aggregates",
         "builder",

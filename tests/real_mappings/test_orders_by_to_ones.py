@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 import pytest
 from real import filled
-from sqlalchemy import ForeignKey, bindparam, event, func
+from sqlalchemy import ForeignKey, bindparam, event, func, text
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, with_loader_criteria
 
@@ -129,6 +129,63 @@ async def test_what_the_plan_or_the_session_hides_has_null(engine: AsyncEngine, 
         plan: LoadPlan[Any] = LoadPlan(Order, load(Order.customer), into=into)
         assert await both_ways(hiding, plan, 1, order) == [3, 4, 2, 6, 1, 5]
         assert await hiding.count(plan, source(Order.customer, Customer.email == "c")) == 0
+
+
+#: Plans that load the to-one in every way, or not at all.
+WAYS: dict[str, LoadPlan[Any]] = {
+    **PLANS,
+    "rows repeated": LoadPlan(Order, load(Order.customer, load(Customer.orders, strategy="joined"))),
+    "several subqueries": LoadPlan(Order, load(Order.customer, load(Customer.orders, strategy="subquery"))),
+    "own statement": LoadPlan(Order, load(Order.customer, load(Customer.country), strategy="selectin")),
+    "whole path": LoadPlan(Order, load(Order.customer, load(Customer.country), load(Customer.boss))),
+    "column left out": LoadPlan(Order, load(Order.customer, only=[Customer.id])),
+}
+
+BEHIND = source(Order.customer.and_(Customer.id > 1), Customer.country, Country.name)
+FIRST = source(Order.customer, Customer.hidden).nulls_first()
+
+#: Orders, the roots in that order, and whether PostgreSQL joins the rows or asks a subquery for each root.
+JOINED: dict[str, tuple[Any, list[int], bool]] = {
+    **{name: (*ORDERS[name], True) for name in ("expression", "two steps", "itself", "criterion")},
+    "hidden on the way": (BEHIND.nulls_last(), [2, 6, 1, 3, 4, 5], True),
+    "two columns": ([FIRST, EMAIL], [4, 2, 6, 1, 5, 3], True),
+    "collation": (source(Order.customer, Customer.email.collate("C")).desc().nulls_last(), [3, 1, 5, 2, 6, 4], True),
+    "may fail": (source(Order.customer, 6 / (Customer.id - 4)).nulls_last(), [3, 2, 6, 1, 5, 4], False),
+    "first of several": (source(Order.customer, Customer.newest, Order.number).desc(), [4, 1, 5, 3, 2, 6], False),
+}
+
+
+async def test_postgresql_joins_the_rows_of_an_order(postgres: AsyncEngine) -> None:
+    """Each way to load the to-one gives the same roots. A value that may fail is computed for rows of roots only."""
+    without_orders = "INSERT INTO reached_customers VALUES (4, 'd', false, NULL, NULL)"  # 6 / (4 - 4) would fail
+    async with filled(postgres, Base.metadata, *ROWS, without_orders) as loader:
+        for order, (by, expected, joins) in JOINED.items():
+            given = [*(by if isinstance(by, list) else [by]), Order.id]
+            for name in WAYS if order == "two columns" else ("bare", "whole path"):
+                plan = WAYS[name]
+                with recording(postgres) as statements:
+                    assert [each.id for each in await loader.fetch_all(plan, order_by=given)] == expected
+                    some = await loader.fetch_all(plan, order_by=given, limit=3, offset=1)
+                assert [each.id for each in some] == expected[1:4]
+                of_roots = [each for each in statements.selects if "reached_orders.id ASC" in each]
+                assert len(of_roots) >= 2
+                assert all(("ORDER BY (SELECT" not in each) == joins for each in of_roots)
+                if name in {"bare", "whole path"}:
+                    assert [each.id async for each in loader.stream(plan, order_by=given, batch_size=4)] == expected
+                if name in {"bare", "rows repeated", "whole path"}:
+                    assert await both_ways(loader, plan, 4, by) == expected
+
+
+async def test_a_lock_holds_the_roots_of_an_order(postgres: AsyncEngine) -> None:
+    """The joined rows of the order are not locked: another transaction changes them meanwhile."""
+    async with filled(postgres, Base.metadata, *ROWS), postgres.begin() as holder, postgres.begin() as other:
+        found = await Loader(holder).fetch_all(
+            LoadPlan(Order), order_by=[EMAIL.nulls_last(), Order.id], for_update=True
+        )
+        assert [each.id for each in found] == [2, 6, 1, 5, 3, 4]
+        await other.execute(text("UPDATE reached_customers SET email = 'z' WHERE id = 1"))
+        free = await other.execute(text("SELECT id FROM reached_orders FOR UPDATE SKIP LOCKED"))
+        assert not free.all()
 
 
 async def test_roots_are_chosen_by_a_to_one(engine: AsyncEngine) -> None:

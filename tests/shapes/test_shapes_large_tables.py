@@ -1,13 +1,13 @@
 """In large tables: PostgreSQL reads few rows for a small result, since every statement lets it use an index."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Annotated, Any
 
 import pytest
 from attrs import define
 from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, Table, event, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from loadplan import Loader, LoadPlan, count, exists, load, source
@@ -181,25 +181,79 @@ def rows_read(node: dict[str, Any]) -> float:
     return float(own) + sum(rows_read(below) for below in node.get("Plans", ()))
 
 
-@pytest.mark.parametrize("name", CALLS)
-async def test_few_rows_are_read_for_a_small_result(large: AsyncEngine, name: str) -> None:
+async def analyzed(
+    large: AsyncEngine, call: Call, connection: AsyncConnection
+) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    """Yield (SQL, execution plan with the numbers of rows) for each statement of a call."""
     sent: list[tuple[str, Any]] = []
 
     def before(_c: Any, _cursor: Any, sql: str, parameters: Any, *_: Any) -> None:
-        if "BETWEEN" not in sql:  # the page in the middle, which only gives a cursor
-            sent.append((sql, parameters))
+        sent.append((sql, parameters))
 
     event.listen(large.sync_engine, "before_cursor_execute", before)
     try:
-        await CALLS[name](Loader(large))
+        await call(Loader(large))
     finally:
         event.remove(large.sync_engine, "before_cursor_execute", before)
     assert sent
+    for sql, parameters in sent:
+        answer = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters)
+        found = answer.scalar_one()
+        yield sql, (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_few_rows_are_read_for_a_small_result(large: AsyncEngine, name: str) -> None:
     async with large.connect() as connection:
         for way in ("seqscan", "hashjoin", "mergejoin"):  # these are faster in tables that fit into memory
             await connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
-        for sql, parameters in sent:
-            answer = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters)
-            found = answer.scalar_one()
-            plan = json.loads(found) if isinstance(found, str) else found
-            assert rows_read(plan[0]["Plan"]) < FEW, sql
+        async for sql, plan in analyzed(large, CALLS[name], connection):
+            if "BETWEEN" not in sql:  # the page in the middle, which only gives a cursor
+                assert rows_read(plan) < FEW, sql
+
+
+BY_AUTHOR = source(Post.author, User.name)
+BY_AUTHOR_OF_POST = source(Comment.post, Post.author, User.name)
+
+
+async def pages_by_author(loader: Loader, plan: LoadPlan[Any]) -> None:
+    first = await loader.fetch_page(plan, [BY_AUTHOR.desc(), Post.id.desc()], 10)
+    second = await loader.fetch_page(plan, [BY_AUTHOR.desc(), Post.id.desc()], 10, after=first.next)
+    before = await loader.fetch_page(plan, [BY_AUTHOR.desc(), Post.id.desc()], 10, before=second.previous)
+    assert [each.id for each in before.items] == [each.id for each in first.items]
+
+
+async def streamed(loader: Loader, plan: LoadPlan[Any]) -> None:
+    assert len([each async for each in loader.stream(plan, order_by=BY_AUTHOR)]) == ROWS
+
+
+#: Calls that sort all roots by a column of a to-one.
+SORTED: dict[str, Call] = {
+    "all": lambda loader: loader.fetch_all(LoadPlan(Post), order_by=BY_AUTHOR.nulls_last()),
+    "first": lambda loader: loader.fetch_all(LoadPlan(Post), order_by=BY_AUTHOR.desc(), limit=10),
+    "two steps": lambda loader: loader.fetch_all(LoadPlan(Comment), order_by=BY_AUTHOR_OF_POST, limit=10),
+    "stream": lambda loader: streamed(loader, LoadPlan(Post)),
+    "pages": lambda loader: pages_by_author(loader, LoadPlan(Post)),
+    "pages that show it": lambda loader: pages_by_author(loader, LoadPlan(Post, load(Post.author))),
+    "joined collection": lambda loader: loader.fetch_all(
+        LoadPlan(Post, load(Post.comments, strategy="joined")), order_by=BY_AUTHOR, limit=10
+    ),
+}
+
+
+def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a node of an execution plan, and all below it."""
+    yield node
+    for below in node.get("Plans", ()):
+        yield from nodes(below)
+
+
+@pytest.mark.parametrize("name", SORTED)
+async def test_no_subquery_runs_for_each_root_that_is_sorted(large: AsyncEngine, name: str) -> None:
+    """The rows of the order are joined in one go. If the plan joins them, they are joined once."""
+    async with large.connect() as connection:
+        async for sql, plan in analyzed(large, SORTED[name], connection):
+            for node in nodes(plan):
+                assert node.get("Parent Relationship") != "SubPlan" or node["Actual Loops"] < FEW, sql
+            read = [node for node in nodes(plan) if node.get("Relation Name") == "lrg_users"]
+            assert sum(node["Actual Rows"] * node["Actual Loops"] for node in read) <= ROWS + 3, sql

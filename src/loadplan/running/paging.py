@@ -117,9 +117,11 @@ class PageQuery:
         most = tally.max_rows
         rows_wanted = self.size + 1 if most is None else min(self.size, most) + 1
 
+        order, joins = self.query.in_joins(self.order, counts=True)
+
         def narrow(limit: int) -> Narrowing:
             where, beyond = self.query.where, self.beyond
-            return narrowing(compiled, where, self.order, limit, None, forward=self.total, beyond=beyond)
+            return narrowing(compiled, where, order, limit, None, joins=joins, forward=self.total, beyond=beyond)
 
         # the root after the page is not shown, so the subqueries of strategy="subquery" leave it out
         graph = compiled.narrowed(narrow(rows_wanted), narrow(self.size))
@@ -128,7 +130,7 @@ class PageQuery:
             (
                 each.expression.is_not(None) if index in self.kept else exact_value(each.expression, compiled.dialect)
             ).label(f"{prefix}order_{index}")
-            for index, each in enumerate(self.order)
+            for index, each in enumerate(order)
         ]
         roots, found = load_roots_beside(graph, session, [parameters], values, tally, keep=self.size)
         if not roots:
@@ -238,9 +240,13 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     }
     edge = [read_there[index].read(values) if index in read_there else value for index, value in enumerate(values)]
     nulls_first = [each.puts_nulls_first(dialect) for each in read]
+    bound = [
+        value if value is None or isinstance(value, ColumnElement) else literal(value, type_of_value(value, each))
+        for each, value in zip(read, edge, strict=True)
+    ]
 
     def beyond(on: Sequence[Ordering]) -> ColumnElement[bool]:
-        past = _beyond(on, nulls_first, edge, dialect, inclusive=inclusive)
+        past = _beyond(on, nulls_first, bound, dialect, inclusive=inclusive)
         # if the row of the cursor is gone, its value reads as NULL: the page must be empty, not start after NULL
         return and_(past, *(edge[index].is_not(None) for index in read_there))
 
@@ -347,17 +353,13 @@ def _order_text(order: Sequence[Ordering]) -> str:
 
 
 def _beyond(
-    order: Sequence[Ordering], nulls_first: Sequence[bool], values: Sequence[Any], dialect: Dialect, *, inclusive: bool
+    order: Sequence[Ordering], nulls_first: Sequence[bool], bound: Sequence[Any], dialect: Dialect, *, inclusive: bool
 ) -> ColumnElement[bool]:
     """Return the condition that a row comes after the one with these values, or that it is this row if ``inclusive``.
 
     Databases do not use an index for OR. So the first column is also compared alone, where its place among NULLs allows
     that.
     """
-    bound: list[Any] = [
-        value if value is None or isinstance(value, ColumnElement) else literal(value, type_of_value(value, each))
-        for each, value in zip(order, values, strict=True)
-    ]
     first = order[0]
     one_way = len({each.descending for each in order}) == 1 and all(each.never_null for each in order)
     if one_way and (len(order) == 1 or dialect.name in _COMPARES_ROWS):

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
-from sqlalchemy import ColumnElement, bindparam, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, select
 from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.sql.visitors import replacement_traverse
 
-from loadplan.declared.sources import is_path
+from loadplan.declared.sources import Source, is_path
 from loadplan.declared.spec import Plan
 from loadplan.errors import PlanError
 from loadplan.mapped import mapping
@@ -30,6 +31,7 @@ from loadplan.running.plans import Compiled
 from loadplan.running.root_keys import RootKeys, root_keys
 from loadplan.running.shown import is_shown
 from loadplan.running.tally import Tally
+from loadplan.statements.joined_orders import Join, JoinedValue, joined_to, joined_value
 from loadplan.statements.keys import CHUNK, Keys, among, keys_of
 from loadplan.statements.linked import AnySelect, Narrowing
 from loadplan.statements.reached import condition, ordered
@@ -208,6 +210,7 @@ class RootQuery:
         if found:
             raise PlanError(found)
         self.order = with_tie_breaker(order_by, mapper.class_)
+        self._joined = [self._join(each) if is_path(each) else None for each in given]
         self._given_order = tuple(order_by)
 
     @property
@@ -245,8 +248,40 @@ class RootQuery:
 
     def narrowed(self, limit: Any, offset: Any, *, in_order: bool = False) -> Compiled[Any]:
         """Return the graph of these roots. ``limit`` and ``offset`` may be parameters."""
-        order = self.total_order if in_order or limit is not None or offset is not None else self.order
-        return self.compiled.narrowed(narrowing(self.compiled, self.where, order, limit, offset, once=in_order))
+        counts = limit is not None or offset is not None
+        order, joins = self.in_joins(self.total_order if in_order or counts else self.order, counts=counts)
+        narrow = narrowing(self.compiled, self.where, order, limit, offset, joins=joins, once=in_order)
+        return self.compiled.narrowed(narrow)
+
+    def in_joins(self, order: Sequence[Ordering], *, counts: bool) -> tuple[list[Ordering], list[Join]]:
+        """Return an order whose paths are columns of joined rows, and the joins that a statement of the roots needs.
+
+        Args:
+            order: the order of the roots, or the same order made comparable or reversed.
+            counts: whether the statement has a limit or an offset.
+        """
+        found, joins = list(order), list[Join]()
+        in_subquery = counts and self.compiled.repeats_roots  # the plan's own joins are not in this subquery
+        for index, joined in enumerate(self._joined):
+            if joined is not None:
+                value = joined.value if in_subquery or joined.planned is None else joined.planned
+                joins += joined.joins if value is joined.value else ()
+                found[index] = attrs.evolve(found[index], expression=_with_value(found[index].expression, value))
+        return found, joins
+
+    def _join(self, given: Source) -> JoinedValue | None:
+        compiled = self.compiled
+        if compiled.root.identity:  # one root may come in several rows, which are numbered before they are sorted
+            return None
+        return joined_value(given, compiled.root, compiled.chosen, compiled.builder.columns, compiled.dialect)
+
+
+def _with_value(expression: ColumnElement[Any], value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return an expression with a value in place of the subquery that reads it."""
+    found: ColumnElement[Any] = replacement_traverse(
+        expression, {}, lambda element, **_: value if isinstance(element, ScalarSelect) else None
+    )
+    return found
 
 
 def is_count(given: object, *, least: int) -> bool:
@@ -286,6 +321,7 @@ def narrowing(
     limit: Any,
     offset: Any,
     *,
+    joins: Sequence[Join] = (),
     forward: Sequence[Ordering] = (),
     beyond: Beyond | None = None,
     once: bool = False,
@@ -301,6 +337,7 @@ def narrowing(
         order: the order in which the roots are read.
         limit: the largest number of roots; None for all.
         offset: the number of roots that are skipped.
+        joins: the rows that the order reads beside the roots.
         forward: the order that decides which row of a root is the first. By default, it is ``order``.
         beyond: makes the condition for the rows beyond a cursor.
         once: whether the rows of one root must follow each other.
@@ -314,7 +351,8 @@ def narrowing(
     counts = limit is not None or offset is not None
 
     def narrow(statement: AnySelect) -> AnySelect:
-        return statement.where(*conditions, *past).order_by(*clauses).limit(limit).offset(offset)
+        joined = joined_to(statement, mapper.class_, joins)
+        return joined.where(*conditions, *past).order_by(*clauses).limit(limit).offset(offset)
 
     def with_rows(statement: AnySelect) -> list[Any]:
         """Return the condition that an inner join of the statement sets on the roots.
@@ -328,7 +366,8 @@ def narrowing(
 
     def narrow_by_subquery(statement: AnySelect) -> AnySelect:
         roots = narrow(select(*key).where(*with_rows(statement)))
-        return statement.where(among(key, roots, compiled.dialect)).order_by(*clauses)
+        joined = joined_to(statement, mapper.class_, joins)
+        return joined.where(among(key, roots, compiled.dialect)).order_by(*clauses)
 
     def narrow_by_number(statement: AnySelect) -> AnySelect:
         identity = row_key(mapper.class_)

@@ -19,7 +19,7 @@ from loadplan.mapped.repeats import row_key
 from loadplan.resolved import problems
 from loadplan.resolved.conditions import conditions_of, conditions_on, foreign_tables
 from loadplan.resolved.paths import path_problem, value_of
-from loadplan.resolved.tree import Place, Shape
+from loadplan.resolved.tree import Edge, Place, Shape
 from loadplan.sqlalchemy_internals import criteria_of, subtype_of
 from loadplan.statements.keys import row_of
 from loadplan.statements.linked import collection_order, linked
@@ -87,7 +87,8 @@ def _value(mapper: Mapper[Any], path: list[Any], place: Place | None, at: At, *,
         return element
     prop = mapping.relationship(mapper, step.key)
     assert prop is not None  # noqa: S101 - the path was checked
-    shape, below = _as_planned(place, prop)
+    edge = planned_edge(place, prop)
+    shape, below = ((), None) if edge is None else (edge.shape.where, edge.target)
     sub = mapping.mapper_of(subtype_of(step))
     end = prop.mapper if sub is None else sub
     is_single = links.is_single(prop)
@@ -136,9 +137,10 @@ def _is_among(attributes: Sequence[Any], rows: Any) -> ColumnElement[bool]:
     return row_of(attributes).in_(select(*rows.subquery().c))
 
 
-def _as_planned(place: Place | None, prop: RelationshipProperty[Any]) -> tuple[tuple[Any, ...], Place | None]:
-    """Return (conditions of the plan on a to-one at a place, place that the to-one leads to)."""
+def planned_edge(place: Place | None, prop: RelationshipProperty[Any]) -> Edge | None:
+    """Return the edge of the plan for a to-one at a place.
+
+    The result is None if the plan does not load it, or loads it in several ways.
+    """
     edges = [] if place is None else [each for each in place.edges if each.prop is prop and each.aggregation is None]
-    if len(edges) != 1:  # the plan does not load it, or loads it in several ways
-        return (), None
-    return edges[0].shape.where, edges[0].target
+    return edges[0] if len(edges) == 1 else None

@@ -1,0 +1,166 @@
+"""Joins the rows that ``source(Order.customer, Customer.email)`` leads to, so that a database can sort by their values.
+
+A subquery for a value runs once for each root. PostgreSQL can join all rows in one go. Other databases find each row by
+its key in both cases, so there an order stays a subquery. See :mod:`loadplan.statements.reached`.
+
+The joined rows are the rows of that subquery: the same class, selected directly, under the same conditions. So the
+session's criteria apply, and a row that is missing or hidden gives NULL. The join is LEFT OUTER, and a constraint holds
+each step to one row. So no root is dropped or repeated.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import attrs
+from sqlalchemy import BindParameter, ColumnElement, Dialect, and_
+from sqlalchemy.orm import Mapper
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import BinaryExpression, ClauseList, CollationClause, Grouping
+from sqlalchemy.sql.functions import Function
+from sqlalchemy.sql.schema import Column as TableColumn
+from sqlalchemy.sql.visitors import iterate
+
+from loadplan.declared.sources import Source
+from loadplan.mapped import links, mapping
+from loadplan.mapped.elements import element_of
+from loadplan.mapped.links import LinkKind
+from loadplan.resolved.conditions import conditions_of, conditions_on
+from loadplan.resolved.paths import value_of
+from loadplan.resolved.strategy import Choice, Way
+from loadplan.resolved.tree import Edge, Place, edges_below
+from loadplan.sqlalchemy_internals import criteria_of, subtype_of
+from loadplan.statements.linked import AnySelect, Linked, linked
+from loadplan.statements.place_columns import PlaceColumns
+from loadplan.statements.reached import planned_edge
+from loadplan.statements.selected import labelled
+from loadplan.statements.statement import Statement
+
+#: Rows to join as a subquery, with the condition that connects them with the rows before.
+Join: TypeAlias = tuple[Any, ColumnElement[bool]]
+
+#: Databases that can join all rows in one go, with a hash table or by merging sorted rows.
+_JOINS_IN_ONE_GO = frozenset({"postgresql"})
+
+#: Functions that fail for no value.
+_NEVER_FAIL = frozenset({"lower", "upper", "coalesce", "length", "char_length", "trim", "ltrim", "rtrim"})
+
+
+@attrs.frozen(eq=False)
+class JoinedValue:
+    """A value at the end of a path, in rows that a statement of roots can join.
+
+    Attributes:
+        value: the value, as a column of the last rows.
+        joins: the rows of each step of the path.
+        planned: the same value in rows that the plan's own statement of roots joins; None if it does not join them.
+    """
+
+    value: ColumnElement[Any]
+    joins: tuple[Join, ...]
+    planned: ColumnElement[Any] | None
+
+
+@attrs.frozen(eq=False)
+class _Step:
+    """A step of a path.
+
+    Attributes:
+        owner: the class at which it starts.
+        ties: the rows at its end, with the keys of their parents.
+        conditions: conditions on these rows.
+    """
+
+    owner: Mapper[Any]
+    ties: Linked
+    conditions: tuple[Any, ...]
+
+
+def joined_value(
+    given: Source, root: Statement, chosen: Mapping[Edge, Choice], columns: PlaceColumns, dialect: Dialect
+) -> JoinedValue | None:
+    """Return the value of a path in rows that a statement can join, or None if it must stay a subquery. Pure.
+
+    Args:
+        given: the path, as an order of roots. It was checked.
+        root: the plan's statement of the roots.
+        chosen: the way in which the plan loads each edge.
+        columns: the columns that the plan selects at each place.
+        dialect: the dialect of the database.
+    """
+    place: Place | None = root.place
+    mapper = root.place.mapper
+    if dialect.name not in _JOINS_IN_ONE_GO or mapping.is_read_elsewhere(mapper):
+        return None
+    steps, is_joined = list[_Step](), True
+    for each in given.path[:-1]:
+        prop = mapping.relationship(mapper, each.key)
+        if prop is None or subtype_of(each) is not None or not links.is_single(prop):
+            return None
+        ties, criteria = linked(prop, mapper, links.link_in_database(prop, mapper)), criteria_of(each)
+        if ties.link.kind is not LinkKind.TARGET:
+            return None
+        edge = planned_edge(place, prop)
+        shape = () if edge is None else edge.shape.where
+        steps.append(_Step(mapper, ties, (*shape, *conditions_on(prop, criteria))))
+        is_joined = is_joined and not criteria and edge is not None and _joins_the_same_rows(edge, chosen)
+        place, mapper = None if edge is None else edge.target, prop.mapper
+    (value,) = conditions_of(mapper, [value_of(mapper, given.path[-1])])
+    if not _never_fails(value):
+        return None
+    return _joined(steps, value, _selected(value, place, root, columns) if is_joined and place is not None else None)
+
+
+def _joins_the_same_rows(edge: Edge, chosen: Mapping[Edge, Choice]) -> bool:
+    """Tell whether the plan joins the rows of a to-one, and leaves none of them out."""
+    is_whole = edge.prop is not None and edge.target.entity is edge.prop.mapper.class_ and edge.single
+    leaves_out = any(chosen[below].way is Way.INNER for below in edges_below(edge.target))
+    return is_whole and chosen[edge].way.joins and not leaves_out
+
+
+def joined_to(statement: AnySelect, root: Any, joins: Iterable[Join]) -> AnySelect:
+    """Return a statement of roots with the rows of paths joined."""
+    for rows, met in joins:
+        statement = statement.outerjoin_from(root, rows, met)
+    return statement
+
+
+def _joined(steps: Sequence[_Step], value: Any, planned: ColumnElement[Any] | None) -> JoinedValue:
+    """Join each step to the one before. Each subquery has one class, so PostgreSQL merges it with the statement."""
+    joins = list[Join]()
+    parents = _keys_of(steps[0])
+    for number, step in enumerate(steps, start=1):
+        onward = [value] if number == len(steps) else _keys_of(steps[number])
+        columns = [*labelled(step.ties.columns, "key"), *labelled(onward, "value")]
+        rows = step.ties.rows.where(*step.conditions).with_only_columns(*columns).subquery()
+        found = [rows.c[each.name] for each in columns]
+        keys, onward = found[: len(parents)], found[len(parents) :]
+        joins.append((rows, and_(*(key == parent for key, parent in zip(keys, parents, strict=True)))))
+        parents = onward
+    return JoinedValue(parents[0], tuple(joins), planned)
+
+
+def _keys_of(step: _Step) -> list[Any]:
+    """Return the attributes of the class at which a step starts that hold the key of the row at its end."""
+    return [getattr(step.owner.class_, name) for name in step.ties.link.attributes]
+
+
+def _never_fails(value: Any) -> bool:
+    """Tell whether a value can be computed for all rows. A join may compute it for rows that belong to no root.
+
+    ``1 / Customer.share`` could fail for a customer without orders. In a subquery for each root, it does not.
+    """
+    return all(
+        isinstance(each, TableColumn | BindParameter | CollationClause | ClauseList | Grouping)
+        or (isinstance(each, BinaryExpression) and each.operator is operators.collate)
+        or (isinstance(each, Function) and each.name.lower() in _NEVER_FAIL and not each.packagenames)
+        for each in iterate(value)
+    )
+
+
+def _selected(value: Any, place: Place, root: Statement, columns: PlaceColumns) -> ColumnElement[Any] | None:
+    """Return the expression by which the statement of the roots selects a value at a joined place, or None."""
+    for column in columns.at(place):
+        if column in root.slots and element_of(column.expression).compare(value):
+            found: ColumnElement[Any] = root.values[root.slots.index(column)]
+            return found
+    return None
