@@ -83,6 +83,14 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
         "exists() takes from 2 to 3 positional arguments but 4 were given. Write exists(plan, [...]), with all "
         "conditions in one list.",
     ),
+    "an argument of the loader": (
+        lambda loader: loader.fetch(PLAN, 1, max_rows=3),
+        "fetch() has no argument 'max_rows'. It belongs to the loader: Loader(engine, max_rows=3).",
+    ),
+    "a value of the loader that is not short": (
+        lambda loader: loader.fetch_page(PLAN, cursor_key=b"key"),
+        "fetch_page() has no argument 'cursor_key'. It belongs to the loader: Loader(engine, cursor_key=...).",
+    ),
     "an engine by its name": (
         lambda loader: type(loader)(engine=None),
         "Loader() has no argument 'engine'. Pass it first, without a name: Loader(engine).",
@@ -114,6 +122,15 @@ def test_an_error_inside_a_call_stays_as_it_is() -> None:
         loader.fetch_all(PLAN, execution_options=Text())
     with pytest.raises(TypeError, match=r"^stream\(\) has no argument 'size'. Write batch_size=\.$"):
         loader.stream(PLAN, size=3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [each for each in inspect.signature(Loader).parameters if each != "bind"])
+def test_each_argument_of_a_loader_names_the_loader(name: str) -> None:
+    given: dict[str, Any] = {name: None}
+    with pytest.raises(TypeError) as caught:
+        SyncLoader(create_engine("sqlite://")).fetch_all(PLAN, **given)
+    hint = f"It belongs to the loader: SyncLoader(engine, {name}=None)."
+    assert str(caught.value) == f"fetch_all() has no argument '{name}'. {hint}"
 
 
 def test_signatures_and_kinds_stay() -> None:

@@ -18,9 +18,11 @@ from loadplan import (
     LoadPlanError,
     PlanError,
     SyncLoader,
+    aggregate,
     count,
     exists,
     load,
+    on,
     source,
 )
 
@@ -143,14 +145,41 @@ def test_an_argument_that_is_not_there(name: str) -> None:
 @pytest.mark.parametrize(
     ("given", "name", "hint"),
     [
-        (load(Order.lines), "joinedload", "nest the loads: load(User.posts, load(Post.comments))."),
-        (load(Order.lines), "filter", "write where= into the load: load(User.posts, where=...)."),
+        (load(Order.lines), "joinedload", "nest the loads: load(Order.lines, load(...))."),
+        (load(Order.lines), "options", "nest the loads: load(Order.lines, load(...))."),
+        (load(Order.lines), "filter", "write where= inside: load(Order.lines, where=...)."),
+        (load(Order.lines), "desc", "write order_by= inside: load(Order.lines, order_by=...)."),
+        (load(Order.lines), "load_only", "write only= inside: load(Order.lines, only=[...])."),
+        (load(Order.lines), "join", 'write load(Order.lines, strategy="joined").'),
+        (load(Order.lines), "of_type", "write load(Order.lines, on(Video)), or load(Order.lines.of_type(Video))."),
+        (
+            load(Order.lines),
+            "offset",
+            "for the first rows of each parent, write load(Order.lines, order_by=..., limit=3).",
+        ),
+        (
+            load(Order.lines),
+            "noload",
+            "leave the relationship out of the plan. Code that reads it then gets NotLoaded.",
+        ),
+        (on(Order), "options", "nest the loads: on(Order, load(...))."),
+        (on(Order), "limit", "write it into the load around: load(User.posts, on(Order), where=...)."),
+        (ORDER, "selectinload", "write plan.also(load(...))."),
+        (ORDER, "on", "write plan.also(on(...))."),
+        (ORDER, "load_only", "write only= inside: LoadPlan(Order, only=[...])."),
+        (ORDER, "params", "pass params= with the fetch: fetch(plan, id, params={...})."),
+        (count(Order.lines), "filter", "write where= inside: count(Order.lines, where=...)."),
+        (
+            aggregate(Order.lines, func.max(Line.position)),
+            "filter",
+            "write where= inside: aggregate(Order.lines, func.max(Line.position), where=...).",
+        ),
         (ORDER, "fetch", "a loader fetches: Loader(engine).fetch(plan, id)."),
         (ORDER, "load", "write plan.also(load(...))."),
         (
             source(Order.customer, Customer.name),
             "ilike",
-            "write the condition inside the path: source(Post.author, User.name.ilike(...)).",
+            "write the condition inside the path: source(Order.customer, Customer.name.ilike(...)).",
         ),
         (
             SyncLoader(create_engine("sqlite://")),
@@ -192,8 +221,9 @@ def test_names_that_nobody_means_are_plain_attribute_errors() -> None:
     assert not hasattr(ORDER, "__wrapped__")
     with pytest.raises(AttributeError, match=r"^'Load' object has no attribute 'nonsense'$"):
         load_of(Order.lines).nonsense  # noqa: B018
-    for each in (ORDER, load(Order.lines), source(Order.customer, Customer.name).desc()):
+    for each in (ORDER, load(Order.lines), on(Order), source(Order.customer, Customer.name).desc()):
         assert copy.copy(each) == each
+        assert not hasattr(each, "filter")
 
 
 #: name: (what is written, the hint that it gets)

@@ -4,11 +4,18 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
+from loadplan.declared.code import source
+
 C = TypeVar("C")
 
 _FETCH = "a loader fetches: Loader(engine).fetch(plan, id)."
 _ALSO = "write plan.also(load(...))."
 _NEST = "nest the loads: load(User.posts, load(Post.comments))."
+_BELOW = "nest the loads: {self}, load(...))."
+_WHERE = "write where= inside: {self}, where=...)."
+_SORTED = "write order_by= inside: {self}, order_by=...)."
+_FIRST_ROWS = "for the first rows of each parent, write {self}, order_by=..., limit=3)."
+_NOT_LOADED = "leave the relationship out of the plan. Code that reads it then gets NotLoaded."
 _OPENS_NOTHING = "a loader holds nothing open. Close the session or the engine that you gave to it."
 _ONLY_READS = "a loader only reads. Write with your session: fetch_attached(plan, id), change the object, and commit."
 _LIST = "write fetch_all(plan, where=..., order_by=..., limit=...)."
@@ -19,13 +26,44 @@ _TOTAL = 'write fetch_page(plan, ..., total="exact"), then read page.total.'
 #: Hints by class, then by the name of a method that other libraries have: what to write instead.
 _METHODS: dict[str, dict[str, str]] = {
     "Load": {
-        **dict.fromkeys(("load", "options", "selectinload", "joinedload", "subqueryload", "also"), _NEST),
-        **dict.fromkeys(("filter", "filter_by", "and_"), "write where= into the load: load(User.posts, where=...)."),
-        **dict.fromkeys(("load_only", "undefer"), "write only= into the load: load(User.posts, only=[Post.title])."),
-        "of_type": "write load(User.posts, on(Video)), or load(User.posts.of_type(Video)).",
+        **dict.fromkeys(
+            (
+                *("load", "options", "selectinload", "joinedload", "subqueryload", "immediateload", "contains_eager"),
+                *("defaultload", "also", "include", "with_"),
+            ),
+            _BELOW,
+        ),
+        **dict.fromkeys(("filter", "filter_by", "and_", "having"), _WHERE),
+        **dict.fromkeys(("order", "sort", "sort_by", "asc", "desc"), _SORTED),
+        **dict.fromkeys(("offset", "slice", "first", "top", "take", "fetch"), _FIRST_ROWS),
+        **dict.fromkeys(("load_only", "undefer", "columns"), "write only= inside: {self}, only=[...])."),
+        **dict.fromkeys(("raiseload", "noload", "lazyload"), _NOT_LOADED),
+        **dict.fromkeys(("join", "outerjoin", "joined"), 'write {self}, strategy="joined").'),
+        "of_type": "write {self}, on(Video)), or {self}.of_type(Video)).",
+    },
+    "On": {
+        **dict.fromkeys(
+            ("load", "options", "selectinload", "joinedload", "subqueryload", "also", "include", "with_"), _BELOW
+        ),
+        **dict.fromkeys(
+            ("where", "filter", "filter_by", "order_by", "limit", "strategy"),
+            "write it into the load around: load(User.posts, {self}), where=...).",
+        ),
+        **dict.fromkeys(("load_only", "undefer", "columns"), "write only= inside: {self}, only=[...])."),
     },
     "LoadPlan": {
-        **dict.fromkeys(("load", "add", "with_", "extend", "include"), _ALSO),
+        **dict.fromkeys(
+            (
+                *("load", "add", "with_", "extend", "include", "selectinload", "joinedload", "subqueryload"),
+                *("immediateload", "join", "outerjoin", "prefetch_related", "select_related"),
+            ),
+            _ALSO,
+        ),
+        **dict.fromkeys(("load_only", "undefer", "columns"), "write only= inside: {self}, only=[...])."),
+        **dict.fromkeys(("raiseload", "noload", "lazyload"), _NOT_LOADED),
+        "on": "write plan.also(on(...)).",
+        **dict.fromkeys(("params", "bindparams"), "pass params= with the fetch: fetch(plan, id, params={{...}})."),
+        "with_for_update": "lock with the fetch: fetch(plan, id, for_update=True).",
         **dict.fromkeys(
             ("where", "filter", "filter_by", "order_by", "limit", "offset"),
             "choose and sort the roots with the fetch: fetch_all(plan, where=..., order_by=..., limit=...).",
@@ -40,16 +78,20 @@ _METHODS: dict[str, dict[str, str]] = {
             *("ilike", "like", "in_", "not_in", "is_", "is_not", "between", "contains", "icontains"),
             *("startswith", "istartswith", "endswith", "iendswith", "op", "any", "has", "regexp_match"),
         ),
-        "write the condition inside the path: source(Post.author, User.name.{name}(...)).",
-    ),
-    "Aggregate": dict.fromkeys(
-        (
-            *("asc", "desc", "nulls_first", "nulls_last", "label", "is_", "is_not", "in_", "not_in", "between", "op"),
-            *("like", "ilike", "any", "has", "filter", "over"),
+        "write the condition inside the path: {self}.{name}(...)).",
+    )
+    | {"collate": "write it inside the path: {self}.collate(...))."},
+    "Aggregate": {
+        **dict.fromkeys(
+            (
+                *("asc", "desc", "nulls_first", "nulls_last", "label", "is_", "is_not", "in_", "not_in", "between"),
+                *("like", "ilike", "any", "has", "over", "op"),
+            ),
+            "in a condition or an order, write a subquery: select(func.count()).where(Post.author_id == "
+            "User.id).scalar_subquery().{name}(...).",
         ),
-        "in a condition or an order, write a subquery: select(func.count()).where(Post.author_id == "
-        "User.id).scalar_subquery().{name}(...).",
-    ),
+        **dict.fromkeys(("filter", "filter_by", "and_", "having"), _WHERE),
+    },
     "Page": {
         **dict.fromkeys(
             ("results", "data", "rows", "objects", "content", "records", "edges", "nodes", "all", "object_list"), _ITEMS
@@ -191,7 +233,7 @@ def with_hints(kind: str) -> Callable[[type[C]], type[C]]:
 
     def __getattr__(self: object, name: str) -> NoReturn:  # noqa: N807 - it becomes a method of the class
         said = f"'{type(self).__name__}' object has no attribute '{name}'"
-        hint = hints[name].format(name=name) if name in hints else _guess(self, name)
+        hint = hints[name].format(name=name, self=_begun(self, kind)) if name in hints else _guess(self, name)
         raise AttributeError(said if hint is None else f"{said}\n  hint: {hint}", name=name, obj=self)
 
     def decorated(made: type[C]) -> type[C]:
@@ -201,6 +243,28 @@ def with_hints(kind: str) -> Callable[[type[C]], type[C]]:
         return made
 
     return decorated
+
+
+#: By class: an example of its code, without the last bracket.
+_EXAMPLES = {
+    "Load": "load(User.posts",
+    "On": "on(Manager",
+    "LoadPlan": "LoadPlan(User",
+    "Source": "source(Post.author, User.name",
+    "Aggregate": "count(User.posts",
+}
+
+
+def _begun(given: object, kind: str) -> str:
+    """Return the beginning of the code that makes a value: ``load(Order.lines``. If it is not known, use an example."""
+    example = _EXAMPLES.get(kind, "")
+    call = _own(given, "kind") or example.partition("(")[0]
+    try:
+        values = [_own(given, each) for each in ("relationship", "entity", "expression")]
+        path: Any = _own(given, "path") or [each for each in values if each is not None]
+        return f"{call}({', '.join(map(source, path))}" if path else example
+    except Exception:  # the path may hold any value, whose methods may raise any error
+        return example
 
 
 def _guess(given: object, name: str) -> str | None:

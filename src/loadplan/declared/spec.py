@@ -245,6 +245,7 @@ class Load(Value, Generic[T_co]):
         return call_source("load", [self.relationship, *self.loads], {word: getattr(self, word) for word in words})
 
 
+@with_hints("On")
 @attrs.frozen(repr=False)
 class On(Value, Generic[T_co]):
     """The part of a plan for the objects of a subclass. :func:`on` returns it."""

@@ -69,6 +69,9 @@ _OF_CALL: dict[str, dict[str, str]] = {
     "extend": dict.fromkeys(("options", "load", "loads"), "Write extend(objects, load(User.posts))."),
 }
 
+#: Arguments of ``Loader`` itself. They hold for all its calls.
+_OF_LOADER = ("snapshot", "max_rows", "cursor_key", "on_fetch")
+
 #: Hints for calls in which an argument is missing or superfluous.
 _NEEDS = {
     "fetch": "Write fetch(plan, id). For a condition, write fetch_one(plan, where=...).",
@@ -137,11 +140,19 @@ def _said(method: Callable[..., Any], args: Sequence[Any], given: dict[str, Any]
     known = [each for each in inspect.signature(method).parameters if each != "self"]
     unknown = next((each for each in given if each not in known), None)
     if unknown is not None:
-        said = f"{call}() has no argument '{unknown}'. {_instead(unknown, name, known, _entity(args, given))}"
+        hint = _of_loader(unknown, given[unknown]) if name != "__init__" and unknown in _OF_LOADER else None
+        hint = hint or _instead(unknown, name, known, _entity(args, given))
+        said = f"{call}() has no argument '{unknown}'. {hint}"
     else:
         words, arguments = str(error).removeprefix(f"{method.__qualname__}() "), ", ".join(known)
         said = f"{call}() {words}. {_of_last(args, known) or _NEEDS.get(name, f'Arguments: {arguments}.')}"
     return said.replace(" Loader(", " SyncLoader(") if loader == "SyncLoader" else said
+
+
+def _of_loader(name: str, value: object) -> str:
+    """Return the hint for an argument of ``Loader`` in one of its calls."""
+    shown = repr(value) if value is None or type(value) in {int, bool} else "..."
+    return f"It belongs to the loader: Loader(engine, {name}={shown})."
 
 
 def _entity(args: Sequence[Any], given: dict[str, Any]) -> Any:
