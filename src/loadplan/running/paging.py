@@ -285,7 +285,8 @@ class KeptValue:
             for each, value, is_key in zip(self.order, values, self.of_key, strict=True)
             if is_key
         ]
-        statement = select(column).where(*key)
+        # a class with a joined base has columns in several tables, and no other part of this names all of them
+        statement = select(column).select_from(self.query.compiled.tree.root.entity).where(*key)
         if self.query.compiled.root.identity:  # a root has several rows: take the row that the page counted
             statement = statement.where(*self.query.where).order_by(*(each.clause for each in self.order))
         return statement.limit(1).correlate(None)
