@@ -227,7 +227,9 @@ async def streamed(loader: Loader, plan: LoadPlan[Any]) -> None:
     assert len([each async for each in loader.stream(plan, order_by=BY_AUTHOR)]) == ROWS
 
 
-#: Calls that sort all roots by a column of a to-one.
+COMMENTS_BY_AUTHOR = load(Post.comments, order_by=BY_AUTHOR_OF_POST, strategy="selectin")
+
+#: Calls that sort all rows of a table by a column of a to-one.
 SORTED: dict[str, Call] = {
     "all": lambda loader: loader.fetch_all(LoadPlan(Post), order_by=BY_AUTHOR.nulls_last()),
     "first": lambda loader: loader.fetch_all(LoadPlan(Post), order_by=BY_AUTHOR.desc(), limit=10),
@@ -235,6 +237,7 @@ SORTED: dict[str, Call] = {
     "stream": lambda loader: streamed(loader, LoadPlan(Post)),
     "pages": lambda loader: pages_by_author(loader, LoadPlan(Post)),
     "pages that show it": lambda loader: pages_by_author(loader, LoadPlan(Post, load(Post.author))),
+    "collections": lambda loader: loader.fetch_all(LoadPlan(Post, COMMENTS_BY_AUTHOR)),
     "joined collection": lambda loader: loader.fetch_all(
         LoadPlan(Post, load(Post.comments, strategy="joined")), order_by=BY_AUTHOR, limit=10
     ),
@@ -249,7 +252,7 @@ def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", SORTED)
-async def test_no_subquery_runs_for_each_root_that_is_sorted(large: AsyncEngine, name: str) -> None:
+async def test_no_subquery_runs_for_each_sorted_row(large: AsyncEngine, name: str) -> None:
     """The rows of the order are joined in one go. If the plan joins them, they are joined once."""
     async with large.connect() as connection:
         async for sql, plan in analyzed(large, SORTED[name], connection):

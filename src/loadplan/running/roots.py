@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
-from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, select
+from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlalchemy.orm import Mapper, Session
-from sqlalchemy.sql.visitors import replacement_traverse
 
 from loadplan.declared.sources import Source, is_path
 from loadplan.declared.spec import Plan
@@ -31,7 +30,7 @@ from loadplan.running.plans import Compiled
 from loadplan.running.root_keys import RootKeys, root_keys
 from loadplan.running.shown import is_shown
 from loadplan.running.tally import Tally
-from loadplan.statements.joined_orders import Join, JoinedValue, joined_to, joined_value
+from loadplan.statements.joined_orders import Join, JoinedValue, Planned, in_joins, joined_to, joined_value
 from loadplan.statements.keys import CHUNK, Keys, among, keys_of
 from loadplan.statements.linked import AnySelect, Narrowing
 from loadplan.statements.reached import condition, ordered
@@ -260,28 +259,15 @@ class RootQuery:
             order: the order of the roots, or the same order made comparable or reversed.
             counts: whether the statement has a limit or an offset.
         """
-        found, joins = list(order), list[Join]()
         in_subquery = counts and self.compiled.repeats_roots  # the plan's own joins are not in this subquery
-        for index, joined in enumerate(self._joined):
-            if joined is not None:
-                value = joined.value if in_subquery or joined.planned is None else joined.planned
-                joins += joined.joins if value is joined.value else ()
-                found[index] = attrs.evolve(found[index], expression=_with_value(found[index].expression, value))
-        return found, joins
+        return in_joins(order, self._joined, reuse=not in_subquery)
 
     def _join(self, given: Source) -> JoinedValue | None:
         compiled = self.compiled
         if compiled.root.identity:  # one root may come in several rows, which are numbered before they are sorted
             return None
-        return joined_value(given, compiled.root, compiled.chosen, compiled.builder.columns, compiled.dialect)
-
-
-def _with_value(expression: ColumnElement[Any], value: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return an expression with a value in place of the subquery that reads it."""
-    found: ColumnElement[Any] = replacement_traverse(
-        expression, {}, lambda element, **_: value if isinstance(element, ScalarSelect) else None
-    )
-    return found
+        planned = Planned(compiled.root, compiled.chosen, compiled.builder.columns)
+        return joined_value(given, compiled.tree.root, compiled.dialect, planned)
 
 
 def is_count(given: object, *, least: int) -> bool:

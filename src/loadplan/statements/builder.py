@@ -8,18 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
-from sqlalchemy import (
-    Dialect,
-    Integer,
-    and_,
-    case,
-    exists,
-    false,
-    func,
-    literal_column,
-    schema,
-    select,
-)
+from sqlalchemy import Dialect, Integer, and_, case, exists, false, func, literal_column, schema, select
 from sqlalchemy.orm import ColumnProperty
 
 from loadplan.declared.sources import is_path
@@ -34,6 +23,7 @@ from loadplan.resolved.tree import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.sqlalchemy_internals import left_as_is
 from loadplan.statements.aggregates import grouped
 from loadplan.statements.first_rows import numbered, walked_to, why_lateral, why_no_lateral
+from loadplan.statements.joined_orders import Join, in_joins, joined_to, joined_value
 from loadplan.statements.keys import Keys, among, keys_of
 from loadplan.statements.linked import (
     AnySelect,
@@ -224,7 +214,8 @@ class StatementBuilder:
                     tail = greatest_depth(self._dialect_of(edge))
                     how += ", and again below its leaves if the server may have ended it early" if tail else ""
             self._ranks = []
-            joined, items = self._row(place, rows.where(among))
+            order, joins = self._in_joins(edge, order)
+            joined, items = self._row(place, joined_to(rows.where(among), place.entity, joins))
             shared = tuple(slot_of(column, items) for column in ties.columns)
             own = [column for column, slot in zip(ties.columns, shared, strict=True) if slot is None]
             statement = selecting(joined, [*own, *beside_arrays(items, self._dialect), *tail])
@@ -250,6 +241,15 @@ class StatementBuilder:
             values=tuple(each for _, each in items),
             shared=shared,
         )
+
+    def _in_joins(self, edge: Edge, order: list[Ordering]) -> tuple[list[Ordering], list[Join]]:
+        """Return the order of an edge's rows, and the rows to join that this order reads."""
+        place, dialect = edge.target, self._dialect_of(edge)
+        if not order or edge.prop is None or place.entity is not edge.prop.mapper.class_:
+            return order, []
+        given = edge.shape.order_by or ()
+        joined = [joined_value(each, place, dialect) if is_path(each) else None for each in given]
+        return in_joins(order, joined, reuse=False)
 
     def _among_parents(self, edge: Edge, above: Statement) -> Any:
         """Return the condition that rows belong to the parents in a statement, which becomes a subquery."""

@@ -1,29 +1,30 @@
 """Joins the rows that ``source(Order.customer, Customer.email)`` leads to, so that a database can sort by their values.
 
-A subquery for a value runs once for each root. PostgreSQL can join all rows in one go. Other databases find each row by
-its key in both cases, so there an order stays a subquery. See :mod:`loadplan.statements.reached`.
+A subquery for a value runs once for each sorted row. PostgreSQL can join all rows in one go. Other databases find each
+row by its key in both cases, so there an order stays a subquery. See :mod:`loadplan.statements.reached`.
 
 The joined rows are the rows of that subquery: the same class, selected directly, under the same conditions. So the
 session's criteria apply, and a row that is missing or hidden gives NULL. The join is LEFT OUTER, and a constraint holds
-each step to one row. So no root is dropped or repeated.
+each step to one row. So no row is dropped or repeated.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
-from sqlalchemy import BindParameter, ColumnElement, Dialect, and_
+from sqlalchemy import BindParameter, ColumnElement, Dialect, ScalarSelect, and_
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BinaryExpression, ClauseList, CollationClause, Grouping
 from sqlalchemy.sql.functions import Function
 from sqlalchemy.sql.schema import Column as TableColumn
-from sqlalchemy.sql.visitors import iterate
+from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from loadplan.declared.sources import Source
 from loadplan.mapped import links, mapping
 from loadplan.mapped.elements import element_of
 from loadplan.mapped.links import LinkKind
+from loadplan.mapped.ordering import Ordering
 from loadplan.resolved.conditions import conditions_of, conditions_on
 from loadplan.resolved.paths import value_of
 from loadplan.resolved.strategy import Choice, Way
@@ -47,7 +48,7 @@ _NEVER_FAIL = frozenset({"lower", "upper", "coalesce", "length", "char_length", 
 
 @attrs.frozen(eq=False)
 class JoinedValue:
-    """A value at the end of a path, in rows that a statement of roots can join.
+    """A value at the end of a path, in rows that a statement can join.
 
     Attributes:
         value: the value, as a column of the last rows.
@@ -75,23 +76,35 @@ class _Step:
     conditions: tuple[Any, ...]
 
 
-def joined_value(
-    given: Source, root: Statement, chosen: Mapping[Edge, Choice], columns: PlaceColumns, dialect: Dialect
-) -> JoinedValue | None:
+@attrs.frozen(eq=False)
+class Planned:
+    """What a plan joins and selects.
+
+    Attributes:
+        statement: the statement of the roots.
+        chosen: the way in which the plan loads each edge.
+        columns: the columns that the plan selects at each place.
+    """
+
+    statement: Statement
+    chosen: Mapping[Edge, Choice]
+    columns: PlaceColumns
+
+
+def joined_value(given: Source, start: Place, dialect: Dialect, planned: Planned | None = None) -> JoinedValue | None:
     """Return the value of a path in rows that a statement can join, or None if it must stay a subquery. Pure.
 
     Args:
-        given: the path, as an order of roots. It was checked.
-        root: the plan's statement of the roots.
-        chosen: the way in which the plan loads each edge.
-        columns: the columns that the plan selects at each place.
+        given: the path, as an order. It was checked.
+        start: the place at which it starts. The statement selects the class of this place itself.
         dialect: the dialect of the database.
+        planned: what the plan joins already; None if this is not known yet.
     """
-    place: Place | None = root.place
-    mapper = root.place.mapper
+    place: Place | None = start
+    mapper = start.mapper
     if dialect.name not in _JOINS_IN_ONE_GO or mapping.is_read_elsewhere(mapper):
         return None
-    steps, is_joined = list[_Step](), True
+    steps, is_joined = list[_Step](), planned is not None
     for each in given.path[:-1]:
         prop = mapping.relationship(mapper, each.key)
         if prop is None or subtype_of(each) is not None or not links.is_single(prop):
@@ -102,12 +115,14 @@ def joined_value(
         edge = planned_edge(place, prop)
         shape = () if edge is None else edge.shape.where
         steps.append(_Step(mapper, ties, (*shape, *conditions_on(prop, criteria))))
-        is_joined = is_joined and not criteria and edge is not None and _joins_the_same_rows(edge, chosen)
+        if planned is None or criteria or edge is None or not _joins_the_same_rows(edge, planned.chosen):
+            is_joined = False
         place, mapper = None if edge is None else edge.target, prop.mapper
     (value,) = conditions_of(mapper, [value_of(mapper, given.path[-1])])
     if not _never_fails(value):
         return None
-    return _joined(steps, value, _selected(value, place, root, columns) if is_joined and place is not None else None)
+    found = _selected(value, place, planned) if is_joined and planned is not None and place is not None else None
+    return _joined(steps, value, found)
 
 
 def _joins_the_same_rows(edge: Edge, chosen: Mapping[Edge, Choice]) -> bool:
@@ -117,10 +132,38 @@ def _joins_the_same_rows(edge: Edge, chosen: Mapping[Edge, Choice]) -> bool:
     return is_whole and chosen[edge].way.joins and not leaves_out
 
 
-def joined_to(statement: AnySelect, root: Any, joins: Iterable[Join]) -> AnySelect:
-    """Return a statement of roots with the rows of paths joined."""
+def in_joins(
+    order: Sequence[Ordering], joined: Sequence[JoinedValue | None], *, reuse: bool
+) -> tuple[list[Ordering], list[Join]]:
+    """Return an order whose paths are columns of joined rows, and the joins that its statement needs.
+
+    Args:
+        order: the order, which may have been reversed or made comparable. Its paths are subqueries.
+        joined: for each part of the order, the joined value; None for a part that is not a path, or stays a subquery. There
+            may be more parts.
+        reuse: whether the statement contains the joins of the plan.
+    """
+    found, joins = list(order), list[Join]()
+    for index, each in enumerate(joined):
+        if each is not None:
+            value = each.planned if reuse and each.planned is not None else each.value
+            joins += each.joins if value is each.value else ()
+            found[index] = attrs.evolve(found[index], expression=_with_value(found[index].expression, value))
+    return found, joins
+
+
+def _with_value(expression: ColumnElement[Any], value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return an expression with a value in place of the subquery that reads it."""
+    found: ColumnElement[Any] = replacement_traverse(
+        expression, {}, lambda element, **_: value if isinstance(element, ScalarSelect) else None
+    )
+    return found
+
+
+def joined_to(statement: AnySelect, entity: Any, joins: Iterable[Join]) -> AnySelect:
+    """Return a statement with the rows of paths joined to the rows of a class."""
     for rows, met in joins:
-        statement = statement.outerjoin_from(root, rows, met)
+        statement = statement.outerjoin_from(entity, rows, met)
     return statement
 
 
@@ -145,9 +188,9 @@ def _keys_of(step: _Step) -> list[Any]:
 
 
 def _never_fails(value: Any) -> bool:
-    """Tell whether a value can be computed for all rows. A join may compute it for rows that belong to no root.
+    """Tell whether a value can be computed for all rows. A join may compute it for rows that no sorted row leads to.
 
-    ``1 / Customer.share`` could fail for a customer without orders. In a subquery for each root, it does not.
+    ``1 / Customer.share`` could fail for a customer without orders. A subquery for each order does not read this row.
     """
     return all(
         isinstance(each, TableColumn | BindParameter | CollationClause | ClauseList | Grouping)
@@ -157,9 +200,10 @@ def _never_fails(value: Any) -> bool:
     )
 
 
-def _selected(value: Any, place: Place, root: Statement, columns: PlaceColumns) -> ColumnElement[Any] | None:
+def _selected(value: Any, place: Place, planned: Planned) -> ColumnElement[Any] | None:
     """Return the expression by which the statement of the roots selects a value at a joined place, or None."""
-    for column in columns.at(place):
+    root = planned.statement
+    for column in planned.columns.at(place):
         if column in root.slots and element_of(column.expression).compare(value):
             found: ColumnElement[Any] = root.values[root.slots.index(column)]
             return found

@@ -2,7 +2,7 @@
 
 Each step is a subquery. It selects the target class directly, so the session's criteria apply, and no join can drop or
 repeat a row. An order takes a subquery for one row. If this row is missing or hidden, its value is NULL. On PostgreSQL,
-an order of roots then becomes a join where this is certain to give the same rows: see
+an order then becomes a join where this is certain to give the same rows: see
 :mod:`loadplan.statements.joined_orders`. A condition takes an IN, because databases can then start at the rows that
 meet the condition.
 """
