@@ -139,8 +139,8 @@ def in_joins(
 
     Args:
         order: the order, which may have been reversed or made comparable. Its paths are subqueries.
-        joined: for each part of the order, the joined value; None for a part that is not a path, or stays a subquery. There
-            may be more parts.
+        joined: for each part of the order, the joined value; None for a part that is not a path, or stays a subquery.
+            The order may have further parts.
         reuse: whether the statement contains the joins of the plan.
     """
     found, joins = list(order), list[Join]()
