@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from benchmarks.cases import carriers, orders
 from benchmarks.cases.case import Ask, Graph, Values
+from benchmarks.reading import reading
 from benchmarks.rivals.by_hand import GRAPHS
 from benchmarks.rivals.rival import Fetch, Rival, sqlalchemy_engine
 from loadplan import Loader, LoadPlan, load
@@ -18,7 +19,8 @@ async def fetched(loader: Loader, graph: Graph, plan: LoadPlan[Any], ask: Ask) -
         found = [await loader.fetch(plan, ask.key)]
     else:
         found = await loader.fetch_all(plan, order_by=graph.key, limit=ask.first)
-    return [graph.read(each, iter) for each in found]
+    with reading():
+        return [graph.read(each, iter) for each in found]
 
 
 def way(graph: Graph, plan: LoadPlan[Any]) -> Fetch:
