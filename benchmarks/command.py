@@ -32,7 +32,7 @@ from loadplan import __version__
 
 DOCS = HERE.parents[1] / "docs" / "benchmarks"
 OVERVIEW = ("options in the call", "options prebuilt", "lazy loading", "sqla-autoloads", "advanced-alchemy")
-OTHER_ORMS = ("Tortoise ORM", "Piccolo", "Django")
+OTHER_ORMS = ("Tortoise ORM", "Piccolo", "Piccolo, objects", "Django")
 GROUP = "`uv run --group benchmarks`"
 PACKAGES = ("loadplan", "attrs", "greenlet", "sqlalchemy")
 
