@@ -158,12 +158,12 @@ def result_of(case: Case, rival: Rival, timed: Timed, count: Count | None) -> Re
 
 async def connect_all(rivals: Sequence[Rival], url: URL, stack: contextlib.AsyncExitStack) -> list[Any]:
     """Connect rivals, those of one package together: a pool for each of them would be more than the server takes."""
-    opened: dict[str, Any] = {}
+    opened: dict[Any, Any] = {}
     for rival in rivals:
-        package = rival.packages[0]
-        if rival.ways and package not in opened:
-            opened[package] = await stack.enter_async_context(rival.connect(url))
-    return [opened.get(each.packages[0]) for each in rivals]
+        shared = (rival.packages[0], rival.connect)
+        if rival.ways and shared not in opened:
+            opened[shared] = await stack.enter_async_context(rival.connect(url))
+    return [opened.get((each.packages[0], each.connect)) for each in rivals]
 
 
 def counting(url: URL) -> contextlib.AbstractAsyncContextManager[Relay | Counter]:
