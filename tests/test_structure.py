@@ -205,6 +205,7 @@ STAGES = {
         "costs",
         "schema",
         "baseline",
+        "held_indexes",
         "held",
         "checking",
         "commands",
