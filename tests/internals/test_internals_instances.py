@@ -9,6 +9,7 @@ from weakref import ref
 import pytest
 from forest import Base, Bird, Leaf, Tree
 from sqlalchemy import Engine, event, inspect
+from sqlalchemy.exc import SAWarning
 from sqlalchemy.ext.orderinglist import ordering_list
 from sqlalchemy.orm import InstanceState, Mapped, Session, mapped_column, registry, relationship
 from sqlalchemy.orm.attributes import instance_state
@@ -129,6 +130,17 @@ def test_pickles_and_copies_have_plain_states() -> None:
         assert type(instance_state(deep)) is InstanceState
         assert (inspect(deep).identity, inspect(deep).modified, deep.leaves[0] is leaf) == ((1,), False, False)
     assert type(internals.blank_state()) is InstanceState
+
+
+def test_a_list_that_an_expiry_left_behind_warns_at_every_change() -> None:
+    """``InstanceState._expire`` sets ``invalidated`` of the adapter, before anybody has asked the adapter anything."""
+    tree = made(Tree, {"id": 1})
+    found = tree.__dict__["leaves"] = internals.collection_of("leaves")(instance_state(tree), [made(Leaf, {"id": 2})])
+    state: Any = instance_state(tree)
+    state._expire(tree.__dict__, set())
+    for number in (4, 5):
+        with pytest.warns(SAWarning, match="This collection has been invalidated"):
+            found.append(Leaf(id=number))
 
 
 def test_an_adapter_is_finished_by_the_first_question() -> None:

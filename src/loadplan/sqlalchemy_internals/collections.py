@@ -160,7 +160,9 @@ def _finish_adapter(adapter: Any) -> None:
     adapter.__class__ = _CopiesQuietly
     # if the list of an adapter was freed, it gets another one, which is freed as well
     items: Any = InstrumentedList() if data is None else data
+    invalidated = getattr(adapter, "invalidated", False)  # an expiry sets it
     CollectionAdapter.__init__(adapter, state.manager[adapter._key].impl, state, items)
+    adapter.invalidated = invalidated
 
 
 def _adapter_to_come(state: InstanceState[Any], key: str, adapter: Any = None) -> Any:
