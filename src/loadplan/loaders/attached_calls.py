@@ -10,13 +10,12 @@ import attrs
 from loadplan.errors import MultipleFound
 from loadplan.explained.explained import ExplainedEdge
 from loadplan.explained.explanation import Explanation, explain_plan
-from loadplan.loaders.arguments import Call, ForUpdate, Options, Params, check_plan, locks, not_found, plan_itself
+from loadplan.loaders.arguments import Call, ForUpdate, Options, Params, check_plan, locks, plan_itself
 from loadplan.loaders.attaching import (
     Given,
     check_attachable,
     extension,
     extension_by,
-    gone,
     in_fewer_statements,
     read_objects,
     session_of,
@@ -24,6 +23,7 @@ from loadplan.loaders.attaching import (
 )
 from loadplan.loaders.calls import Calls, Work
 from loadplan.loaders.counting import Total
+from loadplan.loaders.missing import gone, not_found
 from loadplan.objects.going_back import watch_sessions
 from loadplan.objects.settling import SessionHome, settle
 from loadplan.plan import LoadPlan
@@ -80,7 +80,7 @@ class AllCalls(Calls):
 
         found = self.run(plan, prepare, options, roots=1, for_update=lock)
         if found is None:
-            raise not_found(plan, [given])
+            raise not_found(plan, [given], self.dialect_of(plan))
         return found
 
     def extend(
@@ -155,11 +155,11 @@ def _put(objects: Given, roots: Sequence[Any], kept: Kept, compiled: Compiled[An
     """Put the loaded values onto the objects.
 
     Raises:
-        NotFound: LP402, the row of an object was deleted. In this case, no object changes.
+        NotFound: LP402, the row of an object was not found. In this case, no object changes.
     """
     missing = [each for each, root in zip(objects.objects, roots, strict=True) if root is None]
     if missing:
-        raise gone(missing)
+        raise gone(missing, compiled.dialect)
     home = objects.home(stay_in(compiled), dict(enumerate(roots)), compiled.dialect)
     for made in kept:
         settle(made, home, refresh=refresh)
