@@ -1,4 +1,4 @@
-"""Finds keys whose values in Python might not lead back to their rows, because a statement binds them in another form."""
+"""Finds keys whose values in Python might not lead back to their rows: a statement binds them in another form."""
 
 import contextlib
 from typing import Any
