@@ -20,7 +20,7 @@ from loadplan import sqlalchemy_internals as internals
 LOADERS: dict[str, Any] = {}
 
 
-def made(cls: Any, values: dict[str, Any], *, plain: bool = True) -> Any:
+def made(cls: Any, values: dict[str, Any], *, plain: bool = True, stored: str | None = None) -> Any:
     """Make an instance as generated code does."""
     entity = cls.__new__(cls)
     mapper = inspect(cls)
@@ -39,7 +39,7 @@ def made(cls: Any, values: dict[str, Any], *, plain: bool = True) -> Any:
     }
     entity.__dict__.update(values)
     names = ("o", "d", "origin", "key")
-    exec("\n".join(internals.state_script(*names, plain=plain)), given)  # noqa: S102 - the source is ours
+    exec("\n".join(internals.state_script(*names, plain=plain, stored=stored)), given)  # noqa: S102 - the source is ours
     return entity
 
 
@@ -130,6 +130,23 @@ def test_pickles_and_copies_have_plain_states() -> None:
         assert type(instance_state(deep)) is InstanceState
         assert (inspect(deep).identity, inspect(deep).modified, deep.leaves[0] is leaf) == ((1,), False, False)
     assert type(internals.blank_state()) is InstanceState
+
+
+def test_a_stored_key_stays_in_pickles_and_copies() -> None:
+    """``InstanceState.info`` carries it, as long as the object has the key with which it was loaded."""
+    assert internals.stored_key(instance_state(made(Tree, {"id": 1}))) is None
+    assert internals.stored_key(instance_state(Tree(id=1))) is None
+    for finished in (False, True):
+        tree = made(Tree, {"id": 1, "name": "oak"}, stored="('one',)")
+        if finished:
+            assert inspect(tree).identity == (1,)
+        for back in (tree, pickle.loads(pickle.dumps(tree)), copy.deepcopy(copy.deepcopy(tree)), copy.copy(tree)):
+            assert internals.stored_key(instance_state(back)) == ("one",)
+        back = copy.deepcopy(tree)
+        for each in (back, tree):
+            state: Any = instance_state(each)
+            state.key = (Tree, (2,), None)
+            assert internals.stored_key(state) is None
 
 
 def test_an_adapter_is_finished_by_the_first_question() -> None:

@@ -37,24 +37,26 @@ def not_found(plan: LoadPlan[Any], missing: Sequence[object], dialect: Dialect) 
     return NotFound(Problem("LP402", message, (plan.label,), detail=detail, hint=hint), tuple(missing))
 
 
-def gone(objects: Sequence[Any], dialect: Dialect | None = None) -> NotFound:
+def gone(objects: Sequence[Any], asked_by_value: Sequence[Any] = (), dialect: Dialect | None = None) -> NotFound:
     """Return the error for objects whose rows were not found again.
 
     Args:
         objects: the objects.
-        dialect: the dialect of the database that was asked; None if the rows were certainly deleted.
+        asked_by_value: those that were looked for by the values of their keys in Python, not by the stored values.
+        dialect: the dialect of the database that was asked.
     """
     keys = [mapping.identity_of(each) for each in objects]
     missing = tuple(key[0] if len(key) == 1 else key for key in keys)
-    entity = type(objects[0]).__name__
     detail = "the row was deleted after the object was loaded, or a filter of the session hides it now."
     hint = "fetch the other objects again, or extend them without this one."
-    if dialect is not None:
-        forms, names = _other_forms(mapping.mapper_of(type(objects[0])), keys[0], dialect, is_loaded=True)
-        if forms:
-            detail += f" Or the row has its key in another form. {forms}"
-            hint = _way_out(names)
-    message = f"no '{entity}' has the primary key {_listed(missing)} any more"
+    for each in asked_by_value[:1]:
+        mapper, identity = mapping.mapper_of(type(each)), mapping.identity_of(each)
+        if dialect is not None and mapper is not None:
+            forms, names = _other_forms(mapper, identity, dialect, is_loaded=True)
+            if forms:
+                detail += f" Or the row has its key in another form. {forms}"
+                hint = _way_out(names)
+    message = f"no '{type(objects[0]).__name__}' has the primary key {_listed(missing)} any more"
     return NotFound(Problem("LP402", message, detail=detail, hint=hint), missing)
 
 
@@ -63,12 +65,8 @@ def _listed(missing: Sequence[object]) -> str:
     return ", ".join(shown(each) for each in missing[:5]) + more
 
 
-def _other_forms(
-    mapper: Mapper[Any] | None, identity: Sequence[Any], dialect: Dialect, *, is_loaded: bool
-) -> tuple[str, str]:
+def _other_forms(mapper: Mapper[Any], identity: Sequence[Any], dialect: Dialect, *, is_loaded: bool) -> tuple[str, str]:
     """Return sentences on the parts of a key that might not lead back to their row, and the names of these parts."""
-    if mapper is None:
-        return "", ""
     sentences, names = [], []
     for name, value in zip(mapping.primary_key(mapper), identity, strict=False):
         key = getattr(mapper.class_, name)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from weakref import ref
 
+from loadplan.mapped.telling import is_bindable
 from loadplan.objects.instances import (
     Completion,
     Grown,
@@ -292,6 +293,14 @@ class InstanceWriter(Writer):
         values = [f"d{site.number}[{each.name!r}]" if each in held else self._column(each, scope) for each in columns]
         return f"({key}[0], {', '.join(values)})" if site.by_class else tuple_source(values)
 
+    def _stored(self, site: Site, scope: Scope) -> str | None:
+        """Return the source of the stored key of a row; None if the key leads back to the row by itself."""
+        columns = [self._column_named(site, name) for name in site.key]
+        tellers = [self._tellers[each].expression for each in columns if each in self._tellers]
+        if not (self._keeps_stored and tellers and all(map(is_bindable, tellers))):
+            return None
+        return f"({', '.join(self._told(each, scope) for each in columns)},)"
+
     def _make(self, depth: int, site: Site, scope: Scope, key: str, flags: Sequence[str]) -> None:
         """Write the code that makes a new instance."""
         number = site.number
@@ -316,8 +325,8 @@ class InstanceWriter(Writer):
                 self._line(depth, f"if {self._part_there(flag, part, scope)}:")
                 for column in columns:
                     self._line(depth + 1, f"{found}[{column.name!r}] = {self._column(column, scope)}")
-        key = self._identity(site, scope, key)
-        for text in state_script(made, found, given["origin"], key, plain=site.plain):
+        key, stored = self._identity(site, scope, key), self._stored(site, scope)
+        for text in state_script(made, found, given["origin"], key, plain=site.plain, stored=stored):
             self._line(depth, text)
 
     def _meet_again(self, depth: int, site: Site, scope: Scope, flags: Sequence[str]) -> None:

@@ -58,6 +58,7 @@ from loadplan.sqlalchemy_internals.instances import (
     installed_loaders,
     keeps_state_in_dict,
     state_script,
+    stored_key,
     tell_of_load,
     tell_of_persistence,
 )
@@ -150,6 +151,7 @@ __all__ = [
     "shape_of",
     "shard_names",
     "state_script",
+    "stored_key",
     "subtype_of",
     "takes_text",
     "tell_of_load",

@@ -58,19 +58,28 @@ class Origin:
     loaders: Mapping[str, AttributeLoader]
 
 
+#: The key of a stored key in ``InstanceState.info``.
+_STORED = "loadplan_stored_key"
+
+
 class LoadedState(InstanceState[Any]):
     """The state of an instance that loadplan made from a row.
 
-    Its pickles and copies are plain states.
+    Its pickles and copies are plain states. They keep the stored key in ``info``.
     """
 
-    __slots__ = ("_key", "_origin")
+    __slots__ = ("_key", "_origin", "_stored")
 
     _origin: Origin
     _key: Any
+    _stored: tuple[Any, ...]
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return blank_state, (), self.__getstate__()
+        found = self.__getstate__()
+        if (stored := getattr(self, "_stored", None)) is not None:
+            identity = self._origin.key_of(self._key)
+            found["info"] = {**found.get("info", {}), _STORED: (identity, stored)}
+        return blank_state, (), found
 
 
 class UnfinishedState(LoadedState):
@@ -130,12 +139,31 @@ def _finish(state: Any) -> None:
     state.callables = origin.loaders
 
 
+def stored_key(state: InstanceState[Any]) -> tuple[Any, ...] | None:
+    """Return the stored values of the primary key of an instance, as its row had them.
+
+    Returns:
+        None if the key leads back to its row, if the instance comes from elsewhere, or if its key has changed since.
+    """
+    if isinstance(state, LoadedState):
+        stored: tuple[Any, ...] | None = getattr(state, "_stored", None)
+        identity = None if stored is None else state._origin.key_of(state._key)
+    else:
+        identity, stored = state.info.get(_STORED, (None, None))
+    if stored is None or identity is None or state.identity is None:
+        return None
+    try:
+        return stored if tuple(identity) == tuple(state.identity) else None
+    except Exception:  # a value of an application's own type may refuse to be compared
+        return None
+
+
 def blank_state() -> InstanceState[Any]:
     """Return an empty state. Unpickling calls this function, and then ``__setstate__`` fills the state."""
     return InstanceState.__new__(InstanceState)
 
 
-def state_script(made: str, found: str, origin: str, key: str, *, plain: bool) -> list[str]:
+def state_script(made: str, found: str, origin: str, key: str, *, plain: bool, stored: str | None = None) -> list[str]:
     """Return the source that gives a new instance its state.
 
     SQLAlchemy finds the state under ``_sa_instance_state``. It is source, not a function, because a call for each row
@@ -148,12 +176,14 @@ def state_script(made: str, found: str, origin: str, key: str, *, plain: bool) -
         origin: the name of the :class:`Origin` of its class and place.
         key: the name of its key in the rows.
         plain: whether the class has the state in ``__dict__``.
+        stored: the source of the stored key, if the key itself might not lead back to its row.
     """
     return [
         "state = new_state(State)",
         f"state.obj = ref({made})",
         f"state._origin = {origin}",
         f"state._key = {key}",
+        *([] if stored is None else [f"state._stored = {stored}"]),
         f"{found}['_sa_instance_state'] = state" if plain else f"install_state({made}, state)",
     ]
 
