@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from weakref import ref
 
-from loadplan.mapped.telling import is_bindable
 from loadplan.objects.instances import (
     Completion,
     Grown,
@@ -294,10 +293,9 @@ class InstanceWriter(Writer):
         return f"({key}[0], {', '.join(values)})" if site.by_class else tuple_source(values)
 
     def _stored(self, site: Site, scope: Scope) -> str | None:
-        """Return the source of the stored key of a row; None if the key leads back to the row by itself."""
+        """Return the source of the stored key of a row; None if Python can compare the key itself."""
         columns = [self._column_named(site, name) for name in site.key]
-        tellers = [self._tellers[each].expression for each in columns if each in self._tellers]
-        if not (self._keeps_stored and tellers and all(map(is_bindable, tellers))):
+        if not (self._keeps_stored and any(each in self._tellers for each in columns)):
             return None
         return f"({', '.join(self._told(each, scope) for each in columns)},)"
 

@@ -14,7 +14,7 @@ from loadplan.errors import PlanError
 from loadplan.mapped import mapping
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
 from loadplan.mapped.repeats import is_never_null, is_object, may_be_null_in_key, row_key, same_rows
-from loadplan.mapped.telling import has_hash, is_bindable
+from loadplan.mapped.telling import has_hash
 from loadplan.resolved import number_problems, problems
 from loadplan.resolved.conditions import conditions_of, foreign_tables, parameters_in
 from loadplan.resolved.form import MOST, is_condition, is_expression
@@ -161,16 +161,14 @@ class ByStored:
 
 
 def by_stored(compiled: Compiled[Any]) -> ByStored | None:
-    """Return a graph narrowed to the rows of objects. Later calls for the graph return the same value.
+    """Return a graph narrowed to the rows of objects; None if Python can compare their keys themselves.
 
-    Returns:
-        None if the keys lead back to their rows by themselves, or if a statement cannot bind their stored values.
+    Later calls for the graph return the same value.
     """
     if "by stored" not in compiled.variants:
         told = root_keys(compiled.tree.root.entity, compiled.mapper, compiled.dialect)
-        stored = [each for each, key in zip(told.told, told.columns, strict=True) if each is not key]
         found = None
-        if stored and all(map(is_bindable, stored)):
+        if not told.by_value:
             keys = keys_of(told.asked, compiled.dialect)
             graph = compiled.narrowed(lambda statement: statement.where(keys.condition))
             found = ByStored(graph, keys, told)

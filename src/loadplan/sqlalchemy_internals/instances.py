@@ -143,7 +143,7 @@ def stored_key(state: InstanceState[Any]) -> tuple[Any, ...] | None:
     """Return the stored values of the primary key of an instance, as its row had them.
 
     Returns:
-        None if the key leads back to its row, if the instance comes from elsewhere, or if its key has changed since.
+        None if Python can compare its key itself, if it comes from elsewhere, or if its key has changed since.
     """
     if isinstance(state, LoadedState):
         stored: tuple[Any, ...] | None = getattr(state, "_stored", None)
@@ -176,7 +176,7 @@ def state_script(made: str, found: str, origin: str, key: str, *, plain: bool, s
         origin: the name of the :class:`Origin` of its class and place.
         key: the name of its key in the rows.
         plain: whether the class has the state in ``__dict__``.
-        stored: the source of the stored key, if the key itself might not lead back to its row.
+        stored: the source of the stored key, if Python cannot compare the key itself.
     """
     return [
         "state = new_state(State)",
