@@ -207,6 +207,7 @@ STAGES = {
         "costs",
         "schema",
         "baseline",
+        "held_indexes",
         "held",
         "checking",
         "commands",

@@ -92,6 +92,8 @@ class UnfinishedState(LoadedState):
 
     __slots__ = ()
 
+    __init__: Any = object.__init__  # calling a class that needs no function of Python takes the least time
+
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         _finish(self)
         return self.__reduce_ex__(protocol)
@@ -167,8 +169,7 @@ def state_script(made: str, found: str, origin: str, key: str, *, plain: bool, s
     """Return the source that gives a new instance its state.
 
     SQLAlchemy finds the state under ``_sa_instance_state``. It is source, not a function, because a call for each row
-    would add a tenth to the time of the row. ``new_state``, ``State`` and ``ref`` are ``object.__new__``,
-    :class:`UnfinishedState` and ``weakref.ref``.
+    would add a tenth to the time of the row. ``State`` and ``ref`` are :class:`UnfinishedState` and ``weakref.ref``.
 
     Args:
         made: the name of the variable with the instance.
@@ -179,7 +180,7 @@ def state_script(made: str, found: str, origin: str, key: str, *, plain: bool, s
         stored: the source of the stored key, if Python cannot compare the key itself.
     """
     return [
-        "state = new_state(State)",
+        "state = State()",
         f"state.obj = ref({made})",
         f"state._origin = {origin}",
         f"state._key = {key}",
