@@ -21,7 +21,7 @@ from loadplan import sqlalchemy_internals as internals
 LOADERS: dict[str, Any] = {}
 
 
-def made(cls: Any, values: dict[str, Any], *, plain: bool = True) -> Any:
+def made(cls: Any, values: dict[str, Any], *, plain: bool = True, stored: str | None = None) -> Any:
     """Make an instance as generated code does."""
     entity = cls.__new__(cls)
     mapper = inspect(cls)
@@ -29,6 +29,7 @@ def made(cls: Any, values: dict[str, Any], *, plain: bool = True) -> Any:
     given = {
         "State": internals.UnfinishedState,
         "ref": ref,
+        "both": internals.BothKeys,
         "install_state": internals.install_state,
         "o": entity,
         "d": entity.__dict__,
@@ -39,7 +40,7 @@ def made(cls: Any, values: dict[str, Any], *, plain: bool = True) -> Any:
     }
     entity.__dict__.update(values)
     names = ("o", "d", "origin", "key")
-    exec("\n".join(internals.state_script(*names, plain=plain)), given)  # noqa: S102 - the source is ours
+    exec("\n".join(internals.state_script(*names, plain=plain, stored=stored)), given)  # noqa: S102 - the source is ours
     return entity
 
 
@@ -141,6 +142,23 @@ def test_a_list_that_an_expiry_left_behind_warns_at_every_change() -> None:
     for number in (4, 5):
         with pytest.warns(SAWarning, match="This collection has been invalidated"):
             found.append(Leaf(id=number))
+
+
+def test_a_stored_key_stays_in_pickles_and_copies() -> None:
+    """``InstanceState.info`` carries it, as long as the object has the key with which it was loaded."""
+    assert internals.stored_key(instance_state(made(Tree, {"id": 1}))) is None
+    assert internals.stored_key(instance_state(Tree(id=1))) is None
+    for finished in (False, True):
+        tree = made(Tree, {"id": 1, "name": "oak"}, stored="('one',)")
+        if finished:
+            assert inspect(tree).identity == (1,)
+        for back in (tree, pickle.loads(pickle.dumps(tree)), copy.deepcopy(copy.deepcopy(tree)), copy.copy(tree)):
+            assert internals.stored_key(instance_state(back)) == ("one",)
+        back = copy.deepcopy(tree)
+        for each in (back, tree):
+            state: Any = instance_state(each)
+            state.key = (Tree, (2,), None)
+            assert internals.stored_key(state) is None
 
 
 def test_an_adapter_is_finished_by_the_first_question() -> None:

@@ -200,6 +200,34 @@ async def test_a_collation_of_sqlite(sqlite: AsyncEngine) -> None:
         assert [each.word and each.word.text for each in uses] == ["Ada", "Ada", "Bob"]
 
 
+class HiddenBase(DeclarativeBase):
+    pass
+
+
+class Name(HiddenBase):
+    """The same tables for a mapping that does not say how the database compares text."""
+
+    __tablename__ = "untied_words"
+    text: Mapped[str] = mapped_column(primary_key=True)
+    uses: Mapped[list["NameUse"]] = relationship(back_populates="name", order_by="NameUse.id")
+
+
+class NameUse(HiddenBase):
+    __tablename__ = "untied_uses"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(ForeignKey(Name.text))
+    name: Mapped[Name] = relationship(back_populates="uses")
+
+
+async def test_joins_serve_where_the_mapping_hides_a_collation(sqlite: AsyncEngine) -> None:
+    async with filled(sqlite, NocaseBase.metadata, *NOCASE_ROWS) as loader:
+        plan = LoadPlan(Name, load(Name.uses, strategy="joined"))
+        names = await loader.fetch_all(plan, order_by=Name.text)
+        assert [[use.id for use in each.uses] for each in names] == [[1, 2], [3]]
+        uses = await loader.fetch_all(LoadPlan(NameUse, load(NameUse.name)), order_by=NameUse.id)
+        assert [each.name and each.name.text for each in uses] == ["Ada", "Ada", "Bob"]
+
+
 class OneSided(DeclarativeBase):
     pass
 

@@ -341,6 +341,27 @@ async def test_entities(world: World, strategy: Any) -> None:
     assert [each.node and each.node.name for each in found] == [owners.get(each.id) for each in found]
 
 
+async def test_extensions(world: World) -> None:
+    """The rows of objects are found again, together and one by one."""
+    node, loader = world.node, Loader(world.engine)
+    loads = [load(each) for each in ("items", "children", "tags")]
+    together = await loader.fetch_all(LoadPlan(node), order_by=node.name)
+    await loader.extend(together, *loads)
+    assert list(map(seen, together)) == expected(world)
+    for one, wanted in zip(await loader.fetch_all(LoadPlan(node), order_by=node.name), expected(world), strict=True):
+        await loader.extend(one, *loads)
+        assert seen(one) == wanted
+
+
+async def test_pages_in_an_order_that_they_do_not_show(world: World) -> None:
+    """The cursor names the row by its key, and finds it again."""
+    node, loader = world.node, Loader(world.engine)
+    plan = LoadPlan(node, load("items"), only=[node.id])
+    for order, names in ((node.name, "ab"), (node.name.desc(), "ba")):
+        found = await paged(loader, plan, 1, order_by=order)
+        assert [[item.id for item in each.items] for each in found] == [world.items[name] for name in names]
+
+
 async def test_the_first_rows_and_whole_trees(world: World) -> None:
     """A limit for each parent, and trees of any depth."""
     node, loader = world.node, Loader(world.engine)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 from sqlalchemy import Table
 from sqlalchemy.orm import Mapper
 
-from loadplan.errors import IdentityError, LoaderError, NotFound, PlanError, Problem, one_of, shown
+from loadplan.errors import IdentityError, LoaderError, PlanError, Problem, one_of, shown
 from loadplan.loaders.counting import plan_of_class
 from loadplan.mapped.mapping import mapper_of, mappers_below, tables_in
 from loadplan.plan import LoadPlan
@@ -94,15 +94,6 @@ def plan_behind(given: LoadPlan[T] | type[T]) -> LoadPlan[T]:
 def locks(for_update: ForUpdate) -> bool:
     """Tell whether a fetch with this ``for_update=`` locks the root rows."""
     return for_update is not None and for_update is not False
-
-
-def not_found(plan: LoadPlan[Any], missing: Sequence[object]) -> NotFound:
-    """Return the error for ids without a row."""
-    entity = plan.entity.__name__
-    listed = ", ".join(shown(each) for each in missing[:5])
-    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-    what = "has the primary key" if len(missing) == 1 else "has one of the primary keys"
-    return NotFound(Problem("LP402", f"no '{entity}' {what} {listed}{more}", (plan.label,)), tuple(missing))
 
 
 def check_missing(missing: object, plan: LoadPlan[Any]) -> None:

@@ -10,13 +10,11 @@ import attrs
 from loadplan.errors import MultipleFound
 from loadplan.explained.explained import ExplainedEdge
 from loadplan.explained.explanation import Explanation, explain_plan
-from loadplan.loaders.arguments import Call, ForUpdate, Options, Params, check_plan, locks, not_found, plan_itself
+from loadplan.loaders.arguments import Call, ForUpdate, Options, Params, check_plan, locks, plan_itself
 from loadplan.loaders.attaching import (
-    Given,
     check_attachable,
     extension,
     extension_by,
-    gone,
     in_fewer_statements,
     read_objects,
     session_of,
@@ -24,6 +22,7 @@ from loadplan.loaders.attaching import (
 )
 from loadplan.loaders.calls import Calls, Work
 from loadplan.loaders.counting import Total
+from loadplan.loaders.missing import gone, not_found
 from loadplan.objects.going_back import watch_sessions
 from loadplan.objects.settling import SessionHome, settle
 from loadplan.plan import LoadPlan
@@ -33,7 +32,7 @@ from loadplan.running.execution import Kept
 from loadplan.running.graph import load_roots
 from loadplan.running.own_connection import Opened
 from loadplan.running.plans import Compiled
-from loadplan.running.roots import by_id, by_ids, locking
+from loadplan.running.roots import by_id, by_ids, by_stored, locking
 from loadplan.running.tally import Tally
 from loadplan.statements.keys import CHUNK
 
@@ -80,7 +79,7 @@ class AllCalls(Calls):
 
         found = self.run(plan, prepare, options, roots=1, for_update=lock)
         if found is None:
-            raise not_found(plan, [given])
+            raise not_found(plan, [given], self.dialect_of(plan))
         return found
 
     def extend(
@@ -97,14 +96,26 @@ class AllCalls(Calls):
         plan = self._in_fewest(plan, len(objects.objects))
 
         def prepare(compiled: Compiled[Any], tally: Tally) -> Work[None]:
-            many = by_ids(compiled)
+            many, stored = by_ids(compiled), by_stored(compiled)
             bound = many.parameters(params)
-            identities = [many.reader.read(each) for each in objects.identities]
+            rows = {} if stored is None else dict(enumerate(map(stored.row_of, objects.objects)))
+            known = {at: row for at, row in rows.items() if row is not None}
+            others = {at: many.reader.read(each) for at, each in enumerate(objects.identities) if at not in known}
 
             def work(private: Opened) -> None:
                 kept: Kept = []
-                found = many.run(private, identities, bound, tally, kept)
-                _put(objects, found, kept, compiled, refresh=refresh)
+                found: dict[int, Any] = {}
+                if others:
+                    found.update(zip(others, many.run(private, [*others.values()], bound, tally, kept), strict=True))
+                if stored is not None and known:
+                    found.update(zip(known, stored.run(private, [*known.values()], bound, tally, kept), strict=True))
+                if missing := [at for at, root in found.items() if root is None]:
+                    given = objects.objects
+                    by_value = [given[at] for at in missing if at in others]
+                    raise gone([given[at] for at in sorted(missing)], by_value, compiled.dialect)
+                home = objects.home(stay_in(compiled), found, compiled.dialect)
+                for made in kept:
+                    settle(made, home, refresh=refresh)
 
             return work
 
@@ -149,17 +160,3 @@ def _with_reason(edge: ExplainedEdge, by_itself: ExplainedEdge) -> ExplainedEdge
     if edge.strategy == by_itself.strategy:
         return edge
     return attrs.evolve(edge, reason="joins the rows of the objects, which saves a statement")
-
-
-def _put(objects: Given, roots: Sequence[Any], kept: Kept, compiled: Compiled[Any], *, refresh: bool) -> None:
-    """Put the loaded values onto the objects.
-
-    Raises:
-        NotFound: LP402, the row of an object was deleted. In this case, no object changes.
-    """
-    missing = [each for each, root in zip(objects.objects, roots, strict=True) if root is None]
-    if missing:
-        raise gone(missing)
-    home = objects.home(stay_in(compiled), dict(enumerate(roots)), compiled.dialect)
-    for made in kept:
-        settle(made, home, refresh=refresh)

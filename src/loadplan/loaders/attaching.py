@@ -11,7 +11,8 @@ from sqlalchemy.orm import InstanceState, Mapper, Session
 from sqlalchemy.orm.attributes import instance_state
 
 from loadplan.declared.spec import Below, Load, On, tuple_or_none
-from loadplan.errors import LoaderError, NotFound, PlanError, Problem, shown
+from loadplan.errors import LoaderError, PlanError, Problem, shown
+from loadplan.loaders.missing import gone
 from loadplan.mapped import mapping
 from loadplan.objects.seal import Seal
 from loadplan.objects.settling import GraphHome, Home, SessionHome
@@ -230,24 +231,6 @@ def _cannot(what: str, hint: str, detail: str | None = None) -> LoaderError:
 
 def _nothing() -> LoaderError:
     return _cannot("nothing to load", "name the missing relationships or columns: extend(objects, load(User.posts)).")
-
-
-def gone(objects: Sequence[Any]) -> NotFound:
-    """Return the error for objects whose rows were deleted."""
-    keys = [mapping.identity_of(each) for each in objects]
-    missing = tuple(key[0] if len(key) == 1 else key for key in keys)
-    listed = ", ".join(shown(each) for each in missing[:5])
-    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-    entity = type(objects[0]).__name__
-    return NotFound(
-        Problem(
-            "LP402",
-            f"no '{entity}' has the primary key {listed}{more} any more",
-            detail="the row was deleted after the object was loaded, or a filter of the session hides it now.",
-            hint="fetch the other objects again, or extend them without this one.",
-        ),
-        missing,
-    )
 
 
 # --- the plan of an extension ---------------------------------------------------------------------------------------

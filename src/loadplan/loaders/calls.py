@@ -26,12 +26,12 @@ from loadplan.loaders.arguments import (
     check_plan,
     listed,
     locks,
-    not_found,
     plan_behind,
     plan_itself,
     tables_of,
 )
 from loadplan.loaders.counting import Total, check_total, root_count
+from loadplan.loaders.missing import not_found
 from loadplan.mapped.decoding import Undecodable
 from loadplan.mapped.indexes import DatabaseIndex, LearnedIndex, remember
 from loadplan.plan import LoadPlan
@@ -124,7 +124,7 @@ class Calls:
         """Return the graph of one root by primary key. See :meth:`loadplan.Loader.fetch`."""
         found = self.fetch_or_none(plan, given, params, for_update, options)
         if found is None:
-            raise not_found(plan, [given])
+            raise not_found(plan, [given], self.dialect_of(plan))
         return found
 
     def fetch_or_none(
@@ -153,7 +153,7 @@ class Calls:
         found = self.find(plan, asked, params, options)
         absent = [each for each, root in zip(asked, found, strict=False) if root is None]
         if absent and missing == "raise":
-            raise not_found(plan, absent)
+            raise not_found(plan, absent, self.dialect_of(plan))
         return [root for root in found if root is not None]
 
     def find(self, plan: LoadPlan[T], asked: Sequence[object], params: Params, options: Options) -> list[T | None]:
@@ -468,6 +468,10 @@ class Calls:
     def private(self, *, bare: bool = False) -> PrivateSession:
         """Return a private session for one run. The session is not open yet."""
         return private_session(self.bind, snapshot=self.snapshot, bare=bare, shard=self.shard)
+
+    def dialect_of(self, plan: LoadPlan[Any]) -> Dialect:
+        """Return the dialect of the database that holds the roots of a plan."""
+        return self.private().dialect(resolve_plan(plan).root.mapper)
 
     def compiled(self, plan: LoadPlan[T], private: PrivateSession, roots: int | None) -> Compiled[T]:
         """Return a plan ready to run on the database of a session."""

@@ -12,12 +12,13 @@ from loadplan.declared.mistaken import with_hints
 from loadplan.declared.sources import RootConditions
 from loadplan.explained.analysis import Analysis
 from loadplan.explained.explanation import Explanation
-from loadplan.loaders.arguments import Call, ForUpdate, Options, Params, check_plans, locks, not_found
+from loadplan.loaders.arguments import Call, ForUpdate, Options, Params, check_plans, locks
 from loadplan.loaders.attached_calls import AllCalls
 from loadplan.loaders.batching import Batcher
 from loadplan.loaders.call_hints import with_call_hints
 from loadplan.loaders.counting import Total
 from loadplan.loaders.fetching import Fetching
+from loadplan.loaders.missing import not_found
 from loadplan.loaders.sharding import calls_on
 from loadplan.mapped.indexes import LearnedIndex
 from loadplan.plan import LoadPlan
@@ -231,7 +232,7 @@ class BatchedLoader(Loader):
             plan, id, params=params, for_update=for_update, execution_options=execution_options
         )
         if found is None:
-            raise not_found(plan, [id])
+            raise not_found(plan, [id], self._calls.dialect_of(plan))
         return found
 
     async def fetch_or_none(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 import attrs
-from sqlalchemy import inspect, select, types
+from sqlalchemy import Dialect, inspect, select, types
 
 from loadplan.declared.sources import RootConditions, RootOrder
 from loadplan.declared.spec import tuple_or_none
@@ -240,7 +240,7 @@ class ShardedCalls(AllCalls):
 
             roots, values = self.on(shard, tally).run(plan, prepare, options, roots=most, for_update=for_update)
             parts.append(list(zip(values, roots, strict=True)))
-        return [root for _, root in merged(parts, order, self._dialect(plan))]
+        return [root for _, root in merged(parts, order, self.dialect_of(plan))]
 
     def fetch_page(
         self,
@@ -282,7 +282,7 @@ class ShardedCalls(AllCalls):
                 kept: list[Any] = [*roots, *[None] * (len(values) - len(roots))]
                 parts.append(list(zip(values, kept, strict=True)))
             page = pages[-1]
-            dialect = self._dialect(plan)
+            dialect = self.dialect_of(plan)
             rows = merged(parts, page.order, dialect)[: size + 1]
             key = sort_key(page.order, dialect)
             for (one, _), (other, _) in itertools.pairwise(rows):
@@ -349,8 +349,9 @@ class ShardedCalls(AllCalls):
         statement = select(plan.entity).where(*query.where)
         return shards_of_statement(self.bind, mapper, statement, query.parameters(params), options)
 
-    def _dialect(self, plan: LoadPlan[Any]) -> Any:
-        return self.first.private().dialect(resolve_plan(plan).root.mapper)
+    def dialect_of(self, plan: LoadPlan[Any]) -> Dialect:
+        """Return the dialect of the first shard."""
+        return self.first.dialect_of(plan)
 
     @staticmethod
     def _mergeable(compiled: Compiled[Any], order: Sequence[Ordering], *, at_least: int) -> list[Ordering]:

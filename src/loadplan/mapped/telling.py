@@ -80,7 +80,7 @@ def tells_rows_apart(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
     return isinstance(kind, _TELLING) and not isinstance(kind, mysql.SET) and not reads_by_itself(kind)
 
 
-def _binds_anew(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
+def binds_anew(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
     """Tell whether a type, or a type that it decorates, changes the values that it binds with its own code or SQL."""
     own: Any = type(kind)
     code = [own.bind_processor, own.bind_expression]
@@ -88,7 +88,7 @@ def _binds_anew(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
         code.append(own.process_bind_param)
     if not all(each.__module__.startswith("sqlalchemy.") for each in code):
         return True
-    return isinstance(kind, types.TypeDecorator) and _binds_anew(
+    return isinstance(kind, types.TypeDecorator) and binds_anew(
         type_on(kind.load_dialect_impl(dialect), dialect), dialect
     )
 
@@ -117,14 +117,14 @@ def teller(expression: Any, dialect: Dialect, *, everywhere: bool = False) -> Co
     kind = type_on(expression.type, dialect)
     while isinstance(kind, types.TypeDecorator) and not isinstance(kind, types.Interval):
         kind = type_on(kind.load_dialect_impl(dialect), dialect)
-    if reads_by_itself(kind) or _binds_anew(kind, dialect):
+    if reads_by_itself(kind) or binds_anew(kind, dialect):
         known = next(each for each in type(kind).__mro__ if each.__module__.startswith("sqlalchemy."))
         kind = kind.adapt(known) if issubclass(known, EXACT_TYPES) else kind
     stored = None if everywhere else stored_value(expression, kind, dialect)
     if stored is not None:
         return stored
     if tells_rows_apart(expression.type, dialect) and (
-        everywhere or not _binds_anew(type_on(expression.type, dialect), dialect)
+        everywhere or not binds_anew(type_on(expression.type, dialect), dialect)
     ):
         return None
     if is_exact(kind):

@@ -20,7 +20,7 @@ from loadplan.objects.sites import Site, sites_of
 from loadplan.objects.writer import Blueprint, Scope, Writer, tuple_source
 from loadplan.resolved.strategy import Way
 from loadplan.resolved.tree import Column, Edge, Instance, Part, Place, Recipe, instance_at
-from loadplan.sqlalchemy_internals import UnfinishedState, install_state, state_script
+from loadplan.sqlalchemy_internals import BothKeys, UnfinishedState, install_state, state_script
 from loadplan.statements.statement import Statement
 
 
@@ -45,7 +45,7 @@ class InstanceWriter(Writer):
             for each in self._edges(site)
             if each.prop is not None
         )
-        self.values.update(State=UnfinishedState, ref=ref)
+        self.values.update(State=UnfinishedState, ref=ref, both=BothKeys)
         self.values.update(widened=widened, install_state=install_state)
         self._spread: list[tuple[Edge, str]] = []
         classes = {site.number: site.shared for site in self.sites}
@@ -292,6 +292,13 @@ class InstanceWriter(Writer):
         values = [f"d{site.number}[{each.name!r}]" if each in held else self._column(each, scope) for each in columns]
         return f"({key}[0], {', '.join(values)})" if site.by_class else tuple_source(values)
 
+    def _stored(self, site: Site, scope: Scope) -> str | None:
+        """Return the source of the stored key of a row; None if Python can compare the key itself."""
+        columns = [self._column_named(site, name) for name in site.key]
+        if not (self._keeps_stored and any(each in self._tellers for each in columns)):
+            return None
+        return f"({', '.join(self._told(each, scope) for each in columns)},)"
+
     def _make(self, depth: int, site: Site, scope: Scope, key: str, flags: Sequence[str]) -> None:
         """Write the code that makes a new instance."""
         number = site.number
@@ -316,8 +323,8 @@ class InstanceWriter(Writer):
                 self._line(depth, f"if {self._part_there(flag, part, scope)}:")
                 for column in columns:
                     self._line(depth + 1, f"{found}[{column.name!r}] = {self._column(column, scope)}")
-        key = self._identity(site, scope, key)
-        for text in state_script(made, found, given["origin"], key, plain=site.plain):
+        key, stored = self._identity(site, scope, key), self._stored(site, scope)
+        for text in state_script(made, found, given["origin"], key, plain=site.plain, stored=stored):
             self._line(depth, text)
 
     def _meet_again(self, depth: int, site: Site, scope: Scope, flags: Sequence[str]) -> None:

@@ -31,6 +31,7 @@ from loadplan.sqlalchemy_internals import (
     invalidate_collection,
     is_plain_list,
     replace_loaders,
+    stored_key,
     tell_of_load,
     tell_of_persistence,
     tell_of_refresh,
@@ -97,6 +98,13 @@ class SessionHome(Home):
         tell_of_persistence(self._session, new)
 
 
+@attrs.frozen
+class _Stored:
+    """A stored key. It never equals a key of values in Python."""
+
+    values: tuple[Any, ...]
+
+
 class GraphHome(Home):
     """A graph that is in no session.
 
@@ -117,8 +125,13 @@ class GraphHome(Home):
                 self._objects.setdefault(self._mark(each), []).append(each)
 
     def _mark(self, entity: Any) -> Any:
-        """Return a value that identifies the row of an object: its key, if Python can compare the key."""
+        """Return a value that identifies the row of an object: its stored key if it is known, or its key."""
         state: Any = instance_state(entity)
+        stored = stored_key(state)
+        return self._mark_by_value(state) if stored is None else (state.key[0], _Stored(stored), state.key[2])
+
+    def _mark_by_value(self, state: Any) -> Any:
+        """Return a value that identifies the row of an object: its key, if Python can compare the key."""
         if state.mapper not in self._markers:
             columns = state.mapper.primary_key
             self._markers[state.mapper] = [marker(column.type, self._dialect) for column in columns]
@@ -130,7 +143,10 @@ class GraphHome(Home):
         return cls, tuple(values), token
 
     def _known(self, made: Any) -> Sequence[Any]:
-        return self._objects.get(self._mark(made), ())
+        mark = self._mark(made)
+        if mark not in self._objects:  # an object that loadplan did not fetch has no stored key
+            mark = self._mark_by_value(instance_state(made))
+        return self._objects.get(mark, ())
 
     def take(self, made: Any) -> None:
         """Remember a loaded object."""

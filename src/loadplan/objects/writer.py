@@ -57,6 +57,8 @@ class Blueprint:
         guards: makes the functions that raise errors for rows that cannot become a view.
         columns: all columns that are selected at each place.
         tellers: by key column whose values Python cannot compare, the column to compare instead.
+        keeps_stored: whether instances keep the values of ``tellers``, so that ``extend`` finds their rows again. They
+            do not if databases of several kinds are compared.
     """
 
     recipe: Recipe
@@ -69,6 +71,7 @@ class Blueprint:
     guards: Guards
     columns: Mapping[Place, Sequence[Column]]
     tellers: Mapping[Column, Column]
+    keeps_stored: bool
 
     @property
     def label(self) -> str:
@@ -88,6 +91,7 @@ class Writer(abc.ABC):
         self.lines: list[str] = []
         self._columns = blueprint.columns
         self._tellers = blueprint.tellers
+        self._keeps_stored = blueprint.keeps_stored
         self.values: dict[str, Any] = {"first": first, "grow": blueprint.guards.grow}
         self._numbers = {each.edge: number for number, each in enumerate(blueprint.statements)}
         self._statements = blueprint.statements

@@ -188,6 +188,7 @@ class CompiledPlan(Generic[T]):
                 Guards(self.tree.label),
                 self.builder.columns.of(self.builder.places),
                 self.builder.columns.tellers,
+                not self.builder.columns.everywhere,
             )
             writer = (
                 InstanceWriter(blueprint, raw=raw, hidden=hidden)

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, TypeVar
 import attrs
 from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm.attributes import instance_state
 
 from loadplan.declared.sources import Source, is_path
 from loadplan.declared.spec import Plan
@@ -30,6 +31,7 @@ from loadplan.running.plans import Compiled
 from loadplan.running.root_keys import RootKeys, root_keys
 from loadplan.running.shown import is_shown
 from loadplan.running.tally import Tally
+from loadplan.sqlalchemy_internals import stored_key
 from loadplan.statements.joined_orders import Join, JoinedValue, Planned, in_joins, joined_to, joined_value
 from loadplan.statements.keys import CHUNK, Keys, among, keys_of
 from loadplan.statements.linked import AnySelect, Narrowing
@@ -124,6 +126,56 @@ class ByIds:
             else:
                 result = session.connection({}).execute(statement, values)
             yield from read(tally.counted(result.all(), mapper.class_.__name__))
+
+
+@attrs.frozen(eq=False)
+class ByStored:
+    """A graph narrowed to the rows of objects that were loaded before, by the stored values of their keys."""
+
+    graph: Compiled[Any]
+    keys: Keys
+    root_keys: RootKeys
+
+    def row_of(self, entity: Any) -> tuple[Any, ...] | None:
+        """Return an object's values of the columns that tell the roots apart; None if it does not know all of them."""
+        state: Any = instance_state(entity)
+        stored = stored_key(state)
+        if stored is None or any(value is None for value in stored):
+            return None
+        return *state.identity, *stored
+
+    def run(
+        self,
+        session: Opened,
+        rows: Sequence[tuple[Any, ...]],
+        parameters: Mapping[str, Any],
+        tally: Tally,
+        kept: Kept,
+    ) -> list[Any]:
+        """Return, for each of ``rows``, its root or None."""
+        marks = [self.root_keys.mark_of(row) for row in rows]
+        bound = {mark: self.root_keys.bound_of(row) for mark, row in zip(marks, rows, strict=True)}
+        keys = [each[0] for each in bound.values()] if self.keys.width == 1 else list(bound.values())
+        executions = [{**parameters, **each} for each in (self.keys.bind(keys) if keys else ())]
+        _, by_mark = load_by_identity(self.graph, session, executions, self.root_keys, tally, kept)
+        return [by_mark.get(mark) for mark in marks]
+
+
+def by_stored(compiled: Compiled[Any]) -> ByStored | None:
+    """Return a graph narrowed to the rows of objects; None if Python can compare their keys themselves.
+
+    Later calls for the graph return the same value.
+    """
+    if "by stored" not in compiled.variants:
+        told = root_keys(compiled.tree.root.entity, compiled.mapper, compiled.dialect)
+        found = None
+        if not told.by_value:
+            keys = keys_of(told.asked, compiled.dialect)
+            graph = compiled.narrowed(lambda statement: statement.where(keys.condition))
+            found = ByStored(graph, keys, told)
+        compiled.variants["by stored"] = found
+    answer: ByStored | None = compiled.variants["by stored"]
+    return answer
 
 
 def _places(asked: Sequence[Identity]) -> list[int]:

@@ -49,6 +49,7 @@ from loadplan.sqlalchemy_internals.expressions import (
     variants_of,
 )
 from loadplan.sqlalchemy_internals.instances import (
+    BothKeys,
     Origin,
     UnfinishedState,
     blank_state,
@@ -58,6 +59,7 @@ from loadplan.sqlalchemy_internals.instances import (
     installed_loaders,
     keeps_state_in_dict,
     state_script,
+    stored_key,
     tell_of_load,
     tell_of_persistence,
 )
@@ -91,6 +93,7 @@ __all__ = [
     "BY_POSITION",
     "NO_RESULT",
     "AbstractLoad",
+    "BothKeys",
     "Held",
     "OptionStep",
     "Origin",
@@ -150,6 +153,7 @@ __all__ = [
     "shape_of",
     "shard_names",
     "state_script",
+    "stored_key",
     "subtype_of",
     "takes_text",
     "tell_of_load",

@@ -1,7 +1,7 @@
 """The state of a mapped instance: loadplan makes it without the ORM, and finishes it at its first use."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import frozen
 from sqlalchemy.orm import (
@@ -58,19 +58,34 @@ class Origin:
     loaders: Mapping[str, AttributeLoader]
 
 
+class BothKeys(NamedTuple):
+    """The key of a row in Python, and the stored values of it, where Python cannot compare the key itself."""
+
+    key: Any
+    stored: tuple[Any, ...]
+
+
+#: The key of a stored key in ``InstanceState.info``.
+_STORED = "loadplan_stored_key"
+
+
 class LoadedState(InstanceState[Any]):
     """The state of an instance that loadplan made from a row.
 
-    Its pickles and copies are plain states.
+    Its pickles and copies are plain states. They keep the stored key in ``info``.
     """
 
     __slots__ = ("_key", "_origin")
 
     _origin: Origin
-    _key: Any
+    _key: Any  # of the row, or BothKeys
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return blank_state, (), self.__getstate__()
+        found = self.__getstate__()
+        identity, stored = _keys_of(self)
+        if stored is not None:
+            found["info"] = {**found.get("info", {}), _STORED: (identity, stored)}
+        return blank_state, (), found
 
 
 class UnfinishedState(LoadedState):
@@ -128,8 +143,34 @@ def _finish(state: Any) -> None:
     else:
         state.class_, state.manager = origin.manager.class_, origin.manager
         state.committed_state, state.expired_attributes = {}, set()
-    state.key = (origin.identity, origin.key_of(state._key), None)
+    state.key = (origin.identity, _keys_of(state)[0], None)
     state.callables = origin.loaders
+
+
+def _keys_of(state: LoadedState) -> tuple[tuple[Any, ...], tuple[Any, ...] | None]:
+    """Return (primary key with which an instance was loaded, stored values of it or None)."""
+    key, stored = state._key, None
+    if isinstance(key, BothKeys):
+        key, stored = key
+    return state._origin.key_of(key), stored
+
+
+def stored_key(state: InstanceState[Any]) -> tuple[Any, ...] | None:
+    """Return the stored values of the primary key of an instance, as its row had them.
+
+    Returns:
+        None if Python can compare its key itself, if it comes from elsewhere, or if its key has changed since.
+    """
+    if isinstance(state, LoadedState):
+        identity, stored = _keys_of(state)
+    else:
+        identity, stored = state.info.get(_STORED, (None, None))
+    if stored is None or identity is None or state.identity is None:
+        return None
+    try:
+        return stored if tuple(identity) == tuple(state.identity) else None
+    except Exception:  # a value of an application's own type may refuse to be compared
+        return None
 
 
 def blank_state() -> InstanceState[Any]:
@@ -137,11 +178,12 @@ def blank_state() -> InstanceState[Any]:
     return InstanceState.__new__(InstanceState)
 
 
-def state_script(made: str, found: str, origin: str, key: str, *, plain: bool) -> list[str]:
+def state_script(made: str, found: str, origin: str, key: str, *, plain: bool, stored: str | None = None) -> list[str]:
     """Return the source that gives a new instance its state.
 
     SQLAlchemy finds the state under ``_sa_instance_state``. It is source, not a function, because a call for each row
-    would add a tenth to the time of the row. ``State`` and ``ref`` are :class:`UnfinishedState` and ``weakref.ref``.
+    would add a tenth to the time of the row. ``State``, ``ref`` and ``both`` are :class:`UnfinishedState`,
+    ``weakref.ref`` and :class:`BothKeys`.
 
     Args:
         made: the name of the variable with the instance.
@@ -149,12 +191,13 @@ def state_script(made: str, found: str, origin: str, key: str, *, plain: bool) -
         origin: the name of the :class:`Origin` of its class and place.
         key: the name of its key in the rows.
         plain: whether the class has the state in ``__dict__``.
+        stored: the source of the stored key, if Python cannot compare the key itself.
     """
     return [
         "state = State()",
         f"state.obj = ref({made})",
         f"state._origin = {origin}",
-        f"state._key = {key}",
+        f"state._key = {key if stored is None else f'both({key}, {stored})'}",
         f"{found}['_sa_instance_state'] = state" if plain else f"install_state({made}, state)",
     ]
 

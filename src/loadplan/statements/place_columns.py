@@ -19,12 +19,13 @@ class PlaceColumns:
         everywhere: whether keys of databases of several kinds are compared.
 
     Attributes:
+        everywhere: the same.
         tellers: by key column whose values Python cannot compare, the column to compare instead.
     """
 
     def __init__(self, dialect: Dialect, *, everywhere: bool) -> None:
         self._dialect = dialect
-        self._everywhere = everywhere
+        self.everywhere = everywhere
         self._extra: dict[Place, list[Column]] = {}
         self._rows_of_base: dict[Place, Place] = {}
         self.tellers: dict[Column, Column] = {}
@@ -86,7 +87,7 @@ class PlaceColumns:
         """Return the column that Python compares instead of a key column, or the key column itself."""
         if column in self.tellers:
             return self.tellers[column]
-        expression = teller(column.expression, self._dialect, everywhere=self._everywhere)
+        expression = teller(column.expression, self._dialect, everywhere=self.everywhere)
         if expression is not None:
             name = f"loadplan_{column.name}"
             self.tellers[column] = Column(name, expression.label(name), expression.type)
