@@ -70,6 +70,7 @@ STAGES = {
         "sharing",
         "resolving",
         "protocols",
+        "statement_rows",
         "strategy",
         "strategy_of_options",
         "entities",
