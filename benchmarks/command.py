@@ -25,14 +25,14 @@ from benchmarks.report import HERE, Run, by_case, write_json
 from benchmarks.rivals.everyone import Everyone, load_rivals
 from benchmarks.rivals.rival import Rival
 from benchmarks.running import SMOKE, Effort, run_cases
-from benchmarks.tables import Table, case_table, losses, overview, page
+from benchmarks.tables import Table, case_table, losses, overview, overview_alone, page
 from benchmarks.targets import DEFAULT, DRIVERS, MARIADB, Target
 from embedded_mariadb import MISSING, find_mariadb
 from loadplan import __version__
 
 DOCS = HERE.parents[1] / "docs" / "benchmarks"
 OVERVIEW = ("options in the call", "options prebuilt", "lazy loading", "sqla-autoloads", "advanced-alchemy")
-OTHER_ORMS = ("Tortoise ORM", "Piccolo", "Django")
+OTHER_ORMS = ("Tortoise ORM", "Piccolo", "Piccolo, objects", "Django")
 GROUP = "`uv run --group benchmarks`"
 PACKAGES = ("loadplan", "attrs", "greenlet", "sqlalchemy")
 
@@ -261,6 +261,8 @@ def measure(cases: Sequence[Case], settings: Settings, progress: Progress) -> Ru
     for (case, _), results in by_case(found.results).items():
         show(case_table(results, f"{case}: {results[0].title}"))
     show(overview(found.results, columns(found)))
+    if (alone := overview_alone(found.results, columns(found))) is not None:
+        show(alone)
     if (lost := losses(found.results)).rows:
         show(lost)
     return found

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import fcntl
 import gc
+import math
 import platform
 import random
 import resource
@@ -20,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
+from benchmarks.reading import CLOCK
 from benchmarks.report import HERE
 from benchmarks.targets import DEFAULT, DRIVERS, POSTGRESQL, Target
 from embedded_postgres import start
@@ -106,7 +108,17 @@ def recorded(engine: AsyncEngine) -> Iterator[list[tuple[str, Any]]]:
 
 
 async def time_rounds(ways: Sequence[Way], rounds: int, calls: int, *, prime: bool = False) -> Rounds:
-    """Return for each round the median seconds of each way; the ways take turns in an order that changes all the time.
+    """Return for each round the median seconds of each way; see :func:`time_parts`."""
+    return (await time_parts(ways, rounds, calls, prime=prime))[0]
+
+
+async def time_parts(
+    ways: Sequence[Way], rounds: int, calls: int, *, prime: bool = False
+) -> tuple[list[list[float]], list[list[float]]]:
+    """Return for each round the median seconds of each way: of whole calls, and of calls without their reading.
+
+    The ways take turns in an order that changes all the time. A way that does not tell its reading apart has NaN as its
+    seconds without reading.
 
     Args:
         ways: what to time.
@@ -116,24 +128,30 @@ async def time_rounds(ways: Sequence[Way], rounds: int, calls: int, *, prime: bo
             of the database's cache.
     """
     shuffler = random.Random(1)  # noqa: S311 - an order, not a secret
-    medians = []
+    medians, without = [], []
     gc.collect()
     gc.freeze()  # a way collects its own garbage, and does not walk what the benchmark holds
     try:
         for _ in range(rounds):
             seconds: list[list[float]] = [[] for _ in ways]
+            fetching: list[list[float]] = [[] for _ in ways]
             for _ in range(calls):
                 for index in shuffler.sample(range(len(ways)), len(ways)):
                     if prime:
                         await ways[index]()
                     gc.collect()
+                    CLOCK.taken()
                     started = time.perf_counter()
                     await ways[index]()
-                    seconds[index].append(time.perf_counter() - started)
+                    whole = time.perf_counter() - started
+                    read = CLOCK.taken()
+                    seconds[index].append(whole)
+                    fetching[index].append(whole - read if read else math.nan)
             medians.append([statistics.median(each) for each in seconds])
+            without.append([statistics.median(each) for each in fetching])
     finally:
         gc.unfreeze()
-    return medians
+    return medians, without
 
 
 def milliseconds(medians: Rounds) -> list[float]:

@@ -32,6 +32,7 @@ class Result:
         title: of the case, at that size.
         note: why it cannot, or what is to be known beside the figures.
         megabytes: most that a process held that did nothing else; None if not measured.
+        fetching: as ``seconds``, of calls without the reading of their results; empty if that is not told apart.
     """
 
     case: str
@@ -45,11 +46,17 @@ class Result:
     title: str = ""
     note: str = ""
     megabytes: float | None = None
+    fetching: tuple[float, ...] = attrs.field(default=(), converter=_floats)
 
     @property
     def milliseconds(self) -> float:
         """The median of the rounds."""
         return statistics.median(self.seconds) * 1e3
+
+    @property
+    def alone(self) -> "Result":
+        """The same with the times of the fetch alone."""
+        return attrs.evolve(self, seconds=self.fetching)
 
     def ratios(self, other: "Result") -> list[float]:
         """Return this one's time in units of another's, round by round: of one case and size alone."""

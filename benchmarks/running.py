@@ -10,6 +10,7 @@ A call begins with a pool that has connections, and ends with the connection bac
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -21,7 +22,7 @@ from sqlalchemy import URL
 from benchmarks.cases.case import Ask, Case, Values
 from benchmarks.databases import Databases
 from benchmarks.mariadb import Counter, counter
-from benchmarks.measure import Way, time_rounds
+from benchmarks.measure import Way, time_parts
 from benchmarks.progress import Progress
 from benchmarks.relay import Relay, relay
 from benchmarks.report import Result
@@ -105,9 +106,9 @@ async def run_cases(
                 url = (await stack.enter_async_context(relay(url, delay))).url
             connections = await connect_all(rivals, url, stack)
             for case in together:
-                seconds = await time_case(case, rivals, connections, effort, progress)
+                timed = await time_case(case, rivals, connections, effort, progress)
                 found[case.name] = [
-                    result_of(case, rival, seconds.get(rival.name, ()), counts.get((case.name, rival.name)))
+                    result_of(case, rival, timed.get(rival.name, Timed()), counts.get((case.name, rival.name)))
                     for rival in rivals
                     if rival.way_to(case.graph.name, case.size) or rival.why_not(case.graph.name)
                 ]
@@ -126,10 +127,23 @@ def grouped(cases: Sequence[Case]) -> dict[tuple[str, float | None, bool], list[
     return found
 
 
-def result_of(case: Case, rival: Rival, seconds: tuple[float, ...], count: Count | None) -> Result:
+@attrs.frozen
+class Timed:
+    """The median seconds of each round.
+
+    Attributes:
+        seconds: of whole calls.
+        fetching: of calls without their reading; empty if the rival does not tell the two apart.
+    """
+
+    seconds: tuple[float, ...] = ()
+    fetching: tuple[float, ...] = ()
+
+
+def result_of(case: Case, rival: Rival, timed: Timed, count: Count | None) -> Result:
     """Return the record of a rival."""
     name = case.graph.name
-    result = Result(case.name, rival.name, case.size, seconds, title=case.title)
+    result = Result(case.name, rival.name, case.size, timed.seconds, title=case.title, fetching=timed.fetching)
     if count is None:
         return attrs.evolve(result, note=rival.why_not(name) or "")
     return attrs.evolve(
@@ -144,12 +158,12 @@ def result_of(case: Case, rival: Rival, seconds: tuple[float, ...], count: Count
 
 async def connect_all(rivals: Sequence[Rival], url: URL, stack: contextlib.AsyncExitStack) -> list[Any]:
     """Connect rivals, those of one package together: a pool for each of them would be more than the server takes."""
-    opened: dict[str, Any] = {}
+    opened: dict[Any, Any] = {}
     for rival in rivals:
-        package = rival.packages[0]
-        if rival.ways and package not in opened:
-            opened[package] = await stack.enter_async_context(rival.connect(url))
-    return [opened.get(each.packages[0]) for each in rivals]
+        shared = (rival.packages[0], rival.connect)
+        if rival.ways and shared not in opened:
+            opened[shared] = await stack.enter_async_context(rival.connect(url))
+    return [opened.get((each.packages[0], each.connect)) for each in rivals]
 
 
 def counting(url: URL) -> contextlib.AbstractAsyncContextManager[Relay | Counter]:
@@ -159,8 +173,11 @@ def counting(url: URL) -> contextlib.AbstractAsyncContextManager[Relay | Counter
 
 async def time_case(
     case: Case, rivals: Sequence[Rival], connections: Sequence[Any], effort: Effort, progress: Progress
-) -> dict[str, tuple[float, ...]]:
-    """Compare what all bring, then time them in turn; return the median seconds of each round by the rival's name."""
+) -> dict[str, Timed]:
+    """Compare what all bring, then time them in turn; return what each took, by the rival's name.
+
+    When many tasks run at a time, one reads while others wait for the server. So their reading is not told apart.
+    """
     progress.step(f"{case.name}: comparing")
     able = {
         rival.name: way_of(case, fetch, connection)
@@ -170,15 +187,20 @@ async def time_case(
     await compare(case, able)
     ways = list(able.values())
     progress.say(f"{case.name}: timing")
-    medians = list(await time_rounds(ways, 1, 1))
+    medians, without = await time_parts(ways, 1, 1)
     once = sum(medians[0])
     if once > effort.seconds:
-        medians += await time_rounds(ways, min(effort.rounds, FEWEST) - 1, 1)
+        more, more_without = await time_parts(ways, min(effort.rounds, FEWEST) - 1, 1)
+        medians, without = medians + more, without + more_without
     elif effort.calls > 1:
         calls = max(1, min(effort.calls, int(effort.seconds / once)))
-        await time_rounds(ways, 1, min(calls, 6))  # PostgreSQL plans a prepared statement anew five times
-        medians = list(await time_rounds(ways, effort.rounds, calls))
-    return {name: tuple(seconds) for name, seconds in zip(able, zip(*medians, strict=True), strict=True)}
+        await time_parts(ways, 1, min(calls, 6))  # PostgreSQL plans a prepared statement anew five times
+        medians, without = await time_parts(ways, effort.rounds, calls)
+    found = {}
+    for name, seconds, fetching in zip(able, zip(*medians, strict=True), zip(*without, strict=True), strict=True):
+        is_apart = case.tasks == 1 and not any(map(math.isnan, fetching))
+        found[name] = Timed(seconds, fetching if is_apart else ())
+    return found
 
 
 async def compare(case: Case, ways: Mapping[str, Way]) -> None:

@@ -119,6 +119,23 @@ def overview(results: Iterable[Result], others: Sequence[str]) -> Table:
     return Table("loadplan in units of SQL by hand, others in units of loadplan", names, rows)
 
 
+def overview_alone(results: Sequence[Result], others: Sequence[str]) -> Table | None:
+    """Return the overview of the fetch alone, without the reading of the results; None if it was not told apart.
+
+    Args:
+        results: of all cases.
+        others: rivals with a column of their own in the overview.
+    """
+    alone = [each.alone for each in results]
+    measured = {(each.case, each.size) for each in _by_hand(alone)}
+    alone = [each for each in alone if (each.case, each.size) in measured]
+    able = {each.rival for each in alone if each.seconds}
+    if not able:
+        return None
+    table = overview(alone, [name for name in others if name in able])
+    return attrs.evolve(table, title="The fetch alone")
+
+
 def losses(results: Iterable[Result]) -> Table:
     """Return each case and rival, SQL by hand aside, that was faster than loadplan's way that does the same."""
     rows = []
@@ -172,6 +189,14 @@ def page(run: Run, others: Sequence[str]) -> str:
         "Below 1.00 (bold), the rival was faster. - means that it did not do the case. We compare rivals that return"
         " mapped objects with entities. We compare rivals that return only the named values with views.",
     ]
+    if (alone := overview_alone(run.results, others)) is not None:
+        parts += [
+            f"### {alone.title}",
+            "A call of the table above fetches a result and reads its values. This table has the same calls of the same"
+            " run without the time in which they read. The benchmark cannot tell the two apart if an attribute loads"
+            " when it is read, if a rival groups rows by hand, or if many tasks run at a time.",
+            alone.markdown(),
+        ]
     for (case, _), found in by_case(run.results).items():
         parts += [f"### {case}", *folded(case_table(found, found[0].title))]
     lost = losses(run.results)

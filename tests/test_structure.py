@@ -206,6 +206,7 @@ STAGES = {
         "costs",
         "schema",
         "baseline",
+        "held_indexes",
         "held",
         "checking",
         "commands",

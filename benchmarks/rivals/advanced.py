@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from atlas.models import Country
 from benchmarks.cases import carriers, chain, country, orders, products, sheets, top_five, tree
 from benchmarks.cases.case import Ask, Graph, Values
+from benchmarks.reading import reading
 from benchmarks.rivals.rival import Fetch, Rival, sqlalchemy_engine
 from benchmarks.shop import Address, Category, City, Customer, Line, Order, Product, Region, Sheet
 
@@ -74,7 +75,8 @@ def way(graph: Graph, repository: type[SQLAlchemyAsyncRepository[Any]], load: Se
             else:
                 page = LimitOffset(limit=ask.first, offset=0)
                 found = await entities.get_many(page, order_by=(graph.key, False), load=load)
-            return [graph.read(each, iter) for each in found]
+            with reading():
+                return [graph.read(each, iter) for each in found]
 
     return fetch
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import load_only
 from atlas.models import Base as AtlasBase
 from benchmarks.cases import carriers, chain, country, orders, products, sheets, top_five, tree
 from benchmarks.cases.case import Ask, Graph, Values
+from benchmarks.reading import reading
 from benchmarks.rivals.rival import Fetch, Rival, sqlalchemy_engine
 from benchmarks.shop import Base as ShopBase
 
@@ -31,7 +32,9 @@ def way(graph: Graph, *loads: str) -> Fetch:
         else:
             statement = statement.order_by(graph.key).limit(ask.first)
         async with AsyncSession(engine, expire_on_commit=False) as session:
-            return [graph.read(each, iter) for each in unique_scalars(await session.execute(statement)).all()]
+            found = unique_scalars(await session.execute(statement)).all()
+            with reading():
+                return [graph.read(each, iter) for each in found]
 
     return fetch
 
@@ -49,7 +52,9 @@ async def best(engine: AsyncEngine, ask: Ask) -> Values:
     page = select(graph.key).order_by(graph.key).limit(ask.first)
     statement = statement.where(graph.key.in_(page)).order_by(graph.key)
     async with AsyncSession(engine, expire_on_commit=False) as session:
-        return [graph.read(each, iter) for each in unique_scalars(await session.execute(statement)).all()]
+        found = unique_scalars(await session.execute(statement)).all()
+        with reading():
+            return [graph.read(each, iter) for each in found]
 
 
 async def five_columns(engine: AsyncEngine, ask: Ask) -> Values:
@@ -58,7 +63,9 @@ async def five_columns(engine: AsyncEngine, ask: Ask) -> Values:
     columns = load_only(*(getattr(graph.entity, name) for name in sheets.COLUMNS))
     statement = sqla_select(model=graph.entity).options(columns).order_by(graph.key).limit(ask.first)
     async with AsyncSession(engine, expire_on_commit=False) as session:
-        return [graph.read(each, iter) for each in unique_scalars(await session.execute(statement)).all()]
+        found = unique_scalars(await session.execute(statement)).all()
+        with reading():
+            return [graph.read(each, iter) for each in found]
 
 
 RIVALS = (

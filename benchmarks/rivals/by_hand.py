@@ -13,6 +13,7 @@ from sqlalchemy import URL
 
 from benchmarks.cases import carriers, chain, country, orders, products, sheets, top_five, tree
 from benchmarks.cases.case import Ask, Graph, HandWritten, Values
+from benchmarks.reading import reading
 from benchmarks.rivals.rival import POOL, Fetch, Rival
 
 GRAPHS = (
@@ -50,7 +51,8 @@ def way(graph: Graph, fetch: HandWritten) -> Fetch:
     async def run(pool: Any, ask: Ask) -> Values:
         async with pool.acquire() as connection:
             found = await fetch(connection, ask)
-        return [graph.read(each, iter) for each in found]
+        with reading():
+            return [graph.read(each, iter) for each in found]
 
     return run
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, selectinload
 from benchmarks.cases import carriers
 from benchmarks.cases.case import Ask, Graph, Values
 from benchmarks.cases.top_five import BEST, read_best
+from benchmarks.reading import reading
 from benchmarks.rivals.by_hand import GRAPHS
 from benchmarks.rivals.rival import Fetch, Rival, sqlalchemy_engine
 
@@ -51,8 +52,9 @@ def in_the_call(graph: Graph) -> Fetch:
 
     async def fetch(engine: AsyncEngine, ask: Ask) -> Values:
         async with AsyncSession(engine, expire_on_commit=False) as session:
-            found = await session.scalars(narrowed(graph.select(), graph, ask))
-            return [read(graph, each) for each in found]
+            found = (await session.scalars(narrowed(graph.select(), graph, ask))).all()
+            with reading():
+                return [read(graph, each) for each in found]
 
     return fetch
 
@@ -65,10 +67,11 @@ def prebuilt(graph: Graph) -> Fetch:
     async def fetch(engine: AsyncEngine, ask: Ask) -> Values:
         async with AsyncSession(engine, expire_on_commit=False) as session:
             if ask.key is not None:
-                found = await session.scalars(one, {"key": ask.key})
+                found = (await session.scalars(one, {"key": ask.key})).all()
             else:
-                found = await session.scalars(many, {"first": ask.first})
-            return [read(graph, each) for each in found]
+                found = (await session.scalars(many, {"first": ask.first})).all()
+            with reading():
+                return [read(graph, each) for each in found]
 
     return fetch
 
@@ -80,7 +83,9 @@ def selectin_carriers() -> Fetch:
     async def fetch(engine: AsyncEngine, ask: Ask) -> Values:
         async with AsyncSession(engine, expire_on_commit=False) as session:
             statement = select(graph.entity).options(selectinload(graph.entity.carrier))
-            return [graph.read(each, iter) for each in await session.scalars(narrowed(statement, graph, ask))]
+            found = (await session.scalars(narrowed(statement, graph, ask))).all()
+            with reading():
+                return [graph.read(each, iter) for each in found]
 
     return fetch
 

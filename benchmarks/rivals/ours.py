@@ -1,12 +1,15 @@
 """loadplan: entities, and views."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from benchmarks.cases import carriers, orders
 from benchmarks.cases.case import Ask, Graph, Values
+from benchmarks.reading import reading
 from benchmarks.rivals.by_hand import GRAPHS
 from benchmarks.rivals.rival import Fetch, Rival, sqlalchemy_engine
 from loadplan import Loader, LoadPlan, load
@@ -18,7 +21,8 @@ async def fetched(loader: Loader, graph: Graph, plan: LoadPlan[Any], ask: Ask) -
         found = [await loader.fetch(plan, ask.key)]
     else:
         found = await loader.fetch_all(plan, order_by=graph.key, limit=ask.first)
-    return [graph.read(each, iter) for each in found]
+    with reading():
+        return [graph.read(each, iter) for each in found]
 
 
 def way(graph: Graph, plan: LoadPlan[Any]) -> Fetch:
@@ -45,6 +49,23 @@ def way_of_session(graph: Graph, plan: LoadPlan[Any]) -> Fetch:
     async def fetch(engine: AsyncEngine, ask: Ask) -> Values:
         async with AsyncSession(engine) as session:
             return await fetched(Loader(session), graph, plan, ask)
+
+    return fetch
+
+
+@contextlib.asynccontextmanager
+async def session_at_work(url: URL) -> AsyncIterator[AsyncSession]:
+    """Open a session that is in a transaction already, as in a request that has done something before."""
+    async with sqlalchemy_engine(url) as engine, AsyncSession(engine) as session:
+        await session.connection()
+        yield session
+
+
+def way_at_work(graph: Graph, plan: LoadPlan[Any]) -> Fetch:
+    """Return the way of a plan and a session that is in a transaction already."""
+
+    async def fetch(session: AsyncSession, ask: Ask) -> Values:
+        return await fetched(Loader(session), graph, plan, ask)
 
     return fetch
 
@@ -106,9 +127,21 @@ def _otherwise(name: str, make: Callable[[Graph, LoadPlan[Any]], Fetch]) -> list
     ]
 
 
+AT_WORK = [
+    Rival(
+        f"loadplan, {kind}, session at work",
+        ("loadplan",),
+        session_at_work,
+        {orders.ROW.name: way_at_work(orders.ROW, plan)},
+        notes={orders.ROW.name: "the session is in a transaction before the call and after it"},
+    )
+    for kind, plan in (("entities", orders.ROW.plan), ("views", orders.ROW.views))
+]
+
 RIVALS = (
     *(ENTITIES, VIEWS, SELECTIN, VIEWS_SELECTIN),
     *_otherwise("sessionmaker", way_of_maker),
     *_otherwise("session", way_of_session),
+    *AT_WORK,
     *_otherwise("plan in the call", way_of_handler),
 )

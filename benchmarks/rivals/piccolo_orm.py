@@ -1,7 +1,8 @@
-"""Piccolo: ``select`` with columns through foreign keys, as dictionaries, which is its fastest.
+"""Piccolo: ``select`` with columns through foreign keys, as dictionaries, which is its fastest; and ``objects``.
 
 It joins to-ones, and a many-to-many as JSON without an order. It has nothing for the many side of a foreign key: where
-a graph has that, there is one query for each collection, grouped here by hand.
+a graph has that, there is one query for each collection, grouped here by hand. Its objects have all columns, as mapped
+objects of other libraries have them.
 """
 
 # pyright: reportMissingImports=false, reportCallIssue=false, reportGeneralTypeIssues=false
@@ -14,11 +15,12 @@ from typing import Any
 
 from piccolo.columns import Date, ForeignKey, Integer, Numeric, Text, Timestamptz
 from piccolo.engine.postgres import PostgresEngine
-from piccolo.table import Table
+from piccolo.table import Table, create_table_class
 from sqlalchemy import URL
 
 from benchmarks.cases import carriers, chain, country, orders, products, sheets, top_five, tree
 from benchmarks.cases.case import Ask, Values
+from benchmarks.reading import reading
 from benchmarks.rivals.rival import POOL, Rival
 
 
@@ -26,15 +28,19 @@ class Customer(Table, tablename="shop_customer"):
     """Who orders."""
 
     id = Integer(primary_key=True)
+    address_id = Integer()
     name = Text()
+    email = Text()
+    joined_at = Timestamptz()
 
 
-class Carrier(Table, tablename="shop_carrier"):
-    """Who brings it."""
-
-    id = Integer(primary_key=True)
-    name = Text()
-    terms = Text()
+CLAUSES = {f"clause_{number:02}": Text() for number in range(1, 22)}
+Carrier: Any = create_table_class(
+    "Carrier",
+    class_kwargs={"tablename": "shop_carrier"},
+    class_members={"id": Integer(primary_key=True), "name": Text(), "terms": Text(), **CLAUSES},
+)
+"""Who brings it."""
 
 
 class Order(Table, tablename="shop_order"):
@@ -53,7 +59,10 @@ class Product(Table, tablename="shop_product"):
     """What is sold."""
 
     id = Integer(primary_key=True)
+    category_id = Integer()
     name = Text()
+    description = Text()
+    price = Numeric(digits=(12, 2))
 
 
 class Line(Table, tablename="shop_line"):
@@ -93,8 +102,11 @@ class Review(Table, tablename="shop_review"):
 
     id = Integer(primary_key=True)
     product_id = ForeignKey(Product)
+    customer_id = Integer(null=True)
     score = Integer()
     title = Text()
+    body = Text()
+    written_at = Timestamptz()
 
 
 class Image(Table, tablename="shop_image"):
@@ -103,6 +115,8 @@ class Image(Table, tablename="shop_image"):
     id = Integer(primary_key=True)
     product_id = ForeignKey(Product)
     url = Text()
+    width = Integer()
+    height = Integer()
 
 
 class Sheet(Table, tablename="shop_sheet"):
@@ -333,7 +347,110 @@ async def with_carriers(_: None, ask: Ask) -> Values:
     ]
 
 
+async def order_object(_: None, ask: Ask) -> Values:
+    """Fetch orders and nothing else, as objects."""
+    found = await narrowed(Order.objects(), Order.id, ask)
+    with reading():
+        return [(each.id, each.number, each.status, each.total) for each in found]
+
+
+async def order_page_objects(_: None, ask: Ask) -> Values:
+    """Fetch orders with their customers, then the lines with their products, as objects."""
+    found = await narrowed(Order.objects(Order.customer_id), Order.id, ask)
+    wanted = Line.objects(Line.product_id).where(Line.order_id.is_in([each.id for each in found])).order_by(Line.id)
+    lines = by_parent(await wanted, "order_id")
+    with reading():
+        return [_page_of(each, lines[each.id]) for each in found]
+
+
+def _page_of(order: Any, lines: Any) -> Any:
+    customer = order.customer_id
+    return (
+        order.id,
+        order.number,
+        order.status,
+        order.total,
+        (customer.id, customer.name),
+        [(each.id, each.quantity, each.price, (each.product_id.id, each.product_id.name)) for each in lines],
+    )
+
+
+async def product_page_objects(_: None, ask: Ask) -> Values:
+    """Fetch products, then three collections at once, as objects."""
+    found = await narrowed(Product.objects(), Product.id, ask)
+    ids = [each.id for each in found]
+    arrived = await asyncio.gather(
+        Review.objects().where(Review.product_id.is_in(ids)).order_by(Review.id),
+        Image.objects().where(Image.product_id.is_in(ids)).order_by(Image.id),
+        ProductTag.objects(ProductTag.tag_id).where(ProductTag.product_id.is_in(ids)).order_by(ProductTag.tag_id.id),
+    )
+    reviews, images, tags = (by_parent(rows, "product_id") for rows in arrived)
+    with reading():
+        return [
+            (
+                each.id,
+                each.name,
+                [(review.id, review.title, review.score) for review in reviews[each.id]],
+                [(image.id, image.url) for image in images[each.id]],
+                [(tied.tag_id.id, tied.tag_id.name) for tied in tags[each.id]],
+            )
+            for each in found
+        ]
+
+
+async def best_objects(_: None, ask: Ask) -> Values:
+    """Fetch the first rows of each parent as objects: one query a parent, all under way at once."""
+    found = await narrowed(Product.objects(), Product.id, ask)
+    reviews = await asyncio.gather(
+        *(
+            Review.objects()
+            .where(Review.product_id == each.id)
+            .order_by(Review.score, Review.id, ascending=False)
+            .limit(top_five.BEST)
+            for each in found
+        )
+    )
+    with reading():
+        return [top_five.read_best(each, of) for each, of in zip(found, reviews, strict=True)]
+
+
+async def eight_levels_objects(_: None, ask: Ask) -> Values:
+    """Fetch a tree as objects, a query a level."""
+    root = await Category.objects().where(Category.id == ask.key)
+    children: defaultdict[int, list[Any]] = defaultdict(list)
+    above = root
+    for _level in range(tree.BELOW):
+        wanted = Category.objects().where(Category.parent_id.is_in([each.id for each in above])).order_by(Category.id)
+        above = await wanted
+        for each in above:
+            children[each.parent_id].append(each)
+    with reading():
+        return [_tree_of(each, children) for each in root]
+
+
+def _tree_of(category: Any, children: Any) -> Any:
+    return category.id, category.name, [_tree_of(each, children) for each in children[category.id]]
+
+
+async def with_carrier_objects(_: None, ask: Ask) -> Values:
+    """Fetch orders with their carriers as objects, in one statement."""
+    found = await narrowed(Order.objects(Order.carrier_id), Order.id, ask)
+    with reading():
+        return [
+            (each.id, each.number, (each.carrier_id.id, each.carrier_id.name, each.carrier_id.terms)) for each in found
+        ]
+
+
+def by_parent(rows: Any, key: str) -> defaultdict[int, list[Any]]:
+    """Return objects in lists, by the key of their parent."""
+    found: defaultdict[int, list[Any]] = defaultdict(list)
+    for each in rows:
+        found[getattr(each, key)].append(each)
+    return found
+
+
 BY_HAND = "has no collections of a foreign key: a query for each, grouped by hand"
+ONE_BY_ONE = "has no collections of a foreign key: one query a parent, all at once"
 
 RIVALS = (
     Rival(
@@ -358,7 +475,26 @@ RIVALS = (
             country.GRAPH.name: BY_HAND,
             products.GRAPH.name: BY_HAND,
             tree.GRAPH.name: BY_HAND,
-            top_five.GRAPH.name: "has no collections of a foreign key: one query a parent, all at once",
+            top_five.GRAPH.name: ONE_BY_ONE,
+        },
+    ),
+    Rival(
+        "Piccolo, objects",
+        ("piccolo",),
+        connect,
+        {
+            orders.ROW.name: order_object,
+            orders.GRAPH.name: order_page_objects,
+            products.GRAPH.name: product_page_objects,
+            top_five.GRAPH.name: best_objects,
+            tree.GRAPH.name: eight_levels_objects,
+            carriers.GRAPH.name: with_carrier_objects,
+        },
+        notes={
+            orders.GRAPH.name: BY_HAND,
+            products.GRAPH.name: BY_HAND,
+            tree.GRAPH.name: BY_HAND,
+            top_five.GRAPH.name: ONE_BY_ONE,
         },
     ),
 )

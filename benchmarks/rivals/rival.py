@@ -23,7 +23,8 @@ class Rival:
 
     Attributes:
         name: in tables.
-        packages: whose versions are stated. Rivals with the same first one share what ``connect`` has made.
+        packages: whose versions are stated. Rivals with the same first one and the same ``connect`` share what
+            ``connect`` has made.
         connect: opens a pool of connections to the database of a URL.
         ways: the graphs that it can bring, by name.
         cannot: the reasons why it cannot bring others, by name. A graph that is in neither is no business of it: the

@@ -20,13 +20,26 @@ ROOT = Path(__file__).resolve().parents[2]
 #: statements of one call, as counted on the wire; three roots each, one of a tree and of those with a key
 FORETOLD = {
     "row": {"asyncpg, one statement": 1, "options in the call": 1, "options prebuilt": 1, "Django": 1},
-    "one": {"asyncpg, a level": 2, "lazy loading": 7, "options in the call": 2, "sqla-autoloads": 2, "Piccolo": 2},
+    "one": {
+        "asyncpg, a level": 2,
+        "lazy loading": 7,
+        "options in the call": 2,
+        "sqla-autoloads": 2,
+        "Piccolo, objects": 2,
+    },
     "list-50": {"asyncpg, one statement": 1, "lazy loading": 19, "options prebuilt": 2, "Tortoise ORM": 2, "Django": 2},
     "country": {"asyncpg, a level": 4, "options in the call": 4, "advanced-alchemy": 4, "Django": 4},
     "wide": {"options in the call": 1, "Tortoise ORM": 1},
     "chain": {"options in the call": 1, "sqla-autoloads": 1, "Django": 1},
     "siblings": {"asyncpg, a level": 4, "lazy loading": 10, "options prebuilt": 4, "Django": 4},
-    "top-five": {"asyncpg, LATERAL": 2, "lazy loading": 4, "options in the call": 2, "sqla-autoloads": 1, "Piccolo": 4},
+    "top-five": {
+        "asyncpg, LATERAL": 2,
+        "lazy loading": 4,
+        "options in the call": 2,
+        "sqla-autoloads": 1,
+        "Piccolo": 4,
+        "Piccolo, objects": 4,
+    },
     "tree": {"asyncpg, one statement": 1, "lazy loading": 128, "options in the call": 8, "Django": 8},
     "few-parents": {"options in the call": 1, "options, selectinload": 2, 'loadplan, entities, "selectin"': 2},
     "tasks-50": {"asyncpg, one statement": 4, "options in the call": 8, "Django": 8},

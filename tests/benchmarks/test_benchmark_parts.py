@@ -1,21 +1,25 @@
 """What the benchmarks rest on: counting on the wire, comparing before timing, and the tables."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import attrs
 import pytest
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from benchmarks.cases import orders
 from benchmarks.cases.case import Case
+from benchmarks.measure import time_parts
+from benchmarks.reading import reading
 from benchmarks.relay import Relay, relay
 from benchmarks.report import Result, Run, read_json, write_json
 from benchmarks.running import compare
-from benchmarks.tables import case_table, losses, overview
+from benchmarks.tables import case_table, losses, overview, overview_alone
 from benchmarks.wire import Count, Wire
 
 
@@ -121,6 +125,30 @@ def test_tables_say_who_was_faster_and_who_cannot() -> None:
     rows = case_table(results(), "one").rows
     assert [each[0] for each in rows] == ["asyncpg, a level", "options prebuilt", "loadplan, entities", "Piccolo"]
     assert rows[-1][-1] == "cannot: a reason"
+
+
+def test_the_fetch_alone_has_a_table_of_its_own() -> None:
+    hand, ours, options, piccolo = results()
+    told = [attrs.evolve(hand, fetching=(0.001,) * 3), attrs.evolve(ours, fetching=(0.002, 0.002, 0.003)), options]
+    table = overview_alone([*told, piccolo], ["options prebuilt", "Piccolo"])
+    assert table is not None
+    assert table.names[-1] == "entities / whole rows", "nobody else tells the fetch apart, so nobody has a column"
+    assert table.rows == [("one", "1.00", "-", "2.00", "2.00")]
+    assert overview_alone(results(), []) is None
+
+
+async def test_the_time_of_reading_is_told_apart() -> None:
+    async def fetch_and_read() -> list[int]:
+        with reading():
+            return list(range(1_000))
+
+    async def fetch() -> list[int]:
+        return list(range(1_000))
+
+    ((told, untold),), ((alone, unknown),) = await time_parts([fetch_and_read, fetch], 1, 3)
+    assert 0 < alone < told
+    assert untold > 0
+    assert math.isnan(unknown)
 
 
 def test_results_come_back_from_their_file(tmp_path: Path) -> None:

@@ -27,7 +27,6 @@ def made(cls: Any, values: dict[str, Any], *, plain: bool = True) -> Any:
     mapper.registry.configure()
     given = {
         "State": internals.UnfinishedState,
-        "new_state": object.__new__,
         "ref": ref,
         "install_state": internals.install_state,
         "o": entity,

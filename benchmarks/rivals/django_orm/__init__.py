@@ -22,6 +22,7 @@ from sqlalchemy import URL
 
 from benchmarks.cases import carriers, chain, country, orders, products, sheets, top_five, tree
 from benchmarks.cases.case import Ask, Graph, Values
+from benchmarks.reading import reading
 from benchmarks.rivals.rival import POOL, Fetch, Rival
 
 settings.configure(
@@ -90,10 +91,13 @@ def way(graph: Graph, query: Any) -> Fetch:
     """
 
     async def fetch(alias: str, ask: Ask) -> Values:
-        found = query().using(alias)
+        wanted = query().using(alias)
         if ask.key is not None:
-            return [graph.read(await found.aget(pk=ask.key), everything)]
-        return [graph.read(each, everything) async for each in found.order_by("pk")[: ask.first]]
+            found = [await wanted.aget(pk=ask.key)]
+        else:
+            found = [each async for each in wanted.order_by("pk")[: ask.first]]
+        with reading():
+            return [graph.read(each, everything) for each in found]
 
     return fetch
 
@@ -101,8 +105,10 @@ def way(graph: Graph, query: Any) -> Fetch:
 async def best(alias: str, ask: Ask) -> Values:
     """Fetch the first rows of each parent: a prefetch of a slice, which becomes a window function."""
     reviews = Prefetch("reviews", Review.objects.order_by("-score", "-id")[: top_five.BEST], to_attr="best")
-    found = Product.objects.using(alias).prefetch_related(reviews).order_by("pk")[: ask.first]
-    return [top_five.read_best(each, vars(each)["best"]) async for each in found]
+    wanted = Product.objects.using(alias).prefetch_related(reviews).order_by("pk")[: ask.first]
+    found = [each async for each in wanted]
+    with reading():
+        return [top_five.read_best(each, vars(each)["best"]) for each in found]
 
 
 RIVALS = (

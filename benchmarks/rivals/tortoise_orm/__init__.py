@@ -13,6 +13,7 @@ from tortoise.query_utils import Prefetch
 
 from benchmarks.cases import carriers, chain, country, orders, products, sheets, top_five, tree
 from benchmarks.cases.case import Ask, Graph, Values
+from benchmarks.reading import reading
 from benchmarks.rivals.rival import POOL, Fetch, Rival
 from benchmarks.rivals.tortoise_orm.atlas_models import City, Country
 from benchmarks.rivals.tortoise_orm.shop_models import Category, Line, Order, Product, Sheet
@@ -62,8 +63,11 @@ def way(graph: Graph, query: Any) -> Fetch:
 
     async def fetch(_: None, ask: Ask) -> Values:
         if ask.key is not None:
-            return [graph.read(await query().get(**{key: ask.key}), iter)]
-        return [graph.read(each, iter) for each in await query().order_by(key).limit(ask.first)]
+            found = [await query().get(**{key: ask.key})]
+        else:
+            found = await query().order_by(key).limit(ask.first)
+        with reading():
+            return [graph.read(each, iter) for each in found]
 
     return fetch
 
@@ -72,7 +76,8 @@ async def best(_: None, ask: Ask) -> Values:
     """Fetch the first rows of each parent: one query a parent, all under way at once."""
     found: Any = await Product.all().order_by("id").limit(ask.first)
     reviews = await asyncio.gather(*(each.reviews.order_by("-score", "-id").limit(top_five.BEST) for each in found))
-    return [top_five.read_best(*each) for each in zip(found, reviews, strict=True)]
+    with reading():
+        return [top_five.read_best(*each) for each in zip(found, reviews, strict=True)]
 
 
 RIVALS = (

@@ -45,7 +45,7 @@ class InstanceWriter(Writer):
             for each in self._edges(site)
             if each.prop is not None
         )
-        self.values.update(State=UnfinishedState, new_state=object.__new__, ref=ref)
+        self.values.update(State=UnfinishedState, ref=ref)
         self.values.update(widened=widened, install_state=install_state)
         self._spread: list[tuple[Edge, str]] = []
         classes = {site.number: site.shared for site in self.sites}

@@ -83,6 +83,8 @@ class UnfinishedState(LoadedState):
 
     __slots__ = ()
 
+    __init__: Any = object.__init__  # calling a class that needs no function of Python takes the least time
+
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         _finish(self)
         return self.__reduce_ex__(protocol)
@@ -139,8 +141,7 @@ def state_script(made: str, found: str, origin: str, key: str, *, plain: bool) -
     """Return the source that gives a new instance its state.
 
     SQLAlchemy finds the state under ``_sa_instance_state``. It is source, not a function, because a call for each row
-    would add a tenth to the time of the row. ``new_state``, ``State`` and ``ref`` are ``object.__new__``,
-    :class:`UnfinishedState` and ``weakref.ref``.
+    would add a tenth to the time of the row. ``State`` and ``ref`` are :class:`UnfinishedState` and ``weakref.ref``.
 
     Args:
         made: the name of the variable with the instance.
@@ -150,7 +151,7 @@ def state_script(made: str, found: str, origin: str, key: str, *, plain: bool) -
         plain: whether the class has the state in ``__dict__``.
     """
     return [
-        "state = new_state(State)",
+        "state = State()",
         f"state.obj = ref({made})",
         f"state._origin = {origin}",
         f"state._key = {key}",
