@@ -71,6 +71,7 @@ STAGES = {
         "sharing",
         "resolving",
         "protocols",
+        "statement_rows",
         "strategy",
         "strategy_of_options",
         "entities",

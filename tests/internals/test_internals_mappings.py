@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
+    aliased,
     attribute_keyed_dict,
     column_keyed_dict,
     defaultload,
@@ -33,7 +34,7 @@ from sqlalchemy.orm import (
     selectinload,
 )
 from sqlalchemy.orm.exc import UnmappedClassError
-from sqlalchemy.sql.visitors import replacement_traverse
+from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from loadplan import sqlalchemy_internals as internals
 
@@ -44,6 +45,13 @@ def test_an_expression_tells_the_attribute_it_came_from() -> None:
     assert internals.attribute_behind(Tree.name.desc().element) == (Tree, "name")
     assert internals.attribute_behind((Tree.id > 3).left) == (Tree, "id")
     assert internals.attribute_behind(Tree.__table__.c.name) is None
+
+
+def test_the_parts_of_a_statement_tell_their_classes() -> None:
+    """``_annotations``: ``parententity`` of columns and tables, also for aliases."""
+    found = {*internals.mappers_of(iterate(select(aliased(Bird).id).where(Tree.id > 3)))}
+    assert found == {inspect(Bird), inspect(Tree)}
+    assert [*internals.mappers_of(iterate(select(Tree.__table__)))] == []
 
 
 def test_of_type_is_kept_by_the_attribute() -> None:

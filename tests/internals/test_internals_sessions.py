@@ -383,6 +383,8 @@ def test_a_session_with_classes_in_several_databases_is_known(database: Engine) 
     late = Session(database)
     late.bind_mapper(Tree, database)
     assert internals.has_binds(late)
+    assert internals.tables_in_binds(late) == {Tree: database, Tree.__table__: database}
+    assert internals.tables_in_binds(Session(database)) == {}
 
 
 def test_a_transaction_that_is_over_is_known(database: Engine) -> None:

@@ -160,9 +160,29 @@ def _enum(value: Any, kind: types.Enum, dialect: Dialect) -> str | None:
     return None if value in kind.enums else _none_of(kind.enums)
 
 
-def as_member(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
-    """Return the member of an enum for which SQLAlchemy accepts a text. Return any other value unchanged."""
+def as_key(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
+    """Return a value that a caller gives for a key as the statement binds it, or unchanged.
+
+    A member of an enum takes the place of its text. On PostgreSQL, keys go in one array: psycopg refuses an array of an
+    int and a float, or of an int and an ``IntEnum``, and asyncpg sends all binary digits of a float to a ``Numeric``.
+    """
     kind = type_on(kind, dialect)
+    if dialect.name == "postgresql" and isinstance(value, int | float | decimal.Decimal) and not binds_by_itself(kind):
+        return _as_number(value, kind)
+    return _as_member(value, kind, dialect)
+
+
+def _as_number(value: Any, kind: types.TypeEngine[Any]) -> Any:
+    """Return a number in the class of a column's other numbers."""
+    if isinstance(kind, types.Float):  # a Numeric in SQLAlchemy 2.0, a separate type in 2.1
+        return float(value)
+    if isinstance(kind, types.Numeric):
+        return decimal.Decimal(float.__repr__(value) if isinstance(value, float) else value)
+    return int(value) if isinstance(kind, types.Integer) and isinstance(value, int) else value
+
+
+def _as_member(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
+    """Return the member of an enum for which SQLAlchemy accepts a text. Return any other value unchanged."""
     if not isinstance(kind, types.Enum) or kind.enum_class is None or not isinstance(value, str):
         return value
     return value if isinstance(value, kind.enum_class) else _member_for(value, kind, dialect) or value

@@ -20,6 +20,7 @@ from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.links import LinkKind, Served
 from loadplan.mapped.repeats import may_repeat
 from loadplan.mapped.telling import teller
+from loadplan.resolved.statement_rows import Size, StatementRow
 from loadplan.resolved.tree import UNKNOWN, Edge, Place, Tree
 
 #: Up to this number of roots, one statement loads the whole graph. For more roots, a statement for each level is faster
@@ -34,9 +35,6 @@ UNBOUNDED = (types.Text, types.JSON, types.LargeBinary)
 
 #: A row with this number of columns of these types, or more, counts as wide.
 WIDE = 2
-
-#: The most joins of one statement. SQLite refuses more than 64 tables.
-MAX_JOINS = 50
 
 
 class Roots(enum.Enum):
@@ -169,27 +167,26 @@ def _has_collections(place: Place) -> bool:
     )
 
 
-@attrs.frozen
-class StatementRow:
-    """The rows that contain the columns of a place.
+def _in_array(edge: Edge, row: StatementRow) -> StatementRow:
+    """Return the rows of an array, for an edge whose rows are in an array within other rows."""
+    size = Size.of(edge.target)
+    return StatementRow(row.start, one_parent=False, nested=True, depth=row.depth + 1, size=size)
 
-    Attributes:
-        start: the place at which the statement starts.
-        one_parent: whether the statement returns one of these rows, so that a subquery runs once.
-        nested: whether these rows are in an array within another row.
-        joined: the joins of the statement so far.
-        of_subclass: whether only some of these rows have the place, because it is the place of a subclass.
-        depth: the number of arrays and joins around these rows, one inside the other.
-        of_roots: whether these are the rows of the roots. Rows that are joined to the roots are in the same rows.
-    """
 
-    start: Place
-    one_parent: bool
-    nested: bool
-    of_subclass: bool = False
-    depth: int = 0
-    of_roots: bool = True
-    joined: list[Edge] = attrs.field(factory=list)
+def _in_same_row(edge: Edge, choice: Choice, row: StatementRow) -> StatementRow:
+    """Return the rows of an edge that is joined to other rows, or that is in the same table. Add it to their size."""
+    if not choice.way.joins:
+        return attrs.evolve(row, of_subclass=True, below_subclass=True)
+    if edge.prop is not None:  # the size of a place includes its subclasses
+        row.size.add(edge.target)
+    of_subclass = edge.prop is None
+    return attrs.evolve(
+        row,
+        one_parent=row.one_parent and edge.cardinality.to_one,
+        of_subclass=of_subclass,
+        below_subclass=row.below_subclass or of_subclass,
+        depth=row.depth + 1,
+    )
 
 
 @attrs.frozen
@@ -228,13 +225,9 @@ class Chooser:
         if choice.way.own_statement:
             row = StatementRow(edge.target, one_parent=False, nested=False, of_roots=False)
         elif choice.way in {Way.NESTED, Way.TREE}:
-            row = StatementRow(row.start, one_parent=False, nested=True, depth=row.depth + 1)
-        elif choice.way.joins:
-            row.joined.append(edge)
-            one_parent = row.one_parent and edge.cardinality.to_one
-            row = attrs.evolve(row, one_parent=one_parent, of_subclass=edge.prop is None, depth=row.depth + 1)
-        elif choice.way is Way.SAME_ROW:
-            row = attrs.evolve(row, of_subclass=True)
+            row = _in_array(edge, row)
+        else:
+            row = _in_same_row(edge, choice, row)
         self.place(edge.target, row)
 
     def aggregate(self, edge: Edge, row: StatementRow) -> Choice:
@@ -273,8 +266,8 @@ class Chooser:
                 return Choice(Way.JOIN, f"LEFT OUTER: {reason}")
             if edge.asked is None and row.depth >= MAX_DEPTH:
                 return Choice(Way.KEYS, f"it is {MAX_DEPTH} joins deep in the statement above")
-            if edge.asked is None and len(row.joined) >= MAX_JOINS:
-                return Choice(Way.KEYS, f"the statement above joins {MAX_JOINS} tables already")
+            if edge.asked is None and (no_more := row.size.why_no_more(edge.target)) is not None:
+                return Choice(Way.KEYS, no_more)
             if self._is_wide_and_shared(edge, row):
                 return Choice(Way.KEYS, "many roots may share few wide rows, and by key, each wide row comes once")
             if not edge.single:
@@ -323,7 +316,7 @@ class Chooser:
         assert edge.prop is not None  # noqa: S101 - the caller asked
         if self.roots is Roots.COUNTED:
             return "rows are counted as they arrive, and a join would count a parent several times"
-        if row.nested or row.of_subclass:
+        if row.nested or row.below_subclass:
             return "the parent is a part of another row, and a join would repeat that row"
         if edge.shape.depth == "all":
             return "a whole tree: as deep as the rows go"
@@ -396,7 +389,7 @@ class Chooser:
             return "the association may hold a pair twice, because no constraint prevents it"
         if edge.asked is None and not row.one_parent and self._served(edge) is None:
             return "no index finds the rows of one parent"
-        return self._why_not_within(edge.target, row.depth + 1)
+        return self._why_not_within(edge.target, _in_array(edge, row))
 
     def _why_no_tree(self, edge: Edge, row: StatementRow) -> str | None:
         """Return the reason why a whole tree cannot be in the row of its root, or None if it can.
@@ -418,8 +411,11 @@ class Chooser:
         undecodable = (each for each in keys if in_row(each, each.type, self.dialect, origin=each) is None)
         return None if next(undecodable, None) is None else reason
 
-    def _why_not_within(self, place: Place, depth: int) -> str | None:
-        """Return the reason why a place and everything below it cannot be in a nested row at this depth, or None."""
+    def _why_not_within(self, place: Place, row: StatementRow) -> str | None:
+        """Return the reason why a place and everything below it cannot be in the rows of an array, or None.
+
+        It makes the choices of :meth:`edge` for these rows. None of them may be a separate statement.
+        """
         for column in place.columns:
             if in_row(column.expression, column.type, self.dialect, origin=column.expression) is None:
                 kind, driver = type(column.type).__name__, self.dialect.driver
@@ -430,10 +426,12 @@ class Chooser:
                 if in_row(null(), computed.type, self.dialect, origin=computed.expression) is None:
                     return f"{self.dialect.driver} has no decoder for '{edge.field}' within a row"
                 continue
-            choice = self.rows(edge, StatementRow(place, one_parent=False, nested=True, depth=depth))
+            choice = self.rows(edge, row)
             if choice.way.own_statement:
                 return f"'{edge.name}' below it takes a separate statement: {choice.reason}"
-            if choice.way.joins and (reason := self._why_not_within(edge.target, depth + 1)) is not None:
+            if choice.way in {Way.NESTED, Way.TREE}:  # ``rows`` has looked below it
+                continue
+            if (reason := self._why_not_within(edge.target, _in_same_row(edge, choice, row))) is not None:
                 return reason
         return None
 

@@ -9,7 +9,8 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Mapper
 
 from loadplan.mapped import mapping
-from loadplan.resolved.strategy import Choice, Chooser, Roots, StatementRow, Way
+from loadplan.resolved.statement_rows import StatementRow
+from loadplan.resolved.strategy import Choice, Chooser, Roots, Way
 from loadplan.resolved.tree import Edge, Place, Tree, edges_below
 
 

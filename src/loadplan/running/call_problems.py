@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
-from sqlalchemy import ClauseElement, Connection, Engine, make_url
+from sqlalchemy import ClauseElement, Connection, Engine, Table, make_url
 from sqlalchemy.orm import Mapper, sessionmaker
 
 from loadplan.errors import Problem, shown
@@ -202,9 +202,9 @@ _COUNT_HINTS = {
 }
 
 
-def in_two_databases(what: str, mapper: Mapper[Any], other: Mapper[Any], at: At) -> Problem:
-    """Return the problem of a statement that reads classes of two databases."""
-    here, there = mapper.class_.__name__, other.class_.__name__
+def in_two_databases(what: str, mapper: Mapper[Any], other: Mapper[Any] | Table, at: At) -> Problem:
+    """Return the problem of a statement that reads classes or tables of two databases."""
+    here, there = mapper.class_.__name__, other.fullname if isinstance(other, Table) else other.class_.__name__
     key = mapper.get_property_by_column(mapper.primary_key[0]).key
     return Problem(
         "LP215",

@@ -11,7 +11,7 @@ from sqlalchemy.types import TypeEngine
 from loadplan.errors import IdentityError
 from loadplan.mapped import mapping
 from loadplan.mapped.repeats import may_be_null_in_key
-from loadplan.mapped.values import as_member, binds_by_itself, refusal, type_on
+from loadplan.mapped.values import as_key, binds_by_itself, refusal, type_on
 from loadplan.running import call_problems
 from loadplan.running.answers import is_exact
 
@@ -74,7 +74,7 @@ class IdentityReader:
                 where = f"'{name}': " if len(names) > 1 else ""
                 raise self._error(given, f"{where}{reason}")
         columns = self.mapper.primary_key
-        return tuple(as_member(each, column.type, self.dialect) for each, column in zip(values, columns, strict=True))
+        return tuple(as_key(each, column.type, self.dialect) for each, column in zip(values, columns, strict=True))
 
     def _error(self, given: object, detail: str) -> IdentityError:
         names = mapping.primary_key(self.mapper)

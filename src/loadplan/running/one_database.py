@@ -1,9 +1,10 @@
 """Refuses statements that would read two databases. Only a session with ``binds=`` tells where classes are."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from sqlalchemy import Table
+from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.sql.visitors import iterate
 
@@ -16,9 +17,10 @@ from loadplan.resolved.paths import target_of
 from loadplan.running import call_problems
 from loadplan.running.plans import Compiled
 from loadplan.running.session import PrivateSession
-from loadplan.sqlalchemy_internals import criteria_of, has_binds, mappers_in
+from loadplan.sqlalchemy_internals import criteria_of, has_binds, mappers_in, mappers_of, tables_in_binds
 
-At = tuple[str, ...]
+#: What a statement reads: a mapped class, or a table without a class.
+Read: TypeAlias = Mapper[Any] | Table
 
 
 def check_in_one_database(private: PrivateSession, compiled: Compiled[Any], where: Any, order_by: Any) -> None:
@@ -41,67 +43,90 @@ def check_in_one_database(private: PrivateSession, compiled: Compiled[Any], wher
     root, at = compiled.mapper, (compiled.tree.label,)
     words = (("where", where), ("order_by", order_by))
     asked = [
-        *((f"{word}=", root, _classes_in(each, root)) for word, given in words for each in tuple_or_none(given) or ()),
-        *((f"the statement '{name}'", mapper, others) for mapper, name, others in _classes_of_statements(compiled)),
+        *((f"{word}=", root, _read_by(each, root)) for word, given in words for each in tuple_or_none(given) or ()),
+        *((f"the statement '{name}'", mapper, others) for mapper, name, others in _read_by_statements(compiled)),
     ]
     found = [
         call_problems.in_two_databases(what, mapper, other, at)
         for what, mapper, others in asked
-        if (other := _elsewhere(private, mapper, others)) is not None
+        if (other := _elsewhere(session, mapper, others)) is not None
     ]
     if found:
         raise PlanError(found)
 
 
-def _elsewhere(private: PrivateSession, mapper: Mapper[Any], others: Sequence[Mapper[Any]]) -> Mapper[Any] | None:
-    """Return a class that is in another database than the first one, or None."""
-    numbers = private.databases([mapper, *others]) if others else None
-    if numbers is None:
+def _elsewhere(session: Session, mapper: Mapper[Any], others: Sequence[Read]) -> Read | None:
+    """Return a class or table that is in another database than a class, or None."""
+    if not others:
         return None
-    return next((each for each, (number, _) in zip(others, numbers[1:], strict=True) if number != numbers[0][0]), None)
+    here, tables = session.get_bind(mapper=mapper), tables_in_binds(session)
+    return next((each for each in others if _bind_of(session, each, tables, here) is not here), None)
 
 
-def _classes_of_statements(compiled: Compiled[Any]) -> Sequence[tuple[Mapper[Any], str, Sequence[Mapper[Any]]]]:
+def _bind_of(session: Session, read: Read, tables: Mapping[Any, Any], default: Any) -> Any:
+    """Return the database of a class or table, and the default if the session does not tell it."""
+    if isinstance(read, Table):
+        return tables.get(read, default)
+    try:
+        return session.get_bind(mapper=read)
+    except (
+        UnboundExecutionError
+    ):  # no bind names the class. SQLAlchemy only asks for the class that a statement selects
+        return default
+
+
+def _read_by_statements(compiled: Compiled[Any]) -> Sequence[tuple[Mapper[Any], str, Sequence[Read]]]:
     """Return, for each statement of a plan, the class that it selects, its name, and all classes that it reads."""
-    found: Any = compiled.variants.get("classes of statements")
+    found: Any = compiled.variants.get("read by statements")
     if found is None:
-        found = compiled.variants["classes of statements"] = tuple(
-            (each.place.mapper, each.name, _mapped_to(_tables_in(each.select), each.place.mapper))
+        found = compiled.variants["read by statements"] = tuple(
+            (each.place.mapper, each.name, _read_in(_parts(each.select), each.place.mapper))
             for each in (compiled.root, *compiled.later)
         )
-    read: Sequence[tuple[Mapper[Any], str, Sequence[Mapper[Any]]]] = found
+    read: Sequence[tuple[Mapper[Any], str, Sequence[Read]]] = found
     return read
 
 
-def _classes_in(expression: Any, mapper: Mapper[Any]) -> Sequence[Mapper[Any]]:
-    """Return the classes that a condition or an order on a class reads."""
+def _read_by(expression: Any, mapper: Mapper[Any]) -> Sequence[Read]:
+    """Return the classes and tables that a condition or an order on a class reads."""
     if not is_path(expression):
-        return _mapped_to(_tables_in(element_of(expression)), mapper)
+        return _read_in(_parts(element_of(expression)), mapper)
     *steps, end = expression.path
     found: list[Mapper[Any]] = []
-    tables = _tables_in(element_of(end))
+    parts = _parts(element_of(end))
     for step in steps:
         prop = mapping.relationship(mapper, step.key)
         assert prop is not None  # noqa: S101 - the path was checked
         mapper = target_of(prop, step)
         found.append(mapper)
         for each in criteria_of(step):
-            tables |= _tables_in(each)
-    return [*found, *_mapped_to(tables, mapper)]
+            parts |= _parts(each)
+    return [*found, *_read_in(parts, mapper)]
 
 
-def _tables_in(expression: Any) -> set[Table]:
-    parts = set(iterate(expression))
-    columns = {getattr(each, "table", None) for each in parts}
-    return {each for each in parts | columns if isinstance(each, Table)}
+def _parts(expression: Any) -> set[Any]:
+    """Return all parts of an expression, and the tables of its columns."""
+    parts: set[Any] = set(iterate(expression))
+    return parts | {getattr(each, "table", None) for each in parts}
 
 
-def _mapped_to(tables: set[Table], mapper: Mapper[Any]) -> list[Mapper[Any]]:
-    """Return the classes that are mapped to tables."""
-    return [*_known(tables, mapper)] if tables - set(mapper.tables) else []
+def _read_in(parts: set[Any], mapper: Mapper[Any]) -> Sequence[Read]:
+    """Return the classes that are mapped to tables in parts of a statement, and the tables without a class."""
+    tables = {each for each in parts if isinstance(each, Table)} - set(mapper.tables)
+    if not tables:
+        return ()
+    known = dict.fromkeys([*_mappers_around(mapper), *mappers_of(parts)])
+    classes = [each for each in known if each.local_table in tables]
+    others = tables.difference(each.local_table for each in classes)
+    return [*classes, *sorted(others, key=lambda each: each.fullname)]
 
 
-def _known(tables: set[Table], mapper: Mapper[Any]) -> Iterator[Mapper[Any]]:
-    for each in mappers_in(mapper.registry):
-        if each.local_table in tables and each.local_table not in mapper.tables:
-            yield each
+def _mappers_around(mapper: Mapper[Any]) -> list[Mapper[Any]]:
+    """Return all mappers of a class's registry, and of the registries to which relationships lead from there."""
+    registries, found = [mapper.registry], list[Mapper[Any]]()
+    for each in registries:  # it grows
+        here = mappers_in(each)
+        found += here
+        targets = (relationship.mapper.registry for one in here for relationship in one.relationships)
+        registries += dict.fromkeys(target for target in targets if target not in registries)
+    return found

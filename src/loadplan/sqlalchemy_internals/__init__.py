@@ -42,6 +42,7 @@ from loadplan.sqlalchemy_internals.expressions import (
     criteria_added,
     criteria_of,
     left_as_is,
+    mappers_of,
     option_steps,
     options_of,
     shape_of,
@@ -87,6 +88,7 @@ from loadplan.sqlalchemy_internals.sessions import (
     is_session_heard,
     name_shard,
     shard_names,
+    tables_in_binds,
 )
 
 __all__ = [
@@ -143,6 +145,7 @@ __all__ = [
     "load_as_mapped",
     "load_column_as_mapped",
     "mappers_in",
+    "mappers_of",
     "mapping_mark",
     "name_shard",
     "notes_of",
@@ -155,6 +158,7 @@ __all__ = [
     "state_script",
     "stored_key",
     "subtype_of",
+    "tables_in_binds",
     "takes_text",
     "tell_of_load",
     "tell_of_persistence",

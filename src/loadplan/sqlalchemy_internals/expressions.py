@@ -1,11 +1,12 @@
 """Statements and expressions: the attributes, options and criteria that they contain, and keys to compare them by."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import BindParameter, ClauseElement
 from sqlalchemy.orm import (
     LoaderCriteriaOption,
+    Mapper,
     QueryableAttribute,
 )
 from sqlalchemy.orm.strategy_options import _AbstractLoad
@@ -35,6 +36,18 @@ def attribute_behind(expression: ClauseElement) -> tuple[type[Any], str] | None:
     notes = expression._annotations
     entity, key = notes.get("parententity"), notes.get("proxy_key")
     return None if entity is None or key is None else (entity.class_, key)
+
+
+def mappers_of(parts: Iterable[Any]) -> Iterator[Mapper[Any]]:
+    """Yield the mappers of the columns and tables in a statement that came from mapped classes.
+
+    The ORM annotates them with their class or alias. No relationship may lead to this class. SQLAlchemy 2.0 does not
+    annotate tables, and not the columns in ``any()`` and ``has()``.
+    """
+    for each in parts:
+        entity = getattr(each, "_annotations", {}).get("parententity")
+        if entity is not None:
+            yield entity.mapper
 
 
 def subtype_of(attribute: QueryableAttribute[Any]) -> Any:

@@ -1,6 +1,6 @@
 """Sessions: their listeners, their databases, shards, greenlets."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, ref
 
@@ -100,6 +100,16 @@ def has_binds(session: Session) -> bool:
     """Tell whether a session has classes in several databases; before 2.1 it keeps ``binds=`` under a private name."""
     ours: Any = session
     return bool(getattr(ours, "binds", None) or getattr(ours, "_Session__binds", None))
+
+
+def tables_in_binds(session: Session) -> Mapping[Any, Any]:
+    """Return the databases of a session's ``binds=`` by what they name: tables, mapped classes and other classes.
+
+    A table without a class is in another database only if ``binds=`` says so. ``get_bind`` would give the default.
+    """
+    ours: Any = session
+    binds: Mapping[Any, Any] = getattr(ours, "binds", None) or getattr(ours, "_Session__binds", {})
+    return binds
 
 
 #: Sessions that were closed after loadplan began to watch them.
