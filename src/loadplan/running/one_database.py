@@ -69,9 +69,7 @@ def _bind_of(session: Session, read: Read, tables: Mapping[Any, Any], default: A
         return tables.get(read, default)
     try:
         return session.get_bind(mapper=read)
-    except (
-        UnboundExecutionError
-    ):  # no bind names the class. SQLAlchemy only asks for the class that a statement selects
+    except UnboundExecutionError:  # no bind names the class, and SQLAlchemy asks only for the class that is selected
         return default
 
 
