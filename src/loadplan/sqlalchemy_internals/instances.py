@@ -78,7 +78,7 @@ class LoadedState(InstanceState[Any]):
     __slots__ = ("_key", "_origin")
 
     _origin: Origin
-    _key: Any  # of the row, or BothKeys
+    _key: Any  # the key of the row, or BothKeys
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         found = self.__getstate__()
