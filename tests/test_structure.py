@@ -112,6 +112,7 @@ STAGES = {
         "hydrator",
         "instances",
         "sites",
+        "row_script",
         "instance_script",
         "view_script",
     ],
