@@ -163,8 +163,8 @@ def _enum(value: Any, kind: types.Enum, dialect: Dialect) -> str | None:
 def as_key(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> Any:
     """Return a value that a caller gives for a key as the statement binds it, or unchanged.
 
-    A member of an enum takes the place of its text. On PostgreSQL, keys go in one array: psycopg refuses an array of an
-    int and a float, or of an int and an ``IntEnum``, and asyncpg sends all binary digits of a float to a ``Numeric``.
+    A member of an enum takes the place of its text. On PostgreSQL, keys go in one array. psycopg refuses an array of an
+    int and a float, or of an int and an ``IntEnum``. asyncpg sends all binary digits of a float to a ``Numeric``.
     """
     kind = type_on(kind, dialect)
     if dialect.name == "postgresql" and isinstance(value, int | float | decimal.Decimal) and not binds_by_itself(kind):

@@ -19,7 +19,7 @@ from loadplan.running.plans import Compiled
 from loadplan.running.session import PrivateSession
 from loadplan.sqlalchemy_internals import criteria_of, has_binds, mappers_in, mappers_of, tables_in_binds
 
-#: What a statement reads: a mapped class, or a table without a class.
+#: A class or a table that a statement reads. The table has no class.
 Read: TypeAlias = Mapper[Any] | Table
 
 
