@@ -41,7 +41,7 @@ async def test_ids_of_several_classes(engine: AsyncEngine, name: str, composite:
 
     class Line(Base):
         __tablename__ = "ids_of_classes"
-        key: Mapped[Any] = mapped_column(kind, primary_key=True)
+        key: Mapped[Any] = mapped_column(kind, primary_key=True, autoincrement=False)
         part: Mapped[int] = mapped_column(sa.Integer, primary_key=composite, default=1)
 
     given = [(each, 1) if composite else each for each in ids]

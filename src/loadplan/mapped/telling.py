@@ -93,6 +93,15 @@ def binds_anew(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
     )
 
 
+def binds_with_sql(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
+    """Tell whether a type, or a type that it decorates, binds values with its own SQL."""
+    kind = type_on(kind, dialect)
+    own: Any = type(kind)
+    if not own.bind_expression.__module__.startswith("sqlalchemy."):
+        return True
+    return isinstance(kind, types.TypeDecorator) and binds_with_sql(kind.load_dialect_impl(dialect), dialect)
+
+
 def reads_only_null_as_none(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
     """Tell whether a value of a type is None in Python only if it is NULL in the database.
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
-from sqlalchemy import ARRAY, BindParameter, ColumnElement, Dialect, and_, any_, bindparam, func, select, tuple_
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Dialect, and_, any_, bindparam, func, or_, select, tuple_
 from sqlalchemy.types import TypeEngine
 
 from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.stored import unlimited
-from loadplan.mapped.telling import EXACT_TYPES
+from loadplan.mapped.telling import EXACT_TYPES, binds_with_sql
 from loadplan.mapped.values import type_on
 
 #: The most keys in one IN list. SQLAlchemy's selectinload uses the same number. SQLite takes 32,766 parameters at most.
@@ -27,12 +27,14 @@ class Keys:
         as_arrays: True for one array parameter for each column and any number of keys; False for an expanding IN.
         partitioned: whether the mapping declares the table as partitioned.
         items: the types of the arrays' items.
+        one_by_one: whether each key of a chunk has its own condition.
     """
 
     columns: tuple[ColumnElement[Any], ...]
     as_arrays: bool
     partitioned: bool = False
     items: tuple[TypeEngine[Any], ...] = ()
+    one_by_one: bool = False
 
     @property
     def width(self) -> int:
@@ -46,6 +48,8 @@ class Keys:
         In a partitioned table, each column is also compared alone. PostgreSQL then skips the partitions that hold
         none of the keys, and sends the conditions to remote partitions. With a row value, it does neither.
         """
+        if self.one_by_one:
+            return or_(*map(self._equal_to, range(CHUNK)))
         if not self.as_arrays:
             return row_of(self.columns).in_(bindparam(_NAME, expanding=True))
         if self.width == 1:
@@ -55,6 +59,12 @@ class Keys:
             return among_rows
         each_by_itself = (column == any_(array) for column, array in zip(self.columns, self._arrays(), strict=True))
         return and_(*each_by_itself, among_rows)
+
+    def _equal_to(self, place: int) -> ColumnElement[bool]:
+        """Return the condition that the columns are equal to the key at a place of the chunk."""
+        names = (_name_of(place, index) for index in range(self.width))
+        pairs = zip(self.columns, names, strict=True)
+        return and_(*(column == bindparam(name, type_=column.type) for column, name in pairs))
 
     def rows(self) -> Any:
         """Return the keys as a table with one column for each key column. Only for keys that are bound as arrays."""
@@ -75,14 +85,30 @@ class Keys:
             yield {f"{_NAME}_{index}": list(column) for index, column in enumerate(columns)}
             return
         for start in range(0, len(keys), CHUNK):
-            yield {_NAME: list(keys[start : start + CHUNK])}
+            chunk = list(keys[start : start + CHUNK])
+            yield dict(self._named(chunk)) if self.one_by_one else {_NAME: chunk}
+
+    def _named(self, chunk: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+        """Yield the parameters of a chunk. The last key fills the places that are left."""
+        for place in range(CHUNK):
+            for index, value in enumerate(chunk[min(place, len(chunk) - 1)]):
+                yield _name_of(place, index), value
 
 
 def keys_of(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> Keys:
-    """Return the keys of ``columns``, bound in the way that suits a database."""
+    """Return the keys of ``columns``, bound in the way that suits a database.
+
+    A type may bind with its own SQL (``bind_expression``). SQLAlchemy does not apply it within an IN of row values, so
+    each key then has its own condition.
+    """
     as_arrays = dialect.name == "postgresql" and all(isinstance(each.type, EXACT_TYPES) for each in columns)
     items = tuple(unlimited(type_on(each.type, dialect)) for each in columns)
-    return Keys(tuple(columns), as_arrays, any(map(_is_partitioned, columns)), items)
+    one_by_one = len(columns) > 1 and not as_arrays and any(binds_with_sql(each.type, dialect) for each in columns)
+    return Keys(tuple(columns), as_arrays, any(map(_is_partitioned, columns)), items, one_by_one)
+
+
+def _name_of(place: int, index: int) -> str:
+    return f"{_NAME}_{place}_{index}"
 
 
 def _is_partitioned(column: ColumnElement[Any]) -> bool:
