@@ -1,5 +1,6 @@
 """Tables whose rows break what their mapping promises, and tables of rare shapes."""
 
+from functools import cache
 from typing import Any
 
 import attrs
@@ -134,8 +135,9 @@ class Other(DeclarativeBase):
     pass
 
 
+@cache
 def another_item() -> type[Any]:
-    """Return a class with the name of one above, of another base, over another table."""
+    """Return a class with the name of one above, of another base, over another table: the same one each time."""
 
     class Item(Other):
         __tablename__ = "fired_other_items"

@@ -14,7 +14,7 @@ from loadplan.objects.losses import NOTHING_HIDDEN
 from loadplan.running.binary import in_binary
 from loadplan.running.compiled import CompiledPlan
 from loadplan.running.garbage import uncollected
-from loadplan.running.own_connection import OwnConnection
+from loadplan.running.own_connection import OwnConnection, without_cursor
 from loadplan.running.tally import Tally
 from loadplan.running.watching import Watch, note, watch_of
 from loadplan.sqlalchemy_internals import (
@@ -227,5 +227,5 @@ def _without_entities(state: ORMExecuteState) -> Any:
     note(state)
     connection = state.session.connection(bind_arguments=state.bind_arguments)
     # a listener's ``update_execution_options``, such as for a schema_translate_map, changes only the local options
-    options = {**state.execution_options, **state.local_execution_options}
+    options = without_cursor({**state.execution_options, **state.local_execution_options})
     return connection.execute(state.statement, state.parameters or {}, execution_options=options)

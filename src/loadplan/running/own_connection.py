@@ -12,9 +12,16 @@ Opened: TypeAlias = Any
 """The object that a fetch runs on: a ``Session``, or an :class:`OwnConnection` if that is enough."""
 
 
-#: Execution options of a statement that cannot run in a server-side cursor, such as ``EXPLAIN``. An engine may have
-#: ``stream_results`` or ``yield_per`` for all of its statements.
-AT_ONCE: Mapping[str, Any] = {"stream_results": False, "yield_per": None}
+#: The mark of a statement that cannot run in a server-side cursor, such as ``EXPLAIN``.
+_AT_ONCE = "loadplan_at_once"
+
+#: Execution options of such a statement. An engine may have ``stream_results`` or ``yield_per`` for all its statements.
+AT_ONCE: Mapping[str, Any] = {"stream_results": False, "yield_per": None, _AT_ONCE: True}
+
+
+def without_cursor(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the options of a statement, and set :data:`AT_ONCE` again where a listener has changed them."""
+    return {**options, **AT_ONCE} if options.get(_AT_ONCE) else options
 
 
 class OwnConnection:
