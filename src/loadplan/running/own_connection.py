@@ -15,7 +15,7 @@ Opened: TypeAlias = Any
 #: The mark of a statement that cannot run in a server-side cursor, such as ``EXPLAIN``.
 _AT_ONCE = "loadplan_at_once"
 
-#: Execution options of such a statement. An engine may have ``stream_results`` or ``yield_per`` for all its statements.
+#: Execution options of this statement. An engine may have ``stream_results`` or ``yield_per`` for all its statements.
 AT_ONCE: Mapping[str, Any] = {"stream_results": False, "yield_per": None, _AT_ONCE: True}
 
 
