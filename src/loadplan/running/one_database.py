@@ -115,8 +115,8 @@ def _read_in(parts: set[Any], mapper: Mapper[Any]) -> Sequence[Read]:
         return ()
     known = dict.fromkeys([*_mappers_around(mapper), *mappers_of(parts)])
     classes = [each for each in known if each.local_table in tables]
-    others = tables.difference(each.local_table for each in classes)
-    return [*classes, *sorted(others, key=lambda each: each.fullname)]
+    others: list[Table] = sorted(tables.difference(each.local_table for each in classes), key=str)
+    return [*classes, *others]
 
 
 def _mappers_around(mapper: Mapper[Any]) -> list[Mapper[Any]]:
