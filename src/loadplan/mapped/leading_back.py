@@ -3,11 +3,11 @@
 import contextlib
 from typing import Any
 
-from sqlalchemy import Dialect, types
+from sqlalchemy import Dialect
 
 from loadplan.mapped.decoding import processor
 from loadplan.mapped.stored import stored_value
-from loadplan.mapped.telling import binds_anew, reads_by_itself
+from loadplan.mapped.telling import binds_anew, reads_by_itself, undecorated
 from loadplan.mapped.values import type_on
 
 
@@ -26,9 +26,7 @@ def other_form(key: Any, value: Any, dialect: Dialect, *, is_loaded: bool) -> li
     Returns:
         the bound value in a list, or an empty list.
     """
-    outer = kind = type_on(key.type, dialect)
-    while isinstance(kind, types.TypeDecorator) and not isinstance(kind, types.Interval):
-        kind = type_on(kind.load_dialect_impl(dialect), dialect)
+    outer, kind = type_on(key.type, dialect), undecorated(key.type, dialect)
     changes = stored_value(key, kind, dialect) is not None
     if not changes and not (reads_by_itself(outer) or reads_by_itself(kind) or binds_anew(outer, dialect)):
         return []

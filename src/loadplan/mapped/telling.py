@@ -80,6 +80,14 @@ def tells_rows_apart(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
     return isinstance(kind, _TELLING) and not isinstance(kind, mysql.SET) and not reads_by_itself(kind)
 
 
+def undecorated(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngine[Any]:
+    """Return the type below all decorators. ``Interval`` stays, because it is SQLAlchemy's own decorator."""
+    kind = type_on(kind, dialect)
+    while isinstance(kind, types.TypeDecorator) and not isinstance(kind, types.Interval):
+        kind = type_on(kind.load_dialect_impl(dialect), dialect)
+    return kind
+
+
 def binds_anew(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
     """Tell whether a type, or a type that it decorates, changes the values that it binds with its own code or SQL."""
     own: Any = type(kind)
@@ -123,9 +131,7 @@ def teller(expression: Any, dialect: Dialect, *, everywhere: bool = False) -> Co
         dialect: the dialect of the database that has it.
         everywhere: whether keys of other databases are compared with it. They may store equal values in other forms.
     """
-    kind = type_on(expression.type, dialect)
-    while isinstance(kind, types.TypeDecorator) and not isinstance(kind, types.Interval):
-        kind = type_on(kind.load_dialect_impl(dialect), dialect)
+    kind = undecorated(expression.type, dialect)
     if reads_by_itself(kind) or binds_anew(kind, dialect):
         known = next(each for each in type(kind).__mro__ if each.__module__.startswith("sqlalchemy."))
         kind = kind.adapt(known) if issubclass(known, EXACT_TYPES) else kind

@@ -1,6 +1,7 @@
 """Narrows a compiled graph to some roots: by key, by keys, or by condition, order and limit."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
@@ -94,8 +95,7 @@ class ByIds:
         places = _places(asked)
         distinct = {place: identity for identity, place in zip(asked, places, strict=True)}
         whole = {place: each for place, each in distinct.items() if not _has_null(each)}
-        keys = [each[0] for each in whole.values()] if self.keys.width == 1 else list(whole.values())
-        executions = [{**parameters, **bound} for bound in (self.keys.bind(keys) if keys else ())]
+        executions = _executions(self.keys, [*whole.values()], parameters)
         by_value, by_mark = load_by_identity(self.graph, session, executions, self.root_keys, tally, kept)
         found: dict[int, Any] = {}
         one = by_id(self.compiled)
@@ -155,8 +155,7 @@ class ByStored:
         """Return, for each of ``rows``, its root or None."""
         marks = [self.root_keys.mark_of(row) for row in rows]
         bound = {mark: self.root_keys.bound_of(row) for mark, row in zip(marks, rows, strict=True)}
-        keys = [each[0] for each in bound.values()] if self.keys.width == 1 else list(bound.values())
-        executions = [{**parameters, **each} for each in (self.keys.bind(keys) if keys else ())]
+        executions = _executions(self.keys, [*bound.values()], parameters)
         _, by_mark = load_by_identity(self.graph, session, executions, self.root_keys, tally, kept)
         return [by_mark.get(mark) for mark in marks]
 
@@ -176,6 +175,12 @@ def by_stored(compiled: Compiled[Any]) -> ByStored | None:
         compiled.variants["by stored"] = found
     answer: ByStored | None = compiled.variants["by stored"]
     return answer
+
+
+def _executions(keys: Keys, rows: Sequence[Identity], parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the parameters of each execution of a statement that is narrowed to keys."""
+    values: Sequence[Any] = [each[0] for each in rows] if keys.width == 1 else rows
+    return [{**parameters, **bound} for bound in (keys.bind(values) if values else ())]
 
 
 def _places(asked: Sequence[Identity]) -> list[int]:
@@ -240,6 +245,7 @@ class RootQuery:
         place = compiled.tree.root
         where = [condition(each, place, at) if is_path(each) else each for each in where]
         given, order_by = order_by, [ordered(each, place, at) if is_path(each) else each for each in order_by]
+        self._sources = tuple(given)
         self._shown = [is_shown(each, place) if is_path(each) else None for each in given]
         found = [
             call_problems.not_of_roots(word, each, at, mapper.class_)
@@ -261,7 +267,6 @@ class RootQuery:
         if found:
             raise PlanError(found)
         self.order = with_tie_breaker(order_by, mapper.class_)
-        self._joined = [self._join(each) if is_path(each) else None for each in given]
         self._given_order = tuple(order_by)
 
     @property
@@ -313,6 +318,11 @@ class RootQuery:
         """
         in_subquery = counts and self.compiled.repeats_roots  # the plan's own joins are not in this subquery
         return in_joins(order, self._joined, reuse=not in_subquery)
+
+    @cached_property
+    def _joined(self) -> list[JoinedValue | None]:
+        """For each part of the given order, the value in rows that a statement can join, or None."""
+        return [self._join(each) if is_path(each) else None for each in self._sources]
 
     def _join(self, given: Source) -> JoinedValue | None:
         compiled = self.compiled
