@@ -20,6 +20,7 @@ STAGES = {
         "connections",
         "expressions",
         "mappings",
+        "waiting",
     ],
     "declared": [
         "called",
@@ -141,6 +142,8 @@ STAGES = {
         "call_options",
         "watching",
         "compiled",
+        "rows",
+        "making",
         "execution",
         "graph",
         "batches",

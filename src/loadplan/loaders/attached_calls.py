@@ -28,8 +28,8 @@ from loadplan.objects.settling import SessionHome, settle
 from loadplan.plan import LoadPlan
 from loadplan.running import call_problems
 from loadplan.running.call_options import check_options
-from loadplan.running.execution import Kept
 from loadplan.running.graph import load_roots
+from loadplan.running.making import Kept
 from loadplan.running.own_connection import Opened
 from loadplan.running.plans import Compiled
 from loadplan.running.roots import by_id, by_ids, by_stored, locking

@@ -10,7 +10,8 @@ from loadplan.errors import PlanError
 from loadplan.resolved.tree import Edge, Place
 from loadplan.running import call_problems
 from loadplan.running.compiled import CompiledPlan
-from loadplan.running.execution import Execution, Rows, ask
+from loadplan.running.execution import Execution, ask
+from loadplan.running.rows import Rows
 from loadplan.running.tally import Tally
 from loadplan.running.watching import note, watch_of
 from loadplan.sqlalchemy_internals import changes_statements

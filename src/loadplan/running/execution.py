@@ -1,10 +1,10 @@
 """Executes a compiled plan: reads the rows of each statement, collects the keys for the next one, makes the objects."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeAlias, TypeVar
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, Generic, TypeVar
 
-import attrs
-from sqlalchemy import CursorResult, Dialect, event
+from sqlalchemy import Dialect, event
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from loadplan.mapped.decoding import Undecodable, is_undecodable
@@ -13,8 +13,9 @@ from loadplan.objects.hydrator import Hydrator
 from loadplan.objects.losses import NOTHING_HIDDEN
 from loadplan.running.binary import in_binary
 from loadplan.running.compiled import CompiledPlan
-from loadplan.running.garbage import uncollected
+from loadplan.running.making import Kept, Making
 from loadplan.running.own_connection import OwnConnection, without_cursor
+from loadplan.running.rows import Rows, rows_of
 from loadplan.running.tally import Tally
 from loadplan.running.watching import Watch, note, watch_of
 from loadplan.sqlalchemy_internals import (
@@ -24,38 +25,12 @@ from loadplan.sqlalchemy_internals import (
     is_silent,
     rows_of_text,
     takes_text,
+    while_waiting,
 )
 from loadplan.statements.linked import AnySelect, Parameters
 from loadplan.statements.statement import Statement
 
 T = TypeVar("T")
-
-#: For each execution, the list of instances that it made. Each instance is in its list once.
-Kept: TypeAlias = list[list[Any]]
-
-
-@attrs.frozen(eq=False)
-class Rows:
-    """The rows of a statement.
-
-    Attributes:
-        rows: the rows.
-        raw: whether the rows come directly from the driver.
-        dialect: the dialect of the engine that returned the rows.
-    """
-
-    rows: Sequence[Any]
-    raw: bool
-    dialect: Dialect
-
-
-def rows_of(result: Any, dialect: Dialect) -> Rows:
-    """Return the rows of a result, directly from the driver if loadplan knows the driver."""
-    if isinstance(result, CursorResult):
-        dialect = result.dialect  # a listener may have chosen another database
-        if driver_of(dialect).raw:
-            return Rows(driver_rows(result), True, dialect)
-    return Rows(result.all(), False, dialect)
 
 
 class Execution(Generic[T]):
@@ -131,39 +106,23 @@ class Execution(Generic[T]):
         return rows
 
     def build(self, roots: Rows) -> list[T]:
-        """Load everything below the rows of roots, and make the objects."""
+        """Load everything below the rows of roots, and make the objects.
+
+        While a statement waits for the database, this makes the objects of the rows that are there.
+        """
         if not roots.rows:
             return []
-        arrived = {0: roots}
+        making = Making(self._view, self._hydrator, roots)
         for number, statement in enumerate(self._view.later, start=1):
-            above = arrived[self._view.above[number]]
+            above = making.rows[self._view.above[number]]
             keys = self._hydrator(above).keys[number](above.rows)
-            arrived[number] = self._rows_below(number, statement, keys)
-        with uncollected():
-            if self._view.tree.of_entities:
-                return self._grow(arrived)
-            found: dict[int, Any] = {}
-            for number in range(len(self._view.later), 0, -1):
-                rows = arrived.pop(number)
-                found[number] = self._hydrator(rows).build[number](rows.rows, found)
-            views: list[T] = self._hydrator(roots).build[0](roots.rows, found)
-            return views
-
-    def _grow(self, arrived: dict[int, Rows]) -> list[T]:
-        """Make the mapped instances of all rows, from the roots down, and complete them. Return each root once."""
-        first = self._hydrator(arrived[0])
-        grown = first.start(len(self._view.later) + 1)
-        roots: list[T] = []
-        for number in range(len(self._view.later) + 1):
-            rows = arrived.pop(number)
-            made = self._hydrator(rows).build[number](rows.rows, grown)
-            if number == 0:
-                roots = made
-        if self._kept is None:
-            first.complete(grown, self._session)
-        else:
-            self._kept.append(first.made(grown, self._session))
-        return roots
+            fetch = partial(self._rows_below, number, statement, keys)
+            if keys and self._asked is None:  # a listener may hide rows, and the objects depend on it
+                arrived = while_waiting(fetch, making.proceed) if making.is_ready else fetch()
+            else:
+                arrived = fetch()
+            making.add(number, arrived)
+        return making.finish(self._session, self._kept)
 
     def _hydrator(self, rows: Rows) -> Hydrator:
         hidden = NOTHING_HIDDEN if self._watch is None else self._watch.hidden

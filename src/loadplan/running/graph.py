@@ -12,9 +12,11 @@ from loadplan.mapped.repeats import row_key
 from loadplan.mapped.telling import has_hash
 from loadplan.running import call_problems
 from loadplan.running.compiled import CompiledPlan
-from loadplan.running.execution import Execution, Kept, Rows
+from loadplan.running.execution import Execution
+from loadplan.running.making import Kept
 from loadplan.running.own_connection import Opened
 from loadplan.running.root_keys import RootKeys
+from loadplan.running.rows import Rows
 from loadplan.running.tally import Tally
 from loadplan.statements.linked import Parameters
 

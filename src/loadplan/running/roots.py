@@ -23,9 +23,9 @@ from loadplan.resolved.strategy import Way
 from loadplan.resolved.tree import Parameter
 from loadplan.running import call_problems
 from loadplan.running.answers import asking
-from loadplan.running.execution import Kept
 from loadplan.running.graph import load_by_identity, load_roots
 from loadplan.running.identity import Identity, IdentityReader
+from loadplan.running.making import Kept
 from loadplan.running.own_connection import Opened
 from loadplan.running.parameters import read_parameters
 from loadplan.running.plans import Compiled

@@ -90,6 +90,7 @@ from loadplan.sqlalchemy_internals.sessions import (
     shard_names,
     tables_in_binds,
 )
+from loadplan.sqlalchemy_internals.waiting import while_waiting
 
 __all__ = [
     "BY_POSITION",
@@ -166,4 +167,5 @@ __all__ = [
     "value_to_merge_into",
     "variants_of",
     "waits_for_configuration",
+    "while_waiting",
 ]
