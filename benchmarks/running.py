@@ -60,8 +60,6 @@ class Effort:
 
 SMOKE = Effort(rounds=1, calls=1, roots=3, tasks=4)
 SLOW = 1.0  # seconds of a call that one warming up must do for
-FEWEST = 3
-"""Rounds of cases in which one call of each rival takes longer than a round should."""
 
 
 def sized(case: Case, effort: Effort) -> Case:
@@ -190,7 +188,7 @@ async def time_case(
     medians, without = await time_parts(ways, 1, 1)
     once = sum(medians[0])
     if once > effort.seconds:
-        more, more_without = await time_parts(ways, min(effort.rounds, FEWEST) - 1, 1)
+        more, more_without = await time_parts(ways, effort.rounds - 1, 1)
         medians, without = medians + more, without + more_without
     elif effort.calls > 1:
         calls = max(1, min(effort.calls, int(effort.seconds / once)))
