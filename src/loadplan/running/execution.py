@@ -117,11 +117,9 @@ class Execution(Generic[T]):
             above = making.rows[self._view.above[number]]
             keys = self._hydrator(above).keys[number](above.rows)
             fetch = partial(self._rows_below, number, statement, keys)
-            if keys and self._asked is None:  # a listener may hide rows, and the objects depend on it
-                arrived = while_waiting(fetch, making.proceed) if making.is_ready else fetch()
-            else:
-                arrived = fetch()
-            making.add(number, arrived)
+            # a listener may hide rows of any statement, and then the objects of all statements differ
+            is_free = self._asked is None and keys and making.is_ready
+            making.add(number, while_waiting(fetch, making.proceed) if is_free else fetch())
         return making.finish(self._session, self._kept)
 
     def _hydrator(self, rows: Rows) -> Hydrator:

@@ -37,9 +37,7 @@ class Making(Generic[T]):
         self._made: dict[int, Any] = {}
         self._arrived = 0
         self._first: Hydrator | None = None
-        self._shared: Any = (
-            self._made
-        )  # the functions of all statements share it; for views, it is the views themselves
+        self._shared: Any = self._made  # all functions share it: the views, or a ``Grown`` of entities
 
     def add(self, number: int, rows: Rows) -> None:
         """Take the rows of the next statement."""
