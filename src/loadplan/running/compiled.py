@@ -21,6 +21,7 @@ from loadplan.resolved.strategy import Choice, Databases, Learned, Roots, choose
 from loadplan.resolved.tree import Column, Edge, Tree, edges_below
 from loadplan.statements.builder import StatementBuilder, repeats_rows
 from loadplan.statements.linked import Narrowing
+from loadplan.statements.nested import further_beside_arrays
 from loadplan.statements.statement import Slot, Statement
 
 T = TypeVar("T")
@@ -228,7 +229,8 @@ class CompiledPlan(Generic[T]):
         """Return the statement of the roots with more columns. The same columns give the same statement."""
         key = ("beside", *map(id, columns))
         if key not in self.variants:  # keep the columns alive, so that no other objects get their ids
-            select = self.root.select.add_columns(*columns)
+            read = further_beside_arrays(columns, self.dialect) if self.root.nests else columns
+            select = self.root.select.add_columns(*read)
             self.variants[key] = columns, attrs.evolve(self.root, select=select)
         statement: Statement = self.variants[key][1]
         return statement

@@ -176,13 +176,12 @@ class StatementBuilder:
         self._ranks = []
         statement, items = self._row(place, select(place.entity).select_from(place.entity))
         self.root_ranks = tuple(self._ranks)
-        columns = beside_arrays(items, self._dialect)
         return Statement(
             place,
-            selecting(statement, columns),
+            selecting(statement, beside_arrays(items, self._dialect)),
             tuple(slot for slot, _ in items),
             identity=self.columns.identity(place) if self.repeats_roots else (),
-            values=tuple(columns),
+            values=tuple(each for _, each in items),
         )
 
     def follow_up(self, edge: Edge, above: Statement) -> Statement:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Dialect, func, types
+from sqlalchemy import Dialect, func, type_coerce, types
 
 from loadplan.mapped.decoding import in_row, read_whole
 from loadplan.resolved.tree import Column, Edge
@@ -34,3 +34,15 @@ def beside_arrays(items: Sequence[tuple[Slot, Any]], dialect: Dialect) -> list[A
     if not any(isinstance(slot, Edge) and slot.aggregation is None for slot, _ in items):
         return [each for _, each in items]
     return [read_whole(each, slot.type, dialect) if isinstance(slot, Column) else each for slot, each in items]
+
+
+def further_beside_arrays(columns: Sequence[Any], dialect: Dialect) -> list[Any]:
+    """Return further columns of a statement with arrays of rows in a form that the driver can read.
+
+    They keep their types, which convert the values in Python.
+    """
+    return [
+        each if found is each else type_coerce(found, each.type).label(None)
+        for each in columns
+        for found in (read_whole(each, each.type, dialect),)
+    ]
