@@ -1,7 +1,7 @@
 """Cursors give away nothing that the page does not show: such values stay in the database."""
 
 import base64
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
 import pytest
@@ -108,6 +108,39 @@ async def test_a_page_that_does_not_show_its_order(people: AsyncEngine) -> None:
                 assert (name, found) == (name, expected)
                 assert cursors
                 assert not any(word in cursor.lower() for cursor in cursors for word in ("s-", "bool")), name
+
+
+@attrs.frozen
+class WithTrustedBoss:
+    id: int
+    boss: Paid | None
+    chief: Annotated[int | None, source(Person.boss, Person.boss, Person.id)]
+
+
+@attrs.frozen
+class WithSalaryOfTrustedBoss:
+    id: int
+    salary: Annotated[str | None, source(Person.boss.and_(Person.trusted), Person.salary)]
+    boss: Annotated[int | None, source(Person.boss, Person.id)]
+
+
+PARTLY_SHOWN: dict[str, LoadPlan[Any]] = {
+    "one of two fields": LoadPlan(Person, load(Person.boss, where=Person.trusted), into=WithTrustedBoss),
+    "a field with a condition": LoadPlan(Person, into=WithSalaryOfTrustedBoss),
+    "a row that an inner join leaves out": LoadPlan(Person, load(Person.boss, load(Person.boss, strategy="inner"))),
+}
+
+
+@pytest.mark.parametrize("name", PARTLY_SHOWN)
+async def test_a_value_that_some_objects_do_not_show(people: AsyncEngine, name: str) -> None:
+    """The order has the values of all rows, and the page shows some of them. Cursors hold none."""
+    loader, plan = Loader(people), PARTLY_SHOWN[name]
+    order = SALARY_OF_BOSS.nulls_first()
+    expected = [each.id for each in await loader.fetch_all(plan, order_by=[order, Person.id])]
+    found, cursors = await both_ways(loader, plan, order, 1)
+    assert found == expected
+    assert cursors
+    assert not any("s-" in each for each in cursors)
 
 
 SHOWN: dict[str, tuple[LoadPlan[Any], Any]] = {

@@ -9,7 +9,7 @@ from sqlalchemy.sql.visitors import iterate
 from loadplan.declared.sources import Source
 from loadplan.mapped.elements import element_of
 from loadplan.resolved.paths import value_of
-from loadplan.resolved.tree import Place
+from loadplan.resolved.tree import Edge, Place, edges_below
 from loadplan.sqlalchemy_internals import subtype_of
 
 
@@ -33,19 +33,32 @@ def is_shown(given: Any, place: Place) -> bool:
     return bool(parts) and all(each.__visit_name__ == "column" and each in plain for each in parts)
 
 
-def _is_path_shown(path: list[Any], place: Place) -> bool:
-    for step in path[:-1]:
-        if subtype_of(step) is not None or not isinstance(step, QueryableAttribute):
-            return False
-        below = [
-            edge.target
-            for edge in place.edges
-            if edge.prop is not None and edge.prop.key == step.key and edge.aggregation is None and edge.outputs
-        ]
-        if not below:
-            return False
-        place = below[0]
-    return is_shown(value_of(place.mapper, path[-1]), place)
+def _is_path_shown(path: list[Any], place: Place, *, is_planned: bool = True) -> bool:
+    """Tell whether objects at a place show the value at the end of a path.
+
+    Args:
+        path: the rest of the path.
+        place: the place at which it starts.
+        is_planned: whether the order has the plan's conditions on the rows of this place. See ``planned_edge``.
+    """
+    if len(path) == 1:
+        return is_shown(value_of(place.mapper, path[0]), place)
+    step, *rest = path
+    if subtype_of(step) is not None or not isinstance(step, QueryableAttribute):
+        return False
+    edges = [each for each in place.edges if each.prop is not None and each.prop.key == step.key]
+    edges = [each for each in edges if each.aggregation is None]
+    is_planned = is_planned and len(edges) == 1
+    return any(
+        _is_path_shown(rest, edge.target, is_planned=is_planned)
+        for edge in edges
+        if edge.outputs and not _leaves_out(edge) and (is_planned or not edge.shape.where)
+    )
+
+
+def _leaves_out(edge: Edge) -> bool:
+    """Tell whether an inner join below an edge leaves out some of its rows."""
+    return any(below.asked == "inner" for below in edges_below(edge.target))
 
 
 def _loaded(place: Place) -> tuple[set[Any], list[ColumnElement[Any]]]:
