@@ -15,7 +15,18 @@ import attrs
 from sqlalchemy import BindParameter, ColumnElement, Dialect, ScalarSelect, and_
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import BinaryExpression, ClauseList, CollationClause, Grouping
+from sqlalchemy.sql.elements import (
+    AsBoolean,
+    BinaryExpression,
+    BooleanClauseList,
+    ClauseList,
+    CollationClause,
+    False_,
+    Grouping,
+    Null,
+    True_,
+    UnaryExpression,
+)
 from sqlalchemy.sql.functions import Function
 from sqlalchemy.sql.schema import Column as TableColumn
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
@@ -41,6 +52,18 @@ Join: TypeAlias = tuple[Any, ColumnElement[bool]]
 
 #: Databases that can join all rows in one go, with a hash table or by merging sorted rows.
 _JOINS_IN_ONE_GO = frozenset({"postgresql"})
+
+#: Parts of expressions that fail for no value.
+_PARTS = (TableColumn, BindParameter, CollationClause, ClauseList, BooleanClauseList, Grouping, Null, True_, False_)
+
+#: Operators that fail for no value.
+_OPERATORS = frozenset(
+    {
+        *(operators.collate, operators.eq, operators.ne, operators.lt, operators.le, operators.gt, operators.ge),
+        *(operators.is_, operators.is_not, operators.is_distinct_from, operators.is_not_distinct_from),
+        *(operators.in_op, operators.not_in_op, operators.is_true, operators.is_false, operators.inv),
+    }
+)
 
 #: Functions that fail for no value.
 _NEVER_FAIL = frozenset({"lower", "upper", "coalesce", "length", "char_length", "trim", "ltrim", "rtrim"})
@@ -114,9 +137,12 @@ def joined_value(given: Source, start: Place, dialect: Dialect, planned: Planned
             return None
         edge = planned_edge(place, prop)
         shape = () if edge is None else edge.shape.where
-        steps.append(_Step(mapper, ties, (*shape, *conditions_on(prop, criteria))))
+        conditions = (*shape, *conditions_on(prop, criteria))
+        steps.append(_Step(mapper, ties, conditions))
         if planned is None or criteria or edge is None or not _joins_the_same_rows(edge, planned.chosen):
             is_joined = False
+            if not all(map(_never_fails, conditions)):
+                return None
         place, mapper = None if edge is None else edge.target, prop.mapper
     (value,) = conditions_of(mapper, [value_of(mapper, given.path[-1])])
     if not _never_fails(value):
@@ -188,13 +214,14 @@ def _keys_of(step: _Step) -> list[Any]:
 
 
 def _never_fails(value: Any) -> bool:
-    """Tell whether a value can be computed for all rows. A join may compute it for rows that no sorted row leads to.
+    """Tell whether a value or a condition can be computed for all rows.
 
-    ``1 / Customer.share`` could fail for a customer without orders. A subquery for each order does not read this row.
+    A join may compute it for rows that no sorted row leads to. ``1 / Customer.share`` could fail for a customer without
+    orders. A subquery for each order does not read this row.
     """
     return all(
-        isinstance(each, TableColumn | BindParameter | CollationClause | ClauseList | Grouping)
-        or (isinstance(each, BinaryExpression) and each.operator is operators.collate)
+        isinstance(each, _PARTS)
+        or (isinstance(each, BinaryExpression | UnaryExpression | AsBoolean) and each.operator in _OPERATORS)
         or (isinstance(each, Function) and each.name.lower() in _NEVER_FAIL and not each.packagenames)
         for each in iterate(value)
     )
