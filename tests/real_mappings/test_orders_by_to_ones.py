@@ -5,11 +5,11 @@ from typing import Any
 import attrs
 import pytest
 from real import filled
-from sqlalchemy import ForeignKey, bindparam, event, func, text
+from sqlalchemy import ForeignKey, bindparam, event, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, with_loader_criteria
 
-from loadplan import Loader, LoadPlan, PlanError, load, source
+from loadplan import Loader, LoadPlan, PlanError, count, load, source
 from support import recording
 
 
@@ -150,6 +150,19 @@ JOINED: dict[str, tuple[Any, list[int], bool]] = {
     "hidden on the way": (BEHIND.nulls_last(), [2, 6, 1, 3, 4, 5], True),
     "two columns": ([FIRST, EMAIL], [4, 2, 6, 1, 5, 3], True),
     "collation": (source(Order.customer, Customer.email.collate("C")).desc().nulls_last(), [3, 1, 5, 2, 6, 4], True),
+    "a condition may fail": (
+        source(Order.customer.and_(6 / (Customer.id - 4) < 0), Customer.email).nulls_last(),
+        [2, 6, 1, 5, 3, 4],
+        False,
+    ),
+    "conditions": (
+        source(
+            Order.customer.and_(or_(~Customer.hidden, Customer.id.in_([3])), Customer.email.is_not(None)),
+            Customer.email,
+        ).nulls_last(),
+        [2, 6, 1, 5, 3, 4],
+        True,
+    ),
     "may fail": (source(Order.customer, 6 / (Customer.id - 4)).nulls_last(), [3, 2, 6, 1, 5, 4], False),
     "first of several": (source(Order.customer, Customer.newest, Order.number).desc(), [4, 1, 5, 3, 2, 6], False),
 }
@@ -240,6 +253,23 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("order_by", source(Order.customer, Customer.orders, Order.number), "'Customer.orders' leads to many rows."),
     ("order_by", source(Order.customer, Country.name), "'Country.name' is not a column of 'Customer'."),
     ("order_by", source(Customer.country, Country.name), "'Customer.country' is not a relationship of 'Order'."),
+    ("order_by", source(Order.customer, "email"), "'email' is not a column of 'Customer'."),
+    ("order_by", source(Order.customer, Customer.email.desc()), "its last item has a direction of its own."),
+    (
+        "order_by",
+        source(Order.customer, func.max(Customer.id)),
+        "'func.max(Customer.id)' is an aggregate, which has one value for many rows.",
+    ),
+    (
+        "order_by",
+        source(Order.customer, count(Customer.orders)),
+        "'count(Customer.orders)' is a declaration of its own, not a SQL expression.",
+    ),
+    (
+        "where",
+        source(Order.customer, func.max(Customer.id) > 2),
+        "'func.max(Customer.id) > 2' is an aggregate, which has one value for many rows.",
+    ),
     ("where", EMAIL, "it does not end with a condition."),
     ("where", source(Order.customer, SEEN).desc(), "it does not end with a condition."),
 ]
@@ -257,3 +287,67 @@ async def test_the_hint_for_another_table_names_the_path(sqlite: AsyncEngine) ->
         await Loader(sqlite).fetch_all(LoadPlan(Order), order_by=Customer.email.desc().nulls_last())
     hint = "write order_by=source(Order.customer, Customer.email).desc().nulls_last()."
     assert (caught.value.code, caught.value.problem.hint) == ("LP215", hint)
+
+
+HINTS: dict[str, tuple[Any, str]] = {
+    "a direction within the path": (
+        source(Order.customer, Customer.email.desc().nulls_last()),
+        "write the direction after the path: order_by=source(Order.customer, Customer.email).desc().nulls_last().",
+    ),
+    "a path within a path": (
+        source(Order.customer, source(Customer.country, Country.name).desc()),
+        "write one path: order_by=source(Order.customer, Customer.country, Country.name).desc().",
+    ),
+    "a count within a path": (
+        source(Order.customer, count(Customer.orders)),
+        "count(...) is for fields of views. End the path with a subquery: "
+        "select(func.count()).where(Order.customer_id == Customer.id).scalar_subquery().",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HINTS)
+async def test_the_hint_for_a_wrong_end_names_the_right_one(sqlite: AsyncEngine, name: str) -> None:
+    given, hint = HINTS[name]
+    with pytest.raises(PlanError) as caught:
+        await Loader(sqlite).fetch_all(LoadPlan(Order, name="orders"), order_by=given)
+    assert (caught.value.code, caught.value.path, caught.value.problem.hint) == ("LP112", ("orders",), hint)
+
+
+async def test_a_subquery_at_the_end_of_a_path_counts(engine: AsyncEngine) -> None:
+    """The hint for a count says so. Customer 3 has one order, and the others have two."""
+    number = select(func.count()).where(Order.customer_id == Customer.id).scalar_subquery()
+    order = [source(Order.customer, number).asc().nulls_first(), Order.id]
+    async with filled(engine, Base.metadata, *ROWS) as loader:
+        assert [each.id for each in await loader.fetch_all(LoadPlan(Order), order_by=order)] == [4, 3, 1, 2, 5, 6]
+
+
+@pytest.mark.parametrize("word", ["where", "order_by"])
+async def test_a_condition_on_the_way_speaks_of_its_own_rows(sqlite: AsyncEngine, word: str) -> None:
+    """With the table of the roots in it, each country would be paired with each order."""
+    mixed = Customer.country.and_(Country.id <= Order.id)
+    end = Country.name == "NZ" if word == "where" else Country.name
+    with pytest.raises(PlanError) as caught:
+        await Loader(sqlite).fetch_all(LoadPlan(Order, name="orders"), **{word: source(Order.customer, mixed, end)})
+    message = "where= of 'Customer.country' uses 'reached_orders', but only 'Country' is available here"
+    assert (caught.value.code, caught.value.message, caught.value.path) == ("LP215", message, ("orders",))
+
+
+async def test_an_aggregate_orders_no_rows(sqlite: AsyncEngine) -> None:
+    """On SQLite, it would leave all rows but one out of the first rows of each customer."""
+    plan = LoadPlan(Customer, name="customers")
+    with pytest.raises(PlanError) as caught:
+        await Loader(sqlite).fetch_all(plan, order_by=func.max(Customer.id).desc())
+    assert str(caught.value) == (
+        "LP108: order_by= cannot use func.max(Customer.id).desc()\n"
+        "  at: customers\n"
+        "  detail: it is an aggregate, which has one value for many rows. Each row needs an order of its own.\n"
+        "  hint: use a subquery for the rows of each object: "
+        "select(func.max(Post.id)).where(Post.author_id == User.id).scalar_subquery()."
+    )
+    with pytest.raises(PlanError, match="LP108: where= cannot use"):
+        await Loader(sqlite).fetch_all(plan, where=func.count() > 2)
+    with pytest.raises(PlanError, match="at: customers > orders"):
+        LoadPlan(Customer, load(Customer.orders, order_by=func.max(Order.id), limit=2), name="customers")
+    numbered = func.sum(Order.number).over(partition_by=Order.customer_id)
+    LoadPlan(Customer, load(Customer.orders, order_by=numbered))  # a window function has a value for each row

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ClauseElement, Over, Select, SelectBase, and_, exists, literal_column, select
+from sqlalchemy import Select, and_, exists, literal_column, select
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.sql.visitors import iterate
@@ -12,10 +12,10 @@ from loadplan.declared.sources import Source, is_path
 from loadplan.declared.spec import StrategyName
 from loadplan.errors import Problem
 from loadplan.mapped import links, mapping
-from loadplan.mapped.elements import element_of
+from loadplan.mapped.elements import element_of, has_aggregate, has_window
 from loadplan.resolved import problems, problems_of_orders
 from loadplan.resolved.form import is_sql
-from loadplan.resolved.paths import end_of, path_problem
+from loadplan.resolved.paths import end_of, path_problem, steps_of
 from loadplan.resolved.tree import Parameter, Shape
 from loadplan.sqlalchemy_internals import criteria_of
 
@@ -45,6 +45,8 @@ def shape_problems(
         for path in filter(is_path, given):
             yield from _path_problems(prop, path, at)
         given = tuple(each for each in given if not is_path(each))
+        for each in filter(has_aggregate, given):
+            yield problems_of_orders.aggregate_in(word, each, at)
         given = _as_seen_at(prop, given, subclasses=word == "order_by")
         tables = foreign_tables(_tables_at(prop), given)
         if tables:
@@ -58,12 +60,31 @@ def _path_problems(prop: RelationshipProperty[Any], path: Source, at: tuple[str,
     if prop.entity.is_aliased_class:
         detail = f"'{prop.parent.class_.__name__}.{prop.key}' leads to an alias"
         yield problems.not_a_path("order_by", path, detail, at)
-    elif (wrong := path_problem(path, prop.mapper, at)) is not None:
+    elif (wrong := problem_of_path(path, prop.mapper, at, "order_by")) is not None:
         yield wrong
-    else:
-        end, value = end_of(path, prop.mapper)
-        if tables := foreign_tables(mapping.tables_of(end), conditions_of(end, [value])):
-            yield problems.speaks_of_others(end.class_.__name__, end, "order_by", tables, [value], at)
+
+
+def problem_of_path(path: Source, mapper: Mapper[Any], at: tuple[str, ...], word: str) -> Problem | None:
+    """Return the problem of a path in ``where=`` or ``order_by=``, or None: LP112, LP215.
+
+    Args:
+        path: the path.
+        mapper: the mapper of the class at which it starts.
+        at: the place in the plan, for errors.
+        word: the argument with the path.
+    """
+    if (wrong := path_problem(path, mapper, at, word)) is not None:
+        return wrong
+    for prop, step in steps_of(path, mapper):
+        given = _as_seen_at(prop, criteria_of(step), subclasses=False)
+        if tables := foreign_tables(_tables_at(prop), given):
+            name = f"{prop.parent.class_.__name__}.{prop.key}"
+            to_alias = prop.entity.is_aliased_class
+            return problems.speaks_of_others(name, prop.mapper, "where", tables, given, at, to_alias=to_alias)
+    end, value = end_of(path, mapper)
+    if tables := foreign_tables(mapping.tables_of(end), conditions_of(end, [value])):
+        return problems.speaks_of_others(end.class_.__name__, end, word, tables, [value], at)
+    return None
 
 
 def order_problems(prop: RelationshipProperty[Any], shape: Shape, at: tuple[str, ...]) -> Iterator[Problem]:
@@ -72,25 +93,12 @@ def order_problems(prop: RelationshipProperty[Any], shape: Shape, at: tuple[str,
     if is_one and links.is_single(prop):  # one row has no order
         return
     order = shape.order_by if shape.order_by is not None else tuple(prop.order_by or ())
-    if (shape.limit is not None or is_one) and any(_has_window(each) for each in order if not is_path(each)):
+    if (shape.limit is not None or is_one) and any(has_window(each) for each in order if not is_path(each)):
         yield problems_of_orders.window_in_order(prop, at)
     if shape.order_by is None:
         tables = foreign_tables(_tables_at(prop), _as_seen_at(prop, order, subclasses=True))
         if tables:
             yield problems_of_orders.mapped_order_of_others(prop, tables, at)
-
-
-def _has_window(order: Any) -> bool:
-    """Tell whether an order contains a window function outside of subqueries."""
-    waiting = [element_of(order)]
-    while waiting:
-        part = waiting.pop()
-        kind = type(part)  # isinstance() would ask an object of the application for its __class__
-        if issubclass(kind, Over):
-            return True
-        if issubclass(kind, ClauseElement) and not issubclass(kind, SelectBase):
-            waiting += part.get_children()
-    return False
 
 
 def _tables_at(prop: RelationshipProperty[Any]) -> set[Any]:

@@ -77,10 +77,23 @@ def example_columns(here: type[Any] | None) -> str:
 
 
 def instead_of_path(word: str, given: Source) -> str | None:
-    """Return the hint for a path that leads to many rows, or that consists of text; None for any other path."""
+    """Return the hint for a path that leads to many rows, or that ends with another declaration; None for other paths.
+
+    Text, another path, a count and a direction are such declarations.
+    """
     if any(isinstance(each, str) for each in given.path):
         return f"name attributes of the classes, not text: {word}=source(Post.author, User.name)."
-    steps = given.path[:-1]
+    steps, last = given.path[:-1], given.path[-1] if given.path else None
+    if isinstance(last, Source):
+        whole = Source((*steps, *last.path), (*last.modifiers, *given.modifiers))
+        return f"write one path: {word}={source(whole)}."
+    if isinstance(last, Aggregate):
+        hint = _instead_of_aggregate(word, last).replace(f"Use a subquery: {word}=", "End the path with a subquery: ")
+        return hint.replace(f": {word}=", " at the end of the path: ")
+    if word == "order_by" and meant.has_direction(last):
+        words, element = _without_direction(last)
+        path = source(Source((*steps, element), (*words, *given.modifiers)))
+        return f"write the direction after the path: {word}={path}."
     if not steps or not all(map(is_relationship, steps)):
         return None
     if not any(step.property.uselist for step in steps):

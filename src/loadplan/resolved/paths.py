@@ -1,15 +1,16 @@
 """Checks paths in orders and conditions, such as ``source(Order.customer, Customer.email)``."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import ClauseElement, ColumnElement
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
 from loadplan.declared.code import source as code_of
-from loadplan.declared.sources import Source
+from loadplan.declared.sources import Aggregate, Source
 from loadplan.errors import Problem
 from loadplan.mapped import links, mapping
-from loadplan.mapped.elements import element_of
+from loadplan.mapped.elements import element_of, has_aggregate
 from loadplan.resolved import problems
 from loadplan.resolved.meant import has_direction
 from loadplan.sqlalchemy_internals import criteria_of, subtype_of
@@ -35,7 +36,7 @@ def path_problem(given: Source, mapper: Mapper[Any], at: At, word: str = "order_
         prop = mapping.relationship(mapper, step.key) if isinstance(step, QueryableAttribute) else None
         owner = mapping.owner_of(step)
         if prop is None or owner is None or not mapper.isa(owner):
-            detail = f"'{code_of(step)}' is not a relationship of '{mapper.class_.__name__}'"
+            detail = f"{_quoted(step)} is not a relationship of '{mapper.class_.__name__}'"
             return problems.not_a_path(word, given, detail, at)
         if prop.uselist:
             return problems.not_a_path(word, given, f"'{code_of(step)}' leads to many rows", at)
@@ -50,7 +51,10 @@ def path_problem(given: Source, mapper: Mapper[Any], at: At, word: str = "order_
 
 def _end_problem(given: Source, mapper: Mapper[Any], at: At, word: str) -> Problem | None:
     name, step = mapper.class_.__name__, given.path[-1]
-    detail = f"'{code_of(step)}' is not a column of '{name}'"
+    detail = f"{_quoted(step)} is not a column of '{name}'"
+    if isinstance(step, Aggregate | Source):
+        detail = f"{_quoted(step)} is a declaration of its own, not a SQL expression"
+        return problems.not_a_path(word, given, detail, at)
     if isinstance(step, QueryableAttribute):
         owner = mapping.owner_of(step)
         is_ours = owner is not None and mapper.isa(owner)
@@ -59,16 +63,33 @@ def _end_problem(given: Source, mapper: Mapper[Any], at: At, word: str) -> Probl
     element = value_of(mapper, step)
     if not isinstance(element, ClauseElement) or not isinstance(element, ColumnElement):
         return problems.not_a_path(word, given, detail, at)
+    if has_direction(element):
+        return problems.not_a_path(word, given, "its last item has a direction of its own", at)
+    if has_aggregate(element):
+        detail = f"{_quoted(step)} is an aggregate, which has one value for many rows"
+        return problems.not_a_path(word, given, detail, at)
     return None
+
+
+def _quoted(step: object) -> str:
+    code = code_of(step)
+    return code if isinstance(step, str) else f"'{code}'"
 
 
 def end_of(given: Source, mapper: Mapper[Any]) -> tuple[Mapper[Any], Any]:
     """Return the class at the end of a path, and the value at its end. The path has been checked before."""
+    for prop, step in steps_of(given, mapper):
+        mapper = target_of(prop, step)
+    return mapper, value_of(mapper, given.path[-1])
+
+
+def steps_of(given: Source, mapper: Mapper[Any]) -> Iterator[tuple[RelationshipProperty[Any], Any]]:
+    """Yield the relationships of a path, each with the step that names it. The path has been checked before."""
     for step in given.path[:-1]:
         prop = mapping.relationship(mapper, step.key)
         assert prop is not None  # noqa: S101 - the path was checked
+        yield prop, step
         mapper = target_of(prop, step)
-    return mapper, value_of(mapper, given.path[-1])
 
 
 def value_of(mapper: Mapper[Any], step: Any) -> Any:

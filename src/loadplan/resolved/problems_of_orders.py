@@ -1,10 +1,14 @@
-"""Problems of the orders that mappings give to relationships, and of orders that a limit cannot use: LP211, LP215."""
+"""Problems of orders: of those in mappings, with a limit, and with aggregates.
+
+The codes are LP108, LP211 and LP215.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import RelationshipProperty
 
+from loadplan.declared.code import source
 from loadplan.errors import Problem, one_of
 from loadplan.mapped import mapping
 
@@ -32,6 +36,19 @@ def window_in_order(prop: RelationshipProperty[Any], at: At) -> Problem:
         at,
         detail="loadplan numbers the rows of each parent in it, and a window function cannot contain another one.",
         hint=f"order by columns, for example order_by={target}.{key}, or by a subquery.",
+    )
+
+
+def aggregate_in(word: str, given: object, at: At) -> Problem:
+    """Return the problem of a condition or an order with an aggregate: ``order_by=func.max(Post.id)``."""
+    what = "a condition" if word == "where" else "an order"
+    code = "select(func.max(Post.id)).where(Post.author_id == User.id).scalar_subquery()"
+    return Problem(
+        "LP108",
+        f"{word}= cannot use {source(given)}",
+        at,
+        detail=f"it is an aggregate, which has one value for many rows. Each row needs {what} of its own.",
+        hint=f"use a subquery for the rows of each object: {code}.",
     )
 
 

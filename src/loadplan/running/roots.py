@@ -13,10 +13,11 @@ from loadplan.declared.sources import Source, is_path
 from loadplan.declared.spec import Plan
 from loadplan.errors import PlanError
 from loadplan.mapped import mapping
+from loadplan.mapped.elements import has_aggregate
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
 from loadplan.mapped.repeats import is_never_null, is_object, may_be_null_in_key, row_key, same_rows
 from loadplan.mapped.telling import has_hash
-from loadplan.resolved import number_problems, problems
+from loadplan.resolved import number_problems, problems, problems_of_orders
 from loadplan.resolved.conditions import conditions_of, foreign_tables, parameters_in
 from loadplan.resolved.form import MOST, is_condition, is_expression
 from loadplan.resolved.strategy import Way
@@ -255,6 +256,12 @@ class RootQuery:
         ]
         if not found and order_by and all(map(is_condition, order_by)):
             found = [problems.condition_as_order(each, at) for each in order_by]
+        if not found:
+            found = [
+                problems_of_orders.aggregate_in(word, each, at)
+                for word, given in (("where", where), ("order_by", order_by))
+                for each in filter(has_aggregate, given)
+            ]
         if not found:
             self.where = conditions_of(mapper, where)
             order_by = [mapping.as_seen_from(mapper, each, subclasses=True) for each in order_by]

@@ -19,8 +19,8 @@ from loadplan.mapped import links, mapping
 from loadplan.mapped.ordering import with_tie_breaker
 from loadplan.mapped.repeats import row_key
 from loadplan.resolved import problems
-from loadplan.resolved.conditions import conditions_of, conditions_on, foreign_tables
-from loadplan.resolved.paths import path_problem, value_of
+from loadplan.resolved.conditions import conditions_of, conditions_on, problem_of_path
+from loadplan.resolved.paths import value_of
 from loadplan.resolved.tree import Edge, Place, Shape
 from loadplan.sqlalchemy_internals import criteria_of, subtype_of
 from loadplan.statements.keys import row_of
@@ -71,21 +71,18 @@ def value_at(given: Source, place: Place, at: At, *, is_condition: bool = False)
         is_condition: whether the value is a condition that rows must meet.
 
     Raises:
-        PlanError: LP112, the path does not lead to one value.
+        PlanError: LP112 or LP215, the path does not lead to one value.
     """
-    wrong = path_problem(given, place.mapper, at, "where" if is_condition else "order_by")
+    wrong = problem_of_path(given, place.mapper, at, "where" if is_condition else "order_by")
     if wrong is not None:
         raise PlanError([wrong])
-    return _value(place.mapper, list(given.path), place, at, is_condition=is_condition)
+    return _value(place.mapper, list(given.path), place, is_condition=is_condition)
 
 
-def _value(mapper: Mapper[Any], path: list[Any], place: Place | None, at: At, *, is_condition: bool) -> Any:
+def _value(mapper: Mapper[Any], path: list[Any], place: Place | None, *, is_condition: bool) -> Any:
     step, rest = path[0], path[1:]
     if not rest:
         (element,) = conditions_of(mapper, [value_of(mapper, step)])
-        if tables := foreign_tables(mapping.tables_of(mapper), [element]):
-            name = mapper.class_.__name__
-            raise PlanError([problems.speaks_of_others(name, mapper, "order_by", tables, [element], at)])
         return element
     prop = mapping.relationship(mapper, step.key)
     assert prop is not None  # noqa: S101 - the path was checked
@@ -95,7 +92,7 @@ def _value(mapper: Mapper[Any], path: list[Any], place: Place | None, at: At, *,
     end = prop.mapper if sub is None else sub
     is_single = links.is_single(prop)
     is_condition = is_condition and is_single  # the first row of several is known only after they are sorted
-    value = _value(end, rest, below if sub is None else None, at, is_condition=is_condition)
+    value = _value(end, rest, below if sub is None else None, is_condition=is_condition)
     if end is not prop.mapper:
         value = _of_row(end, value, prop.mapper, is_condition=is_condition)
     ties = linked(prop, mapper, links.link_in_database(prop, mapper))
