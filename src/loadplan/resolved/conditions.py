@@ -45,7 +45,7 @@ def shape_problems(
         for path in filter(is_path, given):
             yield from _path_problems(prop, path, at)
         given = tuple(each for each in given if not is_path(each))
-        for each in filter(has_aggregate, given):
+        for each in filter(has_aggregate, filter(is_sql, given)):
             yield problems_of_orders.aggregate_in(word, each, at)
         given = _as_seen_at(prop, given, subclasses=word == "order_by")
         tables = foreign_tables(_tables_at(prop), given)
