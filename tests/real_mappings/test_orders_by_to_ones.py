@@ -254,7 +254,11 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("order_by", source(Order.customer, Country.name), "'Country.name' is not a column of 'Customer'."),
     ("order_by", source(Customer.country, Country.name), "'Customer.country' is not a relationship of 'Order'."),
     ("order_by", source(Order.customer, "email"), "'email' is not a column of 'Customer'."),
-    ("order_by", source(Order.customer, Customer.email.desc()), "its last item has a direction of its own."),
+    (
+        "order_by",
+        source(Order.customer, Customer.email.desc()),
+        "its last item has a direction, which belongs after the path.",
+    ),
     (
         "order_by",
         source(Order.customer, func.max(Customer.id)),
@@ -263,7 +267,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     (
         "order_by",
         source(Order.customer, count(Customer.orders)),
-        "'count(Customer.orders)' is a declaration of its own, not a SQL expression.",
+        "'count(Customer.orders)' is not a column or a SQL expression of 'Customer'.",
     ),
     (
         "where",
@@ -341,7 +345,7 @@ async def test_an_aggregate_orders_no_rows(sqlite: AsyncEngine) -> None:
     assert str(caught.value) == (
         "LP108: order_by= cannot use func.max(Customer.id).desc()\n"
         "  at: customers\n"
-        "  detail: it is an aggregate, which has one value for many rows. Each row needs an order of its own.\n"
+        "  detail: it is an aggregate, which has one value for many rows. An order needs a value for each row.\n"
         "  hint: use a subquery for the rows of each object: "
         "select(func.max(Post.id)).where(Post.author_id == User.id).scalar_subquery()."
     )

@@ -77,9 +77,9 @@ def example_columns(here: type[Any] | None) -> str:
 
 
 def instead_of_path(word: str, given: Source) -> str | None:
-    """Return the hint for a path that leads to many rows, or that ends with another declaration; None for other paths.
+    """Return the hint for a path that leads to many rows, or has a wrong last item; None for any other path.
 
-    Text, another path, a count and a direction are such declarations.
+    A wrong last item is text, another path, a count, or an order with a direction.
     """
     if any(isinstance(each, str) for each in given.path):
         return f"name attributes of the classes, not text: {word}=source(Post.author, User.name)."

@@ -53,7 +53,7 @@ def _end_problem(given: Source, mapper: Mapper[Any], at: At, word: str) -> Probl
     name, step = mapper.class_.__name__, given.path[-1]
     detail = f"{_quoted(step)} is not a column of '{name}'"
     if isinstance(step, Aggregate | Source):
-        detail = f"{_quoted(step)} is a declaration of its own, not a SQL expression"
+        detail = f"{_quoted(step)} is not a column or a SQL expression of '{name}'"
         return problems.not_a_path(word, given, detail, at)
     if isinstance(step, QueryableAttribute):
         owner = mapping.owner_of(step)
@@ -64,7 +64,7 @@ def _end_problem(given: Source, mapper: Mapper[Any], at: At, word: str) -> Probl
     if not isinstance(element, ClauseElement) or not isinstance(element, ColumnElement):
         return problems.not_a_path(word, given, detail, at)
     if has_direction(element):
-        return problems.not_a_path(word, given, "its last item has a direction of its own", at)
+        return problems.not_a_path(word, given, "its last item has a direction, which belongs after the path", at)
     if has_aggregate(element):
         detail = f"{_quoted(step)} is an aggregate, which has one value for many rows"
         return problems.not_a_path(word, given, detail, at)

@@ -41,13 +41,13 @@ def window_in_order(prop: RelationshipProperty[Any], at: At) -> Problem:
 
 def aggregate_in(word: str, given: object, at: At) -> Problem:
     """Return the problem of a condition or an order with an aggregate: ``order_by=func.max(Post.id)``."""
-    what = "a condition" if word == "where" else "an order"
+    what = "A condition" if word == "where" else "An order"
     code = "select(func.max(Post.id)).where(Post.author_id == User.id).scalar_subquery()"
     return Problem(
         "LP108",
         f"{word}= cannot use {source(given)}",
         at,
-        detail=f"it is an aggregate, which has one value for many rows. Each row needs {what} of its own.",
+        detail=f"it is an aggregate, which has one value for many rows. {what} needs a value for each row.",
         hint=f"use a subquery for the rows of each object: {code}.",
     )
 
