@@ -25,6 +25,7 @@ from loadplan import (
     SyncLoader,
     TooManyRows,
     load,
+    source,
 )
 from loadplan.sqlalchemy_internals import in_greenlet
 from support import Statements, execute, recording
@@ -298,6 +299,15 @@ async def test_a_stream_walks_shard_by_shard(sessions: Any) -> None:
     assert [shard_of_city(each.id) for each in found] == ["asia"] * 4 + ["europe"] * 3
     some = [each.id async for each in loader.stream(CITY, City.continent == "asia", City.id.desc(), batch_size=3)]
     assert some == [7, 5, 3, 1]
+
+
+async def test_an_order_by_a_to_one_is_told_as_it_was_written(sessions: Any) -> None:
+    """The page does not show the value, so no shard can go on after the row of another shard."""
+    order = source(Report.city, City.id).desc()
+    with pytest.raises(PlanError) as caught:
+        await Loader(sessions).fetch_page(LoadPlan(Report), order, 2)
+    message = "the page is ordered by 'source(Report.city, City.id)', which it does not show"
+    assert (caught.value.code, caught.value.message) == ("LP217", message)
 
 
 async def test_what_cannot_be_merged_is_refused(sessions: Any, engines: Any) -> None:

@@ -227,7 +227,7 @@ class ShardedCalls(AllCalls):
 
             def prepare(compiled: Compiled[T], tally: Tally) -> Work[tuple[list[T], list[tuple[Any, ...]]]]:
                 query = RootQuery(compiled, tuple_or_none(where) or (), given)
-                order[:] = self._mergeable(compiled, query.total_order, at_least=len(given))
+                order[:] = self._mergeable(query, query.total_order, at_least=len(given))
                 bound = query.parameters(params)
                 graph = query.graph(most, None, in_order=True)
                 values = [
@@ -272,8 +272,8 @@ class ShardedCalls(AllCalls):
                         kind = type(query.total_order[number].expression.type).__name__
                         if page.kept[number].is_of_own_type:
                             raise PlanError([call_problems.not_pageable(kind, (plan.label,))])
-                        raise PlanError([_not_shown(plan, query.total_order[number])])
-                    self._mergeable(compiled, page.order, at_least=len(page.order))
+                        raise PlanError([_not_shown(plan, query.told(number))])
+                    self._mergeable(query, page.order, at_least=len(page.order))
                     pages.append(page)
                     bound = query.parameters(params)
                     return lambda session: page.read(session, bound, tally)
@@ -354,21 +354,21 @@ class ShardedCalls(AllCalls):
         return self.first.dialect_of(plan)
 
     @staticmethod
-    def _mergeable(compiled: Compiled[Any], order: Sequence[Ordering], *, at_least: int) -> list[Ordering]:
+    def _mergeable(query: RootQuery, order: Sequence[Ordering], *, at_least: int) -> list[Ordering]:
         """Return the first expressions of an order, as far as Python can merge the rows of shards by them.
 
         Raises:
             PlanError: LP217, Python cannot merge enough of the order.
         """
         for number, each in enumerate(order):
-            if not is_mergeable(each, compiled.dialect):
+            if not is_mergeable(each, query.compiled.dialect):
                 if number < at_least:
-                    raise PlanError([_unmergeable(compiled, each)])
+                    raise PlanError([_unmergeable(query, number, each)])
                 return list(order[:number])
         return list(order)
 
 
-def _unmergeable(compiled: Compiled[Any], ordering: Ordering) -> Problem:
+def _unmergeable(query: RootQuery, number: int, ordering: Ordering) -> Problem:
     kind = ordering.expression.type
     hint = (
         'order by collate(column, "C"), or by a number or a date.'
@@ -377,8 +377,8 @@ def _unmergeable(compiled: Compiled[Any], ordering: Ordering) -> Problem:
     )
     return Problem(
         "LP217",
-        f"the rows of several shards cannot be merged in the order of '{ordering.expression}'",
-        (compiled.tree.label,),
+        f"the rows of several shards cannot be merged in the order of '{query.told(number)}'",
+        (query.compiled.tree.label,),
         detail=f"only the database knows how it compares values of {type(kind).__name__}.",
         hint=hint,
     )
@@ -394,10 +394,10 @@ def _ordered_stream(plan: LoadPlan[Any], shards: Sequence[str]) -> Problem:
     )
 
 
-def _not_shown(plan: LoadPlan[Any], ordering: Ordering) -> Problem:
+def _not_shown(plan: LoadPlan[Any], order: str) -> Problem:
     return Problem(
         "LP217",
-        f"the page is ordered by '{ordering.expression}', which it does not show",
+        f"the page is ordered by '{order}', which it does not show",
         (plan.label,),
         detail="no cursor holds this value, and one shard cannot read it in the row of another.",
         hint="load the column in the plan, or pass a cipher as cursor_key=.",

@@ -292,6 +292,12 @@ class RootQuery:
         shown = None if self.breaks_ties(number) else self._shown[number]
         return is_shown(self.total_order[number].expression, self.compiled.tree.root) if shown is None else shown
 
+    def told(self, number: int) -> str:
+        """Return one part of the total order for an error: a path as it was written, or the SQL of an expression."""
+        given = None if self.breaks_ties(number) else self._sources[number]
+        path = is_path(given)
+        return str(attrs.evolve(given, modifiers=()) if path else self.total_order[number].expression)
+
     def parameters(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the caller's parameters, checked.
 
