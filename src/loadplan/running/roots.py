@@ -294,9 +294,9 @@ class RootQuery:
 
     def told(self, number: int) -> str:
         """Return one part of the total order for an error: a path as it was written, or the SQL of an expression."""
-        given = None if self.breaks_ties(number) else self._sources[number]
-        path = is_path(given)
-        return str(attrs.evolve(given, modifiers=()) if path else self.total_order[number].expression)
+        if self.breaks_ties(number) or not is_path(self._sources[number]):
+            return str(self.total_order[number].expression)
+        return str(attrs.evolve(self._sources[number], modifiers=()))
 
     def parameters(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the caller's parameters, checked.
