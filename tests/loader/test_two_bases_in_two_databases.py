@@ -28,6 +28,7 @@ class Customer(People):
         lambda: Order, primaryjoin=lambda: foreign(Order.customer_id) == Customer.id, viewonly=True
     )
     tags: Mapped[list["Tag"]] = relationship(secondary=lambda: TAGGED, viewonly=True)
+    tag: Mapped["Tag | None"] = relationship(secondary=lambda: TAGGED, uselist=False, viewonly=True)
     notes: Mapped[list["Note"]] = relationship(viewonly=True)
 
 
@@ -102,6 +103,10 @@ async def test_a_statement_that_reads_the_other_base(databases: tuple[AsyncEngin
             lambda: loader.fetch_all(LoadPlan(Order), order_by=source(Order.customer, Customer.id)),
         ),
         (
+            "order_by= of 'Customer' reads 'bases_tagged'",
+            lambda: loader.fetch_all(plan, order_by=source(Customer.tag, Tag.id)),
+        ),
+        (
             "where= of 'Customer' reads 'bases_plain'",
             lambda: loader.fetch_all(plan, where=Customer.id.in_(select(PLAIN.c.id))),
         ),
@@ -113,8 +118,9 @@ async def test_a_statement_that_reads_the_other_base(databases: tuple[AsyncEngin
     ]
     with recording(first) as in_first, recording(second) as in_second:
         for words, call in calls:
-            with pytest.raises(PlanError, match=f"LP215: {words}, which is in another database"):
+            with pytest.raises(PlanError, match=f"LP215: {words}, which is in another database") as caught:
                 await call()
+            assert ("sort the objects in Python" in str(caught.value)) is words.startswith("order_by=")
     assert (in_first.selects, in_second.selects) == ([], [])
     found = await _all_with(loader, load(Customer.orders))
     assert [len(each.orders) for each in found] == [2, 0]

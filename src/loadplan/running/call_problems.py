@@ -206,10 +206,13 @@ def in_two_databases(what: str, mapper: Mapper[Any], other: Mapper[Any] | Table,
     """Return the problem of a statement that reads classes or tables of two databases."""
     here, there = mapper.class_.__name__, other.fullname if isinstance(other, Table) else other.class_.__name__
     key = mapper.get_property_by_column(mapper.primary_key[0]).key
+    hint = f"fetch the keys from '{there}' first, and pass them: where={here}.{key}.in_(keys)."
+    if what == "order_by=":
+        hint = f"order by columns of '{here}', or sort the objects in Python."
     return Problem(
         "LP215",
         f"{what} of '{here}' reads '{there}', which is in another database",
         at,
         detail="the session's binds= name two databases, and one statement reads one database.",
-        hint=f"fetch the keys from '{there}' first, and pass them: where={here}.{key}.in_(keys).",
+        hint=hint,
     )

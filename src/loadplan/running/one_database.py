@@ -97,7 +97,7 @@ def _read_by(expression: Any, mapper: Mapper[Any]) -> Sequence[Read]:
         assert prop is not None  # noqa: S101 - the path was checked
         mapper = target_of(prop, step)
         found.append(mapper)
-        for each in criteria_of(step):
+        for each in (*criteria_of(step), *(() if prop.secondary is None else (prop.secondary,))):
             parts |= _parts(each)
     return [*found, *_read_in(parts, mapper)]
 
