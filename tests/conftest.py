@@ -30,6 +30,7 @@ MORE = {
     "loader/test_loader_for_update.py": ("psycopg", "mariadb"),
     "loader/test_loader_session_kinds.py": ("psycopg", "mariadb"),
     "loader/test_loader_snapshot.py": ("psycopg",),
+    "real_mappings/test_ids_longer_than_keys.py": ("psycopg",),
     "results/test_result_detached.py": ("psycopg", "mariadb"),
     "shapes/test_shapes_exact_pages.py": ("mariadb",),
     "shapes/test_shapes_limit.py": ("psycopg", "mariadb"),

@@ -34,6 +34,7 @@ STAGES = {
         "cardinality",
         "drivers",
         "elements",
+        "values_of_postgresql",
         "values",
         "decoding",
         "stored",

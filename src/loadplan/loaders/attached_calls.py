@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -28,7 +28,7 @@ from loadplan.objects.settling import SessionHome, settle
 from loadplan.plan import LoadPlan
 from loadplan.running import call_problems
 from loadplan.running.call_options import check_options
-from loadplan.running.graph import load_roots
+from loadplan.running.graph import has_concrete_classes, identity_class, load_roots
 from loadplan.running.making import Kept
 from loadplan.running.own_connection import Opened
 from loadplan.running.plans import Compiled
@@ -101,14 +101,20 @@ class AllCalls(Calls):
             rows = {} if stored is None else dict(enumerate(map(stored.row_of, objects.objects)))
             known = {at: row for at, row in rows.items() if row is not None}
             others = {at: many.reader.read(each) for at, each in enumerate(objects.identities) if at not in known}
+            classes = [*map(identity_class, objects.objects)] if has_concrete_classes(compiled) else None
+
+            def of(places: Iterable[int]) -> Sequence[Any] | None:
+                return None if classes is None else [classes[at] for at in places]
 
             def work(private: Opened) -> None:
                 kept: Kept = []
                 found: dict[int, Any] = {}
                 if others:
-                    found.update(zip(others, many.run(private, [*others.values()], bound, tally, kept), strict=True))
+                    roots = many.run(private, [*others.values()], bound, tally, kept, of(others))
+                    found.update(zip(others, roots, strict=True))
                 if stored is not None and known:
-                    found.update(zip(known, stored.run(private, [*known.values()], bound, tally, kept), strict=True))
+                    roots = stored.run(private, [*known.values()], bound, tally, kept, of(known))
+                    found.update(zip(known, roots, strict=True))
                 if missing := [at for at, root in found.items() if root is None]:
                     given = objects.objects
                     by_value = [given[at] for at in missing if at in others]
@@ -120,7 +126,7 @@ class AllCalls(Calls):
             return work
 
         def executions(compiled: Compiled[Any]) -> int:
-            return by_ids(compiled).executions(len(objects.objects))
+            return by_ids(compiled).executions(objects.identities)
 
         self.run(plan, prepare, options, roots=len(objects.objects), executions=executions)
         return objects.objects[0] if objects.is_one else list(objects.objects)

@@ -14,6 +14,7 @@ from loadplan.declared.spec import Below, Load, On, tuple_or_none
 from loadplan.errors import LoaderError, PlanError, Problem, shown
 from loadplan.loaders.missing import gone
 from loadplan.mapped import mapping
+from loadplan.mapped.repeats import other_keys
 from loadplan.objects.seal import Seal
 from loadplan.objects.settling import GraphHome, Home, SessionHome
 from loadplan.objects.wider_seal import Stay
@@ -165,12 +166,19 @@ def read_objects(given: object, bind: object, loads: Sequence[Any] = ()) -> Give
             raise _cannot(f"{what} is not a mapped object", "pass objects that a fetch returned.")
         states.append(state)
         name = f"a '{state.class_.__name__}'"
+        if state.obj() is not each:
+            raise _cannot(
+                f"{name} is a shallow copy, which shares its state with the original",
+                "pass the original, or copy objects with copy.deepcopy().",
+            )
         if state.key is None:
             wait = "await " if is_async(bind) else ""
             raise _cannot(f"{name} has no row yet", f"{wait}session.flush() first.")
         if state.deleted or state.was_deleted:
             raise gone([each])
-    return Given(objects, is_one, _common(states, _branches(loads)), _session(states, bind))
+    common = _common(states, _branches(loads))
+    _check_keys(states, common)
+    return Given(objects, is_one, common, _session(states, bind))
 
 
 def _listed(given: Any) -> list[Any]:
@@ -203,6 +211,20 @@ def _common(states: Sequence[InstanceState[Any]], branches: Sequence[Mapper[Any]
         return common[0]
     names = sorted({state.class_.__name__ for state in states})
     raise _cannot(f"the objects are of different classes: {', '.join(names)}", "call extend() once for each class.")
+
+
+def _check_keys(states: Sequence[InstanceState[Any]], common: Mapper[Any]) -> None:
+    """Check that each object has the key of the common class. Tables of concrete classes may name it differently."""
+    if not other_keys(common):
+        return
+    names = mapping.primary_key(common)
+    for state in states:
+        if (own := mapping.primary_key(state.mapper)) != names:
+            raise _cannot(
+                f"'{state.class_.__name__}' and '{common.class_.__name__}' name their primary keys differently",
+                "call extend() once for each class.",
+                f"the names are {', '.join(own)} and {', '.join(names)}.",
+            )
 
 
 def _session(states: Sequence[InstanceState[Any]], bind: object) -> Session | None:

@@ -169,7 +169,7 @@ class Calls:
             return lambda session: many.run(session, wanted, bound, tally)
 
         def executions(compiled: Compiled[T]) -> int:
-            return by_ids(compiled).executions(len(asked))
+            return by_ids(compiled).executions(asked)
 
         return self.run(plan, prepare, options, roots=len(asked), executions=executions)
 

@@ -13,6 +13,7 @@ from sqlalchemy import Dialect, types
 from sqlalchemy.dialects import postgresql
 
 from loadplan.mapped.drivers import MYSQL_FAMILY
+from loadplan.mapped.values_of_postgresql import CHECKS
 from loadplan.sqlalchemy_internals import variants_of
 
 #: The number of bits of PostgreSQL's integer types. SQLite stores 64 bits in every integer column.
@@ -28,9 +29,6 @@ _DIGITS, _DECIMALS = 131_072, 16_383
 
 #: The most dimensions of an array in PostgreSQL. Source: MAXDIM in its source code.
 _DIMENSIONS = 6
-
-
-#: Dialects of MariaDB and MySQL.
 
 
 def refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str | None:
@@ -264,14 +262,45 @@ def _datetime(value: Any, kind: types.DateTime, dialect: Dialect) -> str | None:
         return _wrong_type(value, "datetime.datetime")
     if dialect.name in MYSQL_FAMILY and value.tzinfo is not None:
         return "the database keeps no time zone, and the value has one"
-    if dialect.name == "postgresql" and (value.tzinfo is not None) != bool(kind.timezone):
-        return f"the column is {'with' if kind.timezone else 'without'} time zone, the value is not"
+    if dialect.name == "postgresql" and (reason := _zone(value.tzinfo is not None, bool(kind.timezone))):
+        return reason
     if value.tzinfo is not None:
         try:
             value.astimezone(datetime.UTC)
         except (OverflowError, ValueError):
             return "it is out of range in UTC"
     return None
+
+
+def _time(value: Any, kind: types.Time, dialect: Dialect) -> str | None:
+    if not isinstance(value, datetime.time):
+        return _wrong_type(value, "datetime.time")
+    if value.tzinfo is not None and value.utcoffset() is None:
+        return "its time zone has no offset without a date"
+    if dialect.name in MYSQL_FAMILY and value.tzinfo is not None:
+        return "the database keeps no time zone, and the value has one"
+    return _zone(value.tzinfo is not None, bool(kind.timezone)) if dialect.name == "postgresql" else None
+
+
+def _interval(value: Any, kind: Any, dialect: Dialect) -> str | None:
+    if not isinstance(value, datetime.timedelta):
+        return _wrong_type(value, "datetime.timedelta")
+    if dialect.name != "postgresql":  # SQLAlchemy stores the moment that is so long after its epoch
+        try:
+            datetime.datetime(1970, 1, 1) + value
+        except OverflowError:
+            return "it is out of range"
+    return None
+
+
+def _zone(has_one: bool, keeps_one: bool) -> str | None:
+    if has_one == keeps_one:
+        return None
+    return (
+        "the column keeps a time zone, and the value has none"
+        if keeps_one
+        else ("the column keeps no time zone, and the value has one")
+    )
 
 
 def _array(value: Any, kind: Any, dialect: Dialect) -> str | None:
@@ -301,7 +330,7 @@ def _instance_of(wanted: type | tuple[type, ...], name: str) -> Callable[[Any, A
 
 _CHECKS: tuple[tuple[Any, Callable[[Any, Any, Dialect], str | None]], ...] = (
     # SQLAlchemy's own decorators: their values have another type than the one that they decorate
-    ((types.Interval, postgresql.INTERVAL), _instance_of(datetime.timedelta, "datetime.timedelta")),
+    ((types.Interval, postgresql.INTERVAL), _interval),
     (types.PickleType, _anything),
     (types.ARRAY, _array),
     (types.Integer, _integer),
@@ -312,7 +341,8 @@ _CHECKS: tuple[tuple[Any, Callable[[Any, Any, Dialect], str | None]], ...] = (
     (types.Numeric, _number),
     (types.DateTime, _datetime),
     (types.Date, _date),
-    (types.Time, _instance_of(datetime.time, "datetime.time")),
+    (types.Time, _time),
     (types.Boolean, _instance_of(bool, "bool")),
     (types.LargeBinary, _instance_of((bytes, bytearray, memoryview), "bytes")),
+    *CHECKS,
 )

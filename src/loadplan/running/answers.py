@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import ARRAY, and_, bindparam, case, func, or_, select, types
 
+from loadplan.statements.keys import Keys
+
 #: The most ids in one statement, if the database has no arrays: each id takes its own column.
 PARTS = 200
 
@@ -28,23 +30,22 @@ def is_exact(kinds: Sequence[types.TypeEngine[Any]]) -> bool:
 
 
 def asking(
-    columns: Sequence[Any], told: Sequence[Any], identities: Sequence[tuple[Any, ...]], *, as_arrays: bool
+    keys: Keys, told: Sequence[Any], identities: Sequence[tuple[Any, ...]]
 ) -> Iterator[tuple[Any, dict[str, Any], Reader]]:
     """Yield the statements that find the rows of ids, each with its parameters and a reader of its rows.
 
     Each statement is a plain ``select()`` of the entity, so the listeners of a session can handle it as usual.
 
     Args:
-        columns: the columns of the primary key.
+        keys: the columns of the primary key, and how a statement binds them.
         told: the expressions by which Python compares rows: the same columns, or replacements for them.
         identities: the ids: values for these columns.
-        as_arrays: whether the database takes arrays of these columns' types.
     """
-    if as_arrays:
+    columns = keys.columns
+    if keys.as_arrays:
         names = [f"key_{index}" for index in range(len(columns))]
         arrays = [
-            bindparam(f"loadplan_asked_{name}", type_=ARRAY(column.type))
-            for name, column in zip(names, columns, strict=True)
+            bindparam(f"loadplan_asked_{name}", type_=ARRAY(item)) for name, item in zip(names, keys.items, strict=True)
         ]
         asked = func.unnest(*arrays).table_valued(*names, with_ordinality="place").render_derived(name="loadplan_asked")
         same = [column == asked.c[name] for column, name in zip(columns, names, strict=True)]
@@ -58,9 +59,7 @@ def asking(
         conditions = []
         values = {}
         for place, identity in enumerate(identities[start : start + PARTS], start):
-            bound = [
-                bindparam(f"loadplan_asked_{place}_{index}", type_=each.type) for index, each in enumerate(columns)
-            ]
+            bound = [bindparam(f"loadplan_asked_{place}_{index}", type_=item) for index, item in enumerate(keys.items)]
             conditions.append(and_(*(column == each for column, each in zip(columns, bound, strict=True))))
             values |= {each.key: value for each, value in zip(bound, identity, strict=True)}
         answers = [case((each, 1), else_=0).label(f"loadplan_{place}") for place, each in enumerate(conditions)]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Dialect
+from sqlalchemy.orm.attributes import instance_state
 
 from loadplan.errors import MultipleFound
 from loadplan.mapped.decoding import processor
@@ -119,16 +120,29 @@ def load_by_identity(
     keys: RootKeys,
     tally: Tally,
     kept: Kept | None = None,
+    *,
+    with_class: bool = False,
 ) -> tuple[dict[tuple[Any, ...], T], dict[tuple[Any, ...], T]]:
     """Load roots. Return them by the values of their primary keys that have a hash, and by the marks of their rows.
 
+    Args:
+        plan: the compiled plan, narrowed to the keys.
+        session: the private session of this call.
+        executions: the parameters of each execution of the root statement.
+        keys: the columns of the key.
+        tally: counts rows and statements.
+        kept: see :func:`load_roots`.
+        with_class: whether the class of an entity is a part of its key. Concrete classes may share keys.
+
     Raises:
-        MultipleFound: LP403, concrete classes share a key.
+        MultipleFound: LP403, concrete classes share a key, and the key has no class.
     """
     width = len(keys.columns)
     views, rows = load_roots_beside(plan, session, executions, keys.selected, tally, kept=kept)
     marks = [keys.mark_of(each) for each in rows]
-    if len(row_key(plan.tree.root.entity)) > width:  # concrete classes
+    if with_class:
+        marks = [(identity_class(view), *mark) for view, mark in zip(views, marks, strict=True)]
+    elif has_concrete_classes(plan):
         for mark, count in Counter(marks).items():
             if count > 1:
                 identity = rows[marks.index(mark)][:width]
@@ -138,8 +152,22 @@ def load_by_identity(
     by_mark = dict(zip(marks, views, strict=True))
     if keys.by_value:
         return by_mark, by_mark
-    pairs = ((row[:width], view) for row, view in zip(rows, views, strict=True))
+    pairs = (
+        ((identity_class(view), *row[:width]) if with_class else row[:width], view)
+        for row, view in zip(rows, views, strict=True)
+    )
     return {identity: view for identity, view in pairs if has_hash(identity)}, by_mark
+
+
+def has_concrete_classes(plan: CompiledPlan[Any]) -> bool:
+    """Tell whether the class of the roots has concrete classes, whose tables may use the same key."""
+    return len(row_key(plan.tree.root.entity)) > len(plan.mapper.primary_key)
+
+
+def identity_class(entity: Any) -> Any:
+    """Return the class with which the identity of an object begins."""
+    state: Any = instance_state(entity)
+    return state.key[0]
 
 
 def _processed(values: Sequence[Any], kinds: Sequence[Any], dialect: Dialect) -> tuple[Any, ...]:

@@ -37,6 +37,11 @@ class IdentityReader:
         """True if keys that are equal in the database are also equal in Python."""
         return is_exact([column.type for column in self.mapper.primary_key])
 
+    @property
+    def partial(self) -> bool:
+        """True if a part of a key may be NULL."""
+        return any(may_be_null_in_key(self.mapper, name) for name in mapping.primary_key(self.mapper))
+
     def read(self, given: object) -> Identity:
         """Return the primary key's values in the order of the mapping.
 

@@ -68,9 +68,8 @@ class KeyWalk(Generic[T]):
     @cached_property
     def _graph_of_one(self) -> Compiled[T]:
         """The graph narrowed to one key, in which NULL equals NULL."""
-        names = self._names
-        pairs = zip(self._root.asked, names, strict=True)
-        return self._narrowed(*(each.is_not_distinct_from(bindparam(name, type_=each.type)) for each, name in pairs))
+        parts = zip(self._keys.columns, self._names, self._keys.items, strict=True)
+        return self._narrowed(*(each.is_not_distinct_from(bindparam(name, type_=item)) for each, name, item in parts))
 
     @property
     def _names(self) -> list[str]:

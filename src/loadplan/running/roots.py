@@ -24,7 +24,7 @@ from loadplan.resolved.strategy import Way
 from loadplan.resolved.tree import Parameter
 from loadplan.running import call_problems
 from loadplan.running.answers import asking
-from loadplan.running.graph import load_by_identity, load_roots
+from loadplan.running.graph import identity_class, load_by_identity, load_roots
 from loadplan.running.identity import Identity, IdentityReader
 from loadplan.running.making import Kept
 from loadplan.running.own_connection import Opened
@@ -35,7 +35,7 @@ from loadplan.running.shown import is_shown
 from loadplan.running.tally import Tally
 from loadplan.sqlalchemy_internals import stored_key
 from loadplan.statements.joined_orders import Join, JoinedValue, Planned, in_joins, joined_to, joined_value
-from loadplan.statements.keys import CHUNK, Keys, among, keys_of
+from loadplan.statements.keys import CHUNK, Keys, among, keys_of, type_of_keys
 from loadplan.statements.linked import AnySelect, Narrowing
 from loadplan.statements.reached import condition, ordered
 
@@ -76,10 +76,14 @@ class ByIds:
         """Return the caller's parameters, checked."""
         return _parameters(self.graph, (), given)
 
-    def executions(self, number: int) -> int:
-        """Return the largest number of statements for the roots: one or two for each chunk of ids."""
-        chunks = 1 if self.keys.as_arrays else -(-number // CHUNK)
-        return chunks if self.reader.exact else 2 * chunks
+    def executions(self, asked: Sequence[object]) -> int:
+        """Return the largest number of statements for the roots.
+
+        Each chunk of ids takes one or two, and each id with NULL takes one.
+        """
+        chunks = 1 if self.keys.as_arrays else -(-len(asked) // CHUNK)
+        with_null = sum(_has_null(self.reader.read(each)) for each in asked) if self.reader.partial else 0
+        return with_null + (chunks if self.reader.exact else 2 * chunks)
 
     def run(
         self,
@@ -88,39 +92,54 @@ class ByIds:
         parameters: Mapping[str, Any],
         tally: Tally,
         kept: Kept | None = None,
+        classes: Sequence[Any] | None = None,
     ) -> list[Any]:
         """Return, for each id, its root or None. Equal ids share one root.
 
         The ids go in chunks, each as large as the database allows.
+
+        Args:
+            session: the private session of this call.
+            asked: the ids.
+            parameters: the parameters of the plan's conditions.
+            tally: counts rows and statements.
+            kept: see :func:`~loadplan.running.graph.load_roots`.
+            classes: for each id, the class of its entity, where concrete classes share ids.
         """
-        places = _places(asked)
+        named = [()] * len(asked) if classes is None else [(each,) for each in classes]
+        places = _places([(*name, *each) for name, each in zip(named, asked, strict=True)])
         distinct = {place: identity for identity, place in zip(asked, places, strict=True)}
         whole = {place: each for place, each in distinct.items() if not _has_null(each)}
         executions = _executions(self.keys, [*whole.values()], parameters)
-        by_value, by_mark = load_by_identity(self.graph, session, executions, self.root_keys, tally, kept)
+        by_value, by_mark = load_by_identity(
+            self.graph, session, executions, self.root_keys, tally, kept, with_class=classes is not None
+        )
         found: dict[int, Any] = {}
         one = by_id(self.compiled)
         for place in (each for each in distinct if each not in whole):  # in a list, a key with NULL equals nothing
             bound = {f"loadplan_id_{index}": value for index, value in enumerate(distinct[place])}
-            for root in load_roots(one.graph, session, [{**parameters, **bound}], tally):
-                found[place] = root
+            for root in load_roots(one.graph, session, [{**parameters, **bound}], tally, kept=kept):
+                if classes is None or identity_class(root) is classes[place]:
+                    found[place] = root
         missing = []
         for place, identity in whole.items():
-            root = by_value.get(self.root_keys.mark(identity)) if has_hash(identity) else None
+            key = (*named[place], *self.root_keys.mark(identity)) if has_hash(identity) else None
+            root = None if key is None else by_value.get(key)
             if root is None:
                 missing.append(place)
             else:
                 found[place] = root
         if by_mark and missing and not self.reader.exact:
             for number, *mark in self._answers(session, [whole[each] for each in missing], tally):
-                if (root := by_mark.get(self.root_keys.mark(mark))) is not None:
-                    found[missing[number]] = root
+                place = missing[number]
+                if (root := by_mark.get((*named[place], *self.root_keys.mark(mark)))) is not None:
+                    found[place] = root
         return [found.get(place) for place in places]
 
     def _answers(self, session: Opened, missing: Sequence[Identity], tally: Tally) -> Iterator[Any]:
         """Yield (index of the id, mark of the row) for each id that equals a key in the database, but not in Python."""
         mapper, keys = self.compiled.mapper, self.root_keys
-        for statement, values, read in asking(keys.columns, keys.told, missing, as_arrays=self.keys.as_arrays):
+        for statement, values, read in asking(self.keys, keys.told, missing):
             tally.sent(mapper.class_.__name__)
             if isinstance(session, Session):
                 result = session.execute(statement, values, bind_arguments={"mapper": mapper})
@@ -152,13 +171,18 @@ class ByStored:
         parameters: Mapping[str, Any],
         tally: Tally,
         kept: Kept,
+        classes: Sequence[Any] | None = None,
     ) -> list[Any]:
-        """Return, for each of ``rows``, its root or None."""
+        """Return, for each of ``rows``, its root or None. For ``classes``, see :meth:`ByIds.run`."""
         marks = [self.root_keys.mark_of(row) for row in rows]
         bound = {mark: self.root_keys.bound_of(row) for mark, row in zip(marks, rows, strict=True)}
         executions = _executions(self.keys, [*bound.values()], parameters)
-        _, by_mark = load_by_identity(self.graph, session, executions, self.root_keys, tally, kept)
-        return [by_mark.get(mark) for mark in marks]
+        _, by_mark = load_by_identity(
+            self.graph, session, executions, self.root_keys, tally, kept, with_class=classes is not None
+        )
+        if classes is None:
+            return [by_mark.get(mark) for mark in marks]
+        return [by_mark.get((cls, *mark)) for cls, mark in zip(classes, marks, strict=True)]
 
 
 def by_stored(compiled: Compiled[Any]) -> ByStored | None:
@@ -204,7 +228,7 @@ def by_id(compiled: Compiled[Any]) -> ById:
     if found is None:
         mapper, conditions = compiled.mapper, list[ColumnElement[bool]]()
         for index, column in enumerate(root_key(mapper)):
-            given = bindparam(f"loadplan_id_{index}", type_=column.type)
+            given = bindparam(f"loadplan_id_{index}", type_=type_of_keys(column.type, compiled.dialect))
             is_solid = not may_be_null_in_key(mapper, column.key)
             conditions.append(column == given if is_solid else column.is_not_distinct_from(given))
         graph = compiled.narrowed(lambda statement: statement.where(*conditions))

@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeEngine
 
 from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.stored import unlimited
-from loadplan.mapped.telling import EXACT_TYPES, binds_with_sql
+from loadplan.mapped.telling import EXACT_TYPES, binds_anew, binds_with_sql
 from loadplan.mapped.values import type_on
 
 #: The most keys in one IN list. SQLAlchemy's selectinload uses the same number. SQLite takes 32,766 parameters at most.
@@ -26,7 +26,7 @@ class Keys:
         columns: the columns whose values must be among the keys.
         as_arrays: True for one array parameter for each column and any number of keys; False for an expanding IN.
         partitioned: whether the mapping declares the table as partitioned.
-        items: the types of the arrays' items.
+        items: for each column, the type that binds its values.
         one_by_one: whether each key of a chunk has its own condition.
     """
 
@@ -51,7 +51,7 @@ class Keys:
         if self.one_by_one:
             return or_(*map(self._equal_to, range(CHUNK)))
         if not self.as_arrays:
-            return row_of(self.columns).in_(bindparam(_NAME, expanding=True))
+            return self._row().in_(bindparam(_NAME, expanding=True))
         if self.width == 1:
             return self.columns[0] == any_(self._arrays()[0])
         among_rows = tuple_(*self.columns).in_(select(*self.rows().c))
@@ -63,8 +63,12 @@ class Keys:
     def _equal_to(self, place: int) -> ColumnElement[bool]:
         """Return the condition that the columns are equal to the key at a place of the chunk."""
         names = (_name_of(place, index) for index in range(self.width))
-        pairs = zip(self.columns, names, strict=True)
-        return and_(*(column == bindparam(name, type_=column.type) for column, name in pairs))
+        parts = zip(self.columns, names, self.items, strict=True)
+        return and_(*(column == bindparam(name, type_=item) for column, name, item in parts))
+
+    def _row(self) -> ColumnElement[Any]:
+        """Return one column unchanged, and several columns as a row value that binds keys by ``items``."""
+        return self.columns[0] if self.width == 1 else tuple_(*self.columns, types=self.items)
 
     def rows(self) -> Any:
         """Return the keys as a table with one column for each key column. Only for keys that are bound as arrays."""
@@ -102,9 +106,18 @@ def keys_of(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> Keys:
     each key then has its own condition.
     """
     as_arrays = dialect.name == "postgresql" and all(isinstance(each.type, EXACT_TYPES) for each in columns)
-    items = tuple(unlimited(type_on(each.type, dialect)) for each in columns)
+    items = tuple(type_of_keys(each.type, dialect) for each in columns)
     one_by_one = len(columns) > 1 and not as_arrays and any(binds_with_sql(each.type, dialect) for each in columns)
     return Keys(tuple(columns), as_arrays, any(map(_is_partitioned, columns)), items, one_by_one)
+
+
+def type_of_keys(kind: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:
+    """Return the type that binds keys of a type, whatever their length and digits are.
+
+    PostgreSQL would shorten or round a longer key, and then find another row. An application's own type stays.
+    """
+    here = type_on(kind, dialect)
+    return here if dialect.name != "postgresql" or binds_anew(here, dialect) else unlimited(here)
 
 
 def _name_of(place: int, index: int) -> str:
