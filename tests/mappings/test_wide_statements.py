@@ -99,3 +99,30 @@ async def test_more_columns_than_a_statement_may_have(engine: AsyncEngine, below
     assert [getattr(books[0], f"to_{number}").cell_7 for number in range(WIDE)] == [*range(WIDE)]
     assert [getattr(books[1], f"to_{number}") for number in range(WIDE)] == [None] * WIDE
     assert len(recorded.selects) == (4 if below else 3)  # three sheets are joined, two are not
+
+
+@pytest.mark.not_on("mariadb", reason="a table has 64 keys at most")
+@pytest.mark.parametrize("below", [False, True], ids=["roots", "collection"])
+async def test_joins_that_the_plan_asks_for(engine: AsyncEngine, below: bool) -> None:
+    """``strategy="joined"`` joins what the database allows. The rest is select-in, as ``explain`` says."""
+    strategy: Any = "joined"
+    loads = [load(getattr(Book, f"to_{each}"), strategy=strategy) for each in range(WIDE)]
+    parts = [load(getattr(Machine, f"to_{each}"), strategy=strategy) for each in range(MANY)]
+    async with tables(engine, Base.metadata):
+        sheets = {f"to_{number}": Sheet(id=number + 1, cell_7=number) for number in range(WIDE)}
+        machine = Machine(id=1, **{f"to_{number}": Part(id=number + 1) for number in range(MANY)})
+        await fill(engine, Shop(id=1, books=[Book(id=1, **sheets), Book(id=2)], machines=[machine]))
+        loader = Loader(engine)
+        if below:
+            plan = LoadPlan(Shop, load(Shop.books, *loads, strategy=strategy), load(Shop.machines, *parts))
+            shop = (await loader.fetch_all(plan))[0]
+            books, machines = shop.books, shop.machines
+        else:
+            plan = LoadPlan(Book, *loads)
+            books = await loader.fetch_all(plan, order_by=Book.id)
+            machines = await loader.fetch_all(LoadPlan(Machine, *parts))
+            said = {edge.reason for edge in loader.explain(plan).edges if edge.strategy == "select-in"}
+            assert said == {"the statement above would have more columns than the database allows"}
+    assert [getattr(books[0], f"to_{number}").cell_7 for number in range(WIDE)] == [*range(WIDE)]
+    assert [getattr(books[1], f"to_{number}") for number in range(WIDE)] == [None] * WIDE
+    assert [getattr(machines[0], f"to_{number}").id for number in range(MANY)] == [*range(1, MANY + 1)]

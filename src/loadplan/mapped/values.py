@@ -287,7 +287,7 @@ def _interval(value: Any, kind: Any, dialect: Dialect) -> str | None:
         return _wrong_type(value, "datetime.timedelta")
     if dialect.name != "postgresql":  # SQLAlchemy stores the moment that is so long after its epoch
         try:
-            datetime.datetime(1970, 1, 1) + value
+            _ = datetime.datetime(1970, 1, 1) + value
         except OverflowError:
             return "it is out of range"
     return None

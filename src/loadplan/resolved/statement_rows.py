@@ -1,6 +1,7 @@
 """The rows that contain the columns of a place, and their size: a database refuses too many joins or columns."""
 
 import attrs
+from sqlalchemy import Dialect
 
 from loadplan.resolved.tree import Place
 
@@ -10,6 +11,13 @@ MAX_JOINS = 50
 #: The most columns of one statement, and of the rows in one array. PostgreSQL refuses more than 1,664, and SQLite more
 #: than 2,000. The statement also has columns that no edge asks for, such as the keys of subqueries.
 MAX_COLUMNS = 1_500
+
+
+#: The most joins that a plan can ask for. PostgreSQL has no limit, and MariaDB and MySQL join 61 tables.
+_JOINS_ASKED_FOR = {"sqlite": 60, "mysql": 58, "mariadb": 58}
+
+#: The most columns that a plan can ask for, of those that a database allows.
+_COLUMNS_ASKED_FOR = {"postgresql": 1_600, "sqlite": 1_950, "mysql": 4_000, "mariadb": 4_000}
 
 
 def _joins_of(place: Place) -> int:
@@ -47,6 +55,15 @@ class Size:
             return f"the statement above joins {MAX_JOINS} tables already"
         if self.columns + _columns_of(place) > MAX_COLUMNS:
             return f"the statement above would have more than {MAX_COLUMNS:,} columns"
+        return None
+
+    def why_impossible(self, place: Place, dialect: Dialect) -> str | None:
+        """Return the reason why a database cannot join one more place, even if the plan asks for it; None if it can."""
+        most = _JOINS_ASKED_FOR.get(dialect.name)
+        if most is not None and self.joins + 1 + _joins_of(place) > most:
+            return "the statement above would join more tables than the database allows"
+        if self.columns + _columns_of(place) > _COLUMNS_ASKED_FOR.get(dialect.name, MAX_COLUMNS):
+            return "the statement above would have more columns than the database allows"
         return None
 
     def add(self, place: Place) -> None:

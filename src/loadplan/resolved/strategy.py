@@ -268,6 +268,8 @@ class Chooser:
                 return Choice(Way.KEYS, f"it is {MAX_DEPTH} joins deep in the statement above")
             if edge.asked is None and (no_more := row.size.why_no_more(edge.target)) is not None:
                 return Choice(Way.KEYS, no_more)
+            if (impossible := row.size.why_impossible(edge.target, self.dialect)) is not None:
+                return Choice(Way.KEYS, impossible)
             if self._is_wide_and_shared(edge, row):
                 return Choice(Way.KEYS, "many roots may share few wide rows, and by key, each wide row comes once")
             if not edge.single:
@@ -280,7 +282,7 @@ class Chooser:
             return Choice(Way.KEYS, reason)
         reason = self._why_not_nested(edge, row)
         if reason is not None and edge.asked == "joined" and self.of_entities:
-            reason = self._why_not_spread(edge, row)
+            reason = self._why_not_spread(edge, row) or row.size.why_impossible(edge.target, self.dialect)
             if reason is None:
                 return Choice(Way.JOIN, "the plan asks for strategy='joined'")
         if reason is None:
