@@ -37,6 +37,7 @@ class Sign(Base):
     __tablename__ = "keyed_signs"
     id: Mapped[int] = mapped_column(primary_key=True)
     place: Mapped[str] = mapped_column(String(9))
+    code: Mapped[int]
 
 
 class Car(ConcreteBase, Base):
@@ -45,8 +46,9 @@ class Car(ConcreteBase, Base):
     __tablename__ = "keyed_cars"
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(9))
+    code: Mapped[int]
     signs: Mapped[list[Sign]] = relationship(
-        primaryjoin="Car.name == foreign(Sign.place)", order_by="Sign.id", viewonly=True
+        primaryjoin="Car.code == foreign(Sign.code)", order_by="Sign.id", viewonly=True
     )
     __mapper_args__ = {"polymorphic_identity": "car", "concrete": True}
 
@@ -55,9 +57,10 @@ class Van(Car):
     __tablename__ = "keyed_vans"
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(9))
+    code: Mapped[int]
     load_limit: Mapped[int] = mapped_column(default=1)
     signs: Mapped[list[Sign]] = relationship(
-        primaryjoin="Van.name == foreign(Sign.place)", order_by="Sign.id", viewonly=True
+        primaryjoin="Van.code == foreign(Sign.code)", order_by="Sign.id", viewonly=True
     )
     __mapper_args__ = {"polymorphic_identity": "van", "concrete": True}
 
@@ -68,11 +71,15 @@ POINTS: list[dict[str, Any]] = [
     {"number": 3, "x": None, "y": 1, "name": "y"},
 ]
 SIGNS = [("both", 1), ("x", 2), ("x", 3), ("car 1", 4), ("van 1", 5), ("van 1", 6), ("car 2", 7)]
+CODES = {name: code for code, name in enumerate(dict.fromkeys(name for name, _ in SIGNS))}
 
 
 def _rows() -> list[object]:
     cars = [Car(id=1, name="car 1"), Car(id=2, name="car 2"), Van(id=1, name="van 1", load_limit=5)]
-    return [*(Point(**each) for each in POINTS), *(Sign(id=number, place=name) for name, number in SIGNS), *cars]
+    for car in cars:
+        car.code = CODES[car.name]
+    signs = [Sign(id=number, place=name, code=CODES[name]) for name, number in SIGNS]
+    return [*(Point(**each) for each in POINTS), *signs, *cars]
 
 
 def _seen(objects: Any) -> dict[str, list[int]]:

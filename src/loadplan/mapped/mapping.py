@@ -142,8 +142,18 @@ def _is_alike(one: RelationshipProperty[Any], other: RelationshipProperty[Any], 
         and one.uselist == other.uselist
         and one.secondary is other.secondary
         and len(ours) == len(theirs)
-        and all(a is b or (a is not None and b is not None and a.compare(b)) for a, b in zip(ours, theirs, strict=True))
+        and all(_is_same(a, b) for a, b in zip(ours, theirs, strict=True))
     )
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Tell whether two parts of relationships are the same expression, or both None."""
+    if one is None or other is None:
+        return one is other
+    try:
+        return bool(one.compare(other))
+    except AttributeError:  # SQLAlchemy raises it for functions of columns, if these are of different classes
+        return False
 
 
 def property_of(entity: type[Any], key: str) -> RelationshipProperty[Any]:
