@@ -16,11 +16,10 @@ from loadplan.mapped.mapping import (
     column_attributes,
     columns_behind,
     default_columns,
-    primary_key,
     reverse_of,
     tables_in,
 )
-from loadplan.mapped.repeats import has_unique_key, may_repeat
+from loadplan.mapped.repeats import DISCRIMINATOR, has_unique_key, key_names, key_part, may_repeat
 from loadplan.mapped.telling import EXACT_TYPES, is_exact
 from loadplan.sqlalchemy_internals import keyed_by, variants_of
 
@@ -39,7 +38,8 @@ class Link:
 
     Attributes:
         kind: which table ``columns`` belong to.
-        attributes: names of the parent's attributes whose values ``columns`` must equal, pair by pair.
+        attributes: names of the parent's attributes whose values ``columns`` must equal, pair by pair. The name of the
+            discriminator is in ``mapped/repeats.py``, and ``key_part`` returns its expression.
         columns: the columns that the statement selects next to the target, to compare with the parents' values.
         repeats: whether several rows may connect one target with one parent.
         compares_text: whether a pair of columns holds text. Some databases ignore case when they compare text.
@@ -98,14 +98,18 @@ def link_in_database(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> Li
 
 
 def link_by_join(parent: Mapper[Any]) -> Link:
-    """Return the link that works for every relationship: a join with the parent, by its primary key."""
-    return Link(LinkKind.PARENT, primary_key(parent), tuple(parent.primary_key), repeats=True)
+    """Return the link that works for every relationship: a join with the parent, by its primary key.
+
+    Concrete classes may share keys. The discriminator then belongs to the link.
+    """
+    names = key_names(parent)
+    return Link(LinkKind.PARENT, names, tuple(key_part(parent.class_, name) for name in names), repeats=True)
 
 
 def key_columns(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> frozenset[str]:
     """Return the parent's key attributes, which loadplan needs to load this relationship."""
     keys = {attribute_of(parent, local) for local, _ in _pairs(prop)} | set(link(prop, parent).attributes)
-    return frozenset(key for key in keys if key is not None)
+    return frozenset(key for key in keys if key is not None and key != DISCRIMINATOR)
 
 
 def far_key_columns(prop: RelationshipProperty[Any]) -> frozenset[str]:

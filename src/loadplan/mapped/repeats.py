@@ -15,6 +15,7 @@ from sqlalchemy import (
     TypeCoerce,
     UniqueConstraint,
     and_,
+    inspect,
     or_,
 )
 from sqlalchemy.orm import Mapper
@@ -98,6 +99,33 @@ def other_keys(mapper: Mapper[Any]) -> dict[str, ColumnElement[Any]]:
     return found
 
 
+#: The name of the discriminator among the names of a key. No attribute has this name.
+DISCRIMINATOR = "loadplan_type"
+
+
+def shares_keys(mapper: Mapper[Any]) -> bool:
+    """Tell whether rows of a class may have equal keys: the tables of concrete classes count for themselves.
+
+    The discriminator then tells the rows apart.
+    """
+    return mapper.polymorphic_on is not None and any(sub.concrete for sub in mapper.self_and_descendants)
+
+
+def key_names(mapper: Mapper[Any]) -> tuple[str, ...]:
+    """Return the names of the primary key, and :data:`DISCRIMINATOR` if the key alone does not tell rows apart."""
+    return (*primary_key(mapper), DISCRIMINATOR) if shares_keys(mapper) else primary_key(mapper)
+
+
+def key_part(entity: Any, name: str) -> Any:
+    """Return the expression of a class or an alias for a name that :func:`key_names` or an attribute has."""
+    if name != DISCRIMINATOR:
+        return getattr(entity, name)
+    mapper = mapper_behind(entity)
+    if entity is mapper.class_:
+        return mapper.polymorphic_on
+    return inspect(entity).selectable.corresponding_column(mapper.polymorphic_on)
+
+
 def row_key(entity: Any) -> list[Any]:
     """Return the columns whose values identify a row of a class.
 
@@ -105,7 +133,7 @@ def row_key(entity: Any) -> list[Any]:
     """
     mapper = mapper_behind(entity)
     key = [getattr(entity, name) for name in primary_key(mapper)]
-    if mapper.polymorphic_on is not None and any(sub.concrete for sub in mapper.self_and_descendants):
+    if shares_keys(mapper):
         key.append(mapper.polymorphic_on)
     return [*key, *other_keys(mapper).values()] if entity is mapper.class_ else key
 

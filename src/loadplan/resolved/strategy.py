@@ -18,7 +18,7 @@ from loadplan.mapped.decoding import in_row
 from loadplan.mapped.drivers import driver_of
 from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.links import LinkKind, Served
-from loadplan.mapped.repeats import may_repeat
+from loadplan.mapped.repeats import key_part, may_repeat
 from loadplan.mapped.telling import teller
 from loadplan.resolved.statement_rows import Size, StatementRow
 from loadplan.resolved.tree import UNKNOWN, Edge, Place, Tree
@@ -407,7 +407,7 @@ class Chooser:
         if edge.owner.entity is not edge.target.entity or mapping.is_read_elsewhere(edge.owner.mapper):
             return reason
         link = links.link(edge.prop, edge.owner.mapper)
-        keys = [*link.columns, *(getattr(edge.owner.entity, name) for name in link.attributes)]
+        keys = [*link.columns, *(key_part(edge.owner.entity, name) for name in link.attributes)]
         if link.kind is LinkKind.PARENT or any(teller(each, self.dialect) is not None for each in keys):
             return reason
         undecodable = (each for each in keys if in_row(each, each.type, self.dialect, origin=each) is None)

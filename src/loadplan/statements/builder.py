@@ -16,7 +16,7 @@ from loadplan.mapped import links, mapping
 from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
 from loadplan.mapped.links import LinkKind
 from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
-from loadplan.mapped.repeats import may_repeat, row_key
+from loadplan.mapped.repeats import key_part, may_repeat, row_key
 from loadplan.mapped.telling import is_bindable, reads_only_null_as_none
 from loadplan.resolved.strategy import Choice, Databases, Learned, Way
 from loadplan.resolved.tree import UNKNOWN, Column, Edge, Place, edges_below
@@ -433,7 +433,7 @@ class StatementBuilder:
         pairs = zip(self.trees[edge].own, (below.c[key] for key in keys), strict=True)
         items = [*((slot, each) for slot, each in pairs if slot not in held), *items]
         self.arrays[edge] = tuple(slot for slot, _ in items)
-        onward = [getattr(edge.target.entity, name) for name in ties.link.attributes]
+        onward = [key_part(edge.target.entity, name) for name in ties.link.attributes]
         steps = [*labelled(ties.columns, "key"), *labelled(onward, "onward")]
         links = self._within(edge, selecting(ties.rows.where(*edge.shape.where), steps))
         reached = reached_from(list(self._parent_key(edge)), links)

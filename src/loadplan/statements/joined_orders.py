@@ -36,6 +36,7 @@ from loadplan.mapped import links, mapping
 from loadplan.mapped.elements import element_of
 from loadplan.mapped.links import LinkKind
 from loadplan.mapped.ordering import Ordering
+from loadplan.mapped.repeats import key_part
 from loadplan.resolved.conditions import conditions_of, conditions_on
 from loadplan.resolved.paths import value_of
 from loadplan.resolved.strategy import Choice, Way
@@ -210,7 +211,7 @@ def _joined(steps: Sequence[_Step], value: Any, planned: ColumnElement[Any] | No
 
 def _keys_of(step: _Step) -> list[Any]:
     """Return the attributes of the class at which a step starts that hold the key of the row at its end."""
-    return [getattr(step.owner.class_, name) for name in step.ties.link.attributes]
+    return [key_part(step.owner.class_, name) for name in step.ties.link.attributes]
 
 
 def _never_fails(value: Any) -> bool:

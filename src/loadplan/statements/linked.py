@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapper, RelationshipProperty, aliased
 from loadplan.mapped import links, mapping
 from loadplan.mapped.links import Link, LinkKind
 from loadplan.mapped.ordering import Ordering, with_tie_breaker
-from loadplan.mapped.repeats import is_object
+from loadplan.mapped.repeats import is_object, key_part
 from loadplan.mapped.stored import is_uuid_of_text
 from loadplan.mapped.telling import asked_by, teller
 from loadplan.resolved.tree import Shape
@@ -91,7 +91,7 @@ def _linked(prop: RelationshipProperty[Any], parent: Mapper[Any], link: Link) ->
             statement = statement.join(target, prop.secondaryjoin)
         return Linked(link, target, link.columns, statement)
     alias = aliased(parent.class_)
-    columns = tuple(getattr(alias, name) for name in link.attributes)
+    columns = tuple(key_part(alias, name) for name in link.attributes)
     through = getattr(alias, prop.key)
     if prop.entity.is_aliased_class:
         through = through.of_type(target)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Dialect
 
 from loadplan.mapped import mapping
-from loadplan.mapped.repeats import other_keys, row_key
+from loadplan.mapped.repeats import DISCRIMINATOR, key_part, other_keys, shares_keys
 from loadplan.mapped.telling import teller
 from loadplan.resolved.tree import Column, Place
 
@@ -50,7 +50,9 @@ class PlaceColumns:
         """Return an attribute of a place as an expression for its statement."""
         base = self._rows_of_base.get(place)
         if base is None:
-            return getattr(place.entity, name)
+            return key_part(place.entity, name)
+        if name == DISCRIMINATOR:
+            return base.mapper.polymorphic_on
         columns = mapping.columns_in_row(place.mapper, base.mapper, frozenset({name}))
         assert columns is not None  # noqa: S101 - else the subclass would have rows of its own
         return columns[name]
@@ -61,6 +63,8 @@ class PlaceColumns:
             if each.name == name and _is_attribute(each):
                 return each
         expression = self.expression(place, name)
+        if name == DISCRIMINATOR:
+            return self._further(place, name, expression)
         column = Column(name, expression, expression.type, is_attribute=True)
         self._extra.setdefault(place, []).append(column)
         return column
@@ -73,15 +77,19 @@ class PlaceColumns:
         """Return the columns that identify the objects of a place. Select them if they are not selected yet."""
         found, mapper = self.key(place), place.mapper
         further: dict[str, Any] = {} if place.entity is not mapper.class_ else other_keys(mapper)
-        if len(row_key(place.entity)) > len(found) + len(further):
-            further = {"loadplan_type": mapper.polymorphic_on, **further}
-        for name, expression in further.items():
-            held = next((each for each in self.at(place) if each.expression is expression), None)
-            if held is None:
-                held = Column(name, expression, expression.type)
-                self._extra.setdefault(place, []).append(held)
-            found.append(held)
+        if shares_keys(mapper):
+            further = {DISCRIMINATOR: mapper.polymorphic_on, **further}
+        found += (self._further(place, name, expression) for name, expression in further.items())
         return tuple(self.told(place, each) for each in found)
+
+    def _further(self, place: Place, name: str, expression: Any) -> Column:
+        """Return the column of a place for an expression that is not an attribute. Select it if it is not selected yet."""
+        for each in self.at(place):
+            if each.expression is expression:
+                return each
+        column = Column(name, expression, expression.type)
+        self._extra.setdefault(place, []).append(column)
+        return column
 
     def told(self, place: Place, column: Column) -> Column:
         """Return the column that Python compares instead of a key column, or the key column itself."""

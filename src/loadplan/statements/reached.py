@@ -17,7 +17,7 @@ from loadplan.declared.sources import Source
 from loadplan.errors import PlanError
 from loadplan.mapped import links, mapping
 from loadplan.mapped.ordering import with_tie_breaker
-from loadplan.mapped.repeats import row_key
+from loadplan.mapped.repeats import key_part, row_key
 from loadplan.resolved import problems
 from loadplan.resolved.conditions import conditions_of, conditions_on, problem_of_path
 from loadplan.resolved.paths import value_of
@@ -104,7 +104,7 @@ def _value(mapper: Mapper[Any], path: list[Any], place: Place | None, *, is_cond
     conditions = (*shape, *conditions_on(prop, criteria_of(step)))
     rows = ties.statement if prop.secondary is not None else ties.statement.select_from(ties.target)
     rows = rows.where(*conditions)
-    attributes = [getattr(mapper.class_, name) for name in ties.link.attributes]
+    attributes = [key_part(mapper.class_, name) for name in ties.link.attributes]
     if is_condition:
         return _is_among(attributes, rows.where(value).with_only_columns(*keys))
     rows = rows.with_only_columns(*keys, *ranks, value.label("value")).subquery()

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Dialect, Integer, and_, literal_column, se
 
 from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.links import Link
+from loadplan.mapped.repeats import key_part
 from loadplan.resolved.tree import Column
 from loadplan.statements.keys import Keys, row_of
 
@@ -24,7 +25,7 @@ def in_whole_tree(linked: Any, link: Link, keys: Keys, target: Any) -> ColumnEle
         keys: the keys of the parents at which the tree starts.
         target: the class of the tree.
     """
-    onward = [getattr(target, name).label(f"key_{index}") for index, name in enumerate(link.attributes)]
+    onward = [key_part(target, name).label(f"key_{index}") for index, name in enumerate(link.attributes)]
     start = linked.with_only_columns(*onward, maintain_column_froms=True).where(keys.condition)
     tree = start.cte("loadplan_tree", recursive=True)
     met = and_(*(column == tree.c[f"key_{index}"] for index, column in enumerate(keys.columns)))

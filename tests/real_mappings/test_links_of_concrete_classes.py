@@ -1,0 +1,131 @@
+"""Concrete classes may use the same ids: a relationship that needs the parent's own row finds the row of each class."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import attrs
+import pytest
+from sqlalchemy import ForeignKey, func
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.declarative import ConcreteBase
+from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, mapped_column, relationship, remote
+
+from loadplan import Loader, LoadPlan, count, load, on, source
+from support import tables
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Owner(Base):
+    __tablename__ = "concrete_link_owners"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Sign(Base):
+    __tablename__ = "concrete_link_signs"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    place: Mapped[str]
+
+
+class Car(ConcreteBase, Base):
+    __tablename__ = "concrete_link_cars"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    signs: Mapped[list[Sign]] = relationship(
+        primaryjoin=lambda: func.lower(Car.name) == func.lower(foreign(remote(Sign.place))),
+        viewonly=True,
+        order_by=Sign.id,
+    )
+    __mapper_args__ = {"polymorphic_identity": "car", "concrete": True}
+
+
+class Van(Car):
+    __tablename__ = "concrete_link_vans"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey(Owner.id))
+    owner: Mapped[Owner | None] = relationship()
+    signs: Mapped[list[Sign]] = relationship(
+        primaryjoin=lambda: func.lower(Van.name) == func.lower(foreign(remote(Sign.place))),
+        viewonly=True,
+        order_by=Sign.id,
+    )
+    __mapper_args__ = {"polymorphic_identity": "van", "concrete": True}
+
+
+@attrs.frozen
+class SignView:
+    id: int
+
+
+@attrs.frozen
+class CarView:
+    name: str
+    signs: list[SignView]
+    number: Annotated[int, count(Car.signs)]
+
+
+@pytest.fixture
+async def cars(engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
+    async with tables(engine, Base.metadata):
+        async with AsyncSession(engine) as session:
+            session.add_all([Owner(id=1), Car(id=1, name="a"), Car(id=2, name="c")])
+            session.add_all(
+                [Sign(id=0, place="A"), Sign(id=1, place="B"), Sign(id=2, place="B"), Sign(id=3, place="D")]
+            )
+            await session.flush()
+            session.add_all([Van(id=1, name="b", owner_id=1), Van(id=2, name="d")])
+            await session.commit()
+        yield engine
+
+
+EXPECTED = {("Car", "a"): [0], ("Van", "b"): [1, 2], ("Car", "c"): [], ("Van", "d"): [3]}
+
+
+def signs_of(found: Any) -> dict[tuple[str, str], list[int]]:
+    return {(type(each).__name__, each.name): [sign.id for sign in each.signs] for each in found}
+
+
+async def test_the_lazy_walk_finds_the_row_of_each_class(cars: AsyncEngine) -> None:
+    async with AsyncSession(cars) as session:
+        assert await session.run_sync(lambda sync: signs_of(sync.query(Car).all())) == EXPECTED
+
+
+@pytest.mark.parametrize("strategy", [None, "selectin", "joined", "subquery"])
+async def test_so_does_every_strategy(cars: AsyncEngine, strategy: Any) -> None:
+    chosen = {} if strategy is None else {"strategy": strategy}
+    assert signs_of(await Loader(cars).fetch_all(LoadPlan(Car, load(Car.signs, **chosen)))) == EXPECTED
+
+
+async def test_so_do_branches(cars: AsyncEngine) -> None:
+    plan = LoadPlan(Car, load(Car.signs), on(Van, load(Van.owner), load(Van.signs)))
+    found = await Loader(cars).fetch_all(plan)
+    assert signs_of(found) == EXPECTED
+    assert {each.name: each.owner and each.owner.id for each in found if isinstance(each, Van)} == {"b": 1, "d": None}
+
+
+async def test_so_does_a_limit(cars: AsyncEngine) -> None:
+    found = await Loader(cars).fetch_all(LoadPlan(Car, load(Car.signs, limit=1)))
+    assert signs_of(found) == {key: ids[:1] for key, ids in EXPECTED.items()}
+
+
+async def test_so_do_views_and_counts(cars: AsyncEngine) -> None:
+    found = await Loader(cars).fetch_all(LoadPlan(Car, into=CarView))
+    assert {each.name: [sign.id for sign in each.signs] for each in found} == {
+        name: ids for (_, name), ids in EXPECTED.items()
+    }
+    assert all(each.number == len(each.signs) for each in found)
+
+
+async def test_so_does_extend(cars: AsyncEngine) -> None:
+    loader = Loader(cars)
+    found = list(await loader.fetch_all(LoadPlan(Car)))
+    await loader.extend(found, load(Car.signs))
+    assert signs_of(found) == EXPECTED
+
+
+async def test_so_does_an_order_by_a_path(cars: AsyncEngine) -> None:
+    found = await Loader(cars).fetch_all(LoadPlan(Van), order_by=source(Van.owner, Owner.id).desc().nulls_last())
+    assert [each.name for each in found] == ["b", "d"]
