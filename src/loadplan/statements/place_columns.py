@@ -83,7 +83,7 @@ class PlaceColumns:
         return tuple(self.told(place, each) for each in found)
 
     def _further(self, place: Place, name: str, expression: Any) -> Column:
-        """Return the column of a place for an expression that is not an attribute. Select it if it is not selected yet."""
+        """Return the column of a place for an expression that is not an attribute. Select it if needed."""
         for each in self.at(place):
             if each.expression is expression:
                 return each
