@@ -52,13 +52,7 @@ class Making(Generic[T]):
     def proceed(self) -> None:
         """Make the objects that can be made now. The keys of the next statement must have been taken."""
         with uncollected():
-            if self._first is None and self._plan.tree.of_entities:
-                self._first = self._hydrator(self.rows[0])
-                self._shared = self._first.start(self._statements)
-            while (number := self._next()) is not None:
-                rows = self.rows[number]
-                self._made[number] = self._hydrator(rows).build[number](rows.rows, self._shared)
-                self._forget()
+            self._proceed()
 
     def finish(self, session: Any, kept: Kept | None) -> list[T]:
         """Make the remaining objects, and complete the mapped instances.
@@ -71,7 +65,7 @@ class Making(Generic[T]):
             Each root once, in the order of the rows.
         """
         with uncollected():
-            self.proceed()
+            self._proceed()
             if self._first is not None:
                 if kept is None:
                     self._first.complete(self._shared, session)
@@ -79,6 +73,16 @@ class Making(Generic[T]):
                     kept.append(self._first.made(self._shared, session))
         roots: list[T] = self._made[0]
         return roots
+
+    def _proceed(self) -> None:
+        if self._first is None and self._plan.tree.of_entities:
+            self._first = self._hydrator(self.rows[0])
+            self._shared = self._first.start(self._statements)
+        while (number := self._next()) is not None:
+            rows = self.rows[number]
+            self._made[number] = self._hydrator(rows).build[number](rows.rows, self._shared)
+            if self._statements > 1:
+                self._forget()
 
     def _next(self) -> int | None:
         """Return the number of the next statement whose objects can be made now; None if there is none."""
