@@ -20,7 +20,6 @@ FULLY = ("one", "list-50", "list-1000")
 BESIDE = ("options in the call", "loadplan, entities", "loadplan, views")
 """Rivals that are shown in all cases."""
 
-CANNOT = "cannot"
 TITLE = TextWrapper(44, break_on_hyphens=False)
 """Cuts a title to what fits above a panel."""
 
@@ -70,8 +69,9 @@ def _bars(axes: Axes, results: Sequence[Result], theme: Theme) -> None:
             axes.barh(place, end * 0.02, 0.8, end * 0.92, color=theme.paper)
         label = f" {length:.1f} x, {_milliseconds(each.milliseconds)}"
         axes.text(min(length, end), place, label, va="center", fontsize=8)
-    for place in range(len(able), len(results)):
-        axes.text(0, place, f" {CANNOT}", va="center", color=theme.other, style="italic", fontsize=8)
+    for place, each in enumerate(unable, start=len(able)):
+        short = each.note.partition(":")[0]  # "cannot", or "left out" with the number of roots
+        axes.text(0, place, f" {short}", va="center", color=theme.other, style="italic", fontsize=8)
     axes.set_yticks(range(len(results)), [each.rival for each in (*able, *unable)])
     axes.set_xlim(0, end * 1.45)
     axes.set_ylim(len(results) - 0.4, -0.6)
