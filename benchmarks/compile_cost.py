@@ -35,8 +35,8 @@ from benchmarks.report import Result, Run, write_json
 from benchmarks.shop import Line, Order, Product, fill
 from benchmarks.weights import HOLDERS, KINDS, bytes_each, weight_of
 from loadplan import Loader, LoadPlan, load
+from loadplan.running.keyed_roots import by_id
 from loadplan.running.plans import compile_plan
-from loadplan.running.roots import by_id
 
 COLD = "cost of a plan: "
 STEPS = ("declare", "compile", "first fetch", "second fetch", "later fetches", "plan built in the call")

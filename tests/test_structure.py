@@ -154,6 +154,7 @@ STAGES = {
         "private_session",
         "plans",
         "roots",
+        "keyed_roots",
         "root_shapes",
         "one_database",
         "key_walk",

@@ -56,7 +56,7 @@ KINDS: dict[str, tuple[sa.types.TypeEngine[Any], list[tuple[Any, str]], list[Any
             (True, "it takes an IP address, not bool."),
             (uuid.UUID(int=1), "it takes an IP address, not UUID."),
             (Colour.RED, "it takes an IP address, not Colour."),
-            ("10.0.0", "it takes an IP address, and the text is none."),
+            ("10.0.0", "it takes an IP address, and this text is not one."),
         ],
         ["10.0.0.1", "10.0.0.1/8", "::1", ipaddress.ip_address("10.0.0.1"), ipaddress.ip_interface("10.0.0.1/8")],
     ),
@@ -64,24 +64,24 @@ KINDS: dict[str, tuple[sa.types.TypeEngine[Any], list[tuple[Any, str]], list[Any
         postgresql.CIDR(),
         [
             (b"10", "it takes an IP network, not bytes."),
-            ("10.0.0.1/8", "it takes an IP network, and the text is none."),
+            ("10.0.0.1/8", "it takes an IP network, and this text is not one."),
         ],
         ["10.0.0.0/8", ipaddress.ip_network("10.0.0.0/8")],
     ),
     "mac": (
         postgresql.MACADDR(),
-        [(1, "it takes a MAC address, not int."), ("08:00", "it takes a MAC address, and the text is none.")],
+        [(1, "it takes a MAC address, not int."), ("08:00", "it takes a MAC address, and this text is not one.")],
         ["08:00:2b:01:02:03", "08002b-010203"],
     ),
     "bits": (
         postgresql.BIT(4),
-        [(5, "it takes a text of bits, not int."), ("12", "it takes a text of bits, and the text is none.")],
+        [(5, "it takes a text of bits, not int."), ("12", "it takes a text of bits, and this text is not one.")],
         [],  # a text or an object of the driver, depending on the version of SQLAlchemy
     ),
     "oid": (postgresql.OID(), [(-1, "it does not fit 32 bits."), ("1", "it takes int, not str.")], [1, 2**32 - 1]),
     "range": (
         postgresql.INT4RANGE(),
-        [(1, "it takes a range, not int."), ("1", "it takes a range, and the text is none.")],
+        [(1, "it takes a range, not int."), ("1", "it takes a range, and this text is not one.")],
         [postgresql.Range(1, 3)],
     ),
 }

@@ -205,8 +205,8 @@ async def test_views_are_made_from_the_leaves_up_while_statements_are_on_their_w
     boats = order.index("BoatView")
     waits = [at for at, each in enumerate(order) if each.endswith(" sent")]
     assert order.index("Boat here") < boats
-    if waits[-1] > order.index("Boat here"):  # another statement was sent after that of the boats
-        assert boats < order.index(order[waits[-1]].replace("sent", "here"))
+    assert waits[-1] > order.index("Boat here"), "another statement is sent after that of the boats"
+    assert boats < order.index(order[waits[-1]].replace("sent", "here"))
     assert order[-1] == "ShipView"
 
 

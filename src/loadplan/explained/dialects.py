@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loadplan.declared.spec import Plan
 from loadplan.explained.explanation import Explanation, explain_plan
+from loadplan.running.keyed_roots import by_id
 from loadplan.running.plans import compile_plan
-from loadplan.running.roots import by_id
 
 #: The dialect with an asynchronous driver, by the name of a database or driver. This imports no driver.
 _DRIVERS = {

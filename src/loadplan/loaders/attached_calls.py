@@ -29,10 +29,11 @@ from loadplan.plan import LoadPlan
 from loadplan.running import call_problems
 from loadplan.running.call_options import check_options
 from loadplan.running.graph import has_concrete_classes, identity_class, load_roots
+from loadplan.running.keyed_roots import by_id, by_ids, by_stored
 from loadplan.running.making import Kept
 from loadplan.running.own_connection import Opened
 from loadplan.running.plans import Compiled
-from loadplan.running.roots import by_id, by_ids, by_stored, locking
+from loadplan.running.roots import locking
 from loadplan.running.tally import Tally
 from loadplan.statements.keys import CHUNK
 

@@ -44,13 +44,14 @@ from loadplan.running.call_options import check_options
 from loadplan.running.cursors import CursorKey
 from loadplan.running.graph import load_roots
 from loadplan.running.key_walk import KeyWalk, walks_by_keys
+from loadplan.running.keyed_roots import by_id, by_ids
 from loadplan.running.one_database import check_in_one_database
 from loadplan.running.own_connection import Opened
 from loadplan.running.paging import Page, page_of
 from loadplan.running.plans import Compiled, compile_plan, compile_resolved, resolve_plan
 from loadplan.running.private_session import private_session
 from loadplan.running.root_shapes import roots_by
-from loadplan.running.roots import RootQuery, by_id, by_ids, is_count, locking, narrowing
+from loadplan.running.roots import RootQuery, is_count, locking, narrowing
 from loadplan.running.session import PrivateSession
 from loadplan.running.table_indexes import unmapped_indexes
 from loadplan.running.tally import FetchRecord, Tally, told

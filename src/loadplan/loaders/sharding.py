@@ -33,9 +33,10 @@ from loadplan.running.call_options import check_options
 from loadplan.running.cursors import CursorKey
 from loadplan.running.exact import comparable, exact_value
 from loadplan.running.graph import load_roots_beside
+from loadplan.running.keyed_roots import by_id
 from loadplan.running.paging import Page, PageQuery, page_of
 from loadplan.running.plans import Compiled, resolve_plan
-from loadplan.running.roots import RootQuery, by_id, check_counts
+from loadplan.running.roots import RootQuery, check_counts
 from loadplan.running.shards import all_shards, is_sharded, shards_of_key, shards_of_statement
 from loadplan.running.tally import FetchRecord, Tally
 

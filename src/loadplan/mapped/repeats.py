@@ -62,7 +62,7 @@ def _is_joined_loosely(mapper: Mapper[Any]) -> bool:
 
 def _is_of_concrete(mapper: Mapper[Any], selectable: Any) -> bool:
     """Tell whether a selectable is a union of whole tables, each of them once, with a discriminator for each table."""
-    if mapper.polymorphic_on is None or not any(sub.concrete for sub in mapper.self_and_descendants):
+    if not shares_keys(mapper):
         return False
     union = selectable.element if isinstance(selectable, Alias | Subquery) else None
     if not isinstance(union, CompoundSelect):

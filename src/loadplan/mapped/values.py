@@ -296,11 +296,9 @@ def _interval(value: Any, kind: Any, dialect: Dialect) -> str | None:
 def _zone(has_one: bool, keeps_one: bool) -> str | None:
     if has_one == keeps_one:
         return None
-    return (
-        "the column keeps a time zone, and the value has none"
-        if keeps_one
-        else ("the column keeps no time zone, and the value has one")
-    )
+    if keeps_one:
+        return "the column keeps a time zone, and the value has none"
+    return "the column keeps no time zone, and the value has one"
 
 
 def _array(value: Any, kind: Any, dialect: Dialect) -> str | None:

@@ -35,7 +35,7 @@ def _takes(wanted: str, accepted: tuple[type, ...], is_text: Callable[[str], obj
 
     def check(value: Any, _kind: Any, _dialect: Dialect) -> str | None:
         if isinstance(value, str):
-            return None if is_text(value) else f"it takes {wanted}, and the text is none"
+            return None if is_text(value) else f"it takes {wanted}, and this text is not one"
         if isinstance(value, accepted) or not isinstance(value, _KNOWN):
             return None
         return f"it takes {wanted}, not {type(value).__name__}"

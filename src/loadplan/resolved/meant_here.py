@@ -88,8 +88,7 @@ def instead_of_path(word: str, given: Source) -> str | None:
         whole = Source((*steps, *last.path), (*last.modifiers, *given.modifiers))
         return f"write one path: {word}={source(whole)}."
     if isinstance(last, Aggregate):
-        hint = _instead_of_aggregate(word, last).replace(f"Use a subquery: {word}=", "End the path with a subquery: ")
-        return hint.replace(f": {word}=", " at the end of the path: ")
+        return _instead_of_aggregate(word, last, in_path=True)
     if word == "order_by" and meant.has_direction(last):
         words, element = _without_direction(last)
         path = source(Source((*steps, element), (*words, *given.modifiers)))
@@ -240,7 +239,8 @@ def _key_of(here: type[Any] | None) -> str | None:
     return f"{mapper.class_.__name__}.{mapper.get_property_by_column(columns[0]).key}"
 
 
-def _instead_of_aggregate(word: str, given: Aggregate) -> str:
+def _instead_of_aggregate(word: str, given: Aggregate, *, in_path: bool = False) -> str:
+    """Return the hint for ``count(...)`` and its kin as a condition or an order, or as the last item of a path."""
     name = source(given.relationship)
     if word == "where" and given.kind in {"count", "exists"} and not given.where:
         asked = "any" if given.relationship.property.uselist else "has"
@@ -253,14 +253,15 @@ def _instead_of_aggregate(word: str, given: Aggregate) -> str:
     for_views, row = f"{given.kind}(...) is for fields of views.", prop.mapper.class_.__name__
     if not prop.mapper.common_parent(prop.parent):
         code = f"select({asked}).where({', '.join(conditions)}).scalar_subquery()"
-        return f"{for_views} Use a subquery: {word}={code}."
+        return f"{for_views} {'End the path with a subquery: ' if in_path else f'Use a subquery: {word}='}{code}."
     if prop.secondary is not None or len(pairs := attribute_pairs(prop)) != 1:
         return f"{for_views} Use a subquery over aliased({row})."
     ((here, there),) = pairs
     extra = [re.sub(rf"\b{row}\.", "other.", each) for each in (asked, *conditions[1:])]
     conditions = [f"other.{there} == {prop.parent.class_.__name__}.{here}", *extra[1:]]
     code = f"select({extra[0]}).where({', '.join(conditions)}).scalar_subquery()"
-    return f"{for_views} Use a subquery over other = aliased({row}): {word}={code}."
+    place = " at the end of the path: " if in_path else f": {word}="
+    return f"{for_views} Use a subquery over other = aliased({row}){place}{code}."
 
 
 def tied(prop: RelationshipProperty[Any]) -> str | None:

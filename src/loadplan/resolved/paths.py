@@ -46,28 +46,28 @@ def path_problem(given: Source, mapper: Mapper[Any], at: At, word: str = "order_
         if again:
             return problems.path_mapped_again(given, code_of(step), again, at)
         mapper = target_of(prop, step)
-    return _end_problem(given, mapper, at, word)
+    wrong = _wrong_end(given.path[-1], mapper)
+    return None if wrong is None else problems.not_a_path(word, given, wrong, at)
 
 
-def _end_problem(given: Source, mapper: Mapper[Any], at: At, word: str) -> Problem | None:
-    name, step = mapper.class_.__name__, given.path[-1]
-    detail = f"{_quoted(step)} is not a column of '{name}'"
+def _wrong_end(step: Any, mapper: Mapper[Any]) -> str | None:
+    """Return why the last item of a path is not a value of a class, or None if it is one."""
+    name = mapper.class_.__name__
     if isinstance(step, Aggregate | Source):
-        detail = f"{_quoted(step)} is not a column or a SQL expression of '{name}'"
-        return problems.not_a_path(word, given, detail, at)
+        return f"{_quoted(step)} is not a column or a SQL expression of '{name}'"
+    no_column = f"{_quoted(step)} is not a column of '{name}'"
     if isinstance(step, QueryableAttribute):
         owner = mapping.owner_of(step)
         is_ours = owner is not None and mapper.isa(owner)
         if not is_ours or step.key in mapper.relationships:
-            return problems.not_a_path(word, given, detail, at)
+            return no_column
     element = value_of(mapper, step)
     if not isinstance(element, ClauseElement) or not isinstance(element, ColumnElement):
-        return problems.not_a_path(word, given, detail, at)
+        return no_column
     if has_direction(element):
-        return problems.not_a_path(word, given, "its last item has a direction, which belongs after the path", at)
+        return "its last item has a direction, which belongs after the path"
     if has_aggregate(element):
-        detail = f"{_quoted(step)} is an aggregate, which has one value for many rows"
-        return problems.not_a_path(word, given, detail, at)
+        return f"{_quoted(step)} is an aggregate, which has one value for many rows"
     return None
 
 

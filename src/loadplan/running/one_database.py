@@ -11,9 +11,8 @@ from sqlalchemy.sql.visitors import iterate
 from loadplan.declared.sources import is_path
 from loadplan.declared.spec import tuple_or_none
 from loadplan.errors import PlanError
-from loadplan.mapped import mapping
 from loadplan.mapped.elements import element_of
-from loadplan.resolved.paths import target_of
+from loadplan.resolved.paths import steps_of, target_of
 from loadplan.running import call_problems
 from loadplan.running.plans import Compiled
 from loadplan.running.session import PrivateSession
@@ -89,12 +88,9 @@ def _read_by(expression: Any, mapper: Mapper[Any]) -> Sequence[Read]:
     """Return the classes and tables that a condition or an order on a class reads."""
     if not is_path(expression):
         return _read_in(_parts(element_of(expression)), mapper)
-    *steps, end = expression.path
     found: list[Mapper[Any]] = []
-    parts = _parts(element_of(end))
-    for step in steps:
-        prop = mapping.relationship(mapper, step.key)
-        assert prop is not None  # noqa: S101 - the path was checked
+    parts = _parts(element_of(expression.path[-1]))
+    for prop, step in steps_of(expression, mapper):
         mapper = target_of(prop, step)
         found.append(mapper)
         for each in (*criteria_of(step), *(() if prop.secondary is None else (prop.secondary,))):

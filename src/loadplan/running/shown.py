@@ -46,8 +46,9 @@ def _is_path_shown(path: list[Any], place: Place, *, is_planned: bool = True) ->
     step, *rest = path
     if subtype_of(step) is not None or not isinstance(step, QueryableAttribute):
         return False
-    edges = [each for each in place.edges if each.prop is not None and each.prop.key == step.key]
-    edges = [each for each in edges if each.aggregation is None]
+    edges = [
+        each for each in place.edges if each.prop is not None and each.prop.key == step.key and each.aggregation is None
+    ]
     is_planned = is_planned and len(edges) == 1
     return any(
         _is_path_shown(rest, edge.target, is_planned=is_planned)

@@ -9,8 +9,8 @@ from sqlalchemy import Dialect
 
 from loadplan.explained.explanation import named_statements
 from loadplan.plan import LoadPlan
+from loadplan.running.keyed_roots import by_id
 from loadplan.running.plans import compile_plan
-from loadplan.running.roots import by_id
 from loadplan.tools.audit.findings import Severity
 from loadplan.tools.findings import CheckFinding
 from loadplan.tools.targets import FoundPlan

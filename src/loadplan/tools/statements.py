@@ -10,8 +10,8 @@ from sqlalchemy import BindParameter, Dialect, Select, types
 from loadplan.explained.explanation import named_statements
 from loadplan.plan import LoadPlan
 from loadplan.resolved.strategy import STEPS
+from loadplan.running.keyed_roots import by_id, by_ids
 from loadplan.running.plans import Compiled, compile_plan
-from loadplan.running.roots import by_id, by_ids
 
 #: An expanding parameter of SQLAlchemy, before its list of values is known.
 _LIST = re.compile(r"__\[POSTCOMPILE_([^\]~]+)(?:~~.*?~~)?\]")
