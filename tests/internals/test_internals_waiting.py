@@ -81,6 +81,17 @@ async def test_an_error_of_the_work_waits_for_the_answer() -> None:
     assert server.seen == ["sent 1", "answered 1", "sent 2", "answered 2"]
 
 
+async def test_the_error_of_the_work_is_raised_if_the_driver_fails_too() -> None:
+    server = Server()
+
+    def fail() -> None:
+        raise LookupError("no such class")
+
+    with pytest.raises(LookupError, match="no such class"):
+        await greenlet_spawn(lambda: while_waiting(lambda: await_only(server.ask(1, OSError("lost"))), fail))
+    assert server.ended == 1
+
+
 async def test_an_error_of_the_driver_is_raised_where_the_statement_was_sent() -> None:
     server = Server()
     caught: list[str] = []

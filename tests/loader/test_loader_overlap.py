@@ -211,6 +211,19 @@ async def test_views_are_made_from_the_leaves_up_while_statements_are_on_their_w
 
 
 @pytest.mark.parametrize("plan", [SHIPS, VIEWS], ids=["entities", "views"])
+async def test_many_rows_become_objects_after_the_last_statement(
+    harbour: AsyncEngine, seen: list[str], monkeypatch: pytest.MonkeyPatch, plan: LoadPlan[Any]
+) -> None:
+    """The timeouts of a statement go on while objects are made, so this must be short."""
+    monkeypatch.setattr("loadplan.running.making.AT_A_TIME", 2)
+    ships = await Loader(harbour).fetch_all(plan, order_by=Ship.id)
+    order = list(seen)
+    assert numbers(ships) == FLEET
+    last = max(at for at, each in enumerate(order) if each.endswith(" here"))
+    assert all(order.index(each) > last for each in order if " " not in each)
+
+
+@pytest.mark.parametrize("plan", [SHIPS, VIEWS], ids=["entities", "views"])
 async def test_a_criterion_of_the_session_is_known_before_objects_are_made(
     harbour: AsyncEngine, seen: list[str], plan: LoadPlan[Any]
 ) -> None:

@@ -5,12 +5,13 @@ from typing import Annotated, Any
 
 import attrs
 import pytest
-from sqlalchemy import ForeignKey, func
+from sqlalchemy import ForeignKey, func, insert, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.ext.declarative import ConcreteBase
-from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, mapped_column, relationship, remote
+from sqlalchemy.ext.declarative import AbstractConcreteBase, ConcreteBase
+from sqlalchemy.orm import DeclarativeBase, Mapped, configure_mappers, foreign, mapped_column, relationship, remote
 
-from loadplan import Loader, LoadPlan, count, load, on, source
+from loadplan import Loader, LoadPlan, PlanError, count, load, on, source
+from loadplan.mapped.repeats import DISCRIMINATOR, key_names
 from support import tables
 
 
@@ -33,6 +34,11 @@ class Car(ConcreteBase, Base):
     __tablename__ = "concrete_link_cars"
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
+    first: Mapped[Sign | None] = relationship(
+        primaryjoin=lambda: func.lower(Car.name) == func.lower(foreign(remote(Sign.place))),
+        viewonly=True,
+        uselist=False,
+    )
     signs: Mapped[list[Sign]] = relationship(
         primaryjoin=lambda: func.lower(Car.name) == func.lower(foreign(remote(Sign.place))),
         viewonly=True,
@@ -124,6 +130,73 @@ async def test_so_does_extend(cars: AsyncEngine) -> None:
     found = list(await loader.fetch_all(LoadPlan(Car)))
     await loader.extend(found, load(Car.signs))
     assert signs_of(found) == EXPECTED
+
+
+class Doc(Base):
+    """With a discriminator that may be NULL. Its own rows are in one table, so they have different keys."""
+
+    __tablename__ = "concrete_link_docs"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    kind: Mapped[str | None]
+    signs: Mapped[list[Sign]] = relationship(
+        primaryjoin=lambda: func.lower(Doc.name) == func.lower(foreign(remote(Sign.place))), viewonly=True
+    )
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "doc"}
+
+
+class OldDoc(Doc):
+    __tablename__ = "concrete_link_old_docs"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    __mapper_args__ = {"polymorphic_identity": "old", "concrete": True}
+
+
+@pytest.mark.parametrize("strategy", [None, "selectin", "joined", "subquery"])
+async def test_a_row_without_a_discriminator_keeps_its_children(cars: AsyncEngine, strategy: Any) -> None:
+    async with cars.begin() as connection:
+        await connection.execute(insert(Doc.__table__), [{"id": 1, "name": "a", "kind": None}])
+    chosen = {} if strategy is None else {"strategy": strategy}
+    (found,) = await Loader(cars).fetch_all(LoadPlan(Doc, load(Doc.signs, **chosen)))
+    assert [each.id for each in found.signs] == [0]
+
+
+class Shape(AbstractConcreteBase, Base):
+    """Without a table: the mapping is the union itself."""
+
+    strict_attrs = True
+    name: Mapped[str]
+
+
+class Circle(Shape):
+    __tablename__ = "concrete_link_circles"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    __mapper_args__ = {"polymorphic_identity": "circle", "concrete": True}
+
+
+class Square(Shape):
+    __tablename__ = "concrete_link_squares"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    __mapper_args__ = {"polymorphic_identity": "square", "concrete": True}
+
+
+async def test_a_base_without_a_table_has_the_discriminator_in_its_keys() -> None:
+    configure_mappers()
+    assert key_names(inspect(Shape)) == ("id", DISCRIMINATOR)
+    assert key_names(inspect(Car)) == ("id", DISCRIMINATOR)
+    assert key_names(inspect(Circle)) == key_names(inspect(Doc)) == ("id",)
+
+
+@pytest.mark.parametrize("word", ["where", "order_by"])
+async def test_a_path_that_needs_a_row_of_the_union_is_refused(sqlite: AsyncEngine, word: str) -> None:
+    """SQLAlchemy adapts the union within such a condition, and pairs rows of other classes."""
+    given = source(Car.first, Sign.id == 1) if word == "where" else source(Car.first, Sign.id)
+    with pytest.raises(PlanError, match="LP112") as caught:
+        await Loader(sqlite).fetch_all(LoadPlan(Car, name="cars"), **{word: given})
+    assert "are a union of tables" in str(caught.value)
+    assert caught.value.path == ("cars",)
 
 
 async def test_so_does_an_order_by_a_path(cars: AsyncEngine) -> None:

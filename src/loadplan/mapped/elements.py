@@ -11,7 +11,7 @@ _AGGREGATES = frozenset(
     {
         *("aggregate_strings", "array_agg", "avg", "bit_and", "bit_or", "bool_and", "bool_or", "count", "every"),
         *("group_concat", "json_agg", "json_group_array", "jsonb_agg", "stddev", "stddev_pop", "stddev_samp"),
-        *("string_agg", "sum", "total", "var_pop", "var_samp", "variance"),
+        *("string_agg", "sum", "var_pop", "var_samp", "variance"),
     }
 )
 
@@ -41,6 +41,8 @@ def _is_aggregate(part: Any) -> bool:
     kind = type(part)
     if not issubclass(kind, FunctionElement):
         return issubclass(kind, WithinGroup)
+    if getattr(part, "packagenames", ()):  # a function of the application, in a schema
+        return False
     name = str(getattr(part, "name", "")).lower()
     return name in _AGGREGATES or (name in _OF_ONE_ARGUMENT and len(part.clauses) == 1)
 

@@ -16,10 +16,11 @@ from loadplan.mapped.mapping import (
     column_attributes,
     columns_behind,
     default_columns,
+    is_read_elsewhere,
     reverse_of,
     tables_in,
 )
-from loadplan.mapped.repeats import DISCRIMINATOR, has_unique_key, key_names, key_part, may_repeat
+from loadplan.mapped.repeats import DISCRIMINATOR, has_unique_key, is_union_of_classes, key_names, key_part, may_repeat
 from loadplan.mapped.telling import EXACT_TYPES, is_exact
 from loadplan.sqlalchemy_internals import keyed_by, variants_of
 
@@ -104,6 +105,16 @@ def link_by_join(parent: Mapper[Any]) -> Link:
     """
     names = key_names(parent)
     return Link(LinkKind.PARENT, names, tuple(key_part(parent.class_, name) for name in names), repeats=True)
+
+
+def needs_row_of_union(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> bool:
+    """Tell whether a relationship is joined to the parents' rows, which the mapping reads from a union.
+
+    In a condition or an order, SQLAlchemy then adapts this union to the rows that are selected, and pairs wrong rows.
+    """
+    if not (is_read_elsewhere(parent) and is_union_of_classes(parent)):
+        return False
+    return link_in_database(prop, parent).kind is LinkKind.PARENT
 
 
 def key_columns(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> frozenset[str]:

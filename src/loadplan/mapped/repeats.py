@@ -112,8 +112,16 @@ def shares_keys(mapper: Mapper[Any]) -> bool:
 
 
 def key_names(mapper: Mapper[Any]) -> tuple[str, ...]:
-    """Return the names of the primary key, and :data:`DISCRIMINATOR` if the key alone does not tell rows apart."""
-    return (*primary_key(mapper), DISCRIMINATOR) if shares_keys(mapper) else primary_key(mapper)
+    """Return the names of the primary key, and :data:`DISCRIMINATOR` if the key alone does not tell rows apart.
+
+    Only rows of a union may have equal keys. In a table, a discriminator may be NULL, and NULL equals nothing.
+    """
+    return (*primary_key(mapper), DISCRIMINATOR) if is_union_of_classes(mapper) else primary_key(mapper)
+
+
+def is_union_of_classes(mapper: Mapper[Any]) -> bool:
+    """Tell whether the rows of a class are a union of the tables of concrete classes."""
+    return shares_keys(mapper) and not isinstance(mapper.selectable, Table | Join)
 
 
 def key_part(entity: Any, name: str) -> Any:

@@ -45,6 +45,8 @@ def path_problem(given: Source, mapper: Mapper[Any], at: At, word: str = "order_
         again = [*mapping.mapped_again(mapper, prop.key, ordered=not links.is_single(prop))]
         if again:
             return problems.path_mapped_again(given, code_of(step), again, at)
+        if links.needs_row_of_union(prop, mapper):
+            return problems.path_from_union(given, code_of(step), mapper, at)
         mapper = target_of(prop, step)
     wrong = _wrong_end(given.path[-1], mapper)
     return None if wrong is None else problems.not_a_path(word, given, wrong, at)

@@ -357,6 +357,18 @@ def path_mapped_again(given: object, step: str, subs: Sequence[Mapper[Any]], at:
     )
 
 
+def path_from_union(given: object, step: str, mapper: Mapper[Any], at: At) -> Problem:
+    """A path that joins by an expression over the rows of a union: SQLAlchemy would pair rows of other classes."""
+    name = mapper.class_.__name__
+    return Problem(
+        "LP112",
+        f"{source(given)} cannot go through '{step}'",
+        at,
+        detail=f"the rows of '{name}' are a union of tables, and its primaryjoin is more than equal columns.",
+        hint=f"fetch each concrete class by itself, or sort the objects of '{name}' in Python.",
+    )
+
+
 def mapping_incomplete(mapper: Mapper[Any], missing: Sequence[str], at: At) -> Problem:
     """Return the problem of a mapping that names a class which has not been imported."""
     return Problem(

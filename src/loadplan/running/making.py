@@ -10,6 +10,9 @@ from loadplan.running.rows import Rows
 
 T = TypeVar("T")
 
+#: The most rows that become objects while a statement is on its way. The timeouts of the statement go on meanwhile.
+AT_A_TIME = 20_000
+
 #: For each execution, the list of instances that it made. Each instance is in its list once.
 Kept: TypeAlias = list[list[Any]]
 
@@ -46,8 +49,9 @@ class Making(Generic[T]):
 
     @property
     def is_ready(self) -> bool:
-        """True if there are rows from which objects can be made now."""
-        return self._next() is not None
+        """True if there are rows from which objects can be made now, but not too many."""
+        waiting = sum(len(each.rows) for number, each in self.rows.items() if number not in self._made)
+        return waiting <= AT_A_TIME and self._next() is not None
 
     def proceed(self) -> None:
         """Make the objects that can be made now. The keys of the next statement must have been taken."""

@@ -1,5 +1,6 @@
 """Work of Python that is done while an asynchronous driver waits for its database."""
 
+import contextlib
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from typing import Any, TypeVar
@@ -22,8 +23,8 @@ def while_waiting(fetch: Callable[[], R], work: Callable[[], None]) -> R:
 
     Args:
         fetch: sends statements, and waits for their rows.
-        work: must not wait for a database. If it raises an error, ``fetch`` still gets to its end, so that no
-            statement is left on the connection.
+        work: must not wait for a database. It should be short, because timeouts of the driver and the server go on. If
+            it raises an error, ``fetch`` still gets to its end, so that no statement is left on the connection.
 
     Returns:
         What ``fetch`` returns.
@@ -40,9 +41,11 @@ def while_waiting(fetch: Callable[[], R], work: Callable[[], None]) -> R:
         return found
     try:
         work()
-    finally:
-        found = _end_of(fetching, awaited)
-    return found
+    except BaseException:
+        with contextlib.suppress(Exception):  # the first error is the one that a synchronous driver would show
+            _end_of(fetching, awaited)
+        raise
+    return _end_of(fetching, awaited)
 
 
 def _end_of(coroutine: Coroutine[Any, Any, R], awaited: Any) -> R:
