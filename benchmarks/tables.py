@@ -8,7 +8,7 @@ import attrs
 from benchmarks.measure import spread
 from benchmarks.report import Result, Run, by_case
 from benchmarks.rivals.by_hand import WHOLE
-from benchmarks.rivals.everyone import ENTITIES, LIMIT, VIEWS, beside
+from benchmarks.rivals.everyone import ENTITIES, LIMIT, NAMED_COLUMNS, VIEWS, beside
 from benchmarks.targets import DEFAULT, DRIVERS, MARIADB
 
 KINDS = {ENTITIES: "entities", VIEWS: "views"}
@@ -100,6 +100,7 @@ def overview(results: Iterable[Result], others: Sequence[str]) -> Table:
         "limit, ms",
         "views / limit",
         "entities / limit",
+        "entities, named columns / limit",
         "entities / whole rows",
         *(f"{name} / {KINDS[beside(name)]}" for name in others),
     )
@@ -112,6 +113,7 @@ def overview(results: Iterable[Result], others: Sequence[str]) -> Table:
                 precise(limit.milliseconds) if limit else "",
                 factor(ratio(named(found, VIEWS), limit)),
                 factor(ratio(named(found, ENTITIES), limit)),
+                factor(ratio(named(found, NAMED_COLUMNS), limit)),
                 factor(ratio(named(found, ENTITIES), whole_rows_of(found))),
                 *(factor(ratio(named(found, name), named(found, beside(name)))) for name in others),
             )

@@ -31,6 +31,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
 
 VIEWS = "loadplan, views"
 ENTITIES = "loadplan, entities"
+NAMED_COLUMNS = "loadplan, entities, named columns"
 CHOSEN_COLUMNS = ("Piccolo",)
 """Those that bring the values that a job names and no objects: they stand beside views, the others beside entities."""
 

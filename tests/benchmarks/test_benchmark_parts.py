@@ -106,6 +106,7 @@ def results() -> list[Result]:
     return [
         Result("one", "asyncpg, a level", 1, (0.001, 0.001, 0.001), 2),
         Result("one", "loadplan, entities", 1, (0.004, 0.005, 0.004), 2),
+        Result("one", "loadplan, entities, named columns", 1, (0.003, 0.003, 0.003), 2),
         Result("one", "options prebuilt", 1, (0.002, 0.002, 0.002), 2),
         Result("one", "Piccolo", 1, note="cannot: a reason"),
     ]
@@ -115,25 +116,27 @@ def test_tables_say_who_was_faster_and_who_cannot() -> None:
     (loss,) = losses(results()).rows
     assert loss == ("one", "options prebuilt", "loadplan, entities", "2.00", "4.00", "0.50 (0.40 to 0.50)")
     (row,) = overview(results(), ["options prebuilt", "Piccolo"]).rows
-    assert row == ("one", "1.00", "-", "4.00", "4.00", "**0.50**", "-")
+    assert row == ("one", "1.00", "-", "4.00", "3.00", "4.00", "**0.50**", "-")
     whole = Result("one", "asyncpg, whole rows", 1, (0.002, 0.002, 0.002), 2)
     (row,) = overview([*results(), whole], []).rows
-    assert row == ("one", "1.00", "-", "4.00", "2.00")
+    assert row == ("one", "1.00", "-", "4.00", "3.00", "2.00")
     faster = Result("one", "asyncpg, whole rows", 1, (0.0005, 0.0005, 0.0005), 2)
     (row,) = overview([*results(), faster], []).rows
-    assert row == ("one", "1.00", "-", "4.00", "8.00"), "by chance the faster one, and still not the limit"
+    assert row == ("one", "1.00", "-", "4.00", "3.00", "8.00"), "by chance the faster one, and still not the limit"
     rows = case_table(results(), "one").rows
-    assert [each[0] for each in rows] == ["asyncpg, a level", "options prebuilt", "loadplan, entities", "Piccolo"]
+    ours = ["loadplan, entities, named columns", "loadplan, entities"]
+    assert [each[0] for each in rows] == ["asyncpg, a level", "options prebuilt", *ours, "Piccolo"]
     assert rows[-1][-1] == "cannot: a reason"
 
 
 def test_the_fetch_alone_has_a_table_of_its_own() -> None:
-    hand, ours, options, piccolo = results()
+    hand, ours, columns, options, piccolo = results()
     told = [attrs.evolve(hand, fetching=(0.001,) * 3), attrs.evolve(ours, fetching=(0.002, 0.002, 0.003)), options]
+    told.append(attrs.evolve(columns, fetching=(0.0015, 0.0015, 0.001)))
     table = overview_alone([*told, piccolo], ["options prebuilt", "Piccolo"])
     assert table is not None
     assert table.names[-1] == "entities / whole rows", "nobody else tells the fetch apart, so nobody has a column"
-    assert table.rows == [("one", "1.00", "-", "2.00", "2.00")]
+    assert table.rows == [("one", "1.00", "-", "2.00", "1.50", "2.00")]
     assert overview_alone(results(), []) is None
 
 

@@ -252,6 +252,24 @@ class OfFloats:
         return self.process(value) if isinstance(value, float) else value
 
 
+@attrs.frozen(eq=False)
+class OfOthers:
+    """Converts the values of a column that are not floats, and returns floats unchanged.
+
+    A ``Float`` column needs it: the driver's floats are right, but where the server's column is ``numeric``, the driver
+    gives decimals. Generated code checks the class of each value itself, and does not call ``process`` for floats.
+
+    Attributes:
+        process: converts any other value into the column's value.
+    """
+
+    process: Processor
+
+    def __call__(self, value: Any) -> Any:
+        """Return the column's value."""
+        return value if isinstance(value, float) else self.process(value)
+
+
 def processor(kind: types.TypeEngine[Any], dialect: Dialect) -> Processor | None:
     """Return the function that converts a driver's values of a type; None if it leaves them unchanged.
 
@@ -274,4 +292,6 @@ def processor(kind: types.TypeEngine[Any], dialect: Dialect) -> Processor | None
     if of_decimal is None:
         assert of_float is not None  # noqa: S101 - one of them is there
         return OfFloats(of_float)
-    return lambda value: (of_float(value) if of_float else value) if isinstance(value, float) else of_decimal(value)
+    if of_float is None:
+        return OfOthers(of_decimal)
+    return lambda value: of_float(value) if isinstance(value, float) else of_decimal(value)

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 from sqlalchemy import Dialect
 
-from loadplan.mapped.decoding import OfFloats, processor
+from loadplan.mapped.decoding import OfFloats, OfOthers, processor
 from loadplan.mapped.telling import may_be_nan, same_number
 from loadplan.objects.building import Guards
 from loadplan.resolved.strategy import Choice
@@ -206,9 +206,10 @@ class Writer(abc.ABC):
         found = processor(kind, self._dialect)
         if found is None:
             return name
-        if isinstance(found, OfFloats):  # checking the class is faster than a call for each value
+        if isinstance(found, OfFloats | OfOthers):  # checking the class is faster than a call for each value
             process = self._given_as("process", found.process, key=kind)
-            return f"({name} if {name}.__class__ is not float else {process}({name}))"
+            unchanged = "is" if isinstance(found, OfOthers) else "is not"
+            return f"({name} if {name}.__class__ {unchanged} float else {process}({name}))"
         return f"{self._given_as('process', found, key=kind)}({name})"
 
     def _loop(self, edge: Edge, scope: Scope) -> tuple[Scope, str]:
