@@ -28,6 +28,8 @@ def can_configure(entity: object) -> bool:
     mapper = mapper_of(entity)
     if mapper is None:
         return still_to_be_mapped(entity) is None
+    if not waits_for_configuration(mapper):
+        return True  # without a look at each class: a request handler may build a plan for each request
     mappers = mappers_in(mapper.registry)
     if all(each.configured for each in mappers):
         return True

@@ -23,6 +23,9 @@ MOST_PLANS = 64
 #: The name under which the plans are kept.
 NOTE = "loadplan_plans"
 
+#: Classes whose values tell by themselves whether they are equal.
+_PLAIN = frozenset({str, int, bool, Budget})
+
 Fingerprint: TypeAlias = tuple[Any, ...]
 
 
@@ -94,6 +97,10 @@ def fingerprint(plan: Plan[Any]) -> Fingerprint | None:
 
 def _of(value: Any) -> Fingerprint:
     kind = type(value)
+    if value is None or kind in _PLAIN:
+        return (kind, value)
+    if kind in (list, tuple):
+        return (kind, *map(_of, value))
     if isinstance(value, Plan | Load | On):
         return (kind, *(_of(getattr(value, each.name)) for each in attrs.fields(kind) if each.eq))
     if isinstance(value, QueryableAttribute):
@@ -108,10 +115,8 @@ def _of(value: Any) -> Fingerprint:
         return (kind, shape[0], *(part for each in shape[1] for part in facts_of(each)))
     if kind is Source:
         return (kind, _of(value.path), value.modifiers)
-    if kind in (list, tuple):
-        return (kind, *map(_of, value))
     if get_origin(value) in (Union, UnionType):
         return (Union, *map(_of, get_args(value)))
-    if value is None or kind in (str, int, bool, Budget) or isinstance(value, type):
+    if isinstance(value, type):
         return (kind, value)
     raise Unlike
