@@ -66,22 +66,28 @@ class Kinds(dict[Any, Kind]):
 
     def __missing__(self, discriminator: Any) -> Kind:
         mapper = self._mapper
-        if discriminator is not None:
-            found = mapper.polymorphic_map.get(discriminator)
-            if found is None:
-                raise AssertionError(f"No such polymorphic_identity {shown(discriminator)} is defined")
-            if not found.isa(mapper):
-                raise InvalidRequestError(
-                    f"a row of '{mapper.class_.__name__}' has the discriminator {shown(discriminator)} of "
-                    f"'{found.class_.__name__}', which is not a subclass of '{mapper.class_.__name__}'"
-                )
-            mapper = found
-        kind = self[discriminator] = self.of(mapper)
+        if discriminator is None:
+            raise InvalidRequestError(
+                f"a row of '{mapper.class_.__name__}' has no class, because its discriminator "
+                f"'{mapper.polymorphic_on}' is NULL"
+            )
+        found = mapper.polymorphic_map.get(discriminator)
+        if found is None:
+            raise AssertionError(f"No such polymorphic_identity {shown(discriminator)} is defined")
+        if not found.isa(mapper):
+            raise InvalidRequestError(
+                f"a row of '{mapper.class_.__name__}' has the discriminator {shown(discriminator)} of "
+                f"'{found.class_.__name__}', which is not a subclass of '{mapper.class_.__name__}'"
+            )
+        kind = self[discriminator] = self.of(found)
         return kind
 
     def has(self, part: int) -> Callable[[Any], bool]:
-        """Return a function that tells whether rows with a discriminator have a part."""
-        return lambda discriminator: bool(self[discriminator][_FIRST_FLAG + part])
+        """Return a function that tells whether rows with a discriminator have a part.
+
+        The discriminator is NULL if there is no row.
+        """
+        return lambda discriminator: discriminator is not None and bool(self[discriminator][_FIRST_FLAG + part])
 
 
 _FIRST_FLAG = 5
