@@ -211,3 +211,39 @@ async def test_a_path_that_needs_a_row_of_the_union_is_refused(sqlite: AsyncEngi
 async def test_so_does_an_order_by_a_path(cars: AsyncEngine) -> None:
     found = await Loader(cars).fetch_all(LoadPlan(Van), order_by=source(Van.owner, Owner.id).desc().nulls_last())
     assert [each.name for each in found] == ["b", "d"]
+
+
+class Ticket(Base):
+    """The key of its car may be the key of a van as well."""
+
+    __tablename__ = "concrete_link_tickets"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    car_id: Mapped[int]
+    car: Mapped[Car | None] = relationship(primaryjoin=lambda: foreign(Ticket.car_id) == Car.id, viewonly=True)
+
+
+@attrs.frozen
+class NameView:
+    name: str
+
+
+@attrs.frozen
+class TicketView:
+    id: int
+    car: NameView | None
+
+
+@pytest.mark.parametrize("strategy", [None, "joined", "selectin"])
+@pytest.mark.parametrize("into", [None, TicketView])
+async def test_a_key_of_two_classes_makes_no_second_parent(cars: AsyncEngine, strategy: Any, into: Any) -> None:
+    """A join would give a ticket for each of them, and a limit would count both."""
+    async with AsyncSession(cars) as session:
+        session.add_all([Ticket(id=1, car_id=1), Ticket(id=2, car_id=2), Ticket(id=3, car_id=9)])
+        await session.commit()
+    item = load(Ticket.car) if strategy is None else load(Ticket.car, strategy=strategy)
+    plan: LoadPlan[Any] = LoadPlan(Ticket, item) if into is None else LoadPlan(Ticket, item, into=into)
+    for limit in (None, 3):
+        found = await Loader(cars).fetch_all(plan, order_by=Ticket.id, limit=limit)
+        assert [each.id for each in found] == [1, 2, 3]
+    assert found[0].car.name in {"a", "b"}
+    assert found[2].car is None

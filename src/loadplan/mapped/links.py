@@ -232,9 +232,9 @@ def is_single(prop: RelationshipProperty[Any]) -> bool:
     """Tell whether a constraint allows a parent only one target: a unique key within the far columns.
 
     ``uselist=False`` alone is not a constraint, because the rows may contradict it. The answer is also False if one
-    target may come in several rows.
+    target may come in several rows, and for a union of concrete classes, which may use the same key.
     """
-    if prop.uselist or prop.secondary is not None or may_repeat(prop.mapper):
+    if prop.uselist or prop.secondary is not None or may_repeat(prop.mapper) or is_union_of_classes(prop.mapper):
         return False
     remote = {column for _, column in _pairs(prop)}
     return bool(remote) and has_unique_key(next(iter(remote)).table, remote)
