@@ -20,7 +20,7 @@ from loadplan.mapped.mapping import (
     reverse_of,
     tables_in,
 )
-from loadplan.mapped.repeats import DISCRIMINATOR, has_unique_key, is_union_of_classes, key_names, key_part, may_repeat
+from loadplan.mapped.repeats import has_unique_key, is_of_row, is_union_of_classes, key_names, key_part, may_repeat
 from loadplan.mapped.telling import EXACT_TYPES, is_exact
 from loadplan.sqlalchemy_internals import keyed_by, variants_of
 
@@ -39,8 +39,8 @@ class Link:
 
     Attributes:
         kind: which table ``columns`` belong to.
-        attributes: names of the parent's attributes whose values ``columns`` must equal, pair by pair. The name of the
-            discriminator is in ``mapped/repeats.py``, and ``key_part`` returns its expression.
+        attributes: names of the parent's attributes whose values ``columns`` must equal, pair by pair. Names that no
+            attribute has are in ``mapped/repeats.py``, and ``key_part`` returns their expressions.
         columns: the columns that the statement selects next to the target, to compare with the parents' values.
         repeats: whether several rows may connect one target with one parent.
         compares_text: whether a pair of columns holds text. Some databases ignore case when they compare text.
@@ -120,7 +120,7 @@ def needs_row_of_union(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> 
 def key_columns(prop: RelationshipProperty[Any], parent: Mapper[Any]) -> frozenset[str]:
     """Return the parent's key attributes, which loadplan needs to load this relationship."""
     keys = {attribute_of(parent, local) for local, _ in _pairs(prop)} | set(link(prop, parent).attributes)
-    return frozenset(key for key in keys if key is not None and key != DISCRIMINATOR)
+    return frozenset(key for key in keys if key is not None and not is_of_row(key))
 
 
 def far_key_columns(prop: RelationshipProperty[Any]) -> frozenset[str]:

@@ -10,11 +10,14 @@ from sqlalchemy import (
     CompoundSelect,
     Join,
     Select,
+    String,
     Subquery,
     Table,
     TypeCoerce,
     UniqueConstraint,
     and_,
+    case,
+    cast,
     inspect,
     or_,
 )
@@ -102,6 +105,9 @@ def other_keys(mapper: Mapper[Any]) -> dict[str, ColumnElement[Any]]:
 #: The name of the discriminator among the names of a key. No attribute has this name.
 DISCRIMINATOR = "loadplan_type"
 
+#: How the names begin that stand for the key of a row's own table.
+_OWN_KEY = "loadplan_own_key_"
+
 
 def shares_keys(mapper: Mapper[Any]) -> bool:
     """Tell whether rows of a class may have equal keys: the tables of concrete classes count for themselves.
@@ -114,9 +120,20 @@ def shares_keys(mapper: Mapper[Any]) -> bool:
 def key_names(mapper: Mapper[Any]) -> tuple[str, ...]:
     """Return the names of the primary key, and :data:`DISCRIMINATOR` if the key alone does not tell rows apart.
 
-    Only rows of a union may have equal keys. In a table, a discriminator may be NULL, and NULL equals nothing.
+    Only rows of a union may have equal keys. In a table, a discriminator may be NULL, and NULL equals nothing. If the
+    tables of a union name their keys differently, the names stand for the key of each row's own table.
     """
-    return (*primary_key(mapper), DISCRIMINATOR) if is_union_of_classes(mapper) else primary_key(mapper)
+    if not is_union_of_classes(mapper):
+        return primary_key(mapper)
+    if not other_keys(mapper):
+        return (*primary_key(mapper), DISCRIMINATOR)
+    width = max(len(each) for _, each in _own_keys(mapper))
+    return (*(f"{_OWN_KEY}{index}" for index in range(width)), DISCRIMINATOR)
+
+
+def is_of_row(name: str) -> bool:
+    """Tell whether a name of :func:`key_names` stands for a value of the row that no attribute has."""
+    return name == DISCRIMINATOR or name.startswith(_OWN_KEY)
 
 
 def is_union_of_classes(mapper: Mapper[Any]) -> bool:
@@ -126,12 +143,43 @@ def is_union_of_classes(mapper: Mapper[Any]) -> bool:
 
 def key_part(entity: Any, name: str) -> Any:
     """Return the expression of a class or an alias for a name that :func:`key_names` or an attribute has."""
-    if name != DISCRIMINATOR:
+    if not is_of_row(name):
         return getattr(entity, name)
     mapper = mapper_behind(entity)
-    if entity is mapper.class_:
-        return mapper.polymorphic_on
-    return inspect(entity).selectable.corresponding_column(mapper.polymorphic_on)
+    discriminator = _column_of(entity, mapper.polymorphic_on)
+    if name == DISCRIMINATOR:
+        return discriminator
+    index = int(name.removeprefix(_OWN_KEY))  # a shorter key repeats its last column
+    parts = {sub: key[min(index, len(key) - 1)] for sub, key in _own_keys(mapper)}
+    has_one_type = len({repr(each.type) for each in parts.values()}) == 1
+    columns = {sub: _column_of(entity, each) for sub, each in parts.items()}
+    own = primary_key(mapper)
+    columns[mapper] = getattr(entity, own[min(index, len(own) - 1)])  # it tells SQLAlchemy which class is selected
+    whens = []
+    for identity, sub in mapper.polymorphic_map.items():
+        owner = next((each for each in sub.iterate_to_root() if each in columns), None)
+        if owner is not None:
+            column = columns[owner]
+            whens.append((discriminator == identity, column if has_one_type else cast(column, String)))
+    return case(*whens)
+
+
+def _own_keys(mapper: Mapper[Any]) -> list[tuple[Mapper[Any], list[ColumnElement[Any]]]]:
+    """Return, for each class of a union with a table of its own, the columns of the union that hold its key."""
+    found = []
+    for sub in mapper.self_and_descendants:
+        names = primary_key(sub)
+        columns = columns_in_row(sub, mapper, frozenset(names)) if sub is mapper or sub.concrete else None
+        if columns:
+            found.append((sub, [columns[name] for name in names]))
+    return found
+
+
+def _column_of(entity: Any, column: Any) -> Any:
+    """Return a column of a union as a column of the class itself, or of an alias of the class."""
+    if entity is mapper_behind(entity).class_:
+        return column
+    return inspect(entity).selectable.corresponding_column(column)
 
 
 def row_key(entity: Any) -> list[Any]:

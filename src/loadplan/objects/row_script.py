@@ -87,7 +87,11 @@ class RowWriter(Writer, abc.ABC):
             identity = "identity"
         else:
             identity = self._given_as("identity", site.kinds.of(site.mapper)[2], key=("identity", site.number))
-        self._line(depth, f"p{number} = ({identity}, {', '.join(values)})")
+        if site.instance.keys:  # at a place of its own, the class has no key but its own
+            own = self._given_as("own_key", site.own_keys, key=("own_key", number))
+            self._line(depth, f"p{number} = ({identity}, *{own}[cls](({identity}, {', '.join(values)})))")
+        else:
+            self._line(depth, f"p{number} = ({identity}, {', '.join(values)})")
         return f"p{number}"
 
     def _keys_at(self, site: Site) -> list[Column]:
@@ -99,7 +103,7 @@ class RowWriter(Writer, abc.ABC):
         The identity holds the values of the key columns. The key may hold other values, which Python can compare.
         """
         columns = self._keys_at(site)
-        if not any(each in self._tellers for each in columns):
+        if not (site.instance.keys or any(each in self._tellers for each in columns)):
             return key
         held = self._attributes(site.instance.place)
         values = [f"d{site.number}[{each.name!r}]" if each in held else self._column(each, scope) for each in columns]

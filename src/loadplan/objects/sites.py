@@ -29,6 +29,8 @@ class Site:
         self.mapper = instance.place.mapper
         self.parts = tuple(part_list(instance.parts))
         self.key, self.partial_keys, self.by_class = row_keys(self.mapper)
+        names = (*self.key, *(each.name for each in instance.keys))
+        self.own_keys = key_pickers(self.mapper, names) if instance.keys else {}
         self.shared: int | None = None
         self.kinds = Kinds(self.mapper, Sealer(label, instance, hidden), self.parts, self._key_of)
         self.plain = is_plain(self.mapper)
@@ -36,7 +38,7 @@ class Site:
     def _key_of(self, cls: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
         """Return a function that makes the tuple of a class's primary key from the key of a row."""
         if self.instance.keys:
-            return key_pickers(self.mapper, (*self.key, *(each.name for each in self.instance.keys)))[cls]
+            return self.own_keys[cls]
         if self.by_class:
             return after_class
         return as_tuple if len(self.key) == 1 else whole

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Dialect
 
 from loadplan.mapped import mapping
-from loadplan.mapped.repeats import DISCRIMINATOR, key_part, other_keys, shares_keys
+from loadplan.mapped.repeats import DISCRIMINATOR, is_of_row, key_part, other_keys, shares_keys
 from loadplan.mapped.telling import teller
 from loadplan.resolved.tree import Column, Place
 
@@ -51,8 +51,8 @@ class PlaceColumns:
         base = self._rows_of_base.get(place)
         if base is None:
             return key_part(place.entity, name)
-        if name == DISCRIMINATOR:
-            return base.mapper.polymorphic_on
+        if is_of_row(name):
+            return key_part(base.entity, name)
         columns = mapping.columns_in_row(place.mapper, base.mapper, frozenset({name}))
         assert columns is not None  # noqa: S101 - else the subclass would have rows of its own
         return columns[name]
@@ -63,7 +63,7 @@ class PlaceColumns:
             if each.name == name and _is_attribute(each):
                 return each
         expression = self.expression(place, name)
-        if name == DISCRIMINATOR:
+        if is_of_row(name):
             return self._further(place, name, expression)
         column = Column(name, expression, expression.type, is_attribute=True)
         self._extra.setdefault(place, []).append(column)
@@ -85,7 +85,7 @@ class PlaceColumns:
     def _further(self, place: Place, name: str, expression: Any) -> Column:
         """Return the column of a place for an expression that is not an attribute. Select it if needed."""
         for each in self.at(place):
-            if each.expression is expression:
+            if each.expression is expression or (is_of_row(name) and each.name == name != DISCRIMINATOR):
                 return each
         column = Column(name, expression, expression.type)
         self._extra.setdefault(place, []).append(column)
