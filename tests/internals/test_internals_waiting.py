@@ -81,6 +81,80 @@ async def test_an_error_of_the_work_waits_for_the_answer() -> None:
     assert server.seen == ["sent 1", "answered 1", "sent 2", "answered 2"]
 
 
+async def test_work_that_waits_for_the_connection_gets_it_after_the_fetch() -> None:
+    """A constructor of the application may send SQL on the connection of the fetch, which has a lock."""
+    server, lock = Server(), asyncio.Lock()
+
+    async def alone(number: int) -> int:
+        async with lock:
+            return await server.ask(number)
+
+    def work() -> None:
+        server.work()
+        await_only(alone(3))
+        server.work()
+
+    def call() -> list[int]:
+        return while_waiting(lambda: [await_only(alone(1)), await_only(alone(2))], work)
+
+    async with asyncio.timeout(5):
+        assert await greenlet_spawn(call) == [1, 2]
+    sent = ["sent 1", "work", "answered 1", "sent 2", "answered 2"]
+    assert server.seen == [*sent, "sent 3", "answered 3", "work"]
+    assert server.ended == 3
+
+
+async def test_an_error_of_work_that_waits_is_raised_after_the_fetch() -> None:
+    server = Server()
+
+    def work() -> None:
+        await_only(asyncio.sleep(0))
+        raise LookupError("no such class")
+
+    with pytest.raises(LookupError, match="no such class"):
+        await greenlet_spawn(lambda: while_waiting(server.fetch(1, 2), work))
+    assert server.ended == 2
+
+
+async def test_an_error_of_the_driver_ends_work_that_waits() -> None:
+    server = Server()
+
+    def work() -> None:
+        try:
+            await_only(server.ask(2))
+        finally:
+            await_only(server.ask(3))
+            server.work()
+
+    with pytest.raises(OSError, match="lost"):
+        await greenlet_spawn(lambda: while_waiting(lambda: await_only(server.ask(1, OSError("lost"))), work))
+    assert server.seen == ["sent 1", "answered 1", "sent 3", "answered 3", "work"]
+
+
+async def test_a_task_that_is_cancelled_does_not_wait_for_its_work() -> None:
+    server = Server()
+
+    async def ask(name: str) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            server.seen.append(f"{name} ended")
+
+    def work() -> None:
+        try:
+            await_only(ask("work"))
+        finally:
+            server.work()
+
+    def call() -> None:
+        while_waiting(lambda: await_only(ask("fetch")), work)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await greenlet_spawn(call)
+    assert server.seen == ["fetch ended", "work"]
+
+
 async def test_the_error_of_the_work_is_raised_if_the_driver_fails_too() -> None:
     server = Server()
 

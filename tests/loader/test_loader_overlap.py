@@ -1,15 +1,17 @@
 """Objects are made while the next statement is on its way to the database, on drivers that can wait."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import attrs
 import pytest
-from sqlalchemy import ForeignKey, create_engine, event, true
+from sqlalchemy import ForeignKey, create_engine, event, func, select, true
 from sqlalchemy.engine import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, with_loader_criteria
+from sqlalchemy.util import await_only
 
 from loadplan import Loader, LoadPlan, SyncLoader, ViewError, load
 from support import tables
@@ -269,3 +271,51 @@ def test_a_synchronous_loader_has_the_same_result(plan: LoadPlan[Any]) -> None:
         found = SyncLoader(session).fetch_all(plan, true(), order_by=Ship.id)
         assert numbers(list(found)) == FLEET
     engine.dispose()
+
+
+@attrs.frozen
+class AskingBoat:
+    id: int
+
+    def __attrs_post_init__(self) -> None:
+        ASK[0]()
+
+
+@attrs.frozen
+class AskingShip:
+    id: int
+    boats: list[AskingBoat]
+    decks: list[DeckView]
+
+
+ASKING = LoadPlan(Ship, *VIEWS.loads, into=AskingShip, name="asking")
+ASK: list[Callable[[], object]] = []
+
+
+@pytest.mark.parametrize("how", ["session", "loader", "savepoint", "synchronous"])
+async def test_a_constructor_may_send_sql_on_the_connection_of_the_fetch(harbour: AsyncEngine, how: str) -> None:
+    """It waits until the statement that is on its way has its rows."""
+    asked: list[object] = []
+
+    async with AsyncSession(harbour) as session:
+
+        def ask() -> None:
+            if how == "session":
+                asked.append(await_only(session.scalar(select(func.count(Boat.id)))))
+            elif how == "loader":
+                asked.append(len(await_only(Loader(session).fetch_all(SHIPS))[0].boats) * 3)
+            elif how == "synchronous":
+                asked.append(SyncLoader(session.sync_session).count(Boat))
+            else:
+                session.sync_session.begin_nested().rollback()
+                asked.append(6)
+
+        ASK[:] = [ask]
+        async with asyncio.timeout(30):
+            if how == "synchronous":
+                ships = await session.run_sync(lambda given: SyncLoader(given).fetch_all(ASKING, order_by=Ship.id))
+            else:
+                ships = await Loader(session).fetch_all(ASKING, order_by=Ship.id)
+        assert numbers(list(ships)) == FLEET
+        assert asked == [6] * 6
+        assert await session.scalar(select(func.count(Boat.id))) == 6
