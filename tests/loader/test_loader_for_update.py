@@ -121,6 +121,27 @@ async def test_a_mapping_without_entries_locks_as_well(blog_postgres: AsyncEngin
         assert await free(neighbour, Post) == [12, 13]
 
 
+async def test_of_names_the_root_alone(blog_postgres: AsyncEngine, neighbour: AsyncConnection) -> None:
+    """A lock of other rows is refused, because the fetch would leave them unlocked."""
+    async with AsyncSession(blog_postgres) as session, session.begin():
+        loader = Loader(session)
+        for of in (Post, Post.__table__, [Post], Post.id):
+            await loader.fetch(POST_PAGE, 11, for_update={"of": of, "nowait": True})
+        assert await free(neighbour, Post) == [12, 13]
+        for other in (Comment, [Post, Comment], Comment.__table__, Comment.id):
+            with pytest.raises(LoaderError) as caught:
+                await loader.fetch(POST_PAGE, 11, for_update={"of": other})
+            assert caught.value.code == "LP408"
+        with pytest.raises(LoaderError) as caught:
+            await loader.fetch_all(POST_PAGE, for_update={"of": Comment})
+        assert str(caught.value) == (
+            "LP408: for_update= cannot lock the rows of the class 'Comment'\n"
+            "  at: post page\n"
+            "  detail: a fetch locks the rows of its root, and no others.\n"
+            "  hint: leave 'of' out, and lock other rows with select(...).with_for_update() in your session."
+        )
+
+
 @pytest.mark.parametrize("kind", ["engine", "sessionmaker"])
 @pytest.mark.parametrize("asked", [True, {"nowait": True}, {}])
 async def test_a_loader_that_owns_its_transaction_refuses(blog: AsyncEngine, kind: str, asked: Any) -> None:

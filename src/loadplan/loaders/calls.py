@@ -3,7 +3,7 @@
 from __future__ import annotations  # annotations of inner functions would be evaluated in every call
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import attrs
@@ -435,6 +435,8 @@ class Calls:
         check_options(options)
         if not call_problems.is_lock(for_update):
             raise LoaderError(call_problems.not_a_lock(for_update, (plan.label,)))
+        if isinstance(for_update, Mapping) and not call_problems.locks_root(for_update, plan.entity):
+            raise LoaderError(call_problems.lock_of_others(for_update, (plan.label,)))
         bare = not options
         private = self.private(bare=bare)
         if locks(for_update) and not private.in_transaction_of_caller:

@@ -6,9 +6,10 @@ from typing import Any
 
 import attrs
 from sqlalchemy import ClauseElement, Connection, Engine, Table, make_url
-from sqlalchemy.orm import Mapper, sessionmaker
+from sqlalchemy.orm import Mapper, QueryableAttribute, sessionmaker
 
 from loadplan.errors import Problem, shown
+from loadplan.mapped import mapping
 from loadplan.resolved import meant, number_problems
 from loadplan.resolved.meant import safely
 from loadplan.resolved.problems import At, not_an_expression, safely_described
@@ -163,6 +164,30 @@ def is_lock(given: object) -> bool:
     if given is None or isinstance(given, bool):
         return True
     return isinstance(given, Mapping) and all(name in (*_LOCKS, "of") for name in given)
+
+
+def locks_root(given: object, entity: type[Any]) -> bool:
+    """Tell whether the ``of`` of a ``for_update=`` names only the root: its class, a base, their tables or columns."""
+    of = given.get("of") if isinstance(given, Mapping) else None
+    named: Sequence[Any] = of if isinstance(of, list | tuple) else () if of is None else (of,)
+    mapper = mapping.mapper_behind(entity)
+    return all(
+        any(each is table for table in mapper.tables)
+        or ((of_class := mapping.mapper_of(each)) is not None and mapper.isa(of_class))
+        for each in (each.class_ if isinstance(each, QueryableAttribute) else each for each in named)
+    )
+
+
+def lock_of_others(given: Mapping[str, Any], at: At) -> Problem:
+    """Return the problem of ``for_update={"of": Comment}``, where the root has another class."""
+    of = given["of"]
+    return Problem(
+        "LP408",
+        f"for_update= cannot lock the rows of {safely_described(of)}",
+        at,
+        detail="a fetch locks the rows of its root, and no others.",
+        hint="leave 'of' out, and lock other rows with select(...).with_for_update() in your session.",
+    )
 
 
 def lock_without_transaction(is_async: bool, at: At) -> Problem:
