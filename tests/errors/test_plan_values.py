@@ -6,11 +6,13 @@ from typing import Any
 import attrs
 import pytest
 from errors_models import Company, Customer, Line, Order, Tag
+from sqlalchemy import func
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from loadplan import Loader, LoadPlan, PlanError, load
 
 NAMES: dict[str, Any] = {each.__name__: each for each in (LoadPlan, load, Customer, Company, Order, Line, Tag)}
+NAMES["func"] = func
 
 PLANS: dict[str, tuple[Any, str]] = {
     "bare": (lambda: LoadPlan(Order), "LoadPlan(Order)"),
@@ -32,6 +34,13 @@ PLANS: dict[str, tuple[Any, str]] = {
     "nested plan": (
         lambda: LoadPlan(Order, load(Order.customer, LoadPlan(Customer, only=[Customer.name]))),
         "LoadPlan(Order, load(Order.customer, LoadPlan(Customer, only=[Customer.name])))",
+    ),
+    "functions, one of them in a schema": (
+        lambda: LoadPlan(
+            Customer, load(Customer.orders, where=func.abs(Order.total) == 3, order_by=func.app.count(Order.id).desc())
+        ),
+        "LoadPlan(Customer, load(Customer.orders, where=func.abs(Order.total) == 3, "
+        "order_by=func.app.count(Order.id).desc()))",
     ),
     "a subclass": (
         lambda: LoadPlan(Company, load(Company.branches), load(Company.orders)),

@@ -93,5 +93,7 @@ def _expression(value: ClauseElement) -> str:
     if isinstance(value, BinaryExpression) and value.operator in _BINARY:
         return f"{_expression(value.left)} {_BINARY[value.operator]} {_expression(value.right)}"
     if type(value) is functions.Function or isinstance(value, functions.GenericFunction):
-        return f"func.{value.name}({', '.join(map(_expression, value.clauses))})"
+        name = ".".join((*value.packagenames, value.name))  # func.app.score() is a function in the schema 'app'
+        arguments = ", ".join(map(_expression, value.clauses))
+        return f"func.{name}({'' if arguments == '<*>' else arguments})"  # func.count() is count(*)
     return f"<{value}>"
