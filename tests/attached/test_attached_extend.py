@@ -341,6 +341,38 @@ async def test_wrong_objects_are_refused(studio: AsyncEngine) -> None:
         assert "some of the objects are in a session" in caught.value.message
 
 
+async def test_a_refused_object_names_the_plan_that_loaded_it(studio: AsyncEngine) -> None:
+    plan = LoadPlan(Artist, load(Artist.works), name="artist page")
+    ada = await Loader(studio).fetch(plan, 1)
+    with pytest.raises(LoaderError) as caught:
+        await Loader(studio).extend(copy.copy(ada.works[0]), load(Work.steps))
+    assert str(caught.value) == (
+        "LP416: extend() cannot use what it was given: a 'Work' is a shallow copy, which shares its state with the "
+        "original\n"
+        "  at: artist page > Artist.works\n"
+        "  hint: pass the original, or copy objects with copy.deepcopy()."
+    )
+    async with AsyncSession(studio) as session:
+        inside = await Loader(session).fetch_attached(plan, 1)
+        with pytest.raises(LoaderError) as caught:
+            await Loader(session).extend([inside, ada], load(Artist.works))
+        assert str(caught.value) == (
+            "LP416: extend() cannot use what it was given: some of the objects are in a session, and others are not "
+            "in it\n"
+            "  at: artist page\n"
+            "  detail: one of those in a session is a 'Artist'.\n"
+            "  hint: call extend() once for the objects of each session, and once for detached ones."
+        )
+        with pytest.raises(LoaderError) as caught:
+            await Loader(studio).extend(inside, load(Artist.works))
+        assert str(caught.value) == (
+            "LP416: extend() cannot use what it was given: the 'Artist' is in a session that is not the one of this "
+            "loader\n"
+            "  at: artist page\n"
+            "  hint: make the loader with that session: Loader(session).extend(...)."
+        )
+
+
 async def test_a_detached_object_may_be_extended_in_a_transaction(studio: AsyncEngine) -> None:
     async with AsyncSession(studio) as session:
         ada = await Loader(session).fetch(NAMES, 1)

@@ -178,7 +178,12 @@ async def test_one_wrong_id_among_many_stops_all(engine: AsyncEngine) -> None:
     with recording(engine) as statements, pytest.raises(IdentityError) as caught:
         await Loader(engine).fetch_many(LoadPlan(Order), [1, 2, "three", 4])
     assert statements == []
-    assert caught.value.message == "'three' cannot be the primary key of 'Order'"
+    assert str(caught.value) == (
+        "LP404: 'three' cannot be the primary key of 'Order'\n"
+        "  at: Order > ids[2]\n"
+        "  detail: it takes int, not str.\n"
+        "  hint: pass one value: id (int)."
+    )
 
 
 FOUND: list[tuple[Any, Any]] = [

@@ -179,6 +179,7 @@ async def test_keys_with_other_names(engine: AsyncEngine) -> None:
         assert str(refused.value) == (
             "LP416: extend() cannot use what it was given: "
             "'Stall' and 'Shop' name their primary keys differently\n"
+            "  at: Shop\n"
             "  detail: the names are number and id.\n"
             "  hint: call extend() once for each class."
         )

@@ -170,6 +170,7 @@ def read_objects(given: object, bind: object, loads: Sequence[Any] = ()) -> Give
             raise _cannot(
                 f"{name} is a shallow copy, which shares its state with the original",
                 "pass the original, or copy objects with copy.deepcopy().",
+                of=state,
             )
         if state.key is None:
             wait = "await " if is_async(bind) else ""
@@ -224,6 +225,7 @@ def _check_keys(states: Sequence[InstanceState[Any]], common: Mapper[Any]) -> No
                 f"'{state.class_.__name__}' and '{common.class_.__name__}' name their primary keys differently",
                 "call extend() once for each class.",
                 f"the names are {', '.join(own)} and {', '.join(names)}.",
+                of=state,
             )
 
 
@@ -235,7 +237,8 @@ def _session(states: Sequence[InstanceState[Any]], bind: object) -> Session | No
         raise _cannot(
             "some of the objects are in a session, and others are not in it",
             "call extend() once for the objects of each session, and once for detached ones.",
-            f"one of those in a session is a '{inside.class_.__name__}'",
+            f"one of those in a session is a '{inside.class_.__name__}'.",
+            of=inside,
         )
     (found,) = sessions.values()
     ours = bind.sync_session if isinstance(bind, AsyncSession) else bind
@@ -243,12 +246,17 @@ def _session(states: Sequence[InstanceState[Any]], bind: object) -> Session | No
         raise _cannot(
             f"the '{states[0].class_.__name__}' is in a session that is not the one of this loader",
             f"make the loader with that session: {'Loader' if is_async(bind) else 'SyncLoader'}(session).extend(...).",
+            of=states[0],
         )
     return found
 
 
-def _cannot(what: str, hint: str, detail: str | None = None) -> LoaderError:
-    return LoaderError(Problem("LP416", f"extend() cannot use what it was given: {what}", detail=detail, hint=hint))
+def _cannot(what: str, hint: str, detail: str | None = None, of: InstanceState[Any] | None = None) -> LoaderError:
+    """Return the error LP416. ``of`` is the object that the error is about, which may know the plan that loaded it."""
+    loaders = None if of is None else installed_loaders(of)
+    at = loaders.where() if isinstance(loaders, Seal) else ()
+    message = f"extend() cannot use what it was given: {what}"
+    return LoaderError(Problem("LP416", message, at, detail=detail, hint=hint))
 
 
 def _nothing() -> LoaderError:

@@ -43,6 +43,7 @@ from loadplan.running.binds import Bind, SyncBind, check_bind, is_async
 from loadplan.running.call_options import check_options
 from loadplan.running.cursors import CursorKey
 from loadplan.running.graph import load_roots
+from loadplan.running.identity import read_each
 from loadplan.running.key_walk import KeyWalk, walks_by_keys
 from loadplan.running.keyed_roots import by_id, by_ids
 from loadplan.running.one_database import check_in_one_database
@@ -166,7 +167,7 @@ class Calls:
         def prepare(compiled: Compiled[T], tally: Tally) -> Work[list[T | None]]:
             many = by_ids(compiled)
             bound = many.parameters(params)
-            wanted = [many.reader.read(each) for each in asked]
+            wanted = read_each(asked, many.reader.read)
             return lambda session: many.run(session, wanted, bound, tally)
 
         def executions(compiled: Compiled[T]) -> int:

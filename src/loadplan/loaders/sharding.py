@@ -33,6 +33,7 @@ from loadplan.running.call_options import check_options
 from loadplan.running.cursors import CursorKey
 from loadplan.running.exact import comparable, exact_value
 from loadplan.running.graph import load_roots_beside
+from loadplan.running.identity import read_each
 from loadplan.running.keyed_roots import by_id
 from loadplan.running.paging import Page, PageQuery, page_of
 from loadplan.running.plans import Compiled, resolve_plan
@@ -87,7 +88,7 @@ class ShardedCalls(AllCalls):
 
     def find(self, plan: LoadPlan[T], asked: Sequence[object], params: Params, options: Options) -> list[T | None]:
         """Return the roots by their ids, each from the first shard that has it. Fetch once from each shard."""
-        wanted = [self._shards_of(plan, given, options) for given in asked]
+        wanted = read_each(asked, lambda given: self._shards_of(plan, given, options))
         places_in: dict[str, list[int]] = {}
         for place, shards in enumerate(wanted):
             for shard in shards:

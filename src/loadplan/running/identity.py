@@ -1,7 +1,7 @@
 """Turns the id that a caller passes into the tuple of the primary key's values."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import attrs
 from sqlalchemy import Dialect
@@ -16,6 +16,8 @@ from loadplan.running import call_problems
 from loadplan.running.answers import is_exact
 
 Identity = tuple[Any, ...]
+
+R = TypeVar("R")
 
 
 @attrs.frozen(eq=False)
@@ -88,6 +90,24 @@ class IdentityReader:
             for name, column in zip(names, self.mapper.primary_key, strict=True)
         ]
         return IdentityError(call_problems.not_an_id(given, self.mapper.class_.__name__, detail, columns, self.label))
+
+
+def read_each(asked: Sequence[object], read: Callable[[object], R]) -> list[R]:
+    """Return what ``read`` returns for each id of a list.
+
+    Raises:
+        IdentityError: LP404, an id cannot be a key. Its path ends with the position: ``ids[3]``.
+    """
+    found = []
+    for position, given in enumerate(asked):
+        try:
+            found.append(read(given))
+        except IdentityError as error:
+            if len(asked) == 1:
+                raise
+            at = (*error.path, f"ids[{position}]")
+            raise IdentityError(attrs.evolve(error.problem, path=at)) from error.__cause__
+    return found
 
 
 def _type_name(kind: TypeEngine[Any]) -> str:

@@ -12,7 +12,7 @@ from loadplan.mapped.repeats import may_be_null_in_key
 from loadplan.mapped.telling import has_hash
 from loadplan.running.answers import asking
 from loadplan.running.graph import identity_class, load_by_identity, load_roots
-from loadplan.running.identity import Identity, IdentityReader
+from loadplan.running.identity import Identity, IdentityReader, read_each
 from loadplan.running.making import Kept
 from loadplan.running.own_connection import Opened
 from loadplan.running.plans import Compiled
@@ -63,7 +63,7 @@ class ByIds:
         Each chunk of ids takes one or two, and each id with NULL takes one.
         """
         chunks = 1 if self.keys.as_arrays else -(-len(asked) // CHUNK)
-        with_null = sum(_has_null(self.reader.read(each)) for each in asked) if self.reader.partial else 0
+        with_null = sum(map(_has_null, read_each(asked, self.reader.read))) if self.reader.partial else 0
         return with_null + (chunks if self.reader.exact else 2 * chunks)
 
     def run(
