@@ -1,4 +1,4 @@
-"""A count in the place of an order is refused. The hint has the code of a subquery, which gives the right order."""
+"""Counts and functions of many rows, as orders and conditions of rows, are refused. The hint is code that works."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +10,7 @@ from sqlalchemy import ForeignKey, ForeignKeyConstraint, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column, relationship
 
-from loadplan import Loader, LoadPlan, PlanError, aggregate, count, source
+from loadplan import Loader, LoadPlan, PlanError, aggregate, count, load, source
 
 
 class Base(DeclarativeBase):
@@ -127,3 +127,61 @@ async def test_a_path_that_is_none_is_an_error_of_the_plan(boxes: AsyncEngine, g
         [each async for each in loader.stream(plan, order_by=given())]
     with pytest.raises(PlanError, match=r"LP(108|112): "):
         await loader.count(plan, given())
+
+
+NO_VALUE = "it is an aggregate, which has one value for many rows. {} needs a value for each row."
+LARGEST = "select(func.max(Item.id)).where(Item.box_id == Box.id).scalar_subquery()"
+MANY = "select(func.count(Item.id)).where(Item.box_id == Box.id).scalar_subquery()"
+AMONG_BOXES = "Box.id == select(func.max(other.id)).scalar_subquery()"
+AMONG_ITEMS = "Item.id == select(func.max(other.id)).where(other.box_id == Item.box_id).scalar_subquery()"
+
+#: name: (the function, the argument that holds it, the code in the hint, the boxes)
+FUNCTIONS: dict[str, tuple[Any, str, str, list[int]]] = {
+    "the largest value": (func.max(Item.id).desc(), "order_by", f"{LARGEST}.desc()", [3, 2, 1, 4]),
+    "within a function": (
+        func.coalesce(func.max(Item.id), -1),
+        "order_by",
+        f"func.coalesce({LARGEST}, -1)",
+        [4, 1, 2, 3],
+    ),
+    "a number of rows": (func.count(Item.id) > 1, "where", f"{MANY} > 1", [1, 2]),
+    "a value of the class itself": (func.max(Box.id).desc(), "order_by", "Box.id.desc()", [4, 3, 2, 1]),
+    "the class itself": (Box.id == func.max(Box.id), "where", AMONG_BOXES, [4]),
+}
+
+
+@pytest.mark.parametrize(("given", "word", "code", "expected"), FUNCTIONS.values(), ids=FUNCTIONS)
+async def test_the_hint_for_a_function_is_code_that_works(
+    boxes: AsyncEngine, given: Any, word: str, code: str, expected: list[int]
+) -> None:
+    plan, known = LoadPlan(Box), {"Box": Box, "Item": Item, "func": func, "select": select, "other": aliased(Box)}
+    with pytest.raises(PlanError) as refused:
+        await Loader(boxes).fetch_all(plan, **{word: given})
+    hint = str(refused.value.hint)
+    assert refused.value.detail == NO_VALUE.format("A condition" if word == "where" else "An order")
+    assert hint.endswith(f": {word}={code}.")
+    found = await Loader(boxes).fetch_all(plan, **{word: eval(code, known)})  # noqa: S307 - the hint is code
+    assert [box.id for box in found] == expected
+
+
+async def test_the_whole_message_of_a_function_in_a_load(boxes: AsyncEngine) -> None:
+    with pytest.raises(PlanError) as refused:
+        LoadPlan(Box, load(Box.items, where=Item.id == func.max(Item.id)))
+    assert str(refused.value) == (
+        "LP108: where= cannot use Item.id == func.max(Item.id)\n"
+        "  at: Box > items\n"
+        f"  detail: {NO_VALUE.format('A condition')}\n"
+        f"  hint: compare with a subquery over other = aliased(Item): where={AMONG_ITEMS}."
+    )
+    known = {"Item": Item, "func": func, "select": select, "other": aliased(Item)}
+    plan = LoadPlan(Box, load(Box.items, where=eval(AMONG_ITEMS, known)))  # noqa: S307 - the hint is code
+    found = await Loader(boxes).fetch_all(plan)
+    assert [[item.id for item in box.items] for box in found] == [[2], [4], [5], []]
+    with pytest.raises(PlanError) as refused:
+        LoadPlan(Box, load(Box.labels, order_by=func.count(Box.id)))
+    assert str(refused.value) == (
+        "LP108: order_by= cannot use func.count(Box.id)\n"
+        "  at: Box > labels\n"
+        f"  detail: {NO_VALUE.format('An order')}\n"
+        "  hint: use a subquery that has one value for each 'Label'."
+    )

@@ -48,22 +48,22 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Customer, unchecked(Customer.orders, where=Order.total is None)),
         "LP108: where= needs a SQL expression, but got False\n"
         "  at: Customer > orders\n"
-        "  hint: Python evaluated this, so the database never sees it. Write Post.x.is_(None) for 'is "
-        "None', ~Post.x for 'not', Post.x.in_([...]) for 'in', & for 'and', | for 'or'.",
+        "  hint: Python evaluated this, so the database never sees it. Write Order.id.is_(None) for 'is "
+        "None', ~(...) for 'not', Order.id.in_([...]) for 'in', & for 'and', | for 'or'.",
     ),
     "where not": (
         lambda: LoadPlan(Customer, unchecked(Customer.orders, where=not Order.total)),
         "LP108: where= needs a SQL expression, but got False\n"
         "  at: Customer > orders\n"
-        "  hint: Python evaluated this, so the database never sees it. Write Post.x.is_(None) for 'is "
-        "None', ~Post.x for 'not', Post.x.in_([...]) for 'in', & for 'and', | for 'or'.",
+        "  hint: Python evaluated this, so the database never sees it. Write Order.id.is_(None) for 'is "
+        "None', ~(...) for 'not', Order.id.in_([...]) for 'in', & for 'and', | for 'or'.",
     ),
     "where in a list": (
         lambda: LoadPlan(Customer, unchecked(Customer.orders, where=Order.total in [1, 2])),
         "LP108: where= needs a SQL expression, but got False\n"
         "  at: Customer > orders\n"
-        "  hint: Python evaluated this, so the database never sees it. Write Post.x.is_(None) for 'is "
-        "None', ~Post.x for 'not', Post.x.in_([...]) for 'in', & for 'and', | for 'or'.",
+        "  hint: Python evaluated this, so the database never sees it. Write Order.id.is_(None) for 'is "
+        "None', ~(...) for 'not', Order.id.in_([...]) for 'in', & for 'and', | for 'or'.",
     ),
     "where as a dictionary": (
         lambda: LoadPlan(Customer, unchecked(Customer.orders, where={"total": 3})),

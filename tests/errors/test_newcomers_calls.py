@@ -81,10 +81,10 @@ FETCHES: dict[str, tuple[Callable[[AsyncEngine], Any], str]] = {
         lambda sqlite: Loader(sqlite).fetch_one(LoadPlan(Order), wrong(Order.total is None)),
         "LP108: where= needs a SQL expression, but got False\n"
         "  at: Order\n"
-        "  hint: Python evaluated this, so the database never sees it. Write Post.x.is_(None) for 'is "
-        "None', ~Post.x for 'not', Post.x.in_([...]) for 'in', & for 'and', | for 'or'. "
-        "If you compare a source(...), put the comparison into it: source(Post.author, User.name == 'Ann'). If you "
-        "compare a count(...), write a subquery.",
+        "  hint: Python evaluated this, so the database never sees it. Write Order.id.is_(None) for 'is "
+        "None', ~(...) for 'not', Order.id.in_([...]) for 'in', & for 'and', | for 'or'. "
+        "If you compare a source(...), put the comparison into it: source(Order.customer, Customer.name == ...). "
+        "If you compare a count(...), write a subquery.",
     ),
     "an order by a related column": (
         lambda sqlite: Loader(sqlite).fetch_all(LoadPlan(Order), order_by=Customer.name),

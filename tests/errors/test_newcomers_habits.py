@@ -44,7 +44,7 @@ asserted: Any = assert_plan
 RECORDED: Any = Statements()
 ITEMS = "a 'Page' is not a list\n  hint: read page.items, the list of the roots."
 FETCH = "a 'LoadPlan' only says what to load\n  hint: a loader fetches: Loader(engine).fetch(plan, id)."
-SUBQUERY = "select(func.count()).where(Post.author_id == User.id).scalar_subquery()"
+SUBQUERY = "select(func.count()).where(Line.order_id == Order.id).scalar_subquery()"
 
 
 def counted(sign: str) -> str:

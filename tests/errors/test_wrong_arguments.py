@@ -202,13 +202,20 @@ def test_a_method_of_another_library(given: object, name: str, hint: str) -> Non
 @pytest.mark.parametrize(
     ("written", "hint"),
     [
-        (lambda path: path > 3, "write the comparison inside the path: source(Post.author, User.age > 18)."),
-        (lambda path: path <= 3, "write the comparison inside the path: source(Post.author, User.age <= 18)."),
+        (lambda path: path > 3, "write the comparison inside the path: source(Order.customer, Customer.name > 3)."),
         (
-            lambda path: path & path,
-            "pass a list if all must hold: where=[Post.public, source(Post.author, User.active)].",
+            lambda path: path <= Order.total,
+            "write the comparison inside the path: source(Order.customer, Customer.name <= Order.total).",
         ),
-        (lambda path: ~path, "write 'not' inside the path: source(Post.author, ~User.active)."),
+        (
+            lambda path: path & source(Order.total),
+            "pass a list if all must hold: where=[source(Order.customer, Customer.name), source(Order.total)].",
+        ),
+        (
+            lambda path: path | (Order.total > 3),
+            "use has() beside other conditions: Order.customer.has(Customer.name) | (Order.total > 3).",
+        ),
+        (lambda path: ~path, "write 'not' inside the path: source(Order.customer, ~Customer.name)."),
     ],
 )
 def test_an_operator_on_a_path(written: Callable[[Any], object], hint: str) -> None:

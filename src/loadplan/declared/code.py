@@ -1,12 +1,14 @@
 """Turns declarations back into the code that builds them, for ``repr`` and for hints in errors."""
 
 import enum
+import re
 from collections.abc import Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from sqlalchemy import BinaryExpression, BindParameter, ClauseElement, UnaryExpression
+from sqlalchemy import BinaryExpression, BindParameter, BooleanClauseList, ClauseElement, UnaryExpression
 from sqlalchemy.orm import QueryableAttribute, RelationshipProperty
+from sqlalchemy.orm.exc import UnmappedColumnError
 from sqlalchemy.sql import functions, operators
 
 from loadplan.sqlalchemy_internals import attribute_behind, criteria_of, subtype_of
@@ -55,6 +57,64 @@ def source(value: Any) -> str:
 def is_relationship(given: object) -> bool:
     """Tell whether an attribute is a relationship, without configuring any mapper."""
     return isinstance(given, QueryableAttribute) and isinstance(given.comparator, RelationshipProperty.Comparator)
+
+
+def tied(prop: RelationshipProperty[Any]) -> str | None:
+    """Return the join condition of a relationship: ``Post.author_id == User.id``. Return None if it is more complex.
+
+    The condition of a class to itself also is None, because one of the two needs an alias.
+    """
+    pairs, joined = attribute_pairs(prop), prop.primaryjoin
+    parts = [*joined.clauses] if isinstance(joined, BooleanClauseList) else [joined]
+    equal = [each for each in parts if isinstance(each, BinaryExpression) and each.operator is operators.eq]
+    if prop.secondary is not None or not len(pairs) == len(equal) == len(parts):
+        return None
+    if prop.mapper.common_parent(prop.parent):
+        return None
+    here, there = prop.parent.class_.__name__, prop.mapper.class_.__name__
+    return ", ".join(f"{there}.{theirs} == {here}.{ours}" for ours, theirs in pairs)
+
+
+def attribute_pairs(prop: RelationshipProperty[Any]) -> list[tuple[str, str]]:
+    """Return the names of the attributes that a relationship compares: ``[("id", "author_id")]`` for ``User.posts``.
+
+    The result is empty if an attribute is missing.
+    """
+    found = []
+    for our, their in prop.local_remote_pairs or ():
+        try:
+            found.append((prop.parent.get_property_by_column(our).key, prop.mapper.get_property_by_column(their).key))
+        except UnmappedColumnError:
+            return []
+    return found
+
+
+def subquery_over(
+    relationship: QueryableAttribute[Any], asked: str, where: Sequence[Any] = ()
+) -> tuple[str, bool] | None:
+    """Return the code of a subquery for the related rows of each row: ``select(func.count()).where(...)``.
+
+    Args:
+        relationship: leads from the class of the rows to the class of the related rows.
+        asked: the code of the value that the subquery selects.
+        where: further conditions on the related rows.
+
+    Returns:
+        The code, and whether it is over ``other``, an alias of the related class. None if it needs other code.
+    """
+    prop: Any = relationship.property
+    met = tied(prop)
+    carried = () if met is None else criteria_of(relationship)  # the whole join condition has them in it
+    conditions = [f"{source(relationship)}.expression" if met is None else met, *map(source, (*carried, *where))]
+    is_other = prop.mapper.common_parent(prop.parent)
+    if is_other:
+        if prop.secondary is not None or len(pairs := attribute_pairs(prop)) != 1:
+            return None
+        ((here, there),) = pairs
+        row = prop.mapper.class_.__name__
+        asked, *extra = (re.sub(rf"\b{row}\.", "other.", each) for each in (asked, *conditions[1:]))
+        conditions = [f"other.{there} == {prop.parent.class_.__name__}.{here}", *extra]
+    return f"select({asked}).where({', '.join(conditions)}).scalar_subquery()", is_other
 
 
 def _literal(value: Any) -> str:

@@ -1,10 +1,11 @@
 """Raises errors for names that declarations and loaders do not have. The errors say what to write instead."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
-from loadplan.declared.code import source
+from loadplan.declared.code import source, subquery_over
 
 C = TypeVar("C")
 
@@ -87,8 +88,7 @@ _METHODS: dict[str, dict[str, str]] = {
                 *("asc", "desc", "nulls_first", "nulls_last", "label", "is_", "is_not", "in_", "not_in", "between"),
                 *("like", "ilike", "any", "has", "over", "op"),
             ),
-            "in a condition or an order, write a subquery: select(func.count()).where(Post.author_id == "
-            "User.id).scalar_subquery().{name}(...).",
+            "in a condition or an order, write a subquery{subquery}.{name}(...).",
         ),
         **dict.fromkeys(("filter", "filter_by", "and_", "having"), _WHERE),
     },
@@ -169,23 +169,23 @@ _METHODS: dict[str, dict[str, str]] = {
 
 _OF_SOURCE = "a 'Source' is not a SQL expression"
 _OF_AGGREGATE = "{self} is for fields of views. It is not a SQL expression"
-_COUNTED = "write a subquery: select(func.count()).where(Post.author_id == User.id).scalar_subquery() {sign} 1."
+_COUNTED = "write a subquery{subquery} {sign} {other}."
 _OF_LOADER = "a '{kind}' is not a context manager"
 _NO_WITH = "write loader = {kind}(engine), without 'with'. A loader holds nothing open."
 
 #: By class, then by the method of an operator: what is wrong, and what to write in place of the operator.
 _OPERATORS: dict[str, dict[str, tuple[str, str]]] = {
     "Source": {
-        "__lt__": (_OF_SOURCE, "write the comparison inside the path: source(Post.author, User.age < 18)."),
-        "__le__": (_OF_SOURCE, "write the comparison inside the path: source(Post.author, User.age <= 18)."),
-        "__gt__": (_OF_SOURCE, "write the comparison inside the path: source(Post.author, User.age > 18)."),
-        "__ge__": (_OF_SOURCE, "write the comparison inside the path: source(Post.author, User.age >= 18)."),
+        "__lt__": (_OF_SOURCE, "write the comparison inside the path: {begun} < {other})."),
+        "__le__": (_OF_SOURCE, "write the comparison inside the path: {begun} <= {other})."),
+        "__gt__": (_OF_SOURCE, "write the comparison inside the path: {begun} > {other})."),
+        "__ge__": (_OF_SOURCE, "write the comparison inside the path: {begun} >= {other})."),
         "__and__": (
             _OF_SOURCE,
-            "pass a list if all must hold: where=[Post.public, source(Post.author, User.active)].",
+            "pass a list if all must hold: where=[{self}, {other}].",
         ),
-        "__or__": (_OF_SOURCE, "use has() beside other conditions: Post.public | Post.author.has(User.active)."),
-        "__invert__": (_OF_SOURCE, "write 'not' inside the path: source(Post.author, ~User.active)."),
+        "__or__": (_OF_SOURCE, "use has() beside other conditions: {has} | {beside}."),
+        "__invert__": (_OF_SOURCE, "write 'not' inside the path: {not}."),
     },
     "Aggregate": {
         **{
@@ -233,13 +233,13 @@ def with_hints(kind: str) -> Callable[[type[C]], type[C]]:
 
     def __getattr__(self: object, name: str) -> NoReturn:  # noqa: N807 - it becomes a method of the class
         said = f"'{type(self).__name__}' object has no attribute '{name}'"
-        hint = hints[name].format(name=name, self=_begun(self, kind)) if name in hints else _guess(self, name)
+        hint = _filled(hints[name], self, kind, name) if name in hints else _guess(self, name)
         raise AttributeError(said if hint is None else f"{said}\n  hint: {hint}", name=name, obj=self)
 
     def decorated(made: type[C]) -> type[C]:
         made.__getattr__ = __getattr__  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
         for name, (said, hint) in _OPERATORS.get(kind, {}).items():
-            setattr(made, name, _operator_with(said, hint))
+            setattr(made, name, _operator_with(said, hint, kind))
         return made
 
     return decorated
@@ -267,6 +267,26 @@ def _begun(given: object, kind: str) -> str:
         return example
 
 
+def _filled(hint: str, given: object, kind: str, name: str) -> str:
+    subquery = counting(given) if "{subquery}" in hint else ""
+    return hint.format(name=name, self=_begun(given, kind), subquery=subquery)
+
+
+def counting(given: object) -> str:
+    """Return the words for the subquery that computes ``count(...)`` or another aggregate for each row."""
+    relationship: Any = _own(given, "relationship")
+    expression: Any = _own(given, "expression")
+    where: Any = _own(given, "where")
+    code, over = "select(func.count()).where(Post.author_id == User.id).scalar_subquery()", ""
+    with contextlib.suppress(Exception):  # the relationship may be any value, and its mapping may be unfinished
+        asked = "func.count()" if expression is None else source(expression)
+        found = subquery_over(relationship, asked, tuple(where))
+        if found is not None:
+            code = found[0]
+            over = f" over other = aliased({relationship.property.mapper.class_.__name__})" if found[1] else ""
+    return f"{over}: {code}"
+
+
 def _guess(given: object, name: str) -> str | None:
     """Return a hint for a name that no table has: an attribute of the plan's class, or a name that is nearly the same.
 
@@ -290,9 +310,26 @@ def _own(given: object, name: str) -> object:
         return None
 
 
-def _operator_with(said: str, hint: str) -> Callable[..., NoReturn]:
-    def refused(self: object, *_: object, **__: object) -> NoReturn:
-        whole = f"{said}\n  hint: {hint}"
-        raise TypeError(whole.replace("{kind}", type(self).__name__).replace("{self}", repr(self)))
+def _operator_with(said: str, hint: str, kind: str) -> Callable[..., NoReturn]:
+    def refused(self: object, *others: object, **__: object) -> NoReturn:
+        whole = f"{said}\n  hint: {hint}".replace("{kind}", type(self).__name__).replace("{self}", repr(self))
+        raise TypeError(whole if "{" not in hint else _with_others(whole, self, others, kind))
 
     return refused
+
+
+def _with_others(whole: str, given: object, others: Sequence[object], kind: str) -> str:
+    """Fill the code of the operands of an operator into a hint."""
+    values = {"begun": _begun(given, kind), "subquery": counting(given)}
+    values |= dict.fromkeys(("other", "beside", "not", "has"), "...")
+    with contextlib.suppress(Exception):  # the path may hold any value, and its methods may raise any error
+        path: Any = _own(given, "path")
+        *steps, last = map(source, path)
+        values["not"] = f"source({', '.join([*steps, f'~({last})' if ' ' in last else f'~{last}'])})"
+        values["has"] = "".join(f"{step}.has(" for step in steps) + last + ")" * len(steps)
+    with contextlib.suppress(Exception):
+        values["other"] = other = source(others[0])
+        values["beside"] = f"({other})" if " " in other else other
+    for name, value in values.items():
+        whole = whole.replace(f"{{{name}}}", value)
+    return whole

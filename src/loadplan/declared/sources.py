@@ -13,7 +13,7 @@ from sqlalchemy.orm import QueryableAttribute
 from loadplan.declared.called import with_usage
 from loadplan.declared.code import call_source
 from loadplan.declared.code import source as code_of
-from loadplan.declared.mistaken import with_hints
+from loadplan.declared.mistaken import counting, with_hints
 from loadplan.declared.spec import Condition, Conditions, OrderBy, Value, comparable, tuple_or_none
 from loadplan.errors import PlanError, Problem
 
@@ -110,7 +110,7 @@ def _within_expression(given: Source) -> Problem:
 def _aggregate_within_expression(given: Aggregate) -> Problem:
     hint = f"write a condition of SQLAlchemy, such as {code_of(given.relationship)}.any(...) or .has(...)."
     if given.kind != "exists":
-        hint = "write a subquery: select(func.count()).where(Post.author_id == User.id).scalar_subquery()."
+        hint = f"write a subquery{counting(given)}."
     return Problem(
         "LP108",
         f"{given} cannot be a part of a SQL expression",

@@ -29,12 +29,17 @@ def element_of(expression: Any) -> Any:
 
 def has_window(expression: Any) -> bool:
     """Tell whether an expression contains a window function outside of subqueries."""
-    return _contains(expression, lambda part: issubclass(type(part), Over))
+    return _first(expression, lambda part: issubclass(type(part), Over)) is not None
 
 
 def has_aggregate(expression: Any) -> bool:
     """Tell whether an expression contains an aggregate outside of subqueries and window functions."""
-    return _contains(expression, _is_aggregate)
+    return first_aggregate(expression) is not None
+
+
+def first_aggregate(expression: Any) -> Any:
+    """Return an aggregate in an expression, outside of subqueries and window functions; None if there is none."""
+    return _first(expression, _is_aggregate)
 
 
 def _is_aggregate(part: Any) -> bool:
@@ -47,14 +52,14 @@ def _is_aggregate(part: Any) -> bool:
     return name in _AGGREGATES or (name in _OF_ONE_ARGUMENT and len(part.clauses) == 1)
 
 
-def _contains(expression: Any, is_wanted: Callable[[Any], bool]) -> bool:
-    """Tell whether a part of an expression is wanted. Subqueries and window functions are not taken apart."""
+def _first(expression: Any, is_wanted: Callable[[Any], bool]) -> Any:
+    """Return a part of an expression that is wanted, or None. Subqueries and window functions are not taken apart."""
     waiting = [element_of(expression)]
     while waiting:
         part = waiting.pop()
         if is_wanted(part):
-            return True
+            return part
         kind = type(part)  # isinstance() would ask an object of the application for its __class__
         if issubclass(kind, ClauseElement) and not issubclass(kind, SelectBase | Over):
             waiting += part.get_children()
-    return False
+    return None

@@ -45,8 +45,11 @@ def shape_problems(
         for path in filter(is_path, given):
             yield from _path_problems(prop, path, at)
         given = tuple(each for each in given if not is_path(each))
-        for each in filter(has_aggregate, filter(is_sql, given)):
-            yield problems_of_orders.aggregate_in(word, each, at)
+        aggregates = [*filter(has_aggregate, filter(is_sql, given))]
+        for each in aggregates:
+            yield problems_of_orders.aggregate_in(word, each, at, prop.mapper, prop)
+        if aggregates:
+            continue
         given = _as_seen_at(prop, given, subclasses=word == "order_by")
         tables = foreign_tables(_tables_at(prop), given)
         if tables:

@@ -200,8 +200,8 @@ def instead_of_expression(word: str, given: object) -> str:
     """Return the hint for a wrong value in ``where=`` or ``order_by=``."""
     if isinstance(given, bool) and word == "where":
         return (
-            "Python evaluated this, so the database never sees it. Write Post.x.is_(None) for 'is None', "
-            "~Post.x for 'not', Post.x.in_([...]) for 'in', & for 'and', | for 'or'."
+            "Python evaluated this, so the database never sees it. Write Post.title.is_(None) for 'is None', "
+            "~(...) for 'not', Post.title.in_([...]) for 'in', & for 'and', | for 'or'."
         )
     if given is None:
         return f"remove None from {word}=. To leave out {word}=, pass None alone or nothing."

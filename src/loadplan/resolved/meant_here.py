@@ -4,22 +4,24 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import BinaryExpression, ClauseElement, Integer, UnaryExpression
+from sqlalchemy import ClauseElement, Integer, UnaryExpression
 from sqlalchemy.ext.associationproxy import AssociationProxyInstance
-from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
-from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import BooleanClauseList
+from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty, class_mapper
+from sqlalchemy.sql.visitors import iterate
 
-from loadplan.declared.code import is_relationship, source
+from loadplan.declared.code import attribute_pairs, is_relationship, source, subquery_over, tied
 from loadplan.declared.sources import Aggregate, Source
 from loadplan.errors import did_you_mean, shown
 from loadplan.mapped import mapping
-from loadplan.mapped.elements import element_of
+from loadplan.mapped.elements import element_of, first_aggregate
 from loadplan.resolved import meant
-from loadplan.sqlalchemy_internals import AbstractLoad, attribute_behind, criteria_of, option_steps
+from loadplan.sqlalchemy_internals import AbstractLoad, attribute_behind, option_steps
 
 #: An order as text: ``"-created_at"``, ``"created_at desc"`` and ``"author.name"``.
 _ORDER = re.compile(r"(?P<minus>-?)(?P<name>[\w.]+)(?:\s+(?P<word>asc|desc))?", re.IGNORECASE)
+
+#: SQL in the code of an expression, whose own code is not known: ``<CAST(posts.id AS VARCHAR)>``.
+_SQL = re.compile(r"<\S")
 
 #: The characters between the names of a path as text: ``author.name``, and ``author__name`` as Django writes it.
 _DOTS = re.compile(r"\.|__")
@@ -154,10 +156,11 @@ def expression_hint(word: str, given: object, here: type[Any] | None) -> str | N
 def _with_names(hint: str, here: type[Any] | None) -> str | None:
     """Return a hint with a column of the class in place of the example's column; None if it has other examples, too."""
     mapper, key = _mapper(here), _key_of(here)
-    if mapper is None or key is None:
+    if mapper is None:
         return None
     column = f"{mapper.class_.__name__}.{_telling_column(mapper)}"
-    named = hint.replace("Post.id > 3", f"{key} > 3").replace("Post.created_at", column)
+    named = hint.replace("Post.created_at", column).replace("Post.title", column)
+    named = named if key is None else named.replace("Post.id > 3", f"{key} > 3")
     return None if "Post." in named else named
 
 
@@ -245,53 +248,55 @@ def _instead_of_aggregate(word: str, given: Aggregate, *, in_path: bool = False)
     if word == "where" and given.kind in {"count", "exists"} and not given.where:
         asked = "any" if given.relationship.property.uselist else "has"
         return f"write {name}.{asked}() to choose rows that have related rows."
-    prop: RelationshipProperty[Any] = given.relationship.property
+    for_views, row = f"{given.kind}(...) is for fields of views.", given.relationship.property.mapper.class_.__name__
     asked = "func.count()" if given.expression is None else source(given.expression)
-    met = tied(prop)
-    carried = () if met is None else criteria_of(given.relationship)  # the whole join condition has them in it
-    conditions = [f"{name}.expression" if met is None else met, *map(source, (*carried, *given.where))]
-    for_views, row = f"{given.kind}(...) is for fields of views.", prop.mapper.class_.__name__
-    if not prop.mapper.common_parent(prop.parent):
-        code = f"select({asked}).where({', '.join(conditions)}).scalar_subquery()"
-        return f"{for_views} {'End the path with a subquery: ' if in_path else f'Use a subquery: {word}='}{code}."
-    if prop.secondary is not None or len(pairs := attribute_pairs(prop)) != 1:
+    code, is_other = subquery_over(given.relationship, asked, given.where) or ("", True)
+    if not code:
         return f"{for_views} Use a subquery over aliased({row})."
-    ((here, there),) = pairs
-    extra = [re.sub(rf"\b{row}\.", "other.", each) for each in (asked, *conditions[1:])]
-    conditions = [f"other.{there} == {prop.parent.class_.__name__}.{here}", *extra[1:]]
-    code = f"select({extra[0]}).where({', '.join(conditions)}).scalar_subquery()"
+    if not is_other:
+        return f"{for_views} {'End the path with a subquery: ' if in_path else f'Use a subquery: {word}='}{code}."
     place = " at the end of the path: " if in_path else f": {word}="
     return f"{for_views} Use a subquery over other = aliased({row}){place}{code}."
 
 
-def tied(prop: RelationshipProperty[Any]) -> str | None:
-    """Return the join condition of a relationship: ``Post.author_id == User.id``. Return None if it is more complex.
+def instead_of_function(
+    word: str, given: Any, here: Mapper[Any], through: RelationshipProperty[Any] | None
+) -> str | None:
+    """Return the hint for a condition or an order of rows with a function that has one value for many rows.
 
-    The condition of a class to itself also is None, because one of the two needs an alias.
+    Args:
+        word: ``"where"`` or ``"order_by"``.
+        given: the condition or the order, as ``func.max(Comment.id) > 3``.
+        here: the class of the rows.
+        through: the relationship that leads to the rows; None for roots.
     """
-    pairs, joined = attribute_pairs(prop), prop.primaryjoin
-    parts = [*joined.clauses] if isinstance(joined, BooleanClauseList) else [joined]
-    equal = [each for each in parts if isinstance(each, BinaryExpression) and each.operator is operators.eq]
-    if prop.secondary is not None or not len(pairs) == len(equal) == len(parts):
+    function = first_aggregate(given)
+    code, whole, name = source(function), source(given), here.class_.__name__
+    if code not in whole:
         return None
-    if prop.mapper.common_parent(prop.parent):
+    parts: Any = iterate(function)
+    owners = [found[0] for found in map(attribute_behind, parts) if found is not None]
+    theirs = [each for each in owners if not issubclass(each, here.class_) and not issubclass(here.class_, each)]
+    if not owners or theirs or function.name == "count":
+        is_plain = theirs and not _SQL.search(code)
+        for prop in here.relationships:
+            if prop.uselist and (not theirs or issubclass(theirs[0], prop.mapper.class_)):
+                found = subquery_over(getattr(here.class_, prop.key), code if is_plain else "func.count()")
+                if found is not None and not found[1]:
+                    example = "" if theirs else ", for example"
+                    return f"use a subquery for each '{name}'{example}: {word}={whole.replace(code, found[0])}."
         return None
-    here, there = prop.parent.class_.__name__, prop.mapper.class_.__name__
-    return ", ".join(f"{there}.{theirs} == {here}.{ours}" for ours, theirs in pairs)
-
-
-def attribute_pairs(prop: RelationshipProperty[Any]) -> list[tuple[str, str]]:
-    """Return the names of the attributes that a relationship compares: ``[("id", "author_id")]`` for ``User.posts``.
-
-    The result is empty if an attribute is missing.
-    """
-    found = []
-    for our, their in prop.local_remote_pairs or ():
-        names = mapping.attribute_of(prop.parent, our), mapping.attribute_of(prop.mapper, their)
-        if names[0] is None or names[1] is None:
-            return []
-        found.append((names[0], names[1]))
-    return found
+    if _SQL.search(code):
+        return None
+    if word == "order_by":
+        argument = source(next(iter(function.clauses)))
+        return f"order by a value of each row: {word}={whole.replace(code, argument)}."
+    is_direct = through is not None and through.uselist and through.secondary is None
+    pairs = attribute_pairs(through) if through is not None and is_direct else []
+    among = ", ".join(f"other.{there} == {name}.{there}" for _, there in pairs)
+    other = re.sub(rf"\b{name}\.", "other.", code)
+    code_of_all = f"select({other}){f'.where({among})' if among else ''}.scalar_subquery()"
+    return f"compare with a subquery over other = aliased({name}): {word}={whole.replace(code, code_of_all)}."
 
 
 def _is_of(prop: RelationshipProperty[Any], table: str) -> bool:
@@ -330,6 +335,15 @@ def path_to(target: Mapper[Any], given: Sequence[Any]) -> str | None:
             if not prop.uselist and issubclass(prop.mapper.class_, owner):
                 path = f"source({target.class_.__name__}.{prop.key}, {prop.mapper.class_.__name__}.{name})"
                 return path + "".join(f".{word}()" for word in words)
+    return None
+
+
+def comparing_path(here: type[Any]) -> str | None:
+    """Return the code of a path that compares a value of a to-one of a class; None if the class has no to-one."""
+    for prop in class_mapper(here).relationships:
+        if not prop.uselist:
+            target = f"{prop.mapper.class_.__name__}.{_telling_column(prop.mapper)}"
+            return f"source({here.__name__}.{prop.key}, {target} == ...)"
     return None
 
 

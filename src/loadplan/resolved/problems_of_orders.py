@@ -6,11 +6,12 @@ The codes are LP108, LP211 and LP215.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.orm import RelationshipProperty
+from sqlalchemy.orm import Mapper, RelationshipProperty
 
 from loadplan.declared.code import source
 from loadplan.errors import Problem, one_of
 from loadplan.mapped import mapping
+from loadplan.resolved import meant, meant_here
 
 At = tuple[str, ...]
 
@@ -39,16 +40,26 @@ def window_in_order(prop: RelationshipProperty[Any], at: At) -> Problem:
     )
 
 
-def aggregate_in(word: str, given: object, at: At) -> Problem:
-    """Return the problem of a condition or an order with an aggregate: ``order_by=func.max(Post.id)``."""
+def aggregate_in(
+    word: str, given: object, at: At, here: Mapper[Any], through: RelationshipProperty[Any] | None = None
+) -> Problem:
+    """Return the problem of a condition or an order with an aggregate: ``order_by=func.max(Post.id)``.
+
+    Args:
+        word: ``"where"`` or ``"order_by"``.
+        given: the condition or the order.
+        at: the place in the plan.
+        here: the class whose rows the argument chooses or orders.
+        through: the relationship that leads to these rows; None for roots.
+    """
     what = "A condition" if word == "where" else "An order"
-    code = "select(func.max(Post.id)).where(Post.author_id == User.id).scalar_subquery()"
+    general = f"use a subquery that has one value for each '{here.class_.__name__}'."
     return Problem(
         "LP108",
         f"{word}= cannot use {source(given)}",
         at,
         detail=f"it is an aggregate, which has one value for many rows. {what} needs a value for each row.",
-        hint=f"use a subquery for the rows of each object: {code}.",
+        hint=meant.safely(meant_here.instead_of_function, word, given, here, through) or general,
     )
 
 

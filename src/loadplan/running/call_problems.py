@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapper, QueryableAttribute, sessionmaker
 
 from loadplan.errors import Problem, shown
 from loadplan.mapped import mapping
-from loadplan.resolved import meant, number_problems
+from loadplan.resolved import meant, meant_here, number_problems
 from loadplan.resolved.meant import safely
 from loadplan.resolved.problems import At, not_an_expression, safely_described
 
@@ -18,17 +18,16 @@ from loadplan.resolved.problems import At, not_an_expression, safely_described
 def not_of_roots(word: str, given: object, at: At, here: type[Any]) -> Problem:
     """Return the problem of a condition or an order of roots that is not a SQL expression.
 
-    The hint also covers ``source(Post.author, User.name) == "Ann"``, which Python evaluates.
+    The hint also covers ``source(Post.author, User.name) == "Ada"``, which Python evaluates.
     """
     found = not_an_expression(word, given, at, here)
     if word == "where" and type(given) is int and (found.hint or "").endswith(f" == {shown(given)}."):
         return attrs.evolve(found, hint=f"{found.hint} To fetch by primary key, write fetch(plan, {shown(given)}).")
     if word != "where" or type(given) is not bool:
         return found
-    compared = (
-        "If you compare a source(...), put the comparison into it: source(Post.author, User.name == 'Ann'). "
-        "If you compare a count(...), write a subquery."
-    )
+    path = safely(meant_here.comparing_path, here)
+    compared = "" if path is None else f"If you compare a source(...), put the comparison into it: {path}. "
+    compared += "If you compare a count(...), write a subquery."
     return attrs.evolve(found, hint=f"{found.hint} {compared}")
 
 

@@ -93,7 +93,7 @@ class IdentityReader:
 
 
 def read_each(asked: Sequence[object], read: Callable[[object], R]) -> list[R]:
-    """Return what ``read`` returns for each id of a list.
+    """Call a function with each id of a list, and return the results.
 
     Raises:
         IdentityError: LP404, an id cannot be a key. Its path ends with the position: ``ids[3]``.

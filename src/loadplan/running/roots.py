@@ -67,7 +67,7 @@ class RootQuery:
             found = [problems.condition_as_order(each, at) for each in order_by]
         if not found:
             found = [
-                problems_of_orders.aggregate_in(word, each, at)
+                problems_of_orders.aggregate_in(word, each, at, mapper)
                 for word, given in (("where", where), ("order_by", order_by))
                 for each in filter(has_aggregate, given)
             ]
