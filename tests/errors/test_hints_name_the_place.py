@@ -130,7 +130,7 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a function that is not called": (
         lambda: plan_of(Order, into=row(id=int, n=Annotated[int, aggregate(Order.lines, func.max)])),
-        "call it, with a column of the related class: func.max(Comment.created_at).",
+        "write aggregate(Order.lines, func.max(Line.order_id)).",
     ),
     "a count of a class": (
         lambda: plan_of(Order, into=row(id=int, n=Annotated[int, count(Line)])),  # type: ignore[arg-type]

@@ -291,7 +291,7 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: plan_of(Order, into=row("V", n=Annotated[int, func.count(Line.position)])),
         "LP307: 'V.n' is annotated with a SQL expression, which is not a source\n"
         "  at: V\n"
-        "  hint: count related rows with loadplan's count: Annotated[int, count(Post.comments)].",
+        "  hint: make it a source: Annotated[int, count(Order.lines)].",
     ),
     "into an entity": (
         lambda: plan_of(Order, into=Customer),
@@ -351,15 +351,15 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "an aggregate without a function": (
         lambda: plan_of(Order, into=row("Row", n=Annotated[int, aggregate(Order.lines, Line.position)])),
-        "LP307: aggregate() of 'Row.n' needs a function, but got Line.position\n"
+        "LP307: aggregate() of 'Row.n' needs a function, but got 'Line.position'\n"
         "  at: Row\n"
-        "  hint: choose a function, for example func.max(Line.position), func.min(...) or func.sum(...).",
+        "  hint: write aggregate(Order.lines, func.max(Line.position)).",
     ),
     "a source that skips a step": (
         lambda: plan_of(Line, into=row("Row", n=Annotated[str, source(Customer.name)])),
         "LP307: 'Row.n' is read from 'Line', which has no 'Customer.name'\n"
         "  at: Row\n"
-        "  hint: start with the relationships to it: source(Line.order, Order.customer, Customer.name).",
+        "  hint: write Annotated[str, source(Line.order, Order.customer, Customer.name)].",
     ),
 }
 

@@ -98,7 +98,7 @@ FETCHES: dict[str, tuple[Callable[[AsyncEngine], Any], str]] = {
         "LP215: where= of 'Order' uses 'err_customers', but only 'Order' is available here\n"
         "  at: Order\n"
         "  detail: without a join condition, every row would be paired with every row of the other table.\n"
-        "  hint: write the condition with a relationship: Order.customer.has(...).",
+        "  hint: write the condition with a relationship: Order.customer.has(Customer.name == 'Ada').",
     ),
     "parameters as a list": (
         lambda sqlite: Loader(sqlite).fetch_all(SINCE, params=wrong([3])),

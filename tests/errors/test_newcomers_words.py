@@ -132,7 +132,7 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: plan_of(Order, into=row(id=int, who=Annotated[str, source("customer.name")])),
         "LP307: the source of 'Row.who' ends with 'customer.name', which is not a column or a SQL expression\n"
         "  at: Row\n"
-        "  hint: name attributes of the classes, not text: source(Post.author, User.name).",
+        "  hint: write Annotated[str, source(Order.customer, Customer.name)].",
     ),
     "numbers of a collection": (
         lambda: plan_of(Customer, into=row(id=int, orders=list[int])),

@@ -250,7 +250,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         "LP215: where= of 'Customer.orders' uses 'err_lines', but only 'Order' is available here\n"
         "  at: Customer > orders\n"
         "  detail: without a join condition, every row would be paired with every row of the other table.\n"
-        "  hint: write the condition with a relationship: Order.lines.any(...).",
+        "  hint: write the condition with a relationship: Order.lines.any(Line.position > 1).",
     ),
     "LP209": (
         lambda: LoadPlan(Customer, load(Company.branches)),

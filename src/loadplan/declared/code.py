@@ -21,6 +21,19 @@ _BINARY = {
     operators.gt: ">",
     operators.ge: ">=",
 }
+_CALLS = {
+    operators.is_: "is_",
+    operators.is_not: "is_not",
+    operators.in_op: "in_",
+    operators.not_in_op: "not_in",
+    operators.like_op: "like",
+    operators.ilike_op: "ilike",
+    operators.startswith_op: "startswith",
+    operators.endswith_op: "endswith",
+    operators.contains_op: "contains",
+}
+_TRUTHS = {operators.is_true: "", operators.is_false: "~"}
+_CONSTANTS = {"true": "true()", "false": "false()", "null": "None"}
 _METHODS = {
     operators.desc_op: "desc",
     operators.asc_op: "asc",
@@ -152,6 +165,14 @@ def _expression(value: ClauseElement) -> str:
         return f"distinct({_expression(value.element)})"  # SQLAlchemy warns if it prints this alone
     if isinstance(value, BinaryExpression) and value.operator in _BINARY:
         return f"{_expression(value.left)} {_BINARY[value.operator]} {_expression(value.right)}"
+    if isinstance(value, BinaryExpression) and value.operator in _CALLS and not any((value.modifiers or {}).values()):
+        return f"{_expression(value.left)}.{_CALLS[value.operator]}({_expression(value.right)})"
+    if isinstance(value, BooleanClauseList) and value.operator in {operators.and_, operators.or_}:
+        return f"{value.operator.__name__}({', '.join(map(_expression, value.clauses))})"
+    if isinstance(value, UnaryExpression) and value.operator in _TRUTHS:
+        return f"{_TRUTHS[value.operator]}{_expression(value.element)}"
+    if value.__visit_name__ in _CONSTANTS:
+        return _CONSTANTS[value.__visit_name__]
     if type(value) is functions.Function or isinstance(value, functions.GenericFunction):
         name = ".".join((*value.packagenames, value.name))  # func.app.score() is a function in the schema 'app'
         arguments = ", ".join(map(_expression, value.clauses))

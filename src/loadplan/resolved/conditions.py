@@ -55,7 +55,9 @@ def shape_problems(
         if tables:
             name = f"{prop.parent.class_.__name__}.{prop.key}"
             to_alias = prop.entity.is_aliased_class
-            yield problems.speaks_of_others(name, prop.mapper, word, tables, given, at, to_alias=to_alias)
+            yield problems.speaks_of_others(
+                name, prop.mapper, word, tables, given, at, to_alias=to_alias, parent=prop.parent
+            )
 
 
 def _path_problems(prop: RelationshipProperty[Any], path: Source, at: tuple[str, ...]) -> Iterator[Problem]:
@@ -83,7 +85,9 @@ def problem_of_path(path: Source, mapper: Mapper[Any], at: tuple[str, ...], word
         if tables := foreign_tables(_tables_at(prop), given):
             name = f"{prop.parent.class_.__name__}.{prop.key}"
             to_alias = prop.entity.is_aliased_class
-            return problems.speaks_of_others(name, prop.mapper, "where", tables, given, at, to_alias=to_alias)
+            return problems.speaks_of_others(
+                name, prop.mapper, "where", tables, given, at, to_alias=to_alias, parent=prop.parent
+            )
     end, value = end_of(path, mapper)
     if tables := foreign_tables(mapping.tables_of(end), conditions_of(end, [value])):
         return problems.speaks_of_others(end.class_.__name__, end, word, tables, [value], at)

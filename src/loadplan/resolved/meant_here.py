@@ -21,7 +21,7 @@ from loadplan.sqlalchemy_internals import AbstractLoad, attribute_behind, option
 _ORDER = re.compile(r"(?P<minus>-?)(?P<name>[\w.]+)(?:\s+(?P<word>asc|desc))?", re.IGNORECASE)
 
 #: SQL in the code of an expression, whose own code is not known: ``<CAST(posts.id AS VARCHAR)>``.
-_SQL = re.compile(r"<\S")
+SQL = re.compile(r"<\S")
 
 #: The characters between the names of a path as text: ``author.name``, and ``author__name`` as Django writes it.
 _DOTS = re.compile(r"\.|__")
@@ -276,9 +276,9 @@ def instead_of_function(
         return None
     parts: Any = iterate(function)
     owners = [found[0] for found in map(attribute_behind, parts) if found is not None]
-    theirs = [each for each in owners if not issubclass(each, here.class_) and not issubclass(here.class_, each)]
+    theirs = [each for each in owners if not _are_related(each, here.class_)]
     if not owners or theirs or function.name == "count":
-        is_plain = theirs and not _SQL.search(code)
+        is_plain = theirs and not SQL.search(code)
         for prop in here.relationships:
             if prop.uselist and (not theirs or issubclass(theirs[0], prop.mapper.class_)):
                 found = subquery_over(getattr(here.class_, prop.key), code if is_plain else "func.count()")
@@ -286,7 +286,7 @@ def instead_of_function(
                     example = "" if theirs else ", for example"
                     return f"use a subquery for each '{name}'{example}: {word}={whole.replace(code, found[0])}."
         return None
-    if _SQL.search(code):
+    if SQL.search(code):
         return None
     if word == "order_by":
         argument = source(next(iter(function.clauses)))
@@ -367,12 +367,45 @@ def subquery_of(target: Mapper[Any], given: Sequence[Any], table: str) -> str:
     return ", for example order_by=select(User.name).where(User.id == Post.author_id).scalar_subquery()"
 
 
-def question(target: str, table: str, mapper: Mapper[Any] | None) -> str:
-    """Return the code of a condition on related rows, such as ``Post.author.has(...)``."""
-    for prop in () if mapper is None else mapper.relationships:
-        if _is_of(prop, table):
-            return f"{target}.{prop.key}.{'any' if prop.uselist else 'has'}(...)"
-    return f"{target}.<relationship>.has(...) or .any(...)"
+def question(target: Mapper[Any], table: str, given: Sequence[Any], parent: Mapper[Any] | None) -> str:
+    """Return the hint for a condition on related rows: ``Post.author.has(User.active)``.
+
+    Args:
+        target: the class whose rows the condition chooses.
+        table: the name of another table in the condition.
+        given: the conditions, of which one or more use the table.
+        parent: the class that loads the rows. A condition on its row must not become one on any row of its class.
+    """
+    here = target.class_.__name__
+    wrong = [each for each in given if _other_owner(each, target) is not None]
+    owner = mapping.mapper_of(_other_owner(wrong[0], target)) if wrong else None
+    way, at = list[RelationshipProperty[Any]](), target
+    for name in () if owner is None else meant.route(target, owner):
+        way.append(at.relationships[name.rpartition(".")[2]])
+        at = way[-1].mapper
+    asked = source(wrong[0]) if len(wrong) == 1 else "..."
+    there = None if parent is None or owner is None or not parent.isa(owner) else parent.class_.__name__
+    if there is not None and (not way or any(each.uselist for each in way)):
+        return f"use columns of '{here}' in it. To choose rows of '{there}', pass where= to their fetch or load."
+    if not way:
+        way = [each for each in target.relationships if _is_of(each, table)][:1]
+    asked = "..." if SQL.search(asked) else asked
+    for prop in reversed(way):
+        asked = f"{prop.parent.class_.__name__}.{prop.key}.{'any' if prop.uselist else 'has'}({asked})"
+    asked = asked if way else f"{here}.<relationship>.has(...) or .any(...)"
+    return f"write the condition with a relationship: {asked}."
+
+
+def _other_owner(condition: Any, target: Mapper[Any]) -> type[Any] | None:
+    """Return a class in a condition that is not in the hierarchy of another class, or None."""
+    element = element_of(condition)
+    parts: Any = iterate(element) if isinstance(element, ClauseElement) else ()
+    owners = (found[0] for found in map(attribute_behind, parts) if found is not None)
+    return next((each for each in owners if not _are_related(each, target.class_)), None)
+
+
+def _are_related(one: type[Any], other: type[Any]) -> bool:
+    return issubclass(one, other) or issubclass(other, one)
 
 
 def behind_proxy(given: object) -> str | None:

@@ -458,13 +458,14 @@ def speaks_of_others(
     at: At,
     *,
     to_alias: bool = False,
+    parent: Mapper[Any] | None = None,
 ) -> Problem:
     """Return the problem of a condition or an order with columns of another table.
 
     Without a join condition, the database would pair every row with every row of the other table.
     """
     here = _name(target)
-    hint = f"write the condition with a relationship: {meant_here.question(here, tables[0], target)}."
+    hint = meant.safely(meant_here.question, target, tables[0], given, parent)
     if word == "order_by":
         path = None if to_alias else meant_here.path_to(target, given)
         subquery = meant_here.subquery_of(target, given, tables[0])

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapper
 from loadplan.declared.spec import Load, On, Plan
 from loadplan.mapped.mapping import owner_of
 from loadplan.resolved.form import is_reference, spelled_out
+from loadplan.resolved.source_problems import Written
 from loadplan.resolved.tree import Edge
 from loadplan.view_classes.annotations import FieldType, literal_values
 from loadplan.view_classes.fields import Field
@@ -99,11 +100,19 @@ class Trail:
 
 @attrs.frozen(eq=False)
 class Spot:
-    """A field and its position."""
+    """A field and its position.
+
+    Attributes:
+        field: the field, or an item of it.
+        name: the name of the field for messages.
+        at: the place of the view in the plan.
+        written: the source of the whole field, for hints.
+    """
 
     field: Field
     name: str
     at: At
+    written: Written
 
     @property
     def type(self) -> FieldType:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from types import FunctionType
 from typing import Any
 
-from sqlalchemy import ClauseElement, Exists
+import attrs
+from sqlalchemy import ClauseElement, ColumnElement, Exists
 from sqlalchemy.ext.hybrid import HybridExtensionType
 from sqlalchemy.orm import Mapper, MapperProperty, QueryableAttribute, RelationshipProperty
 from sqlalchemy.types import TypeEngine
@@ -185,13 +186,24 @@ def mapped_class(name: str, at: At) -> Problem:
     )
 
 
-def not_an_item(field: str, annotation: str, prop: RelationshipProperty[Any], column: str | None, at: At) -> Problem:
-    """Return the problem of a relationship whose field is not a view class. ``column`` of the target would fit it."""
+def not_an_item(
+    field: str, annotation: str, prop: RelationshipProperty[Any], column: str | None, way: Sequence[str], at: At
+) -> Problem:
+    """Return the problem of a relationship whose field is not a view class.
+
+    Args:
+        field: the field.
+        annotation: its annotation.
+        prop: the relationship.
+        column: a column of the target that fits the annotation, if there is one.
+        way: the code of the path that leads to the relationship, with its last item.
+        at: the place in the plan.
+    """
     target = _name(prop.mapper)
     name = f"{_name(prop.parent)}.{prop.key}"
     hint = f"annotate it with a view class of '{target}'"
     if column is not None:
-        hint += f", or read one column: Annotated[{annotation}, source({name}, {target}.{column})]"
+        hint += f", or read one column: Annotated[{annotation}, source({', '.join([*way, f'{target}.{column}'])})]"
     return Problem("LP304", f"'{field}' is '{annotation}', but '{name}' leads to '{target}'", at, hint=f"{hint}.")
 
 
@@ -240,13 +252,13 @@ def unhashable(field: str, item: str, container: str, at: At) -> Problem:
     )
 
 
-def not_a_collection(field: str, annotation: str, name: str, at: At) -> Problem:
-    """Return the problem of a field with one value for a collection."""
+def not_a_collection(field: str, annotation: str, name: str, at: At, values: str | None = None) -> Problem:
+    """Return the problem of a field with one value for a collection. ``values`` is the hint for plain values."""
     return Problem(
         "LP306",
         f"'{field}' is one '{annotation}', but '{name}' is a collection",
         at,
-        hint=f"annotate it 'list[{annotation}]', or count the rows: Annotated[int, count({name})].",
+        hint=values or f"annotate it 'list[{annotation}]', or count the rows: Annotated[int, count({name})].",
     )
 
 
@@ -288,8 +300,15 @@ def beyond_entity(field: str, entity: str, as_view: str, given: object, at: At) 
     )
 
 
-def stray_annotation(field: str, given: Any, at: At) -> Problem:
-    """Return the problem of a value of SQLAlchemy or loadplan that is misplaced in a field, or is not a source."""
+def stray_annotation(field: str, given: Any, at: At, code: str | None = None) -> Problem:
+    """Return the problem of a value of SQLAlchemy or loadplan that is misplaced in a field, or is not a source.
+
+    Args:
+        field: the field.
+        given: the value.
+        at: the place in the plan.
+        code: the source that was probably meant, if it is known.
+    """
     if isinstance(given, Misplaced):
         shown, name = source(given.value), field.rpartition(".")[2]
         written = f"Annotated[{annotation_source(given.annotation)}, {_as_source(given.value, shown)}]"
@@ -300,7 +319,15 @@ def stray_annotation(field: str, given: Any, at: At) -> Problem:
             detail="only the annotation can tell loadplan where a value comes from.",
             hint=f"move it into the annotation: {name}: {written}.",
         )
+    if isinstance(given, Source) and given.modifiers:
+        message, order = (
+            f"'{field}' is annotated with {source(given)}, which is an order",
+            attrs.evolve(given, modifiers=()),
+        )
+        return Problem("LP307", message, at, hint=f"leave out the direction: {source(order)}.")
     shown, hint = _stray(given)
+    if code is not None and isinstance(given, ColumnElement | QueryableAttribute) and not isinstance(given, Exists):
+        hint = f"make it a source: {code}."
     return Problem("LP307", f"'{field}' is annotated with {shown}, which is not a source", at, hint=hint)
 
 

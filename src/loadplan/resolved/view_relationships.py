@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_origin
 
 import attrs
-from sqlalchemy import Boolean
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 
 from loadplan.declared.sources import Aggregate
@@ -16,8 +15,9 @@ from loadplan.resolved import problems as plan_problems
 from loadplan.resolved import source_problems, view_load_problems
 from loadplan.resolved import view_problems as problems
 from loadplan.resolved.conditions import conditions_on, order_problems, shape_problems
-from loadplan.resolved.fitting import misfit, spelled, why_empty
+from loadplan.resolved.fitting import spelled, why_empty
 from loadplan.resolved.form import MOST_LEVELS
+from loadplan.resolved.source_problems import column_that_fits, values_of_rows
 from loadplan.resolved.tree import Edge, Many, One, Place, Recipe, Shape, Total
 from loadplan.resolved.view_loads import At, Loads, Spot, Trail, belongs, key_of
 from loadplan.resolved.view_values import ValueResolver
@@ -40,7 +40,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
     ) -> Recipe | None:
         """Resolve ``source(...)``: a path of relationships with a value at its end."""
         if not steps:
-            self.found.append(source_problems.empty_source(spot.name, spot.at))
+            self.found.append(source_problems.empty_source(spot.name, spot.at, spot.written))
             return None
         step, rest = steps[0], steps[1:]
         if isinstance(step, Aggregate) and not rest:
@@ -49,7 +49,9 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         prop = mapping.relationship(place.mapper, key) if key is not None else None
         if not rest and (prop is None or not belongs(step, place.mapper)):
             if isinstance(step, QueryableAttribute) and not belongs(step, place.mapper):
-                self.found.append(source_problems.wrong_step(spot.name, step, place.mapper, spot.at))
+                self.found.append(
+                    source_problems.wrong_step(spot.name, step, place.mapper, spot.at, written=spot.written)
+                )
                 return None
             return self.value(step, spot, place)
         prop = self.step(step, spot, place.mapper)
@@ -115,7 +117,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
             return Total(parts, _TOTALS[last.kind]) if isinstance(parts, Many) else None
         if spot.type.container is None:
             shown = annotation_source(spot.type.given)
-            self.found.append(source_problems.collection_in_path(spot.name, name, shown, spot.at))
+            self.found.append(source_problems.collection_in_path(spot.name, name, shown, rest, spot.at, spot.written))
             return None
         item = read_annotation(spot.type.item, {})
         target = self.place_below(place, prop)
@@ -240,7 +242,10 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         elif get_origin(given) is tuple:
             self.found.append(problems.one_tuple(spot.name, shown, name, spot.at))
         else:
-            self.found.append(problems.not_a_collection(spot.name, shown, name, spot.at))
+            hint = None
+            if isinstance(given, type) and _is_plain_value(given):
+                hint = values_of_rows(given, shown, spot.written.path_to(prop), prop.mapper)
+            self.found.append(problems.not_a_collection(spot.name, shown, name, spot.at, hint))
 
     def not_a_view(self, members: Sequence[Any], spot: Spot, prop: RelationshipProperty[Any], at: At) -> None:
         """Report an item that is not a class with fields."""
@@ -253,8 +258,9 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         except Unreadable as error:
             if isinstance(wrong, type) and _is_plain_value(wrong):
                 shown = spelled(spot.type.given, optional=spot.type.optional)
-                column = _column_that_fits(prop.mapper, wrong)
-                self.found.append(problems.not_an_item(spot.name, shown, prop, column, spot.at))
+                column = column_that_fits(prop.mapper, wrong)
+                way = spot.written.path_to(prop)
+                self.found.append(problems.not_an_item(spot.name, shown, prop, column, way, spot.at))
             else:
                 self.found.append(problems.unreadable_class(error, at))
 
@@ -396,15 +402,6 @@ def _is_same_way(edge: Edge, prop: RelationshipProperty[Any], shape: Shape, aske
         and shape.depth is None
         and comparable(edge.shape.where) == comparable(shape.where)
     )
-
-
-def _column_that_fits(mapper: Mapper[Any], wanted: Any) -> str | None:
-    """Return a column whose values have the wanted type, a key only if no other fits. A boolean is not an integer."""
-    keys = {column for column in mapper.columns if column.primary_key or column.foreign_keys}
-    props = sorted(mapping.column_attributes(mapper), key=lambda each: each.columns[0] in keys)
-    props = [each for each in props if wanted is bool or not isinstance(each.columns[0].type, Boolean)]
-    fitting = (each.key for each in props if misfit(each.columns[0].type, wanted, lenient=False) is None)
-    return next(fitting, None)
 
 
 def _is_plain_value(kind: Any) -> bool:

@@ -3,7 +3,7 @@
 from typing import Any, get_origin
 
 import attrs
-from sqlalchemy import Boolean, ClauseElement, Integer
+from sqlalchemy import Boolean, ClauseElement, ColumnElement, Integer, SelectBase
 from sqlalchemy.orm import CompositeProperty, Mapper, QueryableAttribute, RelationshipDirection, RelationshipProperty
 from sqlalchemy.sql import functions
 from sqlalchemy.types import NullType
@@ -13,12 +13,13 @@ from loadplan.declared.sources import Aggregate
 from loadplan.declared.spec import Load
 from loadplan.errors import Problem
 from loadplan.mapped import links, mapping
-from loadplan.mapped.elements import element_of
+from loadplan.mapped.elements import element_of, has_aggregate
 from loadplan.resolved import source_problems, unloadable
 from loadplan.resolved import view_problems as problems
 from loadplan.resolved.conditions import conditions_on, foreign_tables, shape_problems
 from loadplan.resolved.fitting import misfit, null_without_rows, python_type, spelled
 from loadplan.resolved.form import condition_problems
+from loadplan.resolved.meant import has_direction
 from loadplan.resolved.tree import UNKNOWN, Aggregation, Column, Compose, Computed, Edge, Place, Read, Recipe, Shape
 from loadplan.resolved.view_loads import Spot, belongs
 from loadplan.sqlalchemy_internals import attribute_behind, criteria_of, subtype_of
@@ -65,8 +66,14 @@ class ValueResolver:
 
     def derived(self, step: Any, spot: Spot, place: Place) -> Recipe | None:
         """Resolve a value that is not a mapped attribute: a hybrid or an expression."""
-        if not isinstance(step, ClauseElement | QueryableAttribute):
-            self.found.append(source_problems.not_a_value(spot.name, step, spot.at))
+        if isinstance(step, SelectBase):
+            self.found.append(source_problems.select_as_value(spot.name, step, spot.at))
+            return None
+        if not isinstance(step, ColumnElement | QueryableAttribute):
+            self.found.append(source_problems.not_a_value(spot.name, step, place.mapper, spot.at, spot.written))
+            return None
+        if has_direction(step) or has_aggregate(step):
+            self.found.append(source_problems.not_of_one_row(spot.name, step, spot.at, spot.written))
             return None
         read = step
         if place.entity is place.mapper.class_:
@@ -74,7 +81,9 @@ class ValueResolver:
         tables = foreign_tables(mapping.tables_at(place.entity), [read])
         if tables:
             through = None if place.entity is place.mapper.class_ else place.path[-1]
-            wrong = source_problems.speaks_of_others(spot.name, step, place.mapper, tables, spot.at, through=through)
+            wrong = source_problems.speaks_of_others(
+                spot.name, step, place.mapper, tables, spot.at, spot.written, through=through
+            )
             self.found.append(wrong)
             return None
         column = expression_column(place, spot.field.name, read)
@@ -157,11 +166,13 @@ class ValueResolver:
             if tables:
                 step, mapper = given.expression, prop.mapper
                 through = None if target.entity is mapper.class_ else target.path[-1]
-                found = source_problems.speaks_of_others(spot.name, step, mapper, tables, spot.at, through=through)
+                found = source_problems.speaks_of_others(
+                    spot.name, step, mapper, tables, spot.at, spot.written, through=through
+                )
                 self.found.append(found)
                 return None
             if not isinstance(given.expression, ClauseElement) or attribute_behind(given.expression) is not None:
-                self.found.append(source_problems.not_an_aggregate(spot.name, given.expression, spot.at))
+                self.found.append(source_problems.not_an_aggregate(spot.name, given.expression, spot.at, spot.written))
                 return None
             if spot.needs_value and null_without_rows(given.expression):
                 shown = spelled(spot.type.given, optional=False)
@@ -183,7 +194,7 @@ class ValueResolver:
         if isinstance(step, QueryableAttribute) and belongs(step, mapper):
             prop = mapping.relationship(mapper, step.key)
         if prop is None:
-            self.found.append(source_problems.wrong_step(spot.name, step, mapper, spot.at, word))
+            self.found.append(source_problems.wrong_step(spot.name, step, mapper, spot.at, word, spot.written))
             return None
         wrong = list(condition_problems("where", criteria_of(step), spot.at, prop.mapper.class_))
         self.found.extend(wrong)

@@ -22,6 +22,7 @@ from loadplan.resolved.conditions import parameters_in
 from loadplan.resolved.form import OfType
 from loadplan.resolved.form import load_problems as form_problems_of
 from loadplan.resolved.resolving import resolve_once
+from loadplan.resolved.source_problems import Written
 from loadplan.resolved.tree import (
     Choose,
     Make,
@@ -40,7 +41,7 @@ from loadplan.view_classes.annotations import (
     members_with_branches,
 )
 from loadplan.view_classes.classes import is_view_class, read_class
-from loadplan.view_classes.fields import Unreadable, ViewClass, reads_a_part
+from loadplan.view_classes.fields import Field, Unreadable, ViewClass, reads_a_part
 
 
 def resolve_view(plan: Plan[Any]) -> Tree:
@@ -90,7 +91,7 @@ class _Resolver(RelationshipResolver):
             return None
         self.check_plans(loads, annotation, place, at)
         inside = attrs.evolve(trail, containers=(*trail.containers, (annotation, place.mapper)))
-        spots = [Spot(field, f"{view.name}.{field.name}", at) for field in view.fields]
+        spots = [Spot(each, f"{view.name}.{each.name}", at, _written(each, place)) for each in view.fields]
         readers = [self.relationship_of(spot, place) for spot in spots]
         fields: list[tuple[str, Recipe]] = []
         for spot, reader in zip(spots, readers, strict=True):
@@ -225,7 +226,8 @@ class _Resolver(RelationshipResolver):
         """Return the recipe for a field, and check that its annotation fits the value that it reads."""
         markers = spot.type.markers
         if spot.type.strays:
-            self.found.extend(problems.stray_annotation(spot.name, each, spot.at) for each in spot.type.strays)
+            code = spot.written.meant()
+            self.found.extend(problems.stray_annotation(spot.name, each, spot.at, code) for each in spot.type.strays)
             return None
         if len(markers) > 1:
             self.found.append(problems.several_sources(spot.name, markers, spot.at))
@@ -277,6 +279,12 @@ class _Resolver(RelationshipResolver):
         if path is not None:
             return self.path(path, spot, place, Loads(()), Trail(), shared=False)
         return self.value(step, spot, place)
+
+
+def _written(field: Field, place: Place) -> Written:
+    """Return the source of a field as it is written: its own, or one that stands beside its type by mistake."""
+    kind = field.type
+    return Written(place.mapper, next(iter((*kind.markers, *kind.strays)), None), kind)
 
 
 def _parameters(root: Place) -> Iterator[Parameter]:

@@ -186,7 +186,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         "LP215: where= of 'Post.comments' uses 'dcl_tags', but only 'Comment' is available here\n"
         "  at: Card > comments\n"
         "  detail: without a join condition, every row would be paired with every row of the other table.\n"
-        "  hint: write the condition with a relationship: Comment.<relationship>.has(...) or .any(...).",
+        "  hint: write the condition with a relationship: Comment.post.has(Post.tags.any(Tag.id == 1)).",
     ),
     "LP108 count where not expr": (
         lambda: LoadPlan(Post, into=view(n=Annotated[int, count(Post.comments, where="approved")])),
