@@ -102,6 +102,11 @@ class Misplaced:
     place: str
 
 
+def is_marker(given: Any) -> bool:
+    """Tell whether a value in ``Annotated[...]`` says where the value of a field comes from."""
+    return isinstance(given, _MARKERS)
+
+
 def with_given(kind: FieldType, **given: Any) -> FieldType:
     """Return the type of a field with the strays in other arguments of the field.
 
