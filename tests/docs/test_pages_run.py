@@ -116,7 +116,10 @@ async def run_test(function: Callable[..., Awaitable[None]], names: Mapping[str,
     async with contextlib.AsyncExitStack() as stack:
         given: dict[str, Any] = {}
         for name in inspect.signature(function).parameters:
-            if name == "client":
+            fixture: Any = inspect.unwrap(names[name]) if name in names else None
+            if inspect.isasyncgenfunction(fixture):  # the page writes this fixture itself
+                given[name] = await stack.enter_async_context(contextlib.asynccontextmanager(fixture)())
+            elif name == "client":
                 transport = httpx.ASGITransport(names["app"])
                 client = httpx.AsyncClient(transport=transport, base_url="http://test")
                 given[name] = await stack.enter_async_context(client)

@@ -281,8 +281,8 @@ def on(
             ``Annotated[ManagerView, on(Manager)]`` instead.
 
     Returns:
-        An immutable value for a :class:`LoadPlan` or a ``load``. For entities, a fetch takes one more statement
-        for it. If no object has the subclass, it takes none.
+        An immutable value for a :class:`LoadPlan` or a ``load``. The columns of the subclass come in the statement
+        of the objects.
     """
     return On(entity, loads, tuple_or_none(only), tuple_or_none(defer), into)
 

@@ -162,8 +162,8 @@ class Loader(Fetching):
             execution_options: see :meth:`fetch`.
 
         Returns:
-            For each statement: its rows, bytes and milliseconds, and the query plan of the database. Also the large
-            tables that a statement read from end to end, each with the missing index.
+            The rows, bytes, milliseconds and query plan of each statement. Also the large tables that a statement read
+            from end to end, each with the missing index.
         """
         return await self._wait(lambda: self._calls.analyze(plan, id, params, execution_options))
 

@@ -105,7 +105,7 @@ def _filled(kind: Any, values: Mapping[str, Any], fields: Annotations) -> Callab
 
 
 def _described(info: Any) -> Any:
-    """Return a copy of a FieldInfo without loadplan's markers. pydantic adds those of the new annotation to it."""
+    """Return a copy of a FieldInfo without loadplan's markers. pydantic adds the markers of the new annotation."""
     copied = copy.copy(info)
     copied.metadata = [each for each in info.metadata if not is_marker(each)]
     return copied
