@@ -175,5 +175,17 @@ async def test_inheritance_between_table_models(engine: AsyncEngine) -> None:
 
 
 def test_a_subclass_that_sqlmodel_does_not_map() -> None:
-    with pytest.raises(PlanError, match="is not a mapped class"):
+    with pytest.raises(PlanError, match="is not a mapped class") as caught:
         LoadPlan(Assistant)
+    assert caught.value.problems[0].hint == (
+        "SQLModel maps no subclass of 'Employee', with or without table=True. Map 'Assistant' by hand: "
+        "registry.map_imperatively(Assistant, table, inherits=Employee)."
+    )
+
+
+def test_a_model_without_a_table() -> None:
+    class Badge(SQLModel):
+        name: str
+
+    with pytest.raises(PlanError, match=r"hint: add table=True: class Badge\(SQLModel, table=True\)"):
+        LoadPlan(Badge)

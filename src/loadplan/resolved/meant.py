@@ -266,7 +266,7 @@ def instead_of_class(given: object) -> str:
     if isinstance(given, Load | On):
         return "pass the mapped class first, then the loads: LoadPlan(User, load(User.posts))."
     if isinstance(given, type) and type(given).__module__.startswith("sqlmodel"):
-        return f"add table=True: class {given.__name__}(SQLModel, table=True)."
+        return _table_model(given)
     if isinstance(given, type) and (issubclass(given, DeclarativeBase) or _is_base(given)):
         return f"'{given.__name__}' is a base of mapped classes. Pass one of these classes, which has a table."
     if isinstance(given, Mapper):
@@ -278,6 +278,18 @@ def instead_of_class(given: object) -> str:
     if mapping.mapper_of(type(given)) is not None:
         return f"pass the class, not an object of it: LoadPlan({type(given).__name__})."
     return "pass a mapped class first, for example LoadPlan(User)."
+
+
+def _table_model(given: type[Any]) -> str:
+    """Return the hint for a class of SQLModel that is not mapped."""
+    name = given.__name__
+    above = next((each.__name__ for each in given.__mro__[1:] if mapping.mapper_of(each) is not None), None)
+    if above is None:
+        return f"add table=True: class {name}(SQLModel, table=True)."
+    return (
+        f"SQLModel maps no subclass of '{above}', with or without table=True. Map '{name}' by hand: "
+        f"registry.map_imperatively({name}, table, inherits={above})."
+    )
 
 
 def _is_base(given: type[Any]) -> bool:
