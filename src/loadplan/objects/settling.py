@@ -12,7 +12,6 @@ import attrs
 from sqlalchemy import Dialect
 from sqlalchemy.orm import InstanceState, Mapper, RelationshipDirection, RelationshipProperty, Session
 from sqlalchemy.orm.attributes import instance_state, set_committed_value
-from sqlalchemy.orm.collections import collection_adapter
 
 from loadplan.errors import PlanError
 from loadplan.mapped import mapping
@@ -30,6 +29,7 @@ from loadplan.sqlalchemy_internals import (
     installed_loaders,
     invalidate_collection,
     is_plain_list,
+    items_of,
     replace_loaders,
     stored_key,
     tell_of_load,
@@ -173,10 +173,7 @@ def graph_of(objects: Iterable[Any]) -> Iterator[Any]:
 
 def _items(owner: Any, prop: RelationshipProperty[Any]) -> list[Any]:
     """Return the objects that a loaded relationship holds."""
-    value = owner.__dict__[prop.key]
-    if prop.uselist:
-        return [each for each in collection_adapter(value) if each is not None]
-    return [] if value is None else [value]
+    return [each for each in items_of(prop, owner.__dict__[prop.key]) if each is not None]
 
 
 @attrs.frozen(eq=False)

@@ -97,15 +97,15 @@ _NO_BODY = {
 
 
 def has_binds(session: Session) -> bool:
-    """Tell whether a session has classes in several databases; before 2.1 it keeps ``binds=`` under a private name."""
-    ours: Any = session
-    return bool(getattr(ours, "binds", None) or getattr(ours, "_Session__binds", None))
+    """Tell whether a session has classes in several databases."""
+    return bool(tables_in_binds(session))
 
 
 def tables_in_binds(session: Session) -> Mapping[Any, Any]:
     """Return the databases of a session's ``binds=`` by what they name: tables, mapped classes and other classes.
 
-    A table without a class is in another database only if ``binds=`` says so. ``get_bind`` would give the default.
+    Before SQLAlchemy 2.1, a session keeps them under a private name. A table without a class is in another database
+    only if ``binds=`` says so. ``get_bind`` would give the default.
     """
     ours: Any = session
     binds: Mapping[Any, Any] = getattr(ours, "binds", None) or getattr(ours, "_Session__binds", {})

@@ -18,7 +18,6 @@ from sqlalchemy import Engine, SingletonThreadPool, StaticPool
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import RelationshipProperty, sessionmaker
 from sqlalchemy.orm.attributes import set_committed_value
-from sqlalchemy.orm.collections import collection_adapter
 
 from loadplan.declared.spec import load
 from loadplan.errors import LoaderError, NotLoaded, Problem
@@ -27,6 +26,7 @@ from loadplan.loaders.sync_loader import SyncLoader
 from loadplan.mapped import mapping
 from loadplan.plan import LoadPlan
 from loadplan.running.tally import watchers
+from loadplan.sqlalchemy_internals import items_of
 from loadplan.tools.printing import plan_code
 from loadplan.tools.targets import import_target
 from loadplan.tools.together import Missing, counted_times, lines_to_add, name_of, plan_at
@@ -188,7 +188,7 @@ class Learner:
             if missing or self._columns:
                 self.wanted.at(path).columns[step] = None
             return value
-        children = _children(prop, value)
+        children = list(items_of(prop, value))
         if len(children) == 1 and not prop.uselist and self._is_above(children[0], path):
             return value  # the relationship leads back to the object that the code came from
         self.wanted.at(path).edge(step)
@@ -199,12 +199,6 @@ class Learner:
     def _is_above(self, value: object, path: tuple[Step, ...]) -> bool:
         above = self._paths.get(id(value))
         return above is not None and len(above) < len(path) and path[: len(above)] == above
-
-
-def _children(prop: RelationshipProperty[Any], value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return list(collection_adapter(value)) if prop.uselist else [value]
 
 
 #: The name of the plans that fetch missing attributes. They are not plans of the application.
@@ -231,9 +225,10 @@ def fetch_missing(engine: Engine, instance: Any, key: str) -> list[Any]:
     fetch = _in_thread if engine.dialect.is_async else _at_once
     twin: Any = fetch(engine, plan, identity if len(identity) > 1 else identity[0])
     value = twin.__dict__[key]
-    children = _children(mapper.relationships[key], value) if is_relationship else []
+    children: list[Any] = []
     if is_relationship:
         prop = mapper.relationships[key]
+        children = list(items_of(prop, value))
         reverse = mapping.reverse_of(prop)
         for child in children:
             if reverse is not None and child.__dict__.get(reverse.key) is twin:

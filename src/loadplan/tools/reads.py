@@ -7,7 +7,6 @@ from typing import Any, get_origin
 
 import attrs
 from sqlalchemy.orm import Mapper, RelationshipProperty
-from sqlalchemy.orm.collections import collection_adapter
 
 from loadplan.declared.spec import Load, On
 from loadplan.mapped import mapping
@@ -16,6 +15,7 @@ from loadplan.plan import LoadPlan
 from loadplan.resolved.tree import Instance, Make, Part, instance_at, recipes_in
 from loadplan.running.plans import resolve_plan
 from loadplan.running.tally import watchers
+from loadplan.sqlalchemy_internals import items_of
 from loadplan.tools.audit.findings import is_named
 from loadplan.tools.dict_reads import DictWatch, ViewWatch, is_a_use
 from loadplan.tools.learning import FETCHED
@@ -81,8 +81,8 @@ class Reads:
         self._met.add((place.plan, place.path))
         self._read.add((place.plan, place.path, prop.key))
         self._elsewhere.add((place.plan, f"{prop.parent.class_.__name__}.{prop.key}"))
-        if isinstance(prop, RelationshipProperty) and value is not None:
-            for child in collection_adapter(value) if prop.uselist else [value]:
+        if isinstance(prop, RelationshipProperty):
+            for child in items_of(prop, value):
                 below = place_of(child)
                 if below is not None:
                     self._met.add((below.plan, below.path))
