@@ -62,14 +62,13 @@ def _check(session: Session, state: InstanceState[Any], first: InstanceState[Any
     identity = key[1][0] if len(key[1]) == 1 else key[1]
     row = f"'{state.class_.__name__}' {shown(identity)}"
     seal: Any = installed_loaders(first)
-    place = seal.origin[1]
     loader = "SyncLoader" if async_session(session) is None else "Loader"
     added = "it" if state is first else f"the '{first.class_.__name__}' that you add leads to it, and it"
     raise RowInSessionError(
         Problem(
             "LP415",
             f"{row} is in this session already, as another object",
-            (place.plan, *place.path),
+            seal.where(),
             detail=f"{added} cannot be there twice.",
             hint="use session.merge(obj), which copies your changes onto the session's objects, or load the graph with "
             f"{loader}(session).fetch_attached(plan, id) before you change it.",

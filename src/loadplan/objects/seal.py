@@ -14,7 +14,6 @@ from loadplan.mapped import mapping
 from loadplan.objects.guards import Guarded, guard_class
 from loadplan.objects.left_out import AbsentValue, written_fields
 from loadplan.objects.losses import NOTHING_HIDDEN, Hidden, Part, part_of
-from loadplan.resolved.meant import generated_reader
 from loadplan.resolved.tree import Edge, Instance
 from loadplan.resolved.tree import Part as SubclassPart
 from loadplan.sqlalchemy_internals import (
@@ -99,14 +98,12 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
 
     def with_partial(self, more: frozenset[Part]) -> "Seal":
         """Return a seal in which more relationships may lack rows."""
-        entity: Any = self.origin[0]
-        _, place, declared, partial = self.origin
+        entity, place, declared, partial = self.origin
         return restore_seal(entity, place, declared, partial | more)
 
     def without(self, names: frozenset[str]) -> "Seal":
         """Return a seal in which some relationships count as complete."""
-        entity: Any = self.origin[0]
-        _, place, declared, partial = self.origin
+        entity, place, declared, partial = self.origin
         return restore_seal(entity, place, declared, frozenset(each for each in partial if each.key not in names))
 
     def where(self) -> tuple[str, ...]:
@@ -226,16 +223,11 @@ class SealedAttribute:
         name = f"{self.entity.__name__}.{self.key}"
         if self.is_dynamic:
             return 'it is mapped lazy="dynamic", which no plan can load; add the object to a session and query it there'
-        reader = None if self.is_column else generated_reader()
-        if reader is not None:
-            return f"{reader[0]} of this dataclass reads it; map it relationship({reader[1]}=False)"
         depth = dict(self.place.frontier).get(self.key)
         if depth is not None:
             return f'depth {depth} ends here; give load({name}) a greater depth=, or depth="all"'
         here = f"load({self.place.path[-1]})" if self.place.path else "the plan"
-        if self.by_subclass:
-            return f"add {self._add()} {'under' if self.place.path else 'to'} {here}"
-        if not self.is_column:
+        if self.by_subclass or not self.is_column:
             return f"add {self._add()} {'under' if self.place.path else 'to'} {here}"
         if self.place.subset == "only":
             return f"add {name} to only=[...] of {here}"

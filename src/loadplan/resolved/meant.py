@@ -368,25 +368,3 @@ def instead_of_id(given: object, entity: str, kinds: Sequence[str]) -> str | Non
     if mapping.mapper_of(type(given)) is not None and type(given).__name__ == entity:
         return "pass the id of the object, not the object."
     return None
-
-
-#: Methods that ``dataclasses`` generates, with the argument of ``relationship()`` that keeps an attribute out of them.
-_GENERATED = {"__repr__": "repr", "__hash__": "hash"} | dict.fromkeys(
-    ("__eq__", "__lt__", "__le__", "__gt__", "__ge__"), "compare"
-)
-
-#: The most calls between a generated method and an attribute that it reads. SQLAlchemy makes a few.
-_CALLS = 20
-
-
-def generated_reader() -> tuple[str, str] | None:
-    """Return the generated method of a dataclass that is reading an attribute now, and the argument that prevents it.
-
-    It looks at the stack, so use it only for errors.
-    """
-    frame = inspect.currentframe()
-    for _ in range(_CALLS):
-        frame = None if frame is None else frame.f_back
-        if frame is not None and frame.f_code.co_filename == "<string>" and frame.f_code.co_name in _GENERATED:
-            return frame.f_code.co_name, _GENERATED[frame.f_code.co_name]
-    return None
