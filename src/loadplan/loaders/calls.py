@@ -331,7 +331,7 @@ class Calls:
         dialect = private.dialect(resolve_plan(plan).root.mapper)
         warn_if_untested(dialect)
         compiled = compile_plan(plan, dialect)
-        compiled = compiled.across(private.databases(compiled.classes)).streamable
+        compiled = compiled.across(private.databases(compiled.classes)).countable
         query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
         bound = query.parameters(params)
         check_in_one_database(private, compiled, where, order_by)
@@ -446,8 +446,6 @@ class Calls:
         with self.told(plan) as tally:
             while True:
                 compiled = self.compiled(plan, private, number)
-                if locks(for_update):
-                    compiled = compiled.lockable
                 work = prepare(compiled, tally)
                 check_in_one_database(private, compiled, *asked)
                 statements = executions(compiled) + (len(compiled.later) if follows else 0)

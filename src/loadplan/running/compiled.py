@@ -19,7 +19,7 @@ from loadplan.objects.view_script import ViewWriter
 from loadplan.objects.writer import Blueprint
 from loadplan.resolved.strategy import Choice, Databases, Learned, Roots, choose_ways, roots_of
 from loadplan.resolved.tree import Column, Edge, Tree, edges_below
-from loadplan.statements.builder import StatementBuilder, repeats_rows
+from loadplan.statements.builder import StatementBuilder
 from loadplan.statements.linked import Narrowing
 from loadplan.statements.nested import further_beside_arrays
 from loadplan.statements.statement import Slot, Statement
@@ -86,7 +86,7 @@ class CompiledPlan(Generic[T]):
     @property
     def repeats_roots(self) -> bool:
         """True if a join of a statement may return several rows for one object, because it joins a collection."""
-        return any(repeats_rows(each, self.chosen) for each in self.builder.places)
+        return self.builder.repeats_objects
 
     @property
     def nests(self) -> bool:
@@ -131,16 +131,6 @@ class CompiledPlan(Generic[T]):
         """The variant for ``max_rows`` and for streams: no rows are nested in arrays."""
         return self._variant(Roots.COUNTED)
 
-    @property
-    def lockable(self) -> "CompiledPlan[T]":
-        """The variant for ``for_update=``: joins are in a subquery, which is not locked."""
-        return self
-
-    @property
-    def streamable(self) -> "CompiledPlan[T]":
-        """The variant for a stream of any number of roots."""
-        return self.countable
-
     def across(self, databases: Sequence[tuple[int, Dialect]] | None) -> "CompiledPlan[T]":
         """Return the variant for classes that live in several databases: each statement uses one database.
 
@@ -167,7 +157,7 @@ class CompiledPlan(Generic[T]):
         return found
 
     def hydrator(self, dialect: Dialect, *, raw: bool, hidden: Hidden = NOTHING_HIDDEN) -> Hydrator:
-        """Return the functions that build views from rows, made at first use.
+        """Return the functions that make objects from rows, made at first use.
 
         Args:
             dialect: the dialect of the engine. Two engines may read JSON with different functions.

@@ -87,16 +87,16 @@ def load_roots_beside(
     width = len(plan.root.slots)
     kinds = [column.type for column in columns]
     statement = plan.root_with(columns)
-    views: list[T] = []
+    roots: list[T] = []
     beside: list[tuple[Any, ...]] = []
     for parameters in executions:
         run = Execution(session, plan, parameters, tally, kept)
         rows = run.rows(statement, parameters, is_bounded=keep is not None)
         firsts, used = _first_rows(plan, rows.rows, keep)
         values = [tuple(row[width:]) for row in firsts]
-        beside += values if not rows.raw else [_processed(each, kinds, rows.dialect) for each in values]
-        views += run.build(Rows([tuple(row[:width]) for row in used], rows.raw, rows.dialect))
-    return views, beside
+        beside += _processed(values, kinds, rows.dialect) if rows.raw else values
+        roots += run.build(Rows([tuple(row[:width]) for row in used], rows.raw, rows.dialect))
+    return roots, beside
 
 
 def _first_rows(plan: CompiledPlan[Any], rows: Sequence[Any], keep: int | None) -> tuple[Sequence[Any], Sequence[Any]]:
@@ -138,10 +138,10 @@ def load_by_identity(
         MultipleFound: LP403, concrete classes share a key, and the key has no class.
     """
     width = len(keys.columns)
-    views, rows = load_roots_beside(plan, session, executions, keys.selected, tally, kept=kept)
+    roots, rows = load_roots_beside(plan, session, executions, keys.selected, tally, kept=kept)
     marks = [keys.mark_of(each) for each in rows]
     if with_class:
-        marks = [(identity_class(view), *mark) for view, mark in zip(views, marks, strict=True)]
+        marks = [(identity_class(root), *mark) for root, mark in zip(roots, marks, strict=True)]
     elif has_concrete_classes(plan):
         for mark, count in Counter(marks).items():
             if count > 1:
@@ -149,14 +149,14 @@ def load_by_identity(
                 name = plan.mapper.class_.__name__
                 given = identity if width > 1 else identity[0]
                 raise MultipleFound(call_problems.several_have_key(plan.tree.label, name, given))
-    by_mark = dict(zip(marks, views, strict=True))
+    by_mark = dict(zip(marks, roots, strict=True))
     if keys.by_value:
         return by_mark, by_mark
     pairs = (
-        ((identity_class(view), *row[:width]) if with_class else row[:width], view)
-        for row, view in zip(rows, views, strict=True)
+        ((identity_class(root), *row[:width]) if with_class else row[:width], root)
+        for row, root in zip(rows, roots, strict=True)
     )
-    return {identity: view for identity, view in pairs if has_hash(identity)}, by_mark
+    return {identity: root for identity, root in pairs if has_hash(identity)}, by_mark
 
 
 def has_concrete_classes(plan: CompiledPlan[Any]) -> bool:
@@ -170,8 +170,12 @@ def identity_class(entity: Any) -> Any:
     return state.key[0]
 
 
-def _processed(values: Sequence[Any], kinds: Sequence[Any], dialect: Dialect) -> tuple[Any, ...]:
+def _processed(rows: Sequence[tuple[Any, ...]], kinds: Sequence[Any], dialect: Dialect) -> Sequence[tuple[Any, ...]]:
+    """Return rows of the driver's values as values of their types."""
     processors = [processor(kind, dialect) for kind in kinds]
-    return tuple(
-        value if process is None else process(value) for value, process in zip(values, processors, strict=True)
-    )
+    if all(process is None for process in processors):
+        return rows
+    return [
+        tuple(value if process is None else process(value) for value, process in zip(row, processors, strict=True))
+        for row in rows
+    ]

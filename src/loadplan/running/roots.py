@@ -85,7 +85,7 @@ class RootQuery:
         self.order = with_tie_breaker(order_by, mapper.class_)
         self._given_order = tuple(order_by)
 
-    @property
+    @cached_property
     def total_order(self) -> list[Ordering]:
         """The order of the roots, which ends with the primary key. Each part knows whether it may be NULL."""
         mapper = self.compiled.mapper

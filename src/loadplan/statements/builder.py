@@ -80,8 +80,10 @@ class StatementBuilder:
         self.trees: dict[Edge, TreeKeys] = {}
         for edge in edges_below(root):
             self._prepare(edge)
-        self.repeats_roots = may_repeat(root.mapper)
-        if self.repeats_roots:
+        #: Whether a join of a statement may return several rows for one object, because it joins a collection.
+        self.repeats_objects = any(repeats_rows(each, chosen) for each in self.places)
+        self._is_root_repeated = may_repeat(root.mapper)
+        if self._is_root_repeated:
             self.columns.identity(root)
         if of_entities:
             for place in [root, *(edge.target for edge in edges_below(root) if edge.prop is not None)]:
@@ -180,7 +182,7 @@ class StatementBuilder:
             place,
             selecting(statement, beside_arrays(items, self._dialect)),
             tuple(slot for slot, _ in items),
-            identity=self.columns.identity(place) if self.repeats_roots else (),
+            identity=self.columns.identity(place) if self._is_root_repeated else (),
             values=tuple(each for _, each in items),
         )
 
