@@ -16,7 +16,7 @@ from loadplan.explained.explained import ExplainedStatement
 from loadplan.mapped.repeats import is_never_null, is_object, row_key
 from loadplan.plan import LoadPlan
 from loadplan.resolved.strategy import Way
-from loadplan.running.own_connection import AT_ONCE, Opened, OwnConnection
+from loadplan.running.own_connection import AT_ONCE, Opened
 from loadplan.running.plans import Compiled
 from loadplan.running.roots import root_key
 from loadplan.running.tally import Tally
@@ -129,11 +129,8 @@ def _first(
 ) -> Any:
     """Execute a statement that returns at most one row, and return the row or None."""
     tally.sent(mapper.class_.__name__)
-    if isinstance(opened, OwnConnection):
-        row = opened.connection({}).execute(statement, parameters, execution_options=options).first()
-    else:
-        arguments = {"mapper": mapper}
-        row = opened.execute(statement, parameters, execution_options=options, bind_arguments=arguments).first()
+    arguments = {"mapper": mapper}
+    row = opened.execute(statement, parameters, execution_options=options, bind_arguments=arguments).first()
     tally.rows += row is not None
     return row
 

@@ -1,9 +1,10 @@
 """Connections that stand in for a session if no listener needs the session."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, CursorResult, Engine, Executable
 
 from loadplan.running.snapshot import Beginning
 from loadplan.sqlalchemy_internals import is_in_plain_transaction
@@ -43,6 +44,17 @@ class OwnConnection:
     def connection(self, bind_arguments: Mapping[str, Any]) -> Connection:
         """Return the connection. It is the same for every class, because one database holds them all."""
         return self._connection
+
+    def execute(
+        self,
+        statement: Executable,
+        parameters: Mapping[str, Any],
+        *,
+        execution_options: Mapping[str, Any] = MappingProxyType({}),
+        bind_arguments: object = None,
+    ) -> CursorResult[Any]:
+        """Execute a statement. ``bind_arguments`` have no effect, because one database holds every class."""
+        return self._connection.execute(statement, parameters, execution_options=execution_options)
 
     def get_bind(self, **_: Any) -> Connection:
         """Return the connection. It is the same for every class, because one database holds them all."""

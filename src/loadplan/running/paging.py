@@ -18,7 +18,6 @@ from sqlalchemy import (
     types,
 )
 from sqlalchemy.dialects.postgresql import HSTORE
-from sqlalchemy.orm import Session
 
 from loadplan.declared.mistaken import with_hints
 from loadplan.errors import CursorError, PlanError, Problem
@@ -164,8 +163,7 @@ class PageQuery:
         label = self.query.compiled.tree.label
         for kept in self.read_there.values():
             tally.sent(label)
-            opened = session if isinstance(session, Session) else session.connection({})
-            if opened.execute(kept.there(self.values), parameters).first() is None:
+            if session.execute(kept.there(self.values), parameters).first() is None:
                 raise row_is_gone(label, is_of_own_type=kept.is_of_own_type)
 
     def _cursor_of(self, row: Sequence[Any]) -> str:
