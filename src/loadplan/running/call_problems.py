@@ -83,9 +83,7 @@ def not_an_id(given: object, entity: str, detail: str, columns: Sequence[tuple[s
     """Return the problem of a value that cannot be a primary key. ``columns`` are the names and types of the key."""
     listed = ", ".join(f"{name} ({kind})" for name, kind in columns)
     shape = "one value" if len(columns) == 1 else f"a tuple of {len(columns)} values, or a mapping by name"
-    hint = None
-    with contextlib.suppress(Exception):
-        hint = meant.instead_of_id(given, entity, [kind for _, kind in columns])
+    hint = safely(meant.instead_of_id, given, entity, [kind for _, kind in columns])
     return Problem(
         "LP404",
         f"{_id(given)} cannot be the primary key of '{entity}'",
