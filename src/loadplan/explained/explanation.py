@@ -12,7 +12,6 @@ from loadplan.explained.svg import to_svg
 from loadplan.mapped import mapping
 from loadplan.resolved.strategy import STEPS
 from loadplan.resolved.tree import Edge, Place
-from loadplan.running.compiled import CompiledPlan
 from loadplan.running.plans import Compiled
 from loadplan.statements.keys import CHUNK, Keys
 
@@ -50,71 +49,69 @@ class Explanation(Explained):
 
 def named_statements(compiled: Compiled[Any]) -> list[tuple[str, Select[Any]]]:
     """Return (edge, statement) for every statement of a compiled plan, in the order in which they run."""
-    root = compiled.tree.root.mapper.class_.__name__
-    later = [(each.edge.name, each.select) for each in compiled.later if each.edge is not None]
-    return [(root, compiled.root.select), *later]
+    return [(each.name, each.select) for each in (compiled.root, *compiled.later)]
 
 
-def explain_plan(view: CompiledPlan[object]) -> Explanation:
+def explain_plan(compiled: Compiled[Any]) -> Explanation:
     """Return the explanation of a compiled plan, for the number of roots that it was compiled for. Pure."""
-    statements = (view.root, *view.later)
+    statements = (compiled.root, *compiled.later)
     numbers = {each.edge: number for number, each in enumerate(statements, start=1)}
     return Explanation(
-        plan=view.tree.label,
-        entity=view.tree.root.mapper.class_.__name__,
-        columns=_read_columns(view, view.tree.root),
-        edges=tuple(_view_edges(view, view.tree.root, 1, numbers)),
-        sql=tuple(ExplainedStatement(name, _sql(each, view.dialect)) for name, each in named_statements(view)),
+        plan=compiled.tree.label,
+        entity=compiled.tree.root.mapper.class_.__name__,
+        columns=_read_columns(compiled, compiled.tree.root),
+        edges=tuple(_edges(compiled, compiled.tree.root, 1, numbers)),
+        sql=tuple(ExplainedStatement(each.name, sql_text(each.select, compiled.dialect)) for each in statements),
         statements=len(statements),
-        formula=_view_formula(view),
+        formula=_formula(compiled),
     )
 
 
-def _read_columns(view: CompiledPlan[object], place: Place) -> tuple[str, ...] | None:
+def _read_columns(compiled: Compiled[Any], place: Place) -> tuple[str, ...] | None:
     """Return the columns that are loaded at a place; None for all columns that the mapping loads by default."""
     names = tuple(dict.fromkeys(column.name for column in place.columns))
-    is_whole = view.tree.of_entities and mapping.default_columns(place.mapper) == set(names)
-    return None if is_whole else tuple(sorted(names)) if view.tree.of_entities else names
+    is_whole = compiled.tree.of_entities and mapping.default_columns(place.mapper) == set(names)
+    return None if is_whole else tuple(sorted(names)) if compiled.tree.of_entities else names
 
 
-def _view_edges(
-    view: CompiledPlan[object], place: Place, statement: int, numbers: Mapping[Edge | None, int]
+def _edges(
+    compiled: Compiled[Any], place: Place, statement: int, numbers: Mapping[Edge | None, int]
 ) -> Iterator[ExplainedEdge]:
     for edge in place.edges:
-        choice = view.chosen[edge]
+        choice = compiled.chosen[edge]
         number = numbers.get(edge, statement)
-        how = next((each.how for each in view.later if each.edge is edge), "")
+        how = next((each.how for each in compiled.later if each.edge is edge), "")
         computed = edge.aggregation is not None
         yield ExplainedEdge(
-            name=_view_edge_name(edge),
+            name=_edge_name(edge),
             target=edge.name if computed else edge.target.mapper.class_.__name__,
-            cardinality=edge.aggregation.kind if edge.aggregation is not None else _view_cardinality(edge),
+            cardinality=edge.aggregation.kind if edge.aggregation is not None else _cardinality(edge),
             strategy=choice.way.value,
             reason="; ".join(filter(None, [choice.reason, how])),
-            columns=None if computed else _read_columns(view, edge.target),
+            columns=None if computed else _read_columns(compiled, edge.target),
             statement=number,
-            edges=tuple(_view_edges(view, edge.target, number, numbers)),
+            edges=tuple(_edges(compiled, edge.target, number, numbers)),
         )
 
 
-def _view_edge_name(edge: Edge) -> str:
+def _edge_name(edge: Edge) -> str:
     """Return the name of an edge: its relationship, or the view's field if that has another name."""
     if edge.aggregation is not None or edge.prop is None:
         return edge.field
     return edge.name if edge.field.endswith(f".{edge.key}") else f"{edge.field} by {edge.name}"
 
 
-def _view_cardinality(edge: Edge) -> str:
+def _cardinality(edge: Edge) -> str:
     return "subclass" if edge.prop is None else edge.cardinality.value
 
 
-def _view_formula(view: CompiledPlan[object]) -> str:
+def _formula(compiled: Compiled[Any]) -> str:
     """Return the formula for the number of statements, which depends on the number of roots."""
     words_for = {1: "one root", None: "more"}
     steps = [(words_for.get(roots) or f"up to {roots} roots", roots) for roots in STEPS]
     counts: dict[str, str] = {}  # for each count, the step with the most parents
     for words, roots in steps:
-        counts.pop(count := _view_count(view.bringing(roots)), None)
+        counts.pop(count := _count(compiled.bringing(roots)), None)
         counts[count] = words
     if len(counts) == 1:
         count = next(iter(counts))
@@ -122,9 +119,9 @@ def _view_formula(view: CompiledPlan[object]) -> str:
     return ", ".join(f"{count} for {words}" for count, words in counts.items())
 
 
-def _view_count(view: CompiledPlan[object]) -> str:
+def _count(compiled: Compiled[Any]) -> str:
     once, terms = 1, list[str]()
-    for each in view.later:
+    for each in compiled.later:
         assert each.edge is not None  # noqa: S101 - only the roots have no edge
         parents = each.edge.owner.mapper.class_.__name__
         count = f"ceil({parents} / {CHUNK})" if _in_chunks(each.keys) else "1"
@@ -141,7 +138,8 @@ def _in_chunks(keys: Keys | None) -> bool:
     return keys is not None and not keys.as_arrays
 
 
-def _sql(statement: Select[tuple[object]], dialect: Dialect) -> str:
+def sql_text(statement: Select[Any], dialect: Dialect) -> str:
+    """Return the text of a statement, with the names of its parameters."""
     make_dialect: Any = type(dialect)
     return str(statement.compile(dialect=make_dialect(paramstyle="named")))
 

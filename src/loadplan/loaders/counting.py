@@ -13,6 +13,7 @@ from sqlalchemy.types import NullType
 
 from loadplan.errors import LoaderError, Problem, shown
 from loadplan.explained.explained import ExplainedStatement
+from loadplan.explained.explanation import sql_text
 from loadplan.mapped.repeats import is_never_null, is_object, row_key
 from loadplan.plan import LoadPlan
 from loadplan.resolved.strategy import Way
@@ -73,8 +74,7 @@ class RootCount:
         return ExplainedStatement(f"{name} count", self._text(self.count))
 
     def _text(self, statement: AnySelect) -> str:
-        make_dialect: Any = type(self.dialect)
-        return str(statement.compile(dialect=make_dialect(paramstyle="named")))
+        return sql_text(statement, self.dialect)
 
 
 def root_count(graph: Compiled[Any]) -> RootCount:
