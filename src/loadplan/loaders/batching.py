@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from loadplan.errors import LoaderError, Problem, shown
 from loadplan.loaders.arguments import Options, Params
 from loadplan.loaders.calls import Calls
+from loadplan.mapped.telling import is_equal
 from loadplan.plan import LoadPlan
 from loadplan.resolved.form import MOST
 from loadplan.running.ownership import own_graphs
@@ -60,7 +61,7 @@ class _Batch:
             and self.plan == other.plan
             and _same(self.params, other.params)
             and _same(self.options, other.options)
-            and _equal(self.seen, other.seen)
+            and is_equal(self.seen, other.seen)
         )
 
     def left(self, _: object) -> None:
@@ -192,13 +193,5 @@ class Batcher:
 def _same(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
     """Tell whether parameters have the same names, values and types. So ``1``, ``1.0`` and ``True`` differ."""
     return left.keys() == right.keys() and all(
-        type(value) is type(right[name]) and _equal(value, right[name]) for name, value in left.items()
+        type(value) is type(right[name]) and is_equal(value, right[name]) for name, value in left.items()
     )
-
-
-def _equal(left: Any, right: Any) -> bool:
-    """Tell whether two values are equal. If comparing them raises an error, they count as different."""
-    try:
-        return left is right or bool(left == right)
-    except Exception:
-        return False

@@ -194,6 +194,14 @@ def marker(kind: types.TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any
     return mark
 
 
+def is_equal(one: Any, other: Any) -> bool:
+    """Tell whether two values are equal. If comparing them raises an error, they count as different."""
+    try:
+        return one is other or bool(one == other)
+    except Exception:  # the methods of the values' classes may raise any error
+        return False
+
+
 def has_hash(value: object) -> bool:
     """Tell whether a value has a hash."""
     try:

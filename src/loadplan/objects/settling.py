@@ -15,7 +15,7 @@ from sqlalchemy.orm.attributes import instance_state, set_committed_value
 
 from loadplan.errors import PlanError
 from loadplan.mapped import mapping
-from loadplan.mapped.telling import has_hash, marker
+from loadplan.mapped.telling import has_hash, is_equal, marker
 from loadplan.objects.left_out import note_absent, note_present
 from loadplan.objects.seal import Seal
 from loadplan.objects.wider_seal import Stay, widened_by
@@ -317,21 +317,13 @@ def _is_stale(pair: _Pair, prop: RelationshipProperty[Any], items: list[Any]) ->
     values, fresh, unmodified = pair.here.__dict__, pair.made.__dict__, pair.state.unmodified
     if any(name not in values or name not in fresh or name not in unmodified for name in names):
         return False
-    if not all(_is_same(values[name], fresh[name]) for name in names):
+    if not all(is_equal(values[name], fresh[name]) for name in names):
         return False
     if not items and not all(fresh[name] is None for name in names):  # the target is hidden
         return False
     before = _items(pair.here, prop)
     keys, fresh_keys = ([instance_state(each).key for each in objects] for objects in (before, items))
-    return not _is_same(keys, fresh_keys)
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    """Compare values of keys. A type of an application may refuse to compare them."""
-    try:
-        return one is other or bool(one == other)
-    except Exception:
-        return False
+    return not is_equal(keys, fresh_keys)
 
 
 def _fill(pair: _Pair, key: str, items: list[Any]) -> None:
