@@ -134,7 +134,13 @@ MAX_DEPTH = 12
 
 
 #: The reason for a separate statement if the first rows of a parent are not the first rows of a join.
-_LEAVES_OUT = "an inner join below it leaves out rows that its limit counts"
+LEAVES_OUT = "an inner join below it leaves out rows that its limit counts"
+
+#: The reason for a separate statement if a plan asks for a tree with all of its levels.
+WHOLE_TREE = "a whole tree: as deep as the rows go"
+
+#: The reason for a separate statement if no columns alone connect the rows with their parents.
+_MORE_THAN_KEYS = "its condition does more than compare keys"
 
 #: The reason for a separate statement if rows of a subclass have another target.
 _MAPPED_AGAIN = "a subclass maps the relationship again"
@@ -255,26 +261,11 @@ class Chooser:
             return Choice(Way.KEYS, _ELSEWHERE)
         if edge.asked == "subquery" and self.of_entities and self.roots is not Roots.COUNTED:
             if _is_first_above_inner(edge):
-                return Choice(Way.KEYS, _LEAVES_OUT)
+                return Choice(Way.KEYS, LEAVES_OUT)
             return Choice(Way.PARENTS, "the plan asks for strategy='subquery'")
         why_not = self._why_not_joined(edge, row)
         if edge.cardinality.to_one and why_not is None and edge.asked not in {"selectin", "subquery"}:
-            if edge.asked == "inner":
-                reason = self._why_not_inner(edge, row)
-                if reason is None:
-                    return Choice(Way.INNER, "the plan asks for strategy='inner'")
-                return Choice(Way.JOIN, f"LEFT OUTER: {reason}")
-            if edge.asked is None and row.depth >= MAX_DEPTH:
-                return Choice(Way.KEYS, f"it is {MAX_DEPTH} joins deep in the statement above")
-            if edge.asked is None and (no_more := row.size.why_no_more(edge.target)) is not None:
-                return Choice(Way.KEYS, no_more)
-            if (impossible := row.size.why_impossible(edge.target, self.dialect)) is not None:
-                return Choice(Way.KEYS, impossible)
-            if self._is_wide_and_shared(edge, row):
-                return Choice(Way.KEYS, "many roots may share few wide rows, and by key, each wide row comes once")
-            if not edge.single:
-                return Choice(Way.JOIN, "the plan asks for it: no constraint holds it to one row, so all rows are sent")
-            return Choice(Way.JOIN, "one row at most; LEFT OUTER, so a missing or hidden row never drops its parent")
+            return self._joined_row(edge, row)
         if edge.asked == "inner" and self.of_entities:
             reason = self._why_not_spread(edge, row)
             if reason is None:
@@ -299,6 +290,25 @@ class Chooser:
             return Choice(Way.KEYS, why_not or f"the plan asks for strategy={edge.asked!r}")
         return Choice(Way.KEYS, reason)
 
+    def _joined_row(self, edge: Edge, row: StatementRow) -> Choice:
+        """Return the way of a to-one that may be joined: with a join, unless the statement would grow too large."""
+        if edge.asked == "inner":
+            reason = self._why_not_inner(edge, row)
+            if reason is None:
+                return Choice(Way.INNER, "the plan asks for strategy='inner'")
+            return Choice(Way.JOIN, f"LEFT OUTER: {reason}")
+        if edge.asked is None and row.depth >= MAX_DEPTH:
+            return Choice(Way.KEYS, f"it is {MAX_DEPTH} joins deep in the statement above")
+        if edge.asked is None and (no_more := row.size.why_no_more(edge.target)) is not None:
+            return Choice(Way.KEYS, no_more)
+        if (impossible := row.size.why_impossible(edge.target, self.dialect)) is not None:
+            return Choice(Way.KEYS, impossible)
+        if self._is_wide_and_shared(edge, row):
+            return Choice(Way.KEYS, "many roots may share few wide rows, and by key, each wide row comes once")
+        if not edge.single:
+            return Choice(Way.JOIN, "the plan asks for it: no constraint holds it to one row, so all rows are sent")
+        return Choice(Way.JOIN, "one row at most; LEFT OUTER, so a missing or hidden row never drops its parent")
+
     def _is_wide_and_shared(self, edge: Edge, row: StatementRow) -> bool:
         """Tell whether a join would repeat wide rows: for many roots, if columns may have values of any size."""
         here = self._dialect_of(edge)
@@ -321,9 +331,9 @@ class Chooser:
         if row.nested or row.below_subclass:
             return "the parent is a part of another row, and a join would repeat that row"
         if edge.shape.depth == "all":
-            return "a whole tree: as deep as the rows go"
+            return WHOLE_TREE
         if edge.asked == "joined" and _is_first_above_inner(edge):
-            return _LEAVES_OUT
+            return LEAVES_OUT
         if _is_mapped_again(edge):
             return _MAPPED_AGAIN
         return mapping.why_not_joined(edge.owner.mapper)
@@ -342,7 +352,7 @@ class Chooser:
         if self._is_elsewhere(edge):
             return _ELSEWHERE
         if edge.shape.depth == "all":
-            return "a whole tree: as deep as the rows go"
+            return WHOLE_TREE
         if self.of_entities and (reason := mapping.why_not_joined(edge.owner.mapper)) is not None:
             return reason
         if self.of_entities and edge.asked is not None:  # the plan accepts the cost of a join
@@ -355,7 +365,7 @@ class Chooser:
         if not edge.single:
             return "no constraint ensures that it has one row at most"
         link = links.link_in_database(edge.prop, edge.owner.mapper)
-        return None if link.kind is LinkKind.TARGET else "its condition does more than compare keys"
+        return None if link.kind is LinkKind.TARGET else _MORE_THAN_KEYS
 
     def _why_not_nested(self, edge: Edge, row: StatementRow) -> str | None:
         """Return the reason why an edge should not come as an array within its parent's row, or None if it should."""
@@ -382,11 +392,11 @@ class Chooser:
                 return f"a statement for each level: more than {FEW_ROOTS} roots, and collections below each other"
         link = links.link_in_database(edge.prop, edge.owner.mapper)
         if link.kind is LinkKind.PARENT:
-            return "its condition does more than compare keys"
+            return _MORE_THAN_KEYS
         if may_repeat(edge.target.mapper):
             return "one of its objects may come in several rows"
         if _is_first_above_inner(edge):
-            return _LEAVES_OUT
+            return LEAVES_OUT
         if link.repeats:
             return "the association may hold a pair twice, because no constraint prevents it"
         if edge.asked is None and not row.one_parent and self._served(edge) is None:
@@ -399,7 +409,7 @@ class Chooser:
         Python ties the rows of the tree by their keys, so they must be keys that Python can compare.
         """
         assert edge.prop is not None  # noqa: S101 - the caller asked
-        reason = "a whole tree: as deep as the rows go"
+        reason = WHOLE_TREE
         if row.nested or row.of_subclass or not row.one_parent or edge.asked == "joined":
             return reason
         if edge.shape.limit is not None or (edge.cardinality.to_one and not (edge.single and self.of_entities)):

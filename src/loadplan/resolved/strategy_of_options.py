@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapper
 
 from loadplan.mapped import mapping
 from loadplan.resolved.statement_rows import StatementRow
-from loadplan.resolved.strategy import Choice, Chooser, Roots, Way
+from loadplan.resolved.strategy import WHOLE_TREE, Choice, Chooser, Roots, Way
 from loadplan.resolved.tree import Edge, Place, Tree, edges_below
 
 
@@ -81,7 +81,7 @@ class _OptionsChooser(Chooser):
         if edge.asked == "selectin":
             return "the plan asks for strategy='selectin'"
         if edge.shape.depth == "all":
-            return "a whole tree: as deep as the rows go"
+            return WHOLE_TREE
         return "a collection: a separate statement never multiplies the parent's rows"
 
 

@@ -18,7 +18,7 @@ from loadplan.mapped.links import LinkKind
 from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
 from loadplan.mapped.repeats import key_part, may_repeat, row_key
 from loadplan.mapped.telling import is_bindable, reads_only_null_as_none
-from loadplan.resolved.strategy import Choice, Databases, Learned, Way
+from loadplan.resolved.strategy import LEAVES_OUT, Choice, Databases, Learned, Way
 from loadplan.resolved.tree import UNKNOWN, Column, Edge, Place, edges_below
 from loadplan.sqlalchemy_internals import left_as_is
 from loadplan.statements.aggregates import grouped
@@ -272,7 +272,7 @@ class StatementBuilder:
         if reason is None and self._asks_subquery(edge.target):
             reason = "a field below it contains a subquery"
         if reason is None and any(self._chosen[each].way is Way.INNER for each in edge.target.edges):
-            reason = "an inner join below it leaves out rows that its limit counts"
+            reason = LEAVES_OUT
         if reason is None and repeats_rows(edge.target, self._chosen):
             reason = "a joined collection below it repeats rows that its limit counts"
         self._ranks = []
@@ -334,9 +334,7 @@ class StatementBuilder:
 
     def _joined(self, edge: Edge, statement: AnySelect, *, inner: bool) -> tuple[AnySelect, list[tuple[Slot, Any]]]:
         """Join the one row at the end of an edge, from a separate subquery."""
-        order: Sequence[Ordering] = ()
-        if edge.prop is not None and not (edge.cardinality.to_one and edge.single):
-            order = self._order(edge)
+        order = self._order(edge)
         before = len(self._ranks)
         below, items, keys = self._subquery(edge, order)
         met = and_(*(below.c[key] == column for key, column in zip(keys, self._parent_key(edge), strict=True)))
@@ -449,23 +447,23 @@ class StatementBuilder:
     def _value(self, edge: Edge) -> Any:
         """Return the aggregates over the rows at the end of an edge, as values in the row of the parent."""
         assert edge.aggregation is not None  # noqa: S101 - the caller chose it for that
-        columns, value, statement = grouped(edge, self._ties[edge])
-        kind = edge.aggregation.kind
-        held = labelled(columns, "key")
-        if kind == "exists":
-            ties = self._ties[edge]
+        ties = self._ties[edge]
+        if edge.aggregation.kind == "exists":
             held = labelled(ties.columns, "key")
-            below = self._within(edge, selecting(ties.rows.where(*edge.shape.where), held))
+            columns, rows = held, ties.rows.where(*edge.shape.where)
         else:
-            below = self._within(edge, selecting(statement, [*held, value.label("value")]))
+            keys, value, rows = grouped(edge, ties)
+            held = labelled(keys, "key")
+            columns = [*held, value.label("value")]
+        below = self._within(edge, selecting(rows, columns))
         met = [below.c[key.name] == each for key, each in zip(held, self._parent_key(edge), strict=True)]
-        if kind == "exists":
-            return exists(select(literal_column("1")).select_from(below).where(*met))
+        has_rows = exists(select(literal_column("1")).select_from(below).where(*met))
+        if edge.aggregation.kind == "exists":
+            return has_rows
         found = select(below.c.value).select_from(below).where(*met).scalar_subquery()
         empty = edge.aggregation.empty
         if empty is UNKNOWN:  # only the database knows the aggregate of no rows, and a parent without rows has no group
-            without = select(edge.aggregation.expression).select_from(self._ties[edge].target).where(false())
-            has_rows = exists(select(literal_column("1")).select_from(below).where(*met))
+            without = select(edge.aggregation.expression).select_from(ties.target).where(false())
             return case((has_rows, found), else_=without.correlate(None).scalar_subquery())
         return found if empty is None else func.coalesce(found, literal_column(str(empty), Integer))
 

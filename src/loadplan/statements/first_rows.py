@@ -101,7 +101,6 @@ def numbered(
     repeats = may_repeat(mapper)
     held = labelled(ties.columns, "parent")
     key = labelled(row_key(ties.target), "target")
-    number = func.row_number().over(partition_by=list(ties.columns), order_by=[each.clause for each in order])
     if ties.link.repeats or repeats:
         # count a target once, at its first row, even if it is related to a parent twice
         ranks = labelled([each.expression for each in order], "order")
@@ -116,6 +115,7 @@ def numbered(
         inner = select(*(copies.c[each.name] for each in (*held, *key)), number.label("number"))
         inner = inner.where(copies.c.copy == 1)
     else:
+        number = func.row_number().over(partition_by=list(ties.columns), order_by=[each.clause for each in order])
         inner = selecting(rows, [*held, *key, number.label("number")])
     found = inner.subquery("numbered")
     met = same_rows(row_key(ties.target), [found.c[each.name] for each in key], mapper)
