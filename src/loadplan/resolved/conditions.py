@@ -1,6 +1,6 @@
 """Checks conditions, orders and their parameters against the mapping. They choose the rows of a relationship."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Select, and_, exists, literal_column, select
@@ -200,6 +200,15 @@ def _table_name(table: Any) -> str:
     if "%(" not in name:
         return name
     return f"an alias of {_table_name(table.element)}" if hasattr(table.element, "name") else "another query"
+
+
+def parameters_once(expressions: Iterable[Any]) -> tuple[Parameter, ...]:
+    """Return the parameters of expressions, each name once."""
+    found = (parameter for expression in expressions for parameter in parameters_in(expression))
+    by_name: dict[str, Parameter] = {}
+    for parameter in found:
+        by_name.setdefault(parameter.name, parameter)
+    return tuple(by_name.values())
 
 
 def parameters_in(expression: Any) -> Iterator[Parameter]:

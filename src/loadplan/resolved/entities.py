@@ -12,10 +12,10 @@ from loadplan.mapped import links, mapping
 from loadplan.mapped.cardinality import Cardinality
 from loadplan.mapped.repeats import other_keys
 from loadplan.resolved import problems, unloadable
-from loadplan.resolved.conditions import conditions_on, order_problems, parameters_in, shape_problems
+from loadplan.resolved.conditions import conditions_on, order_problems, parameters_once, shape_problems
 from loadplan.resolved.form import MOST_LEVELS, OfType, is_reference, spelled_out
 from loadplan.resolved.resolving import resolve_once
-from loadplan.resolved.tree import Column, Edge, Instance, Parameter, Part, Place, Shape, Tree, edges_below
+from loadplan.resolved.tree import Column, Edge, Instance, Part, Place, Shape, Tree, edges_below
 
 
 def resolve_entities(plan: Plan[Any]) -> Tree:
@@ -29,13 +29,13 @@ def resolve_entities(plan: Plan[Any]) -> Tree:
 
 def _entities(plan: Plan[Any], mapper: Mapper[Any], found: list[Problem]) -> Tree | None:
     root = Place(mapper, mapper.class_, ())
-    recipe = _Resolver(found).instance(root, [_said_of_root(plan)], (plan.label,))
+    recipe = _Resolver(found).instance(root, [_said_by(plan)], (plan.label,))
     if not found:
         found.extend(_conflicts(root, plan.label))
     if found:
         return None
     _drop_filtered_back_references(root)
-    return Tree(plan.label, root, recipe, tuple(_parameters(root)))
+    return Tree(plan.label, root, recipe, parameters_once(_expressions(root)))
 
 
 # --- declarations about a place -------------------------------------------------------------------------------------
@@ -64,22 +64,14 @@ class _Again:
     loads: tuple[Load[Any], ...]
 
 
-def _said_of_root(plan: Plan[Any]) -> _Said:
-    return _Said(plan.loads, plan.only, plan.defer, says_columns=True)
-
-
-def _said_of_load(item: Load[Any]) -> _Said:
-    """Return the declarations of a load. Without ``only=`` and ``defer=``, it loads all columns.
+def _said_by(item: Below) -> _Said:
+    """Return the declarations of a plan, a load or a branch. Without ``only=`` and ``defer=``, it loads all columns.
 
     But ``load(Post.author, AUTHOR_PLAN)`` loads the columns of the plan.
     """
-    nests_plan = any(isinstance(below, Plan) for below in item.loads)
-    says = item.only is not None or item.defer is not None or not nests_plan
+    takes_columns_of_plan = isinstance(item, Load) and any(isinstance(below, Plan) for below in item.loads)
+    says = item.only is not None or item.defer is not None or not takes_columns_of_plan
     return _Said(item.loads, item.only, item.defer, says)
-
-
-def _said_of_branch(item: On[Any]) -> _Said:
-    return _Said(item.loads, item.only, item.defer, says_columns=True)
 
 
 def _classes_of(parts: Iterable[Part]) -> Iterator[Mapper[Any]]:
@@ -157,7 +149,7 @@ class _Resolver:
         mapper = place.mapper
         for each in said:  # the list grows, because the loop adds nested plans for the same place
             nested = [item for item in each.loads if isinstance(item, Plan)]
-            said.extend(_said_of_root(item) for item in nested if self.fits(mapper, item, at))
+            said.extend(_said_by(item) for item in nested if self.fits(mapper, item, at))
         if (column := mapping.unhashable_key(mapper)) is not None:
             self.found.append(problems.key_without_hash(mapper, column, at))
         again: list[_Again] = []
@@ -203,7 +195,7 @@ class _Resolver:
                 if isinstance(item, On):
                     sub = mapping.mapper_of(item.entity)
                     if sub is not None and sub is not place.mapper and sub.isa(place.mapper):
-                        groups.setdefault(sub, []).append(_said_of_branch(item))
+                        groups.setdefault(sub, []).append(_said_by(item))
                     elif sub is not None:
                         self.found.append(
                             problems.not_a_subclass(place.mapper, sub, at, of_type=isinstance(item, OfType))
@@ -295,7 +287,7 @@ class _Resolver:
         """Resolve one relationship from every load that names it, with everything below it."""
         mapper = place.mapper
         name = f"{mapper.class_.__name__}.{prop.key}"
-        said = [_said_of_load(item) for item in items]
+        said = [_said_by(item) for item in items]
         disagreed = [word for word in ("strategy", "where", "order_by", "limit", "depth") if not _agree(items, word)]
         self.found.extend(problems.loads_disagree(name, word, items, at) for word in disagreed)
         first = items[0]
@@ -362,7 +354,7 @@ def _agree(items: Sequence[Load[Any]], word: str) -> bool:
     return all(_same(word, given[0], item) for item in given[1:])
 
 
-def _same(word: str, one: Load[Any], other: Load[Any]) -> bool:
+def _same(word: str, one: object, other: object) -> bool:
     return comparable(getattr(one, word)) == comparable(getattr(other, word))
 
 
@@ -442,8 +434,7 @@ def _conflicts(root: Place, label: str) -> Iterator[Problem]:
 
 
 def _same_rows(one: Shape, other: Shape) -> bool:
-    words = ("where", "order_by", "limit")
-    return all(comparable(getattr(one, word)) == comparable(getattr(other, word)) for word in words)
+    return all(_same(word, one, other) for word in ("where", "order_by", "limit"))
 
 
 def _drop_filtered_back_references(root: Place) -> None:
@@ -454,11 +445,7 @@ def _drop_filtered_back_references(root: Place) -> None:
             edge.back = None
 
 
-def _parameters(root: Place) -> Iterator[Parameter]:
-    seen: set[str] = set()
+def _expressions(root: Place) -> Iterator[Any]:
+    """Yield the conditions and orders of a tree."""
     for edge in edges_below(root):
-        for expression in (*edge.shape.where, *(edge.shape.order_by or ())):
-            for parameter in parameters_in(expression):
-                if parameter.name not in seen:
-                    seen.add(parameter.name)
-                    yield parameter
+        yield from (*edge.shape.where, *(edge.shape.order_by or ()))

@@ -112,7 +112,7 @@ def _narrowed_plan(plan: Plan[Any], wanted: Wanted) -> Plan[Any]:
     mapper = mapper_to_use(plan.entity, plan.label)
     if mapper is None:
         return plan
-    configure_around(mapper, plan.label)
+    configure_around(mapper, (plan.label,))
     found: list[Problem] = []
     if plan.into is not None:
         view = _Views(found).annotation(plan.into, wanted, (plan.label,))

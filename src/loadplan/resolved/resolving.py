@@ -1,6 +1,6 @@
 """Resolves plans of every kind: checks the form, configures the mappers, and lets equal plans share one tree."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,7 +12,7 @@ from loadplan.mapped import mapping, readiness
 from loadplan.resolved import problems
 from loadplan.resolved.form import form_problems
 from loadplan.resolved.sharing import made_of_equal, share
-from loadplan.resolved.tree import Tree
+from loadplan.resolved.tree import Tree, places_from
 from loadplan.sqlalchemy_internals import mappers_in
 
 
@@ -56,7 +56,7 @@ def _made(
         PlanError: the plan has problems. The error lists all of them.
     """
     if mapper is not None:
-        configure_around(mapper, plan.label)  # before the form is checked: hints name relationships and columns
+        configure_around(mapper, (plan.label,))  # before the form is checked: hints name relationships and columns
     found = list(form_problems(plan))
     tree: Tree | None = None
     if mapper is None and mapping.still_to_be_mapped(plan.entity):
@@ -65,20 +65,10 @@ def _made(
         tree = resolve(plan, mapper, found)
     if mapper is None or found or tree is None:
         raise PlanError(found)
-    made = {"mapped": readiness.as_mapped(_mappers(tree)), "tree": tree}
+    mappers = (place.mapper for place in places_from(tree.root))
+    made = {"mapped": readiness.as_mapped(mappers), "tree": tree}
     share(plan, mapper, made)
     return made
-
-
-def _mappers(tree: Tree) -> Iterator[Mapper[Any]]:
-    """Yield the mapper of every place of a tree. A mapper may come several times."""
-    waiting, seen = [tree.root], set[int]()
-    while waiting:
-        place = waiting.pop()
-        if id(place) not in seen:
-            seen.add(id(place))
-            yield place.mapper
-            waiting += [edge.target for edge in place.edges]
 
 
 def mapper_to_use(entity: Any, label: str) -> Mapper[Any] | None:
@@ -92,21 +82,21 @@ def mapper_to_use(entity: Any, label: str) -> Mapper[Any] | None:
     mapper = mapping.mapper_of(entity)
     if mapper is None and mapping.still_to_be_mapped(entity):
         for beside in mappers_in(entity.registry)[:1]:
-            configure_around(beside, label)
+            configure_around(beside, (label,))
         mapper = mapping.mapper_of(entity)
     return mapper
 
 
-def configure_around(mapper: Mapper[Any], label: str) -> None:
-    """Configure the mappers around a class, unless they are configured already.
+def configure_around(mapper: Mapper[Any], at: tuple[str, ...]) -> None:
+    """Configure the mappers around a class, unless they are configured already. ``at`` is the place for errors.
 
     Raises:
         PlanError: LP208, the mappers cannot be configured.
     """
     if missing := readiness.missing_targets(mapper):
         # if SQLAlchemy tried to configure them now and failed, the mappers could never be used again
-        raise PlanError([problems.mapping_incomplete(mapper, missing, (label,))])
+        raise PlanError([problems.mapping_incomplete(mapper, missing, at)])
     try:
         mapper.registry.configure(cascade=True)
     except SQLAlchemyError as error:
-        raise PlanError([problems.mapping_broken(mapper, error, (label,))]) from error
+        raise PlanError([problems.mapping_broken(mapper, error, at)]) from error

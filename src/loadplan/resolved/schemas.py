@@ -40,7 +40,7 @@ def loads_for_schema(
         return [], None  # the plan itself reports that the class is not mapped
     if mapping.mapper_of(schema) is not None and not is_view_class(schema):
         raise PlanError([view_problems.mapped_class(schema.__name__, (label,))])
-    configure_around(mapper, label)
+    configure_around(mapper, (label,))
     reader = _Reader([], f"LoadPlan({entity.__name__}, into={annotation_source(schema)})")
     given = list(loads)
     need = reader.objects(mapper, [member for member, _ in members_with_branches(schema)], given, (label,), ())

@@ -345,6 +345,13 @@ def edges_below(place: Place) -> Iterator[Edge]:
             yield from edges_below(edge.target)
 
 
+def places_from(root: Place) -> Iterator[Place]:
+    """Yield a place and every place below it, parents before children."""
+    yield root
+    for edge in edges_below(root):
+        yield edge.target
+
+
 def instance_at(edge: Edge) -> Instance:
     """Return the recipe for the objects at the end of a relationship, in a plan of entities."""
     made = edge.outputs[0]
@@ -357,8 +364,8 @@ def tables_read(tree: Tree) -> Iterator[tuple[Mapper[Any], Table]]:
 
     The class of the mapper is in the same database as the table.
     """
-    for mapper in (tree.root.mapper, *(edge.target.mapper for edge in edges_below(tree.root))):
-        yield from ((mapper, each) for each in mapper.tables if isinstance(each, Table))
+    for place in places_from(tree.root):
+        yield from ((place.mapper, each) for each in place.mapper.tables if isinstance(each, Table))
     for edge in edges_below(tree.root):
         if edge.prop is not None and edge.prop.secondary is not None:
             within = mapping.tables_in(edge.prop.secondary)

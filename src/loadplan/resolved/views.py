@@ -18,7 +18,7 @@ from loadplan.resolved import problems as plan_problems
 from loadplan.resolved import source_problems
 from loadplan.resolved import view_load_problems as load_problems
 from loadplan.resolved import view_problems as problems
-from loadplan.resolved.conditions import parameters_in
+from loadplan.resolved.conditions import parameters_once
 from loadplan.resolved.form import OfType
 from loadplan.resolved.form import load_problems as form_problems_of
 from loadplan.resolved.resolving import resolve_once
@@ -26,11 +26,11 @@ from loadplan.resolved.source_problems import Written
 from loadplan.resolved.tree import (
     Choose,
     Make,
-    Parameter,
     Place,
     Recipe,
     Tree,
     edges_below,
+    places_from,
 )
 from loadplan.resolved.view_loads import At, Loads, Spot, Trail, belongs, key_of
 from loadplan.resolved.view_relationships import RelationshipResolver
@@ -62,7 +62,7 @@ def _view(plan: Plan[Any], mapper: Mapper[Any], found: list[Problem]) -> Tree | 
     recipe = resolver.object(plan.into, root, Loads(plan.loads), annotation_source(plan.into), at, Trail())
     if recipe is None:
         return None
-    return Tree(plan.label, root, recipe, tuple(_parameters(root)))
+    return Tree(plan.label, root, recipe, parameters_once(_expressions(root)))
 
 
 @attrs.frozen
@@ -287,20 +287,14 @@ def _written(field: Field, place: Place) -> Written:
     return Written(place.mapper, next(iter((*kind.markers, *kind.strays)), None), kind)
 
 
-def _parameters(root: Place) -> Iterator[Parameter]:
-    """Yield every parameter of a tree, each once."""
-    seen: set[str] = set()
-    places = [root, *(edge.target for edge in edges_below(root))]
-    expressions: list[Any] = [column.expression for place in places for column in place.columns]
+def _expressions(root: Place) -> Iterator[Any]:
+    """Yield the selected expressions of a tree, then its conditions, orders and aggregates."""
+    for place in places_from(root):
+        yield from (column.expression for column in place.columns)
     for edge in edges_below(root):
-        expressions += [*edge.shape.where, *(edge.shape.order_by or ())]
+        yield from (*edge.shape.where, *(edge.shape.order_by or ()))
         if edge.aggregation is not None and edge.aggregation.expression is not None:
-            expressions.append(edge.aggregation.expression)
-    for expression in expressions:
-        for parameter in parameters_in(expression):
-            if parameter.name not in seen:
-                seen.add(parameter.name)
-                yield parameter
+            yield edge.aggregation.expression
 
 
 def _proxied(step: Any, place: Place) -> list[Any] | None:

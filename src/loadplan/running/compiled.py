@@ -18,7 +18,7 @@ from loadplan.objects.losses import NOTHING_HIDDEN, Hidden
 from loadplan.objects.view_script import ViewWriter
 from loadplan.objects.writer import Blueprint
 from loadplan.resolved.strategy import Choice, Databases, Learned, Roots, choose_ways, roots_of
-from loadplan.resolved.tree import Column, Edge, Tree, edges_below
+from loadplan.resolved.tree import Column, Edge, Tree, edges_below, places_from
 from loadplan.statements.builder import StatementBuilder
 from loadplan.statements.linked import Narrowing
 from loadplan.statements.nested import further_beside_arrays
@@ -76,7 +76,7 @@ class CompiledPlan(Generic[T]):
 
     @classes.default  # pyright: ignore[reportAttributeAccessIssue]
     def _classes(self) -> tuple[Mapper[Any], ...]:
-        return (self.mapper, *(edge.target.mapper for edge in edges_below(self.tree.root)))
+        return tuple(place.mapper for place in places_from(self.tree.root))
 
     @property
     def mapper(self) -> Mapper[Any]:

@@ -19,7 +19,7 @@ from loadplan.mapped.ordering import Ordering, orderings, with_tie_breaker
 from loadplan.mapped.repeats import key_part, may_repeat, row_key
 from loadplan.mapped.telling import is_bindable, reads_only_null_as_none
 from loadplan.resolved.strategy import LEAVES_OUT, Choice, Databases, Learned, Way
-from loadplan.resolved.tree import UNKNOWN, Column, Edge, Place, edges_below
+from loadplan.resolved.tree import UNKNOWN, Column, Edge, Place, edges_below, places_from
 from loadplan.sqlalchemy_internals import left_as_is
 from loadplan.statements.aggregates import grouped
 from loadplan.statements.first_rows import numbered, walked_to, why_lateral, why_no_lateral
@@ -71,7 +71,7 @@ class StatementBuilder:
         self._ranks: list[Any] = []
         self._everywhere = any(each.name != dialect.name for _, each in databases.values())
         self.columns = PlaceColumns(dialect, everywhere=self._everywhere)
-        self.places = [root, *(edge.target for edge in edges_below(root))]
+        self.places = list(places_from(root))
         self._tables = frozenset(root.mapper.registry.metadata.tables)
         self._aliases = set(self._tables)
         self.root_ranks: tuple[Any, ...] = ()

@@ -5,12 +5,10 @@ from typing import Any
 
 import attrs
 from sqlalchemy import MetaData, Table
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper, registry
 
-from loadplan.errors import PlanError
-from loadplan.mapped import mapping, readiness
-from loadplan.resolved import problems
+from loadplan.mapped import mapping
+from loadplan.resolved.resolving import configure_around
 from loadplan.sqlalchemy_internals import mappers_in
 from loadplan.tools.audit.expiring import expiring_findings, session_factories, session_findings
 from loadplan.tools.audit.findings import Audit, Finding, Severity, sorted_findings
@@ -143,12 +141,7 @@ def _configure(mappers: set[Mapper[Any]]) -> None:
         PlanError: LP208.
     """
     for each in {id(mapper.registry): mapper for mapper in mappers}.values():
-        if missing := readiness.missing_targets(each):
-            raise PlanError([problems.mapping_incomplete(each, missing, ())])
-        try:
-            each.registry.configure(cascade=True)
-        except SQLAlchemyError as error:
-            raise PlanError([problems.mapping_broken(each, error, ())]) from error
+        configure_around(each, ())
 
 
 def _tables_of(mapper: Mapper[Any]) -> set[Any]:
