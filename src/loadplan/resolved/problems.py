@@ -481,6 +481,3 @@ def speaks_of_others(
         detail="without a join condition, every row would be paired with every row of the other table.",
         hint=hint,
     )
-
-
-# --- LP4xx: arguments of a fetch or a loader --------------------------------------------------------------------------
