@@ -226,6 +226,12 @@ def one_of(values: Mapping[str, object] | Iterable[str]) -> str:
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
 
+def counted(number: int, word: str) -> str:
+    """Return a number with a word: ``"1 statement"``, ``"2 statements"``, ``"3 classes"``."""
+    plural = f"{word}es" if word.endswith(("s", "ch")) else f"{word}s"
+    return f"{number} {word if number == 1 else plural}"
+
+
 def shown(given: object) -> str:
     """Return the ``repr`` of a value for a message, shortened, because the value may be of any size."""
     try:

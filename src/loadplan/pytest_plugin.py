@@ -13,7 +13,7 @@ from sqlalchemy.orm import QueryableAttribute
 
 from loadplan.declared.called import with_usage
 from loadplan.declared.spec import StrategyName
-from loadplan.errors import did_you_mean, one_of
+from loadplan.errors import counted, did_you_mean, one_of
 from loadplan.explained.dialects import dialect_of
 from loadplan.explained.explained import ExplainedEdge
 from loadplan.explained.explanation import Explanation
@@ -87,7 +87,7 @@ def _differences(
     strategies: Mapping[QueryableAttribute[Any] | str, StrategyName],
 ) -> Iterator[str]:
     if statements is not None and explanation.statements != statements:
-        yield f"{explanation.statements} statement{'s' * (explanation.statements != 1)} instead of {statements}"
+        yield f"{counted(explanation.statements, 'statement')} instead of {statements}"
     edges = list(_all_edges(explanation.edges))
     for relationship, strategy in strategies.items():
         name = relationship if isinstance(relationship, str) else f"{relationship.class_.__name__}.{relationship.key}"

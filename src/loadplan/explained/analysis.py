@@ -10,6 +10,7 @@ import attrs
 from sqlalchemy import Column, Connection, CursorResult, Table, event
 from sqlalchemy.orm import Session
 
+from loadplan.errors import counted
 from loadplan.mapped import links
 from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.indexes import NOTHING_LEARNED
@@ -85,8 +86,8 @@ class Analysis:
         return sum(each.milliseconds for each in self.statements)
 
     def __str__(self) -> str:
-        count = len(self.statements)
-        head = f"{self.plan}: {count} statement{'s' * (count != 1)}, {self.rows} rows, {self.milliseconds:.1f} ms"
+        count = counted(len(self.statements), "statement")
+        head = f"{self.plan}: {count}, {self.rows} rows, {self.milliseconds:.1f} ms"
         lines = [head]
         for number, each in enumerate(self.statements, start=1):
             size = "" if each.bytes is None else f", {_size(each.bytes)}"

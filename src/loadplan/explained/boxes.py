@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import attrs
 
+from loadplan.errors import counted
 from loadplan.explained.explained import Explained, ExplainedEdge
 
 #: (on light, on dark) for each statement in turn. People with colour vision deficiencies can tell them apart, too. The
@@ -63,8 +64,7 @@ def legend_of(explanation: Explained) -> list[tuple[int, str]]:
 
 def summary_of(explanation: Explained) -> str:
     """Return the line below the title."""
-    count = f"{explanation.statements} statement{'s' * (explanation.statements != 1)}"
-    return f"{explanation.entity}, {count} ({explanation.formula})"
+    return f"{explanation.entity}, {counted(explanation.statements, 'statement')} ({explanation.formula})"
 
 
 def walk(box: Box) -> Iterator[Box]:

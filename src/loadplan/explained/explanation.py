@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 from sqlalchemy import Dialect, Select
 
+from loadplan.errors import counted
 from loadplan.explained.explained import Explained, ExplainedEdge, ExplainedStatement
 from loadplan.explained.mermaid import to_mermaid
 from loadplan.explained.svg import to_svg
@@ -31,7 +32,7 @@ class Explanation(Explained):
     """
 
     def __str__(self) -> str:
-        count = f"{self.statements} statement{'s' * (self.statements != 1)}"
+        count = counted(self.statements, "statement")
         lines = [f"{self.plan}: {self.entity}{_columns(self.columns)}, {count} ({self.formula})"]
         lines += _edge_lines(self.edges, "")
         for number, statement in enumerate(self.sql, start=1):

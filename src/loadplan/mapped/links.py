@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.sql.visitors import iterate
 
 from loadplan.mapped.elements import element_of
-from loadplan.mapped.indexes import NOTHING_LEARNED, LearnedIndexes
+from loadplan.mapped.indexes import LearnedIndexes
 from loadplan.mapped.mapping import (
     attribute_of,
     column_attributes,
@@ -277,7 +277,7 @@ def served_by(
         order: the columns that sort the rows of each parent.
         learned: the indexes that loaders learned about the database.
     """
-    plain = [_table_column(column) for column in (*keys, *order)]
+    plain = [table_column(column) for column in (*keys, *order)]
     first = plain[0]
     if first is None or any(column is None or column.table is not first.table for column in plain):
         return None
@@ -297,11 +297,6 @@ def indexed_columns(table: Table) -> list[list[str]]:
     return indexed + [[column.name for column in each.columns] for each in unique]
 
 
-def index_serves(keys: Sequence[ColumnElement[Any]], order: Sequence[ColumnElement[Any]]) -> bool:
-    """Tell whether the mapping declares an index that begins with these keys and continues with this order."""
-    return served_by(keys, order, NOTHING_LEARNED) is not None
-
-
 #: Arguments of an index that change neither its rows nor their order.
 _HARMLESS = frozenset(
     f"postgresql_{word}" for word in ("include", "concurrently", "with", "tablespace", "nulls_not_distinct")
@@ -313,7 +308,8 @@ def _is_whole_tree(index: Index) -> bool:
     return len(index.columns) > 0 and set(index.dialect_kwargs) <= _HARMLESS
 
 
-def _table_column(column: Any) -> Column[Any] | None:
+def table_column(column: Any) -> Column[Any] | None:
+    """Return the column of a table behind an attribute or an expression; None if it is not a plain column."""
     element = element_of(column)
     table = getattr(element, "table", None)
     return table.c.get(element.key) if isinstance(table, Table) else None

@@ -17,9 +17,6 @@ from loadplan.sqlalchemy_internals import AbstractLoad, OptionStep, option_steps
 from loadplan.tools.printing import plan_code
 from loadplan.tools.targets import values_in
 
-#: Settings of ``lazy=`` that load the relationship with every query of the class.
-_EAGER = frozenset({"joined", False, "selectin", "subquery", "immediate"})
-
 
 class NotAdoptable(Exception):  # noqa: N818 - the name states a fact about the options
     """A plan cannot express some options. The text of the error names the options, and says what to do."""
@@ -315,7 +312,7 @@ class _Reader:
                 f"columns of it, pass where= or order_by=source({name}, ...) to the fetch."
             )
         way.named = True
-        way.loads = lazy in _EAGER
+        way.loads = lazy in mapping.EAGER_LAZY
         way.inner = bool(step.arguments.get("innerjoin")) and lazy == "joined" and not way.prop.uselist
         depth = step.arguments.get("recursion_depth")
         if depth is not None:
@@ -347,7 +344,7 @@ class _Reader:
             if way is not None and way.named:
                 continue
             refused = (self.refuses_rest or spot.refuses_rest) and way is None
-            if prop.lazy in _EAGER and not refused and prop.mapper not in above:
+            if prop.lazy in mapping.EAGER_LAZY and not refused and prop.mapper not in above:
                 ways.append(way or _Way(prop, _Spot(prop.mapper)))
         return ways
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from loadplan.errors import PlanError, Problem
+from loadplan.errors import PlanError, Problem, counted
 from loadplan.explained.dialects import dialect_of
 from loadplan.mapped.readiness import checks_early
 from loadplan.running.plans import resolve_plan
@@ -161,14 +161,14 @@ def _summary(
     later: Sequence[CheckFinding],
     held: Held | None,
 ) -> str:
-    where = f"{_count(len(plans), 'plan')} of {_count(len(modules), 'module')}"
+    where = f"{counted(len(plans), 'plan')} of {counted(len(modules), 'module')}"
     if problems:
-        return f"{_count(problems, 'problem')} in {where}"
+        return f"{counted(problems, 'problem')} in {where}"
     if not plans:
-        return f"'{package}' holds no plan ({_count(len(modules), 'module')})"
+        return f"'{package}' holds no plan ({counted(len(modules), 'module')})"
     if held is not None:
         left_out = f", without indexes of {', '.join(held.small)}" if held.small else ""
-        against = f"{_count(held.statements, 'statement')} checked against {held.database}{left_out}"
+        against = f"{counted(held.statements, 'statement')} checked against {held.database}{left_out}"
         return f"{where}: {against}: {counts(later)}"
     return f"{where}: {counts(later)}" if later else f"{where}: every plan resolves"
 
@@ -235,7 +235,3 @@ def _spot_of_plan(where: str) -> Spot | None:
             if any(isinstance(target, ast.Name) and target.id == wanted for target in targets):
                 return Spot(shown, node.lineno)
     return Spot(shown, 1)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"

@@ -15,14 +15,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
 
-from loadplan.errors import PlanError, did_you_mean
+from loadplan.errors import PlanError, counted, did_you_mean
 from loadplan.explained.dialects import dialect_of
 from loadplan.explained.explanation import Explanation
 from loadplan.mapped.readiness import checks_early
 from loadplan.plan import LoadPlan
 from loadplan.running.plans import resolve_plan
 from loadplan.tools.adopting import NotAdoptable, adopted_of_module, plan_of_options
-from loadplan.tools.audit import Audit, Severity, audit
+from loadplan.tools.audit import Severity, audit
 from loadplan.tools.baseline import read_baseline, write_baseline
 from loadplan.tools.checking import CheckOptions, run_check
 from loadplan.tools.findings import as_github, as_sarif, at_least
@@ -153,7 +153,7 @@ def check(
         typer.echo("\n\n".join(stale))
     if stale:
         count, plans, files = map(len, (stale, done.plans, modules))
-        _stop(f"\n{_number(count, 'problem')} in {_number(plans, 'plan')} of {_number(files, 'module')}", Exit.PROBLEMS)
+        _stop(f"\n{counted(count, 'problem')} in {counted(plans, 'plan')} of {counted(files, 'module')}", Exit.PROBLEMS)
     if at_least(done.findings, least):
         if as_json or as_annotations:
             raise typer.Exit(Exit.PROBLEMS)
@@ -243,13 +243,9 @@ def audit_command(
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=2, ensure_ascii=False))
     else:
-        _print_audit(found)
+        _print_lines(str(found))
     if found.from_on(least):
         raise typer.Exit(Exit.PROBLEMS)
-
-
-def _number(count: int, word: str) -> str:
-    return f"{count} {word}{'s' * (count != 1)}"
 
 
 def _named(found: Iterable[FoundPlan]) -> list[tuple[str, LoadPlan[Any]]]:
@@ -387,10 +383,6 @@ def _print_explanation(explanation: Explanation) -> None:
         title, _, sql = statement.partition("\n")
         console.print(f"\n[bold]-- {escape(title)}[/]", highlight=False)
         console.print(Syntax(sql, "sql", theme="ansi_dark", background_color="default", word_wrap=True))
-
-
-def _print_audit(found: Audit) -> None:
-    _print_lines(str(found))
 
 
 def _print_lines(text: str) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 
 import attrs
 
-from loadplan.tools.audit.findings import Severity
-
-_ORDER = {severity: index for index, severity in enumerate(Severity)}
+from loadplan.errors import counted
+from loadplan.tools.audit.findings import RANKS, Severity
 
 #: The level of a finding for GitHub and for SARIF.
 _GITHUB = {Severity.RISK: "error", Severity.COST: "warning", Severity.NOTE: "notice"}
@@ -65,18 +64,18 @@ class Spot:
 
 def sorted_findings(findings: Iterable[CheckFinding]) -> list[CheckFinding]:
     """Return findings sorted by severity (the worst first), rule and name."""
-    return sorted(set(findings), key=lambda each: (_ORDER[each.severity], each.rule, each.subject, each.found))
+    return sorted(set(findings), key=lambda each: (RANKS[each.severity], each.rule, each.subject, each.found))
 
 
 def at_least(findings: Iterable[CheckFinding], severity: Severity) -> list[CheckFinding]:
     """Return the findings that are as bad as ``severity``, or worse."""
-    return [each for each in findings if _ORDER[each.severity] <= _ORDER[severity]]
+    return [each for each in findings if RANKS[each.severity] <= RANKS[severity]]
 
 
 def counts(findings: Sequence[CheckFinding]) -> str:
     """Return ``"1 risk, 2 costs, 0 notes"``."""
     found = Counter(each.severity for each in findings)
-    return ", ".join(f"{found[each]} {each.value}{'s' * (found[each] != 1)}" for each in Severity)
+    return ", ".join(counted(found[each], each.value) for each in Severity)
 
 
 Where = Callable[[CheckFinding], Spot | None]

@@ -20,7 +20,7 @@ from sqlalchemy.orm import RelationshipProperty, sessionmaker
 from sqlalchemy.orm.attributes import set_committed_value
 
 from loadplan.declared.spec import load
-from loadplan.errors import LoaderError, NotLoaded, Problem
+from loadplan.errors import LoaderError, NotLoaded, Problem, counted
 from loadplan.loaders.loader import Loader
 from loadplan.loaders.sync_loader import SyncLoader
 from loadplan.mapped import mapping
@@ -29,7 +29,7 @@ from loadplan.running.tally import watchers
 from loadplan.sqlalchemy_internals import items_of
 from loadplan.tools.printing import plan_code
 from loadplan.tools.targets import import_target
-from loadplan.tools.together import Missing, counted_times, lines_to_add, name_of, plan_at
+from loadplan.tools.together import Missing, lines_to_add, name_of, plan_at
 from loadplan.tools.wanted import Step, Wanted, step_named
 from loadplan.tools.watching import Get, watching
 
@@ -341,7 +341,7 @@ class Lesson:
 
     def __str__(self) -> str:
         code = plan_code(self.wanted.added_to(self.plan))
-        times = counted_times(self.times)
+        times = counted(self.times, "time")
         return f"{self.plan.label}: code read missing attributes {times}. The plan that loads them, too:\n{code}"
 
 

@@ -8,8 +8,8 @@ from sqlalchemy import Column, Table
 from sqlalchemy.orm import Mapper, RelationshipProperty
 
 from loadplan.mapped import links, mapping
-from loadplan.mapped.elements import element_of
-from loadplan.mapped.links import LinkKind
+from loadplan.mapped.indexes import NOTHING_LEARNED
+from loadplan.mapped.links import LinkKind, table_column
 from loadplan.mapped.ordering import Ordering
 from loadplan.resolved.tree import Shape, edges_below, tables_read
 from loadplan.running.plans import Compiled
@@ -39,7 +39,7 @@ class NeededIndex:
     @property
     def order_columns(self) -> tuple[Column[Any], ...]:
         """The columns of the order."""
-        found = (_column_of(each.expression) for each in self.order)
+        found = (table_column(each.expression) for each in self.order)
         return tuple(each for each in found if each is not None)
 
 
@@ -50,18 +50,21 @@ def tables_of_plan(compiled: Compiled[Any]) -> set[Table]:
 
 def needed_indexes(compiled: Compiled[Any]) -> Iterator[NeededIndex]:
     """Yield the index that each edge of a compiled plan needs. The index of a primary key counts, too."""
-    for name, prop, parent, shape in _edges(compiled):
+    for edge in edges_below(compiled.tree.root):
+        if edge.prop is None:
+            continue
+        prop, parent, shape = edge.prop, edge.owner.mapper, edge.shape
         link = links.link(prop, parent)
         columns = link.columns if link.kind is not LinkKind.PARENT else _far_columns(prop)
-        keys = tuple(column for column in map(_column_of, columns) if column is not None)
+        keys = tuple(column for column in map(table_column, columns) if column is not None)
         tables = {column.table for column in keys}
         if not keys or len(keys) != len(columns) or len(tables) != 1:
             continue
         table = tables.pop()
-        assert isinstance(table, Table)  # noqa: S101 - _column_of returns no others
+        assert isinstance(table, Table)  # noqa: S101 - table_column returns no others
         order = _walked_order(prop, parent, shape, table) if shape.limit is not None else ()
-        known = links.index_serves(keys, [each.expression for each in order])
-        yield NeededIndex(name, table, keys, order, shape.limit if order else None, known)
+        known = links.served_by(keys, [each.expression for each in order], NOTHING_LEARNED) is not None
+        yield NeededIndex(edge.name, table, keys, order, shape.limit if order else None, known)
 
 
 def _walked_order(
@@ -69,7 +72,7 @@ def _walked_order(
 ) -> tuple[Ordering, ...]:
     """Return the order of the first rows of each parent, if one index of ``table`` could have keys and order."""
     order = collection_order(prop, shape, mapping.target_entity(parent, prop.key))
-    columns = [_column_of(each.expression) for each in order]
+    columns = [table_column(each.expression) for each in order]
     if any(column is None or column.table is not table for column in columns):
         return ()
     while len(order) > 1 and columns[-1] is not None and columns[-1].primary_key:
@@ -81,17 +84,3 @@ def _walked_order(
 def _far_columns(prop: RelationshipProperty[Any]) -> Sequence[Any]:
     pairs = prop.local_remote_pairs or ()
     return [remote for _, remote in pairs] if prop.secondary is None and not prop.entity.is_aliased_class else []
-
-
-def _column_of(column: Any) -> Column[Any] | None:
-    """Return the plain column of a table behind an attribute or an expression."""
-    element = element_of(column)
-    table = getattr(element, "table", None)
-    return table.c.get(element.key) if isinstance(table, Table) else None
-
-
-def _edges(compiled: Compiled[Any]) -> Iterator[tuple[str, RelationshipProperty[Any], Mapper[Any], Shape]]:
-    """Yield (name, relationship, mapper of the parents, shape) for each edge of a compiled plan."""
-    for edge in edges_below(compiled.tree.root):
-        if edge.prop is not None:
-            yield edge.name, edge.prop, edge.owner.mapper, edge.shape

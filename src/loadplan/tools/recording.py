@@ -12,6 +12,7 @@ from sqlalchemy import Engine, ExceptionContext, event
 from sqlalchemy.exc import MissingGreenlet
 
 from loadplan.declared.mistaken import with_hints
+from loadplan.errors import counted
 from loadplan.running.callers import frame_of_caller
 from loadplan.tools.targets import relative_path
 
@@ -84,7 +85,7 @@ class Statements:
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"<{_statements(self.count)}>"
+        return f"<{counted(self.count, 'statement')}>"
 
     @property
     def count(self) -> int:
@@ -126,7 +127,7 @@ class Statements:
         """Raise ``AssertionError`` with a list of all statements if their number is not ``expected``."""
         __tracebackhide__ = True
         if self.count != expected:
-            raise AssertionError(f"{_statements(self.count)} instead of {expected}:\n{self}")
+            raise AssertionError(f"{counted(self.count, 'statement')} instead of {expected}:\n{self}")
 
     def assert_no_n_plus_one(self, times: int = 3) -> None:
         """Raise ``AssertionError`` if a query ran ``times`` times or more, each time with other parameters.
@@ -195,7 +196,3 @@ def table_of(text: str) -> str:
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 200 else f"{line[:197]}..."
-
-
-def _statements(number: int) -> str:
-    return f"{number} statement{'s' * (number != 1)}"

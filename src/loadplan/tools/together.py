@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from loadplan.errors import counted
 from loadplan.plan import LoadPlan
 from loadplan.tools.targets import TargetError, import_target
 
@@ -30,8 +31,7 @@ class Unread:
     fetches: int
 
     def __str__(self) -> str:
-        times = f"{self.fetches} fetch{'es' * (self.fetches != 1)}"
-        return f"{self.plan}: {self.what} at {self.at}: not read in {times}"
+        return f"{self.plan}: {self.what} at {self.at}: not read in {counted(self.fetches, 'fetch')}"
 
 
 @attrs.frozen
@@ -139,14 +139,9 @@ def plan_at(where: str) -> LoadPlan[Any] | None:
     return found if isinstance(found, LoadPlan) else None
 
 
-def counted_times(number: int) -> str:
-    """Return a number for a sentence: ``"1 time"``, ``"4 times"``."""
-    return f"{number} time{'s' * (number != 1)}"
-
-
 def lines_to_add(missing: Sequence[Missing]) -> str:
     """Return the missing attributes of one plan, one a line. Used for a plan that no module holds."""
     times = sum(each.times for each in missing)
     places = dict.fromkeys((" > ".join(each.path) or "its root", each.add) for each in missing)
-    lines = [f"{missing[0].plan}: code read missing attributes {counted_times(times)}. Add to the plan:"]
+    lines = [f"{missing[0].plan}: code read missing attributes {counted(times, 'time')}. Add to the plan:"]
     return "\n".join([*lines, *(f"at {at}: {add}" for at, add in places)])

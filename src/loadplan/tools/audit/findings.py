@@ -9,6 +9,8 @@ from typing import Any
 
 import attrs
 
+from loadplan.errors import counted
+
 
 class Severity(enum.Enum):
     """How bad a finding is. ``loadplan audit`` returns 1 if there is a risk."""
@@ -23,7 +25,8 @@ class Severity(enum.Enum):
     """It works, and you should know it."""
 
 
-_ORDER = {severity: index for index, severity in enumerate(Severity)}
+#: The rank of each severity. The worst one has the lowest.
+RANKS = {severity: index for index, severity in enumerate(Severity)}
 
 
 @attrs.frozen
@@ -81,7 +84,7 @@ class Audit:
 
     def from_on(self, severity: Severity) -> tuple[Finding, ...]:
         """Return the findings of this severity, or worse."""
-        return tuple(finding for finding in self.findings if _ORDER[finding.severity] <= _ORDER[severity])
+        return tuple(finding for finding in self.findings if RANKS[finding.severity] <= RANKS[severity])
 
     def without(self, names: Iterable[str]) -> "Audit":
         """Return the audit without the findings about some names, as ``"User.posts"`` or ``"User.*"``."""
@@ -99,8 +102,8 @@ class Audit:
 
     def __str__(self) -> str:
         counts = Counter(finding.severity for finding in self.findings)
-        summary = ", ".join(_count(counts[severity], severity.value) for severity in Severity)
-        lines = [f"{self.target}: {_count(self.classes, 'class')}, {_count(self.tables, 'table')}: {summary}"]
+        summary = ", ".join(counted(counts[severity], severity.value) for severity in Severity)
+        lines = [f"{self.target}: {counted(self.classes, 'class')}, {counted(self.tables, 'table')}: {summary}"]
         for _, group in groupby(self.findings, _group):
             findings = list(group)
             first = findings[0]
@@ -126,9 +129,4 @@ def sorted_findings(findings: list[Finding]) -> tuple[Finding, ...]:
 
 
 def _group(finding: Finding) -> tuple[int, str, str, str, str]:
-    return _ORDER[finding.severity], finding.rule, finding.found, finding.effect, finding.advice
-
-
-def _count(number: int, word: str) -> str:
-    plural = "es" if word.endswith("s") else "s"
-    return f"{number} {word}{'' if number == 1 else plural}"
+    return RANKS[finding.severity], finding.rule, finding.found, finding.effect, finding.advice
