@@ -1,5 +1,6 @@
 """Databases: PostgreSQL out of a wheel (or the server at LOADPLAN_TEST_DSN), SQLite in memory, and MariaDB."""
 
+import gc
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -80,6 +81,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if not SAME_EACH_TIME and reporter is not None and not hasattr(session.config, "workerinput"):
         reporter.write_line(f"random cases: {AGAIN}")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collected tests out of garbage collection.
+
+    They stay until the end, and a full collection would look at a million objects of them. Many tests ask for one.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
