@@ -10,6 +10,7 @@ import attrs
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 WORKED = ROOT / "docs" / "worked-example.md"
+TESTING = ROOT / "docs" / "testing.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 
 #: Classes of a block's own that say whose code it is: run as another library's, or in a language that is not Python.

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from pages import DJANGO, FOREIGN, PAGES, README, ROOT, WORKED, Block, blocks_of, page_id
+from pages import DJANGO, FOREIGN, PAGES, README, ROOT, TESTING, WORKED, Block, blocks_of, page_id
 
 from loadplan.tools.settings import Settings, read_settings
 
@@ -44,6 +44,8 @@ def test_every_block_is_of_a_kind_that_is_tested(page, tmp_path) -> None:
             assert before is not None, f"{block.where}: text that nothing prints"
             assert before.language in {"python", "sh"}, f"{block.where}: text behind a block that is not run"
             assert block.code.replace("...", "").strip(), f"{block.where}: any output would do"
+        elif block.language == "toml" and page == TESTING:
+            assert block.code.startswith("[tool.pytest.ini_options]\n"), block.where  # test_testing_page.py runs pytest
         elif block.language == "toml":
             (tmp_path / "pyproject.toml").write_text(block.code, encoding="utf-8")
             assert read_settings(tmp_path) != Settings(), f"{block.where}: it sets nothing"
