@@ -19,9 +19,9 @@ from loadplan.objects.seal import Seal
 from loadplan.objects.settling import GraphHome, Home, SessionHome
 from loadplan.objects.wider_seal import Stay
 from loadplan.plan import LoadPlan
+from loadplan.resolved.parts import key_of
 from loadplan.resolved.problems import safely_described
 from loadplan.resolved.tree import Tree, edges_below
-from loadplan.resolved.view_loads import key_of
 from loadplan.running import call_problems
 from loadplan.running.binds import is_async
 from loadplan.running.plans import Compiled, resolve_plan

@@ -219,6 +219,11 @@ def primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
     return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
 
 
+def key_attributes(entity: Any) -> list[Any]:
+    """Return the attributes of the primary key of a class or an alias, in the order of the identity."""
+    return [getattr(entity, name) for name in primary_key(mapper_behind(entity))]
+
+
 def unhashable_key(mapper: Mapper[Any]) -> ColumnElement[Any] | None:
     """Return a column of the primary key whose values cannot be hashed, such as dictionaries and lists, or None."""
     return next((column for column in mapper.primary_key if not column.type.hashable), None)
@@ -381,7 +386,7 @@ def _read_of_subclass(mapper: Mapper[Any], sub: Mapper[Any], name: str) -> Any:
     owner = next((each for each in sub.iterate_to_root() if each.local_table is table), None)
     if column is None or owner is None or table in mapper.tables or len(table.primary_key) != len(mapper.primary_key):
         return None
-    ours = (getattr(mapper.class_, each) for each in primary_key(mapper))
+    ours = key_attributes(mapper.class_)
     met = (one == other for one, other in zip(table.primary_key, ours, strict=True))
     return select(column).where(*met).correlate_except(table).scalar_subquery()
 

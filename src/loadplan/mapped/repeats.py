@@ -25,7 +25,7 @@ from sqlalchemy.orm import Mapper
 from sqlalchemy.sql import visitors
 
 from loadplan.mapped.elements import element_of
-from loadplan.mapped.mapping import columns_in_row, mapper_behind, primary_key
+from loadplan.mapped.mapping import columns_in_row, key_attributes, mapper_behind, primary_key
 
 
 def may_repeat(mapper: Mapper[Any]) -> bool:
@@ -188,7 +188,7 @@ def row_key(entity: Any) -> list[Any]:
     The tables of concrete subclasses may use the same id for different objects, and may name their keys differently.
     """
     mapper = mapper_behind(entity)
-    key = [getattr(entity, name) for name in primary_key(mapper)]
+    key = key_attributes(entity)
     if shares_keys(mapper):
         key.append(mapper.polymorphic_on)
     return [*key, *other_keys(mapper).values()] if entity is mapper.class_ else key
@@ -206,7 +206,7 @@ def same_rows(ours: Sequence[Any], theirs: Sequence[Any], mapper: Mapper[Any]) -
 
 def is_object(mapper: Mapper[Any]) -> ColumnElement[bool] | None:
     """Return the condition that a row has an object: a part of its key is not NULL. None if every row has an object."""
-    key = [getattr(mapper.class_, name) for name in primary_key(mapper)]
+    key = key_attributes(mapper.class_)
     if any(is_never_null(mapper, each) for each in key):
         return None
     if not (mapper.allow_partial_pks or other_keys(mapper)):

@@ -182,7 +182,7 @@ def _on_subclasses(mapper: Mapper[Any], condition: Any) -> Any:
         if not each.concrete and each.local_table is not mapper.local_table
     }
     foreign = _foreign(mapping.tables_at(mapper.class_), [condition])
-    key = [getattr(mapper.class_, name) for name in mapping.primary_key(mapper)]
+    key = mapping.key_attributes(mapper.class_)
     if not foreign or foreign - tables.keys() or any(len(each.primary_key) != len(key) for each in foreign):
         return condition
     one = select(literal_column("1").label("one")).subquery()

@@ -14,6 +14,7 @@ from loadplan.mapped.repeats import other_keys
 from loadplan.resolved import problems, unloadable
 from loadplan.resolved.conditions import conditions_on, order_problems, parameters_once, shape_problems
 from loadplan.resolved.form import MOST_LEVELS, OfType, is_reference, spelled_out
+from loadplan.resolved.parts import key_of
 from loadplan.resolved.resolving import resolve_once
 from loadplan.resolved.tree import Column, Edge, Instance, Part, Place, Shape, Tree, edges_below
 
@@ -202,9 +203,7 @@ class _Resolver:
                         )
         for each in again:
             own = groups.setdefault(each.mapper, [])
-            key = each.loads[0].relationship
-            key = key if isinstance(key, str) else key.key
-            if key not in self.by_relationship(each.mapper, own, at):
+            if key_of(each.loads[0]) not in self.by_relationship(each.mapper, own, at):
                 own.append(_Said(each.loads, (), None, says_columns=True))
         for sub, own in groups.items():
             yield self.part(place, sub, own, at, rows_of=rows_of)

@@ -10,17 +10,15 @@ from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import attrs
-from sqlalchemy.orm import Mapper, QueryableAttribute, class_mapper
+from sqlalchemy.orm import Mapper, QueryableAttribute
 
 from loadplan.declared.code import source
-from loadplan.declared.spec import Below, Load, On, Plan
+from loadplan.declared.spec import Below, Load, On, Plan, tuple_or_none
 from loadplan.errors import PlanError, Problem, did_you_mean, shown
 from loadplan.mapped import mapping
 from loadplan.resolved import meant
-from loadplan.resolved.parts import DeclaredPlace
+from loadplan.resolved.parts import DeclaredPlace, key_of, target_of_load
 from loadplan.resolved.resolving import configure_around, mapper_to_use
-from loadplan.resolved.view_loads import key_of
-from loadplan.sqlalchemy_internals import subtype_of
 from loadplan.view_classes.annotations import FieldType, members_with_branches
 from loadplan.view_classes.classes import is_view_class, read_class
 from loadplan.view_classes.narrowed import narrowed_class, with_members
@@ -217,7 +215,7 @@ class _Entities:
                 inner, only = self.place(
                     sub, branch.parts, Wanted(frozenset(mine.items())), (*at, f"on({sub.class_.__name__})")
                 )
-                made.append(On(sub.class_, inner, None if only is None else tuple(only)))
+                made.append(On(sub.class_, inner, tuple_or_none(only)))
         self.found.extend(_not_allowed(name, known, at, mapper) for name in in_branches)
         names = sorted(kept or columns)
         if not kept and columns == mapping.default_columns(mapper):
@@ -229,16 +227,14 @@ class _Entities:
     ) -> Load[Any]:
         """Return the wanted part of a relationship. It keeps the conditions, order, depth and strategy of the plan."""
         first = items[0]
-        subtype = None if isinstance(first.relationship, str) else subtype_of(first.relationship)
-        target: Mapper[Any] = mapper.relationships[key].mapper if subtype is None else class_mapper(subtype)
+        target = target_of_load(mapper, key, first)
         if first.depth is not None:
             wanted = _folded(wanted, key)
         inner, only = self.place(target, items, wanted, at)
         ordered = first.order_by is not None or bool(mapper.relationships[key].order_by)
         limit = _limit(first, wanted) if ordered and mapper.relationships[key].uselist else first.limit
         strategy = next((each.strategy for each in items if each.strategy is not None), None)
-        columns = None if only is None else tuple(only)
-        return attrs.evolve(first, loads=inner, only=columns, defer=None, limit=limit, strategy=strategy)
+        return attrs.evolve(first, loads=inner, only=tuple_or_none(only), defer=None, limit=limit, strategy=strategy)
 
 
 def _folded(wanted: Wanted, key: str) -> Wanted:

@@ -15,6 +15,17 @@ from loadplan.mapped import links, mapping
 from loadplan.sqlalchemy_internals import subtype_of
 
 
+def key_of(item: Load[Any]) -> str:
+    """Return the name of the relationship of a load."""
+    return item.relationship if isinstance(item.relationship, str) else item.relationship.key
+
+
+def target_of_load(mapper: Mapper[Any], key: str, item: Load[Any]) -> Mapper[Any]:
+    """Return the class that a load leads to: the subclass, if its relationship has ``of_type``."""
+    subtype = None if isinstance(item.relationship, str) else subtype_of(item.relationship)
+    return mapper.relationships[key].mapper if subtype is None else class_mapper(subtype)
+
+
 @attrs.frozen(eq=False)
 class DeclaredPlace:
     """A class at one place of a plan, with all declarations about the place.
@@ -32,7 +43,7 @@ class DeclaredPlace:
         found: dict[str, list[Load[Any]]] = {}
         for item in self._items():
             if isinstance(item, Load):
-                name = item.relationship if isinstance(item.relationship, str) else item.relationship.key
+                name = key_of(item)
                 prop = mapping.relationship(self.mapper, name)
                 found.setdefault(name if prop is None else prop.key, []).append(item)
         return found
@@ -67,9 +78,7 @@ class DeclaredPlace:
     def below(self, key: str) -> "DeclaredPlace":
         """Return the place at the end of a loaded relationship. All levels of a tree are one place."""
         items = self.loads()[key]
-        named = items[0].relationship
-        subtype = None if isinstance(named, str) else subtype_of(named)
-        target = self.mapper.relationships[key].mapper if subtype is None else class_mapper(subtype)
+        target = target_of_load(self.mapper, key, items[0])
         parts: list[Below] = list(items)
         depth = items[0].depth
         if depth == "all" or (isinstance(depth, int) and depth > 1):

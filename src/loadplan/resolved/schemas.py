@@ -15,8 +15,8 @@ from loadplan.errors import PlanError, Problem, did_you_mean
 from loadplan.mapped import mapping
 from loadplan.resolved import view_problems
 from loadplan.resolved.form import spelled_out
+from loadplan.resolved.parts import key_of
 from loadplan.resolved.resolving import configure_around, mapper_to_use
-from loadplan.resolved.view_loads import key_of
 from loadplan.view_classes.annotations import FieldType, annotation_source, members_with_branches
 from loadplan.view_classes.classes import is_view_class, read_schema
 from loadplan.view_classes.fields import SchemaField, Unreadable

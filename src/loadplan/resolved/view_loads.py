@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapper
 from loadplan.declared.spec import Load, On, Plan
 from loadplan.mapped.mapping import owner_of
 from loadplan.resolved.form import is_reference, spelled_out
+from loadplan.resolved.parts import key_of
 from loadplan.resolved.source_problems import Written
 from loadplan.resolved.tree import Edge
 from loadplan.view_classes.annotations import FieldType, literal_values
@@ -72,11 +73,6 @@ class Loads:
         """Yield the loads and branches that no field has used."""
         given: list[Load[Any] | On[Any]] = [*self.loads, *self.branches]
         yield from (each for each in given if id(each) not in self._used)
-
-
-def key_of(item: Load[Any]) -> str:
-    """Return the name of the relationship of a load."""
-    return item.relationship if isinstance(item.relationship, str) else item.relationship.key
 
 
 @attrs.frozen(eq=False)

@@ -17,9 +17,10 @@ from loadplan.resolved import view_problems as problems
 from loadplan.resolved.conditions import conditions_on, order_problems, shape_problems
 from loadplan.resolved.fitting import spelled, why_empty
 from loadplan.resolved.form import MOST_LEVELS
+from loadplan.resolved.parts import key_of
 from loadplan.resolved.source_problems import column_that_fits, values_of_rows
 from loadplan.resolved.tree import Edge, Many, One, Place, Recipe, Shape, Total
-from loadplan.resolved.view_loads import At, Loads, Spot, Trail, belongs, key_of
+from loadplan.resolved.view_loads import At, Loads, Spot, Trail, belongs
 from loadplan.resolved.view_values import ValueResolver
 from loadplan.sqlalchemy_internals import criteria_of, keyed_by, subtype_of
 from loadplan.view_classes.annotations import Container, annotation_source, members_with_branches, read_annotation
@@ -188,8 +189,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
         open_item = kind.item is Any or kind.item is object or isinstance(kind.item, TypeVar)
         level = trail.levels.get(prop.key)
         named = [level] if level is not None else []
-        given = [each for each in loads.loads if key_of(each) == prop.key and each.into is not None]
-        items = [each.into for each in given] if open_item else members
+        items = [each.into for each in said if each.into is not None] if open_item else members
         # the load(...) of the field gives the depth of its tree; each level inside has the rest of the depth
         named += (loads if used is None or level is None else used).of(prop.key, items, shared=shared)
         if used is not None:
@@ -214,7 +214,7 @@ class RelationshipResolver(ValueResolver, abc.ABC):
                 self.found.append(problems.no_default_at_depth(spot.name, trail.ends[prop.key], spot.at))
             return None
         shape, load, below = self.shape(prop, place, named, spot)
-        self.found.extend(order_problems(prop, shape, (*spot.at, spot.field.name)))
+        self.found.extend(order_problems(prop, shape, at))
         begins_again = shape.depth is None or (item, prop.mapper) in trail.trees
         if around and begins_again and level is None:
             several = self.leads_back_twice(trail.containers[-1][0], item)

@@ -21,6 +21,7 @@ from loadplan.resolved import view_problems as problems
 from loadplan.resolved.conditions import parameters_once
 from loadplan.resolved.form import OfType
 from loadplan.resolved.form import load_problems as form_problems_of
+from loadplan.resolved.parts import key_of
 from loadplan.resolved.resolving import resolve_once
 from loadplan.resolved.source_problems import Written
 from loadplan.resolved.tree import (
@@ -32,7 +33,7 @@ from loadplan.resolved.tree import (
     edges_below,
     places_from,
 )
-from loadplan.resolved.view_loads import At, Loads, Spot, Trail, belongs, key_of
+from loadplan.resolved.view_loads import At, Loads, Spot, Trail, belongs
 from loadplan.resolved.view_relationships import RelationshipResolver
 from loadplan.resolved.view_values import expression_column
 from loadplan.view_classes.annotations import (

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 def root_key(mapper: Mapper[Any]) -> list[Any]:
     """Return the attributes of a class's primary key."""
-    return [getattr(mapper.class_, name) for name in mapping.primary_key(mapper)]
+    return mapping.key_attributes(mapper.class_)
 
 
 class RootQuery:

@@ -118,9 +118,9 @@ def _value(mapper: Mapper[Any], path: list[Any], place: Place | None, *, is_cond
 
 def _of_row(sub: Mapper[Any], value: Any, base: Mapper[Any], *, is_condition: bool) -> Any:
     """Return a value of a subclass as an expression over rows of its base class: NULL for rows of other classes."""
-    key = [getattr(sub.class_, name) for name in mapping.primary_key(sub)]
+    key = mapping.key_attributes(sub.class_)
     held = [each.label(f"key_{index}") for index, each in enumerate(key)]
-    attributes = [getattr(base.class_, name) for name in mapping.primary_key(base)]
+    attributes = mapping.key_attributes(base.class_)
     if is_condition:
         return _is_among(attributes, select(*held).select_from(sub.class_).where(value))
     rows = select(*held, value.label("value")).select_from(sub.class_).subquery()

@@ -8,7 +8,7 @@ from typing import Any, get_origin
 import attrs
 from sqlalchemy.orm import Mapper, RelationshipProperty
 
-from loadplan.declared.spec import Load, On
+from loadplan.declared.spec import Load, On, tuple_or_none
 from loadplan.mapped import mapping
 from loadplan.objects.seal import Place, place_of
 from loadplan.plan import LoadPlan
@@ -204,14 +204,7 @@ def _kept(loads: Sequence[Any], at: tuple[str, ...], paths: set[tuple[str, ...]]
                 continue
             only, defer = _kept_columns(each, each.relationship.property.mapper.class_, here, tuple(paths))
             inside = tuple(_kept(each.loads, here, paths))
-            kept.append(
-                attrs.evolve(
-                    each,
-                    loads=inside,
-                    only=None if only is None else tuple(only),
-                    defer=None if defer is None else tuple(defer),
-                )
-            )
+            kept.append(attrs.evolve(each, loads=inside, only=tuple_or_none(only), defer=tuple_or_none(defer)))
         else:
             kept.append(each)
     return kept

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, TypeVar
 import attrs
 from sqlalchemy.orm import Mapper
 
-from loadplan.declared.spec import Below, Load, On, load, on
+from loadplan.declared.spec import Below, Load, On, load, on, tuple_or_none
 from loadplan.mapped import mapping
 from loadplan.plan import LoadPlan
 
@@ -104,8 +104,8 @@ def _merged(loads: Sequence[Below], wanted: Wanted) -> list[Below]:
                 found[index] = attrs.evolve(
                     each,
                     loads=tuple(_merged(each.loads, below)),
-                    only=None if only is None else tuple(only),
-                    defer=None if defer is None else tuple(defer),
+                    only=tuple_or_none(only),
+                    defer=tuple_or_none(defer),
                 )
                 break
         else:
