@@ -5,6 +5,7 @@ These checks only read, because mappers cannot be used again after a configurati
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FunctionType, MethodType
 from typing import Any, TypeAlias
@@ -14,9 +15,21 @@ from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty
 from loadplan.mapped.mapping import mapper_of, still_to_be_mapped
 from loadplan.sqlalchemy_internals import declared_arguments, mappers_in, mapping_mark, waits_for_configuration
 
-#: Whether a plan is checked on the line where it is written. ``loadplan check`` turns this off while it imports a
-#: package, because the first wrong plan of a module would hide the others.
+#: Whether a plan is checked on the line where it is written.
 checks_early: ContextVar[bool] = ContextVar("checks_early", default=True)
+
+
+@contextmanager
+def checking_later() -> Iterator[None]:
+    """Check no plan on the line where it is written, while the block runs.
+
+    A tool imports modules in this block, because the first wrong plan of a module would hide the others.
+    """
+    token = checks_early.set(False)
+    try:
+        yield
+    finally:
+        checks_early.reset(token)
 
 
 def can_configure(entity: object) -> bool:

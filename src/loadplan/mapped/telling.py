@@ -15,7 +15,7 @@ from sqlalchemy.dialects import mysql, postgresql
 
 from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.stored import INTERVALS, AsStored, stored_value
-from loadplan.mapped.values import binds_by_itself, made_by_decorators, type_on
+from loadplan.mapped.values import are_of_sqlalchemy, binds_by_itself, made_by_decorators, type_on
 
 #: Types whose values are equal in SQL if and only if they are equal in Python, apart from collations.
 EXACT_TYPES = (
@@ -62,7 +62,7 @@ def reads_by_itself(kind: types.TypeEngine[Any]) -> bool:
     code = [own.result_processor, own.column_expression]
     if isinstance(kind, types.TypeDecorator):
         code.append(own.process_result_value)
-    return not all(each.__module__.startswith("sqlalchemy.") for each in code)
+    return not are_of_sqlalchemy(code)
 
 
 def is_exact(kind: types.TypeEngine[Any]) -> bool:
@@ -94,7 +94,7 @@ def binds_anew(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
     code = [own.bind_processor, own.bind_expression]
     if isinstance(kind, types.TypeDecorator):
         code.append(own.process_bind_param)
-    if not all(each.__module__.startswith("sqlalchemy.") for each in code):
+    if not are_of_sqlalchemy(code):
         return True
     return isinstance(kind, types.TypeDecorator) and binds_anew(
         type_on(kind.load_dialect_impl(dialect), dialect), dialect
@@ -105,7 +105,7 @@ def binds_with_sql(kind: types.TypeEngine[Any], dialect: Dialect) -> bool:
     """Tell whether a type, or a type that it decorates, binds values with its own SQL."""
     kind = type_on(kind, dialect)
     own: Any = type(kind)
-    if not own.bind_expression.__module__.startswith("sqlalchemy."):
+    if not are_of_sqlalchemy([own.bind_expression]):
         return True
     return isinstance(kind, types.TypeDecorator) and binds_with_sql(kind.load_dialect_impl(dialect), dialect)
 

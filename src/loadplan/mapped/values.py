@@ -60,11 +60,16 @@ def _refusal(value: Any, kind: types.TypeEngine[Any], dialect: Dialect) -> str |
     return _refusal_by_type(value, kind, dialect)
 
 
+def are_of_sqlalchemy(code: Iterable[Any]) -> bool:
+    """Tell whether SQLAlchemy itself defines all of these functions or classes."""
+    return all(each.__module__.startswith("sqlalchemy.") for each in code)
+
+
 def binds_by_itself(kind: types.TypeEngine[Any]) -> bool:
     """Tell whether a type converts values with its own code. Then only this code knows which values it takes."""
     own: Any = type(kind)
     code = own if isinstance(kind, types.TypeDecorator) else own.bind_processor
-    return not code.__module__.startswith("sqlalchemy.")
+    return not are_of_sqlalchemy([code])
 
 
 def type_on(kind: types.TypeEngine[Any], dialect: Dialect) -> types.TypeEngine[Any]:

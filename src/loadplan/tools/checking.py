@@ -12,7 +12,7 @@ import attrs
 
 from loadplan.errors import PlanError, Problem, counted
 from loadplan.explained.dialects import dialect_of
-from loadplan.mapped.readiness import checks_early
+from loadplan.mapped.readiness import checking_later
 from loadplan.running.plans import resolve_plan
 from loadplan.tools.audit.findings import Severity, is_named
 from loadplan.tools.baseline import read_baseline, write_baseline
@@ -176,15 +176,12 @@ def _summary(
 def _imported(package: str) -> tuple[list[ModuleType], list[BrokenModule]]:
     modules: list[ModuleType] = []
     broken: list[BrokenModule] = []
-    token = checks_early.set(False)
-    try:
+    with checking_later():
         for each in modules_below(import_by_name(package)):
             if isinstance(each, BrokenModule):
                 broken.append(each)
             else:
                 modules.append(each)
-    finally:
-        checks_early.reset(token)
     return modules, broken
 
 

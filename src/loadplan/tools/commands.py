@@ -18,7 +18,7 @@ from rich.syntax import Syntax
 from loadplan.errors import PlanError, counted, did_you_mean
 from loadplan.explained.dialects import dialect_of
 from loadplan.explained.explanation import Explanation
-from loadplan.mapped.readiness import checks_early
+from loadplan.mapped.readiness import checking_later
 from loadplan.plan import LoadPlan
 from loadplan.running.plans import resolve_plan
 from loadplan.tools.adopting import NotAdoptable, adopted_of_module, plan_of_options
@@ -176,12 +176,8 @@ def types_command(
         _stop(f"--as {kind} is not known\n  hint: {did_you_mean(kind, KINDS, 'Kinds')}", Exit.USAGE)
     if is_check and out is None:
         _stop("--check compares a file: name it with --out", Exit.USAGE)
-    token = checks_early.set(False)  # this command repairs plans that their Protocol no longer fits
-    try:
-        with _usage_errors():
-            found = plans_in([import_by_name(module)])
-    finally:
-        checks_early.reset(token)
+    with checking_later(), _usage_errors():  # this command repairs plans that their Protocol no longer fits
+        found = plans_in([import_by_name(module)])
     named = _named(found)
     words = [
         "loadplan types",
@@ -324,11 +320,8 @@ def _plan(target: str) -> LoadPlan[object]:
     Raises:
         TargetError: the target does not exist, or is not a plan.
     """
-    token = checks_early.set(False)
-    try:
+    with checking_later():
         found = import_target(target)
-    finally:
-        checks_early.reset(token)
     if isinstance(found, ModuleType):
         names = [each.where.partition(":")[2] for each in plans_in([found])]
         hint = f"write {target.rstrip(':')}:{names[0] if names else 'NAME'}. {did_you_mean('', names, 'Plans')}"
