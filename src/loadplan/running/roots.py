@@ -28,6 +28,7 @@ from loadplan.statements.joined_orders import Join, JoinedValue, Planned, in_joi
 from loadplan.statements.keys import among
 from loadplan.statements.linked import AnySelect, Narrowing
 from loadplan.statements.reached import condition, ordered
+from loadplan.statements.selected import labelled
 
 T = TypeVar("T")
 
@@ -243,8 +244,8 @@ def narrowing(
         identity = row_key(mapper.class_)
         first = [each.clause for each in forward or order]
         number = func.row_number().over(partition_by=identity, order_by=first).label("number")
-        held = [each.label(f"key_{index}") for index, each in enumerate(identity)]
-        ranks = [each.expression.label(f"order_{index}") for index, each in enumerate(order)]
+        held = labelled(identity, "key")
+        ranks = labelled([each.expression for each in order], "order")
         rows = select(*held, *ranks, number).where(*conditions, *with_rows(statement))
         numbered = rows.subquery("loadplan_numbered")
         ranked = [attrs.evolve(each, expression=numbered.c[rank.name]) for each, rank in zip(order, ranks, strict=True)]

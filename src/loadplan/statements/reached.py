@@ -25,6 +25,7 @@ from loadplan.resolved.tree import Edge, Place, Shape
 from loadplan.sqlalchemy_internals import criteria_of, subtype_of
 from loadplan.statements.keys import row_of
 from loadplan.statements.linked import collection_order, linked
+from loadplan.statements.selected import labelled
 
 At = tuple[str, ...]
 
@@ -96,11 +97,11 @@ def _value(mapper: Mapper[Any], path: list[Any], place: Place | None, *, is_cond
     if end is not prop.mapper:
         value = _of_row(end, value, prop.mapper, is_condition=is_condition)
     ties = linked(prop, mapper, links.link_in_database(prop, mapper))
-    keys = [each.label(f"key_{index}") for index, each in enumerate(ties.columns)]
+    keys = labelled(ties.columns, "key")
     order = [] if is_single else collection_order(prop, Shape(), ties.target)
     if not order and not is_single:
         order = with_tie_breaker(row_key(ties.target), ties.target)
-    ranks = [each.expression.label(f"order_{index}") for index, each in enumerate(order)]
+    ranks = labelled([each.expression for each in order], "order")
     conditions = (*shape, *conditions_on(prop, criteria_of(step)))
     rows = ties.statement if prop.secondary is not None else ties.statement.select_from(ties.target)
     rows = rows.where(*conditions)
@@ -119,7 +120,7 @@ def _value(mapper: Mapper[Any], path: list[Any], place: Place | None, *, is_cond
 def _of_row(sub: Mapper[Any], value: Any, base: Mapper[Any], *, is_condition: bool) -> Any:
     """Return a value of a subclass as an expression over rows of its base class: NULL for rows of other classes."""
     key = mapping.key_attributes(sub.class_)
-    held = [each.label(f"key_{index}") for index, each in enumerate(key)]
+    held = labelled(key, "key")
     attributes = mapping.key_attributes(base.class_)
     if is_condition:
         return _is_among(attributes, select(*held).select_from(sub.class_).where(value))
