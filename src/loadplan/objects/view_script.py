@@ -196,24 +196,22 @@ class ViewWriter(Writer):
     def _object(self, recipe: Make, scope: Scope) -> str:
         build = self._given_as("view", recipe.view.build)
         values = {name: self._value(each, scope) for name, each in recipe.fields}
-        if recipe.view.by_mapping:
-            pairs = [
-                f"{self._given_as('name', each.parameter)}: {values[each.name]}"
-                for each in recipe.view.fields
-                if each.name in values
-            ]
-            return f"{build}({{{', '.join(pairs)}}})"
         arguments: list[str] = []
-        by_position = [each for each in recipe.view.fields if not each.keyword]
-        while len(arguments) < len(by_position) and by_position[len(arguments)].name in values:
-            arguments.append(values.pop(by_position[len(arguments)].name))
-        keywords = [
+        if not recipe.view.by_mapping:
+            for field in recipe.view.fields:
+                if not field.keyword:
+                    if field.name not in values:
+                        break
+                    arguments.append(values.pop(field.name))
+        named = ", ".join(
             f"{self._given_as('name', each.parameter)}: {values[each.name]}"
             for each in recipe.view.fields
             if each.name in values
-        ]
-        if keywords:
-            arguments.append(f"**{{{', '.join(keywords)}}}")
+        )
+        if recipe.view.by_mapping:
+            return f"{build}({{{named}}})"
+        if named:
+            arguments.append(f"**{{{named}}}")
         return f"{build}({', '.join(arguments)})"
 
     def _one(self, recipe: One, scope: Scope) -> str:

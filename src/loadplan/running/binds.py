@@ -30,11 +30,16 @@ def check_bind(bind: object, loader: str) -> None:
     ours, others = (_ASYNC, _SYNC) if loader == "Loader" else (_SYNC, _ASYNC)
     if isinstance(bind, ours):
         if isinstance(bind, AsyncSession | Session):
-            is_closed(bind.sync_session if isinstance(bind, AsyncSession) else bind)
+            is_closed(plain_session(bind))
         return
     raise LoaderError(
         call_problems.not_a_bind(bind, loader, [each.__name__ for each in ours], of_other=isinstance(bind, others))
     )
+
+
+def plain_session(given: AsyncSession | Session) -> Session:
+    """Return a session unchanged. For an ``AsyncSession``, return the synchronous session inside it."""
+    return given.sync_session if isinstance(given, AsyncSession) else given
 
 
 def is_async(bind: object) -> bool:

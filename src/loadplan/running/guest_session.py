@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Dialect, Engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Mapper, Session
 
+from loadplan.running.binds import plain_session
 from loadplan.running.own_connection import GuestConnection, Opened
 from loadplan.running.refusals import closed_session, one_task_at_a_time
 from loadplan.running.session import Mappers, PrivateSession, databases_of
@@ -60,7 +61,7 @@ class GuestOfSession(PrivateSession):
     @property
     def session(self) -> Session:
         """The caller's session; for an ``AsyncSession``, its ``sync_session``."""
-        return self.given.sync_session if isinstance(self.given, AsyncSession) else self.given
+        return plain_session(self.given)
 
     def dialect(self, mapper: Mapper[Any]) -> Dialect:
         """Return the dialect of the database that holds a class."""

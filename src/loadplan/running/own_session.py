@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Dialect, Engine
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper, Session
 
+from loadplan.running.binds import plain_session
 from loadplan.running.own_connection import OwnConnection
 from loadplan.running.refusals import one_event_loop, one_task_at_a_time
 from loadplan.running.session import Mappers, PrivateSession, databases_of
@@ -27,7 +28,7 @@ class OwnSession(PrivateSession):
     @property
     def session(self) -> Session:
         """The synchronous session. An asynchronous session around it is kept alive for listeners that need it."""
-        return self.given.sync_session if isinstance(self.given, AsyncSession) else self.given
+        return plain_session(self.given)
 
     @property
     def in_transaction_of_caller(self) -> bool:

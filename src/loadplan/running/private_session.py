@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
-from loadplan.running.binds import Bind, SyncBind
+from loadplan.running.binds import Bind, SyncBind, plain_session
 from loadplan.running.guest_session import BareGuest, GuestOfConnection, GuestOfSession
 from loadplan.running.own_session import NoSession, OwnSession
 from loadplan.running.session import PrivateSession
@@ -44,13 +44,13 @@ def private_session(
             return NoSession(engine_alone, snapshot)
         # the sessionmaker may be bound to a connection: its join_transaction_mode must not end the caller's transaction
         given = bind(autoflush=False, join_transaction_mode="rollback_only")
-        session = given.sync_session if isinstance(given, AsyncSession) else given
+        session = plain_session(given)
         session.twophase = False  # there is nothing to commit, and a two-phase transaction begins in its own way
         if shard is not None:
             stay_on_shard(session, shard)
         return OwnSession(given, snapshot)
     if isinstance(bind, AsyncSession | Session):
-        session = bind.sync_session if isinstance(bind, AsyncSession) else bind
+        session = plain_session(bind)
         return BareGuest(bind) if bare and shard is None and _is_plain(session) else GuestOfSession(bind, shard)
     return GuestOfConnection(bind, bare and not is_session_heard())
 

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
+from loadplan.view_classes.fields import class_name
+
 _BUILDING: ContextVar[frozenset[Any]] = ContextVar("_BUILDING", default=frozenset())
 
 
@@ -70,7 +72,7 @@ def response_schema(source: Any, handler: Any) -> Any:
         def show(value: Any) -> dict[str, Any]:
             return {shown: getattr(value, name) for shown, name in names.items()}
 
-        title = _title(source)
+        title = class_name(source)
         config = core_schema.CoreConfig(title=title)
         mapping = core_schema.typed_dict_schema(fields, cls_name=title, config=config)
         built = core_schema.no_info_after_validator_function(build, mapping)
@@ -144,14 +146,7 @@ def _stand_in(source: Any) -> Any:
     def schema(_cls: Any, _source: Any, handler: Any) -> Any:
         return response_schema(source, handler)
 
-    return type(_title(source), (), {"__get_pydantic_core_schema__": classmethod(schema)})
-
-
-def _title(source: Any) -> str:
-    """Return the title of a schema, such as ``"Page[PostCard]"``."""
-    arguments = get_args(source)
-    name = str(getattr(get_origin(source) or source, "__name__", source))
-    return f"{name}[{', '.join(map(_title, arguments))}]" if arguments else name
+    return type(class_name(source), (), {"__get_pydantic_core_schema__": classmethod(schema)})
 
 
 def _reference(source: Any) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import Mapper, ORMExecuteState, Session, sessionmaker
 
+from loadplan.running.binds import plain_session
 from loadplan.sqlalchemy_internals import shard_names
 
 
@@ -30,7 +31,7 @@ def is_sharded(bind: object) -> bool:
 def sharded_session(bind: Any) -> ShardedSession:
     """Return a session that knows the shards: the caller's session, or a new one that is never opened."""
     made = bind() if isinstance(bind, async_sessionmaker | sessionmaker) else bind
-    session: Any = made.sync_session if isinstance(made, AsyncSession) else made
+    session: Any = plain_session(made)
     return cast("ShardedSession", session)
 
 

@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import sys
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -124,11 +124,7 @@ def with_members(annotation: Any, members: Mapping[Any, Any]) -> Any:
         return annotation
     if origin is Annotated:
         return Annotated[(with_members(parts[0], members), *parts[1:])]
-    replaced = tuple(_each(parts, members))
+    replaced = tuple(with_members(part, members) for part in parts)
     if replaced == parts:
         return annotation
     return Union[replaced] if union_members(annotation) else origin[replaced]  # noqa: UP007
-
-
-def _each(parts: Iterable[Any], members: Mapping[Any, Any]) -> Iterable[Any]:
-    return (part if part is ... else with_members(part, members) for part in parts)
