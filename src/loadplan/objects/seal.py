@@ -6,7 +6,7 @@ from inspect import currentframe
 from typing import Any, NoReturn
 
 import attrs
-from sqlalchemy.orm import InstanceState, PassiveFlag, class_mapper
+from sqlalchemy.orm import InstanceState, Mapper, PassiveFlag, class_mapper
 from sqlalchemy.orm.attributes import instance_state
 
 from loadplan.errors import NotLoaded, Problem
@@ -52,33 +52,19 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
     """
 
     def __init__(self, entity: type[Any], place: Place, declared: frozenset[str], partial: frozenset[Part]) -> None:
-        mapper = mapping.mapper_of(entity)
-        assert mapper is not None  # noqa: S101 - rows are only ever loaded as mapped classes
+        mapper: Mapper[Any] = class_mapper(entity)
         self.origin = (entity, place, declared, partial)
         self.mapped = mapping_mark(mapper)
         self.partial = partial
         self.parts = {each.key: each for each in sorted(partial, key=_surest_last)}
         guard_class(mapper, self.parts)
-        inherited = class_mapper(place.entity).attrs.keys()
-        loaded = mapping.default_columns(mapper)
-
-        def sealed(key: str, *, is_column: bool, is_dynamic: bool = False) -> SealedAttribute:
-            by_subclass = key not in inherited
-            owner = entity if by_subclass else place.entity
-            deferred = is_column and key not in loaded
-            return SealedAttribute(key, owner, place, is_column, by_subclass, is_dynamic, deferred)
-
         super().__init__()
-        relationships = [prop for prop in mapper.relationships if prop.lazy not in mapping.UNLOADABLE_LAZY]
-        for props, is_column in ((relationships, False), (mapping.column_attributes(mapper), True)):
-            for prop in props:
-                if prop.key not in declared:
-                    super().__setitem__(prop.key, sealed(prop.key, is_column=is_column))
-        self.dynamic = {
-            prop.key: sealed(prop.key, is_column=False, is_dynamic=True)
-            for prop in mapper.relationships
-            if prop.lazy == "dynamic"
-        }
+        self.dynamic: dict[str, SealedAttribute] = {}
+        for each in sealed_attributes(entity, place):
+            if each.is_dynamic:
+                self.dynamic[each.key] = each
+            elif each.key not in declared:
+                super().__setitem__(each.key, each)
         written = written_fields(entity)
         #: Attributes that pydantic must not leave out silently when it writes the object.
         self.absent = {key: AbsentValue(each) for key, each in self.items() if each.is_column and key in written}
@@ -140,6 +126,27 @@ class Seal(dict[str, "SealedAttribute"], Guarded):
 
     def __deepcopy__(self, memo: object) -> "Seal":
         return self
+
+
+def sealed_attributes(entity: type[Any], place: Place) -> Iterator["SealedAttribute"]:
+    """Yield the relationships and columns of a class, as they are sealed at a place."""
+    mapper: Mapper[Any] = class_mapper(entity)
+    inherited = class_mapper(place.entity).attrs.keys()
+    loaded = mapping.default_columns(mapper)
+
+    def sealed(key: str, *, is_column: bool = False, is_dynamic: bool = False) -> SealedAttribute:
+        by_subclass = key not in inherited
+        owner = entity if by_subclass else place.entity
+        deferred = is_column and key not in loaded
+        return SealedAttribute(key, owner, place, is_column, by_subclass, is_dynamic, deferred)
+
+    for prop in mapper.relationships:
+        if prop.lazy == "dynamic":
+            yield sealed(prop.key, is_dynamic=True)
+        elif prop.lazy not in mapping.UNLOADABLE_LAZY:
+            yield sealed(prop.key)
+    for column in mapping.column_attributes(mapper):
+        yield sealed(column.key, is_column=True)
 
 
 def place_of(entity: object) -> Place | None:

@@ -12,10 +12,9 @@ from sqlalchemy.orm import InstanceState, LoaderCallableStatus, PassiveFlag, cla
 from sqlalchemy.orm.attributes import instance_state
 
 from loadplan.errors import NotLoaded, Problem
-from loadplan.mapped import mapping
 from loadplan.objects.left_out import AbsentValue, note_absent, written_fields
 from loadplan.objects.losses import Part
-from loadplan.objects.seal import Place, Seal, SealedAttribute, generated_by_dataclass
+from loadplan.objects.seal import Place, Seal, SealedAttribute, generated_by_dataclass, sealed_attributes
 from loadplan.sqlalchemy_internals import (
     NO_RESULT,
     can_wait,
@@ -64,34 +63,18 @@ class WiderSeal(Seal):
         self.also = also
         self.stay = stay
         self.before = before
-        mapper: Any = class_mapper(entity)
-        inherited = class_mapper(place.entity).attrs.keys()
-        loaded = mapping.default_columns(mapper)
-        relationships = [each.key for each in mapper.relationships if each.lazy not in mapping.UNLOADABLE_LAZY]
-        columns = [each.key for each in mapping.column_attributes(mapper)]
-        for keys, is_column in ((relationships, False), (columns, True)):
-            for key in keys:
-                if stay is Stay.DETACHED and key in declared:
-                    continue
-                by_subclass = key not in inherited
-                entry = WiderAttribute(
-                    key,
-                    entity if by_subclass else place.entity,
-                    place,
-                    is_column,
-                    by_subclass,
-                    is_deferred=is_column and key not in loaded,
-                    also=also,
-                    stay=stay,
-                    declared=key in declared,
-                )
-                dict.__setitem__(self, key, entry)
+        for each in sealed_attributes(entity, place):
+            is_declared = each.key in declared
+            if each.is_dynamic or (stay is Stay.DETACHED and is_declared):
+                continue
+            facts = attrs.asdict(each, recurse=False)
+            dict.__setitem__(self, each.key, WiderAttribute(**facts, also=also, stay=stay, declared=is_declared))
         self.absent = {key: AbsentValue(self[key]) for key in self.absent}
         if stay is not Stay.DETACHED:
-            guard_expired(mapper, _refuse_expired)
+            guard_expired(class_mapper(entity), _refuse_expired)
             written = written_fields(entity)
             #: Attributes that pydantic must not leave out silently after a commit has expired them.
-            self.expiring = {key: AbsentValue(self[key]) for key in columns if key in written}
+            self.expiring = {key: AbsentValue(each) for key, each in self.items() if each.is_column and key in written}
             if self.expiring and not event.contains(entity, "expire", _note_expired):
                 event.listen(entity, "expire", _note_expired)
 
