@@ -215,12 +215,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     if cursor is None:
         return PageQuery(query, read, None, size, None, backwards, key, order, text, (), kept)
     enums = [getattr(type_on(each.expression.type, dialect), "enum_class", None) for each in order]
-    inclusive = False
-    try:
-        values = decode_cursor(cursor, text, key, label, enums)
-    except CursorError:
-        inclusive = True
-        values = decode_cursor(cursor, text + _INCLUSIVE, key, label, enums)
+    values, inclusive = _values_in(cursor, text, key, label, enums)
     for index, (each, value) in enumerate(zip(order, values, strict=True)):
         wrong: Any = each.never_null and value is None
         if index in kept and value is kept[index].mark:
@@ -249,6 +244,16 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
         return and_(past, *(edge[index].is_not(None) for index in read_there))
 
     return PageQuery(query, read, beyond, size, cursor, backwards, key, order, text, values, kept, read_there)
+
+
+def _values_in(
+    cursor: str, text: str, key: CursorKey, label: str, enums: Sequence[type | None]
+) -> tuple[list[Any], bool]:
+    """Return the values in a cursor, and whether the row of the cursor itself belongs to the page."""
+    try:
+        return decode_cursor(cursor, text, key, label, enums), False
+    except CursorError:
+        return decode_cursor(cursor, text + _INCLUSIVE, key, label, enums), True
 
 
 @attrs.frozen(eq=False)
