@@ -150,6 +150,59 @@ def test_a_view_of_a_first_row_that_is_mapped_again_in_another_order() -> None:
 # --- a concrete subclass without a relationship of its base ---------------------------------------------------------
 
 
+class Boat(Base):
+    """The mapping loads the columns of its subclasses with each boat."""
+
+    __tablename__ = "again_boats"
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "boat", "with_polymorphic": "*"}
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    depot_id: Mapped[int | None] = mapped_column(ForeignKey(Depot.id))
+    depot: Mapped[Depot | None] = relationship(foreign_keys=[depot_id], viewonly=True)
+
+
+class Ferry(Boat):
+    __tablename__ = "again_ferries"
+    __mapper_args__ = {"polymorphic_identity": "ferry"}
+    id: Mapped[int] = mapped_column(ForeignKey(Boat.id), primary_key=True)
+    cars: Mapped[int]
+    home_id: Mapped[int | None] = mapped_column(ForeignKey(Depot.id))
+    depot: Mapped[Depot | None] = relationship(foreign_keys=[home_id], viewonly=True)
+
+
+class FastFerry(Ferry):
+    __tablename__ = "again_fast_ferries"
+    __mapper_args__ = {"polymorphic_identity": "fast"}
+    id: Mapped[int] = mapped_column(ForeignKey(Ferry.id), primary_key=True)
+    knots: Mapped[int]
+    port_id: Mapped[int | None] = mapped_column(ForeignKey(Depot.id))
+    depot: Mapped[Depot | None] = relationship(foreign_keys=[port_id], viewonly=True)
+
+
+@pytest.mark.parametrize("strategy", [None, "selectin", "joined", "subquery"])
+async def test_columns_that_the_mapping_loads_come_beside_a_relationship_mapped_again(
+    engine: AsyncEngine, strategy: Any
+) -> None:
+    rows = [
+        "INSERT INTO again_depots VALUES (1, 'd'), (2, 'd'), (3, 'd')",
+        Boat(id=1, depot_id=1),
+        Ferry(id=2, depot_id=1, home_id=2, cars=20),
+        FastFerry(id=3, depot_id=1, home_id=2, port_id=3, cars=30, knots=40),
+    ]
+
+    def read(boat: Any) -> list[Any]:
+        names = ("cars", "home_id", "knots", "port_id")
+        return [boat.depot.id, *(getattr(boat, name) for name in names if hasattr(type(boat), name))]
+
+    async with filled(engine, Base.metadata, *rows) as loader:
+        expected = await lazily(engine, select(Boat).order_by(Boat.id), read)
+        plan = LoadPlan(Boat, load(Boat.depot, strategy=strategy))
+        assert list(map(read, await loader.fetch_all(plan, order_by=Boat.id))) == expected
+        few = LoadPlan(Boat, load(Boat.depot, strategy=strategy), only=[Boat.kind])
+        assert [boat.depot.id for boat in await loader.fetch_all(few, order_by=Boat.id)] == [1, 2, 3]
+    assert expected == [[1], [2, 20, 2], [3, 30, 2, 40, 3]]
+
+
 class ConcreteBaseOfTests(DeclarativeBase):
     pass
 

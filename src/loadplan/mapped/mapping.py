@@ -1,10 +1,21 @@
 """Returns facts of the mapping about classes and their attributes. The functions here decide nothing."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ClauseElement, Column, ColumnElement, Join, Select, SelectBase, Table, inspect, select
-from sqlalchemy.exc import NoInspectionAvailable
+from sqlalchemy import (
+    ClauseElement,
+    Column,
+    ColumnElement,
+    Join,
+    Select,
+    SelectBase,
+    Table,
+    inspect,
+    literal_column,
+    select,
+)
+from sqlalchemy.exc import CompileError, NoInspectionAvailable
 from sqlalchemy.orm import (
     ColumnProperty,
     CompositeProperty,
@@ -120,21 +131,21 @@ def mapped_again(mapper: Mapper[Any], key: str, *, ordered: bool = True) -> Iter
         ordered: whether a different order counts, too.
     """
     prop = mapper.relationships[key]
-    for sub in mapper.self_and_descendants:
+    found: set[Mapper[Any]] = set()
+    for sub in mapper.self_and_descendants:  # classes come before their subclasses
         own = sub.relationships.get(key)
-        if own is None or own.parent is not sub or sub is mapper or _is_alike(own, prop, ordered=ordered):
+        if own is None or own.parent is not sub or sub is mapper or not found.isdisjoint(sub.iterate_to_root()):
             continue
-        between = [
-            each for each in sub.iterate_to_root() if each is not sub and each.isa(mapper) and each is not mapper
-        ]
-        if not sub.concrete and all(each.relationships[key].parent is not each for each in between):
+        if not _is_alike(own, prop, ordered=ordered):
+            found.add(sub)
             yield sub
 
 
 def _is_alike(one: RelationshipProperty[Any], other: RelationshipProperty[Any], *, ordered: bool) -> bool:
     """Tell whether two relationships lead to the same rows, in the same order if that matters."""
     ours, theirs = (
-        [each.primaryjoin, each.secondaryjoin, *((each.order_by or ()) if ordered else ())] for each in (one, other)
+        [primaryjoin, each.secondaryjoin, *((each.order_by or ()) if ordered else ())]
+        for each, primaryjoin in zip((one, other), _joins_of(one, other), strict=True)
     )
     return (
         one.mapper is other.mapper
@@ -146,10 +157,44 @@ def _is_alike(one: RelationshipProperty[Any], other: RelationshipProperty[Any], 
     )
 
 
+class _Text(NamedTuple):
+    """A join as text, and the values that it binds."""
+
+    text: str
+    values: Any
+
+
+def _joins_of(one: RelationshipProperty[Any], other: RelationshipProperty[Any]) -> tuple[Any, Any]:
+    """Return the primary joins of two relationships, so that they can be compared.
+
+    Every concrete class has a table of its own, so it maps all its relationships itself. These joins become texts, in
+    which the names of attributes stand for the parents' columns.
+    """
+    if not one.parent.concrete:
+        return one.primaryjoin, other.primaryjoin
+    return _as_text(one), _as_text(other)
+
+
+def _as_text(prop: RelationshipProperty[Any]) -> _Text:
+    own = prop.local_columns - prop.remote_side
+
+    def name(element: Any, **_: Any) -> Any:
+        key = attribute_of(prop.parent, element) if element in own else None
+        return None if key is None else literal_column(key)
+
+    try:
+        compiled = replacement_traverse(prop.primaryjoin, {}, name).compile()
+    except CompileError:  # of a construct that only one database has
+        return _Text(prop.key, prop.parent)
+    return _Text(str(compiled), compiled.params)
+
+
 def _is_same(one: Any, other: Any) -> bool:
     """Tell whether two parts of relationships are the same expression, or both None."""
     if one is None or other is None:
         return one is other
+    if isinstance(one, _Text):
+        return bool(one == other)
     try:
         return bool(one.compare(other))
     except AttributeError:  # SQLAlchemy raises it for functions of columns, if these are of different classes

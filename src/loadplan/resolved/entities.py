@@ -116,9 +116,10 @@ class _Resolver:
         columns, again = self.declared(place, said, at, mapping.default_columns(place.mapper), keys)
         _select(place, columns)
         subset = next((each.subset for each in said if each.subset), None)
-        parts = [*self.parts(place, said, again, at)]
+        loaded = frozenset(mapping.polymorphic_loads(place.mapper) if subset is None else ())
+        parts = [*self.parts(place, said, again, at, loaded)]
         if subset is None:
-            parts += self.parts_by_mapping(place, {*_classes_of(parts)}, at)
+            parts += self.parts_by_mapping(place, {*_classes_of(parts)}, at, loaded)
         return Instance(
             place=place,
             columns=columns,
@@ -164,13 +165,15 @@ class _Resolver:
 
     # --- subclasses -----------------------------------------------------------------------------------------------
 
-    def parts_by_mapping(self, place: Place, declared: set[Mapper[Any]], at: tuple[str, ...]) -> Iterator[Part]:
+    def parts_by_mapping(
+        self, place: Place, declared: set[Mapper[Any]], at: tuple[str, ...], loaded: frozenset[Mapper[Any]]
+    ) -> Iterator[Part]:
         """Yield a part for each subclass that the mapping loads with its base and the plan does not name."""
         for sub in mapping.polymorphic_loads(place.mapper):
             if sub not in declared:
                 above = [each for each in declared if sub.isa(each)]  # these branches say which of their columns come
                 nothing = [_Said((), None, None, says_columns=False)]
-                part = self.part(place, sub, nothing, at, by_mapping=True, above=above)
+                part = self.part(place, sub, nothing, at, loaded, by_mapping=True, above=above)
                 yield attrs.evolve(part, below=tuple(each.class_ for each in declared if each.isa(sub)))
 
     def parts(
@@ -179,6 +182,7 @@ class _Resolver:
         said: Sequence[_Said],
         again: Sequence[_Again],
         at: tuple[str, ...],
+        loaded: frozenset[Mapper[Any]],
         rows_of: Place | None = None,
     ) -> Iterator[Part]:
         """Resolve the declarations for subclasses at a place, each subclass once.
@@ -188,6 +192,7 @@ class _Resolver:
             said: the declarations about the place.
             again: relationships that subclasses map in another way.
             at: the names that lead to the place, for errors.
+            loaded: the subclasses whose columns the mapping loads with the rows.
             rows_of: the place whose rows the place of the base class reads, if these are not its own rows.
         """
         groups: dict[Mapper[Any], list[_Said]] = {}
@@ -204,9 +209,9 @@ class _Resolver:
         for each in again:
             own = groups.setdefault(each.mapper, [])
             if key_of(each.loads[0]) not in self.by_relationship(each.mapper, own, at):
-                own.append(_Said(each.loads, (), None, says_columns=True))
+                own.append(_Said(each.loads, None if each.mapper in loaded else (), None, says_columns=True))
         for sub, own in groups.items():
-            yield self.part(place, sub, own, at, rows_of=rows_of)
+            yield self.part(place, sub, own, at, loaded, rows_of=rows_of)
 
     def part(
         self,
@@ -214,6 +219,7 @@ class _Resolver:
         sub: Mapper[Any],
         said: list[_Said],
         at: tuple[str, ...],
+        loaded: frozenset[Mapper[Any]],
         *,
         by_mapping: bool = False,
         above: Sequence[Mapper[Any]] = (),
@@ -239,7 +245,8 @@ class _Resolver:
             in_row=in_row,
         )
         place.edges.append(way)
-        return Part(way, columns, tuple(self.parts(target, said, again, at, base if in_row else None)), by_mapping)
+        parts = self.parts(target, said, again, at, loaded, base if in_row else None)
+        return Part(way, columns, tuple(parts), by_mapping)
 
     # --- relationships --------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from loadplan.sqlalchemy_internals import left_as_is
 from loadplan.statements.aggregates import grouped
 from loadplan.statements.first_rows import numbered, walked_to, why_lateral, why_no_lateral
 from loadplan.statements.joined_orders import Join, in_joins, joined_to, joined_value
-from loadplan.statements.keys import Keys, among, keys_of
+from loadplan.statements.keys import Keys, among, keys_of, selecting_keys
 from loadplan.statements.linked import (
     AnySelect,
     Linked,
@@ -255,7 +255,7 @@ class StatementBuilder:
     def _among_parents(self, edge: Edge, above: Statement) -> Any:
         """Return the condition that rows belong to the parents in a statement, which becomes a subquery."""
         columns = [above.values[above.slots.index(slot)] for slot in self._bound(edge, edge.owner)]
-        inner = above.select.with_only_columns(*columns).correlate(None)
+        inner = selecting_keys(above.select, columns, above.place)
         if mapping.is_read_elsewhere(edge.target.mapper):
             inner = left_as_is(inner)
         return among(self._ties[edge].asked, inner, self._dialect_of(edge))

@@ -4,13 +4,28 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
-from sqlalchemy import ARRAY, BindParameter, ColumnElement, Dialect, and_, any_, bindparam, func, or_, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    ColumnElement,
+    Dialect,
+    Select,
+    and_,
+    any_,
+    bindparam,
+    func,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.types import TypeEngine
 
+from loadplan.mapped import mapping
 from loadplan.mapped.drivers import MYSQL_FAMILY
 from loadplan.mapped.stored import unlimited
 from loadplan.mapped.telling import EXACT_TYPES, binds_anew, binds_with_sql
 from loadplan.mapped.values import type_on
+from loadplan.resolved.tree import Place
 
 #: The most keys in one IN list. SQLAlchemy's selectinload uses the same number. SQLite takes 32,766 parameters at most.
 CHUNK = 500
@@ -132,6 +147,21 @@ def _is_partitioned(column: ColumnElement[Any]) -> bool:
 
 #: Databases that do not allow a LIMIT in the subquery of an IN. They allow it in a derived table inside the subquery.
 _NO_LIMIT_IN_SUBQUERY = MYSQL_FAMILY
+
+
+def selecting_keys(statement: Select[Any], columns: Sequence[Any], place: Place) -> Select[Any]:
+    """Return a statement with the columns of keys instead of its own.
+
+    If a class is mapped to a union, SQLAlchemy reads it for ``select_from(Class)`` only if an attribute is selected.
+    Keys of subclasses are columns of the union, and no attributes of the class.
+    """
+    statement = statement.correlate(None)
+    if not mapping.is_read_elsewhere(place.mapper):
+        return statement.with_only_columns(*columns)
+    keys = [column.label(f"key_{index}") for index, column in enumerate(columns)]
+    attribute = getattr(place.entity, mapping.primary_key(place.mapper)[0]).label("of_class")
+    rows = statement.with_only_columns(*keys, attribute).subquery()
+    return select(*(rows.c[key.name] for key in keys))
 
 
 def among(columns: Sequence[ColumnElement[Any]], statement: Any, dialect: Dialect) -> ColumnElement[bool]:
