@@ -270,9 +270,10 @@ class ShardedCalls(AllCalls):
                 def prepare(compiled: Compiled[T], tally: Tally) -> Work[tuple[list[T], list[tuple[Any, ...]]]]:
                     query = RootQuery(compiled, tuple_or_none(where) or (), tuple_or_none(order_by) or ())
                     page = page_of(query, size, after, before, self.cursor_key)
-                    for number in page.kept:  # the cursor's row is in one shard, so other shards cannot read its value
+                    # the cursor's row is in one shard, so other shards cannot read its value
+                    for number, kept_value in {**page.kept, **page.read_there}.items():
                         kind = type(query.total_order[number].expression.type).__name__
-                        if page.kept[number].is_of_own_type:
+                        if kept_value.is_of_own_type:
                             raise PlanError([call_problems.not_pageable(kind, (plan.label,))])
                         raise PlanError([_not_shown(plan, query.told(number))])
                     self._mergeable(query, page.order, at_least=len(page.order))

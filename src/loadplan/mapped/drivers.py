@@ -19,18 +19,21 @@ class Driver:
         raw: whether loadplan can use the driver's rows directly, without SQLAlchemy's ``Row``.
         nests: whether the driver can read ``array(select row(...))``.
         in_binary: whether it can read these only in its binary format, which loadplan must ask the cursor for.
+        has_no_infinity: whether it reads an infinite date as the last or first date of Python, and sends that date as
+            an infinite one.
     """
 
     name: str
     raw: bool = False
     nests: bool = False
     in_binary: bool = False
+    has_no_infinity: bool = False
 
 
 _KNOWN = {
     each.name: each
     for each in (
-        Driver("asyncpg", raw=True, nests=True),
+        Driver("asyncpg", raw=True, nests=True, has_no_infinity=True),
         Driver("psycopg", raw=True, nests=True, in_binary=True),
     )
 }

@@ -7,6 +7,7 @@ The value of a column in Python may differ from the value that the database comp
 - An ``INTERVAL`` of a year becomes 365 days. PostgreSQL compares it as 360 days.
 - An expression may have another type than SQLAlchemy supposes, or more digits: ``Line.price * Line.quantity``.
 - SQLite keeps dates, times and UUIDs as text. ``CURRENT_TIMESTAMP`` writes another form than SQLAlchemy does.
+- asyncpg reads an infinite date as the last or first date of Python.
 - MariaDB and MySQL give text for an expression of a date and a parameter: ``coalesce(Task.due, date(2026, 1, 1))``.
 """
 
@@ -32,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.schema import Column
 
-from loadplan.mapped.drivers import MYSQL_FAMILY
+from loadplan.mapped.drivers import MYSQL_FAMILY, driver_of
 from loadplan.mapped.elements import element_of
 from loadplan.mapped.ordering import Ordering
 from loadplan.mapped.stored import CONVERTED_ON_SQLITE, INTERVALS, AsStored, exact_float, without_months
@@ -89,6 +90,18 @@ def exact_value(expression: ColumnElement[Any], dialect: Dialect) -> ColumnEleme
     if dialect.name == "postgresql" and isinstance(kind, INTERVALS):
         return type_coerce(without_months(expression), kind)
     return expression
+
+
+def may_be_infinite(value: Any, dialect: Dialect) -> bool:
+    """Tell whether a date or time in Python may stand for an infinite one, so that the driver would send another value.
+
+    asyncpg reads both ``'infinity'`` and ``'9999-12-31'`` as ``date.max``, and sends ``date.max`` as ``'infinity'``.
+    """
+    if not driver_of(dialect).has_no_infinity:
+        return False
+    if isinstance(value, datetime.datetime):
+        return value.replace(tzinfo=None) in (datetime.datetime.max, datetime.datetime.min)
+    return isinstance(value, datetime.date) and value in (datetime.date.max, datetime.date.min)
 
 
 def type_of_value(value: Any, ordering: Ordering) -> types.TypeEngine[Any]:

@@ -31,7 +31,7 @@ from loadplan.resolved import number_problems
 from loadplan.resolved.form import MOST
 from loadplan.running import call_problems
 from loadplan.running.cursors import KEPT, CursorKey, decode_cursor, encode_cursor, refused_cursor, row_is_gone
-from loadplan.running.exact import comparable, exact_value, refusal_of_cursor, type_of_value
+from loadplan.running.exact import comparable, exact_value, may_be_infinite, refusal_of_cursor, type_of_value
 from loadplan.running.graph import load_roots_beside
 from loadplan.running.own_connection import Opened
 from loadplan.running.response import response_schema
@@ -89,6 +89,7 @@ class PageQuery:
         read_there: by index of an order in ``total``, the reader of a value that the given cursor does not hold.
         backwards: whether the page goes towards the beginning.
         key: the key that signs or encrypts cursors.
+        of_key: by index of an order in ``total``, whether it is a part of the row's key.
     """
 
     query: RootQuery
@@ -100,6 +101,7 @@ class PageQuery:
     key: CursorKey
     total: Sequence[Ordering]
     text: str
+    of_key: Sequence[bool]
     values: Sequence[Any] = ()
     kept: "Mapping[int, KeptValue]" = attrs.field(factory=dict)
     read_there: "Mapping[int, KeptValue]" = attrs.field(factory=dict)
@@ -167,8 +169,13 @@ class PageQuery:
                 raise row_is_gone(label, is_of_own_type=kept.is_of_own_type)
 
     def _cursor_of(self, row: Sequence[Any]) -> str:
+        dialect = self.query.compiled.dialect
         row = [
-            (self.kept[index].mark if value else None) if index in self.kept else value
+            (self.kept[index].mark if value else None)
+            if index in self.kept
+            else KEPT
+            if may_be_infinite(value, dialect) and not self.of_key[index]
+            else value
             for index, value in enumerate(row)
         ]
         try:
@@ -213,7 +220,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
     read = [_reversed(each, each.puts_nulls_first(dialect)) for each in order] if backwards else order
     text = _order_text(order)
     if cursor is None:
-        return PageQuery(query, read, None, size, None, backwards, key, order, text, (), kept)
+        return PageQuery(query, read, None, size, None, backwards, key, order, text, of_key, (), kept)
     enums = [getattr(type_on(each.expression.type, dialect), "enum_class", None) for each in order]
     values, inclusive = _values_in(cursor, text, key, label, enums)
     for index, (each, value) in enumerate(zip(order, values, strict=True)):
@@ -243,7 +250,7 @@ def page_of(query: RootQuery, size: int, after: str | None, before: str | None, 
         # if the row of the cursor is gone, its value reads as NULL: the page must be empty, not start after NULL
         return and_(past, *(edge[index].is_not(None) for index in read_there))
 
-    return PageQuery(query, read, beyond, size, cursor, backwards, key, order, text, values, kept, read_there)
+    return PageQuery(query, read, beyond, size, cursor, backwards, key, order, text, of_key, values, kept, read_there)
 
 
 def _values_in(
@@ -261,7 +268,7 @@ class KeptValue:
     """Reads a value of an order that is not in the cursor. The cursor names its row, and the database reads the value.
 
     A cursor that is not encrypted does not hold a value that the page does not show. No cursor holds a value of a type
-    that may hide what it stores.
+    that may hide what it stores, or a date that the driver may send as an infinite one.
 
     Attributes:
         query: the roots that the pages show.
