@@ -60,6 +60,7 @@ STAGES = {
         "tree",
         "parts",
         "fitting",
+        "meant_paths",
         "problems",
         "problems_of_orders",
         "number_problems",

@@ -6,14 +6,15 @@ from typing import Annotated, Any, ClassVar
 import attrs
 import pytest
 from errors_models import Base, Company, Customer, Line, Order
-from sqlalchemy import ForeignKey, desc, func, inspect
+from sqlalchemy import ForeignKey, bindparam, desc, func, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, defer, load_only, mapped_column, relationship, selectinload
 
-from loadplan import Loader, LoadPlan, LoadPlanError, PlanError, aggregate, count, load, source
+from loadplan import Loader, LoadPlan, LoadPlanError, PlanError, aggregate, count, load, on, source
 
 plan_of: Any = LoadPlan
 loads: Any = load
+branch: Any = on
 ORDER: Any = LoadPlan(Order, name="order")
 
 
@@ -119,7 +120,35 @@ HINTS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: plan_of(Order, load(Order.lines)).narrowed_to([Order.lines]),
         'write "lines".',
     ),
-    "a class in a list": (lambda: plan_of([Order]), "pass one class, without brackets: LoadPlan(User)."),
+    "a class in a list": (lambda: plan_of([Order]), "pass one class, without brackets: LoadPlan(Order)."),
+    "a relationship of another class": (
+        lambda: plan_of(Customer, Order.lines),
+        "write load(Customer.orders, load(Order.lines)).",
+    ),
+    "a relationship of a subclass": (
+        lambda: plan_of(Customer, Company.branches),
+        "write on(Company, load(Company.branches)).",
+    ),
+    "a class in a load": (
+        lambda: plan_of(Customer, loads(Line)),
+        "pass the relationship that leads to it: load(Customer.orders, load(Order.lines)).",
+    ),
+    "load without parentheses": (
+        lambda: plan_of(Line, load, Line.order),
+        "call it, with a relationship: load(Line.order).",
+    ),
+    "the name of a column as a condition": (
+        lambda: plan_of(Customer, loads(Customer.orders, where="total")),
+        "write where=Order.total == ...",
+    ),
+    "a parameter as a limit": (
+        lambda: plan_of(Customer, loads(Customer.orders, order_by=Order.id, limit=bindparam("n"))),
+        "write the number itself. It is a part of the statement, and no parameter.",
+    ),
+    "a branch by name": (
+        lambda: plan_of(Customer, branch("Company")),
+        "pass the class itself, without quotes: on(Company).",
+    ),
     "a declarative base": (
         lambda: plan_of(Base),
         "'Base' is a base of mapped classes. Pass one of these classes, which has a table.",
@@ -172,7 +201,37 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str, str]] = {
     "a path of text": (
         lambda loader: loader.fetch_all(ORDER, order_by=source("customer", "name")),
         "order_by= cannot use source('customer', 'name')",
-        "name attributes of the classes, not text: order_by=source(Post.author, User.name).",
+        "write order_by=source(Order.customer, Customer.name).",
+    ),
+    "a path that ends with a class": (
+        lambda loader: loader.fetch_all(ORDER, where=source(Order.customer, Customer)),
+        "where= cannot use source(Order.customer, Customer)",
+        "write where=source(Order.customer, Customer.name == ...).",
+    ),
+    "a path that does not start": (
+        lambda loader: loader.fetch_all(ORDER, order_by=source(Customer.name)),
+        "order_by= cannot use source(Customer.name)",
+        "write order_by=source(Order.customer, Customer.name).",
+    ),
+    "a path of one column": (
+        lambda loader: loader.fetch_all(ORDER, order_by=source(Order.total)),
+        "order_by= cannot use source(Order.total)",
+        "write order_by=Order.total.",
+    ),
+    "a path with an aggregate": (
+        lambda loader: loader.fetch_all(ORDER, order_by=source(Order.customer, func.max(Customer.id))),
+        "order_by= cannot use source(Order.customer, func.max(Customer.id))",
+        "write order_by=source(Order.customer, Customer.id).",
+    ),
+    "ids in brackets of their own": (
+        lambda loader: loader.fetch_many(ORDER, [[1], [2]]),
+        "[1] cannot be the primary key of 'Order'",
+        "write the ids into one list, without inner brackets: fetch_many(plan, [1, 2]).",
+    ),
+    "a condition in place of ids": (
+        lambda loader: loader.fetch_many(ORDER, Order.total == 1),
+        "the SQL expression 'err_orders.total = :total_1' is not a list of ids",
+        "for a condition, write fetch_all(plan, where=...).",
     ),
     "a path with an order in and_()": (
         lambda loader: loader.fetch_all(ORDER, order_by=source(Order.customer.and_(Customer.id.desc()), Customer.name)),
@@ -187,7 +246,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str, str]] = {
     "a direction that is not called": (
         lambda loader: loader.fetch_all(ORDER, order_by=Order.total.desc),
         "order_by= needs a SQL expression, but got the method 'Order.total.desc'",
-        "call it: order_by=Order.total.desc(...).",
+        "call it: order_by=Order.total.desc().",
     ),
     "an alias of the class": (
         lambda loader: loader.fetch_all(ORDER, where=aliased(Order).id == 1),

@@ -225,7 +225,7 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
     "a select in place of the class": (
         lambda: plan_of(select(Order)),
         "LP200: a select() is not a mapped class\n"
-        "  hint: pass the mapped class. Conditions go into the fetch: fetch_all(plan, where=...).",
+        "  hint: pass the class itself: LoadPlan(Order). Conditions go into the fetch: fetch_all(plan, where=...).",
     ),
     "the class as text": (
         lambda: plan_of("Order"),
@@ -244,7 +244,7 @@ PLANS: dict[str, tuple[Callable[[], object], str]] = {
     "a load without a class": (
         lambda: plan_of(load(Order.lines)),
         "LP200: load(Order.lines) is not a mapped class\n"
-        "  hint: pass the mapped class first, then the loads: LoadPlan(User, load(User.posts)).",
+        "  hint: pass the mapped class first, then the loads: LoadPlan(Order, load(Order.lines)).",
     ),
     "a strategy of SQLAlchemy": (
         lambda: plan_of(Order, unchecked(Order.lines, strategy="selectinload")),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from errors_models import Customer, Order
 from sqlalchemy import bindparam, create_engine, select
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from loadplan import Loader, LoaderError, LoadPlan, LoadPlanError, load
@@ -192,6 +192,16 @@ BINDS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: Session(),
         "LP408: a Loader cannot use an object of 'Session'\n"
         "  hint: use SyncLoader, or give it an AsyncEngine, async_sessionmaker, AsyncSession or AsyncConnection.",
+    ),
+    "the engine within an AsyncEngine": (
+        lambda: create_async_engine("sqlite+aiosqlite://").sync_engine,
+        "LP408: a Loader cannot use Engine(sqlite+aiosqlite://)\n"
+        "  hint: pass the AsyncEngine itself, not its sync_engine: Loader(engine).",
+    ),
+    "the session within an AsyncSession": (
+        lambda: AsyncSession(create_async_engine("sqlite+aiosqlite://")).sync_session,
+        "LP408: a Loader cannot use an object of 'Session'\n"
+        "  hint: pass the AsyncSession itself, not its sync_session: Loader(session).",
     ),
     "a function that makes sessions": (
         lambda: lambda: AsyncSession(),

@@ -66,16 +66,17 @@ TYPE_ERRORS: dict[str, tuple[Callable[[], object], str]] = {
     "a plan and a load": (lambda: PLAN + LOAD, "a 'LoadPlan' has no operators\n  hint: write plan.also(load(...))."),
     "a load that is called": (
         lambda: LOAD(Line.order),
-        "a 'Load' is a value, and you cannot call it\n  hint: nest the loads: load(User.posts, load(Post.comments)).",
+        "a 'Load' is a value, and you cannot call it\n  hint: nest the loads: load(Order.lines, load(Line.order)).",
     ),
     "the first rows of a load": (
         lambda: LOAD[:3],
         "a 'Load' has no items\n"
-        "  hint: for the first rows of each parent, write load(User.posts, order_by=..., limit=3).",
+        "  hint: for the first rows of each parent, write load(Order.lines, order_by=..., limit=3).",
     ),
     "two loads": (
         lambda: LOAD | LOAD,
-        "a 'Load' has no operators\n  hint: pass both loads: LoadPlan(User, load(User.posts), load(User.profile)).",
+        "a 'Load' has no operators\n"
+        "  hint: pass both loads to the plan: LoadPlan(..., load(Order.lines), load(Order.lines)).",
     ),
     "a count that is compared": (lambda: counts(Order.lines) > 1, counted(">")),
     "a count that is compared with >=": (lambda: counts(Order.lines) >= 1, counted(">=")),

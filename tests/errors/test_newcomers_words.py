@@ -169,15 +169,15 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda loader: loader.fetch_all(ORDER, Order.total > 3, Order.id == 1),
         "LP108: order_by= got a condition, the SQL expression 'err_orders.id = :id_1'\n"
         "  at: order\n"
-        "  hint: put all conditions into one list: where=[Post.id > 3, Post.published]. To order by a condition, add "
+        "  hint: put all conditions into one list: where=[Order.id == 1, ...]. To order by a condition, add "
         ".desc() or .asc().",
     ),
     "a condition made of two": (
         lambda loader: loader.fetch_page(ORDER, and_(Order.total > 3, Order.id == 1)),
         "LP108: order_by= got a condition, the SQL expression 'err_orders.total > :total_1 AND err_orders.id = :id_1'\n"
         "  at: order\n"
-        "  hint: put all conditions into one list: where=[Post.id > 3, Post.published]. To order by a condition, add "
-        ".desc() or .asc().",
+        "  hint: put all conditions into one list: where=[and_(Order.total > 3, Order.id == 1), ...]. To order by a "
+        "condition, add .desc() or .asc().",
     ),
     "another word for missing": (
         lambda loader: loader.fetch_many(ORDER, [1], missing="ignore"),

@@ -19,13 +19,13 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: plan_of(Order, unchecked(Order.__table__.c.id)),
         "LP101: load() needs a relationship, but got the SQL expression 'err_orders.id'\n"
         "  at: Order\n"
-        "  hint: pass an attribute of the class, for example load(User.posts).",
+        "  hint: pass an attribute of the class, for example load(Order.customer).",
     ),
     "LP101 a number": (
         lambda: plan_of(Order, unchecked(42), name="page"),
         "LP101: load() needs a relationship, but got 42\n"
         "  at: page\n"
-        "  hint: pass an attribute of the class, for example load(User.posts).",
+        "  hint: pass an attribute of the class, for example load(Order.customer).",
     ),
     "LP101 an alias": (
         lambda: LoadPlan(Order, load(aliased(Order).lines)),
@@ -43,7 +43,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: LoadPlan(Order, unchecked(Customer)),
         "LP101: load() needs a relationship, but got the class 'Customer'\n"
         "  at: Order\n"
-        "  hint: pass the relationship that leads to 'Customer', for example load(User.posts).",
+        "  hint: pass the relationship that leads to it: load(Order.customer).",
     ),
     "LP101 an option": (
         lambda: LoadPlan(Order, unchecked(selectinload(Order.lines))),

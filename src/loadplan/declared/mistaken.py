@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
-from loadplan.declared.code import source, subquery_over
+from loadplan.declared.code import is_relationship, source, subquery_over
 
 C = TypeVar("C")
 
@@ -202,14 +202,14 @@ _OPERATORS: dict[str, dict[str, tuple[str, str]]] = {
         **dict.fromkeys(("__add__", "__or__", "__and__"), ("a 'LoadPlan' has no operators", _ALSO)),
     },
     "Load": {
-        "__call__": ("a 'Load' is a value, and you cannot call it", _NEST),
+        "__call__": ("a 'Load' is a value, and you cannot call it", "nest the loads: {begun}, {nested})."),
         "__getitem__": (
             "a 'Load' has no items",
-            "for the first rows of each parent, write load(User.posts, order_by=..., limit=3).",
+            "for the first rows of each parent, write {begun}, order_by=..., limit=3).",
         ),
         **dict.fromkeys(
             ("__add__", "__or__", "__and__"),
-            ("a 'Load' has no operators", "pass both loads: LoadPlan(User, load(User.posts), load(User.profile))."),
+            ("a 'Load' has no operators", "pass both loads to the plan: LoadPlan(..., {self}, {other})."),
         ),
     },
     "Statements": {"__getitem__": ("'Statements' is not a list", "write list(statements)[0], or statements.texts[0].")},
@@ -321,7 +321,7 @@ def _operator_with(said: str, hint: str, kind: str) -> Callable[..., NoReturn]:
 def _with_others(whole: str, given: object, others: Sequence[object], kind: str) -> str:
     """Fill the code of the operands of an operator into a hint."""
     values = {"begun": _begun(given, kind), "subquery": counting(given)}
-    values |= dict.fromkeys(("other", "beside", "not", "has"), "...")
+    values |= dict.fromkeys(("other", "beside", "nested", "not", "has"), "...")
     with contextlib.suppress(Exception):  # the path may hold any value, and its methods may raise any error
         path: Any = _own(given, "path")
         *steps, last = map(source, path)
@@ -329,6 +329,7 @@ def _with_others(whole: str, given: object, others: Sequence[object], kind: str)
         values["has"] = "".join(f"{step}.has(" for step in steps) + last + ")" * len(steps)
     with contextlib.suppress(Exception):
         values["other"] = other = source(others[0])
+        values["nested"] = f"load({other})" if is_relationship(others[0]) else other
         values["beside"] = f"({other})" if " " in other else other
     for name, value in values.items():
         whole = whole.replace(f"{{{name}}}", value)

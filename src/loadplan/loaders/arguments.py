@@ -12,6 +12,8 @@ from loadplan.errors import IdentityError, LoaderError, PlanError, Problem, one_
 from loadplan.loaders.counting import plan_of_class
 from loadplan.mapped.mapping import mapper_of, mappers_below, tables_in
 from loadplan.plan import LoadPlan
+from loadplan.resolved.number_problems import is_sql
+from loadplan.resolved.problems import safely_described
 from loadplan.resolved.tree import tables_read
 from loadplan.running import call_problems
 from loadplan.running.plans import resolve_plan
@@ -48,10 +50,12 @@ def listed(plan: LoadPlan[Any], ids: Iterable[object]) -> list[object]:
         raise IdentityError(
             Problem(
                 "LP404",
-                f"{shown(ids)} is not a list of ids",
+                f"{safely_described(ids)} is not a list of ids",
                 (plan.label,),
-                detail=f"reading it raises {type(error).__name__}.",
-                hint="put the ids into a list: fetch_many(plan, [id]).",
+                detail=None if is_sql(ids) else f"reading it raises {type(error).__name__}.",
+                hint="for a condition, write fetch_all(plan, where=...)."
+                if is_sql(ids)
+                else "put the ids into a list: fetch_many(plan, [id]).",
             )
         ) from error
 

@@ -64,7 +64,7 @@ def _path_problems(prop: RelationshipProperty[Any], path: Source, at: tuple[str,
     """Yield the problems of ``order_by=source(...)`` of a collection: LP112, LP215."""
     if prop.entity.is_aliased_class:
         detail = f"'{prop.parent.class_.__name__}.{prop.key}' leads to an alias"
-        yield problems.not_a_path("order_by", path, detail, at)
+        yield problems.not_a_path("order_by", path, detail, at, prop.mapper)
     elif (wrong := problem_of_path(path, prop.mapper, at, "order_by")) is not None:
         yield wrong
 

@@ -57,7 +57,7 @@ def _part_problems(part: Below, at: tuple[str, ...], above: type[Any] | None) ->
             yield from _part_problems(item, at, here)
         elif isinstance(item, On):
             if mapping.mapper_of(item.entity) is None:
-                yield problems.not_mapped(item.entity, at)
+                yield problems.not_mapped(item.entity, at, "on")
             yield from _part_problems(item, at, here)
         elif isinstance(item, Load):
             yield from load_problems(item, at, here)
@@ -161,7 +161,7 @@ def load_problems(item: Load[Any], at: tuple[str, ...], above: type[Any] | None 
     if isinstance(named, str):
         yield from _part_problems(item, (*at, named), above)
     elif not isinstance(named, QueryableAttribute) or not hasattr(named.parent, "mapper"):
-        yield problems.not_a_relationship(named, at)
+        yield problems.not_a_relationship(named, at, above)
     elif named.parent.is_aliased_class:
         yield problems.relationship_of_alias(named, at)
     elif (subtype := subtype_of(named)) is not None and mapping.mapper_of(subtype) is None:

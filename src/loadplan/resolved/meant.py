@@ -223,7 +223,10 @@ def instead_of_expression(word: str, given: object) -> str:
     if isinstance(given, Select):
         return "use the subquery in a condition: Post.id.in_(select(...)), or select(...).exists()."
     if type(given) is MethodType and isinstance(given.__self__, ClauseElement | QueryableAttribute):
-        return f"call it: {word}={source(given.__self__)}.{given.__name__}(...)."
+        inside = "" if given.__name__ in {"asc", "desc", "nulls_first", "nulls_last"} else "..."
+        return f"call it: {word}={source(given.__self__)}.{given.__name__}({inside})."
+    if isinstance(given, type(func)):
+        return "call it, for example func.lower(...)."
     if isinstance(given, Callable):  # type: ignore[arg-type]
         return f"pass the expression itself, not a function or a class. {_capital(_EXAMPLES[word])}"
     return _EXAMPLES[word]
@@ -258,11 +261,16 @@ def instead_of_class(given: object) -> str:
     if isinstance(given, Table):
         return f"pass the class that is mapped to '{given.name}'."
     if isinstance(given, Select):
-        return "pass the mapped class. Conditions go into the fetch: fetch_all(plan, where=...)."
+        found = given.column_descriptions[0]["entity"]
+        name = found.__name__ if isinstance(found, type) else "User"
+        return f"pass the class itself: LoadPlan({name}). Conditions go into the fetch: fetch_all(plan, where=...)."
     if isinstance(given, str):
         return f"pass the class itself, without quotes: LoadPlan({given})."
     if isinstance(given, Plan):
         return "this is a plan already. To add to it, write plan.also(load(...))."
+    if isinstance(given, Load) and isinstance(given.relationship, QueryableAttribute):
+        owner = given.relationship.class_.__name__
+        return f"pass the mapped class first, then the loads: LoadPlan({owner}, {given})."
     if isinstance(given, Load | On):
         return "pass the mapped class first, then the loads: LoadPlan(User, load(User.posts))."
     if isinstance(given, type) and type(given).__module__.startswith("sqlmodel"):
@@ -272,7 +280,8 @@ def instead_of_class(given: object) -> str:
     if isinstance(given, Mapper):
         return f"pass the class itself: LoadPlan({given.class_.__name__})."
     if isinstance(given, list | tuple | set | frozenset) and any(mapping.mapper_of(each) is not None for each in given):
-        return "pass one class, without brackets: LoadPlan(User)."
+        name = next(each.__name__ for each in given if mapping.mapper_of(each) is not None)
+        return f"pass one class, without brackets: LoadPlan({name})."
     if isinstance(given, type) and given.__module__ != "builtins":
         return f"pass a mapped class first. If '{given.__name__}' is your view class, write into={given.__name__}."
     if mapping.mapper_of(type(given)) is not None:
@@ -313,6 +322,8 @@ def instead_of_plan(given: object) -> str:
         return "pass a plan. To load more onto an object, write extend(object, load(...))."
     if isinstance(given, int | UUID | tuple):
         return f"the plan is the first argument, and the id is the second: fetch(plan, {shown(given)})."
+    if isinstance(given, QueryableAttribute):
+        return f"make a plan of the class: LoadPlan({given.class_.__name__})."
     return "make a plan, for example LoadPlan(User, load(User.posts))."
 
 
@@ -347,6 +358,16 @@ def instead_of_bind(given: object, loader: str) -> str | None:
         if hasattr(type(given), name):
             return f"enter it, and pass the value: {word} ... as connection: {loader}(connection)."
     return "call it, and pass what it returns." if callable(given) and not isinstance(given, type) else None
+
+
+def around_bind(given: object, loader: str) -> str | None:
+    """Return the hint for the synchronous part of an asyncio engine or session; None for any other value."""
+    if loader == "Loader" and isinstance(given, Engine) and given.dialect.is_async:
+        return "pass the AsyncEngine itself, not its sync_engine: Loader(engine)."
+    bind = given.bind if isinstance(given, Session) else None
+    if loader == "Loader" and bind is not None and bind.dialect.is_async:
+        return "pass the AsyncSession itself, not its sync_session: Loader(session)."
+    return None
 
 
 _ENGINES = (AsyncEngine, Engine)

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from types import FunctionType
 from typing import Any
 
-from sqlalchemy import ClauseElement, Integer, UnaryExpression
+from sqlalchemy import Boolean, ClauseElement, Integer, UnaryExpression
 from sqlalchemy.ext.associationproxy import AssociationProxyInstance
 from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty, class_mapper
 from sqlalchemy.sql.visitors import iterate
@@ -47,6 +48,15 @@ def _load_hint(given: Any, here: Mapper[Any] | None, within: bool) -> str | None
         if not way:
             return known if within else None
         return f"write {meant.nested(way, '')}{'' if within else f', or name={given!r} to name the plan'}."
+    owner = mapping.owner_of(given) if is_relationship(given) else None
+    if owner is not None and here is not None and not here.isa(owner):
+        if owner.isa(here):
+            return f"write on({owner.class_.__name__}, load({source(given)}))."
+        way = meant.route(here, owner)
+        return f"write {meant.nested(way, f'load({source(given)})')}." if way else None
+    if isinstance(given, FunctionType) and given.__module__.startswith("loadplan.") and here is not None:
+        found = [f"{here.class_.__name__}.{each.key}" for each in here.relationships]
+        return f"call it, with a relationship: load({found[0]})." if found and given.__name__ == "load" else None
     if isinstance(given, QueryableAttribute) and here is not None and not is_relationship(given):
         deferred = given.key in {each.key for each in mapping.column_attributes(here) if each.deferred}
         return f"write {plan_of_column(here.class_.__name__, given.key)}." if deferred else None
@@ -57,6 +67,19 @@ def _load_hint(given: Any, here: Mapper[Any] | None, within: bool) -> str | None
         return f"write on({mapper.class_.__name__})."
     way = meant.route(here, mapper)
     return f"write {meant.nested(way, '')}." if way else None
+
+
+def relationship_hint(given: object, here: type[Any] | None) -> str:
+    """Return the hint for a wrong value in ``load(...)``, with a relationship of the class at the place."""
+    hint, mapper = meant.instead_of_relationship(given), _mapper(here)
+    if mapper is None or not hint.endswith("for example load(User.posts)."):
+        return hint
+    target = mapping.mapper_of(given) if isinstance(given, type) else None
+    way = [] if target is None else meant.route(mapper, target)
+    names = [f"{mapper.class_.__name__}.{each.key}" for each in mapper.relationships]
+    if way:
+        return f"pass the relationship that leads to it: {meant.nested(way, '')}."
+    return hint.replace("User.posts", names[0]) if names else f"'{mapper.class_.__name__}' has no relationships."
 
 
 def plan_of_column(entity: str, key: str) -> str:
@@ -83,8 +106,6 @@ def instead_of_path(word: str, given: Source) -> str | None:
 
     A wrong last item is text, another path, a count, or an order with a direction.
     """
-    if any(isinstance(each, str) for each in given.path):
-        return f"name attributes of the classes, not text: {word}=source(Post.author, User.name)."
     steps, last = given.path[:-1], given.path[-1] if given.path else None
     if isinstance(last, Source):
         whole = Source((*steps, *last.path), (*last.modifiers, *given.modifiers))
@@ -171,6 +192,9 @@ def _expression_hint(word: str, given: Any, here: type[Any] | None) -> str | Non
         return None
     if isinstance(given, str) and word == "order_by":
         return _instead_of_name(given, here)
+    if isinstance(given, str) and _is_column(here, given):
+        column = getattr(here, given)
+        return f"write where={here.__name__}.{given}{'.' if isinstance(column.type, Boolean) else ' == ...'}"
     if isinstance(given, int) and word == "order_by" and (mapper := _mapper(here)):
         return f"name the column, for example order_by={here.__name__}.{_telling_column(mapper)}."
     if isinstance(given, UnaryExpression) and meant.is_named_order(given):

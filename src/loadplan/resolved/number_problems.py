@@ -1,6 +1,6 @@
 """Makes the problems of numbers in plans and calls: ``limit=``, ``depth=``, ``size=``, ``offset=``: LP107."""
 
-from sqlalchemy import ClauseElement
+from sqlalchemy import BindParameter, ClauseElement
 from sqlalchemy.orm import QueryableAttribute
 
 from loadplan.errors import Problem, shown
@@ -24,7 +24,9 @@ def sql_as_number(word: str, given: object, at: At) -> Problem:
         "LP107",
         f"{word}= needs a whole number, but got {safely_described(given)}",
         at,
-        hint="put all conditions into one list, where=[Post.id > 3, Post.published], and orders into order_by=[...].",
+        hint="write the number itself. It is a part of the statement, and no parameter."
+        if isinstance(given, BindParameter)
+        else "put all conditions into one list, where=[Post.id > 3, Post.published], and orders into order_by=[...].",
     )
 
 

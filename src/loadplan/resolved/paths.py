@@ -30,16 +30,17 @@ def path_problem(given: Source, mapper: Mapper[Any], at: At, word: str = "order_
     Returns:
         The problem, LP112; None if the path is right.
     """
+    start = mapper
     if len(given.path) < 2:
-        return problems.not_a_path(word, given, "it needs a relationship and a column", at)
+        return problems.not_a_path(word, given, "it needs a relationship and a column", at, start)
     for step in given.path[:-1]:
         prop = mapping.relationship(mapper, step.key) if isinstance(step, QueryableAttribute) else None
         owner = mapping.owner_of(step)
         if prop is None or owner is None or not mapper.isa(owner):
             detail = f"{_quoted(step)} is not a relationship of '{mapper.class_.__name__}'"
-            return problems.not_a_path(word, given, detail, at)
+            return problems.not_a_path(word, given, detail, at, start)
         if prop.uselist:
-            return problems.not_a_path(word, given, f"'{code_of(step)}' leads to many rows", at)
+            return problems.not_a_path(word, given, f"'{code_of(step)}' leads to many rows", at, start)
         if orders := [each for each in criteria_of(step) if has_direction(each)]:
             return problems.order_as_condition(orders[0], at)
         again = [*mapping.mapped_again(mapper, prop.key, ordered=not links.is_single(prop))]
@@ -49,7 +50,7 @@ def path_problem(given: Source, mapper: Mapper[Any], at: At, word: str = "order_
             return problems.path_from_union(given, code_of(step), mapper, at)
         mapper = target_of(prop, step)
     wrong = _wrong_end(given.path[-1], mapper)
-    return None if wrong is None else problems.not_a_path(word, given, wrong, at)
+    return None if wrong is None else problems.not_a_path(word, given, wrong, at, start)
 
 
 def _wrong_end(step: Any, mapper: Mapper[Any]) -> str | None:

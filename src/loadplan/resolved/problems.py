@@ -14,6 +14,7 @@ from loadplan.declared.spec import Load, On, Plan, StrategyName
 from loadplan.errors import Problem, did_you_mean, one_of, shown
 from loadplan.mapped import mapping
 from loadplan.resolved import meant, meant_here
+from loadplan.resolved.meant_paths import meant_path
 from loadplan.resolved.tree import Edge
 from loadplan.sqlalchemy_internals import AbstractLoad
 
@@ -27,11 +28,11 @@ def _name(mapper: Mapper[Any]) -> str:
 # --- LP1xx: the declaration alone -----------------------------------------------------------------------------------
 
 
-def not_a_relationship(given: object, at: At) -> Problem:
-    """Return the problem of ``load(...)`` with a value that is not a relationship."""
+def not_a_relationship(given: object, at: At, here: type[Any] | None = None) -> Problem:
+    """Return the problem of ``load(...)`` with a value that is not a relationship of the class ``here``."""
     message = f"load() needs a relationship, but got {meant.described(given)}"
     of_option = isinstance(given, AbstractLoad)
-    hint = meant_here.load_hint(given, None) if of_option else meant.instead_of_relationship(given)
+    hint = meant_here.load_hint(given, None) if of_option else meant_here.relationship_hint(given, here)
     return Problem("LP101", message, at, hint=meant.safely(meant_here.behind_proxy, given) or hint)
 
 
@@ -138,12 +139,13 @@ def not_an_expression(word: str, given: object, at: At, here: type[Any] | None =
 
 def condition_as_order(given: object, at: At) -> Problem:
     """Return the problem of a condition as an order: ``fetch_all(plan, Post.id > 3, Post.author_id == 1)``."""
+    code = source(given)
+    code = "Post.id > 3, Post.published" if meant_here.SQL.search(code) else f"{code}, ..."
     return Problem(
         "LP108",
         f"order_by= got a condition, {safely_described(given)}",
         at,
-        hint="put all conditions into one list: where=[Post.id > 3, Post.published]. To order by a condition, add "
-        ".desc() or .asc().",
+        hint=f"put all conditions into one list: where=[{code}]. To order by a condition, add .desc() or .asc().",
     )
 
 
@@ -188,13 +190,15 @@ def _rows(edge: Edge) -> str:
 # --- LP2xx: the declaration against the mapping ---------------------------------------------------------------------
 
 
-def not_mapped(given: object, at: At) -> Problem:
+def not_mapped(given: object, at: At, word: str = "LoadPlan") -> Problem:
     """Return the problem of ``LoadPlan`` or ``on`` with a value that is not a mapped class."""
     what = safely_described(given).removeprefix("the class ")
     if later := mapping.still_to_be_mapped(given):
         hint = "complete its mapping before you use the plan."
         return Problem("LP200", f"{what} is not mapped yet", at, detail=later, hint=hint)
-    return Problem("LP200", f"{what} is not a mapped class", at, hint=meant.safely(meant.instead_of_class, given))
+    way_out = meant.safely(meant.instead_of_class, given)
+    way_out = way_out and way_out.replace("LoadPlan(", f"{word}(")
+    return Problem("LP200", f"{what} is not a mapped class", at, hint=way_out)
 
 
 def no_relationship(mapper: Mapper[Any], key: str, owner: Mapper[Any] | None, at: At) -> Problem:
@@ -332,10 +336,13 @@ def key_outside_of_sessions(mapper: Mapper[Any], identity: Sequence[Any]) -> Pro
     )
 
 
-def not_a_path(word: str, given: object, detail: str, at: At) -> Problem:
-    """Return the problem of ``source(...)`` in a condition or an order if it does not lead to one value."""
-    end = "Customer.email" if word == "order_by" else 'Customer.country == "NZ"'
-    example = f"name relationships that lead to one row, then the value: {word}=source(Order.customer, {end})."
+def not_a_path(word: str, given: Any, detail: str, at: At, mapper: Mapper[Any]) -> Problem:
+    """Return the problem of ``source(...)`` in a condition or an order if it does not lead to one value.
+
+    ``mapper`` is the class at which the path starts.
+    """
+    code = meant_path(word, mapper, given.path)
+    example = "name relationships that lead to one row, then the value." if code is None else f"write {word}={code}."
     return Problem(
         "LP112",
         f"{word}= cannot use {source(given)}",

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Mapper
 from loadplan.declared.spec import Load, On, Plan
 from loadplan.mapped.mapping import owner_of
 from loadplan.resolved.form import is_reference, spelled_out
+from loadplan.resolved.meant_paths import Written
 from loadplan.resolved.parts import key_of
-from loadplan.resolved.source_problems import Written
 from loadplan.resolved.tree import Edge
 from loadplan.view_classes.annotations import FieldType, literal_values
 from loadplan.view_classes.fields import Field

@@ -17,8 +17,8 @@ from loadplan.resolved import view_problems as problems
 from loadplan.resolved.conditions import conditions_on, order_problems, shape_problems
 from loadplan.resolved.fitting import spelled, why_empty
 from loadplan.resolved.form import MOST_LEVELS
+from loadplan.resolved.meant_paths import column_that_fits, values_of_rows
 from loadplan.resolved.parts import key_of
-from loadplan.resolved.source_problems import column_that_fits, values_of_rows
 from loadplan.resolved.tree import Edge, Many, One, Place, Recipe, Shape, Total
 from loadplan.resolved.view_loads import At, Loads, Spot, Trail, belongs
 from loadplan.resolved.view_values import ValueResolver

@@ -21,9 +21,9 @@ from loadplan.resolved import view_problems as problems
 from loadplan.resolved.conditions import parameters_once
 from loadplan.resolved.form import OfType
 from loadplan.resolved.form import load_problems as form_problems_of
+from loadplan.resolved.meant_paths import Written
 from loadplan.resolved.parts import key_of
 from loadplan.resolved.resolving import resolve_once
-from loadplan.resolved.source_problems import Written
 from loadplan.resolved.tree import (
     Choose,
     Make,

@@ -46,8 +46,10 @@ def not_a_bind(given: object, loader: str, binds: Sequence[str], *, of_other: bo
         binds: the names of the classes that the loader takes.
         of_other: whether the other loader takes this value.
     """
-    hint = safely(meant.instead_of_bind, given, loader)
-    if of_other:
+    around, hint = safely(meant.around_bind, given, loader), safely(meant.instead_of_bind, given, loader)
+    if around is not None:
+        hint = around
+    elif of_other:
         other = "SyncLoader" if loader == "Loader" else "Loader"
         hint = f"use {other}, or give it an {', '.join(binds[:-1])} or {binds[-1]}."
     elif hint is None:

@@ -105,8 +105,10 @@ def read_each(asked: Sequence[object], read: Callable[[object], R]) -> list[R]:
         except IdentityError as error:
             if len(asked) == 1:
                 raise
-            at = (*error.path, f"ids[{position}]")
-            raise IdentityError(attrs.evolve(error.problem, path=at)) from error.__cause__
+            at, hint = (*error.path, f"ids[{position}]"), error.hint
+            if issubclass(type(given), list | set | frozenset):
+                hint = "write the ids into one list, without inner brackets: fetch_many(plan, [1, 2])."
+            raise IdentityError(attrs.evolve(error.problem, path=at, hint=hint)) from error.__cause__
     return found
 
 

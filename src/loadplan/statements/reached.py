@@ -57,7 +57,7 @@ def condition(given: Source, place: Place, at: At) -> ColumnElement[bool]:
     last = given.path[-1] if given.path else None
     kind = getattr(getattr(last, "__clause_element__", lambda: last)(), "type", None)
     if given.modifiers or kind is None or kind.python_type is not bool:
-        raise PlanError([problems.not_a_path("where", given, "it does not end with a condition", at)])
+        raise PlanError([problems.not_a_path("where", given, "it does not end with a condition", at, place.mapper)])
     found: ColumnElement[bool] = value_at(given, place, at, is_condition=True)
     return found
 
