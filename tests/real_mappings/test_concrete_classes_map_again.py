@@ -168,3 +168,49 @@ async def test_a_view_of_the_base_is_refused(tools: Loader) -> None:
         LoadPlan(Tool, into=ToolView)
     found = await tools.fetch_all(LoadPlan(Hammer, into=HammerView))
     assert [[use.id for use in each.uses] for each in found] == [[3]]
+
+
+class Folder(ConcreteBase, Base):
+    __tablename__ = "concrete_again_folders"
+    __mapper_args__ = {"polymorphic_identity": "folder", "concrete": True}
+    id: Mapped[int] = mapped_column(primary_key=True)
+    parent_id: Mapped[int | None]
+    children: Mapped[list["Folder"]] = relationship(
+        primaryjoin=lambda: foreign(remote(Folder.parent_id)) == Folder.id, viewonly=True
+    )
+
+
+class Archive(Folder):
+    """Only archives are in an archive."""
+
+    __tablename__ = "concrete_again_archives"
+    __mapper_args__ = {"polymorphic_identity": "archive", "concrete": True}
+    id: Mapped[int] = mapped_column(primary_key=True)
+    parent_id: Mapped[int | None]
+    children: Mapped[list["Archive"]] = relationship(
+        primaryjoin=lambda: foreign(remote(Archive.parent_id)) == Archive.id, viewonly=True
+    )
+
+
+def _children(folder: Any) -> tuple[str, int, list[tuple[str, int]]]:
+    return type(folder).__name__, folder.id, sorted((type(each).__name__, each.id) for each in folder.children)
+
+
+async def test_levels_of_a_tree_ask_each_class(engine: AsyncEngine) -> None:
+    rows = [Folder(id=1), Folder(id=2, parent_id=1), Archive(id=1, parent_id=2), Archive(id=3, parent_id=1)]
+    async with filled(engine, Base.metadata, *rows) as loader:
+        expected = sorted(await lazily(engine, select(Folder), _children))
+        found = await loader.fetch_all(LoadPlan(Folder, load(Folder.children, depth=2)))
+        assert sorted(map(_children, found)) == expected
+    assert expected[0] == ("Archive", 1, [("Archive", 3)])
+    assert expected[2] == ("Folder", 1, [("Archive", 3), ("Folder", 2)])
+
+
+async def test_a_whole_tree_is_refused() -> None:
+    """One statement loads all levels, so it would give an archive the rows of a folder."""
+    with pytest.raises(PlanError) as caught:
+        LoadPlan(Folder, load(Folder.children, depth="all"))
+    assert str(caught.value).splitlines()[0] == (
+        "LP213: depth=\"all\" cannot follow 'Folder.children', because 'Archive' maps it in another way"
+    )
+    LoadPlan(Archive, load(Archive.children, depth="all"))

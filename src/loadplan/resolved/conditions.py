@@ -36,6 +36,8 @@ def shape_problems(
         yield problems.limit_without_order(prop, at)
     if shape.depth is not None and not (prop.mapper.isa(prop.parent) and mapper.isa(prop.parent)):
         yield problems.not_a_tree(prop, at)
+    elif shape.depth == "all":
+        yield from (problems.tree_mapped_again(prop, sub, at) for sub in _mapping_trees_again(prop))
     for word in _NEEDS_OWN_STATEMENT.get(strategy or "", ()):
         given = getattr(shape, word)
         if given is not None and not (word == "depth" and given != "all"):
@@ -58,6 +60,14 @@ def shape_problems(
             yield problems.speaks_of_others(
                 name, prop.mapper, word, tables, given, at, to_alias=to_alias, parent=prop.parent
             )
+
+
+def _mapping_trees_again(prop: RelationshipProperty[Any]) -> Iterator[Mapper[Any]]:
+    """Yield the subclasses that map the relationship of a tree again, from themselves to themselves."""
+    if prop.key in prop.mapper.relationships:
+        for sub in mapping.mapped_again(prop.mapper, prop.key):
+            if sub.relationships[prop.key].mapper.isa(sub):
+                yield sub
 
 
 def _path_problems(prop: RelationshipProperty[Any], path: Source, at: tuple[str, ...]) -> Iterator[Problem]:

@@ -446,6 +446,18 @@ def not_a_tree(prop: RelationshipProperty[Any], at: At) -> Problem:
     )
 
 
+def tree_mapped_again(prop: RelationshipProperty[Any], sub: Mapper[Any], at: At) -> Problem:
+    """Return the problem of ``depth="all"`` for a relationship that a subclass maps to other rows."""
+    name = f"{_name(prop.parent)}.{prop.key}"
+    return Problem(
+        "LP213",
+        f"depth=\"all\" cannot follow '{name}', because '{_name(sub)}' maps it in another way",
+        at,
+        detail="one statement loads all levels, and it follows one relationship for all rows.",
+        hint="write depth= as a number of levels.",
+    )
+
+
 def strategy_cannot(prop: RelationshipProperty[Any], strategy: str, word: str, at: At) -> Problem:
     """Return the problem of a strategy that does not support another argument."""
     return Problem(
