@@ -167,7 +167,7 @@ class _Text(NamedTuple):
 def _joins_of(one: RelationshipProperty[Any], other: RelationshipProperty[Any]) -> tuple[Any, Any]:
     """Return the primary joins of two relationships, so that they can be compared.
 
-    Every concrete class has a table of its own, so it maps all its relationships itself. These joins become texts, in
+    Every concrete class has a separate table, so it maps all its relationships itself. These joins become texts, in
     which the names of attributes stand for the parents' columns.
     """
     if not one.parent.concrete:
@@ -184,7 +184,7 @@ def _as_text(prop: RelationshipProperty[Any]) -> _Text:
 
     try:
         compiled = replacement_traverse(prop.primaryjoin, {}, name).compile()
-    except CompileError:  # of a construct that only one database has
+    except CompileError:  # the join contains a construct of one database
         return _Text(prop.key, prop.parent)
     return _Text(str(compiled), compiled.params)
 

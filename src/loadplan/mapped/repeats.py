@@ -165,7 +165,7 @@ def key_part(entity: Any, name: str) -> Any:
 
 
 def _own_keys(mapper: Mapper[Any]) -> list[tuple[Mapper[Any], list[ColumnElement[Any]]]]:
-    """Return, for each class of a union with a table of its own, the columns of the union that hold its key."""
+    """Return each class of a union that has a separate table, and the columns of the union that hold its key."""
     found = []
     for sub in mapper.self_and_descendants:
         names = primary_key(sub)

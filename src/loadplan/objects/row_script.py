@@ -87,7 +87,7 @@ class RowWriter(Writer, abc.ABC):
             identity = "identity"
         else:
             identity = self._given_as("identity", site.kinds.of(site.mapper)[2], key=("identity", site.number))
-        if site.instance.keys:  # at a place of its own, the class has no key but its own
+        if site.instance.keys:  # a subclass at another place has only its own key
             own = self._given_as("own_key", site.own_keys, key=("own_key", number))
             self._line(depth, f"p{number} = ({identity}, *{own}[cls](({identity}, {', '.join(values)})))")
         else:

@@ -9,7 +9,6 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Dialect,
-    Select,
     and_,
     any_,
     bindparam,
@@ -149,8 +148,8 @@ def _is_partitioned(column: ColumnElement[Any]) -> bool:
 _NO_LIMIT_IN_SUBQUERY = MYSQL_FAMILY
 
 
-def selecting_keys(statement: Select[Any], columns: Sequence[Any], place: Place) -> Select[Any]:
-    """Return a statement with the columns of keys instead of its own.
+def selecting_keys(statement: Any, columns: Sequence[Any], place: Place) -> Any:
+    """Return a statement that selects the columns of keys.
 
     If a class is mapped to a union, SQLAlchemy reads it for ``select_from(Class)`` only if an attribute is selected.
     Keys of subclasses are columns of the union, and no attributes of the class.
