@@ -71,8 +71,14 @@ async def test_all_pages_are_one_sorted_list(prices: AsyncEngine, plan: LoadPlan
 async def test_a_deleted_row_ends_the_listing_clearly(prices: AsyncEngine) -> None:
     """The cursor names the row and does not hold its date."""
     plan, loader = LoadPlan(Price), Loader(prices)
-    page = await loader.fetch_page(plan, Price.day.desc(), 4)
+    page = await loader.fetch_page(plan, Price.day.desc().nulls_last(), 4)
     async with prices.begin() as connection:
         await connection.execute(delete(Price).where(Price.id == page.items[-1].id))
-    with pytest.raises(CursorError, match="the row of the cursor is gone"):
-        await loader.fetch_page(plan, Price.day.desc(), 4, after=page.next)
+    with pytest.raises(CursorError) as caught:
+        await loader.fetch_page(plan, Price.day.desc().nulls_last(), 4, after=page.next)
+    assert str(caught.value) == (
+        "LP407: the row of the cursor is gone\n"
+        "  at: Price\n"
+        "  detail: the listing is ordered by a value that this cursor does not hold.\n"
+        "  hint: start at page one."
+    )

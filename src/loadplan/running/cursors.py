@@ -176,10 +176,12 @@ def refused_cursor(label: str) -> CursorError:
     )
 
 
-def row_is_gone(label: str, *, is_of_own_type: bool) -> CursorError:
+def row_is_gone(label: str, *, is_of_own_type: bool, is_shown: bool) -> CursorError:
     """Return the error for a cursor whose row was deleted, if the page must read values from this row."""
     if is_of_own_type:
         detail, hint = "the listing is ordered by a column with your own type, and cursors do not hold its values.", ""
+    elif is_shown:
+        detail, hint = "the listing is ordered by a value that this cursor does not hold.", ""
     else:
         detail = "the listing is ordered by a value that the page does not show, so the cursor does not hold it."
         hint = " If readers may see the value, load it in the plan; or pass a cipher as cursor_key=."

@@ -166,7 +166,7 @@ class PageQuery:
         for kept in self.read_there.values():
             tally.sent(label)
             if session.execute(kept.there(self.values), parameters).first() is None:
-                raise row_is_gone(label, is_of_own_type=kept.is_of_own_type)
+                raise row_is_gone(label, is_of_own_type=kept.is_of_own_type, is_shown=self.query.shows(kept.index))
 
     def _cursor_of(self, row: Sequence[Any]) -> str:
         dialect = self.query.compiled.dialect
