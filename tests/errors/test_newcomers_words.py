@@ -165,6 +165,12 @@ def test_a_plan_that_means_something_else(name: str) -> None:
 
 #: name: (the call, what the error says)
 CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "an order in place of a condition": (
+        lambda loader: loader.fetch_all(LoadPlan(Customer), Customer.name),
+        "LP108: where= needs a condition, but got the column 'Customer.name'\n"
+        "  at: Customer\n"
+        "  hint: compare it: where=Customer.name == ... To sort, pass it as order_by=.",
+    ),
     "two conditions": (
         lambda loader: loader.fetch_all(ORDER, Order.total > 3, Order.id == 1),
         "LP108: order_by= got a condition, the SQL expression 'err_orders.id = :id_1'\n"

@@ -101,12 +101,14 @@ def condition_problems(
 def is_expression(word: str, given: object) -> bool:
     """Tell whether a value can be a condition or an order.
 
-    ``text()`` cannot be an order: it hides the direction. ``Post.id.desc()`` cannot be a condition.
+    ``text()`` cannot be an order: it hides the direction. ``Post.id.desc()`` and ``Post.title`` cannot be conditions.
     """
     try:
         if not is_sql(given):
             return False
-        return not meant.has_direction(given) if word == "where" else not isinstance(given, TextClause)
+        if word == "where":
+            return not meant.has_direction(given) and not meant.is_text(given)
+        return not isinstance(given, TextClause)
     except Exception:  # reading __class__ of the value may raise any error
         return False
 

@@ -13,12 +13,16 @@ from sqlalchemy import (
     ClauseElement,
     ColumnElement,
     Connection,
+    Date,
+    DateTime,
     Engine,
     FromClause,
     Select,
+    String,
     Table,
     TextClause,
     UnaryExpression,
+    Uuid,
     func,
 )
 from sqlalchemy.ext.asyncio import (
@@ -116,6 +120,13 @@ def has_direction(given: object) -> bool:
     if issubclass(type(what), BooleanClauseList):  # isinstance would read __class__ of the value, which may raise
         return any(map(has_direction, what.clauses))
     return issubclass(type(what), UnaryExpression) and what.modifier in _DIRECTIONS
+
+
+def is_text(given: object) -> bool:
+    """Tell whether a value is an attribute of text, a date or a UUID, which is not a condition in any database."""
+    is_column = isinstance(given, QueryableAttribute) and not is_relationship(given)
+    kind = getattr(given, "type", None) if is_column else None  # a comparator of the application may have no type
+    return isinstance(kind, String | Date | DateTime | Uuid)
 
 
 _DIRECTIONS = (operators.asc_op, operators.desc_op, operators.nulls_first_op, operators.nulls_last_op)
