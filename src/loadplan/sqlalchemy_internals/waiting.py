@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from inspect import iscoroutine
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from greenlet import getcurrent, greenlet
 from sqlalchemy.util import await_only, greenlet_spawn
@@ -23,8 +23,8 @@ def while_waiting(fetch: Callable[[], R], work: Callable[[], None]) -> R:
 
     Outside SQLAlchemy's greenlet, drivers are synchronous. Then ``work`` is done first.
 
-    ``work`` runs in a separate greenlet, too. It calls code of the application, such as the constructor of a view. If
-    this code sends SQL, it may wait for the connection that ``fetch`` uses. Then ``fetch`` gets to its end first.
+    ``work`` calls code of the application, such as the constructor of a view. If this code sends SQL, it may need the
+    connection that ``fetch`` uses. Then ``fetch`` gets to its end first.
 
     Args:
         fetch: sends statements, and waits for their rows.
@@ -44,52 +44,62 @@ def while_waiting(fetch: Callable[[], R], work: Callable[[], None]) -> R:
         work()
         found: R = end.value
         return found
-    working = _Working(work)
+    here: Any = getcurrent()
+    driver = here.parent
+    here.parent = ahead = _Ahead(driver, partial(_end_of, fetching, awaited))
     try:
-        wanted = working.switch()
+        work()
     except BaseException:
-        with contextlib.suppress(Exception):  # the first error is the one that a synchronous driver would show
-            _end_of(fetching, awaited)
-        raise
-    if working.dead:
-        return _end_of(fetching, awaited)
-    try:
-        found = _end_of(fetching, awaited)
-    except BaseException as error:
-        if iscoroutine(wanted):
-            wanted.close()  # it has not begun
-        with contextlib.suppress(Exception):
-            working.go_on(working.throw(error))
-        raise
-    working.go_on(wanted)
-    return found
+        here.parent = driver
+        if ahead.failure is None:
+            with contextlib.suppress(Exception):  # the first error is the one that a synchronous driver would show
+                ahead.found()
+            raise
+    here.parent = driver
+    return ahead.found()
 
 
-class _Working(greenlet):  # type: ignore[misc]
-    """Runs work that may wait. Its awaitable begins only when the caller wants it.
+class _Ahead(greenlet, Generic[R]):  # type: ignore[misc]
+    """Stands between a greenlet and its parent. If the greenlet wants to wait, this does something else first.
 
-    ``greenlet_spawn`` would begin it at once. Then it might be in a queue for the connection that the fetch needs.
+    ``await_only`` calls ``switch`` of the parent with an awaitable that has not begun. This greenlet itself never runs.
+
+    Attributes:
+        failure: the error of the thing that is done first.
     """
 
-    __sqlalchemy_greenlet_provider__ = True  # await_only looks for this name
+    def __init__(self, driver: greenlet, first: Callable[[], R]) -> None:
+        super().__init__(None, driver)
+        self.failure: BaseException | None = None
+        self._driver = driver
+        self._first = first
+        self._found: list[R] = []
 
-    def __init__(self, work: Callable[[], None]) -> None:
-        super().__init__(work)
-        self.gr_context = getcurrent().gr_context
+    def __bool__(self) -> bool:
+        return True  # await_only checks the parent, and a greenlet that does not run would be False
 
-    def go_on(self, wanted: Any) -> None:
-        """Run the work to its end.
+    def switch(self, awaitable: Any) -> Any:
+        """Do the other thing, and then wait."""
+        getcurrent().parent = self._driver
+        try:
+            self.found()
+        except BaseException:
+            if iscoroutine(awaitable):
+                awaitable.close()
+            raise
+        return self._driver.switch(awaitable)
 
-        Args:
-            wanted: the awaitable of the work. It has not begun.
-        """
-        while not self.dead:
+    def found(self) -> R:
+        """Do the other thing, unless it is done, and return its result or raise its error."""
+        if self.failure is not None:
+            raise self.failure
+        if not self._found:
             try:
-                answer = await_only(wanted)
+                self._found.append(self._first())
             except BaseException as error:
-                wanted = self.throw(error)
-            else:
-                wanted = self.switch(answer)
+                self.failure = error
+                raise
+        return self._found[0]
 
 
 def _end_of(coroutine: Coroutine[Any, Any, R], awaited: Any) -> R:
