@@ -31,9 +31,9 @@ def shape_problems(
     if not prop.uselist:
         for word in ("order_by", "limit"):
             if getattr(shape, word) is not None:
-                yield problems.to_one_in_order(prop, word, at)
+                yield problems_of_orders.to_one_in_order(prop, word, at)
     elif shape.limit is not None and shape.order_by is None and not prop.order_by:
-        yield problems.limit_without_order(prop, at)
+        yield problems_of_orders.limit_without_order(prop, at)
     if shape.depth is not None and not (prop.mapper.isa(prop.parent) and mapper.isa(prop.parent)):
         yield problems.not_a_tree(prop, at)
     elif shape.depth == "all":

@@ -140,18 +140,6 @@ def not_an_expression(word: str, given: object, at: At, here: type[Any] | None =
     return Problem("LP108", message, at, hint=meant_here.expression_hint(word, given, here))
 
 
-def condition_as_order(given: object, at: At) -> Problem:
-    """Return the problem of a condition as an order: ``fetch_all(plan, Post.id > 3, Post.author_id == 1)``."""
-    code = source(given)
-    code = "Post.id > 3, Post.published" if meant_here.SQL.search(code) else f"{code}, ..."
-    return Problem(
-        "LP108",
-        f"order_by= got a condition, {safely_described(given)}",
-        at,
-        hint=f"put all conditions into one list: where=[{code}]. To order by a condition, add .desc() or .asc().",
-    )
-
-
 def order_as_condition(given: object, at: At) -> Problem:
     """Return the problem of an order as a condition: ``fetch_all(plan, Post.id.desc())``."""
     return Problem(
@@ -413,28 +401,6 @@ def not_a_subclass(mapper: Mapper[Any], sub: Mapper[Any], at: At, *, of_type: bo
         hint=f"Subclasses of {here}: {', '.join(subs)}."
         if subs
         else f"remove {word}(...): '{here}' has no subclasses.",
-    )
-
-
-def limit_without_order(prop: RelationshipProperty[Any], at: At) -> Problem:
-    """Return the problem of a ``limit=`` without an order."""
-    return Problem(
-        "LP211",
-        f"limit= of '{_name(prop.parent)}.{prop.key}' needs an order",
-        at,
-        detail="without an order, the database may return different rows each time.",
-        hint=f"add an order, for example order_by={_name(prop.mapper)}.{mapping.primary_key(prop.mapper)[0]}.",
-    )
-
-
-def to_one_in_order(prop: RelationshipProperty[Any], word: str, at: At) -> Problem:
-    """Return the problem of ``order_by=`` or ``limit=`` for a relationship that has one row at most."""
-    name = f"{_name(prop.parent)}.{prop.key}"
-    return Problem(
-        "LP212",
-        f"{word}= is for collections, but '{name}' is {mapping.cardinality(prop).value}",
-        at,
-        hint=f"remove {word}=.",
     )
 
 

@@ -1,6 +1,6 @@
 """Problems of orders: of those in mappings, with a limit, and with aggregates.
 
-The codes are LP108, LP211 and LP215.
+The codes are LP108, LP211, LP212 and LP215.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,42 @@ from loadplan.declared.code import source
 from loadplan.errors import Problem, one_of
 from loadplan.mapped import mapping
 from loadplan.resolved import meant, meant_here
+from loadplan.resolved.problems import safely_described
 
 At = tuple[str, ...]
+
+
+def condition_as_order(given: object, at: At) -> Problem:
+    """Return the problem of a condition as an order: ``fetch_all(plan, Post.id > 3, Post.author_id == 1)``."""
+    code = source(given)
+    code = "Post.id > 3, Post.published" if meant_here.SQL.search(code) else f"{code}, ..."
+    return Problem(
+        "LP108",
+        f"order_by= got a condition, {safely_described(given)}",
+        at,
+        hint=f"put all conditions into one list: where=[{code}]. To order by a condition, add .desc() or .asc().",
+    )
+
+
+def limit_without_order(prop: RelationshipProperty[Any], at: At) -> Problem:
+    """Return the problem of a ``limit=`` without an order."""
+    return Problem(
+        "LP211",
+        f"limit= of '{_name(prop)}' needs an order",
+        at,
+        detail="without an order, the database may return different rows each time.",
+        hint=f"add an order, for example order_by={prop.mapper.class_.__name__}.{mapping.primary_key(prop.mapper)[0]}.",
+    )
+
+
+def to_one_in_order(prop: RelationshipProperty[Any], word: str, at: At) -> Problem:
+    """Return the problem of ``order_by=`` or ``limit=`` for a relationship that has one row at most."""
+    return Problem(
+        "LP212",
+        f"{word}= is for collections, but '{_name(prop)}' is {mapping.cardinality(prop).value}",
+        at,
+        hint=f"remove {word}=.",
+    )
 
 
 def mapped_order_of_others(prop: RelationshipProperty[Any], tables: Sequence[str], at: At) -> Problem:

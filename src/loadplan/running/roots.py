@@ -65,7 +65,7 @@ class RootQuery:
             if not is_expression(word, each)
         ]
         if not found and order_by and all(map(is_condition, order_by)):
-            found = [problems.condition_as_order(each, at) for each in order_by]
+            found = [problems_of_orders.condition_as_order(each, at) for each in order_by]
         if not found:
             found = [
                 problems_of_orders.aggregate_in(word, each, at, mapper)
