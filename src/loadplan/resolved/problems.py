@@ -133,7 +133,7 @@ def not_an_expression(word: str, given: object, at: At, here: type[Any] | None =
     """Return the problem of a ``where=`` or ``order_by=`` that is not a SQL expression over the class ``here``."""
     if word == "where" and meant.has_direction(given):
         return order_as_condition(given, at)
-    if word == "where" and isinstance(given, QueryableAttribute):
+    if word == "where" and issubclass(type(given), QueryableAttribute):
         hint = f"compare it: where={source(given)} == ... To sort, pass it as order_by=."
         return Problem("LP108", f"where= needs a condition, but got the column '{source(given)}'", at, hint=hint)
     message = f"{word}= needs a SQL expression, but got {safely_described(given)}"
