@@ -67,10 +67,16 @@ async def connect(url: URL) -> AsyncIterator[str]:
     """Give the database an alias, and close its pool in the end."""
     alias = add_database(url)
 
+    def open_pool() -> None:
+        pool = connections[alias].pool
+        pool.open()
+        pool.wait()  # if a call came before the first connection, the pool would open one more at some later time
+
     def close() -> None:
         connections[alias].close()
         connections[alias].close_pool()
 
+    await sync_to_async(open_pool)()
     try:
         yield alias
     finally:
